@@ -1,0 +1,91 @@
+"""The port to a language model: what the turn asks of a provider, and what a provider streams back.
+
+    ProviderError        the only exception that a provider's stream raises
+
+A stream is any number of `Text`, `ToolCall` and `TokensUsed`, then exactly one `Finished`; or it raises.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Literal, Protocol
+
+import msgspec
+
+from chat.engine.messages import Message, ProviderParts, ToolCall
+from tools.base import ToolSpec
+
+ErrorCode = Literal[
+    "provider_unavailable",
+    "provider_timeout",
+    "provider_rate_limited",
+    "provider_auth",
+    "provider_rejected",
+    "provider_protocol",
+    "context_too_long",
+]
+
+
+class ProviderError(Exception):
+    """A model's service failed.
+
+    `retryable` says whether the same request may succeed later or elsewhere; `retry_after` is the number of
+    seconds that the service asked for, where it did.
+    """
+
+    def __init__(
+        self, message: str, *, code: ErrorCode, retryable: bool, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a model. `max_output_tokens` and `temperature` are the provider's own default where None."""
+
+    model: str
+    messages: tuple[Message, ...]
+    instructions: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Pieces of the answer that arrived together, in order.
+
+    Each piece is the inside of a JSON string literal, UTF-8, without its quotes, valid by itself, and never with half of a
+    surrogate pair. So a piece travels from the upstream's bytes into an event's bytes without being decoded.
+    """
+
+    pieces: tuple[bytes, ...]
+
+
+class TokensUsed(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one call. `cached_tokens` are part of the input, `reasoning_tokens` part of the output."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """The model stopped. `provider_parts` is what must be replayed verbatim with this message, if anything."""
+
+    reason: Literal["stop", "tool_calls", "length", "content_filter"]
+    provider_parts: ProviderParts | None = None
+
+
+CompletionEvent = Text | ToolCall | TokensUsed | Finished
+
+
+class Model(Protocol):
+    """What the turn needs of a provider."""
+
+    @property
+    def name(self) -> str: ...
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
+        """Streams one answer; closing the generator stops the upstream call. Raises `ProviderError`."""
+        ...

@@ -1,0 +1,59 @@
+"""What every provider is: an adapter from one service's bytes to the engine's completion events."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable
+from typing import ClassVar
+
+import msgspec
+
+from chat.engine.completion import CompletionEvent, CompletionRequest
+from tools.base import ToolSpec
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds to wait for a connection, for an answer's first byte, and between two of its bytes."""
+
+    connect: float
+    first_byte: float
+    idle: float
+
+
+class Provider(ABC):
+    """One service with its models.
+
+    The flags say what it can take; they are checked once, before a run starts. `default_model` serves where the caller names
+    none. A provider is made once a process, inside its event loop, and serves many streams at once.
+    """
+
+    name: ClassVar[str]
+    supports_tools: ClassVar[bool] = False
+    supports_images: ClassVar[bool] = False
+
+    default_model: str
+
+    @abstractmethod
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
+        """Streams one answer; closing the generator stops the upstream call. Raises `ProviderError` and nothing else."""
+
+    @abstractmethod
+    def context_tokens(self, model: str) -> int:
+        """How many tokens the model takes, its answer included."""
+
+    @abstractmethod
+    async def models(self) -> tuple[str, ...]:
+        """The models to choose from, the default first. Raises `ProviderError`."""
+
+    async def warm_up(self) -> None:
+        """Does now what the first request would wait for (loading a model). Raises `ProviderError`."""
+
+    async def close(self) -> None:
+        """Ends open connections and threads. The provider is not used afterwards."""
+
+
+def wire_names(tools: Iterable[ToolSpec]) -> dict[str, str]:
+    """The tools' names as services allow them (no dots), each with the registry's own: `{"fs_read": "fs.read"}`."""
+    return {wire_name(tool.name): tool.name for tool in tools}
+
+
+def wire_name(name: str) -> str:
+    return name.replace(".", "_")

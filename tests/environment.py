@@ -1,0 +1,18 @@
+"""The environment of every test, set before Django reads it: no key, no `.env`, nothing of the person's own."""
+
+import os
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
+
+for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "API_KEY", "OPENAI_BASE_URL", "GEMINI_BASE_URL", "DEFAULT_MODEL"):
+    os.environ.pop(name, None)
+
+os.environ.update(
+    ENV_FILE=os.devnull,
+    SECRET_KEY="not-a-secret",
+    DATABASE_URL=str(FOLDER / "orchestrator.db"),
+    ALLOW_FS_BASE=str(FOLDER / "workspaces"),
+    LOG_LEVEL="warning",
+)

@@ -1,0 +1,105 @@
+"""What a tool is: a plain typed async function, with its docstring for the model and its signature as its schema.
+
+    ToolError            a tool's failure: data for the model and the caller, never a crash
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+Effect = Literal["read", "write", "execute", "network"]
+Source = Literal["caller", "model"]
+OutputStream = Literal["stdout", "stderr"]
+ToolErrorCode = Literal[
+    "unknown_tool",
+    "invalid_params",
+    "denied",
+    "disabled",
+    "not_found",
+    "outside_workspace",
+    "too_large",
+    "not_allowed",
+    "timed_out",
+    "cancelled",
+    "conflict",
+    "failed",
+    "interrupted",
+]
+
+
+class ToolError(Exception):
+    """A tool could not do what it was asked. The message says what was wrong and what would be valid."""
+
+    def __init__(self, message: str, *, code: ToolErrorCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is told of a tool: `parameters` is a JSON Schema of type object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+Emit = Callable[[OutputStream, str], None]
+"""Hands a piece of live output to whoever follows the execution."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered tool.
+
+    `run` takes the validated params and `Emit`, and returns the result's data: a mapping, or a `msgspec.Struct`.
+    """
+
+    name: str
+    description: str
+    effect: Effect
+    params: type[msgspec.Struct]
+    run: Callable[[msgspec.Struct, Emit], Awaitable[Any]]
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec(name=self.name, description=self.description, parameters=parameters_schema(self.params))
+
+
+def tool(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], *given: Any) -> Tool:
+    """Makes a tool of a function.
+
+    Its keyword-only parameters are the tool's params: a type, `Annotated` with `msgspec.Meta` for a description and bounds,
+    and a default where it may be left out. Its positional-only ones are `given` here once (a workspace, a service); one more,
+    if there is one, gets the `Emit` of each execution.
+    """
+    signature = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    streams = len(positional) == len(given) + 1
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        (p.name, hints[p.name]) if p.default is p.empty else (p.name, hints[p.name], p.default)
+        for p in signature.parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    ]
+    params = msgspec.defstruct(
+        name.replace(".", "_"), fields, frozen=True, kw_only=True, forbid_unknown_fields=True
+    )
+
+    def run(values: msgspec.Struct, emit: Emit) -> Awaitable[Any]:
+        arguments = {field: getattr(values, field) for field in values.__struct_fields__}
+        return function(*given, *((emit,) if streams else ()), **arguments)
+
+    return Tool(name=name, description=inspect.getdoc(function) or "", effect=effect, params=params, run=run)
+
+
+def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON Schema (2020-12, without references to itself) of a tool's params, as providers take it."""
+    (schema,), definitions = msgspec.json.schema_components([params])
+    own = definitions[params.__name__]
+    return {
+        "type": "object",
+        "properties": own["properties"],
+        "required": own.get("required", []),
+        "additionalProperties": False,
+    }
