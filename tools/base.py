@@ -4,8 +4,8 @@
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, get_type_hints
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol, get_type_hints
 
 import msgspec
 
@@ -103,3 +103,55 @@ def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:
         "required": own.get("required", []),
         "additionalProperties": False,
     }
+
+
+class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One wish to run a tool. `arguments` is JSON text, as it came; `call_id` is the model's, or empty."""
+
+    tool: str
+    arguments: str
+    source: Source
+    call_id: str = ""
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """The execution is recorded, and nothing has happened yet. `params` is as it may be shown."""
+
+    execution_id: str
+    params: Any
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of live output."""
+
+    stream: OutputStream
+    text: str
+
+
+class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
+    """`data` is the result; `content` is what a model is shown of it."""
+
+    data: Any
+    content: str
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """The tool, or the door in front of it, refused."""
+
+    error: str
+    code: ToolErrorCode
+
+
+Progress = Opened | Output | Succeeded | Failed
+
+
+class Door(Protocol):
+    """The one way to a tool: validate, decide, record, run, record."""
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The tools that a model may be offered."""
+        ...
+
+    def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
+        """`Opened`, then any `Output`, then one of `Succeeded` and `Failed`; closing the generator cancels the tool."""
+        ...

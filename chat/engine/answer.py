@@ -1,0 +1,65 @@
+"""One answer of a model while it arrives."""
+
+from collections.abc import Callable
+
+from chat.engine.attempts import Asked
+from chat.engine.completion import Finished, Text, TokensUsed
+from chat.engine.events import Usage
+from chat.engine.history import estimate, text_tokens
+from chat.engine.messages import AssistantMessage, ToolCall
+from chat.engine.transcript import decode_pieces
+
+Price = Callable[[str, str, TokensUsed], float | None]
+"""The cost in USD of a provider's model's tokens, or None where it is unknown."""
+
+
+class Answer:
+    """What has arrived of the answer to `asked`; `finished` is None until the model has said why it stopped."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.pieces: list[bytes] = []
+        self.calls: list[ToolCall] = []
+        self.finished: Finished | None = None
+        self._used: TokensUsed | None = None
+
+    def take(self, event: Text | ToolCall | TokensUsed | Finished) -> None:
+        if isinstance(event, Text):
+            self.pieces.extend(event.pieces)
+        elif isinstance(event, ToolCall):
+            self.calls.append(event)
+        elif isinstance(event, TokensUsed):
+            self._used = event
+        else:
+            self.finished = event
+
+    def wanted_calls(self) -> tuple[ToolCall, ...]:
+        """The calls to run: none of an answer that was cut off, for the last of them may be half a call."""
+        complete = self.finished is not None and self.finished.reason in {"stop", "tool_calls"}
+        return tuple(self.calls) if complete else ()
+
+    def message(self) -> AssistantMessage:
+        return AssistantMessage(
+            text=decode_pieces(self.pieces),
+            tool_calls=self.wanted_calls(),
+            provider_parts=self.finished.provider_parts if self.finished else None,
+        )
+
+    def usage(self, price: Price) -> Usage:
+        """What the call has cost; estimated where the provider did not say, or was not heard to the end."""
+        used = self._used or self._estimate()
+        candidate = self.asked.candidate
+        return Usage(
+            input_tokens=used.input_tokens,
+            output_tokens=used.output_tokens,
+            cached_tokens=used.cached_tokens,
+            reasoning_tokens=used.reasoning_tokens,
+            cost_usd=price(candidate.provider.name, candidate.model, used),
+            estimated=self._used is None,
+        )
+
+    def _estimate(self) -> TokensUsed:
+        request = self.asked.request
+        asked = text_tokens(request.instructions) + sum(map(estimate, request.messages))
+        called = sum(text_tokens(call.name + call.arguments) for call in self.calls)
+        return TokensUsed(input_tokens=asked, output_tokens=len(self.pieces) + called)

@@ -1,0 +1,83 @@
+"""One answer from the first provider that gives it: retries and fallbacks, before the first token only."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from chat.engine.completion import CompletionEvent, CompletionRequest, Model, ProviderError
+from chat.engine.events import Retry
+from chat.engine.history import answered, fit
+from chat.engine.limits import Retries
+from chat.engine.messages import Message
+from tools.base import ToolSpec
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider, the model to ask it for, and what that model can take (`context_tokens` with the answer)."""
+
+    provider: Model
+    model: str
+    context_tokens: int
+    supports_tools: bool
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked, whoever answers."""
+
+    messages: tuple[Message, ...]
+    instructions: str
+    tools: tuple[ToolSpec, ...]
+    max_output_tokens: int
+    temperature: float | None
+
+    def to(self, candidate: Candidate) -> CompletionRequest:
+        """The request, its history cut to three quarters of the model's context: the rest is for the answer and the tools."""
+        return CompletionRequest(
+            model=candidate.model,
+            messages=fit(answered(self.messages), candidate.context_tokens * 3 // 4),
+            instructions=self.instructions,
+            tools=self.tools if candidate.supports_tools else (),
+            max_output_tokens=self.max_output_tokens,
+            temperature=self.temperature,
+        )
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A candidate is being asked: what follows is its answer."""
+
+    candidate: Candidate
+    request: CompletionRequest
+
+
+AttemptEvent = Asked | Retry | CompletionEvent
+
+
+async def attempt(
+    question: Question, candidates: Sequence[Candidate], retries: Retries, sleep: Sleep
+) -> AsyncGenerator[AttemptEvent]:
+    """Streams one answer. Raises the last `ProviderError` when no candidate gives one, or one breaks off after it began."""
+    for index, candidate in enumerate(candidates):
+        following = candidates[index + 1] if index + 1 < len(candidates) else None
+        for number in range(1, retries.attempts + 2):
+            request = question.to(candidate)
+            yield Asked(candidate, request)
+            begun = False
+            try:
+                async with aclosing(candidate.provider.stream(request)) as answer:
+                    async for event in answer:
+                        begun = True
+                        yield event
+                return
+            except ProviderError as error:
+                exhausted = number > retries.attempts
+                if begun or not error.retryable or (exhausted and following is None):
+                    raise
+                named = following if exhausted and following is not None else candidate
+                yield Retry(
+                    provider=candidate.provider.name, attempt=number, error=str(error), next_provider=named.provider.name
+                )
+                if not exhausted:
+                    await sleep(retries.delay(number, error.retry_after))

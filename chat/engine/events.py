@@ -1,0 +1,130 @@
+"""Everything observable of a run, as frozen values: what streams, what is stored and what is audited.
+
+`docs/protocol.md` describes them to clients. The literal `type` of each is its tag, and stands first in its JSON.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from chat.engine.completion import ErrorCode as ProviderErrorCode
+from tools.base import OutputStream, Source, ToolErrorCode
+
+EndReason = Literal[
+    "completed",
+    "length",
+    "content_filter",
+    "max_steps",
+    "max_tool_calls",
+    "max_seconds",
+    "max_output",
+    "repeated_call",
+    "budget_exceeded",
+    "cancelled",
+]
+ErrorCode = ProviderErrorCode | Literal["interrupted", "shutting_down", "storage", "internal"]
+
+
+class TotalUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens and cost of a run so far. `cost_usd` is None where any part's price is unknown."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+    estimated: bool = False
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="start"):
+    """A run has begun. Always the first event."""
+
+    run_id: str
+    session_id: str | None
+    provider: str | None
+    model: str | None
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="token"):
+    """A piece of the model's answer."""
+
+    token: str
+
+
+class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
+    """A tool is about to run: `source` says who asked."""
+
+    tool: str
+    params: Any
+    execution_id: str
+    source: Source
+
+
+class ToolOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_output"):
+    """Live output of a tool that is still running."""
+
+    tool: str
+    execution_id: str
+    stream: OutputStream
+    text: str
+
+
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_result"):
+    """A tool has done its work."""
+
+    tool: str
+    data: Any
+    execution_id: str
+
+
+class ToolFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_error"):
+    """A tool could not do its work; the run goes on."""
+
+    tool: str
+    error: str
+    code: ToolErrorCode
+    execution_id: str
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="retry"):
+    """A model's service failed before its first token; `next_provider` is asked next."""
+
+    provider: str
+    attempt: int
+    error: str
+    next_provider: str
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="usage"):
+    """Tokens and cost (USD) of one call of a model; `estimated` where its service did not say."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cost_usd: float | None
+    estimated: bool
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
+    """The run has ended by itself, at a limit, or because it was cancelled. The last event."""
+
+    reason: EndReason
+    run_id: str
+    session_id: str | None
+    usage: TotalUsage
+
+
+class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="error"):
+    """The run has failed, or was interrupted. The last event. `durable_to` is the last event id kept before it."""
+
+    error: str
+    code: ErrorCode
+    retryable: bool
+    durable_to: int | None = None
+
+
+Event = Start | Token | ToolCalled | ToolOutput | ToolResult | ToolFailed | Retry | Usage | End | Error
+Terminal = End | Error
+
+EVENT_TYPES: Final = (Start, Token, ToolCalled, ToolOutput, ToolResult, ToolFailed, Retry, Usage, End, Error)

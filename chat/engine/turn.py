@@ -1,0 +1,250 @@
+"""The one loop of the product: ask the model, run the tools that it calls, ask again, until it stops or a limit is reached.
+
+A turn yields `Text` (tokens on their way), events, and `Said` (a message is complete). The last item is `End` or `Error`.
+It knows no clock, no storage and no network: the models, the door to the tools, prices and sleep are handed in.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from chat.engine.answer import Answer, Price
+from chat.engine.attempts import Asked, Candidate, Question, Sleep, attempt
+from chat.engine.completion import ProviderError, Text
+from chat.engine.events import (
+    End,
+    EndReason,
+    Error,
+    Event,
+    Retry,
+    ToolCalled,
+    ToolFailed,
+    ToolOutput,
+    ToolResult,
+    TotalUsage,
+    Usage,
+)
+from chat.engine.limits import Limits, Retries
+from chat.engine.messages import Message, ToolCall, ToolMessage
+from chat.engine.transcript import add_usage
+from tools.base import Door, Failed, Opened, Output, Succeeded, ToolRequest, ToolSpec
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """A message is complete, and part of the conversation from now on.
+
+    An assistant's comes with who wrote it and what it cost.
+    """
+
+    message: Message
+    candidate: Candidate | None = None
+    usage: Usage | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a turn needs to know: what was said, who may answer, how far it may go."""
+
+    run_id: str
+    session_id: str | None
+    messages: tuple[Message, ...]
+    caller_calls: tuple[ToolRequest, ...]
+    asks_model: bool
+    candidates: tuple[Candidate, ...]
+    instructions: str
+    tools: tuple[ToolSpec, ...]
+    max_output_tokens: int | None
+    temperature: float | None
+    limits: Limits
+    retries: Retries
+
+
+Item = Text | Event | Said
+
+
+class LimitReached(Exception):  # noqa: N818 - not an error, but the way out of the loop's depth
+    """The turn ends here, with this reason."""
+
+    def __init__(self, reason: EndReason) -> None:
+        super().__init__(reason)
+        self.reason: EndReason = reason
+
+
+class Turn:
+    """One run of the loop."""
+
+    def __init__(self, plan: Plan, *, door: Door, price: Price, sleep: Sleep) -> None:
+        self._plan = plan
+        self._door = door
+        self._price = price
+        self._sleep = sleep
+        self._messages = list(plan.messages)
+        self._candidates = plan.candidates
+        self._usage = TotalUsage()
+        self._steps = 0
+        self._tool_calls = 0
+        self._output_bytes = 0
+        self._answer: Answer | None = None
+        self._open_call: ToolRequest | None = None
+        self._execution_id = ""
+
+    async def run(self) -> AsyncGenerator[Item]:
+        """Yields all that happens; closing it stops the model and the tool. Raises only what is a fault of our own."""
+        reason: EndReason = "completed"
+        failure: Error | None = None
+        try:
+            async with aclosing(self._rounds()) as items:
+                async for item in items:
+                    yield item
+        except LimitReached as limit:
+            reason = limit.reason
+        except ProviderError as error:
+            failure = Error(error=str(error), code=error.code, retryable=error.retryable)
+        for item in self.remains():
+            yield item
+        yield failure or self.end(reason)
+
+    def remains(self) -> Iterator[Item]:
+        """What is still to be told of a turn that was stopped midway: an open call's failure, a partial answer, its usage."""
+        if self._open_call is not None:
+            failure = Failed(error="The run was stopped while the tool ran.", code="cancelled")
+            yield from self._close_call(self._open_call, failure)
+        if self._answer is not None:
+            yield from self._close_answer(self._answer)
+
+    def end(self, reason: EndReason) -> End:
+        return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self._usage)
+
+    async def _rounds(self) -> AsyncGenerator[Item]:
+        requests = self._plan.caller_calls
+        asks = self._plan.asks_model
+        while True:
+            async with aclosing(self._execute_all(requests)) as items:
+                async for item in items:
+                    yield item
+            if not asks:
+                return
+            self._check_limits()
+            async with aclosing(self._ask()) as items:
+                async for item in items:
+                    yield item
+            answer = self._finished_answer()
+            for item in self._close_answer(answer):
+                yield item
+            self._check_finish(answer)
+            requests = tuple(map(_request, answer.wanted_calls()))
+            asks = bool(requests)
+
+    async def _ask(self) -> AsyncGenerator[Item]:
+        self._steps += 1
+        async with aclosing(attempt(self._question(), self._candidates, self._plan.retries, self._sleep)) as events:
+            async for event in events:
+                if isinstance(event, Asked):
+                    self._answer = Answer(event)
+                elif isinstance(event, Retry):
+                    self._answer = None
+                    yield event
+                elif self._answer is not None:
+                    self._answer.take(event)
+                    if isinstance(event, Text):
+                        yield event
+                        self._check_output(self._answer, event)
+
+    def _question(self) -> Question:
+        left = self._plan.limits.max_output_tokens - self._usage.output_tokens
+        return Question(
+            messages=tuple(self._messages),
+            instructions=self._plan.instructions,
+            tools=self._plan.tools,
+            max_output_tokens=min(left, self._plan.max_output_tokens or left),
+            temperature=self._plan.temperature,
+        )
+
+    def _finished_answer(self) -> Answer:
+        if self._answer is None or self._answer.finished is None:
+            raise ProviderError("The answer ended without a reason.", code="provider_protocol", retryable=True)
+        candidate = self._answer.asked.candidate
+        # Those before it have failed in this run: the one that answered goes on.
+        self._candidates = self._candidates[self._candidates.index(candidate) :]
+        return self._answer
+
+    def _close_answer(self, answer: Answer) -> Iterator[Item]:
+        self._answer = None
+        usage = answer.usage(self._price)
+        self._usage = add_usage(self._usage, usage)
+        yield usage
+        message = answer.message()
+        if message.text or message.tool_calls:
+            self._messages.append(message)
+            yield Said(message=message, candidate=answer.asked.candidate, usage=usage)
+
+    async def _execute_all(self, requests: Sequence[ToolRequest]) -> AsyncGenerator[Item]:
+        for position, request in enumerate(requests):
+            if self._tool_calls >= self._plan.limits.max_tool_calls:
+                for refused in requests[position:]:
+                    yield self._answer_call(refused, "Not run: the run's limit of tool calls was reached.", is_error=True)
+                raise LimitReached("max_tool_calls")
+            self._tool_calls += 1
+            async with aclosing(self._execute(request)) as items:
+                async for item in items:
+                    yield item
+
+    async def _execute(self, request: ToolRequest) -> AsyncGenerator[Item]:
+        self._open_call = request
+        async with aclosing(self._door.execute(request)) as progress:
+            async for step in progress:
+                if isinstance(step, Opened):
+                    self._execution_id = step.execution_id
+                    yield ToolCalled(
+                        tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source
+                    )
+                elif isinstance(step, Output):
+                    yield ToolOutput(
+                        tool=request.tool, execution_id=self._execution_id, stream=step.stream, text=step.text
+                    )
+                else:
+                    for item in self._close_call(request, step):
+                        yield item
+
+    def _close_call(self, request: ToolRequest, outcome: Succeeded | Failed) -> Iterator[Item]:
+        self._open_call = None
+        if isinstance(outcome, Succeeded):
+            yield ToolResult(tool=request.tool, data=outcome.data, execution_id=self._execution_id)
+            yield self._answer_call(request, outcome.content)
+        else:
+            yield ToolFailed(
+                tool=request.tool, error=outcome.error, code=outcome.code, execution_id=self._execution_id
+            )
+            yield self._answer_call(request, f"{outcome.code}: {outcome.error}", is_error=True)
+
+    def _answer_call(self, request: ToolRequest, content: str, *, is_error: bool = False) -> Said:
+        if request.source == "caller":
+            content = f"I ran {request.tool} with {request.arguments}. Its result:\n{content}"
+        message = ToolMessage(call_id=request.call_id, name=request.tool, content=content, is_error=is_error)
+        self._messages.append(message)
+        return Said(message=message)
+
+    def _check_limits(self) -> None:
+        if self._steps >= self._plan.limits.max_steps:
+            raise LimitReached("max_steps")
+        if self._usage.output_tokens >= self._plan.limits.max_output_tokens:
+            raise LimitReached("max_output")
+
+    def _check_output(self, answer: Answer, text: Text) -> None:
+        limits = self._plan.limits
+        self._output_bytes += sum(map(len, text.pieces))
+        tokens = self._usage.output_tokens + len(answer.pieces)
+        if self._output_bytes > limits.max_output_bytes or tokens > limits.max_output_tokens:
+            raise LimitReached("max_output")
+
+    def _check_finish(self, answer: Answer) -> None:
+        reason = answer.finished.reason if answer.finished else None
+        if reason == "content_filter":
+            raise LimitReached("content_filter")
+        if reason == "length":
+            spent = self._usage.output_tokens >= self._plan.limits.max_output_tokens
+            raise LimitReached("max_output" if spent else "length")
+
+
+def _request(call: ToolCall) -> ToolRequest:
+    return ToolRequest(tool=call.name, arguments=call.arguments, source="model", call_id=call.call_id)

@@ -1,0 +1,53 @@
+"""The double that ships: plays given answers through the same interface as a real service.
+
+    provider = Scripted([text("Hello"), Finished(reason="stop")], [ProviderError(...)])
+
+The first list answers the first call, and so on; a call beyond the last one gets a `ProviderError`. `requests` holds what was
+asked. An entry that is awaitable-making (a function without parameters) is awaited in its place, to hold a stream open.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from chat.engine.completion import CompletionEvent, CompletionRequest, ProviderError, Text
+from chat.providers.base import Provider
+
+Line = CompletionEvent | ProviderError | Callable[[], Awaitable[object]]
+
+
+class Scripted(Provider):
+    name: ClassVar[str] = "scripted"
+    supports_tools: ClassVar[bool] = True
+    supports_images: ClassVar[bool] = True
+
+    default_model = "scripted-1"
+
+    def __init__(self, *answers: Sequence[Line], context: int = 100_000) -> None:
+        self.requests: list[CompletionRequest] = []
+        self._answers = list(answers)
+        self._context = context
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
+        self.requests.append(request)
+        if len(self.requests) > len(self._answers):
+            raise ProviderError("The script has no further answer.", code="provider_unavailable", retryable=False)
+        for line in self._answers[len(self.requests) - 1]:
+            if isinstance(line, ProviderError):
+                raise line
+            if isinstance(line, CompletionEvent):
+                yield line
+            else:
+                await line()
+
+    def context_tokens(self, model: str) -> int:
+        return self._context
+
+    async def models(self) -> tuple[str, ...]:
+        return (self.default_model,)
+
+
+def text(*pieces: str) -> Text:
+    """Pieces of an answer, from plain strings."""
+    return Text(tuple(msgspec.json.encode(piece)[1:-1] for piece in pieces))
