@@ -1,0 +1,542 @@
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from chat.engine.completion import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
+from chat.engine.messages import (
+    AssistantMessage,
+    Image,
+    Message,
+    ProviderParts,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
+from chat.providers.base import Timeouts
+from chat.providers.gemini import CONTEXT_TOKENS, GEMMA_CONTEXT_TOKENS, Gemini
+from tests.chat.providers.fake_gemini import FakeGemini, Reply, called, fake_gemini, refused, said, sse, streamed
+from tools.base import ToolSpec
+
+KEY = "a-key-that-nobody-may-see"
+MODEL = "gemini-3-flash"
+SIGNATURE = "aGk+/v8/AA=="
+READ = ToolSpec(
+    name="fs.read",
+    description="Reads a file.",
+    parameters={"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeGemini]:
+    async with fake_gemini() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def gemini(fake: FakeGemini) -> AsyncIterator[Gemini]:
+    provider = made(fake)
+    yield provider
+    await provider.close()
+
+
+@pytest.fixture
+async def hasty(fake: FakeGemini) -> AsyncIterator[Gemini]:
+    provider = made(fake, timeouts=Timeouts(connect=5, first_byte=0.2, idle=0.2))
+    yield provider
+    await provider.close()
+
+
+def made(fake: FakeGemini, timeouts: Timeouts | None = None) -> Gemini:
+    timeouts = timeouts or Timeouts(connect=5, first_byte=20, idle=20)
+    return Gemini(api_key=KEY, base_url=fake.url, default_model=MODEL, timeouts=timeouts)
+
+
+def asking(
+    *messages: Message,
+    model: str = MODEL,
+    instructions: str = "",
+    tools: tuple[ToolSpec, ...] = (),
+    temperature: float | None = None,
+    max_output_tokens: int | None = None,
+) -> CompletionRequest:
+    return CompletionRequest(
+        model=model,
+        messages=messages or (UserMessage(text="Hello?"),),
+        instructions=instructions,
+        tools=tools,
+        temperature=temperature,
+        max_output_tokens=max_output_tokens,
+    )
+
+
+async def events(gemini: Gemini, request: CompletionRequest | None = None) -> list[CompletionEvent]:
+    return [event async for event in gemini.stream(request or asking())]
+
+
+async def failure(gemini: Gemini, request: CompletionRequest | None = None) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await events(gemini, request)
+    assert KEY not in str(caught.value)
+    return caught.value
+
+
+def text_of(streamed: list[CompletionEvent]) -> str:
+    pieces = [piece for event in streamed if isinstance(event, Text) for piece in event.pieces]
+    return str(json.loads(b'"' + b"".join(pieces) + b'"'))
+
+
+def finished(streamed: list[CompletionEvent]) -> Finished:
+    assert isinstance(streamed[-1], Finished)
+    assert sum(isinstance(event, Finished) for event in streamed) == 1
+    return streamed[-1]
+
+
+def heard(streamed: list[CompletionEvent]) -> AssistantMessage:
+    """The assistant's message as the engine keeps it."""
+    return AssistantMessage(
+        text=text_of(streamed),
+        tool_calls=tuple(event for event in streamed if isinstance(event, ToolCall)),
+        provider_parts=finished(streamed).provider_parts,
+    )
+
+
+async def test_text_comes_as_it_is_streamed(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hel"), said('lo "you"\n'), said("", finish="STOP")))
+    answer = await events(gemini)
+    assert answer == [Text((b"Hel",)), Text((b'lo \\"you\\"\\n',)), Finished(reason="stop")]
+
+
+async def test_first_text_arrives_while_the_answer_is_still_open(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hel"), ending="silence"))
+    stream = gemini.stream(asking())
+    assert await anext(stream) == Text((b"Hel",))
+    await stream.aclose()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+async def test_text_survives_a_cut_between_any_two_bytes(fake: FakeGemini, gemini: Gemini, newline: str) -> None:
+    words = "Grüße, 世界 🎉\u2028 line\u0085 \\ end"
+    body = sse(said(words), said("", finish="STOP"), newline=newline)
+    fake.play(Reply(headers={"Content-Type": "text/event-stream"}, pieces=[bytes([byte]) for byte in body]))
+    assert text_of(await events(gemini)) == words
+
+
+async def test_half_of_a_surrogate_pair_never_leaves(fake: FakeGemini, gemini: Gemini) -> None:
+    lone = b'data: {"candidates": [{"content": {"parts": [{"text": "a\\ud83d!"}]}, "finishReason": "STOP"}]}\r\n\r\n'
+    fake.play(Reply(pieces=[lone]))
+    assert text_of(await events(gemini)) == "a?!"
+
+
+async def test_request_carries_the_key_the_settings_and_the_messages(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hi", finish="STOP")))
+    history = (UserMessage(text="One"), AssistantMessage(text="Two"), UserMessage(text="Three"))
+    await events(gemini, asking(*history, instructions="Be brief.", temperature=0.25, max_output_tokens=99))
+    (request,) = fake.requests
+    assert (request.method, request.target) == ("POST", f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse")
+    assert request.headers["x-goog-api-key"] == KEY
+    assert request.body["contents"] == [
+        {"role": "user", "parts": [{"text": "One"}]},
+        {"role": "model", "parts": [{"text": "Two"}]},
+        {"role": "user", "parts": [{"text": "Three"}]},
+    ]
+    assert request.body["systemInstruction"]["parts"] == [{"text": "Be brief."}]
+    assert request.body["generationConfig"] == {"temperature": 0.25, "maxOutputTokens": 99}
+
+
+async def test_settings_that_nobody_chose_are_left_to_gemini(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hi", finish="STOP")))
+    await events(gemini)
+    body = fake.requests[0].body
+    assert not body.get("generationConfig")
+    assert "systemInstruction" not in body
+    assert "tools" not in body
+
+
+async def test_image_goes_inline_after_its_text(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("A dot", finish="STOP")))
+    await events(gemini, asking(UserMessage(text="What?", images=(Image(media_type="image/png", data=b"\xff\xfe"),))))
+    assert fake.requests[0].body["contents"] == [
+        {"role": "user", "parts": [{"text": "What?"}, {"inlineData": {"mimeType": "image/png", "data": "//4="}}]}
+    ]
+
+
+async def test_tool_is_declared_under_its_wire_name(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hi", finish="STOP")))
+    await events(gemini, asking(tools=(READ,)))
+    (declarations,) = fake.requests[0].body["tools"]
+    assert declarations["functionDeclarations"] == [
+        {"name": "fs_read", "description": "Reads a file.", "parameters_json_schema": READ.parameters}
+    ]
+
+
+async def test_parallel_calls_are_the_registrys_tools(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(
+        streamed(
+            said("Looking. ", called("fs_read", path="a", signature=SIGNATURE)),
+            said(called("fs_read", call_id="theirs", path="ü", deep={"none": None, "list": [1, 2.5, True]})),
+            said("", finish="STOP"),
+        )
+    )
+    answer = await events(gemini, asking(tools=(READ,)))
+    first, second = heard(answer).tool_calls
+    assert first == ToolCall(call_id="call_0", name="fs.read", arguments='{"path":"a"}')
+    assert (second.call_id, second.name) == ("theirs", "fs.read")
+    assert json.loads(second.arguments) == {"path": "ü", "deep": {"none": None, "list": [1, 2.5, True]}}
+    assert finished(answer).reason == "tool_calls"
+
+
+async def test_unknown_tool_name_passes_through_unchanged(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said(called("rm_rf"), finish="STOP")))
+    (call,) = heard(await events(gemini, asking(tools=(READ,)))).tool_calls
+    assert (call.name, call.arguments) == ("rm_rf", "{}")
+
+
+async def test_made_call_ids_go_on_through_the_conversation(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said(called("fs_read"), finish="STOP")))
+    earlier = AssistantMessage(text="", tool_calls=(ToolCall(call_id="x", name="fs.read", arguments="{}"),))
+    (call,) = heard(await events(gemini, asking(earlier, tools=(READ,)))).tool_calls
+    assert call.call_id == "call_1"
+
+
+async def test_parts_are_replayed_verbatim_to_the_same_model(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(
+        streamed(
+            said({"text": "Hm.", "thought": True}),
+            said("I will "),
+            said("look. "),
+            said(called("fs_read", path="a", signature=SIGNATURE), called("fs_read", call_id="theirs", path=None)),
+            said({"text": "", "thoughtSignature": SIGNATURE}, finish="STOP"),
+        ),
+        streamed(said("Done", finish="STOP")),
+    )
+    asked = UserMessage(text="Look")
+    answer = heard(await events(gemini, asking(asked, tools=(READ,))))
+    assert answer.text == "I will look. "
+    stored = msgspec.json.decode(msgspec.json.encode(answer), type=AssistantMessage)
+    results = (
+        ToolMessage(call_id="call_0", name="fs.read", content="A"),
+        ToolMessage(call_id="theirs", name="fs.read", content="no file", is_error=True),
+    )
+    await events(gemini, asking(asked, stored, *results, tools=(READ,)))
+    assert fake.requests[1].body["contents"][1:] == [
+        {
+            "role": "model",
+            "parts": [
+                {"text": "Hm.", "thought": True},
+                {"text": "I will look. "},
+                {"functionCall": {"name": "fs_read", "args": {"path": "a"}}, "thoughtSignature": SIGNATURE},
+                {"functionCall": {"id": "theirs", "name": "fs_read", "args": {"path": None}}},
+                {"text": "", "thoughtSignature": SIGNATURE},
+            ],
+        },
+        {
+            "role": "user",
+            "parts": [
+                {"functionResponse": {"name": "fs_read", "response": {"output": "A"}}},
+                {"functionResponse": {"id": "theirs", "name": "fs_read", "response": {"error": "no file"}}},
+            ],
+        },
+    ]
+
+
+def call_of(**parts: str) -> AssistantMessage:
+    data = [{"functionCall": {"name": "fs_read", "args": {}}, "thoughtSignature": SIGNATURE}]
+    return AssistantMessage(
+        text="Well.",
+        tool_calls=(ToolCall(call_id="c", name="fs.read", arguments='{"path":"a"}'),),
+        provider_parts=ProviderParts(provider=parts["provider"], model=parts["model"], data=data) if parts else None,
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(call_of(), id="without parts"),
+        pytest.param(call_of(provider="gemini", model="gemini-2.5-pro"), id="of another model"),
+        pytest.param(call_of(provider="openai", model=MODEL), id="of another provider"),
+    ],
+)
+async def test_calls_from_elsewhere_are_told_as_text(
+    fake: FakeGemini, gemini: Gemini, message: AssistantMessage
+) -> None:
+    fake.play(streamed(said("Done", finish="STOP")))
+    result = ToolMessage(call_id="c", name="fs.read", content="42")
+    await events(gemini, asking(message, result, tools=(READ,)))
+    assert fake.requests[0].body["contents"] == [
+        {"role": "model", "parts": [{"text": "Well."}, {"text": '[Called the tool fs.read with {"path":"a"}]'}]},
+        {"role": "user", "parts": [{"text": "[The tool fs.read answered]\n42"}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        pytest.param((), id="none"),
+        pytest.param((ToolMessage(call_id="other", name="fs.read", content="42"),), id="of another call"),
+        pytest.param((ToolMessage(call_id="c", name="fs.read", content="42"),) * 2, id="twice"),
+    ],
+)
+async def test_own_call_without_its_one_result_is_told_as_text(
+    fake: FakeGemini, gemini: Gemini, results: tuple[ToolMessage, ...]
+) -> None:
+    fake.play(streamed(said("Done", finish="STOP")))
+    await events(gemini, asking(call_of(provider="gemini", model=MODEL), *results, UserMessage(text="And?")))
+    assert "functionCall" not in json.dumps(fake.requests[0].body)
+    assert "functionResponse" not in json.dumps(fake.requests[0].body)
+
+
+async def test_failed_result_without_its_call_is_told_as_text(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Done", finish="STOP")))
+    await events(gemini, asking(ToolMessage(call_id="c", name="fs.read", content="denied", is_error=True)))
+    assert fake.requests[0].body["contents"] == [
+        {"role": "user", "parts": [{"text": "[The tool fs.read failed]\ndenied"}]}
+    ]
+
+
+async def test_message_of_nothing_is_left_out(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hi", finish="STOP")))
+    await events(gemini, asking(UserMessage(text="Hello"), AssistantMessage(text=""), UserMessage(text="Hello?")))
+    assert [content["role"] for content in fake.requests[0].body["contents"]] == ["user", "user"]
+
+
+async def test_last_usage_counts_thoughts_as_output(fake: FakeGemini, gemini: Gemini) -> None:
+    early = {"promptTokenCount": 100, "totalTokenCount": 100}
+    last = {
+        "promptTokenCount": 100,
+        "candidatesTokenCount": 7,
+        "thoughtsTokenCount": 30,
+        "cachedContentTokenCount": 64,
+        "totalTokenCount": 137,
+    }
+    fake.play(streamed(said("Hi", usage=early), said("", finish="STOP", usage=last)))
+    assert await events(gemini) == [
+        Text((b"Hi",)),
+        TokensUsed(input_tokens=100, output_tokens=37, cached_tokens=64, reasoning_tokens=30),
+        Finished(reason="stop"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        ("STOP", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("SAFETY", "content_filter"),
+        ("RECITATION", "content_filter"),
+        ("BLOCKLIST", "content_filter"),
+        ("PROHIBITED_CONTENT", "content_filter"),
+        ("SPII", "content_filter"),
+        ("IMAGE_SAFETY", "content_filter"),
+    ],
+)
+async def test_finish_reason_is_told_in_the_engines_words(
+    fake: FakeGemini, gemini: Gemini, finish: str, reason: str
+) -> None:
+    fake.play(streamed(said("Partly", finish=finish)))
+    answer = await events(gemini)
+    assert text_of(answer) == "Partly"
+    assert finished(answer).reason == reason
+
+
+async def test_blocked_prompt_is_filtered_content(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}}))
+    assert await events(gemini) == [TokensUsed(input_tokens=5, output_tokens=0), Finished(reason="content_filter")]
+
+
+@pytest.mark.parametrize("finish", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER"])
+async def test_failed_answer_can_be_retried_and_keeps_its_usage(fake: FakeGemini, gemini: Gemini, finish: str) -> None:
+    fake.play(streamed(said(finish=finish, usage={"promptTokenCount": 5})))
+    stream = gemini.stream(asking())
+    assert await anext(stream) == TokensUsed(input_tokens=5, output_tokens=0)
+    with pytest.raises(ProviderError, match=finish) as caught:
+        await anext(stream)
+    assert (caught.value.code, caught.value.retryable) == ("provider_protocol", True)
+
+
+CUT = "Gemini broke off: its answer was cut"
+UNREADABLE = "Gemini broke off: its answer was not what the API describes"
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        pytest.param(streamed(said("Hel")), CUT, id="no finish reason"),
+        pytest.param(streamed(), CUT, id="nothing at all"),
+        pytest.param(streamed(said("Hel"), ending="cut"), CUT, id="connection lost"),
+        pytest.param(Reply(pieces=[b'data: {"candidates": [\r\n\r\n']), UNREADABLE, id="half a JSON"),
+        pytest.param(Reply(pieces=[b"data: 7\r\n\r\n"]), UNREADABLE, id="a number"),
+        pytest.param(Reply(pieces=[b'data: {"candidates": [{"content": 7}]}\r\n\r\n']), UNREADABLE, id="wrong shape"),
+        pytest.param(Reply(pieces=[b"data: \xff\xfe\r\n\r\n"]), UNREADABLE, id="not UTF-8"),
+        pytest.param(Reply(pieces=[b"<html>Busy</html>"]), UNREADABLE, id="a page"),
+        pytest.param(streamed({"error": {"message": "no code"}}), UNREADABLE, id="an error without a code"),
+        pytest.param(
+            Reply(pieces=[b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"args":{"a":"\\ud83d"}}}]}}]}']),
+            UNREADABLE,
+            id="half of a surrogate pair in an argument",
+        ),
+    ],
+)
+async def test_broken_answer_can_be_retried(fake: FakeGemini, gemini: Gemini, reply: Reply, message: str) -> None:
+    fake.play(reply)
+    error = await failure(gemini)
+    assert (str(error), error.code, error.retryable) == (message, "provider_protocol", True)
+
+
+TOO_LONG = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
+BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "retryable"),
+    [
+        (refused(400, "Invalid value at 'contents'"), "provider_rejected", False),
+        (refused(400, "Please pass a valid one.", details=[BAD_KEY]), "provider_auth", False),
+        (refused(400, "API key expired. Please renew the API key."), "provider_auth", False),
+        (refused(400, TOO_LONG), "context_too_long", False),
+        (refused(401), "provider_auth", False),
+        (refused(403), "provider_auth", False),
+        (refused(404), "provider_rejected", False),
+        (refused(408), "provider_timeout", True),
+        (refused(429), "provider_rate_limited", True),
+        (refused(500), "provider_unavailable", True),
+        (refused(503), "provider_unavailable", True),
+        (Reply(status=502, headers={"Content-Type": "text/html"}, pieces=[b"<html>"]), "provider_unavailable", True),
+        (streamed(said("Hel"), {"error": {"code": 503, "message": "overloaded"}}), "provider_unavailable", True),
+    ],
+)
+async def test_refusal_has_its_code(
+    fake: FakeGemini, gemini: Gemini, reply: Reply, code: str, *, retryable: bool
+) -> None:
+    fake.play(reply)
+    error = await failure(gemini)
+    assert (error.code, error.retryable, error.retry_after) == (code, retryable, None)
+    assert len(fake.requests) == 1
+
+
+async def test_refusal_tells_what_gemini_said_but_never_the_key(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(refused(403, f"The key {KEY} is not yours"))
+    assert str(await failure(gemini)) == "Gemini answered 403: The key *** is not yours"
+
+
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
+HELP = {"@type": "type.googleapis.com/google.rpc.Help", "links": []}
+
+
+@pytest.mark.parametrize(
+    ("reply", "seconds"),
+    [
+        pytest.param(refused(429, headers={"Retry-After": "7"}), 7.0, id="header"),
+        pytest.param(refused(429, details=[HELP, RETRY_INFO]), 34.5, id="RetryInfo"),
+        pytest.param(refused(429, headers={"Retry-After": "7"}, details=[RETRY_INFO]), 7.0, id="both"),
+        pytest.param(refused(429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), None, id="date"),
+        pytest.param(refused(503, headers={"Retry-After": "2"}), 2.0, id="of a server's failure"),
+    ],
+)
+async def test_refusal_says_when_to_come_back(
+    fake: FakeGemini, gemini: Gemini, reply: Reply, seconds: float | None
+) -> None:
+    fake.play(reply)
+    assert (await failure(gemini)).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(Reply(status=None, ending="silence"), id="from the start"),
+        pytest.param(streamed(ending="silence"), id="after the head"),
+        pytest.param(streamed(said("Hel"), ending="silence"), id="in the middle"),
+    ],
+)
+async def test_silence_is_a_time_out_and_hangs_up(fake: FakeGemini, hasty: Gemini, reply: Reply) -> None:
+    fake.play(reply)
+    error = await failure(hasty)
+    assert (error.code, error.retryable) == ("provider_timeout", True)
+    await asyncio.wait_for(fake.disconnected.wait(), 10)
+
+
+async def test_service_that_refuses_connections_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    provider = Gemini(
+        api_key=KEY,
+        base_url=f"http://127.0.0.1:{port}",
+        default_model=MODEL,
+        timeouts=Timeouts(connect=5, first_byte=20, idle=20),
+    )
+    error = await failure(provider)
+    assert (error.code, error.retryable) == ("provider_unavailable", True)
+    await provider.close()
+
+
+async def test_closing_the_stream_hangs_up(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hel"), ending="silence"))
+    stream = gemini.stream(asking())
+    await anext(stream)
+    await stream.aclose()
+    await asyncio.wait_for(fake.disconnected.wait(), 10)
+
+
+async def test_cancelling_the_reader_hangs_up(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hel"), ending="silence"))
+    reached = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in gemini.stream(asking()):
+            reached.set()
+
+    reader = asyncio.create_task(read())
+    await asyncio.wait_for(reached.wait(), 10)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    await asyncio.wait_for(fake.disconnected.wait(), 10)
+
+
+async def test_many_streams_are_open_at_once(fake: FakeGemini, gemini: Gemini) -> None:
+    fake.play(*(streamed(said("Hel"), ending="silence") for _ in range(200)))
+    streams = [gemini.stream(asking()) for _ in range(200)]
+    firsts = await asyncio.gather(*(anext(stream) for stream in streams))
+    assert set(firsts) == {Text((b"Hel",))}
+    await asyncio.gather(*(stream.aclose() for stream in streams))
+
+
+async def test_models_are_those_that_generate_content_default_first(fake: FakeGemini, gemini: Gemini) -> None:
+    chats = ["generateContent", "countTokens"]
+    first = [
+        {"name": "models/gemini-2.5-pro", "supportedGenerationMethods": chats},
+        {"name": "models/embedding-001", "supportedGenerationMethods": ["embedContent"]},
+    ]
+    second = [{"name": f"models/{MODEL}", "supportedGenerationMethods": chats}]
+    fake.play(
+        Reply(pieces=[json.dumps({"models": first, "nextPageToken": "more"}).encode()]),
+        Reply(pieces=[json.dumps({"models": second}).encode()]),
+    )
+    assert await gemini.models() == (MODEL, "gemini-2.5-pro")
+    assert [request.method for request in fake.requests] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (refused(403), "provider_auth"),
+        (Reply(pieces=[b"<html>"]), "provider_protocol"),
+        (Reply(status=None, ending="silence"), "provider_timeout"),
+    ],
+)
+async def test_models_that_cannot_be_listed_are_a_failure(
+    fake: FakeGemini, hasty: Gemini, reply: Reply, code: str
+) -> None:
+    fake.play(reply)
+    with pytest.raises(ProviderError) as caught:
+        await hasty.models()
+    assert caught.value.code == code
+
+
+def test_context_is_that_of_the_model_family(gemini: Gemini) -> None:
+    assert gemini.context_tokens(MODEL) == CONTEXT_TOKENS
+    assert gemini.context_tokens("gemma-3-27b-it") == GEMMA_CONTEXT_TOKENS
