@@ -1,0 +1,124 @@
+"""One page of a file: some of its lines, with what is known of the whole."""
+
+import hashlib
+from collections.abc import Iterator
+
+import msgspec
+
+from tools.base import ToolError
+from tools.workspace.deadline import Deadline
+from tools.workspace.files import File
+from tools.workspace.limits import Limits
+from tools.workspace.lines import lines_of, runs
+from tools.workspace.paths import shown
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of a file. `size` (bytes) and `sha256` are the whole file's; the hash of a very large one is not told."""
+
+    content: bytes
+    size: int
+    sha256: str | None
+    next_offset: int | None
+    """The number of the first line after the page; None where the page ends the file."""
+
+
+def read_page(file: File, *, offset: int, limit: int | None, limits: Limits, deadline: Deadline) -> Page:
+    """The page of at most `limit` lines, and of `max_read_bytes`, from line `offset` (from 1) on.
+
+    Raises `ToolError`: `invalid_params` past the end, `too_large` too far into a huge file, `timed_out`, `cancelled`.
+    """
+    longest = min(limits.max_line_bytes, limits.max_read_bytes)
+    scan = _Scan(file, longest, limits, deadline)
+    window = _Window(offset, limit, limits.max_read_bytes)
+    for run, count in runs(scan, longest):
+        window.take(run, count)
+        if window.followed:
+            break
+    if not window.reached and not scan.exhausted:
+        raise ToolError(
+            f"Line {offset} of {shown(file.path)} lies beyond the first {limits.max_scan_bytes} bytes, "
+            f"which are all that is looked at: give an offset up to {window.line - 1}.",
+            code="too_large",
+        )
+    if not window.reached and offset > 1:
+        raise ToolError(
+            f"{shown(file.path)} has no line {offset}: its last is line {window.line - 1}.", code="invalid_params"
+        )
+    sha256 = scan.finish()
+    more = window.followed or not scan.exhausted
+    return Page(
+        content=bytes(window.content),
+        size=scan.size,
+        sha256=sha256,
+        next_offset=window.line if more else None,
+    )
+
+
+class _Scan:
+    """A file's blocks in one pass, bounded, which hashes what goes by if the file is not too large for that."""
+
+    def __init__(self, file: File, block_bytes: int, limits: Limits, deadline: Deadline) -> None:
+        self._file_size = file.size
+        self._digest = hashlib.sha256() if self._file_size <= limits.max_hash_bytes else None
+        self._bound = limits.max_scan_bytes
+        self._blocks = file.blocks(block_bytes, deadline)
+        self._seen = 0
+        self.exhausted = False
+        """Whether the file's end was seen."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._seen < self._bound:
+            block = next(self._blocks, None)
+            if block is None:
+                self.exhausted = True
+                return
+            self._seen += len(block)
+            if self._digest:
+                self._digest.update(block)
+            yield block
+
+    @property
+    def size(self) -> int:
+        """Bytes: what was counted, and what the system says where not all was seen."""
+        return self._seen if self.exhausted else max(self._file_size, self._seen)
+
+    def finish(self) -> str | None:
+        """The hash of the whole file, whose rest is read for it; None for one that is too large."""
+        if self._digest is None:
+            return None
+        for _ in self:
+            continue
+        return self._digest.hexdigest() if self.exhausted else None
+
+
+class _Window:
+    """The lines of the page, picked from those that go by."""
+
+    def __init__(self, offset: int, limit: int | None, max_bytes: int) -> None:
+        self._offset = offset
+        self._end = None if limit is None else offset + limit
+        self._max_bytes = max_bytes
+        self.content = bytearray()
+        self.line = 1
+        """The number of the first line that was neither passed over nor taken."""
+        self.followed = False
+        """Whether a line was seen after the page's last."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the page's first line was seen."""
+        return self.line > self._offset
+
+    def take(self, run: bytes, count: int) -> None:
+        """Looks at the next lines of the file."""
+        if self.line + count <= self._offset:
+            self.line += count
+            return
+        for line in lines_of(run):
+            if self.line >= self._offset:
+                if self.line == self._end or len(self.content) + len(line) > self._max_bytes:
+                    self.followed = True
+                    return
+                self.content += line
+            self.line += 1

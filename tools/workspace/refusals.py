@@ -1,0 +1,63 @@
+"""What the kernel's refusals mean to whoever called a tool."""
+
+import errno
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tools.base import ToolError, ToolErrorCode
+from tools.workspace.paths import shown
+
+KEPT = "Nothing was changed."
+
+REFUSALS: dict[int, tuple[ToolErrorCode, str]] = {
+    errno.ENOENT: ("not_found", "does not exist in the workspace."),
+    errno.ENOTDIR: ("not_found", "does not exist: a part of it that would be a folder is none."),
+    errno.EISDIR: ("not_allowed", "is a folder: give the path of a regular file."),
+    errno.ELOOP: ("conflict", "kept changing into a link while it was opened: try again."),
+    errno.EAGAIN: ("conflict", "kept changing while it was opened: try again."),
+    errno.EXDEV: ("outside_workspace", "leads outside the workspace: only what is in it can be reached."),
+    errno.ENXIO: ("not_allowed", "is not a regular file: only those can be read and written."),
+    errno.EACCES: ("not_allowed", "may not be opened: the service has no permission for it."),
+    errno.EPERM: ("not_allowed", "may not be changed: the system does not permit it."),
+    errno.EROFS: ("not_allowed", f"is on a filesystem that is read-only. {KEPT}"),
+    errno.ENAMETOOLONG: ("invalid_params", "is too long for the filesystem: use shorter names."),
+    errno.EEXIST: ("conflict", "exists already."),
+    errno.ENOSPC: ("failed", f"does not fit: the disk is full. {KEPT}"),
+    errno.EDQUOT: ("failed", f"does not fit: the disk quota is used up. {KEPT}"),
+    errno.EFBIG: ("failed", f"does not fit: the system allows no file of that size. {KEPT}"),
+}
+
+
+@contextmanager
+def telling_of(path: str) -> Iterator[None]:
+    """Turns an `OSError` of the block into the `ToolError` that says what is wrong with the path."""
+    try:
+        yield
+    except OSError as error:
+        raise _refusal(error, path) from error
+
+
+def _refusal(error: OSError, path: str) -> ToolError:
+    """A number that is not in the table is a failure, told by the system's own words for it."""
+    unforeseen: tuple[ToolErrorCode, str] = ("failed", f"could not be used: {error.strerror}.")
+    code, sentence = REFUSALS.get(error.errno or 0, unforeseen)
+    return ToolError(f"{shown(path)} {sentence}", code=code)
+
+
+def kind_of(mode: int) -> str:
+    """What a thing that is not a regular file is called."""
+    kinds = (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISLNK, "a link"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISBLK, "a device"),
+        (stat.S_ISCHR, "a device"),
+    )
+    return next((name for test, name in kinds if test(mode)), "something else")
+
+
+def not_regular(mode: int, path: str) -> ToolError:
+    """The refusal of a folder, a FIFO, a socket or a device where a file is wanted."""
+    return ToolError(f"{shown(path)} is {kind_of(mode)}: give the path of a regular file.", code="not_allowed")

@@ -1,0 +1,73 @@
+"""Looking for a pattern in the lines of many files, in bounded time."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tools.workspace.deadline import Deadline
+from tools.workspace.files import File
+from tools.workspace.limits import Limits
+from tools.workspace.lines import lines_of, runs
+from tools.workspace.patterns import LinePattern
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that matches: its file, its number (from 1, as `fs.read` counts), and its text or a part of it."""
+
+    path: str
+    line: int
+    text: str
+
+
+class LineSearch:
+    """Collects the matching lines of the files that it is given; not `complete` once a bound is reached."""
+
+    def __init__(self, pattern: LinePattern, limits: Limits, deadline: Deadline) -> None:
+        self._pattern = pattern
+        self._limits = limits
+        self._deadline = deadline
+        self._bytes_left = limits.max_scan_bytes
+        self.matches: list[Match] = []
+        self.complete = True
+
+    def look_into(self, file: File) -> None:
+        """Adds the file's matches. A file with a NUL in it is binary, and is left at that point."""
+        number = 1
+        for run, count in runs(self._blocks(file), self._limits.max_line_bytes):
+            if b"\0" in run:
+                return
+            if self._pattern.may_be_in(run):
+                self._look_at(file.path, run, number)
+                if not self.complete:
+                    return
+            number += count
+
+    def _blocks(self, file: File) -> Iterator[bytes]:
+        for block in file.blocks(self._limits.max_line_bytes):
+            self._bytes_left -= len(block)
+            if self._deadline.over or self._bytes_left < 0:
+                self.complete = False
+                return
+            yield block
+
+    def _look_at(self, path: str, run: bytes, number: int) -> None:
+        for line_number, line in enumerate(lines_of(run), number):
+            text = line.removesuffix(b"\n").removesuffix(b"\r")
+            start = self._pattern.find(text)
+            if start is None:
+                continue
+            if len(self.matches) == self._limits.max_matches:
+                self.complete = False
+                return
+            excerpt = _excerpt(text, start, self._limits.max_match_chars)
+            self.matches.append(Match(path=path, line=line_number, text=excerpt))
+
+
+def _excerpt(line: bytes, start: int, max_chars: int) -> str:
+    """The line, or of a long one the part that holds its match, with `…` for what is left out."""
+    text = line.decode("utf-8", "replace")
+    if len(text) <= max_chars:
+        return text
+    first = max(len(line[:start].decode("utf-8", "replace")) - max_chars // 4, 0)
+    last = first + max_chars
+    return f"{'…' if first else ''}{text[first:last]}{'…' if last < len(text) else ''}"
