@@ -118,21 +118,31 @@ class Gemini(Provider):
     ) -> None:
         self.default_model = default_model
         self._api_key = api_key
+        self._base_url = base_url or BASE_URL
         self._timeouts = timeouts
         self._new_call_id = new_call_id
-        self._session = aiohttp.ClientSession(
-            connector=_Connector(seconds=timeouts.connect), trace_configs=[_holding()], trust_env=True
-        )
-        self._client = genai.Client(
-            vertexai=False,
-            api_key=api_key,
-            http_options=types.HttpOptions(
-                base_url=base_url or BASE_URL,
-                api_version=API_VERSION,
-                aiohttp_client=self._session,
-                retry_options=types.HttpRetryOptions(attempts=1),
-            ),
-        )
+        self._session: aiohttp.ClientSession | None = None
+        self._client: genai.Client | None = None
+
+    async def warm_up(self) -> None:
+        self._connected()
+
+    def _connected(self) -> genai.Client:
+        if self._client is None:
+            self._session = aiohttp.ClientSession(
+                connector=_Connector(seconds=self._timeouts.connect), trace_configs=[_holding()], trust_env=True
+            )
+            self._client = genai.Client(
+                vertexai=False,
+                api_key=self._api_key,
+                http_options=types.HttpOptions(
+                    base_url=self._base_url,
+                    api_version=API_VERSION,
+                    aiohttp_client=self._session,
+                    retry_options=types.HttpRetryOptions(attempts=1),
+                ),
+            )
+        return self._client
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         answer = _Answer(request, self._new_call_id)
@@ -143,11 +153,10 @@ class Gemini(Provider):
                         yield event
         except FAILURES as error:
             raise self._failure(error) from error
-        for event in answer.end():
-            yield event
+        yield answer.end()
 
     async def _chunks(self, request: CompletionRequest) -> Chunks:
-        stream = await self._client.aio.models.generate_content_stream(
+        stream = await self._connected().aio.models.generate_content_stream(
             model=request.model,
             contents=types.Content(role="user"),  # the real ones go round the SDK's checks, see `_config`
             config=_config(request),
@@ -181,7 +190,7 @@ class Gemini(Provider):
         return tuple(dict.fromkeys((self.default_model, *listed)))
 
     async def _listed_models(self) -> list[str]:
-        pager = await self._client.aio.models.list(config=types.ListModelsConfig(page_size=MAX_LISTED_MODELS))
+        pager = await self._connected().aio.models.list(config=types.ListModelsConfig(page_size=MAX_LISTED_MODELS))
         names: list[str] = []
         async for model in pager:
             if model.name and "generateContent" in (model.supported_actions or ()):
@@ -191,9 +200,10 @@ class Gemini(Provider):
         return names
 
     async def close(self) -> None:
-        await self._client.aio.aclose()
-        self._client.close()
-        await self._session.close()
+        if self._client and self._session:
+            await self._client.aio.aclose()
+            self._client.close()
+            await self._session.close()
 
     def _failure(self, error: Exception) -> ProviderError:
         match error:
@@ -250,12 +260,12 @@ class _Answer:
         self._calls_before = sum(len(m.tool_calls) for m in request.messages if isinstance(m, AssistantMessage))
         self._calls = 0
         self._parts: list[Json] = []
-        self._usage: types.GenerateContentResponseUsageMetadata | None = None
         self._reason: str | None = None
         self._prompt_blocked = False
 
     def read(self, chunk: types.GenerateContentResponse) -> Iterator[CompletionEvent]:
-        self._usage = chunk.usage_metadata or self._usage
+        if chunk.usage_metadata:
+            yield _tokens_used(chunk.usage_metadata)
         if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
             self._prompt_blocked = True
         for candidate in (chunk.candidates or ())[:1]:
@@ -289,13 +299,10 @@ class _Answer:
         elif kept != {"text": ""}:
             self._parts.append(kept)
 
-    def end(self) -> Iterator[TokensUsed | Finished]:
+    def end(self) -> Finished:
         """What stands at the end of the stream. Raises `ProviderError` where the answer is not whole."""
-        if self._usage:
-            yield _tokens_used(self._usage)
         if self._prompt_blocked:
-            yield Finished(reason="content_filter")
-            return
+            return Finished(reason="content_filter")
         if self._reason is None:
             raise _broken("its answer was cut")
         reason = FINISHED.get(self._reason)
@@ -303,7 +310,7 @@ class _Answer:
             raise _broken(f"it stopped for {self._reason}")
         if reason == "stop" and self._calls:
             reason = "tool_calls"
-        yield Finished(reason=reason, provider_parts=self._verbatim())
+        return Finished(reason=reason, provider_parts=self._verbatim())
 
     def _verbatim(self) -> ProviderParts | None:
         if all(part.keys() == PLAIN_TEXT for part in self._parts):
@@ -317,7 +324,10 @@ def _without_lone_surrogates(text: str) -> str:
 
 
 def _tokens_used(usage: types.GenerateContentResponseUsageMetadata) -> TokensUsed:
-    """Gemini counts thoughts beside the candidates: https://ai.google.dev/api/generate-content#UsageMetadata."""
+    """The running total so far. Gemini counts thoughts beside the candidates.
+
+    https://ai.google.dev/api/generate-content#UsageMetadata
+    """
     thoughts = usage.thoughts_token_count or 0
     return TokensUsed(
         input_tokens=usage.prompt_token_count or 0,

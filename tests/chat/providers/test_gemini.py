@@ -304,7 +304,7 @@ async def test_message_of_nothing_is_left_out(fake: FakeGemini, gemini: Gemini) 
     assert [content["role"] for content in fake.requests[0].body["contents"]] == ["user", "user"]
 
 
-async def test_last_usage_counts_thoughts_as_output(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_usage_is_a_running_total_with_thoughts_as_output(fake: FakeGemini, gemini: Gemini) -> None:
     early = {"promptTokenCount": 100, "totalTokenCount": 100}
     last = {
         "promptTokenCount": 100,
@@ -315,6 +315,7 @@ async def test_last_usage_counts_thoughts_as_output(fake: FakeGemini, gemini: Ge
     }
     fake.play(streamed(said("Hi", usage=early), said("", finish="STOP", usage=last)))
     assert await events(gemini) == [
+        TokensUsed(input_tokens=100, output_tokens=0),
         Text((b"Hi",)),
         TokensUsed(input_tokens=100, output_tokens=37, cached_tokens=64, reasoning_tokens=30),
         Finished(reason="stop"),
@@ -537,6 +538,12 @@ async def test_models_that_cannot_be_listed_are_a_failure(
     assert caught.value.code == code
 
 
-def test_context_is_that_of_the_model_family(gemini: Gemini) -> None:
+async def test_warming_up_asks_nothing(fake: FakeGemini, gemini: Gemini) -> None:
+    await gemini.warm_up()
+    assert fake.requests == []
+
+
+def test_context_is_that_of_the_model_family() -> None:
+    gemini = made(FakeGemini())
     assert gemini.context_tokens(MODEL) == CONTEXT_TOKENS
     assert gemini.context_tokens("gemma-3-27b-it") == GEMMA_CONTEXT_TOKENS
