@@ -12,7 +12,7 @@ from tools.base import ToolError
 from tools.workspace.names import SecretNames
 from tools.workspace.opening import READ_DIRECTORY
 from tools.workspace.paths import Parts, joined, shown
-from tools.workspace.refusals import telling_of
+from tools.workspace.refusals import refuse_folder_path, telling_of
 from tools.workspace.resolving import Resolver
 from tools.workspace.writing import Change, Changed, Place
 
@@ -49,6 +49,7 @@ class Batch:
     def _prepare(self, real: Parts, change: Change) -> None:
         if not real:
             raise ToolError("The path is the workspace itself: give the path of a file in it.", code="not_allowed")
+        refuse_folder_path(change.path)
         self._secret_names.refuse(real)
         if any(place.parts == real for place in self._places):
             raise ToolError(f"{shown(joined(real))} is changed twice: give one change a file.", code="invalid_params")

@@ -23,7 +23,7 @@ from tools.workspace.opening import (
     link_met,
 )
 from tools.workspace.paths import Parts, parse, shown
-from tools.workspace.refusals import not_regular, telling_of
+from tools.workspace.refusals import not_regular, refuse_folder_path, telling_of
 from tools.workspace.resolving import Resolver
 from tools.workspace.walking import Entry, Walk, entry_of
 from tools.workspace.writing import Change, Changed
@@ -81,6 +81,7 @@ class Workspace:
         """The regular file at the path, open for reading."""
 
         def use(real: Parts) -> File:
+            refuse_folder_path(path)
             self.secret_names.refuse(real)
             return File(self._resolver.open(real, READ_FILE), real)
 

@@ -45,6 +45,12 @@ def _refusal(error: OSError, path: str) -> ToolError:
     return ToolError(f"{shown(path)} {sentence}", code=code)
 
 
+def refuse_folder_path(path: str) -> None:
+    """Raises `ToolError` (`not_allowed`) for a path that says of itself that it is a folder's."""
+    if path.endswith(("/", "/.")):
+        raise ToolError(f"{shown(path)} names a folder: give the path of a regular file.", code="not_allowed")
+
+
 def kind_of(mode: int) -> str:
     """What a thing that is not a regular file is called."""
     kinds = (

@@ -109,7 +109,7 @@ class Place:
             os.close(handle)
 
     def _set_mode(self, handle: int, like: os.stat_result) -> None:
-        """The owner where that is possible, and the permissions; a set-user-id bit ends with the content that had it."""
+        """The owner where possible, and the permissions; a set-user-id bit ends with the content that had it."""
         own = os.fstat(handle)
         if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
             with suppress(PermissionError):

@@ -1,0 +1,126 @@
+"""Another process swaps folders, files and links the whole time; nothing outside is read or changed.
+
+`WORKSPACE_SWAPS` sets how often each pair is swapped at least, 2,000 unless told.
+"""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tools.base import ToolError
+from tools.workspace import Deadline, KernelOpener, WalkOpener, Workspace
+from tools.workspace.opening import Opener
+
+CANARY = b"canary"
+INSIDE = b"inside"
+SWAPS = int(os.environ.get("WORKSPACE_SWAPS", "2000"))
+READS = 500
+WRITES = 80
+REFUSALS = {"outside_workspace", "not_found", "not_allowed", "conflict"}
+
+SWAPPER = """
+import ctypes, os, select, sys
+CWD, EXCHANGE = -100, 2
+exchange = ctypes.CDLL(None).renameat2
+target = os.readlink("folder.link")
+swaps = 0
+while swaps < int(sys.argv[1]) or not select.select([sys.stdin], [], [], 0)[0]:
+    assert exchange(CWD, b"folder", CWD, b"folder.link", EXCHANGE) == 0
+    os.symlink(target + "/file", "next")
+    os.rename("next", "file")
+    assert exchange(CWD, b"folder", CWD, b"folder.link", EXCHANGE) == 0
+    with open("next", "w") as file:
+        file.write("inside")
+    os.rename("next", "file")
+    swaps += 1
+print(swaps)
+"""
+
+
+@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
+def opener(request: pytest.FixtureRequest) -> Opener:
+    made: Opener = request.param()
+    return made
+
+
+@pytest.fixture(params=["../outside", "{outside}", "beside/../../outside"], ids=["relative", "absolute", "zigzag"])
+def base(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    base, outside = tmp_path / "base", tmp_path / "outside"
+    for folder in (base / "folder", base / "beside", outside):
+        folder.mkdir(parents=True)
+    for file in (base / "folder/file", base / "file"):
+        file.write_bytes(INSIDE)
+    (outside / "file").write_bytes(CANARY)
+    target = request.param.replace("{outside}", str(outside))
+    (base / "folder.link").symlink_to(target)
+    return base
+
+
+@contextmanager
+def swapping(base: Path) -> Iterator[None]:
+    """Swaps until the block is over, and as often as is set in any case."""
+    swapper = subprocess.Popen(
+        [sys.executable, "-c", SWAPPER, str(SWAPS)],
+        cwd=base,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield
+    finally:
+        told, _ = swapper.communicate("stop\n", timeout=120)
+    assert swapper.returncode == 0
+    assert int(told) >= SWAPS
+
+
+def outcomes(call: Callable[[], object], rounds: int) -> Counter[object]:
+    """What the call gave in so many rounds: its result, or its refusal's code."""
+    seen: Counter[object] = Counter()
+    for _ in range(rounds):
+        try:
+            seen[call()] += 1
+        except ToolError as error:
+            seen[error.code] += 1
+    return seen
+
+
+def listed(workspace: Workspace) -> frozenset[str]:
+    walk = workspace.walk(workspace.entry("folder"), recursive=True, deadline=Deadline(10))
+    return frozenset(entry.path for entry in walk)
+
+
+def test_nothing_outside_is_read_or_listed_while_names_are_swapped(base: Path, opener: Opener) -> None:
+    workspace = Workspace(base, opener=opener)
+    (base.parent / "outside/only-outside").touch()
+    with swapping(base):
+        read = outcomes(lambda: workspace.read_bytes("folder/file"), READS) + outcomes(
+            lambda: workspace.read_bytes("file"), READS
+        )
+        read += outcomes(lambda: workspace.read_bytes("beside/../folder/file"), READS)
+        lists = outcomes(lambda: listed(workspace), READS)
+    workspace.close()
+    assert read[INSIDE]
+    assert set(read) <= {INSIDE, *REFUSALS}
+    assert set(lists) <= {frozenset({"folder/file"}), *REFUSALS}
+
+
+def test_nothing_outside_is_written_or_removed_while_names_are_swapped(base: Path, opener: Opener) -> None:
+    workspace = Workspace(base, opener=opener)
+    with swapping(base):
+        written = outcomes(lambda: workspace.write("folder/file", INSIDE).size, WRITES)
+        written += outcomes(lambda: workspace.write("file", INSIDE).size, WRITES)
+        written += outcomes(lambda: workspace.write("folder/new/deep", INSIDE).size, WRITES)
+    workspace.close()
+    assert written[len(INSIDE)]
+    assert set(written) <= {len(INSIDE), *REFUSALS}
+    outside = base.parent / "outside"
+    assert [path.name for path in outside.iterdir()] == ["file"]
+    assert (outside / "file").read_bytes() == CANARY
+    assert not list(base.rglob("*.partial"))
