@@ -22,6 +22,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     context_tokens: int
     supports_tools: bool
+    supports_images: bool = False
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +31,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     instructions: str
     tools: tuple[ToolSpec, ...]
-    max_output_tokens: int
+    max_output_tokens: int | None
     temperature: float | None
 
     def to(self, candidate: Candidate) -> CompletionRequest:

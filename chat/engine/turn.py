@@ -71,7 +71,7 @@ class LimitReached(Exception):  # noqa: N818 - not an error, but the way out of 
 
 
 class Turn:
-    """One run of the loop."""
+    """One run of the loop; `usage` is what it has cost so far."""
 
     def __init__(self, plan: Plan, *, door: Door, price: Price, sleep: Sleep) -> None:
         self._plan = plan
@@ -80,7 +80,7 @@ class Turn:
         self._sleep = sleep
         self._messages = list(plan.messages)
         self._candidates = plan.candidates
-        self._usage = TotalUsage()
+        self.usage = TotalUsage()
         self._steps = 0
         self._tool_calls = 0
         self._output_bytes = 0
@@ -113,7 +113,7 @@ class Turn:
             yield from self._close_answer(self._answer)
 
     def end(self, reason: EndReason) -> End:
-        return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self._usage)
+        return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self.usage)
 
     async def _rounds(self) -> AsyncGenerator[Item]:
         requests = self._plan.caller_calls
@@ -151,12 +151,12 @@ class Turn:
                         self._check_output(self._answer, event)
 
     def _question(self) -> Question:
-        left = self._plan.limits.max_output_tokens - self._usage.output_tokens
+        left = self._plan.limits.max_output_tokens - self.usage.output_tokens
         return Question(
             messages=tuple(self._messages),
             instructions=self._plan.instructions,
             tools=self._plan.tools,
-            max_output_tokens=min(left, self._plan.max_output_tokens or left),
+            max_output_tokens=min(left, self._plan.max_output_tokens) if self._plan.max_output_tokens else None,
             temperature=self._plan.temperature,
         )
 
@@ -171,7 +171,7 @@ class Turn:
     def _close_answer(self, answer: Answer) -> Iterator[Item]:
         self._answer = None
         usage = answer.usage(self._price)
-        self._usage = add_usage(self._usage, usage)
+        self.usage = add_usage(self.usage, usage)
         yield usage
         message = answer.message()
         if message.text or message.tool_calls:
@@ -227,13 +227,13 @@ class Turn:
     def _check_limits(self) -> None:
         if self._steps >= self._plan.limits.max_steps:
             raise LimitReached("max_steps")
-        if self._usage.output_tokens >= self._plan.limits.max_output_tokens:
+        if self.usage.output_tokens >= self._plan.limits.max_output_tokens:
             raise LimitReached("max_output")
 
     def _check_output(self, answer: Answer, text: Text) -> None:
         limits = self._plan.limits
         self._output_bytes += sum(map(len, text.pieces))
-        tokens = self._usage.output_tokens + len(answer.pieces)
+        tokens = self.usage.output_tokens + len(answer.pieces)
         if self._output_bytes > limits.max_output_bytes or tokens > limits.max_output_tokens:
             raise LimitReached("max_output")
 
@@ -242,7 +242,7 @@ class Turn:
         if reason == "content_filter":
             raise LimitReached("content_filter")
         if reason == "length":
-            spent = self._usage.output_tokens >= self._plan.limits.max_output_tokens
+            spent = self.usage.output_tokens >= self._plan.limits.max_output_tokens
             raise LimitReached("max_output" if spent else "length")
 
 

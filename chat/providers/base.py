@@ -1,7 +1,8 @@
 """What every provider is: an adapter from one service's bytes to the engine's completion events."""
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import ClassVar
 
 import msgspec
@@ -35,6 +36,10 @@ class Provider(ABC):
     def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         """Streams one answer; closing the generator stops the upstream call. Raises `ProviderError` and nothing else."""
 
+    def has_model(self, model: str) -> bool:
+        """Whether the provider may have a model of this name; where only its service knows, yes."""
+        return bool(model)
+
     @abstractmethod
     def context_tokens(self, model: str) -> int:
         """How many tokens the model takes, its answer included."""
@@ -57,3 +62,29 @@ def wire_names(tools: Iterable[ToolSpec]) -> dict[str, str]:
 
 def wire_name(name: str) -> str:
     return name.replace(".", "_")
+
+
+class Silence:
+    """Calls `expired` when nothing was `heard` for a number of seconds. One timer, however much is heard."""
+
+    def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
+        self.seconds = seconds
+        self.over = False
+        self._expired = expired
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(seconds, self._check)
+
+    def heard(self) -> None:
+        self._heard = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _check(self) -> None:
+        left = self._heard + self.seconds - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._check)
+        else:
+            self.over = True
+            self._expired()

@@ -37,3 +37,42 @@ def skip(frames: bytes, count: int) -> bytes:
 def events(frames: bytes) -> list[Event]:
     """The events of whole frames. Raises `msgspec.DecodeError` for what `frame` did not write."""
     return [_decode(part[part.index(b"\ndata: ") + 7 :]) for part in frames.split(END_OF_FRAME) if part]
+
+
+class Splitter:
+    """Cuts a stream of bytes, however it is segmented, into the data of its events.
+
+    Lines end at LF, CRLF or CR and nowhere else; comments and fields other than `data` are passed over. Raises `ValueError`
+    when one event has more than `most` bytes.
+    """
+
+    def __init__(self, most: int = 8 * 2**20) -> None:
+        self._most = most
+        self._rest = b""
+
+    def feed(self, segment: bytes) -> list[bytes]:
+        """The data of the events that are complete now."""
+        buffer = self._rest + segment if self._rest else segment
+        if b"\r" in buffer:
+            held = b"\r" if buffer.endswith(b"\r") else b""
+            buffer = buffer.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            *blocks, rest = buffer.split(END_OF_FRAME)
+            self._rest = rest + held
+        else:
+            *blocks, self._rest = buffer.split(END_OF_FRAME)
+        if len(self._rest) > self._most:
+            raise ValueError(f"an event is longer than {self._most} bytes")
+        return [data for block in blocks if (data := _data(block)) is not None]
+
+    def end(self) -> list[bytes]:
+        """The data of a last event that no blank line ended, as lenient services send it."""
+        rest, self._rest = self._rest, b""
+        data = _data(rest.replace(b"\r", b"\n"))
+        return [] if data is None else [data]
+
+
+def _data(block: bytes) -> bytes | None:
+    if block.startswith(b"data: ") and b"\n" not in block:
+        return block[6:]
+    lines = [line[5:].removeprefix(b" ") for line in block.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines) if lines else None

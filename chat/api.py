@@ -1,0 +1,211 @@
+"""The chat API: starting, following and stopping runs, and the sessions that they belong to."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from ninja import Field, Query, Router
+
+from access.auth import caller
+from access.refusal import Refusal
+from chat import records, service
+from chat.attachments import images
+from chat.refusals import not_found, session_busy
+from chat.replay import replay
+from chat.runs.live import LiveRun
+from chat.schemas import (
+    STREAM_RESPONSE,
+    CancelOut,
+    ChatIn,
+    ErrorOut,
+    MessageList,
+    ProviderList,
+    RunOut,
+    SessionList,
+    SessionOut,
+    SessionPatch,
+    ToolCallIn,
+)
+from chat.wire import sse
+from storage.reader import read
+from storage.writer import writer
+from tools import toolbox
+from tools.base import ToolRequest
+
+router = Router(tags=["chat"])
+
+MOST_ITEMS: Final = 200
+Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
+Offset = Annotated[int, Field(ge=0, le=2**31)]
+Cursor = Annotated[int, Field(ge=0, le=2**31)]
+
+ERRORS: Final[dict[int, Any]] = {400: ErrorOut, 401: ErrorOut, 403: ErrorOut, 404: ErrorOut, 422: ErrorOut, 503: ErrorOut}
+STREAM_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut, 429: ErrorOut}
+STREAM: Final = {"responses": {200: STREAM_RESPONSE}}
+RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "The run is over and all was received."}}}
+
+
+@router.post("/chat/stream", response=STREAM_ERRORS, openapi_extra=STREAM)
+async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | StreamingHttpResponse:
+    """Starts a run and streams its events; the connection only follows the run."""
+    run = await service.current().start(await _ask(caller(request).owner, body))
+    return _followed(run, cursor=0)
+
+
+@router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE)
+async def follow(
+    request: HttpRequest, run_id: UUID, after: Query[Cursor | None] = None
+) -> HttpResponse | StreamingHttpResponse:
+    """Follows a run from behind an event: the `Last-Event-ID` header, or `after`; live, or long finished."""
+    owner = caller(request).owner
+    cursor = _cursor(request, after)
+    run = service.current().supervisor.find(run_id, owner)
+    if run is not None:
+        return _followed_on(run, cursor)
+    log = await read(records.log, run_id, owner)
+    if log is None:
+        raise not_found("run")
+    if cursor > log.last:
+        raise _past_end(cursor, log.last)
+    if cursor == log.last and log.ended:
+        return HttpResponse(status=204)
+    return _streaming(replay(run_id, cursor), run_id)
+
+
+@router.get("/chat/runs/{uuid:run_id}", response={200: RunOut, **ERRORS})
+async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """A run: its status, its text so far, its usage and cost."""
+    owner = caller(request).owner
+    live = service.current().supervisor.find(run_id, owner)
+    if live is not None:
+        return live.snapshot()
+    return _found(await read(records.run, run_id, owner), "run")
+
+
+@router.post("/chat/runs/{uuid:run_id}/cancel", response={200: CancelOut, **ERRORS})
+async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """Stops a run; what was produced is kept. Safe to call again, and after the end."""
+    owner = caller(request).owner
+    live = service.current().supervisor.find(run_id, owner)
+    if live is not None:
+        live.stop("cancelled")
+        await live.feed.ended()
+        return {"id": run_id, "status": live.snapshot()["status"]}
+    run = _found(await read(records.run, run_id, owner), "run")
+    return {"id": run_id, "status": run["status"]}
+
+
+@router.get("/chat/sessions", response={200: SessionList, **ERRORS})
+async def list_sessions(request: HttpRequest, limit: Query[Limit] = 50, offset: Query[Offset] = 0) -> dict[str, Any]:
+    """The caller's sessions, the most recently used first."""
+    return await read(records.sessions, caller(request).owner, limit, offset)
+
+
+@router.get("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS})
+async def get_session(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
+    return _found(await read(records.session, session_id, caller(request).owner), "session")
+
+
+@router.get("/chat/sessions/{uuid:session_id}/messages", response={200: MessageList, **ERRORS})
+async def list_messages(
+    request: HttpRequest, session_id: UUID, limit: Query[Limit] = 50, offset: Query[Offset] = 0
+) -> dict[str, Any]:
+    """What was said in a session, the oldest first."""
+    return _found(await read(records.messages, session_id, caller(request).owner, limit, offset), "session")
+
+
+@router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, 409: ErrorOut, 415: ErrorOut})
+async def change_session(request: HttpRequest, session_id: UUID, body: SessionPatch) -> dict[str, Any]:
+    """Changes a session's title or metadata."""
+    owner, changes = caller(request).owner, body.dict(exclude_unset=True, exclude_none=True)
+    return _found(await writer.write(lambda: records.change_session(session_id, owner, changes)), "session")
+
+
+@router.delete("/chat/sessions/{uuid:session_id}", response={204: None, **ERRORS, 409: ErrorOut})
+async def delete_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Deletes a session with its messages, runs and events; its tool executions stay as the record that they are."""
+    owner = caller(request).owner
+    gone = await writer.write(lambda: records.delete_session(session_id, owner))
+    if isinstance(gone, UUID):
+        raise session_busy(gone)
+    if not gone:
+        raise not_found("session")
+    return HttpResponse(status=204)
+
+
+@router.get("/providers", response={200: ProviderList, **ERRORS}, tags=["providers"])
+async def list_providers(request: HttpRequest) -> dict[str, Any]:
+    """The providers of models: which are configured, and what they can do."""
+    items = await service.current().describe_providers()
+    return {"items": items, "count": len(items)}
+
+
+async def _ask(owner: str, body: ChatIn) -> service.Ask:
+    if body.session_id is not None and not service.current().stored:
+        raise Refusal(422, "not_stored", "With ENABLE_PERSISTENCE=false there are no sessions: leave session_id out.")
+    return service.Ask(
+        owner=owner,
+        message=body.message,
+        session_id=body.session_id,
+        provider=body.provider,
+        model=body.model,
+        tool_calls=tuple(map(_tool_request, body.tool_calls)),
+        images=await images(body.attachments, toolbox.workspace()) if body.attachments else (),
+        instructions=body.instructions,
+        tools=("*",) if body.tools is None else tuple(body.tools),
+        max_output_tokens=body.max_output_tokens,
+        temperature=body.temperature,
+        on_disconnect=body.on_disconnect,
+        user=body.user,
+        metadata=body.metadata,
+    )
+
+
+def _tool_request(call: ToolCallIn) -> ToolRequest:
+    return ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
+
+
+def _cursor(request: HttpRequest, after: int | None) -> int:
+    header = request.headers.get("Last-Event-ID", "").strip()
+    if not header:
+        return after or 0
+    if not header.isdecimal() or len(header) > 10:
+        raise Refusal(422, "invalid_cursor", "Last-Event-ID must be the number of an event, 0 or more.")
+    return int(header)
+
+
+def _past_end(cursor: int, last: int) -> Refusal:
+    return Refusal(422, "invalid_cursor", f"The cursor {cursor} is past the run's last event, {last}.")
+
+
+def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | StreamingHttpResponse:
+    if cursor > run.feed.last:
+        raise _past_end(cursor, run.feed.last)
+    if cursor == run.feed.last and run.feed.closed:
+        return HttpResponse(status=204)
+    return _followed(run, cursor)
+
+
+def _followed(run: LiveRun, cursor: int) -> StreamingHttpResponse:
+    response = _streaming(run.follow(cursor), run.launch.run_id)
+    if run.launch.start.session_id is not None:
+        response["X-Session-Id"] = run.launch.start.session_id
+    return response
+
+
+def _streaming(frames: AsyncIterator[bytes], run_id: UUID) -> StreamingHttpResponse:
+    headers = {
+        "Cache-Control": "no-cache",
+        "X-Accel-Buffering": "no",
+        "X-Run-Id": str(run_id),
+        "Content-Location": f"/chat/runs/{run_id}/stream",
+    }
+    return StreamingHttpResponse(frames, content_type=sse.CONTENT_TYPE, headers=headers)
+
+
+def _found(what: dict[str, Any] | None, name: str) -> dict[str, Any]:
+    if what is None:
+        raise not_found(name)
+    return what

@@ -1,0 +1,147 @@
+"""Conversations as they are kept: sessions, what was said in them, runs, and each run's event log."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Session(models.Model):
+    """One conversation. Its owner alone can see it; `user` is the caller's own mapping and authorises nothing."""
+
+    id = models.UUIDField(primary_key=True)
+    owner = models.CharField(max_length=64)
+    user = models.CharField(max_length=255)
+    title = models.CharField(max_length=200)
+    metadata = models.JSONField(default=dict)
+    active_run = models.UUIDField(null=True)
+    created = models.DateTimeField()
+    updated = models.DateTimeField()
+
+    class Meta:
+        db_table = "sessions"
+        ordering: ClassVar = ["-updated"]
+        indexes: ClassVar = [
+            models.Index(fields=["owner", "-updated"], name="sessions_of_an_owner"),
+            models.Index(fields=["-updated"], name="sessions_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or str(self.id)
+
+
+class TokenCounts(models.Model):
+    """Tokens and their cost in USD, both null where they are unknown; `estimated` where no service counted them."""
+
+    input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    reasoning_tokens = models.PositiveIntegerField(null=True)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    estimated = models.BooleanField(default=False)
+
+    class Meta:
+        abstract = True
+
+
+class Run(TokenCounts):
+    """One turn of a conversation: from what the caller said to the end of the answer. Its status only moves forward."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        WAITING = "waiting"
+        COMPLETED = "completed"
+        CANCELLED = "cancelled"
+        FAILED = "failed"
+        INTERRUPTED = "interrupted"
+
+    id = models.UUIDField(primary_key=True)
+    session = models.ForeignKey(Session, models.CASCADE, related_name="runs")
+    status = models.CharField(max_length=16, choices=Status)
+    reason = models.CharField(max_length=32)
+    error = models.TextField()
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=255)
+    process = models.CharField(max_length=128)
+    options = models.JSONField(default=dict)
+    metadata = models.JSONField(default=dict)
+    created = models.DateTimeField()
+    started = models.DateTimeField(null=True)
+    ended = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "runs"
+        ordering: ClassVar = ["-created"]
+        indexes: ClassVar = [
+            models.Index(fields=["-created"], name="runs_by_time"),
+            models.Index(fields=["status", "-created"], name="runs_of_a_status"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Message(TokenCounts):
+    """What was said: by the user, the assistant, or a tool. Never rewritten; its id gives the order.
+
+    `provider_parts` is what the provider needs back verbatim. A tool's message answers the `call_id` of an assistant's
+    `tool_calls`, or nobody's where the caller ran the tool.
+    """
+
+    class Role(models.TextChoices):
+        USER = "user"
+        ASSISTANT = "assistant"
+        TOOL = "tool"
+
+    session = models.ForeignKey(Session, models.CASCADE, related_name="messages", db_index=False)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="messages")
+    role = models.CharField(max_length=16, choices=Role)
+    content = models.TextField()
+    attachments = models.PositiveSmallIntegerField(default=0)
+    tool_calls = models.JSONField(null=True)
+    call_id = models.CharField(max_length=255)
+    tool = models.CharField(max_length=128)
+    is_error = models.BooleanField(default=False)
+    provider_parts = models.JSONField(null=True)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=255)
+    created = models.DateTimeField()
+
+    class Meta:
+        db_table = "messages"
+        ordering: ClassVar = ["id"]
+        indexes: ClassVar = [models.Index(fields=["session", "id"], name="messages_of_a_session")]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.content[:60]}"
+
+
+class Attachment(models.Model):
+    """A picture that a user's message came with."""
+
+    message = models.ForeignKey(Message, models.CASCADE, related_name="pictures")
+    media_type = models.CharField(max_length=64)
+    data = models.BinaryField()
+
+    class Meta:
+        db_table = "attachments"
+
+    def __str__(self) -> str:
+        return f"{self.media_type}, {len(self.data)} bytes"
+
+
+class RunEvent(models.Model):
+    """Consecutive frames of a run's event log: the very bytes that were streamed."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="events", db_index=False)
+    first = models.PositiveIntegerField()
+    last = models.PositiveIntegerField()
+    frames = models.BinaryField()
+    created = models.DateTimeField()
+
+    class Meta:
+        db_table = "run_events"
+        ordering: ClassVar = ["first"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["run", "first"], name="frames_of_a_run_once")]
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"

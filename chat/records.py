@@ -1,0 +1,127 @@
+"""What is read of stored conversations. Sync functions that fetch all that they return; other owners' rows do not exist."""
+
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from chat.models import Message, Run, RunEvent, Session, TokenCounts
+
+ROWS_AT_ONCE: Final = 200
+"""Rows of a log that are held in memory at a time while it is replayed."""
+
+
+class StoredLog(msgspec.Struct, frozen=True):
+    """What is known of a stored run's event log: its last number, and whether the run is over."""
+
+    last: int
+    ended: bool
+
+
+def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
+    """A run as the API tells of it, or None."""
+    row = Run.objects.filter(id=run_id, session__owner=owner).first()
+    if row is None:
+        return None
+    said = Message.objects.filter(run=row, role=Message.Role.ASSISTANT).order_by("id")
+    return {
+        "id": row.id,
+        "session_id": row.session_id,
+        "status": row.status,
+        "reason": row.reason or None,
+        "provider": row.provider or None,
+        "model": row.model or None,
+        "text": "".join(said.values_list("content", flat=True)),
+        "usage": usage(row),
+        "cost_usd": _number(row.cost_usd),
+        "error": row.error or None,
+        "created": row.created,
+        "started": row.started,
+        "ended": row.ended,
+    }
+
+
+def log(run_id: UUID, owner: str) -> StoredLog | None:
+    """The log of a run, or None where there is no such run."""
+    ended = Run.objects.filter(id=run_id, session__owner=owner).values_list("ended", flat=True)
+    if not ended:
+        return None
+    last = RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True).first()
+    return StoredLog(last or 0, ended[0] is not None)
+
+
+def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
+    """The next stored frames behind number `cursor`: the first and last number of each row, and its bytes."""
+    rows = RunEvent.objects.filter(run=run_id, last__gt=cursor).order_by("first")
+    return [
+        (first, last, bytes(frames))
+        for first, last, frames in rows.values_list("first", "last", "frames")[:ROWS_AT_ONCE]
+    ]
+
+
+def sessions(owner: str, limit: int, offset: int) -> dict[str, Any]:
+    own = Session.objects.filter(owner=owner)
+    return {"items": [_session(row) for row in own.order_by("-updated")[offset : offset + limit]], "count": own.count()}
+
+
+def session(session_id: UUID, owner: str) -> dict[str, Any] | None:
+    row = Session.objects.filter(id=session_id, owner=owner).first()
+    return _session(row) if row else None
+
+
+def messages(session_id: UUID, owner: str, limit: int, offset: int) -> dict[str, Any] | None:
+    """A session's messages, the oldest first, or None where there is no such session."""
+    if not Session.objects.filter(id=session_id, owner=owner).exists():
+        return None
+    found = Message.objects.filter(session=session_id)
+    return {"items": [_message(row) for row in found.order_by("id")[offset : offset + limit]], "count": found.count()}
+
+
+def change_session(session_id: UUID, owner: str, changes: dict[str, Any]) -> dict[str, Any] | None:
+    own = Session.objects.filter(id=session_id, owner=owner)
+    if changes:
+        own.update(**changes)
+    row = own.first()
+    return _session(row) if row else None
+
+
+def delete_session(session_id: UUID, owner: str) -> UUID | None | bool:
+    """True where it is gone, False where there was none, or the id of the active run that it still has."""
+    own = Session.objects.filter(id=session_id, owner=owner)
+    active = own.values_list("active_run", flat=True)
+    if not active:
+        return False
+    if active[0] is not None:
+        return active[0]
+    own.delete()
+    return True
+
+
+def usage(row: TokenCounts) -> dict[str, Any]:
+    return {
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "cached_tokens": row.cached_tokens,
+        "reasoning_tokens": row.reasoning_tokens,
+        "cost_usd": _number(row.cost_usd),
+        "estimated": row.estimated,
+    }
+
+
+def _session(row: Session) -> dict[str, Any]:
+    names = ("id", "title", "user", "metadata", "active_run", "created", "updated")
+    return {name: getattr(row, name) for name in names}
+
+
+def _message(row: Message) -> dict[str, Any]:
+    names = ("id", "run_id", "role", "content", "attachments", "tool_calls", "is_error", "created")
+    optional = ("call_id", "tool", "provider", "model")
+    return {
+        **{name: getattr(row, name) for name in names},
+        **{name: getattr(row, name) or None for name in optional},
+        "usage": None if row.input_tokens is None else usage(row),
+    }
+
+
+def _number(cost: Any) -> float | None:
+    return None if cost is None else float(cost)

@@ -1,0 +1,43 @@
+"""What each failure of a conversation is to an HTTP caller."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from access.refusal import Refusal
+from chat.providers.catalogue import NotConfigured, UnknownProvider
+from chat.runs.store import SessionBusy, SessionMissing
+from chat.runs.supervisor import ShuttingDown, TooManyRuns
+from chat.service import ImagesUnsupported, ModelUnknown
+from storage.writer import StorageUnavailable
+
+SOON: Final = {"Retry-After": "1"}
+LATER: Final = {"Retry-After": "5"}
+
+
+def not_found(what: str) -> Refusal:
+    return Refusal(404, "not_found", f"There is no such {what}.")
+
+
+def session_busy(run_id: object) -> Refusal:
+    return Refusal(
+        409,
+        "session_busy",
+        f"The session has an active run, {run_id}: follow it, cancel it, or wait for its end.",
+        detail=[{"run_id": str(run_id)}],
+        headers={"Content-Location": f"/chat/runs/{run_id}"},
+    )
+
+
+REFUSALS: Final[dict[type[Exception], Callable[[Any], Refusal]]] = {
+    SessionMissing: lambda _: not_found("session"),
+    SessionBusy: lambda error: session_busy(error.run_id),
+    UnknownProvider: lambda error: Refusal(422, "unknown_provider", str(error)),
+    NotConfigured: lambda error: Refusal(422, "provider_not_configured", str(error)),
+    ModelUnknown: lambda error: Refusal(422, "unknown_model", str(error)),
+    ImagesUnsupported: lambda error: Refusal(422, "images_unsupported", str(error)),
+    TooManyRuns: lambda _: Refusal(503, "too_many_runs", "MAX_ACTIVE_RUNS runs are active already.", headers=LATER),
+    ShuttingDown: lambda _: Refusal(503, "shutting_down", "The service is shutting down.", headers=LATER),
+    StorageUnavailable: lambda _: Refusal(
+        503, "storage", "The database does not take or give anything at the moment; try again.", headers=SOON
+    ),
+}

@@ -1,0 +1,240 @@
+"""One run while it lives: the task that plays its turn, what stops it, and who follows it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from django.utils import timezone
+
+from chat.engine.completion import Text
+from chat.engine.events import End, Error, Start, Terminal, TotalUsage
+from chat.engine.transcript import fold
+from chat.engine.turn import Item, Said, Turn
+from chat.models import Run
+from chat.runs import store
+from chat.runs.feed import Feed, Follower
+from chat.runs.journal import Journal, RunLog
+from chat.wire import sse
+from storage.writer import StorageUnavailable
+
+logger = logging.getLogger(__name__)
+
+Stop = Literal["cancelled", "max_seconds", "shutting_down", "storage"]
+
+SHUTTING_DOWN: Final = Error(
+    error="The service is shutting down; what was produced is kept.", code="shutting_down", retryable=True
+)
+NOT_KEPT: Final = Error(error="The database did not take the run's events.", code="storage", retryable=True)
+INTERNAL: Final = Error(
+    error="The run failed by a fault of the service; the service's log says more.", code="internal", retryable=False
+)
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: of silence before a ping, before an unfollowed run is cancelled, before a stalled reader is dropped."""
+
+    heartbeat: float
+    grace: float
+    slow_reader: float
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """What starts a run; `turn` is awaited in the run's own task."""
+
+    run_id: UUID
+    session_id: UUID
+    owner: str
+    start: Start
+    turn: Callable[[], Awaitable[Turn]]
+    max_seconds: float
+    cancel_unfollowed: bool
+
+
+class LiveRun:
+    """A run of this process. Its `feed` has all its frames, and outlives it for those who follow."""
+
+    def __init__(self, launch: Launch, journal: Journal, patience: Patience) -> None:
+        self.launch = launch
+        self.feed = Feed()
+        self.feed.publish(1, sse.frame(1, launch.start))
+        self.created = timezone.now()
+        self.ended: datetime | None = None
+        self.ending: store.Ending | None = None
+        self._patience = patience
+        self._log = RunLog(launch.run_id, journal, self.feed, partial(self.stop, "storage"))
+        self._wrote = (launch.start.provider or "", launch.start.model or "")
+        self._turn: Turn | None = None
+        self._started = asyncio.get_running_loop().time()
+        self._playing = asyncio.get_running_loop().create_task(self._play())
+        self._stop: Stop | None = None
+        self._followers = 0
+        self._grace: asyncio.TimerHandle | None = None
+
+    async def live(self) -> None:
+        """Plays the turn to its end, whatever end that is, and has it kept. Cancel it only with the process."""
+        loop = asyncio.get_running_loop()
+        limit = loop.call_later(self.launch.max_seconds, self.stop, "max_seconds")
+        await asyncio.wait([self._playing])
+        limit.cancel()
+        await self._finish(self._terminal(self._playing))
+        self._report(loop.time() - self._started)
+
+    def stop(self, reason: Stop) -> None:
+        """Stops the model and the tools; what was produced is kept. The first reason counts, and none after the end."""
+        if self._stop is None and not self._playing.done():
+            self._stop = reason
+            self._playing.cancel()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The run as the API tells of it: what it has produced so far, and how it ended if it has."""
+        transcript = fold(sse.events(self.feed.frames()))
+        ending = self.ending
+        provider, model = self._wrote
+        usage = ending.usage if ending else transcript.usage
+        return {
+            "id": self.launch.run_id,
+            "session_id": self.launch.start.session_id,
+            "status": ending.status if ending else Run.Status.RUNNING,
+            "reason": ending.reason if ending else None,
+            "provider": provider or None,
+            "model": model or None,
+            "text": transcript.text,
+            "usage": msgspec.to_builtins(usage),
+            "cost_usd": usage.cost_usd,
+            "error": (ending.error or None) if ending else None,
+            "created": self.created,
+            "started": self.created,
+            "ended": self.ended,
+        }
+
+    def follow(self, cursor: int) -> Follower:
+        """A follower from behind `cursor`. While there is one, the run is not given up."""
+        self._followers += 1
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        return Follower(
+            self.feed,
+            cursor,
+            heartbeat=self._patience.heartbeat,
+            patience=self._patience.slow_reader,
+            left=self._unfollow,
+        )
+
+    def _unfollow(self) -> None:
+        self._followers -= 1
+        if self._followers == 0 and self.launch.cancel_unfollowed and not self.feed.closed:
+            loop = asyncio.get_running_loop()
+            self._grace = loop.call_later(self._patience.grace, self.stop, "cancelled")
+
+    async def _play(self) -> Terminal:
+        terminal: Terminal = INTERNAL
+        self._turn = await self.launch.turn()
+        async with aclosing(self._turn.run()) as items:
+            async for item in items:
+                if isinstance(item, End | Error):
+                    terminal = item
+                else:
+                    self._take(item)
+        return terminal
+
+    def _take(self, item: Item) -> None:
+        if isinstance(item, Text):
+            self._log.tokens(item)
+        elif isinstance(item, Said):
+            self._keep(item)
+        else:
+            self._log.append(item)
+
+    def _keep(self, said: Said) -> None:
+        if said.candidate is not None:
+            self._wrote = (said.candidate.provider.name, said.candidate.model)
+        ids = self.launch.session_id, self.launch.run_id
+        self._log.record(partial(store.say, *ids, said.message, said.candidate, said.usage))
+
+    def _terminal(self, played: "asyncio.Task[Terminal]") -> Terminal:
+        """How the turn ended; one that was stopped, or broke, first says what remains to be said."""
+        if not played.cancelled() and played.exception() is None:
+            return played.result()
+        if self._turn is not None:
+            for item in self._turn.remains():
+                self._take(item)
+        if played.cancelled():
+            return self._stopped()
+        error = played.exception()
+        if isinstance(error, StorageUnavailable):
+            return NOT_KEPT
+        logger.error("run.broken", exc_info=error, extra={"run_id": str(self.launch.run_id)})
+        return INTERNAL
+
+    def _stopped(self) -> Terminal:
+        if self._stop == "storage":
+            return NOT_KEPT
+        if self._stop == "cancelled" or self._stop == "max_seconds":  # noqa: PLR1714 - it narrows the literal
+            return self._end(self._stop)
+        return SHUTTING_DOWN
+
+    def _end(self, reason: Literal["cancelled", "max_seconds"]) -> End:
+        if self._turn is not None:
+            return self._turn.end(reason)
+        start = self.launch.start
+        return End(reason=reason, run_id=start.run_id, session_id=start.session_id, usage=TotalUsage())
+
+    async def _finish(self, terminal: Terminal) -> None:
+        self.ending = self._ending(terminal)
+        self.ended = timezone.now()
+        self._log.append(terminal)
+        self._log.record(partial(store.finish, self.ending))
+        try:
+            await self._log.settled()
+        except StorageUnavailable:
+            self._log.abandon()
+        if self._grace is not None:
+            self._grace.cancel()
+        self.feed.close()
+
+    def _ending(self, terminal: Terminal) -> store.Ending:
+        provider, model = self._wrote
+        return store.Ending(
+            run_id=self.launch.run_id,
+            session_id=self.launch.session_id,
+            status=_status(terminal),
+            reason=terminal.reason if isinstance(terminal, End) else terminal.code,
+            error="" if isinstance(terminal, End) else terminal.error,
+            provider=provider,
+            model=model,
+            usage=terminal.usage if isinstance(terminal, End) else self._usage(),
+        )
+
+    def _usage(self) -> TotalUsage:
+        return self._turn.usage if self._turn is not None else TotalUsage()
+
+    def _report(self, seconds: float) -> None:
+        ending = self.ending
+        if ending is not None:
+            logger.info(
+                "run.ended",
+                extra={
+                    "run_id": str(ending.run_id),
+                    "session_id": str(ending.session_id),
+                    "status": ending.status,
+                    "reason": ending.reason,
+                    "provider": ending.provider,
+                    "model": ending.model,
+                    "seconds": round(seconds, 3),
+                    "input_tokens": ending.usage.input_tokens,
+                    "output_tokens": ending.usage.output_tokens,
+                },
+            )
+
+
+def _status(terminal: Terminal) -> Run.Status:
+    if isinstance(terminal, End):
+        return Run.Status.CANCELLED if terminal.reason == "cancelled" else Run.Status.COMPLETED
+    return Run.Status.INTERRUPTED if terminal.code in {"shutting_down", "interrupted"} else Run.Status.FAILED

@@ -1,0 +1,222 @@
+"""What a run writes to the database. Sync functions, each a part of one transaction of the writer.
+
+    SessionMissing        there is no such session for this owner
+    SessionBusy           the session has an active run already
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from django.utils import timezone
+
+from chat.engine.attempts import Candidate
+from chat.engine.events import TotalUsage, Usage
+from chat.engine.messages import AssistantMessage, Image, Message, ToolMessage, UserMessage
+from chat.models import Attachment, Run, RunEvent, Session
+from chat.models import Message as MessageRow
+from storage.rows import Insert
+
+PROCESS: Final = f"{socket.gethostname()}:{os.getpid()}"[:128]
+TITLE_LENGTH: Final = 80
+
+_insert_session = Insert(
+    Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated"
+)
+_insert_run = Insert(
+    Run,
+    *("id", "session", "status", "reason", "error", "provider", "model", "process"),
+    *("options", "metadata", "estimated", "created", "started"),
+)
+_insert_message = Insert(
+    MessageRow,
+    *("session", "run", "role", "content", "attachments", "tool_calls", "call_id", "tool", "is_error"),
+    *("provider_parts", "provider", "model", "created"),
+    *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated"),
+)
+_insert_frames = Insert(RunEvent, "run", "first", "last", "frames", "created")
+
+
+class SessionMissing(Exception):  # noqa: N818 - it names the state
+    """There is no such session for this owner."""
+
+
+class SessionBusy(Exception):  # noqa: N818 - it names the state
+    """The session has an active run."""
+
+    def __init__(self, run_id: UUID | None) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+
+class Beginning(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is written before a run starts."""
+
+    run_id: UUID
+    session_id: UUID
+    new_session: bool
+    owner: str
+    user: str
+    message: UserMessage | None
+    provider: str
+    model: str
+    options: dict[str, Any]
+    metadata: dict[str, Any]
+    start_frame: bytes
+
+
+class Frames(msgspec.Struct, frozen=True):
+    """Consecutive frames of one run."""
+
+    run_id: UUID
+    first: int
+    last: int
+    frames: bytes
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run has ended."""
+
+    run_id: UUID
+    session_id: UUID
+    status: Run.Status
+    reason: str
+    error: str
+    provider: str
+    model: str
+    usage: TotalUsage
+
+
+def begin(beginning: Beginning) -> None:
+    """Writes the session (or claims it), the run, the user's message and the first frame. Raises as the module says."""
+    now = timezone.now()
+    if beginning.new_session:
+        _open_session(beginning, now)
+    else:
+        _claim_session(beginning, now)
+    _insert_run([_run_row(beginning, now)])
+    if beginning.message is not None:
+        _say_user(beginning, beginning.message, now)
+    keep_frames([Frames(beginning.run_id, 1, 1, beginning.start_frame)])
+
+
+def keep(batches: Sequence[Frames], records: Sequence[Callable[[], None]]) -> None:
+    """Writes a batch of the journal: frames of many runs, and the rows that belong to them, in their order."""
+    if batches:
+        keep_frames(batches)
+    for record in records:
+        record()
+
+
+def keep_frames(batches: Iterable[Frames]) -> None:
+    now = timezone.now()
+    _insert_frames((batch.run_id, batch.first, batch.last, batch.frames, now) for batch in batches)
+
+
+def say(
+    session_id: UUID, run_id: UUID, message: Message, candidate: Candidate | None, usage: Usage | None
+) -> None:
+    """Adds one message to the conversation."""
+    _insert_message([_message_row(session_id, run_id, message, candidate, usage, timezone.now())])
+
+
+def finish(ending: Ending) -> None:
+    """Ends the run, if it is still open, and frees its session."""
+    now = timezone.now()
+    usage = ending.usage
+    Run.objects.filter(id=ending.run_id, status__in=(Run.Status.RUNNING, Run.Status.WAITING)).update(
+        status=ending.status,
+        reason=ending.reason,
+        error=ending.error,
+        provider=ending.provider,
+        model=ending.model,
+        ended=now,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=_money(usage.cost_usd),
+        estimated=usage.estimated,
+    )
+    Session.objects.filter(id=ending.session_id, active_run=ending.run_id).update(active_run=None, updated=now)
+
+
+def _open_session(beginning: Beginning, now: datetime) -> None:
+    title = " ".join(beginning.message.text.split())[:TITLE_LENGTH] if beginning.message else ""
+    row = (beginning.session_id, beginning.owner, beginning.user, title, {}, beginning.run_id, now, now)
+    _insert_session([row])
+
+
+def _claim_session(beginning: Beginning, now: datetime) -> None:
+    own = Session.objects.filter(id=beginning.session_id, owner=beginning.owner)
+    if own.filter(active_run=None).update(active_run=beginning.run_id, updated=now):
+        return
+    found = own.values_list("active_run", flat=True).first()
+    if found is None and not own.exists():
+        raise SessionMissing
+    raise SessionBusy(found)
+
+
+def _run_row(beginning: Beginning, now: datetime) -> Sequence[Any]:
+    return (
+        *(beginning.run_id, beginning.session_id, Run.Status.RUNNING, "", "", beginning.provider, beginning.model),
+        *(PROCESS, beginning.options, beginning.metadata, False, now, now),
+    )
+
+
+def _say_user(beginning: Beginning, message: UserMessage, now: datetime) -> None:
+    if not message.images:
+        _insert_message([_message_row(beginning.session_id, beginning.run_id, message, None, None, now)])
+        return
+    row = MessageRow.objects.create(
+        session_id=beginning.session_id,
+        run_id=beginning.run_id,
+        role=MessageRow.Role.USER,
+        content=message.text,
+        attachments=len(message.images),
+        created=now,
+    )
+    Attachment.objects.bulk_create([_attachment(row, image) for image in message.images])
+
+
+def _attachment(row: MessageRow, image: Image) -> Attachment:
+    return Attachment(message=row, media_type=image.media_type, data=image.data)
+
+
+def _message_row(
+    session_id: UUID,
+    run_id: UUID,
+    message: Message,
+    candidate: Candidate | None,
+    usage: Usage | None,
+    now: datetime,
+) -> Sequence[Any]:
+    said = _said(message)
+    wrote = (candidate.provider.name, candidate.model) if candidate else ("", "")
+    if usage is None:
+        return (session_id, run_id, *said, *wrote, now, None, None, None, None, None, False)
+    tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
+    return (session_id, run_id, *said, *wrote, now, *tokens, _money(usage.cost_usd), usage.estimated)
+
+
+def _said(message: Message) -> Sequence[Any]:
+    """role, content, attachments, tool_calls, call_id, tool, is_error, provider_parts"""
+    if isinstance(message, UserMessage):
+        return ("user", message.text, 0, None, "", "", False, None)
+    if isinstance(message, ToolMessage):
+        return ("tool", message.content, 0, None, message.call_id, message.name, message.is_error, None)
+    calls = msgspec.to_builtins(message.tool_calls) or None
+    return ("assistant", message.text, 0, calls, "", "", False, _parts(message))
+
+
+def _parts(message: AssistantMessage) -> Any:
+    return msgspec.to_builtins(message.provider_parts) if message.provider_parts else None
+
+
+def _money(cost: float | None) -> Decimal | None:
+    return None if cost is None else Decimal(repr(cost)).quantize(Decimal("1e-10"))

@@ -1,0 +1,87 @@
+"""The runs that this process owns.
+
+    TooManyRuns           the process has as many active runs as it may
+    ShuttingDown          the process takes no new runs
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from chat.runs.journal import Journal
+from chat.runs.live import Launch, LiveRun, Patience
+
+LINGER_SECONDS: Final = 60.0
+"""How long an ended run that is stored nowhere can still be read."""
+
+
+class TooManyRuns(Exception):  # noqa: N818 - it names the state
+    """The process has as many active runs as it may."""
+
+
+class ShuttingDown(Exception):  # noqa: N818 - it names the state
+    """The process takes no new runs."""
+
+
+class Supervisor:
+    """Starts runs, finds them, and ends them with the process. `stored` says that ended runs are in the database."""
+
+    def __init__(self, journal: Journal, patience: Patience, *, most: int, stored: bool) -> None:
+        self._journal = journal
+        self._patience = patience
+        self._most = most
+        self._stored = stored
+        self._runs: dict[UUID, LiveRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = 0
+        self._closing = False
+
+    @property
+    def active(self) -> int:
+        return len(self._tasks)
+
+    @contextlib.contextmanager
+    def admission(self) -> Iterator[None]:
+        """A place for one more run, taken before anything is written. Raises `TooManyRuns` or `ShuttingDown`."""
+        if self._closing:
+            raise ShuttingDown
+        if self.active + self._admitted >= self._most:
+            raise TooManyRuns
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
+
+    def start(self, launch: Launch) -> LiveRun:
+        run = self._runs[launch.run_id] = LiveRun(launch, self._journal, self._patience)
+        task = asyncio.get_running_loop().create_task(run.live())
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._ended, run))
+        return run
+
+    def find(self, run_id: UUID, owner: str) -> LiveRun | None:
+        """The run, if it lives here (or has just ended, and is stored nowhere) and belongs to `owner`."""
+        run = self._runs.get(run_id)
+        return run if run is not None and run.launch.owner == owner else None
+
+    async def close(self) -> None:
+        """Takes no new runs, stops the open ones as interrupted, and returns when their ends are kept and told."""
+        self._closing = True
+        for run in self._runs.values():
+            run.stop("shutting_down")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _ended(self, run: LiveRun, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        forget = partial(self._runs.pop, run.launch.run_id, None)
+        if self._stored:
+            forget()
+        else:
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, forget)
+        if not task.cancelled():
+            task.result()

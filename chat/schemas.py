@@ -1,0 +1,226 @@
+"""What the chat API takes and gives."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from ninja import Field, Schema
+from pydantic import ConfigDict, field_validator, model_validator
+
+from chat.engine.events import EVENT_TYPES
+
+MOST_TOOL_CALLS: Final = 32
+MOST_ATTACHMENTS: Final = 16
+MOST_METADATA_BYTES: Final = 16 * 1_024
+
+Name = Annotated[str, Field(max_length=128)]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}$")]
+
+
+class Strict(Schema):
+    """A body whose unknown fields are refused, so that a misspelt one is not silently nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ToolCallIn(Strict):
+    name: Name
+    params: dict[str, Any] = {}
+
+
+class AttachmentIn(Strict):
+    """A picture: its bytes in base64 with their media type, or its path in the workspace."""
+
+    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"] | None = None
+    data_base64: str | None = None
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def one_source(self) -> "AttachmentIn":
+        if (self.data_base64 is None) == (self.path is None):
+            raise ValueError("give either data_base64 (with media_type) or path")
+        if self.data_base64 is not None and self.media_type is None:
+            raise ValueError("data_base64 needs media_type")
+        return self
+
+
+def _bounded_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(metadata)) > MOST_METADATA_BYTES:
+        raise ValueError(f"metadata may have at most {MOST_METADATA_BYTES} bytes as JSON")
+    return metadata
+
+
+class ChatIn(Strict):
+    """The body of `POST /chat/stream`: a message, tool calls, or both."""
+
+    message: str = ""
+    session_id: UUID | None = None
+    model: ModelName | None = None
+    provider: Name | None = None
+    tool_calls: Annotated[list[ToolCallIn], Field(max_length=MOST_TOOL_CALLS)] = []
+    attachments: Annotated[list[AttachmentIn], Field(max_length=MOST_ATTACHMENTS)] = []
+    instructions: Annotated[str, Field(max_length=100_000)] | None = None
+    tools: Annotated[list[Name], Field(max_length=64)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    on_disconnect: Literal["cancel", "continue"] = "cancel"
+    user: Annotated[str, Field(max_length=255)] = ""
+    metadata: dict[str, Any] = {}
+
+    @field_validator("metadata")
+    @classmethod
+    def bounded(cls, metadata: dict[str, Any]) -> dict[str, Any]:
+        return _bounded_metadata(metadata)
+
+    @field_validator("model", "provider", "session_id", mode="before")
+    @classmethod
+    def empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @model_validator(mode="after")
+    def asks_something(self) -> "ChatIn":
+        if not self.message and not self.tool_calls and not self.attachments:
+            raise ValueError("give a message, tool_calls, or both")
+        return self
+
+
+class UsageOut(Schema):
+    """Tokens and cost (USD); null where they are not known."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    reasoning_tokens: int | None
+    cost_usd: float | None
+    estimated: bool
+
+
+class RunOut(Schema):
+    """A run; `text` is what was produced so far, kept after a cancel."""
+
+    id: UUID
+    session_id: UUID | None
+    status: str
+    reason: str | None
+    provider: str | None
+    model: str | None
+    text: str
+    usage: UsageOut
+    cost_usd: float | None
+    error: str | None
+    created: datetime | None
+    started: datetime | None
+    ended: datetime | None
+
+
+class CancelOut(Schema):
+    id: UUID
+    status: str
+
+
+class SessionOut(Schema):
+    id: UUID
+    title: str
+    user: str
+    metadata: dict[str, Any]
+    active_run: UUID | None
+    created: datetime
+    updated: datetime
+
+
+class SessionList(Schema):
+    items: list[SessionOut]
+    count: int
+
+
+class SessionPatch(Strict):
+    """What may be changed of a session; what is left out stays."""
+
+    title: Annotated[str, Field(max_length=200)] | None = None
+    metadata: dict[str, Any] | None = None
+
+    @field_validator("metadata")
+    @classmethod
+    def bounded(cls, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if metadata is None else _bounded_metadata(metadata)
+
+
+class MessageOut(Schema):
+    id: int
+    run_id: UUID
+    role: str
+    content: str
+    attachments: int
+    tool_calls: list[dict[str, Any]] | None
+    call_id: str | None
+    tool: str | None
+    is_error: bool
+    provider: str | None
+    model: str | None
+    usage: UsageOut | None
+    created: datetime
+
+
+class MessageList(Schema):
+    items: list[MessageOut]
+    count: int
+
+
+class ProviderOut(Schema):
+    """A provider of models: `reason` says why it is not configured, or why its models can't be listed."""
+
+    name: str
+    configured: bool
+    reason: str | None
+    default: bool
+    default_model: str | None
+    models: list[str]
+    capabilities: list[str]
+
+
+class ProviderList(Schema):
+    items: list[ProviderOut]
+    count: int
+
+
+class ErrorOut(Schema):
+    """What every HTTP error of the API looks like."""
+
+    type: Literal["error"] = "error"
+    error: str
+    code: str
+    detail: list[Any] = []
+
+
+def event_schemas() -> dict[str, Any]:
+    """The JSON Schemas of all event types, as components of the OpenAPI document."""
+    _, components = msgspec.json.schema_components(EVENT_TYPES, ref_template="#/components/schemas/{name}")
+    return {_component(name): _renamed(schema) for name, schema in components.items()}
+
+
+STREAM_RESPONSE: Final[dict[str, Any]] = {
+    "description": "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`.",
+    "content": {
+        "text/event-stream": {
+            "schema": {
+                "oneOf": [{"$ref": f"#/components/schemas/{event.__name__}Event"} for event in EVENT_TYPES],
+                "discriminator": {"propertyName": "type"},
+            }
+        }
+    },
+}
+
+
+def _component(name: str) -> str:
+    return f"{name}Event"
+
+
+def _renamed(schema: Any) -> Any:
+    """The schema with its references under the components' names."""
+    if isinstance(schema, dict):
+        return {key: f"{item}Event" if key == "$ref" else _renamed(item) for key, item in schema.items()}
+    if isinstance(schema, list):
+        return [_renamed(item) for item in schema]
+    return schema

@@ -1,0 +1,240 @@
+"""The conversations of this process: one supervisor, one journal and one catalogue of providers for its event loop."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+from uuid import UUID, uuid4
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from chat import conf
+from chat.context import history
+from chat.engine.attempts import Candidate
+from chat.engine.completion import ProviderError
+from chat.engine.events import Start
+from chat.engine.messages import Image, Message, UserMessage
+from chat.engine.turn import Plan, Turn
+from chat.providers.catalogue import Catalogue
+from chat.runs import store
+from chat.runs.journal import Batch, Journal
+from chat.runs.live import Launch, LiveRun
+from chat.runs.supervisor import Supervisor
+from chat.wire import sse
+from storage.reader import read
+from storage.writer import writer
+from tools import conf as tools_conf
+from tools.base import ToolRequest
+from tools.execution import Place, ToolDoor
+from tools.registry import Registry
+from tools.toolbox import registry
+
+
+class ImagesUnsupported(Exception):  # noqa: N818 - it names the state
+    """The chosen provider takes no pictures."""
+
+
+class ModelUnknown(Exception):  # noqa: N818 - it names the state
+    """The chosen provider has no such model."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller wants of a run: `docs/protocol.md`, `POST /chat/stream`, validated."""
+
+    owner: str
+    message: str
+    session_id: UUID | None
+    provider: str | None
+    model: str | None
+    tool_calls: tuple[ToolRequest, ...]
+    images: tuple[Image, ...]
+    instructions: str | None
+    tools: tuple[str, ...]
+    max_output_tokens: int | None
+    temperature: float | None
+    on_disconnect: Literal["cancel", "continue"]
+    user: str
+    metadata: dict[str, Any]
+
+    @property
+    def asks_model(self) -> bool:
+        return bool(self.message or self.images)
+
+
+class Service:
+    """Starts runs. Everything that it is made of can be replaced by a test."""
+
+    def __init__(self, *, catalogue: Catalogue, tools: Callable[[], Registry], stored: bool) -> None:
+        self.catalogue = catalogue
+        self.stored = stored
+        journal = Journal(_commit if stored else _forget, seconds=conf.journal_seconds())
+        self.supervisor = Supervisor(journal, conf.patience(), most=conf.max_active_runs(), stored=stored)
+        self._tools = tools
+        self._prices = conf.prices()
+        self._limits = conf.limits()
+        self._retries = conf.retries()
+
+    async def start(self, ask: Ask) -> LiveRun:
+        """Writes down what is about to happen, and starts it.
+
+        Raises what `Catalogue.candidates`, `Supervisor.admission` and `store.begin` raise, `ImagesUnsupported`,
+        `ModelUnknown` and `StorageUnavailable`; nothing has happened then.
+        """
+        candidates = self._candidates(ask)
+        run_id, session_id = uuid4(), ask.session_id or uuid4()
+        first = candidates[0] if candidates else None
+        start = Start(
+            run_id=str(run_id),
+            session_id=str(session_id) if self.stored else None,
+            provider=first.provider.name if first else None,
+            model=first.model if first else None,
+        )
+        with self.supervisor.admission():
+            if self.stored:
+                await writer.write(partial(store.begin, self._beginning(ask, start)))
+            return self.supervisor.start(
+                Launch(
+                    run_id=run_id,
+                    session_id=session_id,
+                    owner=ask.owner,
+                    start=start,
+                    turn=partial(self._turn, ask, run_id, session_id, candidates),
+                    max_seconds=self._limits.max_seconds,
+                    cancel_unfollowed=ask.on_disconnect == "cancel",
+                )
+            )
+
+    async def describe_providers(self) -> list[dict[str, Any]]:
+        """Each provider: whether it is configured and why not, and what it can do."""
+        return list(await asyncio.gather(*map(self._describe, self.catalogue.names)))
+
+    async def close(self) -> None:
+        """Ends the runs as interrupted, and the providers' connections."""
+        await self.supervisor.close()
+        await self.catalogue.close()
+
+    async def _describe(self, name: str) -> dict[str, Any]:
+        missing = self.catalogue.missing(name)
+        told: dict[str, Any] = {"name": name, "configured": not missing, "reason": missing or None, "models": []}
+        told |= {"default": name == self.catalogue.default, "default_model": None, "capabilities": []}
+        if missing:
+            return told
+        provider = self.catalogue.get(name)
+        able = {"tools": provider.supports_tools, "images": provider.supports_images}
+        told |= {"default_model": provider.default_model, "models": [provider.default_model]}
+        told["capabilities"] = ["streaming", *(what for what, can in able.items() if can)]
+        try:
+            told["models"] = list(await provider.models())
+        except ProviderError as error:
+            told["reason"] = str(error)
+        return told
+
+    def _candidates(self, ask: Ask) -> tuple[Candidate, ...]:
+        if not ask.asks_model:
+            return ()
+        first, *others = self.catalogue.candidates(ask.provider, ask.model)
+        provider = self.catalogue.get(first.provider.name)
+        if not provider.has_model(first.model):
+            raise ModelUnknown(f"{provider.name} has no model {first.model!r}; its default is {provider.default_model}.")
+        if ask.images and not provider.supports_images:
+            raise ImagesUnsupported(f"{provider.name} takes no pictures.")
+        return (first, *(other for other in others if not ask.images or other.supports_images))
+
+    def _beginning(self, ask: Ask, start: Start) -> store.Beginning:
+        return store.Beginning(
+            run_id=UUID(start.run_id),
+            session_id=UUID(start.session_id),
+            new_session=ask.session_id is None,
+            owner=ask.owner,
+            user=ask.user,
+            message=_user_message(ask),
+            provider=start.provider or "",
+            model=start.model or "",
+            options=_options(ask),
+            metadata=ask.metadata,
+            start_frame=sse.frame(1, start),
+        )
+
+    async def _turn(self, ask: Ask, run_id: UUID, session_id: UUID, candidates: tuple[Candidate, ...]) -> Turn:
+        door = self._door(ask, run_id, session_id)
+        plan = Plan(
+            run_id=str(run_id),
+            session_id=str(session_id) if self.stored else None,
+            messages=await self._messages(ask),
+            caller_calls=ask.tool_calls,
+            asks_model=ask.asks_model,
+            candidates=candidates,
+            instructions=conf.system_prompt() if ask.instructions is None else ask.instructions,
+            tools=door.specs(),
+            max_output_tokens=ask.max_output_tokens,
+            temperature=ask.temperature,
+            limits=self._limits,
+            retries=self._retries,
+        )
+        return Turn(plan, door=door, price=self._prices, sleep=asyncio.sleep)
+
+    async def _messages(self, ask: Ask) -> tuple[Message, ...]:
+        if ask.session_id is not None:
+            return await read(history, ask.session_id)
+        message = _user_message(ask)
+        return (message,) if message else ()
+
+    def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
+        place = Place(owner=ask.owner, session_id=session_id, run_id=run_id)
+        tools = self._tools()
+        return ToolDoor(
+            tools,
+            place,
+            writer.write if self.stored else _forget,
+            offered=tools.matching(ask.tools),
+            result_bytes=tools_conf.result_bytes(),
+        )
+
+
+_services: "WeakKeyDictionary[asyncio.AbstractEventLoop, Service]" = WeakKeyDictionary()
+
+
+def current() -> Service:
+    """The service of the running event loop, made when it is first needed: not every server tells when it starts."""
+    loop = asyncio.get_running_loop()
+    if loop not in _services:
+        _services[loop] = Service(catalogue=conf.catalogue(), tools=registry, stored=conf.is_stored())
+    return _services[loop]
+
+
+def use(service: Service) -> None:
+    """Makes `service` the running event loop's."""
+    _services[asyncio.get_running_loop()] = service
+
+
+async def close() -> None:
+    """Ends the running event loop's service, if it has one."""
+    service = _services.pop(asyncio.get_running_loop(), None)
+    if service is not None:
+        await service.close()
+
+
+async def _commit(batch: Batch) -> None:
+    await writer.write(partial(store.keep, batch.frames, batch.records))
+
+
+async def _forget(_: object) -> None:
+    """Keeps nothing."""
+
+
+def _user_message(ask: Ask) -> UserMessage | None:
+    return UserMessage(text=ask.message, images=ask.images) if ask.asks_model else None
+
+
+def _options(ask: Ask) -> dict[str, Any]:
+    """What the run was asked for beyond its message, as far as it was."""
+    options: dict[str, Any] = {
+        "instructions": ask.instructions,
+        "tools": list(ask.tools) if ask.tools != ("*",) else None,
+        "max_output_tokens": ask.max_output_tokens,
+        "temperature": ask.temperature,
+        "on_disconnect": ask.on_disconnect,
+        "tool_calls": [call.tool for call in ask.tool_calls] or None,
+    }
+    return {name: value for name, value in options.items() if value is not None}

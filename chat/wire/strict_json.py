@@ -1,0 +1,71 @@
+"""JSON from outside, read strictly (RFC 8259, and I-JSON, RFC 7493, where the two differ).
+
+    NotJson               the text is not JSON, or is JSON that two readers might understand differently
+"""
+
+import json
+import math
+from typing import Any
+
+
+class NotJson(ValueError):
+    """Says what is wrong with the text."""
+
+
+def loads(data: bytes) -> Any:
+    """The value. Refuses what is not UTF-8, duplicate keys, NaN and infinities, NUL, lone surrogates, endless nesting."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise NotJson("The body is not UTF-8.") from None
+    try:
+        value = _decoder.decode(text)
+    except NotJson:
+        raise
+    except RecursionError:
+        raise NotJson("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise NotJson(f"The body is not JSON: {error}.") from None
+    if "\\u" in text:
+        _check(value)
+    return value
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NotJson(f"The key {twice[:80]!r} stands twice in one object.")
+    return found
+
+
+def _constant(name: str) -> Any:
+    raise NotJson(f"{name} is not JSON.")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise NotJson("A number is too large.")
+    return number
+
+
+def _check(value: Any) -> None:
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise NotJson("A text has a NUL character.")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise NotJson("A text has half of a surrogate pair.") from None
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check(key)
+            _check(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check(item)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_float=_float)

@@ -1,0 +1,90 @@
+"""The API as one piece: its routers, its authentication, and the one shape of its errors."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
+
+from access.auth import KeyAuth
+from access.refusal import CONTENT_TYPE, Refusal
+from chat.api import router as chat_router
+from chat.refusals import REFUSALS
+from chat.schemas import event_schemas
+from chat.wire import strict_json
+from orchestrator_site.health import router as health_router
+from orchestrator_site.settings import VERSION
+from tools.api import router as tools_router
+
+
+class StrictParser(Parser):
+    """Bodies are JSON, said to be JSON, and read strictly."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        if request.content_type != CONTENT_TYPE:
+            raise Refusal(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json.")
+        try:
+            return strict_json.loads(request.body)
+        except strict_json.NotJson as error:
+            raise Refusal(400, "invalid_json", str(error)) from None
+
+
+class OrchestratorAPI(NinjaAPI):
+    """Adds the schemas of all events to the document: ninja knows those of requests and responses."""
+
+    def get_openapi_schema(self, **options: Any) -> Any:
+        document = super().get_openapi_schema(**options)
+        document.setdefault("components", {}).setdefault("schemas", {}).update(event_schemas())
+        return document
+
+
+api = OrchestratorAPI(
+    title="Orchestrator Service",
+    version=VERSION,
+    description="An agent behind one HTTP endpoint: streamed answers, confined tools, a durable record.",
+    parser=StrictParser(),
+    auth=KeyAuth(),
+)
+api.add_router("", chat_router)
+api.add_router("", tools_router)
+api.add_router("", health_router)
+
+
+def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    return HttpResponse(refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers)
+
+
+@api.exception_handler(ValidationError)
+def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Names each field with what it takes, and never repeats what was sent."""
+    detail = [{"field": _field(problem["loc"]), "error": problem["msg"]} for problem in error.errors]
+    told = "; ".join(f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail)
+    return refuse(request, Refusal(422, "invalid_field", told, detail=detail))
+
+
+@api.exception_handler(HttpError)
+def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return refuse(request, Refusal(error.status_code, "bad_request", str(error)))
+
+
+@api.exception_handler(Http404)
+def missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return refuse(request, Refusal(404, "not_found", "There is nothing at this path."))
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    """`body.tool_calls.0.name` as ninja says it is `body, body, tool_calls, 0, name`."""
+    return ".".join(str(part) for part in location[2:])
+
+
+def _refuse_as(refusal_of: Any) -> Any:
+    def handle(request: HttpRequest, error: Exception) -> HttpResponse:
+        return refuse(request, refusal_of(error))
+
+    return handle
+
+
+api.add_exception_handler(Refusal, refuse)
+for kind, refusal_of in REFUSALS.items():
+    api.add_exception_handler(kind, _refuse_as(refusal_of))

@@ -1,0 +1,95 @@
+"""What `asgi.py` serves: the guard, the two ways behind it, CORS, and the process's beginning and end."""
+
+from typing import Final
+
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
+
+from access import conf
+from access.guard import Knock, Rules, check, may_share
+from access.refusal import CONTENT_TYPE, Refusal
+from chat import service
+from orchestrator_site.lean import LeanHandler, Receive, Scope, Send
+
+PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
+"""Paths whose views are sync: they take the way through all of Django."""
+
+CORS_SECONDS: Final = b"600"
+
+
+class Application:
+    """One ASGI application for HTTP, WebSocket and lifespan."""
+
+    def __init__(self) -> None:
+        self._lean = LeanHandler()
+        self._pages = ASGIStaticFilesHandler(ASGIHandler())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4404})
+        else:
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rules = conf.rules()
+        knock = Knock.of(dict(scope), scope["headers"])
+        try:
+            check(knock, rules)
+        except Refusal as refusal:
+            await _refuse(refusal, send)
+            return
+        if knock.origin:
+            send = _sharing(knock, rules, send)
+            if knock.method == "OPTIONS":
+                await _preflight(send)
+                return
+        page = scope["path"] == "/" or scope["path"].startswith(PAGES)
+        await (self._pages if page else self._lean)(scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await service.close()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def _refuse(refusal: Refusal, send: Send) -> None:
+    body = refusal.body()
+    headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _sharing(knock: Knock, rules: Rules, send: Send) -> Send:
+    """Adds what lets a page of an allowed origin read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+    headers = [(b"vary", b"Origin")]
+    if may_share(knock, rules):
+        headers += [
+            (b"access-control-allow-origin", knock.origin.encode("latin-1")),
+            (b"access-control-expose-headers", b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After"),
+        ]
+
+    async def share(message: "dict[str, object]") -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return share
+
+
+async def _preflight(send: Send) -> None:
+    headers = [
+        (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
+        (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key"),
+        (b"access-control-max-age", CORS_SECONDS),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,112 @@
+"""Typed readers of the environment: each refuses nonsense in one sentence that names the variable and what is valid.
+
+An empty value counts as unset. A secret `X` may come as `X_FILE`, the path of a file that holds it.
+
+    InvalidSetting        a variable has a value that cannot be meant
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environ import Env
+
+
+class InvalidSetting(ImproperlyConfigured):
+    """A variable of the environment has no valid value."""
+
+    def __init__(self, name: str, value: str, valid: str) -> None:
+        super().__init__(f"{name}={value!r} is not valid: {valid}.")
+
+
+class Environment:
+    """The process's variables over those of a file."""
+
+    def __init__(self, variables: dict[str, str]) -> None:
+        self._variables = variables
+
+    @classmethod
+    def load(cls, process: dict[str, str]) -> "Environment":
+        """The process's variables, and beneath them those of `.env` in the working directory.
+
+        `ENV_FILE` names another file. What the file says stays in this value: child processes inherit none of it.
+        """
+        variables = dict(process)
+        path = Path(variables.get("ENV_FILE") or ".env")
+        if path.is_file():
+            type("EnvFile", (Env,), {"ENVIRON": variables}).read_env(path)
+        return cls(variables)
+
+    def text(self, name: str, default: str = "") -> str:
+        return self._variables.get(name, "").strip() or default
+
+    def secret(self, name: str) -> str:
+        """The variable, or what the file holds that `<name>_FILE` names."""
+        path = self.text(f"{name}_FILE")
+        if not path or self.text(name):
+            return self.text(name)
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidSetting(f"{name}_FILE", path, f"it must name a readable text file ({error})") from None
+
+    def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
+        value = self.text(name, default).lower()
+        if value not in choices:
+            raise InvalidSetting(name, value, f"choose one of {', '.join(choices)}")
+        return value
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.text(name, "true" if default else "false").lower()
+        if value not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+            raise InvalidSetting(name, value, "choose true or false")
+        return value in {"true", "1", "yes", "on"}
+
+    def integer(self, name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
+        value = self.text(name, str(default))
+        try:
+            number = int(value)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise InvalidSetting(name, value, f"it must be a whole number from {least} to {most}")
+        return number
+
+    def seconds(self, name: str, default: float, *, least: float = 0.0, most: float = 604_800.0) -> float:
+        value = self.text(name, str(default))
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not least <= number <= most:
+            raise InvalidSetting(name, value, f"it must be a number of seconds from {least:g} to {most:g}")
+        return number
+
+    def names(self, name: str, default: str = "") -> tuple[str, ...]:
+        """A comma-separated list."""
+        return tuple(part.strip() for part in self.text(name, default).split(",") if part.strip())
+
+    def url(self, name: str, default: str = "") -> str:
+        value = self.text(name, default).rstrip("/")
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise InvalidSetting(name, value, "it must be a URL that starts with http:// or https://")
+        return value
+
+    def database(self, name: str, default: str) -> dict[str, Any]:
+        """Django's settings of a database: a `sqlite:///` or `postgres://` URL, or the path of a SQLite file."""
+        value = self.text(name, default)
+        scheme = urlsplit(value).scheme
+        if scheme in {"postgres", "postgresql", "sqlite"}:
+            return dict(Env.db_url_config(value))
+        if "://" in value:
+            raise InvalidSetting(name, f"{scheme}://...", "it must be a path, sqlite:///PATH or postgres://...")
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(Path(value).expanduser().absolute())}
+
+    def path(self, name: str, default: str) -> Path:
+        return Path(self.text(name, default)).expanduser().absolute()
+
+    def optional_path(self, name: str) -> Path | None:
+        return self.path(name, "") if self.text(name) else None

@@ -1,0 +1,46 @@
+"""`GET /healthz`: whether the service can serve, and with what."""
+
+from typing import Any
+
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from ninja import Router
+
+from chat import service
+from orchestrator_site.settings import VERSION
+from storage.reader import read
+from storage.writer import StorageUnavailable
+from tools import toolbox
+
+router = Router(tags=["health"])
+
+
+@router.get("/healthz", auth=None)
+async def health(request: HttpRequest) -> JsonResponse:
+    """200 with what it has, or 503 where the database does not answer."""
+    database = await _database()
+    current = service.current()
+    told: dict[str, Any] = {
+        "status": "ok" if database == "ok" else "unavailable",
+        "version": VERSION,
+        "database": database,
+        "persistence": current.stored,
+        "providers": {name: not current.catalogue.missing(name) for name in current.catalogue.names},
+        "allowed_tools": list(toolbox.registry().names),
+        "confinement": {"files": toolbox.workspace().confinement},
+        "active_runs": current.supervisor.active,
+    }
+    return JsonResponse(told, status=200 if database == "ok" else 503)
+
+
+async def _database() -> str:
+    try:
+        await read(_ask_database)
+    except StorageUnavailable:
+        return "unavailable"
+    return "ok"
+
+
+def _ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")

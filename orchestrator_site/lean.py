@@ -1,0 +1,148 @@
+"""The lean way of an API request through Django: its URLs, views and responses, without a thread or a middleware of their own.
+
+Everything that it calls is async. A sync view behind it would hold up every stream of the process.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
+from typing import Any, Final
+
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import set_urlconf
+
+from access import conf
+from access.refusal import CONTENT_TYPE, Refusal
+from orchestrator_site.logging import request_id
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+STATUS_ERRORS: Final = {
+    404: ("not_found", "There is nothing at this path; GET /openapi.json lists what there is."),
+    405: ("method_not_allowed", "This path does not take this method; the Allow header lists those that it takes."),
+    500: ("internal", "The service failed by a fault of its own; its log says more."),
+}
+
+
+class Disconnected(Exception):  # noqa: N818 - it names the state
+    """The client went away before its request was complete."""
+
+
+class LeanHandler(ASGIHandler):
+    """Answers HTTP connections of async views."""
+
+    def __init__(self) -> None:
+        self._view_middleware = []
+        self._template_response_middleware = []
+        self._exception_middleware = []
+        self._middleware_chain = convert_exception_to_response(self._get_response_async)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        request_id.set(uuid.uuid4().hex)
+        try:
+            response = await self._respond(scope, receive)
+        except Disconnected:
+            return
+        response["X-Request-Id"] = request_id.get()
+        try:
+            await self._send(response, receive, send)
+        finally:
+            response.close()
+            _report(scope, response, time.perf_counter() - started)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> HttpResponseBase:
+        try:
+            body = await _body(scope, receive, conf.max_body_bytes())
+        except Refusal as refusal:
+            return refused(refusal)
+        set_urlconf(None)
+        request, error = self.create_request(scope, BytesIO(body))
+        response = error if request is None else await self._middleware_chain(request)
+        return _as_json(response)
+
+    async def _send(self, response: HttpResponseBase, receive: Receive, send: Send) -> None:
+        if not response.streaming:
+            await self.send_response(response, send)
+            return
+        sending = asyncio.current_task()
+        watching = asyncio.create_task(_watch(receive, sending))
+        try:
+            await self.send_response(response, send)
+        except asyncio.CancelledError:
+            if not watching.done():
+                watching.cancel()
+                raise
+        watching.cancel()
+
+
+def refused(refusal: Refusal) -> HttpResponse:
+    return HttpResponse(
+        refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers
+    )
+
+
+async def _watch(receive: Receive, sending: "asyncio.Task[Any] | None") -> None:
+    """Stops the sending when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    if sending is not None:
+        sending.cancel()
+
+
+async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if declared.isdigit() and int(declared) > most:
+        raise _too_large(most)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
+            raise _too_large(most)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large(most: int) -> Refusal:
+    return Refusal(
+        413,
+        "body_too_large",
+        f"The body is larger than MAX_BODY_BYTES ({most} bytes).",
+        headers={"Connection": "close"},
+    )
+
+
+def _as_json(response: HttpResponseBase) -> HttpResponseBase:
+    """Django's own error pages, in the service's one shape."""
+    if response.status_code not in STATUS_ERRORS or response.headers.get("Content-Type") == CONTENT_TYPE:
+        return response
+    code, error = STATUS_ERRORS[response.status_code]
+    headers = {"Allow": response.headers["Allow"]} if "Allow" in response.headers else {}
+    return refused(Refusal(response.status_code, code, error, headers=headers))
+
+
+def _report(scope: Scope, response: HttpResponseBase, seconds: float) -> None:
+    logger.info(
+        "request",
+        extra={
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": response.status_code,
+            "ms": round(seconds * 1_000, 1),
+        },
+    )

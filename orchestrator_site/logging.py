@@ -1,0 +1,51 @@
+"""Log lines: one an event, as JSON or as text, with the request, run and session that they belong to.
+
+No message text and no secret is logged at `info`.
+"""
+
+import logging
+from contextvars import ContextVar
+from typing import Any, Final
+
+from pythonjsonlogger.json import JsonFormatter
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+
+
+class JsonLines(JsonFormatter):
+    """One JSON object a line."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger", "message": "event"},
+            datefmt="%Y-%m-%dT%H:%M:%S%z",
+        )
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        super().add_fields(log_data, record, message_dict)
+        if request_id.get():
+            log_data["request_id"] = request_id.get()
+        log_data.pop("color_message", None)
+
+
+class TextLines(logging.Formatter):
+    """One readable line: time, level, event, and its fields as `name=value`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
+        fields = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+        if request_id.get():
+            fields["request_id"] = request_id.get()
+        told = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
+        return f"{super().formatMessage(record)} {told}".rstrip()
+
+
+def _plain(value: object) -> str:
+    """A value that can't end its line, nor draw on a terminal."""
+    text = str(value)
+    return text if text.isprintable() and " " not in text else repr(text)

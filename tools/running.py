@@ -1,0 +1,48 @@
+"""A tool at work: its task, and what it says meanwhile."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+
+from tools.base import Output, OutputStream, Tool
+
+MOST_PENDING: Final = 1_024
+"""Pieces of live output that wait for somebody to take them; beyond it the oldest give way."""
+
+
+class Running:
+    """Starts the tool. Call `output` to its end, then `result`; or `stop`."""
+
+    def __init__(self, tool: Tool, params: msgspec.Struct) -> None:
+        self._pieces: deque[Output] = deque(maxlen=MOST_PENDING)
+        self._news = asyncio.Event()
+        self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, self._emit))
+        self._task.add_done_callback(lambda _: self._news.set())
+
+    async def output(self) -> AsyncIterator[Output]:
+        """Live output as it comes, until the tool has ended."""
+        ended = False
+        while not ended:
+            await self._news.wait()
+            self._news.clear()
+            ended = self._task.done()
+            while self._pieces:
+                yield self._pieces.popleft()
+
+    async def result(self) -> Any:
+        """What the tool returned. Raises what it raised."""
+        return await self._task
+
+    async def stop(self) -> None:
+        """Cancels the tool, and waits until it has let go."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([self._task])
+
+    def _emit(self, stream: OutputStream, text: str) -> None:
+        self._pieces.append(Output(stream=stream, text=text))
+        self._news.set()
