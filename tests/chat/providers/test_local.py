@@ -271,7 +271,7 @@ async def test_model_is_called_by_its_file_without_the_quantisation(file: str, n
     assert friendly_name(Path(file)) == name
 
 
-ANSWER_ONE = "async for _ in local.stream(request): pass"
+ANSWER_ONE = "async for _ in local.stream(short): pass"
 LEAVE_ONE_OPEN = "await anext(local.stream(request))"
 CLOSE_ONE_EARLY = "stream = local.stream(request); await anext(stream); await stream.aclose()"
 CANCEL_ONE = "task = asyncio.create_task(anext(local.stream(request))); await asyncio.sleep(0); task.cancel()"
@@ -298,7 +298,9 @@ async def test_process_ends_silently(steps: list[str]) -> None:
         "from chat.providers.local import Local",
         "async def main():",
         "    local = Local(model_path=None, parallel=2, context_tokens=512)",
-        "    request = CompletionRequest(model=local.default_model, messages=(UserMessage(text='Tell a story.'),))",
+        "    messages = (UserMessage(text='Tell a story.'),)",
+        "    request = CompletionRequest(model=local.default_model, messages=messages)",
+        "    short = CompletionRequest(model=local.default_model, messages=messages, max_output_tokens=4)",
         *(f"    {step}" for step in steps),
         "asyncio.run(main())",
     ]
