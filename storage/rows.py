@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Field, Model
 
 
@@ -17,18 +18,65 @@ class Insert:
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
         """Inserts the rows, each with its values in the order of the names. Raises what the database raises."""
-        prepare = [field.get_db_prep_save for field in self._fields]
-        values = [[save(value, connection) for save, value in zip(prepare, row, strict=True)] for row in rows]
-        with connection.cursor() as cursor:
+        database = connections[DEFAULT_DB_ALIAS]
+        values = [_prepared(database, self._fields, row) for row in rows]
+        with database.cursor() as cursor:
             cursor.executemany(self._statement, values)
 
     @cached_property
-    def _fields(self) -> list["Field[Any, Any]"]:
-        return [self._model._meta.get_field(name) for name in self._names]
+    def _fields(self) -> "list[Field[Any, Any]]":
+        return _fields(self._model, self._names)
 
     @cached_property
     def _statement(self) -> str:
-        quote = connection.ops.quote_name
-        columns = ", ".join(quote(field.column) for field in self._fields)
+        columns = ", ".join(_column(field) for field in self._fields)
         places = ", ".join("%s" for _ in self._fields)
-        return f"INSERT INTO {quote(self._model._meta.db_table)} ({columns}) VALUES ({places})"
+        return f"INSERT INTO {_table(self._model)} ({columns}) VALUES ({places})"
+
+
+class Update:
+    """`UPDATE` of a model's named fields where others equal given values."""
+
+    def __init__(self, model: type[Model], *, names: Sequence[str], where: Sequence[str]) -> None:
+        self._model = model
+        self._names = tuple(names)
+        self._where = tuple(where)
+
+    def __call__(self, values: Sequence[Any], where: Sequence[Any]) -> int:
+        """The number of rows that were changed. Raises what the database raises."""
+        database = connections[DEFAULT_DB_ALIAS]
+        with database.cursor() as cursor:
+            cursor.execute(self._statement, _prepared(database, self._fields, (*values, *where)))
+            return cursor.rowcount
+
+    @cached_property
+    def _fields(self) -> "list[Field[Any, Any]]":
+        return _fields(self._model, (*self._names, *self._where))
+
+    @cached_property
+    def _statement(self) -> str:
+        count = len(self._names)
+        changes = ", ".join(f"{_column(field)} = %s" for field in self._fields[:count])
+        conditions = " AND ".join(f"{_column(field)} = %s" for field in self._fields[count:])
+        return f"UPDATE {_table(self._model)} SET {changes} WHERE {conditions}"
+
+
+def _fields(model: type[Model], names: Sequence[str]) -> "list[Field[Any, Any]]":
+    return [model._meta.get_field(name) for name in names]
+
+
+def _prepared(
+    database: BaseDatabaseWrapper, fields: "Sequence[Field[Any, Any]]", values: Sequence[Any]
+) -> list[Any]:
+    return [
+        None if value is None else field.get_db_prep_save(value, database)
+        for field, value in zip(fields, values, strict=True)
+    ]
+
+
+def _column(field: "Field[Any, Any]") -> str:
+    return connection.ops.quote_name(field.column)
+
+
+def _table(model: type[Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)

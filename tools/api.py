@@ -17,7 +17,7 @@ async def list_tools(request: HttpRequest) -> dict[str, Any]:
     items = [
         {
             "name": tool.name,
-            "description": tool.description,
+            "description": tool.spec.description,
             "parameters": tool.spec.parameters,
             "effect": tool.effect,
             "policy": "allow",

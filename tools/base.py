@@ -55,15 +55,14 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `run` takes the validated params and `Emit`, and returns the result's data: a mapping, or a `msgspec.Struct`.
     """
 
-    name: str
-    description: str
+    spec: ToolSpec
     effect: Effect
     params: type[msgspec.Struct]
     run: Callable[[msgspec.Struct, Emit], Awaitable[Any]]
 
     @property
-    def spec(self) -> ToolSpec:
-        return ToolSpec(name=self.name, description=self.description, parameters=parameters_schema(self.params))
+    def name(self) -> str:
+        return self.spec.name
 
 
 def tool(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], *given: Any) -> Tool:
@@ -90,12 +89,13 @@ def tool(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], *gi
         arguments = {field: getattr(values, field) for field in values.__struct_fields__}
         return function(*given, *((emit,) if streams else ()), **arguments)
 
-    return Tool(name=name, description=inspect.getdoc(function) or "", effect=effect, params=params, run=run)
+    spec = ToolSpec(name=name, description=inspect.getdoc(function) or "", parameters=parameters_schema(params))
+    return Tool(spec=spec, effect=effect, params=params, run=run)
 
 
 def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:
     """The JSON Schema (2020-12, without references to itself) of a tool's params, as providers take it."""
-    (schema,), definitions = msgspec.json.schema_components([params])
+    _, definitions = msgspec.json.schema_components([params])
     own = definitions[params.__name__]
     return {
         "type": "object",

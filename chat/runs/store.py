@@ -20,7 +20,7 @@ from chat.engine.events import TotalUsage, Usage
 from chat.engine.messages import AssistantMessage, Image, Message, ToolMessage, UserMessage
 from chat.models import Attachment, Run, RunEvent, Session
 from chat.models import Message as MessageRow
-from storage.rows import Insert
+from storage.rows import Insert, Update
 
 PROCESS: Final = f"{socket.gethostname()}:{os.getpid()}"[:128]
 TITLE_LENGTH: Final = 80
@@ -40,6 +40,15 @@ _insert_message = Insert(
     *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated"),
 )
 _insert_frames = Insert(RunEvent, "run", "first", "last", "frames", "created")
+_end_run = Update(
+    Run,
+    names=(
+        *("status", "reason", "error", "provider", "model", "ended"),
+        *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated"),
+    ),
+    where=("id", "status"),
+)
+_free_session = Update(Session, names=("active_run", "updated"), where=("id", "active_run"))
 
 
 class SessionMissing(Exception):  # noqa: N818 - it names the state
@@ -129,21 +138,10 @@ def finish(ending: Ending) -> None:
     """Ends the run, if it is still open, and frees its session."""
     now = timezone.now()
     usage = ending.usage
-    Run.objects.filter(id=ending.run_id, status__in=(Run.Status.RUNNING, Run.Status.WAITING)).update(
-        status=ending.status,
-        reason=ending.reason,
-        error=ending.error,
-        provider=ending.provider,
-        model=ending.model,
-        ended=now,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cached_tokens=usage.cached_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        cost_usd=_money(usage.cost_usd),
-        estimated=usage.estimated,
-    )
-    Session.objects.filter(id=ending.session_id, active_run=ending.run_id).update(active_run=None, updated=now)
+    told = (ending.status, ending.reason, ending.error, ending.provider, ending.model, now)
+    tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
+    _end_run((*told, *tokens, _money(usage.cost_usd), usage.estimated), (ending.run_id, Run.Status.RUNNING))
+    _free_session((None, now), (ending.session_id, ending.run_id))
 
 
 def _open_session(beginning: Beginning, now: datetime) -> None:
