@@ -68,8 +68,10 @@ async def follow(
     if log is None:
         raise not_found("run")
     if cursor > log.last:
-        raise _past_end(cursor, log.last)
-    if cursor == log.last and log.ended:
+        if not log.interrupted:
+            raise _past_end(cursor, log.last)
+        cursor = log.last - 1  # frames that were sent but not kept: the reader gets the end alone
+    elif cursor == log.last and log.ended:
         return HttpResponse(status=204)
     return _streaming(replay(run_id, cursor), run_id)
 

@@ -12,10 +12,11 @@ ROWS_AT_ONCE: Final = 200
 
 
 class StoredLog(msgspec.Struct, frozen=True):
-    """What is known of a stored run's event log: its last number, and whether the run is over."""
+    """What is known of a stored run's event log: its last number, and whether (and how) the run is over."""
 
     last: int
     ended: bool
+    interrupted: bool
 
 
 def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
@@ -43,11 +44,12 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
 
 def log(run_id: UUID, owner: str) -> StoredLog | None:
     """The log of a run, or None where there is no such run."""
-    ended = Run.objects.filter(id=run_id, session__owner=owner).values_list("ended", flat=True)
-    if not ended:
+    status = Run.objects.filter(id=run_id, session__owner=owner).values_list("status", flat=True).first()
+    if status is None:
         return None
     last = RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True).first()
-    return StoredLog(last or 0, ended[0] is not None)
+    is_open = status in {Run.Status.RUNNING, Run.Status.WAITING}
+    return StoredLog(last or 0, not is_open, status == Run.Status.INTERRUPTED)
 
 
 def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:

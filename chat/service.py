@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
 
@@ -12,7 +12,7 @@ import msgspec
 from chat import conf
 from chat.context import history
 from chat.engine.attempts import Candidate
-from chat.engine.completion import ProviderError
+from chat.engine.completion import ProviderError, TokensUsed
 from chat.engine.events import Start
 from chat.engine.messages import Image, Message, UserMessage
 from chat.engine.turn import Plan, Turn
@@ -20,6 +20,7 @@ from chat.providers.catalogue import Catalogue
 from chat.runs import store
 from chat.runs.journal import Batch, Journal
 from chat.runs.live import Launch, LiveRun
+from chat.runs.orphans import close_orphans
 from chat.runs.supervisor import Supervisor
 from chat.wire import sse
 from storage.reader import read
@@ -29,6 +30,9 @@ from tools.base import ToolRequest
 from tools.execution import Place, ToolDoor
 from tools.registry import Registry
 from tools.toolbox import registry
+
+
+NO_TOKENS: Final = TokensUsed(input_tokens=0, output_tokens=0)
 
 
 class ImagesUnsupported(Exception):  # noqa: N818 - it names the state
@@ -74,6 +78,14 @@ class Service:
         self._prices = conf.prices()
         self._limits = conf.limits()
         self._retries = conf.retries()
+        self._opened: asyncio.Task[int] | None = None
+
+    async def open(self) -> None:
+        """Closes what dead processes of this machine left open. Once, however often it is called."""
+        if self.stored and self._opened is None:
+            self._opened = asyncio.create_task(writer.write(close_orphans))
+        if self._opened is not None:
+            await asyncio.shield(self._opened)
 
     async def start(self, ask: Ask) -> LiveRun:
         """Writes down what is about to happen, and starts it.
@@ -81,6 +93,7 @@ class Service:
         Raises what `Catalogue.candidates`, `Supervisor.admission` and `store.begin` raise, `ImagesUnsupported`,
         `ModelUnknown` and `StorageUnavailable`; nothing has happened then.
         """
+        await self.open()
         candidates = self._candidates(ask)
         run_id, session_id = uuid4(), ask.session_id or uuid4()
         first = candidates[0] if candidates else None
@@ -104,6 +117,12 @@ class Service:
                     cancel_unfollowed=ask.on_disconnect == "cancel",
                 )
             )
+
+    async def warm_up(self) -> None:
+        """Does now what the first request would wait for. Raises `ProviderError` and `NotConfigured`."""
+        provider = self.catalogue.get(self.catalogue.default)
+        await provider.warm_up()
+        await asyncio.to_thread(self._prices, provider.name, provider.default_model, NO_TOKENS)
 
     async def describe_providers(self) -> list[dict[str, Any]]:
         """Each provider: whether it is configured and why not, and what it can do."""
@@ -209,8 +228,8 @@ def use(service: Service) -> None:
 
 
 async def close() -> None:
-    """Ends the running event loop's service, if it has one."""
-    service = _services.pop(asyncio.get_running_loop(), None)
+    """Ends the running event loop's service, if it has one. It refuses new runs from then on; safe to call again."""
+    service = _services.get(asyncio.get_running_loop())
     if service is not None:
         await service.close()
 

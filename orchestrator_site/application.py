@@ -1,5 +1,6 @@
 """What `asgi.py` serves: the guard, the two ways behind it, CORS, and the process's beginning and end."""
 
+from contextlib import suppress
 from typing import Final
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
@@ -10,6 +11,7 @@ from access.guard import Knock, Rules, check, may_share
 from access.refusal import CONTENT_TYPE, Refusal
 from chat import service
 from orchestrator_site.lean import LeanHandler, Receive, Scope, Send
+from storage.writer import StorageUnavailable
 
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
 """Paths whose views are sync: they take the way through all of Django."""
@@ -53,6 +55,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            with suppress(StorageUnavailable):  # /healthz says so, and each request tries again
+                await service.current().open()
             await send({"type": "lifespan.startup.complete"})
         else:
             await service.close()

@@ -72,3 +72,13 @@ def close_execution(outcome: Outcome) -> None:
         ended=outcome.ended,
         duration_ms=outcome.duration_ms,
     )
+
+
+def interrupt_executions(run_id: UUID, now: datetime) -> None:
+    """Closes a run's open executions, whose process is gone: nobody knows how far they came."""
+    ToolExecution.objects.filter(run_id=run_id, status=ToolExecution.Status.RUNNING).update(
+        status=ToolExecution.Status.INTERRUPTED,
+        error="The process was stopped while the tool ran; it may or may not have taken effect.",
+        code="interrupted",
+        ended=now,
+    )

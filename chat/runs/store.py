@@ -4,8 +4,6 @@
     SessionBusy           the session has an active run already
 """
 
-import os
-import socket
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -20,9 +18,10 @@ from chat.engine.events import TotalUsage, Usage
 from chat.engine.messages import AssistantMessage, Image, Message, ToolMessage, UserMessage
 from chat.models import Attachment, Run, RunEvent, Session
 from chat.models import Message as MessageRow
+from chat.runs import process
 from storage.rows import Insert, Update
 
-PROCESS: Final = f"{socket.gethostname()}:{os.getpid()}"[:128]
+PROCESS: Final = process.name()
 TITLE_LENGTH: Final = 80
 
 _insert_session = Insert(

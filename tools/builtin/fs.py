@@ -182,6 +182,7 @@ async def write(
         str,
         msgspec.Meta(
             pattern="^[0-9a-fA-F]{64}$",
+            max_length=64,
             description="SHA-256 of the content to replace, as `fs.read` gave it: fail if the file has changed since.",
         ),
     ]

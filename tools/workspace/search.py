@@ -31,11 +31,9 @@ class LineSearch:
         self.complete = True
 
     def look_into(self, file: File) -> None:
-        """Adds the file's matches. A file with a NUL in it is binary, and is left at that point."""
+        """Adds the file's matches. A file with a NUL in it is binary, and is left at the block that has it."""
         number = 1
         for run, count in runs(self._blocks(file), self._limits.max_line_bytes):
-            if b"\0" in run:
-                return
             if self._pattern.may_be_in(run):
                 self._look_at(file.path, run, number)
                 if not self.complete:
@@ -47,6 +45,8 @@ class LineSearch:
             self._bytes_left -= len(block)
             if self._deadline.over or self._bytes_left < 0:
                 self.complete = False
+                return
+            if b"\0" in block:
                 return
             yield block
 

@@ -1,0 +1,83 @@
+"""`manage.py serve`: sets up what is missing, and serves until it is told to stop."""
+
+import socket
+from argparse import ArgumentParser
+from functools import partial
+from typing import Any, Final
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from access import conf as access_conf
+from access.guard import is_loopback
+from chat.engine.completion import ProviderError
+from chat.providers.catalogue import NotConfigured, UnknownProvider
+from orchestrator_site.server import Server
+from tools import toolbox
+from tools.workspace import WorkspaceUnavailableError
+
+PORT: Final = 8010
+
+WELCOME: Final = """
+The service answers at http://{address}
+  ask it:        curl -N http://{address}/chat/stream -H 'Content-Type: application/json'{key} -d '{{"message": "Hello!"}}'
+  talk to it:    uv run python manage.py chat --url http://{address}
+  API:           http://{address}/docs
+  audit console: http://{address}/admin/   (make a user: uv run python manage.py createsuperuser)
+"""
+KEY: Final = ' -H "Authorization: Bearer $API_KEY"'
+
+
+class Command(BaseCommand):
+    help = (
+        "Serves the API and the admin: migrates the database, makes the workspace folder, loads the model where it is "
+        "the embedded one, and runs until SIGTERM or Ctrl-C. Settings come from the environment and .env."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on, 0 for any (default: {PORT})")
+
+    def handle(self, *, host: str, port: int, **_: Any) -> None:
+        if not is_loopback(host) and not access_conf.api_key():
+            raise CommandError(f"--host {host} is open to others: set API_KEY first, or listen on 127.0.0.1.")
+        with _listening(host, port) as listening:
+            self._migrate()
+            self._open_workspace()
+            self.stderr.write("Getting ready ...")
+            address = _address(host, listening.getsockname()[1])
+            try:
+                Server(partial(self._welcome, address)).run([listening])
+            except (ProviderError, UnknownProvider, NotConfigured) as error:
+                raise CommandError(str(error)) from None
+
+    def _migrate(self) -> None:
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except DatabaseError as error:
+            raise CommandError(f"DATABASE_URL names a database that cannot be used: {error}") from None
+
+    def _open_workspace(self) -> None:
+        try:
+            toolbox.workspace()
+        except (WorkspaceUnavailableError, OSError) as error:
+            raise CommandError(f"ALLOW_FS_BASE names a folder that cannot be used: {error}") from None
+
+    def _welcome(self, address: str) -> None:
+        key = KEY if access_conf.api_key() else ""
+        self.stdout.write(WELCOME.format(address=address, key=key))
+        self.stdout.flush()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises `CommandError`."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=4_096)
+    except (OSError, OverflowError) as error:
+        raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

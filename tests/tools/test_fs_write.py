@@ -1,0 +1,137 @@
+"""`fs.write`, and the four tools as a registry takes them."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tools.base import Tool, ToolError
+from tools.builtin import fs
+from tools.workspace import KernelOpener, Limits, WalkOpener, Workspace
+from tools.workspace.opening import Opener
+
+
+@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
+def opener(request: pytest.FixtureRequest) -> Opener:
+    made: Opener = request.param()
+    return made
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, opener: Opener) -> Iterator[Workspace]:
+    workspace = Workspace(tmp_path, opener=opener)
+    yield workspace
+    workspace.close()
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("content", ["a", "a===", "é", "a b=", "YQ==\n", "\ud800"])
+async def test_content_that_is_no_base64_is_refused(content: str, workspace: Workspace) -> None:
+    with pytest.raises(ToolError) as refusal:
+        await fs.write(workspace, path="a", content=content, encoding="base64")
+    assert refusal.value.code == "invalid_params"
+    assert (await fs.list_(workspace)).entries == []
+
+
+async def test_content_with_a_lone_surrogate_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(ToolError, match="lone surrogate") as refusal:
+        await fs.write(workspace, path="a", content="\udcff")
+    assert refusal.value.code == "invalid_params"
+
+
+async def test_new_file_cannot_have_expected_content(workspace: Workspace) -> None:
+    with pytest.raises(ToolError) as refusal:
+        await fs.write(workspace, path="a", content="", create_only=True, expected_sha256=sha256(b""))
+    assert refusal.value.code == "invalid_params"
+
+
+async def test_write_over_a_change_that_was_not_read_is_a_conflict(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    read = await fs.read(workspace, path="a")
+    (tmp_path / "a").write_bytes(b"two")
+    with pytest.raises(ToolError) as refusal:
+        await fs.write(workspace, path="a", content="mine", expected_sha256=read.sha256)
+    assert refusal.value.code == "conflict"
+    assert (tmp_path / "a").read_bytes() == b"two"
+
+
+async def test_content_over_the_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ToolError) as refusal:
+        await fs.write(Workspace(tmp_path, limits=Limits(max_write_bytes=2)), path="a", content="éé")
+    assert refusal.value.code == "too_large"
+
+
+async def test_text_is_written_as_it_is(workspace: Workspace, tmp_path: Path) -> None:
+    content = "\ufeffone\r\ntwo\rthré"
+    result = await fs.write(workspace, path="x/a", content=content)
+    data = content.encode()
+    assert result == fs.WriteResult(path="x/a", size=len(data), sha256=sha256(data), created=True)
+    assert (tmp_path / "x/a").read_bytes() == data
+    again = await fs.write(workspace, path="x/a", content="", expected_sha256=sha256(data))
+    assert (again.created, again.size) == (False, 0)
+
+
+@settings(deadline=None)
+@given(data=st.binary(max_size=2000))
+async def test_what_is_written_is_what_is_read(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    workspace = Workspace(tmp_path_factory.mktemp("base"))
+    written = await fs.write(workspace, path="a", content=base64.b64encode(data).decode(), encoding="base64")
+    read = await fs.read(workspace, path="a")
+    workspace.close()
+    assert (read.content.encode() if read.encoding == "utf-8" else base64.b64decode(read.content)) == data
+    assert (read.size, read.sha256) == (written.size, written.sha256)
+
+
+def tool_of(workspace: Workspace, name: str) -> Tool:
+    return next(tool for tool in fs.tools(workspace) if tool.name == name)
+
+
+def test_tools_have_the_names_effects_and_params_of_the_protocol(workspace: Workspace) -> None:
+    told = {tool.name: (tool.effect, list(tool.spec.parameters["properties"])) for tool in fs.tools(workspace)}
+    assert told == {
+        "fs.read": ("read", ["path", "offset", "limit"]),
+        "fs.list": ("read", ["path", "recursive", "glob"]),
+        "fs.search": ("read", ["pattern", "path", "glob", "ignore_case"]),
+        "fs.write": ("write", ["path", "content", "encoding", "create_only", "expected_sha256"]),
+    }
+    assert tool_of(workspace, "fs.read").spec.parameters["required"] == ["path"]
+    assert all(tool.spec.description for tool in fs.tools(workspace))
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("fs.read", {}),
+        ("fs.read", {"path": 1}),
+        ("fs.read", {"path": "a", "offset": 0}),
+        ("fs.read", {"path": "a", "limit": 0}),
+        ("fs.read", {"path": "a", "limit": "5"}),
+        ("fs.read", {"path": "a", "more": True}),
+        ("fs.list", {"glob": ""}),
+        ("fs.search", {}),
+        ("fs.search", {"pattern": ""}),
+        ("fs.search", {"pattern": "x" * 1001}),
+        ("fs.write", {"path": "a"}),
+        ("fs.write", {"path": "a", "content": "", "encoding": "latin-1"}),
+        ("fs.write", {"path": "a", "content": "", "expected_sha256": "123"}),
+        ("fs.write", {"path": "a", "content": "", "expected_sha256": "0" * 64 + "\n"}),
+    ],
+)
+def test_params_that_the_schema_forbids_are_refused(name: str, params: dict[str, object], workspace: Workspace) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(params, tool_of(workspace, name).params)
+
+
+async def test_tool_runs_with_its_params_and_gives_json(workspace: Workspace) -> None:
+    write = tool_of(workspace, "fs.write")
+    params = msgspec.json.decode(b'{"path": "a", "content": "x"}', type=write.params)
+    result = await write.run(params, lambda _stream, _text: None)
+    assert msgspec.to_builtins(result) == {"path": "a", "size": 1, "sha256": sha256(b"x"), "created": True}
