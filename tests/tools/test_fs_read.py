@@ -1,10 +1,13 @@
 """`fs.read`: pages of lines, of any file, in little memory."""
 
+import asyncio
 import base64
+import gc
 import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 
 from tools.base import ToolError
 from tools.builtin import fs
-from tools.workspace import KernelOpener, Limits, WalkOpener, Workspace
+from tools.workspace import Deadline, KernelOpener, Limits, WalkOpener, Workspace
 from tools.workspace.opening import Opener
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,6 +72,44 @@ async def test_page_past_the_end_is_refused_with_the_number_of_the_last_line(
 async def test_reading_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     assert await code_of(Workspace(tmp_path, limits=Limits(max_seconds=0)), "a") == "timed_out"
+
+
+async def test_cancelled_reading_ends_its_thread_and_leaves_no_error_behind(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    begun, go_on = threading.Event(), threading.Event()
+    check = Deadline.check
+    codes: list[str] = []
+    unhandled: list[dict[str, object]] = []
+
+    def slowly(deadline: Deadline) -> None:
+        begun.set()
+        go_on.wait(30)
+        try:
+            check(deadline)
+        except ToolError as error:
+            codes.append(error.code)
+            raise
+
+    monkeypatch.setattr(Deadline, "check", slowly)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: unhandled.append(context))
+    reading = asyncio.create_task(fs.read(workspace, path="a"))
+    await asyncio.to_thread(begun.wait, 30)
+    reading.cancel()
+    loop.call_soon(go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    gc.collect()
+    assert codes == ["cancelled"]
+    assert unhandled == []
+
+
+@pytest.mark.parametrize("limits", [{"max_read_bytes": 3}, {"max_line_bytes": 0}])
+def test_limits_that_hold_no_character_are_refused(limits: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least 4"):
+        Limits(**limits)
 
 
 @pytest.mark.parametrize("path", ["missing", "folder", "fifo", ".env", ".git/config", "../x", "/etc/passwd"])

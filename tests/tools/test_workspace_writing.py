@@ -93,6 +93,14 @@ def test_expecting_content_of_a_missing_file_makes_no_folder(workspace: Workspac
     assert names(tmp_path) == []
 
 
+def test_file_too_large_to_hash_cannot_be_expected(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    workspace = Workspace(tmp_path, limits=Limits(max_hash_bytes=2))
+    refusal = refusal_of(workspace, Change(path="a", data=b"new", expected_sha256=sha256(b"old")))
+    assert refusal.code == "too_large"
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
 def test_change_between_reading_and_renaming_is_a_conflict(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ from tools.workspace import (
 Encoding = Literal["utf-8", "base64"]
 Result = TypeVar("Result")
 
-Path = Annotated[str, msgspec.Meta(description="Path relative to the workspace, such as 'docs/guide.md'.")]
+WorkspacePath = Annotated[str, msgspec.Meta(description="Path relative to the workspace, such as 'docs/guide.md'.")]
 GlobText = Annotated[
     str,
     msgspec.Meta(
@@ -95,7 +95,7 @@ async def read(
     workspace: Workspace,
     /,
     *,
-    path: Path,
+    path: WorkspacePath,
     offset: Annotated[int, msgspec.Meta(ge=1, description="Number of the first line to read, from 1.")] = 1,
     limit: Annotated[int, msgspec.Meta(ge=1, description="The most lines to read; without it, all that fit.")]
     | None = None,
@@ -103,7 +103,7 @@ async def read(
     """Reads a file of the workspace, or some of its lines.
 
     When `truncated` is true there is more: call again with `offset` set to `next_offset`. Lines keep their ends as
-    they are. What is not UTF-8 text comes as base64. A line longer than 65,536 bytes counts as several. `size` and
+    they are. What is not UTF-8 text comes as base64. A very long line counts as several. `size` and
     `sha256` are the whole file's; give that hash to `fs.write` as `expected_sha256`. It is null for very large files.
     """
     deadline = Deadline(workspace.limits.max_seconds)
@@ -128,7 +128,7 @@ async def list_(
     workspace: Workspace,
     /,
     *,
-    path: Path = ".",
+    path: WorkspacePath = ".",
     recursive: Annotated[bool, msgspec.Meta(description="Also what is in the folders within.")] = False,
     glob: GlobText | None = None,
 ) -> ListResult:
@@ -138,8 +138,11 @@ async def list_(
     true not everything is shown: list a folder further down, or narrow the glob.
     """
     deadline = Deadline(workspace.limits.max_seconds)
-    wanted = _glob(workspace, glob)
-    return await _in_thread(lambda: _list(workspace, path, wanted, deadline, recursive=recursive), deadline)
+
+    def work() -> ListResult:
+        return _list(workspace, path, _glob(workspace, glob), deadline, recursive=recursive)
+
+    return await _in_thread(work, deadline)
 
 
 async def search(
@@ -150,7 +153,7 @@ async def search(
         str,
         msgspec.Meta(min_length=1, max_length=1000, description="Regular expression in RE2 syntax: no look-around."),
     ],
-    path: Path = ".",
+    path: WorkspacePath = ".",
     glob: GlobText | None = None,
     ignore_case: Annotated[bool, msgspec.Meta(description="Upper and lower case are the same.")] = False,
 ) -> SearchResult:
@@ -159,20 +162,21 @@ async def search(
     Binary files, links, secrets and git's own folder are passed over. A long line is cut around its match. When
     `truncated` is true there may be more matches: narrow `path`, `glob` or `pattern`.
     """
-    limits = workspace.limits
-    deadline = Deadline(limits.max_seconds)
-    wanted = _glob(workspace, glob)
-    lines = LinePattern(pattern, ignore_case=ignore_case, max_size=limits.max_pattern_size)
-    return await _in_thread(
-        lambda: _search(workspace, path, wanted, LineSearch(lines, limits, deadline), deadline), deadline
-    )
+    deadline = Deadline(workspace.limits.max_seconds)
+
+    def work() -> SearchResult:
+        wanted = _glob(workspace, glob)
+        lines = LinePattern(pattern, ignore_case=ignore_case, max_size=workspace.limits.max_pattern_size)
+        return _search(workspace, path, wanted, lines, deadline)
+
+    return await _in_thread(work, deadline)
 
 
 async def write(
     workspace: Workspace,
     /,
     *,
-    path: Path,
+    path: WorkspacePath,
     content: Annotated[str, msgspec.Meta(description="The whole new content of the file.")],
     encoding: Annotated[
         Encoding, msgspec.Meta(description="How `content` is given: as text, or as base64 of bytes.")
@@ -221,7 +225,7 @@ async def _in_thread(work: Callable[[], Result], deadline: Deadline) -> Result:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         deadline.cancel()
-        await asyncio.wait([running])
+        await asyncio.gather(running, return_exceptions=True)
         raise
 
 
@@ -240,21 +244,24 @@ def _list(workspace: Workspace, path: str, glob: Glob | None, deadline: Deadline
     return ListResult(entries=entries, truncated=not walk.complete)
 
 
-def _search(workspace: Workspace, path: str, glob: Glob | None, lines: LineSearch, deadline: Deadline) -> SearchResult:
+def _search(
+    workspace: Workspace, path: str, glob: Glob | None, pattern: LinePattern, deadline: Deadline
+) -> SearchResult:
+    found = LineSearch(pattern, workspace.limits, deadline)
     root = workspace.entry(path)
     if root.type != "directory":
         with workspace.open_file(path) as file:
-            lines.look_into(file)
-        return SearchResult(matches=lines.matches, truncated=not lines.complete)
+            found.look_into(file)
+        return SearchResult(matches=found.matches, truncated=not found.complete)
     walk = workspace.walk(root, recursive=True, deadline=deadline)
     for entry in walk:
         if entry.type == "file" and (glob is None or glob.matches(entry.parts[len(root.parts) :])):
             # What is a secret, is gone by now or may not be read is passed over, as the model is told.
             with suppress(ToolError), workspace.open_entry(entry) as file:
-                lines.look_into(file)
-        if not lines.complete:
+                found.look_into(file)
+        if not found.complete:
             break
-    return SearchResult(matches=lines.matches, truncated=not (lines.complete and walk.complete))
+    return SearchResult(matches=found.matches, truncated=not (found.complete and walk.complete))
 
 
 def _listed(entry: Entry) -> ListedEntry:

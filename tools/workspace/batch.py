@@ -9,12 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from tools.base import ToolError
+from tools.workspace.limits import Limits
 from tools.workspace.names import SecretNames
 from tools.workspace.opening import READ_DIRECTORY
 from tools.workspace.paths import Parts, joined, shown
 from tools.workspace.refusals import refuse_folder_path, telling_of
 from tools.workspace.resolving import Resolver
-from tools.workspace.writing import Change, Changed, Place
+from tools.workspace.writing import Change, Changed, Place, make_durable
 
 
 class Batch:
@@ -23,9 +24,10 @@ class Batch:
     A context manager, which leaves no trace of what was not made.
     """
 
-    def __init__(self, resolver: Resolver, secret_names: SecretNames) -> None:
+    def __init__(self, resolver: Resolver, secret_names: SecretNames, limits: Limits) -> None:
         self._resolver = resolver
         self._secret_names = secret_names
+        self._limits = limits
         self._places: list[Place] = []
         self._made_folders: list[Parts] = []
         self._published: list[Place] = []
@@ -53,7 +55,8 @@ class Batch:
         self._secret_names.refuse(real)
         if any(place.parts == real for place in self._places):
             raise ToolError(f"{shown(joined(real))} is changed twice: give one change a file.", code="invalid_params")
-        place = Place(self._folder(real[:-1], make=_may_create(change)), real, change)
+        folder = self._folder(real[:-1], make=_may_create(change))
+        place = Place(folder, real, change, self._limits.max_hash_bytes)
         with ExitStack() as unless_staged:
             unless_staged.callback(place.close)
             place.check()
@@ -73,7 +76,7 @@ class Batch:
             with suppress(FileExistsError):
                 os.mkdir(parts[-1], dir_fd=parent)
                 self._made_folders.append(parts)
-                os.fsync(parent)
+                make_durable(parent)
             return os.open(parts[-1], READ_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
         finally:
             os.close(parent)

@@ -135,7 +135,7 @@ class Workspace:
 
     def apply(self, changes: Sequence[Change], deadline: Deadline | None = None) -> tuple[Changed, ...]:
         """Makes all the changes, or none. The deadline is looked at until the first is made."""
-        with Batch(self._resolver, self.secret_names) as batch:
+        with Batch(self._resolver, self.secret_names, self.limits) as batch:
             for change in changes:
                 self._check_size(change)
                 with telling_of(change.path):

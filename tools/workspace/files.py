@@ -69,20 +69,26 @@ class File(Opened):
         content = bytearray()
         for block in self.blocks():
             content += block
-            if len(content) > max_bytes:
-                raise ToolError(
-                    f"{shown(self.path)} is {self.size} bytes long: at most {max_bytes} are read at once.",
-                    code="too_large",
-                )
+            self._check_size(len(content), max_bytes, "read")
         return bytes(content)
 
     def _read(self, size: int, offset: int) -> bytes:
         with telling_of(self.path):
             return os.pread(self._handle, size, offset)
 
-    def sha256(self) -> str:
-        """Of all of it, in hexadecimal."""
+    def sha256(self, max_bytes: int) -> str:
+        """Of all of it, in hexadecimal. Raises `ToolError` (`too_large`) for more than `max_bytes`."""
         digest = hashlib.sha256()
+        size = 0
         for block in self.blocks():
+            size += len(block)
+            self._check_size(size, max_bytes, "hashed")
             digest.update(block)
         return digest.hexdigest()
+
+    def _check_size(self, size: int, max_bytes: int, done: str) -> None:
+        if size > max_bytes:
+            raise ToolError(
+                f"{shown(self.path)} is {self.size} bytes long: at most {max_bytes} are {done} at once.",
+                code="too_large",
+            )

@@ -55,11 +55,12 @@ class Place:
     was published where a later one fails; `close` in any case.
     """
 
-    def __init__(self, folder: int, parts: Parts, change: Change) -> None:
+    def __init__(self, folder: int, parts: Parts, change: Change, max_hash_bytes: int) -> None:
         """Owns the handle `folder` from now on."""
         self._folder = folder
         self._name = parts[-1]
         self._change = change
+        self._max_hash_bytes = max_hash_bytes
         self._staged: str | None = None
         self._kept: str | None = None
         self._existed = False
@@ -87,7 +88,7 @@ class Place:
 
     def _compare(self, expected: str, path: str) -> None:
         with File(os.open(self._name, READ_NAME, dir_fd=self._folder), self.parts) as file:
-            found = file.sha256()
+            found = file.sha256(self._max_hash_bytes)
         if found != expected:
             raise ToolError(
                 f"{shown(path)} has changed: its SHA-256 is {found}, not {expected}. Read it again.", code="conflict"
@@ -136,7 +137,7 @@ class Place:
             os.link(self._staged, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
         else:
             os.rename(self._staged, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-        self._make_durable()
+        make_durable(self._folder)
         data = self._change.data
         return Changed(
             path=joined(self.parts),
@@ -151,7 +152,7 @@ class Place:
             os.unlink(self._name, dir_fd=self._folder)
         else:
             os.rename(self._kept, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-        self._make_durable()
+        make_durable(self._folder)
 
     def close(self) -> None:
         """Removes the names that only the change needed, and closes the folder."""
@@ -167,14 +168,15 @@ class Place:
         except FileNotFoundError:
             return None
 
-    def _make_durable(self) -> None:
-        # The change is made by now; a filesystem that cannot sync a folder does not undo it.
-        with suppress(OSError):
-            os.fsync(self._folder)
-
     @staticmethod
     def _unguessable() -> str:
         return f".{secrets.token_hex(16)}.partial"
+
+
+def make_durable(folder: int) -> None:
+    """Syncs a folder whose names have changed; a filesystem that cannot do so does not undo the change."""
+    with suppress(OSError):
+        os.fsync(folder)
 
 
 def _write_all(handle: int, data: bytes) -> None:
