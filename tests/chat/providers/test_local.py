@@ -68,13 +68,13 @@ def used(answer: list[CompletionEvent]) -> TokensUsed:
 
 
 async def test_answer_is_text_then_usage_then_the_end(local: Local) -> None:
-    answer = await events(local, asking("What is the capital of France?", most=32))
-    assert "".join(pieces_of(answer)) == "The capital of France is Paris."
-    assert len(pieces_of(answer)) > 1
-    *texts, usage, end = answer
+    *texts, usage, end = await events(local, asking("What is the capital of France?", most=256))
     assert all(isinstance(event, Text) for event in texts)
+    assert len(pieces_of(texts)) > 1
+    assert "France" in "".join(pieces_of(texts))
     assert isinstance(usage, TokensUsed)
-    assert usage.input_tokens > usage.output_tokens > 0
+    assert usage.input_tokens > 0
+    assert usage.output_tokens >= len(pieces_of(texts))
     assert end == Finished(reason="stop")
 
 
@@ -92,7 +92,7 @@ async def test_answer_that_fills_the_context_says_so(local: Local) -> None:
 
 async def test_letters_of_several_tokens_come_whole(local: Local) -> None:
     pieces = pieces_of(await events(local, asking("Repeat: 🎉🎉🎉", most=48)))
-    assert "🎉" in "".join(pieces)
+    assert any(len(letter.encode()) == 4 for letter in "".join(pieces))
     assert "\ufffd" not in "".join(pieces)
 
 
