@@ -1,12 +1,12 @@
 """The chat API: starting, following and stopping runs, and the sessions that they belong to."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from ninja import Field, Query, Router
+from ninja import Query, Router
 
 from access.auth import caller
 from access.refusal import Refusal
@@ -37,9 +37,9 @@ from tools.base import ToolRequest
 router = Router(tags=["chat"])
 
 MOST_ITEMS: Final = 200
-Limit = Annotated[int, Field(ge=1, le=MOST_ITEMS)]
-Offset = Annotated[int, Field(ge=0, le=2**31)]
-Cursor = Annotated[int, Field(ge=0, le=2**31)]
+LIMIT: Final = Query(50, ge=1, le=MOST_ITEMS)
+OFFSET: Final = Query(0, ge=0, le=2**31)
+CURSOR: Final = Query(None, ge=0, le=2**31)
 
 ERRORS: Final[dict[int, Any]] = {400: ErrorOut, 401: ErrorOut, 403: ErrorOut, 404: ErrorOut, 422: ErrorOut, 503: ErrorOut}
 STREAM_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut, 429: ErrorOut}
@@ -56,7 +56,7 @@ async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | Streaming
 
 @router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE)
 async def follow(
-    request: HttpRequest, run_id: UUID, after: Query[Cursor | None] = None
+    request: HttpRequest, run_id: UUID, after: int | None = CURSOR
 ) -> HttpResponse | StreamingHttpResponse:
     """Follows a run from behind an event: the `Last-Event-ID` header, or `after`; live, or long finished."""
     owner = caller(request).owner
@@ -100,7 +100,7 @@ async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 
 @router.get("/chat/sessions", response={200: SessionList, **ERRORS})
-async def list_sessions(request: HttpRequest, limit: Query[Limit] = 50, offset: Query[Offset] = 0) -> dict[str, Any]:
+async def list_sessions(request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET) -> dict[str, Any]:
     """The caller's sessions, the most recently used first."""
     return await read(records.sessions, caller(request).owner, limit, offset)
 
@@ -112,7 +112,7 @@ async def get_session(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
 
 @router.get("/chat/sessions/{uuid:session_id}/messages", response={200: MessageList, **ERRORS})
 async def list_messages(
-    request: HttpRequest, session_id: UUID, limit: Query[Limit] = 50, offset: Query[Offset] = 0
+    request: HttpRequest, session_id: UUID, limit: int = LIMIT, offset: int = OFFSET
 ) -> dict[str, Any]:
     """What was said in a session, the oldest first."""
     return _found(await read(records.messages, session_id, caller(request).owner, limit, offset), "session")

@@ -74,8 +74,8 @@ def missing(request: HttpRequest, error: Http404) -> HttpResponse:
 
 
 def _field(location: tuple[Any, ...]) -> str:
-    """`body.tool_calls.0.name` as ninja says it is `body, body, tool_calls, 0, name`."""
-    return ".".join(str(part) for part in location[2:])
+    """The field's path; ninja puts `body` and the parameter's name in front of one of the body's."""
+    return ".".join(str(part) for part in (location[2:] if location[0] == "body" else location[1:]))
 
 
 def _refuse_as(refusal_of: Any) -> Any:

@@ -78,6 +78,9 @@ REFUSALS: Final[Mapping[int, tuple[ErrorCode, bool]]] = {
     HTTPStatus.REQUEST_TIMEOUT: ("provider_timeout", True),
     HTTPStatus.TOO_MANY_REQUESTS: ("provider_rate_limited", True),
 }
+MODEL: Final = re.compile(r"(?:(?:models|tunedModels)/)?[\w-]+(?:\.[\w-]+)*", re.ASCII)
+"""A model's name stands in the URL's path."""
+
 KEY_REFUSED: Final = re.compile(r"api[ _]key", re.IGNORECASE)
 TOO_LONG: Final = re.compile(r"token count.*exceeds|exceeds.*number of tokens", re.IGNORECASE | re.DOTALL)
 SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s?")
@@ -145,6 +148,9 @@ class Gemini(Provider):
         return self._client
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
+        if not MODEL.fullmatch(request.model):
+            message = f"{request.model[:MAX_ERROR_CHARACTERS]!r} cannot be the name of a Gemini model"
+            raise ProviderError(message, code="provider_rejected", retryable=False)
         answer = _Answer(request, self._new_call_id)
         try:
             async with aclosing(self._chunks(request)) as chunks:

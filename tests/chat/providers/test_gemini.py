@@ -148,6 +148,20 @@ async def test_request_carries_the_key_the_settings_and_the_messages(fake: FakeG
     assert request.body["generationConfig"] == {"temperature": 0.25, "maxOutputTokens": 99}
 
 
+@pytest.mark.parametrize("model", ["", "..", "a/b", "models/../files", "m?key=x", "m:countTokens#", "m m", "a..b", "ü"])
+async def test_name_that_no_model_can_have_asks_nothing(fake: FakeGemini, gemini: Gemini, model: str) -> None:
+    error = await failure(gemini, asking(model=model))
+    assert (error.code, error.retryable) == ("provider_rejected", False)
+    assert fake.requests == []
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash-preview-09-2025", "models/gemma-3-27b-it", "tunedModels/mine_1"])
+async def test_model_of_any_kind_is_asked(fake: FakeGemini, gemini: Gemini, model: str) -> None:
+    fake.play(streamed(said("Hi", finish="STOP")))
+    await events(gemini, asking(model=model))
+    assert model in fake.requests[0].target
+
+
 async def test_settings_that_nobody_chose_are_left_to_gemini(fake: FakeGemini, gemini: Gemini) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini)

@@ -1,0 +1,167 @@
+"""`POST /chat/stream`, as a client meets it."""
+
+import pytest
+
+from chat.engine.completion import Finished, ProviderError, TokensUsed, ToolCall
+from chat.providers.scripted import Scripted, text
+from tests.conftest import Start
+from tools.toolbox import workspace
+
+STOP = Finished(reason="stop")
+USED = TokensUsed(input_tokens=7, output_tokens=2, cached_tokens=3)
+
+
+async def test_an_answer_streams_and_is_numbered_without_gaps(start: Start) -> None:
+    api = await start(Scripted([text("Hel", "lo"), USED, STOP]))
+    answer = await api.ask(message="Hi")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    assert answer.types() == ["start", "token", "usage", "end"]
+    assert answer.text == "Hello"
+    assert [event["id"] for event in answer.events] == [1, 2, 3, 4, 5]
+    assert answer.one("end")["reason"] == "completed"
+
+
+async def test_the_response_names_its_run_and_its_session(start: Start) -> None:
+    api = await start(Scripted([text("Hello"), STOP]))
+    answer = await api.ask(message="Hi")
+    begun = answer.one("start")
+    assert answer.headers["X-Run-Id"] == begun["run_id"]
+    assert answer.headers["X-Session-Id"] == begun["session_id"]
+    assert answer.headers["Content-Location"] == f"/chat/runs/{begun['run_id']}/stream"
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["X-Accel-Buffering"] == "no"
+
+
+async def test_a_session_remembers_what_was_said(start: Start) -> None:
+    model = Scripted([text("Hello Ann"), STOP], [text("Ann"), STOP])
+    api = await start(model)
+    first = await api.ask(message="I am Ann")
+    await api.ask(message="Who am I?", session_id=first.headers["X-Session-Id"])
+    assert [message.text for message in model.requests[1].messages] == ["I am Ann", "Hello Ann", "Who am I?"]
+
+
+async def test_everything_is_stored(start: Start) -> None:
+    api = await start(Scripted([text("Hello"), USED, STOP]))
+    answer = await api.ask(message="Hi", user="ann", metadata={"ticket": 7})
+    run = await api.get(f"/chat/runs/{answer.headers['X-Run-Id']}")
+    assert (run["status"], run["reason"], run["text"]) == ("completed", "completed", "Hello")
+    assert run["usage"]["input_tokens"] == 7
+    session = await api.get(f"/chat/sessions/{answer.headers['X-Session-Id']}")
+    assert (session["user"], session["title"], session["active_run"]) == ("ann", "Hi", None)
+    messages = await api.get(f"/chat/sessions/{answer.headers['X-Session-Id']}/messages")
+    assert [(message["role"], message["content"]) for message in messages["items"]] == [
+        ("user", "Hi"),
+        ("assistant", "Hello"),
+    ]
+    assert messages["items"][1]["usage"]["cached_tokens"] == 3
+
+
+async def test_a_stored_run_streams_again_byte_for_byte_from_every_cursor(start: Start) -> None:
+    api = await start(Scripted([text("a", "b"), text("\u2028", "😀"), STOP]))
+    answer = await api.ask(message="Hi")
+    path = answer.headers["Content-Location"]
+    frames = [frame + b"\n\n" for frame in answer.body.split(b"\n\n") if frame]
+    for cursor in range(len(frames)):
+        again = await api.call("GET", f"{path}?after={cursor}")
+        assert again.body == b"".join(frames[cursor:])
+    assert (await api.call("GET", path, headers={"Last-Event-ID": str(len(frames))})).status == 204
+    assert (await api.call("GET", f"{path}?after={len(frames) + 1}")).status == 422
+
+
+async def test_a_callers_tools_run_first_and_the_model_sees_their_results(start: Start) -> None:
+    (workspace().base / "notes.txt").write_text("The word is plover.\n")
+    model = Scripted([text("plover"), STOP])
+    api = await start(model)
+    answer = await api.ask(message="Which word?", tool_calls=[{"name": "fs.read", "params": {"path": "notes.txt"}}])
+    assert answer.types() == ["start", "tool_call", "tool_result", "token", "usage", "end"]
+    result = answer.one("tool_result")
+    assert result["tool"] == "fs.read"
+    assert result["data"]["content"] == "The word is plover.\n"
+    assert result["execution_id"] == answer.one("tool_call")["execution_id"]
+    question, told = model.requests[0].messages
+    assert question.text == "Which word?"
+    assert "plover" in told.text
+
+
+async def test_tools_alone_call_no_model(start: Start) -> None:
+    model = Scripted()
+    api = await start(model)
+    answer = await api.ask(tool_calls=[{"name": "fs.list", "params": {}}])
+    assert answer.types() == ["start", "tool_call", "tool_result", "end"]
+    assert model.requests == []
+
+
+async def test_a_model_calls_a_tool_and_answers_with_its_result(start: Start) -> None:
+    (workspace().base / "notes.txt").write_text("The word is plover.\n")
+    call = ToolCall(call_id="call_1", name="fs.read", arguments='{"path": "notes.txt"}')
+    model = Scripted([call, Finished(reason="tool_calls")], [text("It is plover."), STOP])
+    api = await start(model)
+    answer = await api.ask(message="Read it")
+    assert answer.types() == ["start", "usage", "tool_call", "tool_result", "token", "usage", "end"]
+    assert answer.one("tool_call")["source"] == "model"
+    asked, replied = model.requests[1].messages[1:]
+    assert asked.tool_calls == (call,)
+    assert replied.call_id == "call_1"
+    assert "plover" in replied.content
+    again = await api.ask(message="Thanks", session_id=answer.headers["X-Session-Id"])
+    assert again.one("error")["code"] == "provider_unavailable"
+    assert [type(message).__name__ for message in model.requests[2].messages] == [
+        "UserMessage",
+        "AssistantMessage",
+        "ToolMessage",
+        "AssistantMessage",
+        "UserMessage",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "code"),
+    [
+        ("fs.read", {"path": "../outside"}, "outside_workspace"),
+        ("fs.read", {"path": "missing.txt"}, "not_found"),
+        ("fs.read", {}, "invalid_params"),
+        ("fs.read", {"path": 1}, "invalid_params"),
+        ("fs.read", {"path": "a", "extra": 1}, "invalid_params"),
+        ("fs.shred", {}, "unknown_tool"),
+    ],
+)
+async def test_a_tools_failure_is_told_and_the_run_goes_on(
+    start: Start, name: str, params: dict[str, object], code: str
+) -> None:
+    api = await start(Scripted([text("Sorry."), STOP]))
+    answer = await api.ask(message="Try", tool_calls=[{"name": name, "params": params}])
+    failed = answer.one("tool_error")
+    assert (failed["tool"], failed["code"]) == (name, code)
+    assert failed["error"]
+    assert answer.text == "Sorry."
+    assert answer.one("end")["reason"] == "completed"
+
+
+async def test_a_failure_before_the_first_token_goes_to_the_fallback(start: Start) -> None:
+    class Second(Scripted):
+        name = "second"
+
+    down = ProviderError("It is down.", code="provider_unavailable", retryable=True, retry_after=0)
+    api = await start(Scripted([down], [down], [down]), Second([text("Here."), STOP]), fallback=("second",))
+    answer = await api.ask(message="Hi")
+    retries = [event for event in answer.events if event["type"] == "retry"]
+    assert [event["next_provider"] for event in retries] == ["scripted", "scripted", "second"]
+    assert answer.text == "Here."
+    run = await api.get(f"/chat/runs/{answer.headers['X-Run-Id']}")
+    assert run["provider"] == "second"
+
+
+async def test_a_failure_after_the_first_token_keeps_the_partial_text(start: Start) -> None:
+    cut = ProviderError("It was cut.", code="provider_protocol", retryable=True)
+    api = await start(Scripted([text("Par"), cut]))
+    answer = await api.ask(message="Hi")
+    assert answer.types() == ["start", "token", "usage", "error"]
+    assert answer.one("usage")["estimated"] is True
+    assert answer.one("error") == {
+        "id": 4, "type": "error", "error": "It was cut.", "code": "provider_protocol", "retryable": True,
+    }  # fmt: skip
+    run = await api.get(f"/chat/runs/{answer.headers['X-Run-Id']}")
+    assert (run["status"], run["text"], run["error"]) == ("failed", "Par", "It was cut.")
+    session = await api.get(f"/chat/sessions/{answer.headers['X-Session-Id']}")
+    assert session["active_run"] is None

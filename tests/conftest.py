@@ -1,0 +1,83 @@
+"""A real server in the test's own event loop, on a real socket, with scripted models behind it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+
+from chat import service
+from chat.providers.base import Provider
+from chat.providers.catalogue import Catalogue, Entry
+from chat.service import Service
+from orchestrator_site.asgi import application
+from tests.streams import Answer
+from tools.registry import Registry
+from tools.toolbox import registry
+
+
+class Api:
+    """A client of the running server."""
+
+    def __init__(self, base_url: str, session: aiohttp.ClientSession, running: Service) -> None:
+        self.base_url = base_url
+        self.session = session
+        self.service = running
+
+    async def ask(self, body: dict[str, Any] | None = None, **fields: Any) -> Answer:
+        """Posts to `/chat/stream`, and reads the answer to its end."""
+        return await self.call("POST", "/chat/stream", json=fields if body is None else body)
+
+    async def call(self, method: str, path: str, **options: Any) -> Answer:
+        async with self.session.request(method, self.base_url + path, **options) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def get(self, path: str, **options: Any) -> Any:
+        """The JSON at a path."""
+        return (await self.call("GET", path, **options)).json()
+
+    def open(self, body: dict[str, Any], path: str = "/chat/stream") -> Any:
+        """An open stream: `async with api.open({...}) as response`."""
+        return self.session.post(self.base_url + path, json=body)
+
+
+Start = Callable[..., Awaitable[Api]]
+
+
+def catalogue_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> Catalogue:
+    entries = [Entry(name=provider.name, make=lambda provider=provider: provider) for provider in providers]
+    return Catalogue(entries, fallback=fallback)
+
+
+@pytest.fixture
+async def start(transactional_db: None) -> AsyncIterator[Start]:
+    """Starts the service: `api = await start(Scripted(...))`. It ends with the test."""
+    closing: list[Callable[[], Awaitable[None]]] = []
+
+    async def begin(
+        *providers: Provider, tools: Registry | None = None, stored: bool = True, fallback: tuple[str, ...] = ()
+    ) -> Api:
+        running = Service(
+            catalogue=catalogue_of(*providers, fallback=fallback), tools=lambda: tools or registry(), stored=stored
+        )
+        service.use(running)
+        config = uvicorn.Config(application, port=0, log_config=None, access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        config.load()
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        session = aiohttp.ClientSession()
+
+        async def end() -> None:
+            await session.close()
+            await running.close()
+            await server.shutdown()
+
+        closing.append(end)
+        return Api(f"http://127.0.0.1:{port}", session, running)
+
+    yield begin
+    for end in closing:
+        await end()

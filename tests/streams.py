@@ -1,0 +1,48 @@
+"""Reading what a server has sent."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+class Answer:
+    """A whole HTTP response; `events` are those of a stream, each with its `id`."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return events(self.body)
+
+    @property
+    def text(self) -> str:
+        return "".join(event["token"] for event in self.events if event["type"] == "token")
+
+    def types(self) -> list[str]:
+        """The types of the events, with runs of tokens as one."""
+        found: list[str] = []
+        for event in self.events:
+            if event["type"] != "token" or found[-1:] != ["token"]:
+                found.append(event["type"])
+        return found
+
+    def one(self, kind: str) -> dict[str, Any]:
+        """The only event of a type."""
+        (event,) = [event for event in self.events if event["type"] == kind]
+        return event
+
+
+def events(frames: bytes) -> list[dict[str, Any]]:
+    """The events of frames, as a client that follows the specification reads them."""
+    found = []
+    for block in frames.decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))
+        if fields:
+            found.append({"id": int(fields["id"]), **json.loads(fields["data"])})
+    return found
