@@ -64,7 +64,9 @@ def check(knock: Knock, rules: Rules) -> None:
         raise Refusal(400, "bad_host", f"The Host header is not one of ALLOWED_HOSTS: {', '.join(rules.hosts)}.")
     if knock.origin and knock.method not in SAFE_METHODS and not may_share(knock, rules):
         raise Refusal(
-            403, "bad_origin", "A page of another origin may not call this service; CORS_ALLOWED_ORIGINS names those that may."
+            403,
+            "bad_origin",
+            "A page of another origin may not call this service; CORS_ALLOWED_ORIGINS names those that may.",
         )
 
 
@@ -96,9 +98,7 @@ def _check_loopback(knock: Knock) -> None:
             "Behind a proxy every caller looks local: set API_KEY before the service is put behind one.",
         )
     if not is_loopback(_hostname(knock.host)):
-        raise Refusal(
-            403, "bad_host", "Without an API_KEY the Host header must be localhost or a loopback address."
-        )
+        raise Refusal(403, "bad_host", "Without an API_KEY the Host header must be localhost or a loopback address.")
 
 
 def _named(host: str, hosts: tuple[str, ...]) -> bool:

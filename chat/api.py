@@ -41,7 +41,14 @@ LIMIT: Final = Query(50, ge=1, le=MOST_ITEMS)
 OFFSET: Final = Query(0, ge=0, le=2**31)
 CURSOR: Final = Query(None, ge=0, le=2**31)
 
-ERRORS: Final[dict[int, Any]] = {400: ErrorOut, 401: ErrorOut, 403: ErrorOut, 404: ErrorOut, 422: ErrorOut, 503: ErrorOut}
+ERRORS: Final[dict[int, Any]] = {
+    400: ErrorOut,
+    401: ErrorOut,
+    403: ErrorOut,
+    404: ErrorOut,
+    422: ErrorOut,
+    503: ErrorOut,
+}
 STREAM_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut, 429: ErrorOut}
 STREAM: Final = {"responses": {200: STREAM_RESPONSE}}
 RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "The run is over and all was received."}}}

@@ -155,7 +155,9 @@ class Service:
         first, *others = self.catalogue.candidates(ask.provider, ask.model)
         provider = self.catalogue.get(first.provider.name)
         if not provider.has_model(first.model):
-            raise ModelUnknown(f"{provider.name} has no model {first.model!r}; its default is {provider.default_model}.")
+            raise ModelUnknown(
+                f"{provider.name} has no model {first.model!r}; its default is {provider.default_model}."
+            )
         if ask.images and not provider.supports_images:
             raise ImagesUnsupported(f"{provider.name} takes no pictures.")
         return (first, *(other for other in others if not ask.images or other.supports_images))

@@ -58,13 +58,20 @@ def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Names each field with what it takes, and never repeats what was sent."""
+    if request.method != "GET" and not request.body:
+        return refuse(request, Refusal(400, "invalid_json", "The body is empty: send a JSON object."))
     detail = [{"field": _field(problem["loc"]), "error": problem["msg"]} for problem in error.errors]
-    told = "; ".join(f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail)
+    told = "; ".join(
+        f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail
+    )
     return refuse(request, Refusal(422, "invalid_field", told, detail=detail))
 
 
 @api.exception_handler(HttpError)
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """ninja wraps what the parser raises: the refusal within says more."""
+    if isinstance(error.__cause__, Refusal):
+        return refuse(request, error.__cause__)
     return refuse(request, Refusal(error.status_code, "bad_request", str(error)))
 
 

@@ -87,9 +87,7 @@ class LeanHandler(ASGIHandler):
 
 
 def refused(refusal: Refusal) -> HttpResponse:
-    return HttpResponse(
-        refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers
-    )
+    return HttpResponse(refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers)
 
 
 async def _watch(receive: Receive, sending: "asyncio.Task[Any] | None") -> None:

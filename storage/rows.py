@@ -65,9 +65,7 @@ def _fields(model: type[Model], names: Sequence[str]) -> "list[Field[Any, Any]]"
     return [model._meta.get_field(name) for name in names]
 
 
-def _prepared(
-    database: BaseDatabaseWrapper, fields: "Sequence[Field[Any, Any]]", values: Sequence[Any]
-) -> list[Any]:
+def _prepared(database: BaseDatabaseWrapper, fields: "Sequence[Field[Any, Any]]", values: Sequence[Any]) -> list[Any]:
     return [
         None if value is None else field.get_db_prep_save(value, database)
         for field, value in zip(fields, values, strict=True)

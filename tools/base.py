@@ -1,6 +1,6 @@
 """What a tool is: a plain typed async function, with its docstring for the model and its signature as its schema.
 
-    ToolError            a tool's failure: data for the model and the caller, never a crash
+ToolError            a tool's failure: data for the model and the caller, never a crash
 """
 
 import inspect
@@ -81,9 +81,7 @@ def tool(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], *gi
         for p in signature.parameters.values()
         if p.kind is p.KEYWORD_ONLY
     ]
-    params = msgspec.defstruct(
-        name.replace(".", "_"), fields, frozen=True, kw_only=True, forbid_unknown_fields=True
-    )
+    params = msgspec.defstruct(name.replace(".", "_"), fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def run(values: msgspec.Struct, emit: Emit) -> Awaitable[Any]:
         arguments = {field: getattr(values, field) for field in values.__struct_fields__}

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 Keep = Callable[[Callable[[], None]], Awaitable[None]]
 """Runs a sync function in a transaction, or does nothing where nothing is stored."""
 
+
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where an execution belongs."""
 

@@ -1,6 +1,6 @@
 """The tools that there are, by name.
 
-    DuplicateTool         two tools want the same name
+DuplicateTool         two tools want the same name
 """
 
 from collections.abc import Iterable, Iterator

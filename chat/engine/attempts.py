@@ -78,7 +78,10 @@ async def attempt(
                     raise
                 named = following if exhausted and following is not None else candidate
                 yield Retry(
-                    provider=candidate.provider.name, attempt=number, error=str(error), next_provider=named.provider.name
+                    provider=candidate.provider.name,
+                    attempt=number,
+                    error=str(error),
+                    next_provider=named.provider.name,
                 )
                 if not exhausted:
                     await sleep(retries.delay(number, error.retry_after))

@@ -31,9 +31,7 @@ class ProviderError(Exception):
     seconds that the service asked for, where it did.
     """
 
-    def __init__(
-        self, message: str, *, code: ErrorCode, retryable: bool, retry_after: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: ErrorCode, retryable: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable

@@ -182,7 +182,9 @@ class Turn:
         for position, request in enumerate(requests):
             if self._tool_calls >= self._plan.limits.max_tool_calls:
                 for refused in requests[position:]:
-                    yield self._answer_call(refused, "Not run: the run's limit of tool calls was reached.", is_error=True)
+                    yield self._answer_call(
+                        refused, "Not run: the run's limit of tool calls was reached.", is_error=True
+                    )
                 raise LimitReached("max_tool_calls")
             self._tool_calls += 1
             async with aclosing(self._execute(request)) as items:
@@ -212,9 +214,7 @@ class Turn:
             yield ToolResult(tool=request.tool, data=outcome.data, execution_id=self._execution_id)
             yield self._answer_call(request, outcome.content)
         else:
-            yield ToolFailed(
-                tool=request.tool, error=outcome.error, code=outcome.code, execution_id=self._execution_id
-            )
+            yield ToolFailed(tool=request.tool, error=outcome.error, code=outcome.code, execution_id=self._execution_id)
             yield self._answer_call(request, f"{outcome.code}: {outcome.error}", is_error=True)
 
     def _answer_call(self, request: ToolRequest, content: str, *, is_error: bool = False) -> Said:

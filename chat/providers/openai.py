@@ -135,9 +135,7 @@ class OpenAI(Provider):
             async with client:
                 found = [model.id async for model in client.models.list()]
         except openai.OpenAIError as error:
-            raise ProviderError(
-                self._clean(str(error)), code="provider_unavailable", retryable=True
-            ) from error
+            raise ProviderError(self._clean(str(error)), code="provider_unavailable", retryable=True) from error
         return (self.default_model, *sorted(set(found) - {self.default_model}))
 
     async def close(self) -> None:

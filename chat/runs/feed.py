@@ -80,9 +80,7 @@ class Follower:
     task is cancelled, and the reader comes back by its cursor.
     """
 
-    def __init__(
-        self, feed: Feed, cursor: int, *, heartbeat: float, patience: float, left: Callable[[], None]
-    ) -> None:
+    def __init__(self, feed: Feed, cursor: int, *, heartbeat: float, patience: float, left: Callable[[], None]) -> None:
         self._feed = feed
         self._cursor = cursor
         self._heartbeat = heartbeat

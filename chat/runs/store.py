@@ -1,7 +1,7 @@
 """What a run writes to the database. Sync functions, each a part of one transaction of the writer.
 
-    SessionMissing        there is no such session for this owner
-    SessionBusy           the session has an active run already
+SessionMissing        there is no such session for this owner
+SessionBusy           the session has an active run already
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,9 +24,7 @@ from storage.rows import Insert, Update
 PROCESS: Final = process.name()
 TITLE_LENGTH: Final = 80
 
-_insert_session = Insert(
-    Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated"
-)
+_insert_session = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
 _insert_run = Insert(
     Run,
     *("id", "session", "status", "reason", "error", "provider", "model", "process"),
@@ -126,9 +124,7 @@ def keep_frames(batches: Iterable[Frames]) -> None:
     _insert_frames((batch.run_id, batch.first, batch.last, batch.frames, now) for batch in batches)
 
 
-def say(
-    session_id: UUID, run_id: UUID, message: Message, candidate: Candidate | None, usage: Usage | None
-) -> None:
+def say(session_id: UUID, run_id: UUID, message: Message, candidate: Candidate | None, usage: Usage | None) -> None:
     """Adds one message to the conversation."""
     _insert_message([_message_row(session_id, run_id, message, candidate, usage, timezone.now())])
 

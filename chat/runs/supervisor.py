@@ -1,7 +1,7 @@
 """The runs that this process owns.
 
-    TooManyRuns           the process has as many active runs as it may
-    ShuttingDown          the process takes no new runs
+TooManyRuns           the process has as many active runs as it may
+ShuttingDown          the process takes no new runs
 """
 
 import asyncio

@@ -21,9 +21,7 @@ def frame(number: int, event: Event) -> bytes:
 
 def token_frames(first: int, pieces: Sequence[bytes]) -> bytes:
     """Frames of `token` events numbered from `first`, from pieces of a JSON string literal."""
-    return b"".join(
-        [b'id: %d\ndata: {"type":"token","token":"%b"}\n\n' % pair for pair in enumerate(pieces, first)]
-    )
+    return b"".join([b'id: %d\ndata: {"type":"token","token":"%b"}\n\n' % pair for pair in enumerate(pieces, first)])
 
 
 def skip(frames: bytes, count: int) -> bytes:

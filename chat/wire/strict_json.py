@@ -1,6 +1,6 @@
 """JSON from outside, read strictly (RFC 8259, and I-JSON, RFC 7493, where the two differ).
 
-    NotJson               the text is not JSON, or is JSON that two readers might understand differently
+NotJson               the text is not JSON, or is JSON that two readers might understand differently
 """
 
 import json

@@ -1,0 +1,231 @@
+"""Runs outlive their connections: following, stopping, and the one active run of a session."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chat.engine.completion import Finished
+from chat.providers.scripted import Scripted, text
+from tests.conftest import Api, Start
+from tests.streams import Answer, events
+
+STOP = Finished(reason="stop")
+
+
+async def until(condition: Any) -> None:
+    """Waits for a condition that another task brings about."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def read_until(response: Any, wanted: bytes) -> bytes:
+    """What a stream sends, up to a piece of text."""
+    got = b""
+    async with asyncio.timeout(5):
+        while wanted not in got:
+            chunk = await response.content.readany()
+            assert chunk, f"the stream ended before {wanted!r}: {got!r}"
+            got += chunk
+    return got
+
+
+async def finished(api: Api, run_id: str) -> dict[str, Any]:
+    """The run, once it has ended."""
+    async with asyncio.timeout(5):
+        while (run := await api.get(f"/chat/runs/{run_id}"))["status"] == "running":
+            await asyncio.sleep(0.01)
+    return run  # type: ignore[no-any-return]
+
+
+async def test_a_cancel_keeps_the_partial_text_and_ends_the_stream(start: Start) -> None:
+    api = await start(Scripted([text("Half"), asyncio.Event().wait, STOP]))
+    async with api.open({"message": "Hi"}) as response:
+        got = await read_until(response, b"Half")
+        run_id = response.headers["X-Run-Id"]
+        assert (await api.get(f"/chat/runs/{run_id}"))["text"] == "Half"
+        cancelled = await api.call("POST", f"/chat/runs/{run_id}/cancel")
+        assert cancelled.json() == {"id": run_id, "status": "cancelled"}
+        told = events(got + await response.read())
+    assert told[-1]["type"] == "end"
+    assert told[-1]["reason"] == "cancelled"
+    run = await api.get(f"/chat/runs/{run_id}")
+    assert (run["status"], run["text"], run["usage"]["estimated"]) == ("cancelled", "Half", True)
+    again = await api.call("POST", f"/chat/runs/{run_id}/cancel")
+    assert again.json() == {"id": run_id, "status": "cancelled"}
+
+
+async def test_the_next_turn_sees_what_a_cancelled_one_said(start: Start) -> None:
+    model = Scripted([text("Half"), asyncio.Event().wait], [text("Whole"), STOP])
+    api = await start(model)
+    async with api.open({"message": "Hi"}) as response:
+        await read_until(response, b"Half")
+        session_id = response.headers["X-Session-Id"]
+        await api.call("POST", f"/chat/runs/{response.headers['X-Run-Id']}/cancel")
+    await api.ask(message="Go on", session_id=session_id)
+    assert [message.text for message in model.requests[1].messages] == ["Hi", "Half", "Go on"]
+
+
+async def test_an_unfollowed_run_is_cancelled_after_its_grace(start: Start, settings: Any) -> None:
+    settings.DISCONNECT_GRACE_SECONDS = 0.01
+    api = await start(Scripted([text("Half"), asyncio.Event().wait]))
+    async with api.open({"message": "Hi"}) as response:
+        await read_until(response, b"Half")
+        run_id = response.headers["X-Run-Id"]
+    assert (await finished(api, run_id))["status"] == "cancelled"
+
+
+async def test_a_follower_that_comes_back_within_the_grace_keeps_the_run(start: Start, settings: Any) -> None:
+    settings.DISCONNECT_GRACE_SECONDS = 3_600
+    go = asyncio.Event()
+    api = await start(Scripted([text("Half"), go.wait, text("Whole"), STOP]))
+    async with api.open({"message": "Hi"}) as response:
+        got = await read_until(response, b"Half")
+        path = response.headers["Content-Location"]
+    last = events(got)[-1]["id"]
+    async with api.session.get(api.base_url + path, headers={"Last-Event-ID": str(last)}) as response:
+        go.set()
+        rest = await response.read()
+    whole = Answer(200, {}, got + rest)
+    assert whole.text == "HalfWhole"
+    assert [event["id"] for event in whole.events] == list(range(1, len(whole.events) + 1))
+    assert whole.one("end")["reason"] == "completed"
+
+
+async def test_a_run_that_is_to_continue_ends_without_anybody(start: Start, settings: Any) -> None:
+    settings.DISCONNECT_GRACE_SECONDS = 0
+    go = asyncio.Event()
+    api = await start(Scripted([text("Half"), go.wait, text("Whole"), STOP]))
+    async with api.open({"message": "Hi", "on_disconnect": "continue"}) as response:
+        await read_until(response, b"Half")
+        run_id = response.headers["X-Run-Id"]
+    go.set()
+    run = await finished(api, run_id)
+    assert (run["status"], run["text"]) == ("completed", "HalfWhole")
+
+
+async def test_many_followers_of_one_run_get_the_same_bytes(start: Start) -> None:
+    go = asyncio.Event()
+    api = await start(Scripted([text("a", "b"), go.wait, text("c"), STOP]))
+    async with api.open({"message": "Hi"}) as response:
+        got = await read_until(response, b'"b"')
+        path = response.headers["Content-Location"]
+        others = [asyncio.create_task(api.call("GET", path)) for _ in range(20)]
+        await until(lambda: api.service.supervisor.find(_id(path), "operator")._followers == 21)
+        go.set()
+        whole = got + await response.read()
+    assert {answer.body for answer in await asyncio.gather(*others)} == {whole}
+
+
+async def test_a_session_has_one_active_run(start: Start) -> None:
+    go = asyncio.Event()
+    api = await start(Scripted([text("Half"), go.wait, STOP], [text("Next"), STOP]))
+    async with api.open({"message": "Hi"}) as response:
+        await read_until(response, b"Half")
+        session_id = response.headers["X-Session-Id"]
+        busy = await api.ask(message="Me too", session_id=session_id)
+        assert busy.status == 409
+        assert busy.json()["code"] == "session_busy"
+        assert busy.json()["detail"] == [{"run_id": response.headers["X-Run-Id"]}]
+        deleted = await api.call("DELETE", f"/chat/sessions/{session_id}")
+        assert (deleted.status, deleted.json()["code"]) == (409, "session_busy")
+        go.set()
+        await response.read()
+    assert (await api.ask(message="Me too", session_id=session_id)).text == "Next"
+
+
+async def test_fifty_at_once_on_one_session_give_one_run(start: Start) -> None:
+    go = asyncio.Event()
+    api = await start(Scripted([text("One"), STOP], [go.wait, text("Two"), STOP]))
+    session_id = (await api.ask(message="Hi")).headers["X-Session-Id"]
+    asked = [asyncio.create_task(api.ask(message="Hi", session_id=session_id)) for _ in range(50)]
+    await until(lambda: sum(task.done() for task in asked) == 49)
+    go.set()
+    statuses = sorted(answer.status for answer in await asyncio.gather(*asked))
+    assert statuses == [200] + [409] * 49
+
+
+async def test_more_runs_than_there_is_room_for_get_503(start: Start, settings: Any) -> None:
+    settings.MAX_ACTIVE_RUNS = 1
+    go = asyncio.Event()
+    api = await start(Scripted([text("Half"), go.wait, STOP]))
+    async with api.open({"message": "Hi"}) as response:
+        await read_until(response, b"Half")
+        refused = await api.ask(message="Me too")
+        assert (refused.status, refused.json()["code"]) == (503, "too_many_runs")
+        assert int(refused.headers["Retry-After"]) > 0
+        go.set()
+        await response.read()
+
+
+async def test_a_silent_stream_pings(start: Start, settings: Any) -> None:
+    settings.HEARTBEAT_SECONDS = 0.05
+    go = asyncio.Event()
+    api = await start(Scripted([text("Half"), go.wait, STOP]))
+    async with api.open({"message": "Hi"}) as response:
+        got = await read_until(response, b": ping\n\n: ping\n\n")
+        go.set()
+        told = Answer(200, {}, got + await response.read())
+    assert told.types() == ["start", "token", "usage", "end"]
+
+
+async def test_a_run_ends_at_its_time_limit(start: Start, settings: Any) -> None:
+    settings.RUN_MAX_SECONDS = 0.05
+    api = await start(Scripted([text("Half"), asyncio.Event().wait]))
+    answer = await api.ask(message="Hi")
+    assert answer.text == "Half"
+    assert answer.one("end")["reason"] == "max_seconds"
+
+
+async def test_closing_the_service_interrupts_its_runs_and_says_so(start: Start) -> None:
+    api = await start(Scripted([text("Half"), asyncio.Event().wait]))
+    async with api.open({"message": "Hi"}) as response:
+        got = await read_until(response, b"Half")
+        run_id = response.headers["X-Run-Id"]
+        await api.service.supervisor.close()
+        told = events(got + await response.read())
+    assert (told[-1]["type"], told[-1]["code"]) == ("error", "shutting_down")
+    assert (await api.get(f"/chat/runs/{run_id}"))["status"] == "interrupted"
+    refused = await api.ask(message="Hi")
+    assert (refused.status, refused.json()["code"]) == (503, "shutting_down")
+
+
+async def test_without_persistence_runs_live_in_memory_alone(start: Start) -> None:
+    api = await start(Scripted([text("Hello"), STOP]), stored=False)
+    answer = await api.ask(message="Hi")
+    assert answer.text == "Hello"
+    assert answer.one("start")["session_id"] is None
+    assert "X-Session-Id" not in answer.headers
+    run = await api.get(f"/chat/runs/{answer.headers['X-Run-Id']}")
+    assert (run["status"], run["text"]) == ("completed", "Hello")
+    again = await api.call("GET", answer.headers["Content-Location"])
+    assert again.body == answer.body
+    assert (await api.get("/chat/sessions"))["count"] == 0
+    refused = await api.ask(message="Hi", session_id="b0f5d6a8-6a0c-4b44-a9f9-5f1b1f1c2d3e")
+    assert (refused.status, refused.json()["code"]) == (422, "not_stored")
+
+
+@pytest.mark.parametrize("change", [{"title": "Renamed"}, {"metadata": {"a": 1}}, {}])
+async def test_a_sessions_title_and_metadata_can_be_changed(start: Start, change: dict[str, Any]) -> None:
+    api = await start(Scripted([text("Hello"), STOP]))
+    session_id = (await api.ask(message="Hi")).headers["X-Session-Id"]
+    answer = await api.call("PATCH", f"/chat/sessions/{session_id}", json=change)
+    assert answer.status == 200
+    assert answer.json().items() >= change.items()
+
+
+async def test_a_deleted_session_is_gone(start: Start) -> None:
+    api = await start(Scripted([text("Hello"), STOP]))
+    answer = await api.ask(message="Hi")
+    session = f"/chat/sessions/{answer.headers['X-Session-Id']}"
+    assert (await api.call("DELETE", session)).status == 204
+    for path in (session, f"{session}/messages", answer.headers["Content-Location"]):
+        assert (await api.call("GET", path)).status == 404
+    assert (await api.call("DELETE", session)).status == 404
+
+
+def _id(path: str) -> Any:
+    from uuid import UUID
+
+    return UUID(path.split("/")[3])
