@@ -1,11 +1,11 @@
 """Which requests reach the service at all: rules on the peer's address, `Host`, `Origin` and forwarding headers.
 
-They keep a web page, a name that was rebound to loopback (RFC 6454 says why an origin is not enough), and a proxy that nobody
-configured, from driving a service that listens on somebody's own machine.
+They keep a web page, a name that was rebound to loopback (RFC 6454 says why an origin is not enough), and a proxy
+that nobody configured, from driving a service that listens on somebody's own machine.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
@@ -34,7 +34,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     forwarded: bool
 
     @classmethod
-    def of(cls, scope: "dict[str, object]", headers: Iterable[tuple[bytes, bytes]]) -> "Knock":
+    def of(cls, scope: Mapping[str, object], headers: Iterable[tuple[bytes, bytes]]) -> "Knock":
         """Reads an ASGI connection scope."""
         host = origin = ""
         forwarded = False

@@ -8,7 +8,7 @@ import msgspec
 CONTENT_TYPE: Final = "application/json"
 
 
-class Refusal(Exception):  # noqa: N818 - what the service does, not what went wrong in it
+class Refusal(Exception):
     """`error` says what is wrong and what is valid; `code` is for programs; `detail` names the fields."""
 
     def __init__(

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from ninja import Query, Router
+from ninja import Router
+from ninja.params import functions as params
 
 from access.auth import caller
 from access.refusal import Refusal
@@ -37,9 +38,10 @@ from tools.base import ToolRequest
 router = Router(tags=["chat"])
 
 MOST_ITEMS: Final = 200
-LIMIT: Final = Query(50, ge=1, le=MOST_ITEMS)
-OFFSET: Final = Query(0, ge=0, le=2**31)
-CURSOR: Final = Query(None, ge=0, le=2**31)
+MOST_CURSOR_DIGITS: Final = 10
+LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
+OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
+CURSOR: Final[Any] = params.Query(None, ge=0, le=2**31)
 
 ERRORS: Final[dict[int, Any]] = {
     400: ErrorOut,
@@ -180,7 +182,7 @@ def _cursor(request: HttpRequest, after: int | None) -> int:
     header = request.headers.get("Last-Event-ID", "").strip()
     if not header:
         return after or 0
-    if not header.isdecimal() or len(header) > 10:
+    if not header.isdecimal() or len(header) > MOST_CURSOR_DIGITS:
         raise Refusal(422, "invalid_cursor", "Last-Event-ID must be the number of an event, 0 or more.")
     return int(header)
 

@@ -1,4 +1,4 @@
-"""What a call of a model costs, by the price data that `genai-prices` ships. A price that is not known is None, never 0."""
+"""What a call of a model costs, by the price data in `genai-prices`. A price that is not known is None, never 0."""
 
 from collections.abc import Mapping
 from decimal import Decimal

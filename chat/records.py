@@ -1,4 +1,4 @@
-"""What is read of stored conversations. Sync functions that fetch all that they return; other owners' rows do not exist."""
+"""What is read of stored conversations: sync functions that fetch all they return. Others' rows do not exist."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -87,7 +87,7 @@ def change_session(session_id: UUID, owner: str, changes: dict[str, Any]) -> dic
     return _session(row) if row else None
 
 
-def delete_session(session_id: UUID, owner: str) -> UUID | None | bool:
+def delete_session(session_id: UUID, owner: str) -> UUID | bool:
     """True where it is gone, False where there was none, or the id of the active run that it still has."""
     own = Session.objects.filter(id=session_id, owner=owner)
     active = own.values_list("active_run", flat=True)

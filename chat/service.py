@@ -31,15 +31,14 @@ from tools.execution import Place, ToolDoor
 from tools.registry import Registry
 from tools.toolbox import registry
 
-
 NO_TOKENS: Final = TokensUsed(input_tokens=0, output_tokens=0)
 
 
-class ImagesUnsupported(Exception):  # noqa: N818 - it names the state
+class ImagesUnsupported(Exception):
     """The chosen provider takes no pictures."""
 
 
-class ModelUnknown(Exception):  # noqa: N818 - it names the state
+class ModelUnknown(Exception):
     """The chosen provider has no such model."""
 
 

@@ -1,5 +1,6 @@
 """The API as one piece: its routers, its authentication, and the one shape of its errors."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -51,7 +52,7 @@ api.add_router("", tools_router)
 api.add_router("", health_router)
 
 
-def refuse(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+def refuse(_: HttpRequest, refusal: Refusal) -> HttpResponse:
     return HttpResponse(refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers)
 
 
@@ -69,7 +70,7 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """ninja wraps what the parser raises: the refusal within says more."""
+    """The parser's own refusal, which ninja wraps, says more."""
     if isinstance(error.__cause__, Refusal):
         return refuse(request, error.__cause__)
     return refuse(request, Refusal(error.status_code, "bad_request", str(error)))
@@ -85,13 +86,12 @@ def _field(location: tuple[Any, ...]) -> str:
     return ".".join(str(part) for part in (location[2:] if location[0] == "body" else location[1:]))
 
 
-def _refuse_as(refusal_of: Any) -> Any:
+def _refuse_as(refusal_of: Callable[[Any], Refusal]) -> Any:
     def handle(request: HttpRequest, error: Exception) -> HttpResponse:
         return refuse(request, refusal_of(error))
 
     return handle
 
 
-api.add_exception_handler(Refusal, refuse)
-for kind, refusal_of in REFUSALS.items():
+for kind, refusal_of in {**REFUSALS, Refusal: lambda refusal: refusal}.items():
     api.add_exception_handler(kind, _refuse_as(refusal_of))

@@ -10,7 +10,8 @@ from access import conf
 from access.guard import Knock, Rules, check, may_share
 from access.refusal import CONTENT_TYPE, Refusal
 from chat import service
-from orchestrator_site.lean import LeanHandler, Receive, Scope, Send
+from orchestrator_site.connection import Message, Receive, Scope, Send
+from orchestrator_site.lean import LeanHandler
 from storage.writer import StorageUnavailable
 
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
@@ -36,7 +37,7 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         rules = conf.rules()
-        knock = Knock.of(dict(scope), scope["headers"])
+        knock = Knock.of(scope, scope["headers"])
         try:
             check(knock, rules)
         except Refusal as refusal:
@@ -81,7 +82,7 @@ def _sharing(knock: Knock, rules: Rules, send: Send) -> Send:
             (b"access-control-expose-headers", b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After"),
         ]
 
-    async def share(message: "dict[str, object]") -> None:
+    async def share(message: Message) -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message["headers"], *headers]}
         await send(message)

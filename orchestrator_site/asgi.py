@@ -15,6 +15,6 @@ try:
 except ImproperlyConfigured as error:
     sys.exit(f"Error: {error}")
 
-from orchestrator_site.application import Application  # noqa: E402 - Django must be set up before its parts load
+from orchestrator_site.application import Application
 
 application = Application()

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from environ import Env
+from environ import Env  # type: ignore[import-untyped]  # it ships no types
 
 
 class InvalidSetting(ImproperlyConfigured):
@@ -36,7 +36,8 @@ class Environment:
         variables = dict(process)
         path = Path(variables.get("ENV_FILE") or ".env")
         if path.is_file():
-            type("EnvFile", (Env,), {"ENVIRON": variables}).read_env(path)
+            reader: Any = type("EnvFile", (Env,), {"ENVIRON": variables})
+            reader.read_env(path)
         return cls(variables)
 
     def text(self, name: str, default: str = "") -> str:

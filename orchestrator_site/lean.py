@@ -1,4 +1,4 @@
-"""The lean way of an API request through Django: its URLs, views and responses, without a thread or a middleware of their own.
+"""The lean way of an API request through Django: its URLs, views and responses, but no thread and no middleware.
 
 Everything that it calls is async. A sync view behind it would hold up every stream of the process.
 """
@@ -7,11 +7,12 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final
 
-from django.core.handlers.asgi import ASGIHandler, ASGIRequest
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -19,13 +20,10 @@ from django.urls import set_urlconf
 
 from access import conf
 from access.refusal import CONTENT_TYPE, Refusal
+from orchestrator_site.connection import Receive, Scope, Send
 from orchestrator_site.logging import request_id
 
 logger = logging.getLogger(__name__)
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 STATUS_ERRORS: Final = {
     404: ("not_found", "There is nothing at this path; GET /openapi.json lists what there is."),
@@ -34,18 +32,20 @@ STATUS_ERRORS: Final = {
 }
 
 
-class Disconnected(Exception):  # noqa: N818 - it names the state
+class Disconnected(Exception):
     """The client went away before its request was complete."""
 
 
 class LeanHandler(ASGIHandler):
-    """Answers HTTP connections of async views."""
+    """Answers HTTP requests of async views."""
 
-    def __init__(self) -> None:
-        self._view_middleware = []
-        self._template_response_middleware = []
-        self._exception_middleware = []
-        self._middleware_chain = convert_exception_to_response(self._get_response_async)
+    def load_middleware(self, is_async: bool = False) -> None:
+        """None but Django's own: a view's exception becomes a response."""
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        respond: Any = BaseHandler._get_response_async  # type: ignore[attr-defined]  # private, and the one way in
+        self._middleware_chain = convert_exception_to_response(respond.__get__(self))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -59,7 +59,7 @@ class LeanHandler(ASGIHandler):
             await self._send(response, receive, send)
         finally:
             response.close()
-            _report(scope, response, time.perf_counter() - started)
+            _report(scope, response.status_code, time.perf_counter() - started)
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponseBase:
         try:
@@ -67,23 +67,25 @@ class LeanHandler(ASGIHandler):
         except Refusal as refusal:
             return refused(refusal)
         set_urlconf(None)
-        request, error = self.create_request(scope, BytesIO(body))
-        response = error if request is None else await self._middleware_chain(request)
+        request, error = self.create_request(dict(scope), BytesIO(body))
+        if request is None:
+            return refused(Refusal(400, "bad_request", f"The request is malformed ({error}).".replace("\n", " ")))
+        chain: Any = self._middleware_chain
+        response: HttpResponseBase = await chain(request)
         return _as_json(response)
 
     async def _send(self, response: HttpResponseBase, receive: Receive, send: Send) -> None:
         if not response.streaming:
             await self.send_response(response, send)
             return
-        sending = asyncio.current_task()
-        watching = asyncio.create_task(_watch(receive, sending))
+        watching = asyncio.create_task(_watch(receive, asyncio.current_task()))
         try:
             await self.send_response(response, send)
         except asyncio.CancelledError:
             if not watching.done():
-                watching.cancel()
                 raise
-        watching.cancel()
+        finally:
+            watching.cancel()
 
 
 def refused(refusal: Refusal) -> HttpResponse:
@@ -117,12 +119,8 @@ async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
 
 
 def _too_large(most: int) -> Refusal:
-    return Refusal(
-        413,
-        "body_too_large",
-        f"The body is larger than MAX_BODY_BYTES ({most} bytes).",
-        headers={"Connection": "close"},
-    )
+    error = f"The body is larger than MAX_BODY_BYTES ({most} bytes)."
+    return Refusal(413, "body_too_large", error, headers={"Connection": "close"})
 
 
 def _as_json(response: HttpResponseBase) -> HttpResponseBase:
@@ -134,13 +132,8 @@ def _as_json(response: HttpResponseBase) -> HttpResponseBase:
     return refused(Refusal(response.status_code, code, error, headers=headers))
 
 
-def _report(scope: Scope, response: HttpResponseBase, seconds: float) -> None:
+def _report(scope: Mapping[str, Any], status: int, seconds: float) -> None:
     logger.info(
         "request",
-        extra={
-            "method": scope["method"],
-            "path": scope["path"],
-            "status": response.status_code,
-            "ms": round(seconds * 1_000, 1),
-        },
+        extra={"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1_000, 1)},
     )

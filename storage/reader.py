@@ -1,4 +1,4 @@
-"""Reading the database from async code: a few threads of our own, each with its connection, and none held by a stream."""
+"""Reading the database from async code: in a few threads of our own, whose connections no stream ever holds."""
 
 import asyncio
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -31,7 +31,8 @@ class Insert:
     def _statement(self) -> str:
         columns = ", ".join(_column(field) for field in self._fields)
         places = ", ".join("%s" for _ in self._fields)
-        return f"INSERT INTO {_table(self._model)} ({columns}) VALUES ({places})"
+        # Names come from the models, values only ever as parameters.
+        return f"INSERT INTO {_table(self._model)} ({columns}) VALUES ({places})"  # noqa: S608 - see above
 
 
 class Update:
@@ -47,7 +48,7 @@ class Update:
         database = connections[DEFAULT_DB_ALIAS]
         with database.cursor() as cursor:
             cursor.execute(self._statement, _prepared(database, self._fields, (*values, *where)))
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
@@ -58,11 +59,12 @@ class Update:
         count = len(self._names)
         changes = ", ".join(f"{_column(field)} = %s" for field in self._fields[:count])
         conditions = " AND ".join(f"{_column(field)} = %s" for field in self._fields[count:])
-        return f"UPDATE {_table(self._model)} SET {changes} WHERE {conditions}"
+        # Names come from the models, values only ever as parameters.
+        return f"UPDATE {_table(self._model)} SET {changes} WHERE {conditions}"  # noqa: S608 - see above
 
 
 def _fields(model: type[Model], names: Sequence[str]) -> "list[Field[Any, Any]]":
-    return [model._meta.get_field(name) for name in names]
+    return [cast("Field[Any, Any]", model._meta.get_field(name)) for name in names]
 
 
 def _prepared(database: BaseDatabaseWrapper, fields: "Sequence[Field[Any, Any]]", values: Sequence[Any]) -> list[Any]:
@@ -73,7 +75,7 @@ def _prepared(database: BaseDatabaseWrapper, fields: "Sequence[Field[Any, Any]]"
 
 
 def _column(field: "Field[Any, Any]") -> str:
-    return connection.ops.quote_name(field.column)
+    return connection.ops.quote_name(str(field.column))
 
 
 def _table(model: type[Model]) -> str:

@@ -2,8 +2,8 @@
 
     StorageUnavailable    the database did not take it, or too much is waiting already: nothing was written
 
-A commit costs the same for one row as for a hundred, and SQLite has room for one writer at a time: so writers queue here, in
-memory and in order, and not inside the database.
+A commit costs the same for one row as for a hundred, and SQLite has room for one writer at a time: so writers queue
+here, in memory and in order, and not inside the database.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ MAX_BATCH: Final = 256
 """Jobs that one transaction takes."""
 
 
-class StorageUnavailable(Exception):  # noqa: N818 - the field's word for it
+class StorageUnavailable(Exception):
     """The database is locked, full or gone, or the queue in front of it is full. Nothing was written."""
 
 

@@ -52,7 +52,7 @@ def catalogue_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> Catalo
 
 @pytest.fixture
 async def start(transactional_db: None) -> AsyncIterator[Start]:
-    """Starts the service: `api = await start(Scripted(...))`. It ends with the test."""
+    """A function that starts the service with its providers, and ends it with the test."""
     closing: list[Callable[[], Awaitable[None]]] = []
 
     async def begin(

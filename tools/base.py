@@ -68,9 +68,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 def tool(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], *given: Any) -> Tool:
     """Makes a tool of a function.
 
-    Its keyword-only parameters are the tool's params: a type, `Annotated` with `msgspec.Meta` for a description and bounds,
-    and a default where it may be left out. Its positional-only ones are `given` here once (a workspace, a service); one more,
-    if there is one, gets the `Emit` of each execution.
+    Its keyword-only parameters are the tool's params: a type, `Annotated` with `msgspec.Meta` for a description and
+    bounds, and a default where it may be left out. Its positional-only ones are `given` here once (a workspace, a
+    service); one more, if there is one, gets the `Emit` of each execution.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)

@@ -1,4 +1,4 @@
-"""The one door to every tool: validate, record, run, record. A model, a caller and the command line all come through here."""
+"""The one door to every tool, for models, callers and the command line: validate, record, run, record."""
 
 import asyncio
 import hashlib
@@ -52,6 +52,7 @@ class ToolDoor:
         intent = self._intent(request)
         started = time.perf_counter()
         running: Running | None = None
+        outcome: Succeeded | Failed
         try:
             await self._keep(partial(open_execution, intent))
             yield Opened(execution_id=str(intent.execution_id), params=intent.params)

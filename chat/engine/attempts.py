@@ -35,7 +35,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None
 
     def to(self, candidate: Candidate) -> CompletionRequest:
-        """The request, its history cut to three quarters of the model's context: the rest is for the answer and the tools."""
+        """The request. Its history gets three quarters of the model's context; the answer and the tools the rest."""
         return CompletionRequest(
             model=candidate.model,
             messages=fit(answered(self.messages), candidate.context_tokens * 3 // 4),
@@ -59,7 +59,7 @@ AttemptEvent = Asked | Retry | CompletionEvent
 async def attempt(
     question: Question, candidates: Sequence[Candidate], retries: Retries, sleep: Sleep
 ) -> AsyncGenerator[AttemptEvent]:
-    """Streams one answer. Raises the last `ProviderError` when no candidate gives one, or one breaks off after it began."""
+    """Streams one answer. Raises `ProviderError` when no candidate gives one, or one breaks off after it began."""
     for index, candidate in enumerate(candidates):
         following = candidates[index + 1] if index + 1 < len(candidates) else None
         for number in range(1, retries.attempts + 2):
@@ -71,7 +71,6 @@ async def attempt(
                     async for event in answer:
                         begun = True
                         yield event
-                return
             except ProviderError as error:
                 exhausted = number > retries.attempts
                 if begun or not error.retryable or (exhausted and following is None):
@@ -83,5 +82,8 @@ async def attempt(
                     error=str(error),
                     next_provider=named.provider.name,
                 )
-                if not exhausted:
-                    await sleep(retries.delay(number, error.retry_after))
+                if exhausted:
+                    break
+                await sleep(retries.delay(number, error.retry_after))
+            else:
+                return

@@ -52,8 +52,8 @@ class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Text(msgspec.Struct, frozen=True):
     """Pieces of the answer that arrived together, in order.
 
-    Each piece is the inside of a JSON string literal, UTF-8, without its quotes, valid by itself, and never with half of a
-    surrogate pair. So a piece travels from the upstream's bytes into an event's bytes without being decoded.
+    Each piece is the inside of a JSON string literal, UTF-8, without its quotes, valid by itself, and never with half
+    of a surrogate pair. So a piece travels from the upstream's bytes into an event's bytes without being decoded.
     """
 
     pieces: tuple[bytes, ...]

@@ -16,8 +16,8 @@ UNANSWERED: Final = "The call was cut off before its result was recorded. It may
 def answered(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The same conversation with every tool call followed by exactly its result.
 
-    A call whose result was lost is answered by an error. A result that no call asked for (the caller ran the tool) becomes
-    the user's words.
+    A call whose result was lost is answered by an error. A result that no call asked for (the caller ran the tool)
+    becomes the user's words.
     """
     return tuple(_answered(messages))
 
@@ -47,8 +47,8 @@ def _lost(open_calls: dict[str, str]) -> Iterator[ToolMessage]:
 def fit(messages: Sequence[Message], tokens: int) -> tuple[Message, ...]:
     """The newest whole exchanges that fit into `tokens`; the newest one always.
 
-    An exchange starts with what a user says and ends before a user speaks again after an answer, so a tool call is never
-    parted from its result.
+    An exchange starts with what a user says and ends before a user speaks again after an answer, so a tool call is
+    never parted from its result.
     """
     start = end = len(messages)
     left = tokens

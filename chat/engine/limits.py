@@ -6,8 +6,8 @@ import msgspec
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one run: each names the reason that a run ends with when it is reached.
 
-    Seconds of wall time (`max_seconds`), calls of a model (`max_steps`), executions of tools (`max_tool_calls`), and the
-    model's tokens and text bytes (both `max_output`).
+    Seconds of wall time (`max_seconds`), calls of a model (`max_steps`), executions of tools (`max_tool_calls`), and
+    the model's tokens and text bytes (both `max_output`).
     """
 
     max_seconds: float
@@ -25,6 +25,6 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     longest_delay: float = 30.0
 
     def delay(self, attempt: int, retry_after: float | None) -> float:
-        """Seconds before attempt number `attempt` + 1: what the service asked for, else doubling; never over the longest."""
+        """Seconds to wait after attempt number `attempt`: what the service asked for, else doubling; bounded."""
         wanted = self.first_delay * 2 ** (attempt - 1) if retry_after is None else retry_after
         return min(wanted, self.longest_delay)

@@ -1,7 +1,8 @@
-"""The one loop of the product: ask the model, run the tools that it calls, ask again, until it stops or a limit is reached.
+"""The one loop of the product: ask the model, run the tools it calls, ask again, until it stops or meets a limit.
 
-A turn yields `Text` (tokens on their way), events, and `Said` (a message is complete). The last item is `End` or `Error`.
-It knows no clock, no storage and no network: the models, the door to the tools, prices and sleep are handed in.
+A turn yields `Text` (tokens on their way), events, and `Said` (a message is complete). The last item is `End` or
+`Error`. It knows no clock, no storage and no network: the models, the door to the tools, prices and sleep are handed
+in.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -62,7 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 Item = Text | Event | Said
 
 
-class LimitReached(Exception):  # noqa: N818 - not an error, but the way out of the loop's depth
+class LimitReached(Exception):
     """The turn ends here, with this reason."""
 
     def __init__(self, reason: EndReason) -> None:
@@ -105,7 +106,7 @@ class Turn:
         yield failure or self.end(reason)
 
     def remains(self) -> Iterator[Item]:
-        """What is still to be told of a turn that was stopped midway: an open call's failure, a partial answer, its usage."""
+        """What a turn that was stopped midway still has to tell: an open call's failure, a partial answer, usage."""
         if self._open_call is not None:
             failure = Failed(error="The run was stopped while the tool ran.", code="cancelled")
             yield from self._close_call(self._open_call, failure)

@@ -22,8 +22,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 class Provider(ABC):
     """One service with its models.
 
-    The flags say what it can take; they are checked once, before a run starts. `default_model` serves where the caller names
-    none. A provider is made once a process, inside its event loop, and serves many streams at once.
+    The flags say what it can take; they are checked once, before a run starts. `default_model` serves where the
+    caller names none. A provider is made once a process, inside its event loop, and serves many streams at once.
     """
 
     name: ClassVar[str]
@@ -34,7 +34,7 @@ class Provider(ABC):
 
     @abstractmethod
     def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
-        """Streams one answer; closing the generator stops the upstream call. Raises `ProviderError` and nothing else."""
+        """Streams one answer; closing the generator stops the upstream call. Raises `ProviderError` alone."""
 
     def has_model(self, model: str) -> bool:
         """Whether the provider may have a model of this name; where only its service knows, yes."""

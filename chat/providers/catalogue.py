@@ -15,11 +15,11 @@ from chat.engine.attempts import Candidate
 from chat.providers.base import Provider
 
 
-class UnknownProvider(Exception):  # noqa: N818 - it names the state
+class UnknownProvider(Exception):
     """There is no provider of this name."""
 
 
-class NotConfigured(Exception):  # noqa: N818 - it names the state
+class NotConfigured(Exception):
     """The provider can't be used, and why."""
 
 

@@ -2,8 +2,8 @@
 
 https://platform.openai.com/docs/api-reference/chat-streaming
 
-The stream is read as bytes: a text delta's JSON string is passed on as it came, for building the SDK's model of each chunk
-costs more than ten times as much as all the rest. The SDK lists the models.
+The stream is read as bytes: a text delta's JSON string is passed on as it came, for building the SDK's model of each
+chunk costs more than ten times as much as all the rest. The SDK lists the models.
 """
 
 import asyncio

@@ -2,8 +2,9 @@
 
     provider = Scripted([text("Hello"), Finished(reason="stop")], [ProviderError(...)])
 
-The first list answers the first call, and so on; a call beyond the last one gets a `ProviderError`. `requests` holds what was
-asked. An entry that is awaitable-making (a function without parameters) is awaited in its place, to hold a stream open.
+The first list answers the first call, and so on; a call beyond the last one gets a `ProviderError`. `requests` holds
+what was asked. An entry that is awaitable-making (a function without parameters) is awaited in its place, to hold a
+stream open.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence

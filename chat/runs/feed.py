@@ -1,7 +1,7 @@
 """One run's event log in memory, and those who follow it.
 
-Frames are appended once, as bytes. A follower keeps a place in the list of them, and takes everything that is pending at once:
-a burst of tokens is one write, and a slow follower costs the others nothing.
+Frames are appended once, as bytes. A follower keeps a place in the list of them, and takes everything that is pending
+at once: a burst of tokens is one write, and a slow follower costs the others nothing.
 """
 
 import asyncio
@@ -76,8 +76,8 @@ class Feed:
 class Follower:
     """An async iterator over a feed's frames from behind `cursor`, with a ping where it is silent.
 
-    `left` is called once, when it ends or is closed. One whose reader takes nothing for `patience` seconds is dropped: its
-    task is cancelled, and the reader comes back by its cursor.
+    `left` is called once, when it ends or is closed. One whose reader takes nothing for `patience` seconds is
+    dropped: its task is cancelled, and the reader comes back by its cursor.
     """
 
     def __init__(self, feed: Feed, cursor: int, *, heartbeat: float, patience: float, left: Callable[[], None]) -> None:

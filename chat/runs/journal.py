@@ -1,7 +1,7 @@
 """The durable side of every run's event log in this process.
 
-Tokens are published at once and kept within `JOURNAL_SECONDS`; every other frame is kept first and published then. All runs
-share one rhythm, so that a moment's frames of a thousand streams are one transaction.
+Tokens are published at once and kept within `JOURNAL_SECONDS`; every other frame is kept first and published then.
+All runs share one rhythm, so that a moment's frames of a thousand streams are one transaction.
 """
 
 import asyncio
@@ -132,7 +132,7 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Gathers what all logs have to keep, and commits it: one batch at a time, every `seconds` or as soon as one must."""
+    """Commits what all logs have to keep: one batch at a time, every `seconds`, or at once where one must."""
 
     def __init__(self, commit: Commit, *, seconds: float) -> None:
         self._commit = commit

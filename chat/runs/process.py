@@ -18,7 +18,7 @@ def _started(pid: int) -> str:
 
 
 def name() -> str:
-    """This process's name."""
+    """The name of this process."""
     return f"{HOST}:{os.getpid()}:{_started(os.getpid())}"
 
 

@@ -48,11 +48,11 @@ _end_run = Update(
 _free_session = Update(Session, names=("active_run", "updated"), where=("id", "active_run"))
 
 
-class SessionMissing(Exception):  # noqa: N818 - it names the state
+class SessionMissing(Exception):
     """There is no such session for this owner."""
 
 
-class SessionBusy(Exception):  # noqa: N818 - it names the state
+class SessionBusy(Exception):
     """The session has an active run."""
 
     def __init__(self, run_id: UUID | None) -> None:
@@ -126,7 +126,7 @@ def keep_frames(batches: Iterable[Frames]) -> None:
 
 def say(session_id: UUID, run_id: UUID, message: Message, candidate: Candidate | None, usage: Usage | None) -> None:
     """Adds one message to the conversation."""
-    _insert_message([_message_row(session_id, run_id, message, candidate, usage, timezone.now())])
+    _insert_message([_message_row((session_id, run_id), message, candidate, usage, timezone.now())])
 
 
 def finish(ending: Ending) -> None:
@@ -141,7 +141,7 @@ def finish(ending: Ending) -> None:
 
 def _open_session(beginning: Beginning, now: datetime) -> None:
     title = " ".join(beginning.message.text.split())[:TITLE_LENGTH] if beginning.message else ""
-    row = (beginning.session_id, beginning.owner, beginning.user, title, {}, beginning.run_id, now, now)
+    row: Sequence[Any] = (beginning.session_id, beginning.owner, beginning.user, title, {}, beginning.run_id, now, now)
     _insert_session([row])
 
 
@@ -164,9 +164,9 @@ def _run_row(beginning: Beginning, now: datetime) -> Sequence[Any]:
 
 def _say_user(beginning: Beginning, message: UserMessage, now: datetime) -> None:
     if not message.images:
-        _insert_message([_message_row(beginning.session_id, beginning.run_id, message, None, None, now)])
+        _insert_message([_message_row((beginning.session_id, beginning.run_id), message, None, None, now)])
         return
-    row = MessageRow.objects.create(
+    row = MessageRow(
         session_id=beginning.session_id,
         run_id=beginning.run_id,
         role=MessageRow.Role.USER,
@@ -174,6 +174,7 @@ def _say_user(beginning: Beginning, message: UserMessage, now: datetime) -> None
         attachments=len(message.images),
         created=now,
     )
+    row.save(force_insert=True)
     Attachment.objects.bulk_create([_attachment(row, image) for image in message.images])
 
 
@@ -182,19 +183,14 @@ def _attachment(row: MessageRow, image: Image) -> Attachment:
 
 
 def _message_row(
-    session_id: UUID,
-    run_id: UUID,
-    message: Message,
-    candidate: Candidate | None,
-    usage: Usage | None,
-    now: datetime,
+    where: tuple[UUID, UUID], message: Message, candidate: Candidate | None, usage: Usage | None, now: datetime
 ) -> Sequence[Any]:
     said = _said(message)
     wrote = (candidate.provider.name, candidate.model) if candidate else ("", "")
     if usage is None:
-        return (session_id, run_id, *said, *wrote, now, None, None, None, None, None, False)
+        return (*where, *said, *wrote, now, None, None, None, None, None, False)
     tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
-    return (session_id, run_id, *said, *wrote, now, *tokens, _money(usage.cost_usd), usage.estimated)
+    return (*where, *said, *wrote, now, *tokens, _money(usage.cost_usd), usage.estimated)
 
 
 def _said(message: Message) -> Sequence[Any]:

@@ -18,11 +18,11 @@ LINGER_SECONDS: Final = 60.0
 """How long an ended run that is stored nowhere can still be read."""
 
 
-class TooManyRuns(Exception):  # noqa: N818 - it names the state
+class TooManyRuns(Exception):
     """The process has as many active runs as it may."""
 
 
-class ShuttingDown(Exception):  # noqa: N818 - it names the state
+class ShuttingDown(Exception):
     """The process takes no new runs."""
 
 

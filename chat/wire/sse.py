@@ -1,4 +1,4 @@
-"""Server-sent events, as the WHATWG HTML standard (section 9.2) defines them: one frame an event, `id` and `data` alone."""
+"""Server-sent events (WHATWG HTML, section 9.2): one frame an event, with `id` and `data` alone."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -40,8 +40,8 @@ def events(frames: bytes) -> list[Event]:
 class Splitter:
     """Cuts a stream of bytes, however it is segmented, into the data of its events.
 
-    Lines end at LF, CRLF or CR and nowhere else; comments and fields other than `data` are passed over. Raises `ValueError`
-    when one event has more than `most` bytes.
+    Lines end at LF, CRLF or CR and nowhere else; comments and fields other than `data` are passed over. Raises
+    `ValueError` when one event has more than `most` bytes.
     """
 
     def __init__(self, most: int = 8 * 2**20) -> None:

@@ -13,7 +13,7 @@ class NotJson(ValueError):
 
 
 def loads(data: bytes) -> Any:
-    """The value. Refuses what is not UTF-8, duplicate keys, NaN and infinities, NUL, lone surrogates, endless nesting."""
+    """The value. Refuses what is not UTF-8, duplicate keys, NaN, infinities, NUL, lone surrogates, deep nesting."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -36,7 +37,7 @@ async def finished(api: Api, run_id: str) -> dict[str, Any]:
     async with asyncio.timeout(5):
         while (run := await api.get(f"/chat/runs/{run_id}"))["status"] == "running":
             await asyncio.sleep(0.01)
-    return run  # type: ignore[no-any-return]
+    return run
 
 
 async def test_a_cancel_keeps_the_partial_text_and_ends_the_stream(start: Start) -> None:
@@ -226,6 +227,4 @@ async def test_a_deleted_session_is_gone(start: Start) -> None:
 
 
 def _id(path: str) -> Any:
-    from uuid import UUID
-
     return UUID(path.split("/")[3])

@@ -21,11 +21,14 @@ PORT: Final = 8010
 
 WELCOME: Final = """
 The service answers at http://{address}
-  ask it:        curl -N http://{address}/chat/stream -H 'Content-Type: application/json'{key} -d '{{"message": "Hello!"}}'
+  ask it:        {curl}
   talk to it:    uv run python manage.py chat --url http://{address}
   API:           http://{address}/docs
   audit console: http://{address}/admin/   (make a user: uv run python manage.py createsuperuser)
 """
+CURL: Final = (
+    "curl -N http://{address}/chat/stream -H 'Content-Type: application/json'{key} -d '{{\"message\": \"Hello!\"}}'"
+)
 KEY: Final = ' -H "Authorization: Bearer $API_KEY"'
 
 
@@ -65,8 +68,8 @@ class Command(BaseCommand):
             raise CommandError(f"ALLOW_FS_BASE names a folder that cannot be used: {error}") from None
 
     def _welcome(self, address: str) -> None:
-        key = KEY if access_conf.api_key() else ""
-        self.stdout.write(WELCOME.format(address=address, key=key))
+        curl = CURL.format(address=address, key=KEY if access_conf.api_key() else "")
+        self.stdout.write(WELCOME.format(address=address, curl=curl))
         self.stdout.flush()
 
 

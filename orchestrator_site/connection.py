@@ -1,0 +1,9 @@
+"""The shapes of ASGI 3.0 (https://asgi.readthedocs.io/en/latest/specs/main.html), as our applications take them."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
