@@ -9,7 +9,7 @@ chunk costs more than ten times as much as all the rest. The SDK lists the model
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -17,17 +17,10 @@ import aiohttp
 import msgspec
 import openai
 
-from chat.engine.completion import (
-    CompletionEvent,
-    CompletionRequest,
-    Finished,
-    ProviderError,
-    Text,
-    TokensUsed,
-)
-from chat.engine.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
+from chat.engine.completion import CompletionEvent, CompletionRequest, ProviderError, Text
+from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.providers.base import Provider, Silence, Timeouts, wire_name, wire_names
-from chat.wire.sse import Splitter
+from chat.providers.chunks import Broken, Reader
 
 OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
@@ -38,53 +31,6 @@ MOST_ERROR_CHARACTERS: Final = 500
 READ_BYTES: Final = 256 * 1_024
 """What aiohttp buffers of one answer before it stops reading the socket."""
 
-FINISH_REASONS: Final = {"length": "length", "content_filter": "content_filter", "tool_calls": "tool_calls"}
-
-
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _CallDelta(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: msgspec.Raw = msgspec.Raw()
-    refusal: msgspec.Raw = msgspec.Raw()
-    tool_calls: list[_CallDelta] | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    error: Any = None
-
-
-_decode = msgspec.json.Decoder(_Chunk).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -109,7 +55,7 @@ class OpenAI(Provider):
         try:
             if response.status != 200:
                 raise await self._refusal(response)
-            reading = _Reading(wire_names(request.tools))
+            reading = Reader(wire_names(request.tools))
             while segment := await response.content.readany():
                 silence.heard()
                 if pieces := reading.take(segment):
@@ -118,11 +64,13 @@ class OpenAI(Provider):
                     break
             for event in reading.rest():
                 yield event
+        except Broken as broken:
+            raise self._told(broken.error) from broken
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._broken(error, silenced=silence.over) from error
+            raise self._cut(error, silenced=silence.over) from error
         finally:
             silence.stop()
-            response.close()
+            response.release()
 
     def context_tokens(self, model: str) -> int:
         return CONTEXT_TOKENS
@@ -148,7 +96,7 @@ class OpenAI(Provider):
             async with asyncio.timeout(self._timeouts.first_byte):
                 return await self._client().post(f"{self._base_url}/chat/completions", data=body)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._broken(error, silenced=isinstance(error, TimeoutError)) from error
+            raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -196,7 +144,13 @@ class OpenAI(Provider):
         retry_after = _seconds(response.headers.get("Retry-After"))
         return refusal(response.status, code, message, retry_after)
 
-    def _broken(self, error: Exception, *, silenced: bool) -> ProviderError:
+    def _told(self, error: Any) -> ProviderError:
+        code, message = _error_of(json.dumps({"error": error}))
+        status = error.get("code") if isinstance(error, dict) else None
+        message = self._clean(f"{self.name} broke off: {message}")
+        return refusal(status if isinstance(status, int) else 500, code, message, None)
+
+    def _cut(self, error: Exception, *, silenced: bool) -> ProviderError:
         if silenced or isinstance(error, TimeoutError):
             return ProviderError(f"{self.name} did not answer in time.", code="provider_timeout", retryable=True)
         message = self._clean(f"{self.name} cannot be reached, or broke off: {error}")
@@ -219,135 +173,6 @@ def refusal(status: int, code: str, message: str, retry_after: float | None) -> 
     if status >= 500 or status == 408:
         return ProviderError(message, code="provider_unavailable", retryable=True, retry_after=retry_after)
     return ProviderError(message, code="provider_rejected", retryable=False)
-
-
-class _Reading:
-    """One answer's state while its bytes arrive."""
-
-    def __init__(self, names: dict[str, str]) -> None:
-        self.done = False
-        self._names = names
-        self._splitter = Splitter()
-        self._calls: dict[int, _Call] = {}
-        self._usage: _Usage | None = None
-        self._reason: str | None = None
-        self._half = ""
-
-    def take(self, segment: bytes) -> tuple[bytes, ...]:
-        """The text pieces of the events that this segment completes. Raises `ProviderError`."""
-        try:
-            return self._read(self._splitter.feed(segment))
-        except ValueError as error:  # msgspec's and Unicode's errors are ValueErrors too
-            raise ProviderError(
-                f"The service sent what is not a chunk: {error}", code="provider_protocol", retryable=True
-            ) from error
-
-    def rest(self) -> list[CompletionEvent]:
-        """What is known once the stream has ended. Raises `ProviderError` where it was cut."""
-        if not self.done and (pieces := self._read(self._splitter.end())):
-            return [Text(pieces), *self._closing()]
-        return self._closing()
-
-    def _closing(self) -> list[CompletionEvent]:
-        if self._reason is None and not self.done:
-            raise ProviderError("The answer was cut off.", code="provider_protocol", retryable=True)
-        events: list[CompletionEvent] = [Text((_escaped("\ufffd"),))] if self._half else []
-        events += [call.whole(index, self._names) for index, call in sorted(self._calls.items())]
-        if self._usage is not None:
-            events.append(_tokens(self._usage))
-        reason = FINISH_REASONS.get(self._reason or "", "tool_calls" if self._calls else "stop")
-        return [*events, msgspec.convert({"reason": reason}, Finished)]
-
-    def _read(self, datas: Sequence[bytes]) -> tuple[bytes, ...]:
-        pieces: list[bytes] = []
-        for data in datas:
-            if not data.isascii():
-                data.decode()
-            if data == b"[DONE]":
-                self.done = True
-                break
-            chunk = _decode(data)
-            if chunk.choices:
-                self._choose(chunk.choices[0], pieces)
-            if chunk.usage is not None:
-                self._usage = chunk.usage
-            if chunk.error is not None:
-                raise _said(chunk.error)
-        return tuple(pieces)
-
-    def _choose(self, choice: _Choice, pieces: list[bytes]) -> None:
-        delta = choice.delta
-        if delta is not None:
-            for raw in (delta.content, delta.refusal):
-                literal = bytes(raw)
-                if len(literal) > 2 and literal != b"null":
-                    self._add(literal, pieces)
-            for call in delta.tool_calls or ():
-                self._call(call)
-        if choice.finish_reason is not None:
-            self._reason = choice.finish_reason
-
-    def _add(self, literal: bytes, pieces: list[bytes]) -> None:
-        if self._half or b"\\u" in literal:
-            self._add_escaped(literal, pieces)
-        elif literal[0] == 34:
-            pieces.append(literal[1:-1])
-        else:
-            raise ValueError("a text delta is not a string")
-
-    def _add_escaped(self, literal: bytes, pieces: list[bytes]) -> None:
-        """Joins the halves of a surrogate pair that two deltas share; a half that stays alone becomes U+FFFD."""
-        text = self._half + json.loads(literal)
-        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-        whole = text[:-1] if self._half else text
-        if whole:
-            pieces.append(_escaped(whole))
-
-    def _call(self, delta: _CallDelta) -> None:
-        index = len(self._calls) if delta.index is None else delta.index
-        call = self._calls.setdefault(index, _Call())
-        call.id = call.id or delta.id or ""
-        if delta.function is not None:
-            call.name = call.name or delta.function.name or ""
-            call.arguments.append(delta.function.arguments or "")
-
-
-class _Call:
-    """A tool call while its pieces arrive."""
-
-    def __init__(self) -> None:
-        self.id = ""
-        self.name = ""
-        self.arguments: list[str] = []
-
-    def whole(self, index: int, names: dict[str, str]) -> ToolCall:
-        return ToolCall(
-            call_id=self.id or f"call_{index}",
-            name=names.get(self.name, self.name),
-            arguments="".join(self.arguments) or "{}",
-        )
-
-
-def _escaped(text: str) -> bytes:
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _encode(whole)[1:-1]
-
-
-def _tokens(usage: _Usage) -> TokensUsed:
-    cached = usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens
-    reasoning = usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
-    return TokensUsed(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        cached_tokens=cached or 0,
-        reasoning_tokens=reasoning or 0,
-    )
-
-
-def _said(error: Any) -> ProviderError:
-    code, message = _error_of(json.dumps({"error": error}))
-    status = error.get("code") if isinstance(error, dict) else None
-    return refusal(status if isinstance(status, int) else 500, code, f"The service broke off: {message}", None)
 
 
 def _error_of(text: str) -> tuple[str, str]:

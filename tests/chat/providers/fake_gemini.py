@@ -1,101 +1,13 @@
-"""A Gemini service on 127.0.0.1 that records what it is asked and plays what it is told to, down to the TCP segment."""
+"""What a Gemini service sends."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Literal
 
-import msgspec
+from tests.fake_service import Reply
 
 Json = dict[str, Any]
-
-
-class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it came; `body` is its JSON, or None where it had none."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: Any
-
-
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer: each of `pieces` is a write of its own.
-
-    After them it ends as HTTP does, or is cut, or falls silent until the client goes. Without a `status` it is silent
-    from the start.
-    """
-
-    status: int | None = 200
-    headers: dict[str, str] = {}
-    pieces: Sequence[bytes] = ()
-    ending: Literal["end", "cut", "silence"] = "end"
-
-
-class FakeGemini:
-    def __init__(self) -> None:
-        self.url = ""
-        self.requests: list[Recorded] = []
-        self.disconnected = asyncio.Event()
-        self._replies: list[Reply] = []
-
-    def play(self, *replies: Reply) -> None:
-        """Answers the next requests with these, in order."""
-        self._replies.extend(replies)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            self.requests.append(await _request(reader))
-            await self._answer(self._replies.pop(0), reader, writer)
-        except ConnectionError:
-            self.disconnected.set()
-        finally:
-            writer.close()
-
-    async def _answer(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if reply.status is not None:
-            writer.write(_head(reply))
-            for piece in reply.pieces:
-                writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
-                await writer.drain()
-        if reply.ending == "silence":
-            await reader.read()
-            self.disconnected.set()
-        elif reply.ending == "end":
-            writer.write(b"0\r\n\r\n")
-            await writer.drain()
-
-
-@asynccontextmanager
-async def fake_gemini() -> AsyncIterator[FakeGemini]:
-    fake = FakeGemini()
-    server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        fake.url = f"http://127.0.0.1:{port}"
-        yield fake
-
-
-async def _request(reader: asyncio.StreamReader) -> Recorded:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
-    start, *lines = head.split("\r\n")[:-2]
-    method, target, _ = start.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Recorded(method=method, target=target, headers=headers, body=json.loads(body) if body else None)
-
-
-def _head(reply: Reply) -> bytes:
-    status = HTTPStatus(reply.status or HTTPStatus.OK)
-    headers = {
-        "Content-Type": "application/json",
-        "Transfer-Encoding": "chunked",
-        "Connection": "close",
-    } | reply.headers
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
 def sse(*chunks: Json, newline: str = "\r\n") -> bytes:

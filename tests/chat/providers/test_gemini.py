@@ -18,7 +18,8 @@ from chat.engine.messages import (
 )
 from chat.providers.base import Timeouts
 from chat.providers.gemini import CONTEXT_TOKENS, GEMMA_CONTEXT_TOKENS, Gemini
-from tests.chat.providers.fake_gemini import FakeGemini, Reply, called, fake_gemini, refused, said, sse, streamed
+from tests.chat.providers.fake_gemini import called, refused, said, sse, streamed
+from tests.fake_service import FakeService, Reply, fake_service
 from tools.base import ToolSpec
 
 KEY = "a-key-that-nobody-may-see"
@@ -32,26 +33,26 @@ READ = ToolSpec(
 
 
 @pytest.fixture
-async def fake() -> AsyncIterator[FakeGemini]:
-    async with fake_gemini() as fake:
+async def fake() -> AsyncIterator[FakeService]:
+    async with fake_service() as fake:
         yield fake
 
 
 @pytest.fixture
-async def gemini(fake: FakeGemini) -> AsyncIterator[Gemini]:
+async def gemini(fake: FakeService) -> AsyncIterator[Gemini]:
     provider = made(fake)
     yield provider
     await provider.close()
 
 
 @pytest.fixture
-async def hasty(fake: FakeGemini) -> AsyncIterator[Gemini]:
+async def hasty(fake: FakeService) -> AsyncIterator[Gemini]:
     provider = made(fake, timeouts=Timeouts(connect=5, first_byte=0.2, idle=0.2))
     yield provider
     await provider.close()
 
 
-def made(fake: FakeGemini, timeouts: Timeouts | None = None) -> Gemini:
+def made(fake: FakeService, timeouts: Timeouts | None = None) -> Gemini:
     timeouts = timeouts or Timeouts(connect=5, first_byte=20, idle=20)
     return Gemini(api_key=KEY, base_url=fake.url, default_model=MODEL, timeouts=timeouts)
 
@@ -105,13 +106,13 @@ def heard(streamed: list[CompletionEvent]) -> AssistantMessage:
     )
 
 
-async def test_text_comes_as_it_is_streamed(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_text_comes_as_it_is_streamed(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), said('lo "you"\n'), said("", finish="STOP")))
     answer = await events(gemini)
     assert answer == [Text((b"Hel",)), Text((b'lo \\"you\\"\\n',)), Finished(reason="stop")]
 
 
-async def test_first_text_arrives_while_the_answer_is_still_open(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_first_text_arrives_while_the_answer_is_still_open(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), ending="silence"))
     stream = gemini.stream(asking())
     assert await anext(stream) == Text((b"Hel",))
@@ -119,20 +120,20 @@ async def test_first_text_arrives_while_the_answer_is_still_open(fake: FakeGemin
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-async def test_text_survives_a_cut_between_any_two_bytes(fake: FakeGemini, gemini: Gemini, newline: str) -> None:
+async def test_text_survives_a_cut_between_any_two_bytes(fake: FakeService, gemini: Gemini, newline: str) -> None:
     words = "Grüße, 世界 🎉\u2028 line\u0085 \\ end"
     body = sse(said(words), said("", finish="STOP"), newline=newline)
     fake.play(Reply(headers={"Content-Type": "text/event-stream"}, pieces=[bytes([byte]) for byte in body]))
     assert text_of(await events(gemini)) == words
 
 
-async def test_half_of_a_surrogate_pair_never_leaves(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_half_of_a_surrogate_pair_never_leaves(fake: FakeService, gemini: Gemini) -> None:
     lone = b'data: {"candidates": [{"content": {"parts": [{"text": "a\\ud83d!"}]}, "finishReason": "STOP"}]}\r\n\r\n'
     fake.play(Reply(pieces=[lone]))
     assert text_of(await events(gemini)) == "a?!"
 
 
-async def test_request_carries_the_key_the_settings_and_the_messages(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_request_carries_the_key_the_settings_and_the_messages(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     history = (UserMessage(text="One"), AssistantMessage(text="Two"), UserMessage(text="Three"))
     await events(gemini, asking(*history, instructions="Be brief.", temperature=0.25, max_output_tokens=99))
@@ -149,20 +150,20 @@ async def test_request_carries_the_key_the_settings_and_the_messages(fake: FakeG
 
 
 @pytest.mark.parametrize("model", ["", "..", "a/b", "models/../files", "m?key=x", "m:countTokens#", "m m", "a..b", "ü"])
-async def test_name_that_no_model_can_have_asks_nothing(fake: FakeGemini, gemini: Gemini, model: str) -> None:
+async def test_name_that_no_model_can_have_asks_nothing(fake: FakeService, gemini: Gemini, model: str) -> None:
     error = await failure(gemini, asking(model=model))
     assert (error.code, error.retryable) == ("provider_rejected", False)
     assert fake.requests == []
 
 
 @pytest.mark.parametrize("model", ["gemini-2.5-flash-preview-09-2025", "models/gemma-3-27b-it", "tunedModels/mine_1"])
-async def test_model_of_any_kind_is_asked(fake: FakeGemini, gemini: Gemini, model: str) -> None:
+async def test_model_of_any_kind_is_asked(fake: FakeService, gemini: Gemini, model: str) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini, asking(model=model))
     assert model in fake.requests[0].target
 
 
-async def test_settings_that_nobody_chose_are_left_to_gemini(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_settings_that_nobody_chose_are_left_to_gemini(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini)
     body = fake.requests[0].body
@@ -171,7 +172,7 @@ async def test_settings_that_nobody_chose_are_left_to_gemini(fake: FakeGemini, g
     assert "tools" not in body
 
 
-async def test_image_goes_inline_after_its_text(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_image_goes_inline_after_its_text(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("A dot", finish="STOP")))
     await events(gemini, asking(UserMessage(text="What?", images=(Image(media_type="image/png", data=b"\xff\xfe"),))))
     assert fake.requests[0].body["contents"] == [
@@ -179,7 +180,7 @@ async def test_image_goes_inline_after_its_text(fake: FakeGemini, gemini: Gemini
     ]
 
 
-async def test_tool_is_declared_under_its_wire_name(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_tool_is_declared_under_its_wire_name(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini, asking(tools=(READ,)))
     (declarations,) = fake.requests[0].body["tools"]
@@ -188,7 +189,7 @@ async def test_tool_is_declared_under_its_wire_name(fake: FakeGemini, gemini: Ge
     ]
 
 
-async def test_parallel_calls_are_the_registrys_tools(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_parallel_calls_are_the_registrys_tools(fake: FakeService, gemini: Gemini) -> None:
     fake.play(
         streamed(
             said("Looking. ", called("fs_read", path="a", signature=SIGNATURE)),
@@ -204,20 +205,20 @@ async def test_parallel_calls_are_the_registrys_tools(fake: FakeGemini, gemini: 
     assert finished(answer).reason == "tool_calls"
 
 
-async def test_unknown_tool_name_passes_through_unchanged(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_unknown_tool_name_passes_through_unchanged(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said(called("rm_rf"), finish="STOP")))
     (call,) = heard(await events(gemini, asking(tools=(READ,)))).tool_calls
     assert (call.name, call.arguments) == ("rm_rf", "{}")
 
 
-async def test_made_call_ids_go_on_through_the_conversation(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_made_call_ids_go_on_through_the_conversation(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said(called("fs_read"), finish="STOP")))
     earlier = AssistantMessage(text="", tool_calls=(ToolCall(call_id="x", name="fs.read", arguments="{}"),))
     (call,) = heard(await events(gemini, asking(earlier, tools=(READ,)))).tool_calls
     assert call.call_id == "call_1"
 
 
-async def test_parts_are_replayed_verbatim_to_the_same_model(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_parts_are_replayed_verbatim_to_the_same_model(fake: FakeService, gemini: Gemini) -> None:
     fake.play(
         streamed(
             said({"text": "Hm.", "thought": True}),
@@ -276,7 +277,7 @@ def call_of(**parts: str) -> AssistantMessage:
     ],
 )
 async def test_calls_from_elsewhere_are_told_as_text(
-    fake: FakeGemini, gemini: Gemini, message: AssistantMessage
+    fake: FakeService, gemini: Gemini, message: AssistantMessage
 ) -> None:
     fake.play(streamed(said("Done", finish="STOP")))
     result = ToolMessage(call_id="c", name="fs.read", content="42")
@@ -296,7 +297,7 @@ async def test_calls_from_elsewhere_are_told_as_text(
     ],
 )
 async def test_own_call_without_its_one_result_is_told_as_text(
-    fake: FakeGemini, gemini: Gemini, results: tuple[ToolMessage, ...]
+    fake: FakeService, gemini: Gemini, results: tuple[ToolMessage, ...]
 ) -> None:
     fake.play(streamed(said("Done", finish="STOP")))
     await events(gemini, asking(call_of(provider="gemini", model=MODEL), *results, UserMessage(text="And?")))
@@ -304,7 +305,7 @@ async def test_own_call_without_its_one_result_is_told_as_text(
     assert "functionResponse" not in json.dumps(fake.requests[0].body)
 
 
-async def test_failed_result_without_its_call_is_told_as_text(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_failed_result_without_its_call_is_told_as_text(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Done", finish="STOP")))
     await events(gemini, asking(ToolMessage(call_id="c", name="fs.read", content="denied", is_error=True)))
     assert fake.requests[0].body["contents"] == [
@@ -312,13 +313,13 @@ async def test_failed_result_without_its_call_is_told_as_text(fake: FakeGemini, 
     ]
 
 
-async def test_message_of_nothing_is_left_out(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_message_of_nothing_is_left_out(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini, asking(UserMessage(text="Hello"), AssistantMessage(text=""), UserMessage(text="Hello?")))
     assert [content["role"] for content in fake.requests[0].body["contents"]] == ["user", "user"]
 
 
-async def test_usage_is_a_running_total_with_thoughts_as_output(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_usage_is_a_running_total_with_thoughts_as_output(fake: FakeService, gemini: Gemini) -> None:
     early = {"promptTokenCount": 100, "totalTokenCount": 100}
     last = {
         "promptTokenCount": 100,
@@ -350,7 +351,7 @@ async def test_usage_is_a_running_total_with_thoughts_as_output(fake: FakeGemini
     ],
 )
 async def test_finish_reason_is_told_in_the_engines_words(
-    fake: FakeGemini, gemini: Gemini, finish: str, reason: str
+    fake: FakeService, gemini: Gemini, finish: str, reason: str
 ) -> None:
     fake.play(streamed(said("Partly", finish=finish)))
     answer = await events(gemini)
@@ -358,13 +359,13 @@ async def test_finish_reason_is_told_in_the_engines_words(
     assert finished(answer).reason == reason
 
 
-async def test_blocked_prompt_is_filtered_content(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_blocked_prompt_is_filtered_content(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}}))
     assert await events(gemini) == [TokensUsed(input_tokens=5, output_tokens=0), Finished(reason="content_filter")]
 
 
 @pytest.mark.parametrize("finish", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER"])
-async def test_failed_answer_can_be_retried_and_keeps_its_usage(fake: FakeGemini, gemini: Gemini, finish: str) -> None:
+async def test_failed_answer_can_be_retried_and_keeps_its_usage(fake: FakeService, gemini: Gemini, finish: str) -> None:
     fake.play(streamed(said(finish=finish, usage={"promptTokenCount": 5})))
     stream = gemini.stream(asking())
     assert await anext(stream) == TokensUsed(input_tokens=5, output_tokens=0)
@@ -396,7 +397,7 @@ UNREADABLE = "Gemini broke off: its answer was not what the API describes"
         ),
     ],
 )
-async def test_broken_answer_can_be_retried(fake: FakeGemini, gemini: Gemini, reply: Reply, message: str) -> None:
+async def test_broken_answer_can_be_retried(fake: FakeService, gemini: Gemini, reply: Reply, message: str) -> None:
     fake.play(reply)
     error = await failure(gemini)
     assert (str(error), error.code, error.retryable) == (message, "provider_protocol", True)
@@ -425,7 +426,7 @@ BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_K
     ],
 )
 async def test_refusal_has_its_code(
-    fake: FakeGemini, gemini: Gemini, reply: Reply, code: str, *, retryable: bool
+    fake: FakeService, gemini: Gemini, reply: Reply, code: str, *, retryable: bool
 ) -> None:
     fake.play(reply)
     error = await failure(gemini)
@@ -433,7 +434,7 @@ async def test_refusal_has_its_code(
     assert len(fake.requests) == 1
 
 
-async def test_refusal_tells_what_gemini_said_but_never_the_key(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_refusal_tells_what_gemini_said_but_never_the_key(fake: FakeService, gemini: Gemini) -> None:
     fake.play(refused(403, f"The key {KEY} is not yours"))
     assert str(await failure(gemini)) == "Gemini answered 403: The key *** is not yours"
 
@@ -453,7 +454,7 @@ HELP = {"@type": "type.googleapis.com/google.rpc.Help", "links": []}
     ],
 )
 async def test_refusal_says_when_to_come_back(
-    fake: FakeGemini, gemini: Gemini, reply: Reply, seconds: float | None
+    fake: FakeService, gemini: Gemini, reply: Reply, seconds: float | None
 ) -> None:
     fake.play(reply)
     assert (await failure(gemini)).retry_after == seconds
@@ -467,7 +468,7 @@ async def test_refusal_says_when_to_come_back(
         pytest.param(streamed(said("Hel"), ending="silence"), id="in the middle"),
     ],
 )
-async def test_silence_is_a_time_out_and_hangs_up(fake: FakeGemini, hasty: Gemini, reply: Reply) -> None:
+async def test_silence_is_a_time_out_and_hangs_up(fake: FakeService, hasty: Gemini, reply: Reply) -> None:
     fake.play(reply)
     error = await failure(hasty)
     assert (error.code, error.retryable) == ("provider_timeout", True)
@@ -488,7 +489,7 @@ async def test_service_that_refuses_connections_is_unavailable() -> None:
     await provider.close()
 
 
-async def test_closing_the_stream_hangs_up(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_closing_the_stream_hangs_up(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), ending="silence"))
     stream = gemini.stream(asking())
     await anext(stream)
@@ -496,7 +497,7 @@ async def test_closing_the_stream_hangs_up(fake: FakeGemini, gemini: Gemini) -> 
     await asyncio.wait_for(fake.disconnected.wait(), 10)
 
 
-async def test_cancelling_the_reader_hangs_up(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_cancelling_the_reader_hangs_up(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), ending="silence"))
     reached = asyncio.Event()
 
@@ -512,7 +513,7 @@ async def test_cancelling_the_reader_hangs_up(fake: FakeGemini, gemini: Gemini) 
     await asyncio.wait_for(fake.disconnected.wait(), 10)
 
 
-async def test_many_streams_are_open_at_once(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_many_streams_are_open_at_once(fake: FakeService, gemini: Gemini) -> None:
     fake.play(*(streamed(said("Hel"), ending="silence") for _ in range(200)))
     streams = [gemini.stream(asking()) for _ in range(200)]
     firsts = await asyncio.gather(*(anext(stream) for stream in streams))
@@ -520,7 +521,7 @@ async def test_many_streams_are_open_at_once(fake: FakeGemini, gemini: Gemini) -
     await asyncio.gather(*(stream.aclose() for stream in streams))
 
 
-async def test_models_are_those_that_generate_content_default_first(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_models_are_those_that_generate_content_default_first(fake: FakeService, gemini: Gemini) -> None:
     chats = ["generateContent", "countTokens"]
     first = [
         {"name": "models/gemini-2.5-pro", "supportedGenerationMethods": chats},
@@ -544,7 +545,7 @@ async def test_models_are_those_that_generate_content_default_first(fake: FakeGe
     ],
 )
 async def test_models_that_cannot_be_listed_are_a_failure(
-    fake: FakeGemini, hasty: Gemini, reply: Reply, code: str
+    fake: FakeService, hasty: Gemini, reply: Reply, code: str
 ) -> None:
     fake.play(reply)
     with pytest.raises(ProviderError) as caught:
@@ -552,12 +553,12 @@ async def test_models_that_cannot_be_listed_are_a_failure(
     assert caught.value.code == code
 
 
-async def test_warming_up_asks_nothing(fake: FakeGemini, gemini: Gemini) -> None:
+async def test_warming_up_asks_nothing(fake: FakeService, gemini: Gemini) -> None:
     await gemini.warm_up()
     assert fake.requests == []
 
 
 def test_context_is_that_of_the_model_family() -> None:
-    gemini = made(FakeGemini())
+    gemini = made(FakeService())
     assert gemini.context_tokens(MODEL) == CONTEXT_TOKENS
     assert gemini.context_tokens("gemma-3-27b-it") == GEMMA_CONTEXT_TOKENS

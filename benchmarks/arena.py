@@ -1,0 +1,95 @@
+"""Where the contestants run: one upstream, and each server started when it is first needed."""
+
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from benchmarks.contestants import PROJECT, Contestant, Place
+from benchmarks.load import Load, Target, play
+from benchmarks.machine import Cores
+from benchmarks.process import Process, free_port
+
+WARM_UP: Final = (Load(tokens=20, streams=100), Load(tokens=1_000, streams=5))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A contestant that takes requests."""
+
+    contestant: Contestant
+    place: Place
+    process: Process
+
+    @property
+    def target(self) -> Target:
+        contestant = self.contestant
+        return Target(port=self.place.port, path=contestant.path, dialect=contestant.dialect, body=contestant.body)
+
+
+class Arena:
+    """An async context: the upstream runs in it, and all servers end with it."""
+
+    def __init__(self, folder: Path, cores: Cores, *, show_logs: bool) -> None:
+        self._folder = folder
+        self._cores = cores
+        self._show_logs = show_logs
+        self._running: dict[str, Running] = {}
+        self._upstream = free_port()
+        self._ending = contextlib.AsyncExitStack()
+        self._places = 0
+
+    async def __aenter__(self) -> Self:
+        place = self._place()
+        command = [sys.executable, "-m", "benchmarks.upstream", "--port", str(self._upstream)]
+        self._upstream_process = Process(
+            command, core=self._cores.others, folder=PROJECT, environment=place.environment, show=self._show_logs
+        )
+        self._ending.callback(self._upstream_process.stop)
+        await self._upstream_process.listening(self._upstream)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._ending.aclose()
+
+    async def running(self, contestant: Contestant) -> Running:
+        """The contestant, warm. Raises `NotStarted` and `StreamBroken`."""
+        if contestant.title not in self._running:
+            running = await self._ending.enter_async_context(self.fresh(contestant))
+            self._running[contestant.title] = running
+        return self._running[contestant.title]
+
+    @contextlib.asynccontextmanager
+    async def fresh(self, contestant: Contestant) -> AsyncIterator[Running]:
+        """The contestant in a new process, warm. Raises `NotStarted` and `StreamBroken`."""
+        place = self._place()
+        process = self._start(contestant, place)
+        running = Running(contestant=contestant, place=place, process=process)
+        try:
+            await process.listening(place.port)
+            for load in WARM_UP:
+                await play(load, running.target)
+            yield running
+        finally:
+            if process is not self._upstream_process:
+                process.stop()
+
+    def _start(self, contestant: Contestant, place: Place) -> Process:
+        if contestant.launch is None:
+            return self._upstream_process
+        launch = contestant.launch(place)
+        return Process(
+            launch.command,
+            core=self._cores.server,
+            folder=launch.folder,
+            environment=launch.environment,
+            show=self._show_logs,
+        )
+
+    def _place(self) -> Place:
+        self._places += 1
+        folder = self._folder / str(self._places)
+        folder.mkdir()
+        return Place(folder=folder, port=free_port(), upstream=self._upstream)

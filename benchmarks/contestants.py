@@ -1,0 +1,145 @@
+"""What is measured: the service, and what it is compared with."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.load import NATIVE, OPENAI, Dialect
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+
+NGINX_CONF: Final = """\
+daemon off;
+master_process off;
+pid {folder}/nginx.pid;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    keepalive_requests 1000000;
+    upstream fake {{ server 127.0.0.1:{upstream}; keepalive 1024; keepalive_requests 1000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass http://fake;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a contestant runs: a folder of its own, its port, and the upstream's."""
+
+    folder: Path
+    port: int
+    upstream: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every server gets: nothing of the caller's but the way to programs."""
+        url = f"http://127.0.0.1:{self.upstream}/v1"
+        return {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "fake"}
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A command, the folder that it starts in, and its environment."""
+
+    command: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contestant:
+    """Who is measured; `launch` is None for the upstream itself, which is there anyway."""
+
+    title: str
+    path: str
+    dialect: Dialect
+    body: Callable[[str], dict[str, object]]
+    launch: Callable[[Place], Launch] | None
+    missing: str = field(default="")
+
+
+def native(message: str) -> dict[str, object]:
+    return {"message": message}
+
+
+def completion(message: str) -> dict[str, object]:
+    messages = [{"role": "user", "content": message}]
+    return {"model": "fake-1", "stream": True, "stream_options": {"include_usage": True}, "messages": messages}
+
+
+def service_environment(place: Place, *, stored: bool) -> dict[str, str]:
+    """The service's settings as in production; all that it keeps is kept in the place's folder."""
+    settings = {
+        "ENABLE_PERSISTENCE": "true" if stored else "false",
+        "DATABASE_URL": str(place.folder / "orchestrator.db"),
+        "ALLOW_FS_BASE": str(place.folder / "workspaces"),
+        "SECRET_KEY_PATH": str(place.folder / "secret_key"),
+        "LOG_LEVEL": "info",
+        "LOG_FORMAT": "json",
+    }
+    return place.environment | settings
+
+
+def _service(place: Place) -> Launch:
+    return _serve(place, stored=True)
+
+
+def _unstored_service(place: Place) -> Launch:
+    return _serve(place, stored=False)
+
+
+def _serve(place: Place, *, stored: bool) -> Launch:
+    command = [sys.executable, str(PROJECT / "manage.py"), "serve", "--port", str(place.port)]
+    return Launch(command, place.folder, service_environment(place, stored=stored))
+
+
+def _fastapi(place: Place) -> Launch:
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.peer:app", "--port", str(place.port)]
+    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    return Launch(command, PROJECT, place.environment)
+
+
+def _nginx(place: Place) -> Launch:
+    configuration = place.folder / "nginx.conf"
+    configuration.write_text(NGINX_CONF.format(folder=place.folder, port=place.port, upstream=place.upstream))
+    return Launch(["nginx", "-e", "stderr", "-c", str(configuration)], place.folder, place.environment)
+
+
+COMPLETIONS: Final = "/v1/chat/completions"
+CHAT: Final = "/chat/stream"
+
+UPSTREAM: Final = Contestant(
+    title="the upstream itself", path=COMPLETIONS, dialect=OPENAI, body=completion, launch=None
+)
+NGINX: Final = Contestant(
+    title="nginx `proxy_pass`",
+    path=COMPLETIONS,
+    dialect=OPENAI,
+    body=completion,
+    launch=_nginx,
+    missing="" if shutil.which("nginx") else "nginx is not on the PATH (Debian: apt install nginx-light)",
+)
+SERVICE: Final = Contestant(title="this service", path=CHAT, dialect=NATIVE, body=native, launch=_service)
+UNSTORED: Final = Contestant(
+    title="`ENABLE_PERSISTENCE=false`", path=CHAT, dialect=NATIVE, body=native, launch=_unstored_service
+)
+FASTAPI: Final = Contestant(title="FastAPI + openai SDK", path=CHAT, dialect=NATIVE, body=native, launch=_fastapi)
+
+CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNSTORED, FASTAPI)

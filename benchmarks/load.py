@@ -1,0 +1,204 @@
+"""The client: asks for streams, one after the other on each of its lanes, and looks at every byte of what comes back.
+
+StreamBroken         a stream was not the one that was asked for, to its last byte
+"""
+
+import asyncio
+import json
+import random
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.script import Script
+
+OK: Final = b"HTTP/1.1 200 "
+LAST_CHUNK: Final = b"0\r\n\r\n"
+MOST_SECONDS: Final = 180
+"""How long one load may take before it is given up."""
+
+
+class StreamBroken(Exception):
+    """A stream was not the one that was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a stream is written: the JSON key of a token's text, and what the last event has."""
+
+    key: str
+    end: bytes
+
+    def tokens(self, body: bytes) -> list[bytes]:
+        """The JSON string literals of all tokens, without their quotes."""
+        literals: list[bytes] = re.findall(rb'"%b": ?"((?:[^"\\]|\\.)+)"' % self.key.encode(), body)
+        return literals
+
+
+NATIVE: Final = Dialect(key="token", end=b'"type":"end"')
+OPENAI: Final = Dialect(key="content", end=b"data: [DONE]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where streams are asked for: `body` makes a request's body of the user's message."""
+
+    port: int
+    path: str
+    dialect: Dialect
+    body: Callable[[str], dict[str, object]]
+
+    def request(self, message: str) -> bytes:
+        body = json.dumps(self.body(message), separators=(",", ":")).encode()
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
+            f"Accept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is asked for: on each lane one stream after the other, until `streams` were begun or `seconds` are over.
+
+    `spread` is the time, in seconds, over which the lanes begin. `holds` is what every body must hold.
+    """
+
+    tokens: int
+    rate: float = 0.0
+    lanes: int = 1
+    streams: int | None = None
+    seconds: float = MOST_SECONDS
+    spread: float = 0.0
+    holds: bytes = b""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a load; `first_tokens` are the seconds from each request to its first token."""
+
+    begun: int = 0
+    open: int = 0
+    tokens: int = 0
+    first_tokens: list[float] = field(default_factory=list)
+
+    @property
+    def streams(self) -> int:
+        return len(self.first_tokens)
+
+    def first_token_ms(self, percent: int) -> float:
+        """The percentile of the first tokens' times."""
+        ordered = sorted(self.first_tokens)
+        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1_000
+
+
+During = Callable[[Outcome], Awaitable[None]]
+
+
+async def play(load: Load, target: Target, during: During | None = None) -> Outcome:
+    """Puts a load on a target, with `during` beside it. Raises `StreamBroken`, `OSError` and `TimeoutError`."""
+    outcome = Outcome()
+    starts = random.Random(0)
+    until = time.perf_counter() + load.seconds
+    lanes = [_lane(load, target, outcome, starts.uniform(0, load.spread), until) for _ in range(load.lanes)]
+    async with asyncio.timeout(MOST_SECONDS):
+        await asyncio.gather(*lanes, *([during(outcome)] if during else []))
+    return outcome
+
+
+async def _lane(load: Load, target: Target, outcome: Outcome, start: float, until: float) -> None:
+    await asyncio.sleep(start)
+    loop = asyncio.get_running_loop()
+    transport, connection = await loop.create_connection(Connection, "127.0.0.1", target.port)
+    try:
+        while time.perf_counter() < until and (load.streams is None or outcome.begun < load.streams):
+            outcome.begun += 1
+            outcome.open += 1
+            await _stream(load, target, connection, outcome)
+            outcome.open -= 1
+    finally:
+        transport.close()
+
+
+async def _stream(load: Load, target: Target, connection: "Connection", outcome: Outcome) -> None:
+    script = Script(tokens=load.tokens, rate=load.rate, nonce=uuid.uuid4().hex)
+    reply = await connection.ask(target.request(script.directive), script.nonce.encode())
+    check(reply.body(), target.dialect, script, load.holds)
+    outcome.tokens += load.tokens
+    outcome.first_tokens.append(reply.first_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response as it came, and the seconds from the request to its first token."""
+
+    raw: bytes
+    first_token: float
+
+    def body(self) -> bytes:
+        """The body, out of its chunks. Raises `StreamBroken`."""
+        head, _, rest = self.raw.partition(b"\r\n\r\n")
+        if not head.startswith(OK) or not rest.endswith(LAST_CHUNK):
+            raise StreamBroken(f"a stream was refused, or broke off: {self.raw[:500]!r}")
+        return b"".join(_chunks(rest))
+
+
+def _chunks(rest: bytes) -> list[bytes]:
+    chunks: list[bytes] = []
+    place = 0
+    while True:
+        end = rest.index(b"\r\n", place)
+        size = int(rest[place:end], 16)
+        if size == 0:
+            return chunks
+        chunks.append(rest[end + 2 : end + 2 + size])
+        place = end + 4 + size
+
+
+class Connection(asyncio.Protocol):
+    """One connection, kept: one request at a time."""
+
+    _transport: asyncio.Transport
+    _ended: "asyncio.Future[None] | None" = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    async def ask(self, request: bytes, mark: bytes) -> Reply:
+        """The whole response; its first token is there as soon as `mark` is. Raises `StreamBroken`."""
+        self._received = bytearray()
+        self._mark = mark
+        self._marked: float | None = None
+        self._ended = asyncio.get_running_loop().create_future()
+        started = time.perf_counter()
+        self._transport.write(request)
+        await self._ended
+        return Reply(bytes(self._received), (self._marked or time.perf_counter()) - started)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._marked is None and self._mark in self._received:
+            self._marked = time.perf_counter()
+        refused = len(self._received) >= len(OK) and not self._received.startswith(OK)
+        if (refused or self._received.endswith(LAST_CHUNK)) and self._ended and not self._ended.done():
+            self._ended.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._ended and not self._ended.done():
+            self._ended.set_exception(StreamBroken(f"the connection was lost after {len(self._received)} bytes"))
+
+
+def check(body: bytes, dialect: Dialect, script: Script, holds: bytes) -> None:
+    """Raises `StreamBroken` for a body that does not have each token of the script once, in order, and its end."""
+    tokens = dialect.tokens(body)
+    text = json.loads(b'"' + b"".join(tokens) + b'"')
+    if text != script.text or len(tokens) != script.tokens:
+        raise StreamBroken(f"{len(tokens)} tokens of {script.tokens} came, or others; the end: {body[-200:]!r}")
+    if dialect.end not in body.rstrip().rpartition(b"\n\n")[2]:
+        raise StreamBroken(f"the stream's last event is not its end: {body[-200:]!r}")
+    if holds not in body:
+        raise StreamBroken(f"the stream does not hold {holds!r}: {body[-400:]!r}")

@@ -1,0 +1,62 @@
+"""The machine that the figures are from, and what of it is set for them: cores and file descriptors."""
+
+import contextlib
+import os
+import platform
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+CPU_INFO: Final = Path("/proc/cpuinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """The core of the server that is measured, and that of the upstream and the client."""
+
+    server: int
+    others: int
+
+    @classmethod
+    def chosen(cls) -> "Cores":
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(server=allowed[-1], others=allowed[0])
+
+    @property
+    def note(self) -> str:
+        if self.server == self.others:
+            return "One core for everything: times to the first token include waiting for the client and the upstream."
+        return f"The server on core {self.server} alone; the upstream and the client on core {self.others}."
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """Has what is started meanwhile run on this core alone, with all its threads."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def descriptors(wanted: int) -> int:
+    """How many files a process may have open, raised as far as `wanted` needs and the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        return most
+    return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+def described() -> str:
+    cores = len(os.sched_getaffinity(0))
+    return f"{_cpu()}, {cores} core{'s' * (cores > 1)}, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def _cpu() -> str:
+    lines = CPU_INFO.read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())

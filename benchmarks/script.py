@@ -1,0 +1,42 @@
+"""What is streamed: words that the upstream and the client both know.
+
+The client asks for them by a directive in the user's message, `[[tokens=1000 rate=0 nonce=5f]]`. It passes every server
+in between untouched; where a history holds several, the last one counts.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+DIRECTIVE: Final = re.compile(rb"\[\[tokens=(\d+) rate=([\d.]+) nonce=(\w+)\]\]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """One answer: so many tokens, at so many a second (0: all at once). The nonce stands in front of the first token."""
+
+    tokens: int
+    rate: float
+    nonce: str
+
+    @classmethod
+    def found_in(cls, body: bytes) -> "Script | None":
+        found = DIRECTIVE.match(body, max(0, body.rfind(b"[[tokens=")))
+        if found is None:
+            return None
+        return cls(tokens=int(found[1]), rate=float(found[2]), nonce=found[3].decode())
+
+    @property
+    def directive(self) -> str:
+        return f"[[tokens={self.tokens} rate={self.rate} nonce={self.nonce}]]"
+
+    @property
+    def text(self) -> str:
+        return self.nonce + "".join(words(self.tokens))
+
+
+@lru_cache(maxsize=16)
+def words(count: int) -> tuple[str, ...]:
+    """The tokens, each different from the others, so that a lost, doubled or moved one shows."""
+    return tuple(f" w{number:05}" for number in range(count))

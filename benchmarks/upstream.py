@@ -1,0 +1,154 @@
+"""A fake of a service that speaks OpenAI's chat completions: `python -m benchmarks.upstream --port 9100`.
+
+One event an HTTP chunk, as the real ones send it; the answer is what the request's directive asks for. In the final
+usage, `prompt_tokens` is the number of messages that arrived, system messages apart.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+import uvloop
+
+from benchmarks.script import Script, words
+
+HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
+    b"x-request-id: req_fake\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+REFUSAL: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
+CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(*choices: dict[str, Any], usage: dict[str, int] | None = None) -> bytes:
+    """One chunk of a completion, with all that the real service sends beside the text."""
+    told = {
+        "id": "chatcmpl-BfakeFAKEfakeFAKEfakeFAKEfake",
+        "object": "chat.completion.chunk",
+        "created": 1760000000,
+        "model": "fake-1",
+        "service_tier": "default",
+        "system_fingerprint": "fp_0123456789",
+        "choices": choices,
+    }
+    if usage is not None:
+        told["usage"] = usage
+    return chunk(b"data: " + json.dumps(told, separators=(",", ":")).encode() + b"\n\n")
+
+
+def delta(content: dict[str, Any], finish_reason: str | None = None) -> bytes:
+    return event({"index": 0, "delta": content, "logprobs": None, "finish_reason": finish_reason})
+
+
+ROLE: Final = delta({"role": "assistant", "content": "", "refusal": None})
+STOP: Final = delta({}, "stop")
+DONE: Final = chunk(b"data: [DONE]\n\n") + LAST_CHUNK
+
+
+@lru_cache(maxsize=16)
+def following(count: int) -> tuple[bytes, ...]:
+    """The chunks of all tokens but the first, which has the nonce."""
+    return tuple(delta({"content": word}) for word in words(count)[1:])
+
+
+@lru_cache(maxsize=16)
+def all_following(count: int) -> bytes:
+    return b"".join(following(count))
+
+
+class Answer:
+    """The bytes of one answer: `opening` (with the first token), the following tokens, `closing`."""
+
+    def __init__(self, script: Script, body: bytes) -> None:
+        self.script = script
+        self.opening = HEAD + ROLE + delta({"content": script.nonce + words(script.tokens)[0]})
+        self.closing = STOP + (self._usage(body) if b'"include_usage":true' in body else b"") + DONE
+
+    def whole(self) -> bytes:
+        return self.opening + all_following(self.script.tokens) + self.closing
+
+    def _usage(self, body: bytes) -> bytes:
+        messages = body.count(b'"role":') - body.count(b'"role":"system"')
+        tokens = self.script.tokens
+        return event(usage={"prompt_tokens": messages, "completion_tokens": tokens, "total_tokens": messages + tokens})
+
+
+class Paced:
+    """Writes an answer token by token, each at its time: late ones do not move those after them."""
+
+    def __init__(self, answer: Answer, transport: asyncio.WriteTransport) -> None:
+        self._transport = transport
+        self._answer = answer
+        self._chunks = iter(following(answer.script.tokens))
+        self._gap = 1 / answer.script.rate
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time()
+        transport.write(answer.opening)
+        self._wait()
+
+    def _wait(self) -> None:
+        self._due += self._gap
+        self._loop.call_at(self._due, self._write)
+
+    def _write(self) -> None:
+        if self._transport.is_closing():
+            return
+        following = next(self._chunks, None)
+        if following is None:
+            self._transport.write(self._answer.closing)
+        else:
+            self._transport.write(following)
+            self._wait()
+
+
+class Connection(asyncio.Protocol):
+    """Answers one request after the other."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, ended, rest = self._buffer.partition(b"\r\n\r\n")
+        length = CONTENT_LENGTH.search(head)
+        size = int(length[1]) if length else 0
+        if ended and len(rest) >= size:
+            self._buffer = rest[size:]
+            self._answer(Script.found_in(rest[:size]), rest[:size])
+
+    def _answer(self, script: Script | None, body: bytes) -> None:
+        if script is None:
+            self._transport.write(REFUSAL)
+        elif script.rate:
+            Paced(Answer(script, body), self._transport)
+        else:
+            self._transport.write(Answer(script, body).whole())
+
+
+async def serve(port: int) -> None:
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=4_096)
+    await server.serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.upstream", description=__doc__)
+    parser.add_argument("--port", type=int, default=9_100, help="port on 127.0.0.1 (default: 9100)")
+    uvloop.run(serve(parser.parse_args().port))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,331 @@
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from chat.engine.completion import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
+from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
+from chat.engine.transcript import decode_pieces
+from chat.providers.base import Timeouts
+from chat.providers.openai import OpenAI, refusal
+from tests.chat.providers.fake_openai import DONE, call, delta, finish, refused, said, sse, streamed, usage
+from tests.fake_service import FakeService, Reply, fake_service
+from tools.base import ToolSpec
+
+KEY = "sk-nobody-may-see-this"
+READ = ToolSpec(name="fs.read", description="Reads a file.", parameters={"type": "object", "properties": {}})
+STOP = Finished(reason="stop")
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeService]:
+    async with fake_service() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def openai(fake: FakeService) -> AsyncIterator[OpenAI]:
+    provider = made(fake, Timeouts(connect=5, first_byte=20, idle=20))
+    yield provider
+    await provider.close()
+
+
+@pytest.fixture
+async def hasty(fake: FakeService) -> AsyncIterator[OpenAI]:
+    provider = made(fake, Timeouts(connect=0.2, first_byte=0.2, idle=0.2))
+    yield provider
+    await provider.close()
+
+
+def made(fake: FakeService, timeouts: Timeouts) -> OpenAI:
+    return OpenAI(api_key=KEY, base_url=f"{fake.url}/v1", default_model="gpt-x", timeouts=timeouts)
+
+
+def asking(*messages: Message, **options: Any) -> CompletionRequest:
+    return CompletionRequest(model="gpt-x", messages=messages or (UserMessage(text="Hello?"),), **options)
+
+
+async def events(openai: OpenAI, request: CompletionRequest | None = None) -> list[CompletionEvent]:
+    return [event async for event in openai.stream(request or asking())]
+
+
+def text_of(found: list[CompletionEvent]) -> str:
+    return "".join(decode_pieces(event.pieces) for event in found if isinstance(event, Text))
+
+
+async def failure(openai: OpenAI) -> ProviderError:
+    with pytest.raises(ProviderError) as caught:
+        await events(openai)
+    assert KEY not in str(caught.value)
+    return caught.value
+
+
+# Answers
+
+
+async def test_text_streams_piece_by_piece(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(streamed(said("Hel"), said("lo", "!"), finish(), DONE))
+    found = await events(openai)
+    assert [piece for event in found if isinstance(event, Text) for piece in event.pieces] == [b"Hel", b"lo", b"!"]
+    assert found[-1] == STOP
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64])
+async def test_text_is_whole_however_the_bytes_are_segmented(fake: FakeService, openai: OpenAI, size: int) -> None:
+    body = said("é漢😀", 'q"\\\n', "\u2028\u2029\x85\x0b") + finish() + DONE
+    fake.play(streamed(*(body[at : at + size] for at in range(0, len(body), size))))
+    assert text_of(await events(openai)) == 'é漢😀q"\\\n\u2028\u2029\x85\x0b'
+
+
+@pytest.mark.parametrize("newline", [b"\r\n", b"\r", b"\n"])
+async def test_lines_may_end_in_any_way_the_standard_knows(fake: FakeService, openai: OpenAI, newline: bytes) -> None:
+    body = (b": comment\n\nevent: message\nid: 7\n" + said("Hello") + b": ping\n\n" + finish() + DONE).replace(
+        b"\n", newline
+    )
+    fake.play(streamed(*(body[at : at + 1] for at in range(len(body)))))
+    found = await events(openai)
+    assert (text_of(found), found[-1]) == ("Hello", STOP)
+
+
+async def test_data_over_several_lines_is_one_chunk(fake: FakeService, openai: OpenAI) -> None:
+    body = b'data: {"choices": [{"delta":\ndata: {"content": "Hello"}}]}\n\n'
+    fake.play(streamed(body, finish(), DONE))
+    assert text_of(await events(openai)) == "Hello"
+
+
+async def test_a_pair_of_surrogates_split_between_chunks_is_joined(fake: FakeService, openai: OpenAI) -> None:
+    pieces = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % half for half in (rb"a\ud83d", rb"\ude00b")]
+    fake.play(streamed(*pieces, finish(), DONE))
+    found = await events(openai)
+    assert text_of(found) == "a😀b"
+    for event in found:
+        if isinstance(event, Text):
+            assert all(decode_pieces([piece]).isprintable() for piece in event.pieces)
+
+
+async def test_half_a_surrogate_pair_becomes_a_replacement_character(fake: FakeService, openai: OpenAI) -> None:
+    lone = rb'data: {"choices":[{"delta":{"content":"a\ud83d"}}]}' + b"\n\n"
+    fake.play(streamed(lone, finish(), DONE))
+    assert text_of(await events(openai)) == "a\ufffd"
+
+
+async def test_usage_comes_in_a_chunk_without_choices(fake: FakeService, openai: OpenAI) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2}}
+    fake.play(streamed(said("Hi"), finish(), usage(prompt_tokens=10, completion_tokens=5, **details), DONE))
+    assert TokensUsed(input_tokens=10, output_tokens=5, cached_tokens=4, reasoning_tokens=2) in await events(openai)
+
+
+@pytest.mark.parametrize("nothing", [{"usage": None}, {"choices": []}, {"choices": [], "usage": None}, {}])
+async def test_empty_chunks_are_passed_over(fake: FakeService, openai: OpenAI, nothing: Any) -> None:
+    fake.play(streamed(sse(nothing), said("Hi"), sse(nothing), finish(), DONE))
+    assert text_of(await events(openai)) == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("reason", "meant"), [("length", "length"), ("content_filter", "content_filter"), ("x", "stop")]
+)
+async def test_finish_reasons(fake: FakeService, openai: OpenAI, reason: str, meant: str) -> None:
+    fake.play(streamed(said("Hi"), finish(reason), DONE))
+    found = (await events(openai))[-1]
+    assert isinstance(found, Finished)
+    assert found.reason == meant
+
+
+async def test_a_stream_without_done_ends_with_its_connection(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(streamed(said("Hi"), finish()[:-1]))
+    assert (await events(openai))[-1] == STOP
+
+
+async def test_a_refusal_is_text(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(streamed(sse(delta(refusal="I cannot.")), finish(), DONE))
+    assert text_of(await events(openai)) == "I cannot."
+
+
+# Tool calls
+
+
+async def test_tool_calls_are_put_together_from_interleaved_pieces(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(
+        streamed(
+            call(0, call_id="a", name="fs_read", arguments='{"pa'),
+            call(1, call_id="b", name="fs_read", arguments=""),
+            call(1, arguments='{"path": "b"}'),
+            call(0, arguments='th": "a"}'),
+            finish("tool_calls"),
+            DONE,
+        )
+    )
+    found = await events(openai, asking(tools=(READ,)))
+    assert [event for event in found if isinstance(event, ToolCall)] == [
+        ToolCall(call_id="a", name="fs.read", arguments='{"path": "a"}'),
+        ToolCall(call_id="b", name="fs.read", arguments='{"path": "b"}'),
+    ]
+    assert found[-1] == Finished(reason="tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([call(0, call_id="a", name="shred", arguments="{}")], ToolCall(call_id="a", name="shred", arguments="{}")),
+        ([call(0, call_id="a", name="fs_read", arguments='{"')], ToolCall(call_id="a", name="fs.read", arguments='{"')),
+        ([call(0, call_id="a", name="fs_read")], ToolCall(call_id="a", name="fs.read", arguments="{}")),
+        ([call(None, name="fs_read", arguments="{}")], ToolCall(call_id="call_0", name="fs.read", arguments="{}")),
+    ],
+    ids=["unknown tool", "invalid JSON", "no arguments", "no index and no id"],
+)
+async def test_odd_tool_calls_are_passed_on_as_they_are(
+    fake: FakeService, openai: OpenAI, pieces: list[bytes], expected: ToolCall
+) -> None:
+    fake.play(streamed(*pieces, finish("stop"), DONE))
+    found = await events(openai, asking(tools=(READ,)))
+    assert expected in found
+    assert found[-1] == Finished(reason="tool_calls")
+
+
+# What is asked
+
+
+async def test_the_request_says_all_that_was_asked(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(streamed(said("Hi"), finish(), DONE))
+    messages = (
+        UserMessage(text="What?", images=(Image(media_type="image/png", data=b"png"),)),
+        AssistantMessage(text="", tool_calls=(ToolCall(call_id="a", name="fs.read", arguments="{}"),)),
+        ToolMessage(call_id="a", name="fs.read", content="found"),
+        AssistantMessage(text="That."),
+        UserMessage(text="Sure?"),
+    )
+    await events(openai, asking(*messages, instructions="Be brief.", tools=(READ,), max_output_tokens=9, temperature=0))
+    (request,) = fake.requests
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.target == "/v1/chat/completions"
+    assert request.body == {
+        "model": "gpt-x",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 9,
+        "temperature": 0,
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": "fs_read", "description": "Reads a file.", "parameters": READ.parameters},
+            }
+        ],
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What?"},
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": f"data:image/png;base64,{base64.b64encode(b'png').decode()}"},
+                    },
+                ],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "a", "type": "function", "function": {"name": "fs_read", "arguments": "{}"}}],
+            },
+            {"role": "tool", "tool_call_id": "a", "content": "found"},
+            {"role": "assistant", "content": "That."},
+            {"role": "user", "content": "Sure?"},
+        ],
+    }
+
+
+# Misbehaviour
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "retryable"),
+    [
+        (refused(401), "provider_auth", False),
+        (refused(403), "provider_auth", False),
+        (refused(400), "provider_rejected", False),
+        (refused(404), "provider_rejected", False),
+        (refused(400, {"message": "too long", "code": "context_length_exceeded"}), "context_too_long", False),
+        (refused(429), "provider_rate_limited", True),
+        (refused(429, {"message": "pay", "code": "insufficient_quota"}), "provider_rate_limited", False),
+        (refused(500), "provider_unavailable", True),
+        (refused(503, "a string"), "provider_unavailable", True),
+        (Reply(status=502, pieces=[b"<html>" + b"x" * 100_000]), "provider_unavailable", True),
+        (streamed(said("Hi"), ending="cut"), "provider_unavailable", True),
+        (streamed(said("Hi")), "provider_protocol", True),
+        (streamed(b"data: {nonsense\n\n"), "provider_protocol", True),
+        (streamed(b'data: {"choices": "none"}\n\n'), "provider_protocol", True),
+        (streamed(b'data: {"choices":[{"delta":{"content":7}}]}\n\n'), "provider_protocol", True),
+        (streamed(b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n'), "provider_protocol", True),
+        (streamed(said("Hi"), b'data: {"error": {"message": "overloaded"}}\n\n'), "provider_unavailable", True),
+        (streamed(b'data: {"error": {"message": "slow down", "code": 429}}\n\n'), "provider_rate_limited", True),
+        (streamed(b"data: " + b"x" * 9_000_000), "provider_protocol", True),
+    ],
+)
+async def test_each_failure_has_its_code(
+    fake: FakeService, openai: OpenAI, reply: Reply, code: str, retryable: bool
+) -> None:
+    fake.play(reply)
+    error = await failure(openai)
+    assert (error.code, error.retryable) == (code, retryable)
+
+
+async def test_retry_after_is_told(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(refused(429, headers={"Retry-After": "7"}))
+    assert (await failure(openai)).retry_after == 7
+
+
+@pytest.mark.parametrize("header", ["soon", "-3", "Wed, 21 Oct 2026 07:28:00 GMT"])
+async def test_an_odd_retry_after_does_no_harm(fake: FakeService, openai: OpenAI, header: str) -> None:
+    fake.play(refused(429, headers={"Retry-After": header}))
+    assert (await failure(openai)).retry_after in {None, 0}
+
+
+async def test_the_key_is_in_no_message(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(refused(401, {"message": f"Incorrect API key provided: {KEY}"}))
+    assert "***" in str(await failure(openai))
+
+
+@pytest.mark.parametrize("reply", [Reply(status=None, ending="silence"), streamed(said("Hi"), ending="silence")])
+async def test_silence_is_a_time_out(fake: FakeService, hasty: OpenAI, reply: Reply) -> None:
+    fake.play(reply)
+    error = await failure(hasty)
+    assert (error.code, error.retryable) == ("provider_timeout", True)
+    async with asyncio.timeout(5):
+        await fake.disconnected.wait()
+
+
+async def test_nobody_listening_is_unavailable() -> None:
+    timeouts = Timeouts(connect=1, first_byte=1, idle=1)
+    openai = OpenAI(api_key=KEY, base_url="http://127.0.0.1:9/v1", default_model="m", timeouts=timeouts)
+    assert (await failure(openai)).code == "provider_unavailable"
+    await openai.close()
+
+
+async def test_closing_the_stream_closes_the_connection(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(streamed(said("Hi"), ending="silence"))
+    stream = openai.stream(asking())
+    assert isinstance(await anext(stream), Text)
+    await stream.aclose()
+    async with asyncio.timeout(5):
+        await fake.disconnected.wait()
+
+
+def test_a_rate_limit_by_any_other_code_can_be_retried() -> None:
+    assert refusal(429, "rate_limit_exceeded", "", None).retryable
+
+
+# Models
+
+
+async def test_models_are_listed_with_the_default_first(fake: FakeService, openai: OpenAI) -> None:
+    listed = b'{"object": "list", "data": [{"id": "b", "object": "model"}, {"id": "a", "object": "model"}]}'
+    fake.play(Reply(pieces=[listed]))
+    assert await openai.models() == ("gpt-x", "a", "b")
+
+
+async def test_models_that_cannot_be_listed_are_a_failure(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(refused(500))
+    with pytest.raises(ProviderError):
+        await openai.models()

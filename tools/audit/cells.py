@@ -1,0 +1,118 @@
+"""How the audit console shows a value: escaped, bounded, and the same in every list and on every page."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from tools.visible import visible, visible_line
+
+NOTHING: Final = "–"
+SHORT: Final = 100
+"""Characters of a text in a list."""
+
+LONG: Final = 20_000
+"""Characters of a text on its own page; the rest is a download."""
+
+PREFIX: Final = 400
+"""Characters that a list reads of a long column."""
+
+_ESCAPED: Final = re.compile(r"(?:\\u[0-9a-f]{4})+")
+
+
+def link(name: str, key: object, text: str = "") -> SafeString:
+    """A link to a row's page: `name` is `chat_run`, the text its key's beginning where none is given."""
+    shown = text or (str(key)[:8] if isinstance(key, UUID) else str(key))
+    return format_html('<a href="{}" title="{}">{}</a>', reverse(f"admin:{name}_change", args=[key]), key, shown)
+
+
+def links(name: str, key: object) -> str:
+    """A link that tells its row's whole key, or nothing where there is no key."""
+    return link(name, key, str(key)) if key else NOTHING
+
+
+def rows_link(name: str, text: str, **equal: object) -> SafeString:
+    """A link to the list of `name`'s rows that have these values."""
+    return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}_changelist", query=equal), text)
+
+
+def short(text: str | None) -> str:
+    return visible_line(text or "", SHORT) or NOTHING
+
+
+def short_json(text: str | None) -> str:
+    """The beginning of a JSON text as the database keeps it, which escapes what is not ASCII."""
+    return short(_ESCAPED.sub(_unescaped, text or ""))
+
+
+def number(count: int | None) -> str:
+    return NOTHING if count is None else f"{count:,}"
+
+
+def money(cost: Decimal | None, *, partial: bool = False) -> str:
+    """A cost in USD; a partial one is known of some of its parts alone."""
+    if cost is None:
+        return "unknown" if partial else NOTHING
+    digits = f"{cost:.10f}".rstrip("0")
+    whole, _, fraction = digits.partition(".")
+    return f"{'at least ' if partial else ''}${whole}.{fraction:0<2}"
+
+
+def duration(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return NOTHING
+    return f"{milliseconds:,.1f} ms" if milliseconds < 1_000 else f"{milliseconds / 1_000:,.2f} s"
+
+
+def moment(when: datetime | None) -> str:
+    """The time to the second, in the console's time zone."""
+    return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S}" if when else NOTHING
+
+
+def exact_moment(when: datetime | None) -> str:
+    """The time to the millisecond, with its zone."""
+    return timezone.localtime(when).isoformat(sep=" ", timespec="milliseconds") if when else NOTHING
+
+
+def status(value: str, label: str) -> SafeString:
+    return format_html('<span class="audit-status audit-{}">{}</span>', value, label)
+
+
+def pretty(value: Any) -> str:
+    """JSON for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def block(text: str, whole: str, most: int = LONG) -> str:
+    """A text in its own lines; one of more than `most` characters is cut, and the link `whole` leads to all of it."""
+    if not text:
+        return NOTHING
+    shown = format_html('<pre class="audit-text" dir="auto">{}</pre>', visible(text[:most]))
+    if len(text) <= most:
+        return shown
+    told = f"The first {most:,} of {len(text):,} characters."
+    return shown + format_html('<p class="audit-cut">{} <a href="{}">Download the whole text</a></p>', told, whole)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, note: str = "") -> str:
+    """A table, or nothing where it has no rows; the note stands below it."""
+    lines = [format_html("<tr>{}</tr>", format_html_join("", "<td>{}</td>", ((cell,) for cell in row))) for row in rows]
+    if not lines:
+        return NOTHING
+    heads = format_html_join("", "<th>{}</th>", ((name,) for name in head))
+    body = format_html_join("", "{}", ((line,) for line in lines))
+    shown = format_html('<table class="audit-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', heads, body)
+    return shown + format_html('<p class="audit-cut">{}</p>', note) if note else shown
+
+
+def _unescaped(found: "re.Match[str]") -> str:
+    text: str = json.loads(f'"{found[0]}"')
+    return text
