@@ -42,7 +42,7 @@ class Arena:
         self._places = 0
 
     async def __aenter__(self) -> Self:
-        place = self._place()
+        place = self._place(self._upstream)
         command = [sys.executable, "-m", "benchmarks.upstream", "--port", str(self._upstream)]
         self._upstream_process = Process(
             command, core=self._cores.others, folder=PROJECT, environment=place.environment, show=self._show_logs
@@ -64,7 +64,7 @@ class Arena:
     @contextlib.asynccontextmanager
     async def fresh(self, contestant: Contestant) -> AsyncIterator[Running]:
         """The contestant in a new process, warm. Raises `NotStarted` and `StreamBroken`."""
-        place = self._place()
+        place = self._place(free_port() if contestant.launch else self._upstream)
         process = self._start(contestant, place)
         running = Running(contestant=contestant, place=place, process=process)
         try:
@@ -88,8 +88,8 @@ class Arena:
             show=self._show_logs,
         )
 
-    def _place(self) -> Place:
+    def _place(self, port: int) -> Place:
         self._places += 1
         folder = self._folder / str(self._places)
         folder.mkdir()
-        return Place(folder=folder, port=free_port(), upstream=self._upstream)
+        return Place(folder=folder, port=port, upstream=self._upstream)

@@ -14,7 +14,7 @@ DIRECTIVE: Final = re.compile(rb"\[\[tokens=(\d+) rate=([\d.]+) nonce=(\w+)\]\]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """One answer: so many tokens, at so many a second (0: all at once). The nonce stands in front of the first token."""
+    """One answer: how many tokens, and how many of them a second (0: all at once). The first begins with the nonce."""
 
     tokens: int
     rate: float

@@ -1,0 +1,80 @@
+"""Measures what the service costs, beside nginx and a plain FastAPI service, on this machine.
+
+One worker has one core; the upstream, which is a fake one, and the client have another. The contestants take turns in
+each round, every stream is looked at to its last byte, and the figures are medians of the rounds. All is on loopback
+and in a temporary folder, which is removed. The whole takes about ten minutes, --quick about two. Leave the machine
+alone meanwhile.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from benchmarks import machine
+from benchmarks.arena import Arena
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.load import StreamBroken
+from benchmarks.machine import Cores
+from benchmarks.measures import MEASURES, Measure, Round, Unmeasurable
+from benchmarks.process import NotStarted
+from benchmarks.report import Measured, Report
+
+NAMES: Final = tuple(measure.name for measure in MEASURES)
+
+
+def main() -> int:
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
+    cores = Cores.chosen()
+    report = Report(machine.described(), [cores.note, *(one.missing for one in CONTESTANTS if one.missing)])
+    measures = [measure(quick=options.quick) for measure in MEASURES if measure.name in (options.only or NAMES)]
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, machine.pinned(cores.others):
+        try:
+            uvloop.run(_measure(report, measures, Arena(Path(folder), cores, show_logs=options.show_logs)))
+        except (NotStarted, StreamBroken, TimeoutError, KeyboardInterrupt) as error:
+            print(f"Stopped, and nothing is reported: {error or type(error).__name__}", file=sys.stderr)
+            return 1
+    print(report.markdown())
+    if options.json:
+        options.json.write_text(report.as_json())
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    about = "; ".join(f"{measure.name}: {measure.__doc__}" for measure in MEASURES)
+    parser.add_argument("--only", action="append", choices=NAMES, help=f"measure this alone; may repeat. {about}")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures to this file too")
+    parser.add_argument("--show-logs", action="store_true", help="let the servers' logs through, to standard error")
+    return parser.parse_args()
+
+
+async def _measure(report: Report, measures: Sequence[Measure], arena: Arena) -> None:
+    async with arena:
+        for measure in measures:
+            try:
+                report.measured.append(Measured(measure, await _rounds(measure, arena)))
+            except Unmeasurable as error:
+                report.notes.append(f"Not measured: {measure.name}. {error}")
+
+
+async def _rounds(measure: Measure, arena: Arena) -> list[Round]:
+    count = measure.rounds[measure.quick]
+    rounds: list[Round] = []
+    for number in range(count):
+        print(f"{measure.name}: round {number + 1} of {count}", file=sys.stderr)
+        rounds.append(await measure.round(arena, number))
+    return rounds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
