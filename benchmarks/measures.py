@@ -156,7 +156,7 @@ class OpenStreams(Measure):
     rounds = (3, 1)
 
     streams: ClassVar[int] = 1_000
-    opening_seconds: ClassVar[int] = 5
+    opening_seconds: ClassVar[int] = 10
     open_seconds: ClassVar[int] = 5
 
     async def sample(self, arena: Arena, contestant: Contestant) -> Sample:

@@ -21,6 +21,7 @@ from chat.runs.live import Patience
 
 logger = logging.getLogger(__name__)
 
+PROVIDERS: Final = ("openai", "gemini", "local")
 OPENAI_MODEL: Final = "gpt-5.4-mini"
 GEMINI_MODEL: Final = "gemini-2.5-flash"
 LOCAL_MISSING: Final = "the local model's packages are not installed (uv sync --extra local)"
@@ -139,12 +140,7 @@ def _local() -> dict[str, Any]:
 
 
 def _local_missing() -> str:
-    if importlib.util.find_spec("xllamacpp") is None:
-        return LOCAL_MISSING
-    path = settings.LOCAL_MODEL_PATH
-    if path is not None and not path.is_file():
-        return f"LOCAL_MODEL_PATH names no file: {path}"
-    return ""
+    return "" if importlib.util.find_spec("xllamacpp") else LOCAL_MISSING
 
 
 def _model(own: str, *, fits: bool) -> str:

@@ -1,7 +1,7 @@
 """Text that a model or a caller wrote, made safe to look at on a terminal or a page.
 
-What moves the cursor, turns the direction of reading, or is not to be seen at all is shown as an escape, such as `\\x1b` or
-`\\u202e` (Unicode Technical Report 36, section 2.10, and Technical Standard 55 say what it is misused for).
+What moves the cursor, turns the direction of reading, or is not to be seen at all is shown as an escape, such as
+`\\x1b` or `\\u202e` (Unicode Technical Report 36, section 2.10, and Technical Standard 55 say what it is misused for).
 """
 
 import unicodedata

@@ -1,4 +1,4 @@
-"""Reading the chunks of an OpenAI-compatible stream: text passed on as it came, tool calls put together from their pieces.
+"""Reading the chunks of an OpenAI-compatible stream: text passed on as it came, tool calls put together of pieces.
 
 https://platform.openai.com/docs/api-reference/chat-streaming/streaming
 """

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -12,11 +12,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import slugify
 
 from tools.visible import visible, visible_line
 
-NOTHING: Final = "–"
-SHORT: Final = 100
+NOTHING: Final = "-"
+SHORT: Final = 80
 """Characters of a text in a list."""
 
 LONG: Final = 20_000
@@ -28,20 +29,12 @@ PREFIX: Final = 400
 _ESCAPED: Final = re.compile(r"(?:\\u[0-9a-f]{4})+")
 
 
-def link(name: str, key: object, text: str = "") -> SafeString:
-    """A link to a row's page: `name` is `chat_run`, the text its key's beginning where none is given."""
+def link(name: str, key: object, text: str = "") -> str:
+    """A link to a row's page (`name` is `chat_run`), told by the text or its key's beginning; nothing without a key."""
+    if key is None:
+        return NOTHING
     shown = text or (str(key)[:8] if isinstance(key, UUID) else str(key))
     return format_html('<a href="{}" title="{}">{}</a>', reverse(f"admin:{name}_change", args=[key]), key, shown)
-
-
-def links(name: str, key: object) -> str:
-    """A link that tells its row's whole key, or nothing where there is no key."""
-    return link(name, key, str(key)) if key else NOTHING
-
-
-def rows_link(name: str, text: str, **equal: object) -> SafeString:
-    """A link to the list of `name`'s rows that have these values."""
-    return format_html('<a href="{}">{}</a>', reverse(f"admin:{name}_changelist", query=equal), text)
 
 
 def short(text: str | None) -> str:
@@ -91,6 +84,11 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def compact(value: Any) -> str:
+    """JSON on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def block(text: str, whole: str, most: int = LONG) -> str:
     """A text in its own lines; one of more than `most` characters is cut, and the link `whole` leads to all of it."""
     if not text:
@@ -99,18 +97,28 @@ def block(text: str, whole: str, most: int = LONG) -> str:
     if len(text) <= most:
         return shown
     told = f"The first {most:,} of {len(text):,} characters."
-    return shown + format_html('<p class="audit-cut">{} <a href="{}">Download the whole text</a></p>', told, whole)
+    template = '{}<p class="audit-cut">{} <a href="{}">Download the whole text</a></p>'
+    return format_html(template, shown, told, whole)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, note: str = "") -> str:
-    """A table, or nothing where it has no rows; the note stands below it."""
-    lines = [format_html("<tr>{}</tr>", format_html_join("", "<td>{}</td>", ((cell,) for cell in row))) for row in rows]
-    if not lines:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table, or nothing where it has no rows."""
+    if not rows:
         return NOTHING
+    kinds = [slugify(name) for name in head]
     heads = format_html_join("", "<th>{}</th>", ((name,) for name in head))
-    body = format_html_join("", "{}", ((line,) for line in lines))
-    shown = format_html('<table class="audit-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', heads, body)
-    return shown + format_html('<p class="audit-cut">{}</p>', note) if note else shown
+    lines = ((format_html_join("", '<td class="field-{}">{}</td>', zip(kinds, row, strict=True)),) for row in rows)
+    body = format_html_join("", "<tr>{}</tr>", lines)
+    return format_html('<table class="audit-table"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>', heads, body)
+
+
+def with_rest(shown: str, name: str, rows: int, count: int, of: Mapping[str, object]) -> str:
+    """A table of the newest `rows` of the `count` rows that have the values `of`, with the way to the others."""
+    if rows == count:
+        return shown
+    url = reverse(f"admin:{name}_changelist", query=of)
+    template = '{}<p class="audit-cut">The newest {} of {}. <a href="{}">See all</a></p>'
+    return format_html(template, shown, rows, f"{count:,}", url)
 
 
 def _unescaped(found: "re.Match[str]") -> str:

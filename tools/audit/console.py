@@ -1,30 +1,38 @@
 """What every page of the audit console is: a record that nobody can change, in bounded pages."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
+from django.contrib.admin.utils import flatten, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 
-from tools.audit import cells
+from tools.audit.columns import Column
 from tools.visible import visible_line
 
 ROWS: Final = 50
-"""Rows of a page, and of a table on another row's page."""
+"""Rows of a list's page, and of a table on another row's page."""
+
+UUID_DIGITS: Final = 32
+
+Section = tuple[str | None, Sequence[Column | tuple[Column, ...]]]
+"""A title, and lines of a page: one field each, or several beside each other."""
+
+WIDE: Final = "audit-wide"
+"""The class of a section whose one field has the page's whole width, without a label."""
 
 
 class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic for type checkers alone
     """A read-only list with a read-only page for each row, whoever looks.
 
-    `long_fields` are shown cut where they are long; `<row>/whole/<field>/` gives each as a text file. A search that is a
-    UUID looks the rows up by `uuid_fields`, which are indexed.
+    `sections` are a page's parts. `long_fields` are what it shows cut; `<row>/whole/<name>/` gives each as a text
+    file. A search that is a UUID looks rows up by `uuid_fields`, which are indexed.
     """
 
     actions = None
@@ -34,7 +42,9 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
     show_facets = admin.ShowFacets.NEVER
     change_form_template = "audit/record.html"
 
-    long_fields: ClassVar[Sequence[str]] = ()
+    sections: ClassVar[Sequence[Section]]
+    sortable_by: ClassVar[Any]
+    long_fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     uuid_fields: ClassVar[Sequence[str]] = ("id",)
 
     class Media:
@@ -49,10 +59,19 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        return flatten([line for _, lines in self.sections for line in lines])
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        return [
+            (title, {"fields": list(lines), "classes": [WIDE] if title and _is_one_field(lines) else []})
+            for title, lines in self.sections
+        ]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        key = _uuid(search_term)
+        key = _uuid(search_term.strip())
         if key is None:
             return super().get_search_results(request, queryset, search_term)
         found = queryset.none()
@@ -60,13 +79,15 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
             found |= queryset.filter(**{field: key})
         return found, False
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        title = str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         name = visible_line(str(context["original"]), 100)
-        return super().render_change_form(
-            request, {**context, "record": name, "subtitle": None, "title": name}, *args, **kwargs
-        )
+        return super().render_change_form(request, {**context, "title": name, "subtitle": None}, *args, **kwargs)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """There is none: nothing here was ever changed."""
@@ -77,7 +98,7 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
         name = f"{self.opts.app_label}_{self.opts.model_name}_whole"
         return [path("<path:object_id>/whole/<slug:field>/", view, name=name), *super().get_urls()]
 
-    def whole_view(self, request: HttpRequest, object_id: str, field: str) -> HttpResponseBase:
+    def whole_view(self, request: HttpRequest, object_id: str, field: str) -> HttpResponse:
         """A long field, whole and exact, as a text file."""
         row = self.get_object(request, unquote(object_id))
         if row is None or field not in self.long_fields:
@@ -86,28 +107,16 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
             raise PermissionDenied
         name = quote(f"{self.opts.model_name}-{row.pk}-{field}.txt")
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(self.whole(row, field), content_type="text/plain; charset=utf-8", headers=headers)
+        text = self.long_fields[field](row)
+        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
 
-    def whole(self, row: Any, field: str) -> str | bytes:
-        """What `whole_view` gives of a field."""
-        value = getattr(row, field)
-        return value if isinstance(value, str) else cells.pretty(value)
 
-    def whole_url(self, row: Any, field: str) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_whole", args=[row.pk, field])
-
-    def block(self, row: Any, field: str) -> str:
-        """A long field as its row's page shows it."""
-        value = getattr(row, field)
-        return cells.NOTHING if value in (None, {}, []) else cells.block(self._text(value), self.whole_url(row, field))
-
-    @staticmethod
-    def _text(value: Any) -> str:
-        return value if isinstance(value, str) else cells.pretty(value)
+def _is_one_field(lines: Sequence[object]) -> bool:
+    return len(lines) == 1 and not isinstance(lines[0], tuple)
 
 
 def _uuid(text: str) -> UUID | None:
     try:
-        return UUID(text.strip()) if len(text.strip()) >= 32 else None  # noqa: PLR2004 - the digits of one
+        return UUID(text) if len(text) >= UUID_DIGITS else None
     except ValueError:
         return None

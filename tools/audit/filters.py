@@ -24,7 +24,7 @@ class _OneValueFilter(admin.FieldListFilter):
 
     suffix = ""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - they are Django's
         self,
         field: "Field[Any, Any]",
         request: HttpRequest,
@@ -41,8 +41,7 @@ class _OneValueFilter(admin.FieldListFilter):
             for value in values
         ]
         super().__init__(field, request, params, model, model_admin, field_path)
-        given = self.used_parameters.get(self.parameter)
-        self.value: str | None = given[-1] if given else None
+        self.value = request.GET.get(self.parameter)
 
     def expected_parameters(self) -> list[str | None]:
         return [self.parameter]
@@ -61,6 +60,10 @@ class DayFilter(_OneValueFilter):
 
     suffix = "__on"
     template = "audit/day_filter.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "day"
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         today = timezone.localdate()

@@ -27,7 +27,8 @@ The service answers at http://{address}
   audit console: http://{address}/admin/   (make a user: uv run python manage.py createsuperuser)
 """
 CURL: Final = (
-    "curl -N http://{address}/chat/stream -H 'Content-Type: application/json'{key} -d '{{\"message\": \"Hello!\"}}'"
+    "curl -N http://{address}/chat/stream -H 'Content-Type: application/json'{key} "
+    """-d '{{"message": "What is the capital of France?"}}'"""
 )
 KEY: Final = ' -H "Authorization: Bearer $API_KEY"'
 

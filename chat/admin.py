@@ -1,0 +1,156 @@
+"""The audit console's pages of sessions, messages and runs."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from chat.audit import logs, queries, shown
+from chat.models import Message, Run, Session
+from tools.admin import executions_table
+from tools.audit import columns
+from tools.audit.console import AuditAdmin
+from tools.audit.filters import BelongsToFilter, DayFilter, RecentValueFilter
+
+admin.site.site_header = "Orchestrator Service"
+admin.site.site_title = "Orchestrator Service"
+admin.site.index_title = "Audit console"
+admin.site.site_url = "/docs"
+admin.site.enable_nav_sidebar = False  # the lists need its room
+
+_session = columns.whole_link("session", "chat_session", "session_id")
+_run = columns.whole_link("run", "chat_run", "run_id")
+_tokens = tuple(columns.number(f"{kind}_tokens", kind) for kind in ("input", "output", "cached", "reasoning"))
+_provider = columns.text("provider")
+_model = columns.text("model")
+
+
+@admin.register(Session)
+class SessionAdmin(AuditAdmin):
+    """Conversations, with what they came to."""
+
+    ordering = ("-updated",)
+    list_display = (
+        *(shown.title, columns.text("user"), columns.text("owner"), *shown.session_totals),
+        *(columns.moment("created"), shown.updated),
+    )
+    list_display_links = (shown.title,)
+    sortable_by = (shown.updated,)
+    list_filter: ClassVar = [("updated", DayFilter), ("user", RecentValueFilter), ("owner", RecentValueFilter)]
+    search_fields = ("id__startswith", "title", "user", "metadata")
+    search_help_text = "Words of the title, the user or the metadata; or the id of a session or of a run of it."
+    uuid_fields = ("id", "runs__id")
+    long_fields: ClassVar = {"metadata": columns.json_of("metadata")}
+    sections = (
+        (
+            None,
+            (
+                *(columns.whole_link("id", "chat_session", "id"), shown.title, columns.text("user")),
+                *(columns.text("owner"), columns.whole_link("active run", "chat_run", "active_run")),
+                *(columns.exact_moment("created"), columns.exact_moment("updated")),
+            ),
+        ),
+        ("Totals", ((shown.runs, *shown.session_totals),)),
+        ("Messages", (columns.column("messages", lambda row: shown.messages_table(session_id=row.pk)),)),
+        ("Runs", (columns.column("runs", lambda row: shown.runs_table(session_id=row.pk)),)),
+        ("Tool executions", (columns.column("executions", lambda row: executions_table(session_id=row.pk)),)),
+        ("Metadata", (columns.block("metadata", long_fields["metadata"]),)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return queries.with_totals(super().get_queryset(request))
+
+
+@admin.register(Run)
+class RunAdmin(AuditAdmin):
+    """Turns of conversations: how they went, what they cost, and their event logs."""
+
+    ordering = ("-created",)
+    list_display = (
+        *(shown.time, shown.run_id, shown.run_status, shown.session_title, _provider, _model),
+        *(*_tokens[:2], shown.cost, shown.took, shown.run_error),
+    )
+    list_display_links = (shown.run_id,)
+    sortable_by = (shown.time,)
+    list_filter: ClassVar = [
+        ("created", DayFilter),
+        "status",
+        *((field, RecentValueFilter) for field in ("provider", "model", "reason")),
+        ("session_id", BelongsToFilter),
+    ]
+    search_fields = ("id__startswith", "session__title", "model", "error", "metadata")
+    search_help_text = "Words of the session's title, model, error or metadata; or the id of a run or session."
+    uuid_fields = ("id", "session_id")
+    long_fields: ClassVar = {
+        "error": lambda row: row.error,
+        "options": columns.json_of("options"),
+        "metadata": columns.json_of("metadata"),
+        "events": logs.whole_log,
+    }
+    sections = (
+        (
+            None,
+            (
+                *(columns.whole_link("id", "chat_run", "id"), _session, shown.run_status, columns.text("reason")),
+                *(columns.block("error", long_fields["error"]), _provider, _model, columns.text("process")),
+            ),
+        ),
+        ("Time", ((*(columns.exact_moment(name) for name in ("created", "started", "ended")), shown.took),)),
+        ("Tokens and cost", ((*_tokens, shown.cost, shown.counted),)),
+        ("Messages", (columns.column("messages", lambda row: shown.messages_table(run_id=row.pk)),)),
+        ("Tool executions", (columns.column("executions", lambda row: executions_table(run_id=row.pk)),)),
+        ("Events", (columns.column("events", logs.log_table),)),
+        ("Options", (columns.block("options", long_fields["options"]),)),
+        ("Metadata", (columns.block("metadata", long_fields["metadata"]),)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return queries.with_session_title(super().get_queryset(request))
+
+
+@admin.register(Message)
+class MessageAdmin(AuditAdmin):
+    """What was said."""
+
+    ordering = ("-id",)
+    list_display = (
+        *(columns.moment("created", "time"), shown.message_id, shown.role, shown.said, columns.text("tool")),
+        *(_model, *_tokens[:2], shown.cost),
+        *(columns.link("session", "chat_session", "session_id"), columns.link("run", "chat_run", "run_id")),
+    )
+    list_display_links = (shown.message_id, shown.said)
+    sortable_by = (shown.message_id,)
+    list_filter: ClassVar = [
+        ("run__created", DayFilter),
+        "role",
+        *((field, RecentValueFilter) for field in ("provider", "model", "tool")),
+        "is_error",
+        *((field, BelongsToFilter) for field in ("session_id", "run_id")),
+    ]
+    search_fields = ("content", "call_id")
+    search_help_text = "Words of the text; or the id of a session, a run or a tool call."
+    uuid_fields = ("session_id", "run_id")
+    long_fields: ClassVar = {
+        "content": lambda row: row.content,
+        "tool_calls": columns.json_of("tool_calls"),
+        "provider_parts": columns.json_of("provider_parts"),
+    }
+    sections = (
+        (
+            None,
+            (
+                *(shown.message_id, shown.role, _session, _run, columns.exact_moment("created"), _provider, _model),
+                *(columns.text("tool"), columns.text("call_id")),
+            ),
+        ),
+        ("Text", (columns.block("content", long_fields["content"]),)),
+        ("Pictures", (columns.column("pictures", shown.pictures),)),
+        ("Tool calls", (columns.block("tool_calls", long_fields["tool_calls"]),)),
+        ("Tool executions", (columns.column("executions", shown.executions_of_calls),)),
+        ("Tokens and cost", ((*_tokens, shown.cost, shown.counted),)),
+        ("What the provider needs back", (columns.block("provider_parts", long_fields["provider_parts"]),)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return queries.with_beginnings(super().get_queryset(request))

@@ -1,0 +1,110 @@
+from typing import Any
+
+import pytest
+
+from access.callers import OPERATOR, authenticate
+from access.guard import Knock, Rules, check, is_loopback
+from access.refusal import Refusal
+
+OPEN = Rules(keyed=False, hosts=("localhost",), origins=())
+KEYED = Rules(keyed=True, hosts=("api.example.com", ".example.org"), origins=("https://app.example.com",))
+
+
+def knock(**given: Any) -> Knock:
+    fields: dict[str, Any] = {
+        "peer": "127.0.0.1",
+        "scheme": "http",
+        "method": "POST",
+        "host": "localhost:8010",
+        "origin": "",
+        "forwarded": False,
+    }
+    return Knock(**(fields | given))
+
+
+def refused(rules: Rules, **given: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        check(knock(**given), rules)
+    return caught.value
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:80", "127.0.0.1:8010", "[::1]:8010", "127.9.9.9"])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
+def test_without_a_key_this_machine_may_call(host: str, peer: str) -> None:
+    check(knock(host=host, peer=peer), OPEN)
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.1", "192.168.1.5", "8.8.8.8", "fe80::1", "::ffff:8.8.8.8", "testclient"])
+def test_without_a_key_no_other_machine_may(peer: str) -> None:
+    assert (refused(OPEN, peer=peer).status, refused(OPEN, peer=peer).code) == (403, "loopback_only")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "0.0.0.0", "10.0.0.1", "[::1", "["],
+)
+def test_without_a_key_a_name_that_was_rebound_is_refused(host: str) -> None:
+    assert refused(OPEN, host=host).code == "bad_host"
+
+
+def test_without_a_key_nothing_comes_through_a_proxy() -> None:
+    assert refused(OPEN, forwarded=True).code == "forwarded"
+
+
+@pytest.mark.parametrize("name", [b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"])
+def test_every_forwarding_header_counts(name: bytes) -> None:
+    assert Knock.of({"type": "http", "client": ("127.0.0.1", 1)}, [(name, b"1.2.3.4")]).forwarded
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:3000", "https://localhost:8010"])
+def test_a_page_of_another_origin_may_change_nothing(origin: str) -> None:
+    for method in ("POST", "PATCH", "DELETE", "PUT"):
+        assert refused(OPEN, origin=origin, method=method).code == "bad_origin"
+    check(knock(origin=origin, method="GET"), OPEN)
+
+
+def test_the_services_own_pages_and_the_named_origins_may_call() -> None:
+    check(knock(origin="http://localhost:8010"), OPEN)
+    check(knock(origin="https://app.example.com", host="api.example.com"), KEYED)
+    check(knock(origin="http://localhost:8010", scheme="ws"), OPEN)
+
+
+def test_with_a_key_the_hosts_are_the_named_ones() -> None:
+    check(knock(host="api.example.com", peer="8.8.8.8", forwarded=True), KEYED)
+    check(knock(host="a.example.org:443", peer="8.8.8.8"), KEYED)
+    assert (refused(KEYED, host="localhost").status, refused(KEYED, host="localhost").code) == (400, "bad_host")
+    check(knock(host="anything"), Rules(keyed=True, hosts=("*",), origins=()))
+
+
+@pytest.mark.parametrize(("host", "own"), [("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)])
+def test_addresses_of_this_machine(host: str, own: bool) -> None:
+    assert is_loopback(host) is own
+
+
+@pytest.mark.parametrize(
+    ("authorization", "api_key"), [("Bearer secret", ""), ("bearer  secret ", ""), ("", "secret"), ("", " secret ")]
+)
+def test_the_key_opens(authorization: str, api_key: str) -> None:
+    assert authenticate(authorization, api_key, "secret").owner == OPERATOR
+
+
+@pytest.mark.parametrize(
+    ("authorization", "api_key"),
+    [
+        ("", ""),
+        ("Bearer", ""),
+        ("Bearer wrong", ""),
+        ("Basic secret", ""),
+        ("secret", ""),
+        ("", "Secret"),
+        ("Bearer é", ""),
+    ],
+)
+def test_anything_else_is_401(authorization: str, api_key: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        authenticate(authorization, api_key, "secret")
+    assert (caught.value.status, caught.value.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+def test_without_a_configured_key_anybody_who_got_here_may() -> None:
+    assert authenticate("", "", "").owner == OPERATOR

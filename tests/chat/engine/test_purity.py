@@ -1,0 +1,32 @@
+"""The engine runs, and its tests run, where Django and every network library can't be imported."""
+
+import subprocess
+import sys
+
+BLOCK = """
+import sys
+
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"django", "ninja", "channels", "aiohttp", "httpx", "httpx2", "openai", "google"}:
+            raise ImportError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Block())
+"""
+
+
+def run(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", BLOCK + code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_pure_modules_import_without_django() -> None:
+    run("import chat.engine.turn, chat.wire.sse, chat.wire.strict_json, chat.providers.scripted")
+    run("import tools.base, tools.registry, tools.showing, tools.builtin.fs, access.guard, access.callers")
+
+
+def test_the_engines_own_tests_pass_without_django() -> None:
+    arguments = ["-q", "-p", "no:django", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "DJANGO_SETTINGS_MODULE="]
+    files = [f"tests/chat/engine/test_{name}.py" for name in ("turn", "history", "transcript")]
+    options = ["--noconftest", "-W", "ignore::pytest.PytestConfigWarning"]
+    run(f"import pytest; sys.exit(pytest.main({[*arguments, *options, *files]!r}))")

@@ -1,0 +1,243 @@
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from chat.engine.attempts import Candidate
+from chat.engine.completion import Finished, ProviderError, Text, TokensUsed, ToolCall
+from chat.engine.events import End, Error, Retry, ToolCalled, ToolFailed, ToolResult, Usage
+from chat.engine.limits import Limits, Retries
+from chat.engine.messages import AssistantMessage, ToolMessage, UserMessage
+from chat.engine.turn import Item, Plan, Said, Turn
+from chat.providers.scripted import Line, Scripted, text
+from tools.base import Failed, Opened, Output, Progress, Succeeded, ToolRequest, ToolSpec
+
+STOP = Finished(reason="stop")
+CALLS = Finished(reason="tool_calls")
+LIMITS = Limits(max_seconds=60, max_steps=8, max_tool_calls=8, max_output_tokens=1_000, max_output_bytes=10_000)
+DOWN = ProviderError("It is down.", code="provider_unavailable", retryable=True)
+
+
+class Echo:
+    """A door behind which every tool gives back its name, but `bad` fails."""
+
+    def __init__(self) -> None:
+        self.ran: list[ToolRequest] = []
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return ()
+
+    async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
+        self.ran.append(request)
+        yield Opened(execution_id=f"e{len(self.ran)}", params={})
+        yield Output(stream="stdout", text="working")
+        if request.tool == "bad":
+            yield Failed(error="It broke.", code="failed")
+        else:
+            yield Succeeded(data={"ran": request.tool}, content=f"ran {request.tool}")
+
+
+def call(name: str, number: int = 1) -> ToolCall:
+    return ToolCall(call_id=f"c{number}", name=name, arguments="{}")
+
+
+def turn(*answers: Sequence[Line], fallback: Scripted | None = None, door: Echo | None = None, **plan: Any) -> Turn:
+    providers = [Scripted(*answers), *([fallback] if fallback else [])]
+    candidates = tuple(
+        Candidate(provider=provider, model=f"m{index}", context_tokens=10_000, supports_tools=True)
+        for index, provider in enumerate(providers)
+    )
+    defaults: dict[str, Any] = {
+        "run_id": "r",
+        "session_id": "s",
+        "messages": (UserMessage(text="Hi"),),
+        "caller_calls": (),
+        "asks_model": True,
+        "candidates": candidates,
+        "instructions": "",
+        "tools": (),
+        "max_output_tokens": None,
+        "temperature": None,
+        "limits": LIMITS,
+        "retries": Retries(attempts=1, first_delay=0),
+    }
+    return Turn(Plan(**(defaults | plan)), door=door or Echo(), price=_price, sleep=_no_sleep)
+
+
+def _price(provider: str, model: str, used: TokensUsed) -> float | None:
+    return used.output_tokens * 0.5 if model == "m0" else None
+
+
+async def _no_sleep(seconds: float) -> None:
+    assert seconds >= 0
+
+
+async def play(playing: Turn) -> list[Item]:
+    return [item async for item in playing.run()]
+
+
+def last(items: list[Item]) -> End | Error:
+    end = items[-1]
+    assert isinstance(end, End | Error)
+    assert not any(isinstance(item, End | Error) for item in items[:-1])
+    return end
+
+
+def reason(items: list[Item]) -> str:
+    end = last(items)
+    assert isinstance(end, End)
+    return end.reason
+
+
+def said(items: list[Item]) -> list[Any]:
+    return [item.message for item in items if isinstance(item, Said)]
+
+
+async def test_an_answer_ends_completed_with_its_usage_and_cost() -> None:
+    items = await play(turn([text("Hel", "lo"), TokensUsed(input_tokens=3, output_tokens=2), STOP]))
+    assert [type(item) for item in items] == [Text, Usage, Said, End]
+    assert said(items) == [AssistantMessage(text="Hello")]
+    end = last(items)
+    assert isinstance(end, End)
+    assert (end.reason, end.usage.input_tokens, end.usage.cost_usd) == ("completed", 3, 1.0)
+
+
+async def test_tools_run_between_answers_and_their_results_are_asked_about() -> None:
+    model = Scripted([text("Look."), call("a"), call("b", 2), CALLS], [text("Done."), STOP])
+    candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=True)
+    items = await play(turn(candidates=(candidate,)))
+    assert [item.data for item in items if isinstance(item, ToolResult)] == [{"ran": "a"}, {"ran": "b"}]
+    assert model.requests[1].messages[1:] == (
+        AssistantMessage(text="Look.", tool_calls=(call("a"), call("b", 2))),
+        ToolMessage(call_id="c1", name="a", content="ran a"),
+        ToolMessage(call_id="c2", name="b", content="ran b"),
+    )
+    assert reason(items) == "completed"
+
+
+async def test_a_failing_tool_is_told_to_the_model_and_the_run_goes_on() -> None:
+    items = await play(turn([call("bad"), CALLS], [text("Sorry."), STOP]))
+    (failed,) = [item for item in items if isinstance(item, ToolFailed)]
+    assert (failed.code, failed.error, failed.execution_id) == ("failed", "It broke.", "e1")
+    assert ToolMessage(call_id="c1", name="bad", content="failed: It broke.", is_error=True) in said(items)
+    assert reason(items) == "completed"
+
+
+async def test_a_callers_tools_run_alone_where_nothing_is_asked() -> None:
+    wanted = ToolRequest(tool="a", arguments='{"x": 1}', source="caller")
+    items = await play(turn(caller_calls=(wanted,), asks_model=False, messages=()))
+    assert [item.source for item in items if isinstance(item, ToolCalled)] == ["caller"]
+    assert reason(items) == "completed"
+
+
+@pytest.mark.parametrize(
+    ("limits", "ending"),
+    [
+        ({"max_steps": 2}, "max_steps"),
+        ({"max_tool_calls": 2}, "max_tool_calls"),
+        ({"max_output_tokens": 3}, "max_output"),
+        ({"max_output_bytes": 10}, "max_output"),
+    ],
+)
+async def test_a_run_stops_at_each_limit(limits: dict[str, int], ending: str) -> None:
+    numbers = {name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__} | limits
+    answers = [[text("some"), text("thing"), call("a", step), CALLS] for step in range(8)]
+    items = await play(turn(*answers, limits=Limits(**numbers)))
+    assert reason(items) == ending
+    asked = {c.call_id for message in said(items) if isinstance(message, AssistantMessage) for c in message.tool_calls}
+    answered = {message.call_id for message in said(items) if isinstance(message, ToolMessage)}
+    assert asked == answered
+
+
+async def test_a_length_is_told_apart_from_the_runs_own_limit() -> None:
+    length = Finished(reason="length")
+    assert reason(await play(turn([text("So"), TokensUsed(input_tokens=1, output_tokens=2), length]))) == "length"
+    spent = TokensUsed(input_tokens=1, output_tokens=LIMITS.max_output_tokens)
+    assert reason(await play(turn([text("So"), spent, length]))) == "max_output"
+
+
+async def test_half_a_tool_call_is_not_run() -> None:
+    door = Echo()
+    items = await play(turn([text("So"), call("a"), Finished(reason="length")], door=door))
+    assert door.ran == []
+    assert said(items) == [AssistantMessage(text="So")]
+
+
+async def test_a_content_filter_keeps_what_was_said() -> None:
+    items = await play(turn([text("Half"), Finished(reason="content_filter")]))
+    assert said(items) == [AssistantMessage(text="Half")]
+    assert reason(items) == "content_filter"
+
+
+async def test_a_retryable_failure_is_tried_again_then_handed_on() -> None:
+    items = await play(turn([DOWN], [DOWN], fallback=Scripted([text("Here."), STOP])))
+    retries = [item for item in items if isinstance(item, Retry)]
+    assert [(item.attempt, item.error) for item in retries] == [(1, "It is down."), (2, "It is down.")]
+    assert said(items) == [AssistantMessage(text="Here.")]
+    assert reason(items) == "completed"
+
+
+async def test_a_provider_that_answered_is_the_one_that_goes_on() -> None:
+    second = Scripted([call("a"), CALLS], [text("Done."), STOP])
+    items = await play(turn([DOWN], [DOWN], fallback=second))
+    assert len(second.requests) == 2
+    assert reason(items) == "completed"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [text("Half"), DOWN],
+        [ProviderError("No.", code="provider_unavailable", retryable=False)],
+    ],
+    ids=["after the first token", "not retryable"],
+)
+async def test_a_failure_that_cannot_be_mended_is_an_error(answer: Sequence[Line]) -> None:
+    items = await play(turn(answer, [text("never"), STOP], fallback=Scripted([text("never"), STOP])))
+    error = last(items)
+    assert isinstance(error, Error)
+    assert error.code == "provider_unavailable"
+    assert not any(isinstance(item, Retry) for item in items)
+
+
+async def test_an_answer_without_a_reason_is_a_broken_protocol() -> None:
+    error = last(await play(turn([text("Half")])))
+    assert isinstance(error, Error)
+    assert error.code == "provider_protocol"
+
+
+async def test_usage_that_nobody_told_is_estimated() -> None:
+    items = await play(turn([text("a", "b", "c"), STOP]))
+    (usage,) = [item for item in items if isinstance(item, Usage)]
+    assert usage.estimated
+    assert usage.output_tokens == 3
+
+
+async def test_what_a_stop_cut_off_is_still_told() -> None:
+    playing = turn([text("Half"), text("more"), STOP])
+    async with aclosing(playing.run()) as items:
+        assert await anext(items) == text("Half")
+    remains = list(playing.remains())
+    assert said(remains) == [AssistantMessage(text="Half")]
+    assert playing.end("cancelled").usage.estimated
+    assert list(playing.remains()) == []
+
+
+async def test_a_tool_that_a_stop_cut_off_is_answered_as_cancelled() -> None:
+    playing = turn([call("a"), CALLS])
+    async with aclosing(playing.run()) as items:
+        async for item in items:
+            if isinstance(item, ToolCalled):
+                break
+    failed, answer = playing.remains()
+    assert isinstance(failed, ToolFailed)
+    assert (failed.code, failed.execution_id) == ("cancelled", "e1")
+    assert isinstance(answer, Said)
+
+
+async def test_a_model_that_takes_no_tools_is_offered_none() -> None:
+    model = Scripted([text("Hi"), STOP])
+    candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
+    await play(turn(candidates=(candidate,), tools=(ToolSpec(name="a", description="", parameters={}),)))
+    assert model.requests[0].tools == ()

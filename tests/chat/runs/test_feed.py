@@ -1,0 +1,96 @@
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from chat.engine.events import Token
+from chat.runs import feed as feeds
+from chat.runs.feed import Feed, Follower
+from chat.wire import sse
+
+
+def frame(number: int) -> bytes:
+    return sse.frame(number, Token(token=f"t{number}"))
+
+
+def filled(*counts: int) -> Feed:
+    """A feed whose appends had so many frames each."""
+    feed = Feed()
+    for count in counts:
+        feed.publish(count, b"".join(frame(feed.last + 1 + index) for index in range(count)))
+    return feed
+
+
+def follow(feed: Feed, cursor: int = 0, *, heartbeat: float = 60, left: Callable[[], None] | None = None) -> Follower:
+    return Follower(feed, cursor, heartbeat=heartbeat, patience=60, left=left or (lambda: None))
+
+
+@pytest.mark.parametrize("cursor", range(11))
+async def test_a_follower_gets_every_frame_behind_its_cursor_once(cursor: int) -> None:
+    feed = filled(1, 3, 2, 4)
+    feed.close()
+    got = b"".join([part async for part in follow(feed, cursor)])
+    assert got == b"".join(map(frame, range(cursor + 1, 11)))
+
+
+async def test_all_that_is_pending_is_one_write() -> None:
+    feed = filled(1, 1, 1)
+    assert await anext(follow(feed)) == b"".join(map(frame, (1, 2, 3)))
+
+
+async def test_a_long_backlog_comes_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "MOST_AT_ONCE", 100)
+    feed = filled(*[1] * 50)
+    feed.close()
+    parts = [part async for part in follow(feed)]
+    assert max(map(len, parts)) < 200
+    assert b"".join(parts) == b"".join(map(frame, range(1, 51)))
+
+
+async def test_followers_at_every_seam_lose_and_double_nothing() -> None:
+    feed = Feed()
+
+    async def collect(cursor: int) -> bytes:
+        return b"".join([part async for part in follow(feed, cursor)])
+
+    followers = []
+    for number in range(1, 30):
+        followers.append((number - 1, asyncio.create_task(collect(number - 1))))
+        if number % 3:
+            await asyncio.sleep(0)
+        feed.publish(1, frame(number))
+    feed.close()
+    for cursor, follower in followers:
+        assert await follower == b"".join(map(frame, range(cursor + 1, 30)))
+
+
+async def test_a_silent_feed_pings_and_goes_on() -> None:
+    feed = filled(1)
+    follower = follow(feed, 1, heartbeat=0.01)
+    assert await anext(follower) == sse.PING
+    assert await anext(follower) == sse.PING
+    feed.publish(1, frame(2))
+    assert await anext(follower) == frame(2)
+    follower.close()
+
+
+async def test_leaving_is_told_once() -> None:
+    told: list[int] = []
+    follower = follow(filled(1), left=lambda: told.append(1))
+    follower.close()
+    follower.close()
+    assert told == [1]
+
+
+async def test_a_reader_that_takes_nothing_is_dropped() -> None:
+    feed = filled(1)
+    follower = Follower(feed, 0, heartbeat=0.01, patience=0.02, left=lambda: None)
+
+    async def stall() -> None:
+        async for _ in follower:
+            await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(stall())
+    follower.close()

@@ -1,0 +1,132 @@
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from chat.engine.events import Token, Usage
+from chat.providers.scripted import text
+from chat.runs import journal as journals
+from chat.runs.feed import Feed
+from chat.runs.journal import Batch, Journal, RunLog
+from chat.wire import sse
+from storage.writer import StorageUnavailable
+
+USAGE = Usage(input_tokens=1, output_tokens=1, cached_tokens=0, reasoning_tokens=0, cost_usd=None, estimated=False)
+
+
+class Store:
+    """A database that can be held up, and fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.failures = 0
+
+    async def commit(self, batch: Batch) -> None:
+        await self.open.wait()
+        if self.failures:
+            self.failures -= 1
+            raise StorageUnavailable("locked")
+        self.batches.append(batch)
+
+    def kept(self) -> bytes:
+        return b"".join(frames.frames for batch in self.batches for frames in batch.frames)
+
+
+def log_of(journal: Journal) -> RunLog:
+    return RunLog(uuid4(), journal, Feed(), lambda: None)
+
+
+async def test_tokens_are_published_before_they_are_kept() -> None:
+    store = Store()
+    log = log_of(Journal(store.commit, seconds=0.001))
+    store.open.clear()
+    log.tokens(text("a", "b"))
+    assert log.feed.last == 2
+    assert store.batches == []
+    store.open.set()
+    await log.settled()
+    assert store.kept() == log.feed.frames()
+
+
+async def test_other_events_are_kept_before_they_are_published() -> None:
+    store = Store()
+    log = log_of(Journal(store.commit, seconds=60))
+    store.open.clear()
+    log.append(USAGE)
+    log.tokens(text("a"))
+    await asyncio.sleep(0)
+    assert log.feed.last == 0
+    store.open.set()
+    await log.settled()
+    assert log.feed.frames() == sse.frame(1, USAGE) + sse.frame(2, Token(token="a"))
+    assert store.kept() == log.feed.frames()
+
+
+async def test_what_waits_together_is_one_batch() -> None:
+    store = Store()
+    journal = Journal(store.commit, seconds=0.001)
+    logs = [log_of(journal) for _ in range(20)]
+    for log in logs:
+        log.tokens(text("a"))
+        log.tokens(text("b"))
+    for log in logs:
+        await log.settled()
+    (batch,) = store.batches
+    assert sorted((frames.first, frames.last) for frames in batch.frames) == [(1, 2)] * 20
+
+
+async def test_the_stored_numbers_have_no_gaps_under_load() -> None:
+    store = Store()
+    log = log_of(Journal(store.commit, seconds=0.001))
+    for number in range(200):
+        log.tokens(text(str(number)))
+        if number % 7 == 0:
+            log.append(USAGE)
+        if number % 3 == 0:
+            await asyncio.sleep(0)
+    await log.settled()
+    spans = [(frames.first, frames.last) for batch in store.batches for frames in batch.frames]
+    assert spans[0][0] == 1
+    assert all(before[1] + 1 == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert store.kept() == log.feed.frames()
+
+
+async def test_records_go_with_the_frames_around_them() -> None:
+    store = Store()
+    log = log_of(Journal(store.commit, seconds=0.001))
+    log.append(USAGE)
+    log.record(print)
+    await log.settled()
+    (batch,) = store.batches
+    assert list(batch.records) == [print]
+    assert len(batch.frames) == 1
+
+
+async def test_a_locked_database_holds_frames_back_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "RETRY_SECONDS", 0.001)
+    store = Store()
+    store.failures = 3
+    log = log_of(Journal(store.commit, seconds=0.001))
+    log.append(USAGE)
+    log.tokens(text("a"))
+    await log.settled()
+    assert store.kept() == log.feed.frames()
+    assert log.feed.last == 2
+
+
+async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(journals, "PATIENCE", 0.0)
+    store = Store()
+    store.failures = 1
+    lost: list[int] = []
+    log = RunLog(uuid4(), Journal(store.commit, seconds=0.001), Feed(), lambda: lost.append(1))
+    log.append(USAGE)
+    with pytest.raises(StorageUnavailable):
+        await log.settled()
+    assert lost == [1]
+    assert log.feed.last == 0
+    log.abandon()
+    assert log.feed.frames() == sse.frame(1, USAGE)

@@ -1,0 +1,46 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.wire.strict_json import NotJson, loads
+
+TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**15), 10**15) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(VALUES, st.booleans())
+def test_what_is_json_is_read_as_it_is(value: object, ascii_only: bool) -> None:
+    assert loads(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\xff", "not UTF-8"),
+        (b'{"a": 1, "a": 2}', "'a' stands twice"),
+        (b"[NaN]", "NaN is not JSON"),
+        (b"[-Infinity]", "-Infinity is not JSON"),
+        (b"[1e999]", "too large"),
+        (b'["\\u0000"]', "NUL"),
+        (b'{"\\u0000": 1}', "NUL"),
+        (b'["\\ud800"]', "half of a surrogate pair"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"{" + b'"a":{' * 100_000, "nested too deeply"),
+        (b"[1", "not JSON"),
+        (b"", "not JSON"),
+        (b"[" + b"1" * 10_000 + b"]", "not JSON"),
+    ],
+)
+def test_what_two_readers_might_read_differently_is_refused(data: bytes, said: str) -> None:
+    with pytest.raises(NotJson, match=said):
+        loads(data)
+
+
+def test_an_escaped_pair_is_one_character() -> None:
+    assert loads(rb'["\ud83d\ude00", "\\u0000"]') == ["😀", r"\u0000"]

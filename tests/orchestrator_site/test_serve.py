@@ -1,0 +1,168 @@
+"""`manage.py serve` and its neighbours, as real processes."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    base = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "VIRTUAL_ENV"}}
+    own = {
+        "ENV_FILE": os.devnull,
+        "DATABASE_URL": str(folder / "orchestrator.db"),
+        "ALLOW_FS_BASE": str(folder / "workspaces"),
+        "SECRET_KEY_PATH": str(folder / "secret_key"),
+        "LOG_FORMAT": "text",
+    }
+    return base | own | variables
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """The address of a service that is ready, and its process."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve", "--port", "0", *arguments],
+        cwd=ROOT,
+        env=environment(folder, **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        told = ""
+        while "createsuperuser" not in told:
+            line = process.stdout.readline()
+            assert line, process.communicate()[1]
+            told += line
+        yield told, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def address(told: str) -> str:
+    found = re.search(r"http://[^ \n]+", told)
+    assert found
+    return found[0]
+
+
+def refusal(folder: Path, *arguments: str, **variables: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *(arguments or ("serve", "--port", "0"))],
+        cwd=ROOT,
+        env=environment(folder, **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_the_pasted_curl_line_gets_a_real_answer_and_sigterm_ends_with_0(tmp_path: Path) -> None:
+    with serving(tmp_path) as (told, process):
+        curl = re.search(r"curl .*", told)
+        assert curl
+        done = subprocess.run(["bash", "-c", curl[0]], capture_output=True, text=True, timeout=60, check=True)
+        assert "Paris" in done.stdout
+        assert '"type":"end","reason":"completed"' in done.stdout
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=15)
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+    assert (tmp_path / "workspaces").is_dir()
+    assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_admin_and_its_styles_and_the_docs_are_served(tmp_path: Path) -> None:
+    with serving(tmp_path) as (told, _):
+        for path, kind in [
+            ("/admin/login/", "text/html"),
+            ("/static/admin/css/base.css", "text/css"),
+            ("/docs", "text/html"),
+            ("/", "text/html"),
+            ("/openapi.json", "application/json"),
+        ]:
+            with urllib.request.urlopen(address(told) + path, timeout=10) as response:  # noqa: S310 - our own server
+                assert response.headers["Content-Type"].startswith(kind)
+
+
+def test_with_a_key_the_api_asks_for_it_and_healthz_does_not(tmp_path: Path) -> None:
+    with serving(tmp_path, API_KEY="secret") as (told, _):
+        base = address(told)
+        assert "Authorization: Bearer $API_KEY" in told
+        with urllib.request.urlopen(f"{base}/healthz", timeout=10) as response:  # noqa: S310 - our own server
+            assert json.load(response)["status"] == "ok"
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{base}/tools", timeout=10)  # noqa: S310 - our own server
+        assert caught.value.code == 401
+        caught.value.close()
+        request = urllib.request.Request(f"{base}/tools", headers={"Authorization": "Bearer secret"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own server
+            assert json.load(response)["count"] > 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud' is not valid: choose one of debug, info, warning, error."),
+        ({"RUN_MAX_STEPS": "0"}, "RUN_MAX_STEPS='0' is not valid: it must be a whole number from 1"),
+        ({"ENABLE_PERSISTENCE": "maybe"}, "ENABLE_PERSISTENCE='maybe' is not valid: choose true or false."),
+        ({"OPENAI_BASE_URL": "nowhere"}, "OPENAI_BASE_URL='nowhere' is not valid"),
+        ({"DATABASE_URL": "mysql://h/d"}, "DATABASE_URL="),
+        ({"LOCAL_MODEL_PATH": "/nowhere.gguf"}, "LOCAL_MODEL_PATH"),
+        ({"DATABASE_URL": "/proc/nowhere/o.db"}, "DATABASE_URL"),
+        ({"ALLOW_FS_BASE": "/proc/nowhere"}, "ALLOW_FS_BASE"),
+        ({"DEFAULT_PROVIDER": "openai"}, "OPENAI_API_KEY is not set"),
+        ({"PROVIDER_FALLBACK": "nobody"}, "PROVIDER_FALLBACK"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, variables: dict[str, str], said: str) -> None:
+    assert said in refusal(tmp_path, **variables)
+
+
+def test_an_unreadable_database_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "orchestrator.db").write_bytes(b"not a database" * 100)
+    assert "DATABASE_URL" in refusal(tmp_path)
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"Cannot listen on 127.0.0.1 port {port}" in refusal(tmp_path, "serve", "--port", port)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_without_a_key_another_address_is_not_bound(tmp_path: Path, host: str) -> None:
+    assert "set API_KEY first" in refusal(tmp_path, "serve", "--host", host)
+
+
+def test_uvicorn_says_a_wrong_setting_in_one_line_too(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "orchestrator_site.asgi:application", "--port", "0"],
+        cwd=ROOT,
+        env=environment(tmp_path, LOG_LEVEL="loud"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Error: LOG_LEVEL='loud' is not valid" in done.stderr
+    assert "Traceback" not in done.stderr

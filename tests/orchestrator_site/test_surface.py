@@ -1,0 +1,76 @@
+"""The public surface, pinned: a change here is a change for somebody."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from chat.engine import events
+from orchestrator_site import settings
+from orchestrator_site.api import api
+
+ROOT = Path(__file__).parents[2]
+
+ROUTES = {
+    "/chat/stream": {"post"},
+    "/chat/runs/{run_id}/stream": {"get"},
+    "/chat/runs/{run_id}": {"get"},
+    "/chat/runs/{run_id}/cancel": {"post"},
+    "/chat/sessions": {"get"},
+    "/chat/sessions/{session_id}": {"get", "patch", "delete"},
+    "/chat/sessions/{session_id}/messages": {"get"},
+    "/providers": {"get"},
+    "/tools": {"get"},
+    "/healthz": {"get"},
+}
+EVENTS = {"start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "retry", "usage", "end", "error"}
+SEED_VARIABLES = """
+    OPENAI_API_KEY DEFAULT_MODEL ALLOW_FS_BASE ENABLE_TERMINAL ENABLE_GIT ENABLE_SPEECH DEFAULT_SPEECH_PROVIDER
+    DEFAULT_TTS_VOICE DEFAULT_TTS_MODEL DEFAULT_STT_MODEL ENABLE_PERSISTENCE DATABASE_URL GEMINI_API_KEY LOG_LEVEL
+    LOG_FORMAT API_KEY
+""".split()
+
+
+def test_the_routes() -> None:
+    paths = api.get_openapi_schema()["paths"]
+    assert {path: set(methods) for path, methods in paths.items()} == ROUTES
+
+
+def test_the_event_types() -> None:
+    assert {event.__struct_config__.tag for event in events.EVENT_TYPES} == EVENTS
+    assert set(get_args(events.Event)) == set(events.EVENT_TYPES)
+
+
+def test_every_event_is_described_in_the_document() -> None:
+    document = api.get_openapi_schema()
+    stream = document["paths"]["/chat/stream"]["post"]["responses"][200]["content"]["text/event-stream"]["schema"]
+    described = [document["components"]["schemas"][ref["$ref"].split("/")[-1]] for ref in stream["oneOf"]]
+    assert {schema["properties"]["type"]["enum"][0] for schema in described} == EVENTS
+
+
+def test_every_reference_of_the_document_leads_somewhere() -> None:
+    text = str(api.get_openapi_schema())
+    schemas = api.get_openapi_schema()["components"]["schemas"]
+    for name in re.findall(r"#/components/schemas/(\w+)", text):
+        assert name in schemas
+
+
+def test_the_example_has_every_variable_and_its_default() -> None:
+    example = dict(
+        line.split("=", 1) for line in (ROOT / ".env.example").read_text().splitlines() if re.match(r"[A-Z]", line)
+    )
+    source = Path(settings.__file__).read_text()
+    read = set(re.findall(r'env\.\w+\("([A-Z_]+)"', source))
+    assert set(example) == read
+    assert set(SEED_VARIABLES) <= read
+    assert not any(example[name] for name in example if name.endswith("_KEY"))
+
+
+def test_the_readme_opens_with_its_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for mark, command in (
+        ("serve", "uv run --no-dev --extra local python manage.py serve"),
+        ("test", "uv run pytest -q"),
+    ):
+        block = re.search(rf"<!-- command: {mark} -->\n```sh\n(.*)\n```\n", readme)
+        assert block
+        assert block[1].endswith(command)
