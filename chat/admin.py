@@ -68,7 +68,7 @@ class RunAdmin(AuditAdmin):
 
     ordering = ("-created",)
     list_display = (
-        *(shown.time, shown.run_id, shown.run_status, shown.session_title, _provider, _model),
+        *(shown.time, shown.run_id, shown.run_status, shown.session_title, _model),
         *(*_tokens[:2], shown.cost, shown.took, shown.run_error),
     )
     list_display_links = (shown.run_id,)

@@ -4,7 +4,8 @@ from datetime import date
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Caution
 
 from chat import conf
 
@@ -47,5 +48,5 @@ def check_retired_model(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Choose a model that stays, such as gpt-5.4-mini."
     return [
-        Warning(f"DEFAULT_MODEL={settings.DEFAULT_MODEL} is shut down on {end:%Y-%m-%d}.", hint=hint, id="chat.W001")
+        Caution(f"DEFAULT_MODEL={settings.DEFAULT_MODEL} is shut down on {end:%Y-%m-%d}.", hint=hint, id="chat.W001")
     ]

@@ -10,7 +10,6 @@ from django.contrib.admin.utils import flatten, unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 
 from tools.audit.columns import Column
@@ -60,7 +59,8 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
-        return flatten([line for _, lines in self.sections for line in lines])
+        lines: list[Any] = [line for _, lines in self.sections for line in lines]
+        return flatten(lines)
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
         return [
@@ -79,7 +79,7 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
             found |= queryset.filter(**{field: key})
         return found, False
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         title = str(self.opts.verbose_name_plural).capitalize()
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 

@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -89,7 +90,7 @@ async def test_the_stored_numbers_have_no_gaps_under_load() -> None:
     await log.settled()
     spans = [(frames.first, frames.last) for batch in store.batches for frames in batch.frames]
     assert spans[0][0] == 1
-    assert all(before[1] + 1 == after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] + 1 == after[0] for before, after in pairwise(spans))
     assert store.kept() == log.feed.frames()
 
 
