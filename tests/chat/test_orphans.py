@@ -1,0 +1,62 @@
+"""What a process that was killed leaves behind, as the next one finds it."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.chat.providers.fake_openai import said, streamed
+from tests.fake_service import fake_service
+from tests.orchestrator_site.test_serve import address, serving
+from tests.streams import events
+
+
+async def get(session: aiohttp.ClientSession, url: str) -> Any:
+    async with session.get(url) as response:
+        return await response.json()
+
+
+async def stream_until_killed(
+    session: aiohttp.ClientSession, folder: Path, variables: dict[str, str]
+) -> tuple[bytes, Mapping[str, str]]:
+    """What a stream sent until its server was killed, which was after all of that had been kept."""
+    with serving(folder, **variables) as (told, process):
+        async with session.post(address(told) + "/chat/stream", json={"message": "Hi"}) as response:
+            got = b""
+            async with asyncio.timeout(10):
+                while b"Half" not in got:
+                    got += await response.content.readany()
+                while kept(folder) < len(events(got)):
+                    await asyncio.sleep(0.01)
+            process.kill()
+            return got, response.headers
+
+
+def kept(folder: Path) -> int:
+    """The number of the last frame in the database."""
+    with sqlite3.connect(folder / "orchestrator.db") as database:
+        return int(database.execute("SELECT max(last) FROM run_events").fetchone()[0])
+
+
+async def test_a_killed_processs_run_is_interrupted_and_what_was_kept_is_there(tmp_path: Path) -> None:
+    async with fake_service() as fake, aiohttp.ClientSession() as session:
+        variables = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x"}
+        fake.play(streamed(said("Half"), ending="silence"))
+        got, headers = await stream_until_killed(session, tmp_path, variables)
+        with serving(tmp_path, **variables) as (told, _):
+            base = address(told)
+            stream = base + headers["Content-Location"]
+            run = await get(session, f"{base}/chat/runs/{headers['X-Run-Id']}")
+            assert (run["status"], run["reason"]) == ("interrupted", "interrupted")
+            async with session.get(stream) as response:
+                log = await response.read()
+            assert log.startswith(got)
+            last = events(log)[-1]
+            assert (last["type"], last["code"], last["durable_to"]) == ("error", "interrupted", last["id"] - 1)
+            async with session.get(stream, headers={"Last-Event-ID": str(last["id"] + 50)}) as response:
+                assert events(await response.read()) == [last]
+            freed = await get(session, f"{base}/chat/sessions/{headers['X-Session-Id']}")
+            assert freed["active_run"] is None
