@@ -1,0 +1,176 @@
+"""The audit console's pages of tool executions, as an operator's browser asks for them."""
+
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from tools.audit import cells
+from tools.models import ToolExecution
+from tools.visible import visible, visible_line
+
+LIST = "/admin/tools/toolexecution/"
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202etxt.exe\r\nnext"
+START = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def console(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create(username="op", is_staff=True, is_superuser=True))
+    return client
+
+
+def execution(**fields: object) -> ToolExecution:
+    values = {
+        "id": uuid4(), "owner": "operator", "session_id": uuid4(), "run_id": uuid4(), "tool": "fs.read",
+        "source": "model", "params": {"path": "notes.txt"}, "params_sha256": "0" * 64, "status": "succeeded",
+        "data": {"content": "plover"}, "created": START, "ended": START, "duration_ms": 12.5,
+    }  # fmt: skip
+    return ToolExecution.objects.create(**values | fields)
+
+
+def page(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def change(row: ToolExecution) -> str:
+    return reverse("admin:tools_toolexecution_change", args=[row.pk])
+
+
+def test_a_list_shows_what_was_asked_and_what_came_of_it(console: Client) -> None:
+    row = execution()
+    execution(status="failed", error="There is no such file.", tool="fs.write")
+    text = unescape(page(console, LIST))
+    for shown in ('{"path": "notes.txt"}', '{"content": "plover"}', "There is no such file.", "12.5 ms", "Failed"):
+        assert shown in text
+    assert reverse("admin:chat_session_change", args=[row.session_id]) in text
+    assert reverse("admin:chat_run_change", args=[row.run_id]) in text
+
+
+@pytest.mark.parametrize("role", ["superuser", "staff"])
+def test_nobody_can_add_change_or_delete(client: Client, db: None, role: str) -> None:
+    staff = User.objects.create(username="op", is_staff=True, is_superuser=role == "superuser")
+    staff.user_permissions.set(Permission.objects.filter(content_type__app_label="tools"))
+    client.force_login(staff)
+    row = execution()
+    assert client.get(change(row)).status_code == 200
+    assert client.post(change(row), {"tool": "fs.write"}).status_code == 403
+    assert client.get(LIST + "add/").status_code == 403
+    assert client.post(change(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
+    client.post(LIST, {"action": "delete_selected", "_selected_action": [str(row.pk)]})
+    row.refresh_from_db()
+    assert row.tool == "fs.read"
+
+
+def test_a_visitor_without_the_permission_sees_nothing(client: Client, db: None) -> None:
+    row = execution()
+    whole = change(row).replace("change", "whole/data")
+    assert client.get(LIST).status_code == 302
+    client.force_login(User.objects.create(username="mallory", is_staff=True))
+    for path in (LIST, change(row), whole):
+        assert client.get(path).status_code == 403
+
+
+def test_what_others_wrote_is_escaped_and_nothing_of_it_is_hidden(console: Client) -> None:
+    params = {"path": HOSTILE}
+    row = execution(tool=HOSTILE, call_id=HOSTILE, params=params, data=params, error=HOSTILE, code="failed")
+    for path in (LIST, change(row), f"{LIST}?q=alert"):
+        text = page(console, path)
+        assert "<script>alert" not in text
+        assert not {"\x1b", "\u202e"} & set(text)
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+        assert "\\u202e" in text
+    assert "<script>alert" not in page(console, f"{LIST}?code=<script>alert(1)</script>")
+
+
+def test_a_long_text_is_cut_and_can_be_had_whole(console: Client) -> None:
+    content = "日本" * cells.LONG + "\x1b the end"
+    row = execution(data={"content": content})
+    text = page(console, change(row))
+    assert "the end" not in text
+    whole = reverse("admin:tools_toolexecution_whole", args=[row.pk, "data"])
+    assert whole in text
+    response = console.get(whole)
+    assert response["Content-Type"] == "text/plain; charset=utf-8"
+    assert response["Content-Disposition"].startswith("attachment;")
+    assert "日本\\u001b the end" in response.content.decode()
+    assert len(page(console, LIST)) < 50_000
+
+
+def test_only_long_fields_can_be_had_whole(console: Client) -> None:
+    row = execution()
+    assert console.get(reverse("admin:tools_toolexecution_whole", args=[row.pk, "owner"])).status_code == 404
+    assert console.get(reverse("admin:tools_toolexecution_whole", args=[uuid4(), "data"])).status_code == 404
+    assert console.get(change(row).replace("change", "history")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", 3),
+        ("?created__on=2026-03-04", 2),
+        ("?created__on=2026-03-05", 1),
+        ("?created__on=2026-03-05&tool=fs.read", 0),
+        ("?status__exact=failed", 1),
+        ("?tool=fs.read", 2),
+        ("?source=caller", 1),
+        ("?code=not_found", 1),
+        ("?q=notes.txt", 2),
+        ("?q=missing", 1),
+        ("?session_id=11111111-1111-1111-1111-111111111111", 1),
+        ("?q=11111111-1111-1111-1111-111111111111", 1),
+        ("?run_id=22222222222222222222222222222222", 1),
+        ("?q=22222222", 0),
+    ],
+)
+def test_a_list_is_filtered_and_searched(console: Client, query: str, found: int) -> None:
+    execution(session_id=UUID("1" * 32))
+    execution(run_id=UUID("2" * 32), created=START - timedelta(hours=12), source="caller")
+    late = {"created": START + timedelta(days=1), "tool": "fs.write", "params": {}}
+    execution(status="failed", code="not_found", error="missing.txt", **late)
+    assert f"{found} tool execution" in page(console, LIST + query)
+
+
+@pytest.mark.parametrize("query", ["?created__on=banana", "?created__on=9999-12-31", "?session_id=x"])
+def test_a_filter_that_makes_no_sense_is_dropped(console: Client, query: str) -> None:
+    execution()
+    assert console.get(LIST + query).status_code == 302
+
+
+def test_an_execution_is_found_by_the_beginning_of_its_id(console: Client) -> None:
+    row = execution()
+    execution()
+    assert "1 tool execution" in page(console, f"{LIST}?q={str(row.pk)[:8]}")
+
+
+def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(
+    console: Client, django_assert_num_queries: object
+) -> None:
+    for more, queries in ((1, 7), (40, 7), (60, 8)):  # one of them for a page's keys, where there are several pages
+        for _ in range(more):
+            execution()
+        with django_assert_num_queries(queries):  # type: ignore[operator]
+            console.get(LIST)
+
+
+def test_hidden_characters_are_shown_and_the_others_kept() -> None:
+    assert visible("a\x1b[2J\x07\x9b\r\u202e\u2066\u200b\ufeff\U000e0041") == (
+        "a\\x1b[2J\\x07\\x9b\\r\\u202e\\u2066\\u200b\\ufeff\\U000e0041"
+    )
+    for kept in ("tab\tline\nend", "日本語 مرحبا 👨\u200d👩", "\u0645\u200c\u062e", "a\u00a0b\u3000c"):
+        assert visible(kept) == kept
+    assert visible("one\r\ntwo") == "one\ntwo"
+    assert visible("\ud800") == "\\ud800"
+
+
+def test_a_line_is_bounded_and_says_that_there_is_more() -> None:
+    assert visible_line("  one\n two ", 10) == "one two"
+    assert visible_line("x" * 11, 10) == "x" * 9 + "…"
+    assert visible_line("a" + " " * 100 + "b", 10) == "a…"
+    assert len(visible_line("\x1b" * 100, 10)) == 10
