@@ -150,6 +150,8 @@ class Service:
 
     def _candidates(self, ask: Ask) -> tuple[Candidate, ...]:
         if not ask.asks_model:
+            if ask.provider:
+                self.catalogue.get(ask.provider)
             return ()
         first, *others = self.catalogue.candidates(ask.provider, ask.model)
         provider = self.catalogue.get(first.provider.name)

@@ -94,6 +94,7 @@ async def test_a_fields_value_is_422_and_names_the_field(start: Start, fields: d
     ("fields", "code"),
     [
         ({"message": "a", "provider": "nope"}, "unknown_provider"),
+        ({"tool_calls": [{"name": "fs.list"}], "provider": "nope"}, "unknown_provider"),
         ({"message": "a", "attachments": [{"media_type": "image/png", "data_base64": "!"}]}, "invalid_attachment"),
         ({"message": "a", "attachments": [{"media_type": "image/png", "data_base64": "aGk="}]}, "invalid_attachment"),
         ({"message": "a", "attachments": [{"path": "../secret.png"}]}, "outside_workspace"),
