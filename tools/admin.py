@@ -43,7 +43,7 @@ def executions_table(**of: object) -> str:
         (
             _time(row),
             cells.link("tools_toolexecution", row.pk, _tool(row)),
-            *(_status(row), row.source, _params(row), _result(row), _took(row)),
+            *(_status(row), cells.short(row.source), _params(row), _result(row), _took(row)),
         )
         for row in reversed(newest)
     ]

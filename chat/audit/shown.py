@@ -31,7 +31,7 @@ def _said(row: Any) -> str:
         return cells.short(row.content_start)
     if row.first_call:
         return cells.short(f"calls {row.first_call}{', …' if row.second_call else ''}")
-    return f"{row.attachments} pictures" if row.attachments else cells.NOTHING
+    return f"pictures: {row.attachments}" if row.attachments else cells.NOTHING
 
 
 title = column("title", lambda row: cells.short(row.title or str(row.pk)))
@@ -64,7 +64,7 @@ def runs_table(**of: object) -> str:
         (
             time(row),
             cells.link("chat_run", row.pk),
-            *(run_status(row), row.reason, cells.short(row.provider), cells.short(row.model)),
+            *(run_status(row), cells.short(row.reason), cells.short(row.provider), cells.short(row.model)),
             *(cells.number(row.input_tokens), cells.number(row.output_tokens), cost(row), took(row), run_error(row)),
         )
         for row in reversed(newest)

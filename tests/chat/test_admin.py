@@ -1,0 +1,255 @@
+"""The audit console's pages of sessions, runs and messages, as an operator's browser asks for them."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import unescape
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from chat.audit import logs
+from chat.engine.completion import Finished, ProviderError, TokensUsed, ToolCall
+from chat.engine.events import End, ToolResult, TotalUsage
+from chat.event_lines import event_lines
+from chat.models import Attachment, Message, Run, RunEvent, Session
+from chat.providers.scripted import Scripted, text
+from chat.wire import sse
+from tests.conftest import Start
+from tools.models import ToolExecution
+from tools.toolbox import workspace
+
+SESSIONS, RUNS, MESSAGES = "/admin/chat/session/", "/admin/chat/run/", "/admin/chat/message/"
+HOSTILE = "<script>alert(1)</script>\x1b[31m\u202etxt.exe\r\nnext"
+START = datetime(2026, 3, 4, 12, tzinfo=UTC)
+TOKENS: dict[str, Any] = {"input_tokens": 1_000, "output_tokens": 20, "cost_usd": Decimal("0.0012")}
+
+
+@pytest.fixture
+def console(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create(username="op", is_staff=True, is_superuser=True))
+    return client
+
+
+def session(**fields: Any) -> Session:
+    values = {"id": uuid4(), "owner": "operator", "user": "ann", "title": "Hi", "created": START, "updated": START}
+    return Session.objects.create(**values | fields)
+
+
+def run(of: Session, **fields: Any) -> Run:
+    values = {"id": uuid4(), "session": of, "status": "completed", "reason": "completed", "provider": "openai"}
+    times = {"created": START, "started": START, "ended": START + timedelta(seconds=2)}
+    return Run.objects.create(**values | {"model": "gpt-1"} | times | fields)
+
+
+def message(of: Run, role: str = "user", **fields: Any) -> Message:
+    values = {"session": of.session, "run": of, "role": role, "content": "Hello", "created": START}
+    return Message.objects.create(**values | fields)
+
+
+def page(console: Client, path: str) -> str:
+    response = console.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def change(row: Any) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def test_a_session_shows_what_it_came_to(console: Client) -> None:
+    one = session()
+    for _ in range(2):
+        turn = run(one, **TOKENS)
+        message(turn)
+        message(turn, "assistant", **TOKENS)
+    for path in (SESSIONS, change(one)):
+        assert all(f">{shown}<" in page(console, path) for shown in ("4", "2,000", "40", "$0.0024"))
+
+
+def test_an_unknown_price_is_never_told_as_nothing(console: Client) -> None:
+    one = session()
+    run(one, input_tokens=5, output_tokens=1)
+    assert ">unknown<" in page(console, SESSIONS)
+    assert ">unknown<" in page(console, RUNS)
+    run(one, **TOKENS)
+    assert ">at least $0.0012<" in page(console, SESSIONS)
+
+
+def test_the_pages_lead_to_each_other(console: Client) -> None:
+    one = session()
+    turn = run(one)
+    asked = message(turn, "assistant", content="", tool_calls=[{"call_id": "c1", "name": "fs.read", "arguments": "{}"}])
+    told = message(turn, "tool", content="plover", call_id="c1", tool="fs.read")
+    did = ToolExecution.objects.create(
+        id=uuid4(), session_id=one.pk, run_id=turn.pk, call_id="c1", tool="fs.read", params={}, status="succeeded",
+        source="model", created=START,
+    )  # fmt: skip
+    for row, others in {
+        one: (turn, asked, told, did), turn: (one, asked, told, did), asked: (one, turn, did), told: (one, turn, did),
+        did: (one, turn),
+    }.items():  # fmt: skip
+        shown = page(console, change(row))
+        assert all(change(other) in shown for other in others)
+    assert change(one) in page(console, RUNS)
+    assert all(change(other) in page(console, MESSAGES) for other in (one, turn))
+    assert "calls fs.read" in page(console, MESSAGES)
+
+
+@pytest.mark.parametrize("row", [session, lambda: run(session()), lambda: message(run(session()))])
+def test_nobody_can_add_change_or_delete(console: Client, row: Any) -> None:
+    kept = row()
+    there = change(kept)
+    assert console.post(there, {"title": "changed"}).status_code == 403
+    assert console.post(there.replace("/change/", "/delete/"), {"post": "yes"}).status_code == 403
+    assert console.get(there.rsplit("/", 3)[0] + "/add/").status_code == 403
+    assert "Save" not in page(console, there)
+    assert "action-checkbox" not in page(console, there.rsplit("/", 3)[0] + "/")
+    assert type(kept).objects.filter(pk=kept.pk).exists()
+
+
+def test_what_others_wrote_is_escaped_and_nothing_of_it_is_hidden(console: Client) -> None:
+    one = session(title=HOSTILE, user=HOSTILE, metadata={HOSTILE: HOSTILE})
+    turn = run(one, error=HOSTILE, provider=HOSTILE, model=HOSTILE, reason="x\u202e", options={"a": HOSTILE})
+    said = message(turn, content=HOSTILE, call_id=HOSTILE, tool=HOSTILE, tool_calls=[{"call_id": "", "name": HOSTILE}])
+    frame = sse.frame(1, ToolResult(tool=HOSTILE, data={"content": HOSTILE}, execution_id="x"))
+    RunEvent.objects.create(run=turn, first=1, last=1, frames=frame, created=START)
+    for path in (SESSIONS, RUNS, MESSAGES, change(one), change(turn), change(said)):
+        shown = page(console, path)
+        assert "<script>alert" not in shown
+        assert not {"\x1b", "\u202e"} & set(shown)
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+        assert "\\u202etxt.exe" in shown
+
+
+def test_a_long_text_is_cut_and_can_be_had_whole(console: Client) -> None:
+    said = message(run(session()), content="x" * 30_000 + "\r\nthe end")
+    shown = page(console, change(said))
+    assert "the end" not in shown
+    assert "The first 20,000 of 30,009 characters." in shown
+    whole = console.get(reverse("admin:chat_message_whole", args=[said.pk, "content"]))
+    assert whole.content.endswith(b"x\r\nthe end")
+    assert whole["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_session_of_many_messages_shows_the_newest_and_the_way_to_the_others(console: Client) -> None:
+    one = session()
+    turn = run(one)
+    for number in range(60):
+        message(turn, content=f"number {number}")
+    shown = page(console, change(one))
+    assert "number 9<" not in shown
+    assert shown.index("number 10<") < shown.index("number 59<")
+    assert "The newest 50 of 60." in shown
+    assert "60 messages" in page(console, f"{MESSAGES}?session_id={one.pk}")
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (f"{SESSIONS}?updated__on=2026-03-04", "1 session"),
+        (f"{SESSIONS}?user=bob", "1 session"),
+        (f"{SESSIONS}?q=lighthouse", "1 session"),
+        (f"{SESSIONS}?q={UUID('1' * 32)}", "1 session"),
+        (f"{SESSIONS}?q={UUID('2' * 32)}", "1 session"),
+        (f"{RUNS}?created__on=2026-03-05", "1 run"),
+        (f"{RUNS}?status__exact=failed", "1 run"),
+        (f"{RUNS}?provider=gemini", "1 run"),
+        (f"{RUNS}?model=gemini-9", "1 run"),
+        (f"{RUNS}?model=none-such", "0 runs"),
+        (f"{RUNS}?q=quota", "1 run"),
+        (f"{RUNS}?q={UUID('1' * 32)}", "1 run"),
+        (f"{MESSAGES}?run__created__on=2026-03-05", "1 message"),
+        (f"{MESSAGES}?role__exact=tool", "1 message"),
+        (f"{MESSAGES}?tool=fs.read", "1 message"),
+        (f"{MESSAGES}?is_error__exact=1", "1 message"),
+        (f"{MESSAGES}?q=plover", "1 message"),
+        (f"{MESSAGES}?run_id={UUID('2' * 32)}", "1 message"),
+    ],
+)
+def test_lists_are_filtered_and_searched(console: Client, path: str, found: str) -> None:
+    message(run(session(id=UUID("1" * 32), title="The lighthouse")))
+    late = START + timedelta(days=1)
+    failed = {"status": "failed", "provider": "gemini", "model": "gemini-9", "error": "The quota is used up."}
+    last = run(session(user="bob", updated=late), id=UUID("2" * 32), created=late, **failed)
+    message(last, "tool", content="plover", tool="fs.read", is_error=True, created=late)
+    assert f"\n{found}\n" in page(console, path)
+
+
+@pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 6), (RUNS, 7), (MESSAGES, 7)])
+def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(
+    console: Client, django_assert_num_queries: Any, path: str, queries: int
+) -> None:
+    for count in (1, 30):
+        for _ in range(count):
+            message(run(session()))
+        with django_assert_num_queries(queries):
+            console.get(path)
+
+
+def test_a_page_asks_the_database_as_often_for_many_rows_as_for_one(
+    console: Client, django_assert_max_num_queries: Any
+) -> None:
+    one = session()
+    for _ in range(30):
+        message(run(one))
+    with django_assert_max_num_queries(9):
+        console.get(change(one))
+
+
+def test_a_log_tells_runs_of_tokens_as_one_line() -> None:
+    frames = sse.token_frames(1, [b"Hel", b"lo"])
+    end = End(reason="completed", run_id="r", session_id=None, usage=TotalUsage())
+    more = sse.token_frames(3, [b"!"]) + sse.frame(4, end) + sse.token_frames(5, [b"?"])
+    lines = list(event_lines([(1, frames), (3, more)]))
+    assert [(line.numbers, line.kind, line.text) for line in lines] == [
+        ("1-3", "token", "Hello!"),
+        ("4", "end", ""),
+        ("5", "token", "?"),
+    ]
+    assert lines[1].fields["reason"] == "completed"
+
+
+def test_a_long_log_is_cut_and_can_be_had_whole(console: Client) -> None:
+    turn = run(session())
+    result = ToolResult(tool="fs.read", data={"content": "y" * 5_000}, execution_id="x")
+    frames = [sse.frame(number, result) for number in range(1, 251)]
+    for number, frame in enumerate(frames, 1):
+        RunEvent.objects.create(run=turn, first=number, last=number, frames=frame, created=START)
+    shown = page(console, change(turn))
+    assert "of 250." in shown
+    assert len(shown) < 400_000
+    whole = console.get(reverse("admin:chat_run_whole", args=[turn.pk, "events"]))
+    assert whole.content == b"".join(frames)
+
+
+def test_a_run_whose_events_were_pruned_says_so(console: Client) -> None:
+    assert unescape(logs.PRUNED) in page(console, change(run(session())))
+
+
+def test_a_messages_pictures_are_told_by_type_and_size(console: Client) -> None:
+    said = message(run(session()), content="", attachments=1)
+    Attachment.objects.create(message=said, media_type="image/png", data=b"1234")
+    assert "image/png" in page(console, change(said))
+    assert "pictures: 1" in page(console, MESSAGES)
+
+
+async def test_a_real_run_is_seen_from_its_question_to_its_end(start: Start, client: Client) -> None:
+    (workspace().base / "notes.txt").write_text("The word is plover.\n")
+    call = ToolCall(call_id="call_1", name="fs.read", arguments='{"path": "notes.txt"}')
+    broken = ProviderError("It was cut.", code="provider_protocol", retryable=True)
+    used = TokensUsed(input_tokens=7, output_tokens=2)
+    api = await start(Scripted([call, used, Finished(reason="tool_calls")], [text("It is ", "plover"), broken]))
+    answer = await api.ask(message="Read it")
+
+    def look() -> str:
+        client.force_login(User.objects.create(username="op", is_staff=True, is_superuser=True))
+        return unescape(page(client, f"{RUNS}{answer.headers['X-Run-Id']}/change/"))
+
+    shown = await sync_to_async(look)()
+    for told in ("Failed", "It was cut.", "Read it", '{"path": "notes.txt"}', "It is plover", "provider_protocol"):
+        assert told in shown
