@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 import uvicorn
+from django.conf import settings
 
 from chat import service
 from chat.providers.base import Provider
@@ -50,8 +51,16 @@ def catalogue_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> Catalo
     return Catalogue(entries, fallback=fallback)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives every test with a server the real database. Naming the apps spares each flush the signals behind it."""
+    mark = pytest.mark.django_db(transaction=True, available_apps=settings.INSTALLED_APPS)
+    for item in items:
+        if "start" in getattr(item, "fixturenames", ()):
+            item.add_marker(mark)
+
+
 @pytest.fixture
-async def start(transactional_db: None) -> AsyncIterator[Start]:
+async def start() -> AsyncIterator[Start]:
     """A function that starts the service with its providers, and ends it with the test."""
     closing: list[Callable[[], Awaitable[None]]] = []
 
