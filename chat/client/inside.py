@@ -1,0 +1,72 @@
+"""The service inside this very process: the same runs, stored in the same place, without a socket."""
+
+from collections.abc import AsyncGenerator
+from contextlib import closing
+from uuid import UUID
+
+import msgspec
+
+from access.callers import OPERATOR
+from chat import service
+from chat.client.frames import Frame, Reader
+from chat.client.transport import Question, Reconnecting, Refused
+from chat.engine.completion import ProviderError
+from chat.providers.catalogue import NotConfigured, UnknownProvider
+from chat.refusals import REFUSALS
+from chat.runs.live import LiveRun
+from tools.base import ToolRequest
+
+
+class InsideTransport:
+    """Runs of this process's own service, as the service's operator."""
+
+    def __init__(self) -> None:
+        self._run: LiveRun | None = None
+
+    async def open(self, provider: str | None) -> None:
+        """Gets a provider ready (loading its model), the default one where none is named. Raises `Refused`."""
+        catalogue = service.current().catalogue
+        try:
+            await catalogue.get(provider or catalogue.default).warm_up()
+        except (ProviderError, UnknownProvider, NotConfigured) as error:
+            raise Refused(str(error)) from None
+
+    async def ask(self, question: Question) -> AsyncGenerator[Frame | Reconnecting]:
+        try:
+            self._run = await service.current().start(_asked(question))
+        except tuple(REFUSALS) as error:
+            raise Refused(str(REFUSALS[type(error)](error))) from None
+        reader, follower = Reader(), self._run.follow(0)
+        with closing(follower):
+            async for frames in follower:
+                for frame in reader.feed(frames):
+                    yield frame
+
+    async def cancel(self, run_id: str) -> None:
+        if self._run is not None:
+            self._run.stop("cancelled")
+
+    async def close(self) -> None:
+        await service.close()
+
+
+def _asked(question: Question) -> service.Ask:
+    return service.Ask(
+        owner=OPERATOR,
+        message=question.message,
+        session_id=UUID(question.session_id) if question.session_id else None,
+        provider=question.provider,
+        model=question.model,
+        tool_calls=tuple(
+            ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
+            for call in question.tool_calls
+        ),
+        images=(),
+        instructions=question.instructions,
+        tools=("*",),
+        max_output_tokens=None,
+        temperature=None,
+        on_disconnect="cancel",
+        user="",
+        metadata={},
+    )

@@ -1,0 +1,154 @@
+"""`manage.py chat`: a conversation in the terminal."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.db import DatabaseError
+
+from access import conf as access_conf
+from chat import conf
+from chat.client.conversation import Conversation, Outcome, Wishes
+from chat.client.http import HttpTransport
+from chat.client.inside import InsideTransport
+from chat.client.prompt import Dialogue, sendable
+from chat.client.rendering import Span
+from chat.client.screen import Screen, outlet
+from chat.client.transport import Call, Refused, Transport
+
+FAILED: Final = 1
+STATUSES: Final[dict[Outcome, int]] = {"completed": 0, "failed": FAILED, "cancelled": 130}
+"""Exit statuses; that after Ctrl-C is as shells have it."""
+
+EXAMPLES: Final = """\
+examples:
+  manage.py chat                                      talk to the default model, in this process
+  manage.py chat --url http://127.0.0.1:8010          talk to a running service
+  manage.py chat "What is a monad?"                   ask once; the answer alone goes to standard output
+  git diff | manage.py chat --instructions "Review this change."
+  manage.py chat --session 5949bc40-... "And then?"   go on with a session
+  manage.py chat --tool 'fs.read={"path": "notes.txt"}' "What do the notes say?"
+
+The exit status of a single question is 0 when it was answered, 1 when it failed, and 130 after Ctrl-C.
+"""
+
+
+class HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Django's order of options, and our own line breaks."""
+
+
+class Command(BaseCommand):
+    help = (
+        "Talks to a model, and streams its answer. Without --url the service runs in this process, and keeps its\n"
+        "conversations where the settings say."
+    )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EXAMPLES, formatter_class=HelpFormatter, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("message", nargs="?", help="ask this and end; without it, standard input where it is piped")
+        parser.add_argument("--url", type=_url, help="a running service, such as http://127.0.0.1:8010")
+        parser.add_argument("--api-key", help="the service's key (better in the environment, as API_KEY)")
+        parser.add_argument("--session", type=_session, metavar="ID", help="go on with this session")
+        parser.add_argument("--provider", help="openai, gemini or local; the service's default where it is not given")
+        parser.add_argument("--model", help="the provider's default where it is not given")
+        parser.add_argument("--instructions", help="the system prompt")
+        parser.add_argument(
+            "--tool", type=_call, action="append", default=[], metavar="NAME=JSON",
+            help="run this tool before the (first) question; may be given several times",
+        )  # fmt: skip
+
+    def handle(self, *, url: str | None, **options: Any) -> None:
+        question = _question(options["message"])
+        if question is not None and not question.strip() and not options["tool"]:
+            raise CommandError("There is no question: give a MESSAGE, or pipe one in.")
+        with asyncio.Runner() as runner:
+            key = options["api_key"] or access_conf.api_key()
+            transport = HttpTransport(url, api_key=key) if url else self._inside(runner, options["provider"])
+            try:
+                status = self._converse(runner, transport, question, options)
+            except BrokenPipeError:  # whoever read our output has gone
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                status = FAILED
+            finally:
+                runner.run(transport.close())
+        if status:
+            raise SystemExit(status)
+
+    def _inside(self, runner: asyncio.Runner, provider: str | None) -> Transport:
+        """The service in this process, set up as `serve` sets it up. Raises `CommandError`."""
+        logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
+        try:
+            call_command("migrate", verbosity=0, interactive=False)
+        except DatabaseError as error:
+            raise CommandError(f"DATABASE_URL names a database that cannot be used: {error}") from None
+        if not conf.is_stored():
+            self.stderr.write("Nothing is stored (ENABLE_PERSISTENCE=false): no answer knows of the one before it.")
+        transport = InsideTransport()
+        try:
+            runner.run(transport.open(provider))
+        except Refused as refused:
+            raise CommandError(str(refused)) from None
+        return transport
+
+    def _converse(
+        self, runner: asyncio.Runner, transport: Transport, question: str | None, options: dict[str, Any]
+    ) -> int:
+        """Has the conversation, and returns the exit status."""
+        plain, forced = options["no_color"], options["force_color"]
+        answers = outlet(sys.stdout, plain=plain, forced=forced)
+        notes = answers if question is None else outlet(sys.stderr, plain=plain, forced=forced)
+        screen = Screen(answers, notes)
+        wishes = Wishes(provider=options["provider"], model=options["model"], instructions=options["instructions"])
+        conversation = Conversation(transport, screen.show, wishes, options["session"])
+        calls = tuple(options["tool"])
+        if question is None:
+            Dialogue(runner, conversation, screen.show, colour=notes.colour, tool_calls=calls).run()
+            return 0
+        outcome = runner.run(conversation.turn(question, calls))
+        if conversation.session_id and notes.stream.isatty():
+            screen.show(Span("dim", f"session {conversation.session_id}\n"))
+        return STATUSES[outcome]
+
+
+def _question(message: str | None) -> str | None:
+    """The only question, or None for a person at a terminal who will ask many."""
+    if message is not None:
+        return sendable(message)
+    if sys.stdin.isatty():
+        return None
+    return sendable(sys.stdin.buffer.read().decode("utf-8", "surrogateescape")).rstrip("\n")
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ArgumentTypeError(f"{text!r} is no address of a service; one is http://127.0.0.1:8010")
+    return text
+
+
+def _session(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no session's id, which is a UUID") from None
+
+
+def _call(text: str) -> Call:
+    name, _, params = text.partition("=")
+    try:
+        values = json.loads(params or "{}")
+    except ValueError as error:
+        raise ArgumentTypeError(f"the params of {name} are no JSON: {error}") from None
+    if not name or not isinstance(values, dict):
+        raise ArgumentTypeError("""give NAME=JSON with a JSON object, such as 'fs.read={"path": "notes.txt"}'""")
+    return Call(name=name, params=values)
