@@ -71,10 +71,7 @@ class Run(TokenCounts):
     class Meta:
         db_table = "runs"
         ordering: ClassVar = ["-created"]
-        indexes: ClassVar = [
-            models.Index(fields=["-created"], name="runs_by_time"),
-            models.Index(fields=["status", "-created"], name="runs_of_a_status"),
-        ]
+        indexes: ClassVar = [models.Index(fields=["-created"], name="runs_by_time")]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal
-from uuid import UUID, uuid4
+from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -23,6 +23,7 @@ from chat.runs.live import Launch, LiveRun
 from chat.runs.orphans import close_orphans
 from chat.runs.supervisor import Supervisor
 from chat.wire import sse
+from storage.ids import new_id
 from storage.reader import read
 from storage.writer import writer
 from tools import conf as tools_conf
@@ -94,7 +95,7 @@ class Service:
         """
         await self.open()
         candidates = self._candidates(ask)
-        run_id, session_id = uuid4(), ask.session_id or uuid4()
+        run_id, session_id = new_id(), ask.session_id or new_id()
         first = candidates[0] if candidates else None
         start = Start(
             run_id=str(run_id),

@@ -1,12 +1,28 @@
 """Statements of the hot path, compiled once from a model: what the ORM would send, without its work on each row."""
 
-from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
+from operator import attrgetter
+from typing import Any, Final, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Field, Model
+from django.db.models import (
+    BinaryField,
+    BooleanField,
+    CharField,
+    Field,
+    FloatField,
+    ForeignKey,
+    IntegerField,
+    Model,
+    TextField,
+    UUIDField,
+)
+
+Conversion = Callable[[Any], Any]
+
+PLAIN: Final = (BinaryField, BooleanField, CharField, FloatField, IntegerField, TextField)
+"""Fields whose Python values every driver of ours takes."""
 
 
 class Insert:
@@ -18,19 +34,20 @@ class Insert:
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
         """Inserts the rows, each with its values in the order of the names. Raises what the database raises."""
-        database = connections[DEFAULT_DB_ALIAS]
-        values = [_prepared(database, self._fields, row) for row in rows]
-        with database.cursor() as cursor:
-            cursor.executemany(self._statement, values)
+        _execute(self._statement, [_prepared(self._conversions, row) for row in rows])
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
         return _fields(self._model, self._names)
 
     @cached_property
+    def _conversions(self) -> "list[Conversion | None]":
+        return [_conversion(field) for field in self._fields]
+
+    @cached_property
     def _statement(self) -> str:
         columns = ", ".join(_column(field) for field in self._fields)
-        places = ", ".join("%s" for _ in self._fields)
+        places = ", ".join(_place() for _ in self._fields)
         # Names come from the models, values only ever as parameters.
         return f"INSERT INTO {_table(self._model)} ({columns}) VALUES ({places})"  # noqa: S608 - see above
 
@@ -45,33 +62,65 @@ class Update:
 
     def __call__(self, values: Sequence[Any], where: Sequence[Any]) -> int:
         """The number of rows that were changed. Raises what the database raises."""
-        database = connections[DEFAULT_DB_ALIAS]
-        with database.cursor() as cursor:
-            cursor.execute(self._statement, _prepared(database, self._fields, (*values, *where)))
-            return int(cursor.rowcount)
+        return _execute(self._statement, [_prepared(self._conversions, (*values, *where))])
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
         return _fields(self._model, (*self._names, *self._where))
 
     @cached_property
+    def _conversions(self) -> "list[Conversion | None]":
+        return [_conversion(field) for field in self._fields]
+
+    @cached_property
     def _statement(self) -> str:
         count = len(self._names)
-        changes = ", ".join(f"{_column(field)} = %s" for field in self._fields[:count])
-        conditions = " AND ".join(f"{_column(field)} = %s" for field in self._fields[count:])
+        changes = ", ".join(f"{_column(field)} = {_place()}" for field in self._fields[:count])
+        conditions = " AND ".join(f"{_column(field)} = {_place()}" for field in self._fields[count:])
         # Names come from the models, values only ever as parameters.
         return f"UPDATE {_table(self._model)} SET {changes} WHERE {conditions}"  # noqa: S608 - see above
+
+
+def _execute(statement: str, rows: Sequence[Sequence[Any]]) -> int:
+    """Runs the statement for each row on the driver's own cursor, within the transaction that Django has open."""
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    with database.wrap_database_errors:
+        cursor = database.connection.cursor()
+        if len(rows) == 1:
+            cursor.execute(statement, rows[0])
+        else:
+            cursor.executemany(statement, rows)
+        return int(cursor.rowcount)
+
+
+def _place() -> str:
+    return "?" if connection.vendor == "sqlite" else "%s"
 
 
 def _fields(model: type[Model], names: Sequence[str]) -> "list[Field[Any, Any]]":
     return [cast("Field[Any, Any]", model._meta.get_field(name)) for name in names]
 
 
-def _prepared(database: BaseDatabaseWrapper, fields: "Sequence[Field[Any, Any]]", values: Sequence[Any]) -> list[Any]:
+def _prepared(conversions: "Sequence[Conversion | None]", values: Sequence[Any]) -> list[Any]:
     return [
-        None if value is None else field.get_db_prep_save(value, database)
-        for field, value in zip(fields, values, strict=True)
+        value if value is None or convert is None else convert(value)
+        for convert, value in zip(conversions, values, strict=True)
     ]
+
+
+def _conversion(field: "Field[Any, Any]") -> "Conversion | None":
+    """What the database wants of a field's value; nothing to do for what its driver takes as it is."""
+    plain = field.target_field if isinstance(field, ForeignKey) else field
+    if isinstance(plain, PLAIN):
+        return None
+    if isinstance(plain, UUIDField) and not connection.features.has_native_uuid_field:
+        return attrgetter("hex")
+    return partial(_by_django, field)
+
+
+def _by_django(field: "Field[Any, Any]", value: Any) -> Any:
+    return field.get_db_prep_save(value, connections[DEFAULT_DB_ALIAS])
 
 
 def _column(field: "Field[Any, Any]") -> str:

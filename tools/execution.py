@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from django.utils import timezone
 
+from storage.ids import new_id
 from tools.base import Failed, Opened, Progress, Succeeded, Tool, ToolError, ToolRequest, ToolSpec
 from tools.record import Intent, Outcome, close_execution, open_execution
 from tools.registry import Registry
@@ -80,7 +81,7 @@ class ToolDoor:
         except msgspec.DecodeError:
             params = request.arguments
         return Intent(
-            execution_id=uuid4(),
+            execution_id=new_id(),
             owner=self._place.owner,
             session_id=self._place.session_id,
             run_id=self._place.run_id,

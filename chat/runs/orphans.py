@@ -28,5 +28,5 @@ def _interrupt(run: Run) -> None:
     terminal = Error(error=MESSAGE, code="interrupted", retryable=True, durable_to=last)
     store.keep_frames([store.Frames(run.id, last + 1, last + 1, sse.frame(last + 1, terminal))])
     Run.objects.filter(id=run.id).update(status=Run.Status.INTERRUPTED, reason="interrupted", error=MESSAGE, ended=now)
-    Session.objects.filter(id=run.session_id, active_run=run.id).update(active_run=None, updated=now)
+    Session.objects.filter(id=run.session_id, active_run=run.id).update(active_run=None)
     interrupt_executions(run.id, now)

@@ -45,7 +45,7 @@ _end_run = Update(
     ),
     where=("id", "status"),
 )
-_free_session = Update(Session, names=("active_run", "updated"), where=("id", "active_run"))
+_free_session = Update(Session, names=("active_run",), where=("id", "active_run"))
 
 
 class SessionMissing(Exception):
@@ -136,7 +136,7 @@ def finish(ending: Ending) -> None:
     told = (ending.status, ending.reason, ending.error, ending.provider, ending.model, now)
     tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
     _end_run((*told, *tokens, _money(usage.cost_usd), usage.estimated), (ending.run_id, Run.Status.RUNNING))
-    _free_session((None, now), (ending.session_id, ending.run_id))
+    _free_session((None,), (ending.session_id, ending.run_id))
 
 
 def _open_session(beginning: Beginning, now: datetime) -> None:
