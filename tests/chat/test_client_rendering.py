@@ -1,0 +1,129 @@
+"""What the terminal client makes of events."""
+
+from typing import Any
+
+import pytest
+
+from chat.client.frames import Frame, Reader, Tokens
+from chat.client.rendering import OUTPUT, Rendering, Span, painted
+from chat.client.transport import Reconnecting
+from chat.engine.events import EVENT_TYPES, End, Error, Retry, Start, ToolResult, TotalUsage
+from chat.wire import sse
+
+USED = Tokens(input_tokens=1_200, output_tokens=3)
+ESTIMATED = Tokens(estimated=True, cost_usd=0.0012)
+
+
+def shown(*items: Frame | Reconnecting) -> str:
+    """All that a run's events put on a terminal, without colours."""
+    rendering = Rendering()
+    return "".join(span.text for item in items for span in rendering.show(item))
+
+
+def frame(kind: str, **fields: Any) -> Frame:
+    return Frame(type=kind, **fields)
+
+
+def test_an_answer_is_shown_as_it_comes() -> None:
+    rendering = Rendering()
+    assert rendering.show(frame("token", token="Hel")) == (Span("answer", "Hel"),)
+    assert rendering.show(frame("token", token="lo\n")) == (Span("answer", "lo\n"),)
+    assert rendering.show(frame("token", token="")) == ()
+
+
+def test_what_is_told_about_it_stands_on_lines_of_its_own() -> None:
+    call = frame("tool_call", tool="fs.read", params={"path": "a.txt"})
+    result = frame("tool_result", tool="fs.read", data={"content": "plover\n"})
+    end = frame("end", reason="completed", usage=USED)
+    assert shown(frame("token", token="Look:"), call, result, frame("token", token="plover"), end) == (
+        'Look:\n-> fs.read {"path": "a.txt"}\n<- fs.read {"content": "plover\\n"}\nplover\n1,200 tokens in, 3 out\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "told"),
+    [
+        (frame("end", reason="length", usage=USED), "length · 1,200 tokens in, 3 out"),
+        (frame("end", reason="completed", usage=ESTIMATED), "about 0 tokens in, 0 out · $0.001200"),
+        (frame("error", code="storage", error="It is full."), "storage: It is full."),
+        (
+            frame("error", code="storage", error="It is full.", retryable=True),
+            "storage: It is full. It may work if it is asked again.",
+        ),
+        (frame("tool_error", tool="fs.read", code="not_found", error="None."), "<- fs.read failed (not_found): None."),
+        (frame("retry", provider="a", error="It is busy.", next_provider="b"), "a: It is busy. Asking b ..."),
+        (Reconnecting(attempt=2, most=8, seconds=0.5, why="reset"), "connection lost (reset); again in 0.5 s (2/8)"),
+    ],
+)
+def test_each_event_is_told(item: Frame | Reconnecting, told: str) -> None:
+    assert shown(item) == f"{told}\n"
+
+
+def test_events_that_tell_a_person_nothing_are_not_shown() -> None:
+    assert shown(frame("start"), frame("usage"), frame("of_a_later_version")) == ""
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r", "\x08", "\u202e", "\u2028"])
+def test_nothing_reaches_the_terminal_but_text(hostile: str) -> None:
+    told = shown(
+        frame("token", token=hostile),
+        frame("tool_call", tool=hostile, params={hostile: hostile}),
+        frame("tool_output", text=hostile, execution_id="1"),
+        frame("tool_result", tool=hostile, data=hostile),
+        frame("tool_error", tool=hostile, code=hostile, error=hostile),
+        frame("retry", provider=hostile, error=hostile, next_provider=hostile),
+        frame("end", reason=hostile),
+        frame("error", code=hostile, error=hostile),
+        Reconnecting(attempt=1, most=2, seconds=1, why=hostile),
+    )
+    assert hostile not in told
+    assert all(character == "\n" or character.isprintable() for character in told)
+
+
+def test_params_results_and_output_are_bounded() -> None:
+    long = "x" * 100_000
+    told = shown(
+        frame("tool_call", tool="t", params=long),
+        *[frame("tool_output", text="y" * 1_500, execution_id="1") for _ in range(50)],
+        frame("tool_result", tool="t", data=long),
+        frame("error", code="internal", error=long),
+    )
+    assert told.count("y") == OUTPUT
+    assert len(told) < OUTPUT + 1_000
+
+
+def test_a_colour_ends_before_its_line() -> None:
+    assert painted(Span("error", "no\n")) == "\x1b[31mno\x1b[0m\n"
+    assert painted(Span("answer", "yes\n")) == "yes\n"
+
+
+def test_events_are_read_and_counted_however_they_are_cut() -> None:
+    events = [
+        Start(run_id="r", session_id=None, provider=None, model=None),
+        ToolResult(tool="fs.read", data={"é": ["\u2028"]}, execution_id="e"),
+        Retry(provider="a", attempt=1, error="e", next_provider="b"),
+        End(reason="completed", run_id="r", session_id=None, usage=TotalUsage(input_tokens=7)),
+    ]
+    stream = b": ping\n\n".join(sse.frame(number, event) for number, event in enumerate(events, 1))
+    for size in (1, 7, 1_000):
+        reader = Reader()
+        frames = [one for at in range(0, len(stream), size) for one in reader.feed(stream[at : at + size])]
+        assert [one.type for one in frames] == ["start", "tool_result", "retry", "end"]
+        assert reader.last == 4
+        assert frames[-1].usage == Tokens(input_tokens=7)
+
+
+def test_every_event_of_the_service_can_be_read() -> None:
+    error = Error(error="e", code="internal", retryable=False, durable_to=3)
+    assert next(iter(Reader().feed(sse.frame(1, error)))).is_last
+    tags = {kind.__struct_config__.tag for kind in EVENT_TYPES}
+    assert tags == {
+        "start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "retry", "usage", "end", "error",
+    }  # fmt: skip
+
+
+def test_unknown_fields_types_and_reasons_are_no_fault() -> None:
+    stream = b'data: {"type":"budget","spent":1}\n\ndata: {"type":"end","reason":"new","run_id":"r","more":[1]}\n\n'
+    assert [(one.type, one.reason) for one in Reader().feed(stream)] == [("budget", ""), ("end", "new")]
+    with pytest.raises(ValueError, match="no event"):
+        list(Reader().feed(b"data: <html>\n\n"))
