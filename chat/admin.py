@@ -38,7 +38,7 @@ class SessionAdmin(AuditAdmin):
     list_display_links = (shown.title,)
     sortable_by = (shown.updated,)
     list_filter: ClassVar = [("updated", DayFilter), ("user", RecentValueFilter), ("owner", RecentValueFilter)]
-    search_fields = ("id__startswith", "title", "user", "metadata")
+    search_fields = ("id__endswith", "title", "user", "metadata")
     search_help_text = "Words of the title, the user or the metadata; or the id of a session or of a run of it."
     uuid_fields = ("id", "runs__id")
     long_fields: ClassVar = {"metadata": columns.json_of("metadata")}
@@ -79,7 +79,7 @@ class RunAdmin(AuditAdmin):
         *((field, RecentValueFilter) for field in ("provider", "model", "reason")),
         ("session_id", BelongsToFilter),
     ]
-    search_fields = ("id__startswith", "session__title", "model", "error", "metadata")
+    search_fields = ("id__endswith", "session__title", "model", "error", "metadata")
     search_help_text = "Words of the session's title, model, error or metadata; or the id of a run or session."
     uuid_fields = ("id", "session_id")
     long_fields: ClassVar = {

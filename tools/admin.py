@@ -68,7 +68,7 @@ class ToolExecutionAdmin(AuditAdmin):
         *((field, RecentValueFilter) for field in ("tool", "source", "code")),
         *((field, BelongsToFilter) for field in ("session_id", "run_id")),
     ]
-    search_fields = ("id__startswith", "tool", "params", "error", "call_id")
+    search_fields = ("id__endswith", "tool", "params", "error", "call_id")
     search_help_text = "Words of the tool's name, params or error; or the id of an execution, a session or a run."
     uuid_fields = ("id", "session_id", "run_id")
     long_fields = _whole

@@ -46,7 +46,7 @@ session_totals = (
     cost,
 )
 
-run_id = column("run", lambda row: str(row.pk)[:8])
+run_id = column("run", lambda row: cells.short_id(row.pk))
 run_status = status()
 run_error = column("error", lambda row: cells.short(row.error_start))
 session_title = column("session", lambda row: cells.link("chat_session", row.session_id, visible_line(row.title, 40)))

@@ -20,6 +20,8 @@ NOTHING: Final = "-"
 SHORT: Final = 80
 """Characters of a text in a list."""
 
+SHORT_ID: Final = 8
+
 LONG: Final = 20_000
 """Characters of a text on its own page; the rest is a download."""
 
@@ -29,11 +31,16 @@ PREFIX: Final = 400
 _ESCAPED: Final = re.compile(r"(?:\\u[0-9a-f]{4})+")
 
 
+def short_id(key: UUID) -> str:
+    """The end of an id: ids that were made together begin alike."""
+    return str(key)[-SHORT_ID:]
+
+
 def link(name: str, key: object, text: str = "") -> str:
-    """A link to a row's page (`name` is `chat_run`), told by the text or its key's beginning; nothing without a key."""
+    """A link to a row's page (`name` is `chat_run`), told by the text or its key; nothing without a key."""
     if key is None:
         return NOTHING
-    shown = text or (str(key)[:8] if isinstance(key, UUID) else str(key))
+    shown = text or (short_id(key) if isinstance(key, UUID) else str(key))
     return format_html('<a href="{}" title="{}">{}</a>', reverse(f"admin:{name}_change", args=[key]), key, shown)
 
 

@@ -46,7 +46,7 @@ def status() -> Column:
 
 
 def link(title: str, name: str, field: str) -> Column:
-    """A link to the page of the row that `field` names, told by its key's beginning."""
+    """A link to the page of the row that `field` names, told by its key's end."""
     return column(title, lambda row: cells.link(name, getattr(row, field)))
 
 
