@@ -33,6 +33,11 @@ class Answer:
         else:
             self.finished = event
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything came: a request that was refused outright has cost nothing."""
+        return bool(self.pieces or self.calls or self._used)
+
     def wanted_calls(self) -> tuple[ToolCall, ...]:
         """The calls to run: none of an answer that was cut off, for the last of them may be half a call."""
         complete = self.finished is not None and self.finished.reason in {"stop", "tool_calls"}

@@ -110,7 +110,7 @@ class Turn:
         if self._open_call is not None:
             failure = Failed(error="The run was stopped while the tool ran.", code="cancelled")
             yield from self._close_call(self._open_call, failure)
-        if self._answer is not None:
+        if self._answer is not None and self._answer.has_begun:
             yield from self._close_answer(self._answer)
 
     def end(self, reason: EndReason) -> End:

@@ -199,6 +199,7 @@ async def test_a_failure_that_cannot_be_mended_is_an_error(answer: Sequence[Line
     assert isinstance(error, Error)
     assert error.code == "provider_unavailable"
     assert not any(isinstance(item, Retry) for item in items)
+    assert any(isinstance(item, Usage) for item in items) is isinstance(answer[0], Text)
 
 
 async def test_an_answer_without_a_reason_is_a_broken_protocol() -> None:
