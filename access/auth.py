@@ -16,8 +16,8 @@ class KeyAuth(AuthBase):
     openapi_scheme = "bearer"
 
     async def __call__(self, request: HttpRequest) -> Any:
-        headers = request.headers
-        return authenticate(headers.get("Authorization", ""), headers.get("X-API-Key", ""), conf.api_key())
+        headers = request.META
+        return authenticate(headers.get("HTTP_AUTHORIZATION", ""), headers.get("HTTP_X_API_KEY", ""), conf.api_key())
 
 
 def caller(request: HttpRequest) -> Caller:

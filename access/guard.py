@@ -6,6 +6,7 @@ that nobody configured, from driving a service that listens on somebody's own ma
 
 import ipaddress
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -76,6 +77,7 @@ def may_share(knock: Knock, rules: Rules) -> bool:
     return knock.origin == f"{scheme}://{knock.host}" or knock.origin in rules.origins
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
     if host == "localhost":
@@ -109,6 +111,7 @@ def _named(host: str, hosts: tuple[str, ...]) -> bool:
     )
 
 
+@lru_cache(maxsize=256)
 def _hostname(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""

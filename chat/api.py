@@ -1,11 +1,10 @@
 """The chat API: starting, following and stopping runs, and the sessions that they belong to."""
 
-from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.params import functions as params
 
@@ -13,6 +12,7 @@ from access.auth import caller
 from access.refusal import Refusal
 from chat import records, service
 from chat.attachments import images
+from chat.event_stream import EventStream
 from chat.refusals import not_found, session_busy
 from chat.replay import replay
 from chat.runs.live import LiveRun
@@ -29,7 +29,6 @@ from chat.schemas import (
     SessionPatch,
     ToolCallIn,
 )
-from chat.wire import sse
 from storage.reader import read
 from storage.writer import writer
 from tools import toolbox
@@ -57,16 +56,14 @@ RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "Th
 
 
 @router.post("/chat/stream", response=STREAM_ERRORS, openapi_extra=STREAM)
-async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | StreamingHttpResponse:
+async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | EventStream:
     """Starts a run and streams its events; the connection only follows the run."""
     run = await service.current().start(await _ask(caller(request).owner, body))
     return _followed(run, cursor=0)
 
 
 @router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE)
-async def follow(
-    request: HttpRequest, run_id: UUID, after: int | None = CURSOR
-) -> HttpResponse | StreamingHttpResponse:
+async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR) -> HttpResponse | EventStream:
     """Follows a run from behind an event: the `Last-Event-ID` header, or `after`; live, or long finished."""
     owner = caller(request).owner
     cursor = _cursor(request, after)
@@ -82,7 +79,7 @@ async def follow(
         cursor = log.last - 1  # frames that were sent but not kept: the reader gets the end alone
     elif cursor == log.last and log.ended:
         return HttpResponse(status=204)
-    return _streaming(replay(run_id, cursor), run_id)
+    return EventStream(replay(run_id, cursor), run_id)
 
 
 @router.get("/chat/runs/{uuid:run_id}", response={200: RunOut, **ERRORS})
@@ -130,7 +127,7 @@ async def list_messages(
 @router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, 409: ErrorOut, 415: ErrorOut})
 async def change_session(request: HttpRequest, session_id: UUID, body: SessionPatch) -> dict[str, Any]:
     """Changes a session's title or metadata."""
-    owner, changes = caller(request).owner, body.dict(exclude_unset=True, exclude_none=True)
+    owner, changes = caller(request).owner, body.model_dump(exclude_unset=True, exclude_none=True)
     return _found(await writer.write(lambda: records.change_session(session_id, owner, changes)), "session")
 
 
@@ -191,7 +188,7 @@ def _past_end(cursor: int, last: int) -> Refusal:
     return Refusal(422, "invalid_cursor", f"The cursor {cursor} is past the run's last event, {last}.")
 
 
-def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | StreamingHttpResponse:
+def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | EventStream:
     if cursor > run.feed.last:
         raise _past_end(cursor, run.feed.last)
     if cursor == run.feed.last and run.feed.closed:
@@ -199,21 +196,11 @@ def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | StreamingHttpRespo
     return _followed(run, cursor)
 
 
-def _followed(run: LiveRun, cursor: int) -> StreamingHttpResponse:
-    response = _streaming(run.follow(cursor), run.launch.run_id)
+def _followed(run: LiveRun, cursor: int) -> EventStream:
+    response = EventStream(run.follow(cursor), run.launch.run_id)
     if run.launch.start.session_id is not None:
         response["X-Session-Id"] = run.launch.start.session_id
     return response
-
-
-def _streaming(frames: AsyncIterator[bytes], run_id: UUID) -> StreamingHttpResponse:
-    headers = {
-        "Cache-Control": "no-cache",
-        "X-Accel-Buffering": "no",
-        "X-Run-Id": str(run_id),
-        "Content-Location": f"/chat/runs/{run_id}/stream",
-    }
-    return StreamingHttpResponse(frames, content_type=sse.CONTENT_TYPE, headers=headers)
 
 
 def _found(what: dict[str, Any] | None, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from ninja import Field, Schema
-from pydantic import ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from chat.engine.events import EVENT_TYPES
 
@@ -19,7 +19,7 @@ Name = Annotated[str, Field(max_length=128)]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}$")]
 
 
-class Strict(Schema):
+class Strict(BaseModel):
     """A body whose unknown fields are refused, so that a misspelt one is not silently nothing."""
 
     model_config = ConfigDict(extra="forbid")

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from django.urls import set_urlconf
 
 from access import conf
 from access.refusal import CONTENT_TYPE, Refusal
+from chat.event_stream import EventStream
 from orchestrator_site.connection import Receive, Scope, Send
 from orchestrator_site.logging import request_id
 
@@ -58,7 +59,7 @@ class LeanHandler(ASGIHandler):
         try:
             await self._send(response, receive, send)
         finally:
-            response.close()
+            _close(response)
             _report(scope, response.status_code, time.perf_counter() - started)
 
     async def _respond(self, scope: Scope, receive: Receive) -> HttpResponseBase:
@@ -80,7 +81,7 @@ class LeanHandler(ASGIHandler):
             return
         watching = asyncio.create_task(_watch(receive, asyncio.current_task()))
         try:
-            await self.send_response(response, send)
+            await _stream(response, send)
         except asyncio.CancelledError:
             if not watching.done():
                 raise
@@ -90,6 +91,23 @@ class LeanHandler(ASGIHandler):
 
 def refused(refusal: Refusal) -> HttpResponse:
     return HttpResponse(refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers)
+
+
+def _close(response: HttpResponseBase) -> None:
+    """All that Django's `close` does, but for a signal that is about connections which are not held here."""
+    closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined]  # private
+    for close in closers:
+        close()
+
+
+async def _stream(response: HttpResponseBase, send: Send) -> None:
+    """What Django's `send_response` does, without the layers that it puts around each part."""
+    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    parts: Any = response.frames if isinstance(response, EventStream) else response
+    async for part in parts:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _watch(receive: Receive, sending: "asyncio.Task[Any] | None") -> None:

@@ -1,7 +1,8 @@
 """Statements of the hot path, compiled once from a model: what the ORM would send, without its work on each row."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, partial
+from datetime import datetime
+from functools import cached_property, lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -10,6 +11,7 @@ from django.db.models import (
     BinaryField,
     BooleanField,
     CharField,
+    DateTimeField,
     Field,
     FloatField,
     ForeignKey,
@@ -114,9 +116,16 @@ def _conversion(field: "Field[Any, Any]") -> "Conversion | None":
     plain = field.target_field if isinstance(field, ForeignKey) else field
     if isinstance(plain, PLAIN):
         return None
+    if isinstance(plain, DateTimeField):
+        return _moment
     if isinstance(plain, UUIDField) and not connection.features.has_native_uuid_field:
         return attrgetter("hex")
     return partial(_by_django, field)
+
+
+@lru_cache(maxsize=64)
+def _moment(value: datetime) -> Any:
+    return connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value(value)
 
 
 def _by_django(field: "Field[Any, Any]", value: Any) -> Any:

@@ -78,7 +78,7 @@ class ToolDoor:
     def _intent(self, request: ToolRequest) -> Intent:
         try:
             params = msgspec.json.decode(request.arguments)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             params = request.arguments
         return Intent(
             execution_id=new_id(),

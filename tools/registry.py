@@ -41,4 +41,6 @@ class Registry:
     def matching(self, patterns: Iterable[str]) -> tuple[Tool, ...]:
         """The tools whose names match any of the shell patterns (`fs.*`)."""
         patterns = tuple(patterns)
+        if patterns == ("*",):
+            return tuple(self)
         return tuple(tool for tool in self if any(fnmatchcase(tool.name, pattern) for pattern in patterns))

@@ -19,7 +19,13 @@ def answered(messages: Sequence[Message]) -> tuple[Message, ...]:
     A call whose result was lost is answered by an error. A result that no call asked for (the caller ran the tool)
     becomes the user's words.
     """
+    if not any(isinstance(message, ToolMessage) or _calls(message) for message in messages):
+        return tuple(messages)
     return tuple(_answered(messages))
+
+
+def _calls(message: Message) -> bool:
+    return isinstance(message, AssistantMessage) and bool(message.tool_calls)
 
 
 def _answered(messages: Sequence[Message]) -> Iterator[Message]:

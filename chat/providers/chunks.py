@@ -11,7 +11,7 @@ import msgspec
 
 from chat.engine.completion import CompletionEvent, Finished, ProviderError, Text, TokensUsed
 from chat.engine.messages import ToolCall
-from chat.wire.sse import Splitter
+from chat.wire.sse import Splitter, datas
 
 Reason = Literal["stop", "tool_calls", "length", "content_filter"]
 
@@ -20,61 +20,64 @@ MOST_CALLS: Final = 128
 """Tool calls of one answer; a service that opens more is broken."""
 
 QUOTE: Final = ord('"')
+EMPTY: Final = len('""')
+DONE: Final = b"data: [DONE]\n\n"
+NO_TEXT: Final = msgspec.Raw()
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
 
 
-class _CallDelta(msgspec.Struct):
+class _CallDelta(msgspec.Struct, gc=False):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
-class _Delta(msgspec.Struct):
-    content: msgspec.Raw = msgspec.Raw()
-    refusal: msgspec.Raw = msgspec.Raw()
+class _Delta(msgspec.Struct, gc=False):
+    content: msgspec.Raw = NO_TEXT
+    refusal: msgspec.Raw = NO_TEXT
     tool_calls: list[_CallDelta] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     finish_reason: str | None = None
 
 
-class _InputDetails(msgspec.Struct):
+class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
 
 
-class _OutputDetails(msgspec.Struct):
+class _OutputDetails(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] = []
     usage: _Usage | None = None
     error: Any = None
 
 
-class _Texts(msgspec.Struct):
+class _Texts(msgspec.Struct, gc=False):
     content: str | None = None
     refusal: str | None = None
 
 
-class _TextsChoice(msgspec.Struct):
+class _TextsChoice(msgspec.Struct, gc=False):
     delta: _Texts | None = None
 
 
-class _HalvesChunk(msgspec.Struct):
+class _HalvesChunk(msgspec.Struct, gc=False):
     choices: list[_TextsChoice]
 
 
@@ -104,14 +107,14 @@ class Reader:
     def take(self, segment: bytes) -> tuple[bytes, ...]:
         """The text pieces of the events that this segment completes."""
         try:
-            return self._read(self._splitter.feed(segment))
+            return self._pieces(self._chunks(self._splitter.whole(segment)))
         except ValueError as error:  # msgspec's and Unicode's errors are ValueErrors too
             raise _not_a_chunk(error) from error
 
     def rest(self) -> list[CompletionEvent]:
         """What is known once the stream has ended."""
         try:
-            pieces = () if self.done else self._read(self._splitter.end())
+            pieces = () if self.done else self._pieces(self._decode_each(self._splitter.end()))
         except ValueError as error:
             raise _not_a_chunk(error) from error
         if self._reason is None and not self.done:
@@ -127,15 +130,27 @@ class Reader:
         reason = REASONS.get(self._reason or "", "tool_calls" if self._calls else "stop")
         return [*events, Finished(reason=reason)]
 
-    def _read(self, datas: Sequence[bytes]) -> tuple[bytes, ...]:
-        pieces: list[bytes] = []
-        for data in datas:
-            if not data.isascii():
-                data.decode()  # a JSON string is passed on as it is: it must be UTF-8
+    def _chunks(self, events: bytes) -> list[_Chunk]:
+        if events.endswith(DONE):
+            self.done = True
+            events = events[: len(events) - len(DONE)]
+        if not events.isascii():
+            events.decode()  # a JSON string is passed on as it is: it must be UTF-8
+        quick = _decode_at_once(events)
+        return self._decode_each(datas(events)) if quick is None else quick
+
+    def _decode_each(self, found: Sequence[bytes]) -> list[_Chunk]:
+        chunks = []
+        for data in found:
             if data == b"[DONE]":
                 self.done = True
                 break
-            chunk = _chunk(data)
+            chunks.append(_chunk(data))
+        return chunks
+
+    def _pieces(self, chunks: Sequence[_Chunk]) -> tuple[bytes, ...]:
+        pieces: list[bytes] = []
+        for chunk in chunks:
             if chunk.choices:
                 self._choose(chunk.choices[0], pieces)
             if chunk.usage is not None:
@@ -148,22 +163,23 @@ class Reader:
         delta = choice.delta
         if delta is not None:
             self._add(delta.content, pieces)
-            self._add(delta.refusal, pieces)
-            for call in delta.tool_calls or ():
-                self._call(call)
+            if delta.refusal is not NO_TEXT:
+                self._add(delta.refusal, pieces)
+            if delta.tool_calls:
+                for call in delta.tool_calls:
+                    self._call(call)
         if choice.finish_reason is not None:
             self._reason = choice.finish_reason
 
     def _add(self, raw: msgspec.Raw, pieces: list[bytes]) -> None:
         literal = bytes(raw)
-        if literal in {b"", b"null", b'""'}:
-            return
-        if literal[0] != QUOTE:
+        if len(literal) > EMPTY and literal[0] == QUOTE:
+            if self._half or b"\\u" in literal:
+                self._add_escaped(literal, pieces)
+            else:
+                pieces.append(literal[1:-1])
+        elif literal not in {b"", b"null", b'""'}:
             raise ValueError("a piece of text is not a string")
-        if self._half or b"\\u" in literal:
-            self._add_escaped(literal, pieces)
-        else:
-            pieces.append(literal[1:-1])
 
     def _add_escaped(self, literal: bytes, pieces: list[bytes]) -> None:
         """Joins the halves of a surrogate pair that two deltas share; a half that stays alone becomes U+FFFD."""
@@ -197,6 +213,16 @@ class _Call:
             name=names.get(self.name, self.name),
             arguments=_whole("".join(self.arguments)) or "{}",
         )
+
+
+def _decode_at_once(events: bytes) -> list[_Chunk] | None:
+    """The chunks of events that are one line of data each; None where there is anything else among them."""
+    if not events.startswith(b"data: {"):
+        return None
+    try:
+        return _decode_lines(events[len(b"data: ") : -len(b"\n\n")].replace(b"\n\ndata: ", b"\n"))
+    except msgspec.DecodeError:
+        return None
 
 
 def _chunk(data: bytes) -> _Chunk:
@@ -246,4 +272,5 @@ def _not_a_chunk(error: ValueError) -> ProviderError:
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
+_decode_lines = msgspec.json.Decoder(_Chunk).decode_lines
 _encode = msgspec.json.Encoder().encode

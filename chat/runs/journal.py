@@ -70,18 +70,21 @@ class RunLog:
             self.feed.publish(count, frames)
         self._journal.later(self)
 
-    def append(self, event: Event) -> None:
-        """Appends an event: published once it is kept."""
+    def append(self, event: Event, *, urgent: bool = True) -> None:
+        """Appends an event: published once it is kept, which is at once, or with what comes next."""
         self._last += 1
         frame = sse.frame(self._last, event)
         self._unkept.append(frame)
         self._held.append((1, frame))
-        self._journal.now(self)
+        if urgent:
+            self._journal.now(self)
+        else:
+            self._journal.later(self)
 
     def record(self, record: Record) -> None:
         """Has rows written in the transaction of the frames around it."""
         self._records.append(record)
-        self._journal.now(self)
+        self._journal.later(self)
 
     async def settled(self) -> None:
         """Waits until all so far is kept and published. Raises `StorageUnavailable` where that was given up."""

@@ -13,7 +13,7 @@ import msgspec
 from django.utils import timezone
 
 from chat.engine.completion import Text
-from chat.engine.events import End, Error, Start, Terminal, TotalUsage
+from chat.engine.events import End, Error, Start, Terminal, TotalUsage, Usage
 from chat.engine.transcript import fold
 from chat.engine.turn import Item, Said, Turn
 from chat.models import Run
@@ -150,7 +150,7 @@ class LiveRun:
         elif isinstance(item, Said):
             self._keep(item)
         else:
-            self._log.append(item)
+            self._log.append(item, urgent=not isinstance(item, Usage))
 
     def _keep(self, said: Said) -> None:
         if said.candidate is not None:
@@ -189,8 +189,8 @@ class LiveRun:
     async def _finish(self, terminal: Terminal) -> None:
         self.ending = self._ending(terminal)
         self.ended = timezone.now()
-        self._log.append(terminal)
         self._log.record(partial(store.finish, self.ending))
+        self._log.append(terminal)
         try:
             await self._log.settled()
         except StorageUnavailable:

@@ -50,23 +50,32 @@ class Splitter:
 
     def feed(self, segment: bytes) -> list[bytes]:
         """The data of the events that are complete now."""
+        return datas(self.whole(segment))
+
+    def whole(self, segment: bytes) -> bytes:
+        """The events that are complete now, as they came but for their lines, which all end at LF."""
         buffer = self._rest + segment if self._rest else segment
+        held = b""
         if b"\r" in buffer:
             held = b"\r" if buffer.endswith(b"\r") else b""
             buffer = buffer.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            *blocks, rest = buffer.split(END_OF_FRAME)
-            self._rest = rest + held
-        else:
-            *blocks, self._rest = buffer.split(END_OF_FRAME)
+        end = buffer.rfind(END_OF_FRAME) + len(END_OF_FRAME)
+        if end < len(END_OF_FRAME):
+            end = 0
+        self._rest = buffer[end:] + held
         if len(self._rest) > self._most:
             raise ValueError(f"an event is longer than {self._most} bytes")
-        return [data for block in blocks if (data := _data(block)) is not None]
+        return buffer[:end]
 
     def end(self) -> list[bytes]:
         """The data of a last event that no blank line ended, as lenient services send it."""
         rest, self._rest = self._rest, b""
-        data = _data(rest.replace(b"\r", b"\n"))
-        return [] if data is None else [data]
+        return datas(rest.replace(b"\r", b"\n"))
+
+
+def datas(events: bytes) -> list[bytes]:
+    """The data of each of the events, whose lines end at LF."""
+    return [data for block in events.split(END_OF_FRAME) if (data := _data(block)) is not None]
 
 
 def _data(block: bytes) -> bytes | None:

@@ -1,0 +1,41 @@
+import json
+import logging
+
+import pytest
+
+from chat.engine.completion import Finished
+from chat.providers.scripted import Scripted, text
+from orchestrator_site.logging import JsonLines, TextLines, request_id
+from tests.conftest import Start
+
+
+def record(message: str, **fields: object) -> logging.LogRecord:
+    return logging.makeLogRecord({"name": "a.b", "levelname": "INFO", "msg": message, **fields})
+
+
+def test_a_line_is_one_json_object() -> None:
+    request_id.set("r1")
+    line = JsonLines().format(record("run.ended", run_id="x", seconds=1.5))
+    told = json.loads(line)
+    assert "\n" not in line
+    assert (told["event"], told["level"], told["logger"]) == ("run.ended", "INFO", "a.b")
+    assert (told["run_id"], told["seconds"], told["request_id"]) == ("x", 1.5, "r1")
+    assert told["time"]
+
+
+def test_a_line_of_text_has_its_fields_and_no_raw_control_characters() -> None:
+    line = TextLines().format(record("request", path="/a\nb\x1b[31m", status=200))
+    assert "status=200" in line
+    assert "\n" not in line
+    assert "\x1b" not in line
+
+
+async def test_a_run_is_logged_without_what_was_said(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        api = await start(Scripted([text("the answer"), Finished(reason="stop")]))
+        answer = await api.ask(message="the question")
+    logged = [JsonLines().format(line) for line in caplog.records]
+    (ended,) = [json.loads(line) for line in logged if '"run.ended"' in line]
+    assert (ended["run_id"], ended["status"]) == (answer.headers["X-Run-Id"], "completed")
+    assert ended["session_id"] == answer.headers["X-Session-Id"]
+    assert not any("the answer" in line or "the question" in line for line in logged)

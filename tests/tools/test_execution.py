@@ -1,0 +1,189 @@
+"""The one door: what is validated, what is recorded, and in which order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from storage.writer import writer
+from tools.base import Emit, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
+from tools.execution import Place, ToolDoor
+from tools.models import ToolExecution
+from tools.registry import DuplicateTool, Registry
+from tools.showing import show
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def greet(
+    greeting: str,
+    emit: Emit,
+    /,
+    *,
+    name: Annotated[str, msgspec.Meta(description="Whom to greet.", min_length=1)],
+    times: Annotated[int, msgspec.Meta(ge=1, le=3)] = 1,
+    tone: Literal["warm", "cool"] | None = None,
+) -> dict[str, Any]:
+    """Greets somebody."""
+    if name == "nobody":
+        raise ToolError("There is nobody.", code="not_found")
+    if name == "fault":
+        raise ZeroDivisionError
+    if name == "forever":
+        await asyncio.Event().wait()
+    for _ in range(times):
+        emit("stdout", f"{greeting} {name}\n")
+    return {"greeted": name, "tone": tone}
+
+
+@pytest.fixture
+def greeting() -> Tool:
+    return tool("people.greet", "read", greet, "Hello")
+
+
+def door(*tools: Tool, offered: tuple[Tool, ...] | None = None, keep: Any = writer.write) -> ToolDoor:
+    place = Place(owner="operator", session_id=uuid4(), run_id=uuid4())
+    return ToolDoor(Registry(tools), place, keep, offered=tools if offered is None else offered, result_bytes=1_000)
+
+
+def asking(arguments: str, *, name: str = "people.greet", source: Literal["caller", "model"] = "model") -> ToolRequest:
+    return ToolRequest(tool=name, arguments=arguments, source=source, call_id="c1")
+
+
+async def opened(door: ToolDoor, request: ToolRequest) -> list[Progress]:
+    return [step async for step in door.execute(request)]
+
+
+async def row() -> ToolExecution:
+    return await ToolExecution.objects.aget()
+
+
+def test_a_functions_signature_is_its_schema(greeting: Tool) -> None:
+    assert greeting.spec.description == "Greets somebody."
+    assert greeting.spec.parameters == {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": "Whom to greet.", "minLength": 1},
+            "times": {"type": "integer", "minimum": 1, "maximum": 3, "default": 1},
+            "tone": {"anyOf": [{"enum": ["cool", "warm"]}, {"type": "null"}], "default": None},
+        },
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+
+
+async def test_an_execution_is_recorded_whole(greeting: Tool) -> None:
+    steps = await opened(door(greeting), asking('{"name": "Ann", "times": 2}'))
+    assert [type(step) for step in steps] == [Opened, Output, Output, Succeeded]
+    kept = await row()
+    assert str(kept.id) == steps[0].execution_id  # type: ignore[union-attr]
+    assert (kept.tool, kept.source, kept.call_id, kept.status) == ("people.greet", "model", "c1", "succeeded")
+    assert (kept.params, kept.data) == ({"name": "Ann", "times": 2}, {"greeted": "Ann", "tone": None})
+    assert kept.ended is not None
+    assert kept.duration_ms is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ("{}", "invalid_params", "missing required field `name`"),
+        ('{"name": 7}', "invalid_params", "Expected `str`, got `int` - at `$.name`"),
+        ('{"name": ""}', "invalid_params", "length >= 1"),
+        ('{"name": "a", "times": 9}', "invalid_params", "<= 3"),
+        ('{"name": "a", "tone": "loud"}', "invalid_params", "Invalid enum value 'loud'"),
+        ('{"name": "a", "extra": 1}', "invalid_params", "unknown field `extra`"),
+        ("[]", "invalid_params", "Expected `object`, got `array`"),
+        ('{"name": "a"', "invalid_params", "not a JSON object"),
+        ("[" * 10_000, "invalid_params", ""),
+        ('{"name": "nobody"}', "not_found", "There is nobody."),
+        ('{"name": "fault"}', "failed", "fault of its own"),
+    ],
+)
+async def test_a_refusal_says_what_would_be_valid_and_is_recorded(
+    greeting: Tool, arguments: str, code: str, said: str
+) -> None:
+    steps = await opened(door(greeting), asking(arguments))
+    failed = steps[-1]
+    assert isinstance(failed, Failed)
+    assert failed.code == code
+    assert said in failed.error
+    kept = await row()
+    assert (kept.status, kept.code, kept.error) == ("failed", code, failed.error)
+
+
+async def test_a_tool_that_is_not_there_is_refused_with_those_that_are(greeting: Tool) -> None:
+    steps = await opened(door(greeting), asking("{}", name="people.shout"))
+    assert steps[-1] == Failed(error="There is no tool 'people.shout'; there are people.greet.", code="unknown_tool")
+
+
+async def test_a_model_gets_only_what_it_was_offered(greeting: Tool) -> None:
+    narrow = door(greeting, offered=())
+    assert narrow.specs() == ()
+    refused = (await opened(narrow, asking('{"name": "Ann"}')))[-1]
+    assert isinstance(refused, Failed)
+    assert refused.code == "unknown_tool"
+    assert isinstance((await opened(narrow, asking('{"name": "Ann"}', source="caller")))[-1], Succeeded)
+
+
+async def test_intent_is_committed_before_the_tool_starts() -> None:
+    seen: list[str] = []
+
+    async def look() -> dict[str, Any]:
+        """Looks at its own row."""
+        seen.append((await row()).status)
+        return {}
+
+    await opened(door(tool("own.row", "read", look)), asking("{}", name="own.row"))
+    assert seen == ["running"]
+
+
+async def test_a_tool_whose_intent_cannot_be_kept_does_not_start(greeting: Tool) -> None:
+    async def refuse(_: Callable[[], None]) -> Awaitable[None]:
+        raise OSError("no database")
+
+    started: list[int] = []
+
+    async def start() -> dict[str, Any]:
+        """Starts."""
+        started.append(1)
+        return {}
+
+    with pytest.raises(OSError, match="no database"):
+        await opened(door(tool("a.b", "write", start), keep=refuse), asking("{}", name="a.b"))
+    assert started == []
+
+
+async def test_a_stopped_execution_is_cancelled_and_recorded_so(greeting: Tool) -> None:
+    running = asyncio.create_task(opened(door(greeting), asking('{"name": "forever"}')))
+    async with asyncio.timeout(5):
+        while not await ToolExecution.objects.filter(status="running").aexists():
+            await asyncio.sleep(0.005)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ((await row()).status, (await row()).code) == ("cancelled", "cancelled")
+
+
+def test_registering_a_name_twice_registers_nothing(greeting: Tool) -> None:
+    registry = Registry([greeting])
+    other = tool("people.other", "read", greet, "Bye")
+    with pytest.raises(DuplicateTool, match="Registered twice: people"):
+        registry.register(other, greeting)
+    assert registry.names == ("people.greet",)
+    assert registry.matching(["people.*", "fs.*"]) == (greeting,)
+
+
+def test_a_model_is_shown_the_head_and_the_tail_of_a_long_result() -> None:
+    shown = show({"content": "a" * 3_000 + "z" * 3_000}, 1_000)
+    assert len(shown) < 1_200
+    assert shown.startswith('{"content":"aaa')
+    assert shown.endswith('zzz"}')
+    assert "bytes left out" in shown
+
+
+@pytest.mark.parametrize("data", [{"audio_base64": "QUJD"}, {"content": "QUJD", "encoding": "base64"}])
+def test_a_model_is_never_shown_base64(data: dict[str, str]) -> None:
+    assert "QUJD" not in show(data, 1_000)
