@@ -7,14 +7,14 @@ import logging
 from contextvars import ContextVar
 from typing import Any, Final
 
-from pythonjsonlogger.json import JsonFormatter
+from pythonjsonlogger.msgspec import MsgspecFormatter
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
-class JsonLines(JsonFormatter):
+class JsonLines(MsgspecFormatter):
     """One JSON object a line."""
 
     def __init__(self) -> None:

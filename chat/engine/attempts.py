@@ -1,7 +1,6 @@
 """One answer from the first provider that gives it: retries and fallbacks, before the first token only."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 
 import msgspec
 
@@ -53,37 +52,46 @@ class Asked(msgspec.Struct, frozen=True):
     request: CompletionRequest
 
 
-AttemptEvent = Asked | Retry | CompletionEvent
+class Begun(msgspec.Struct, frozen=True):
+    """The answer has begun with `first`. The rest is whoever's who gets this: to iterate, and to close."""
+
+    first: CompletionEvent
+    rest: AsyncGenerator[CompletionEvent]
 
 
 async def attempt(
     question: Question, candidates: Sequence[Candidate], retries: Retries, sleep: Sleep
-) -> AsyncGenerator[AttemptEvent]:
-    """Streams one answer. Raises `ProviderError` when no candidate gives one, or one breaks off after it began."""
+) -> AsyncGenerator[Asked | Retry | Begun]:
+    """Asks until an answer begins, which is the last item. Raises `ProviderError` where none does."""
     for index, candidate in enumerate(candidates):
         following = candidates[index + 1] if index + 1 < len(candidates) else None
         for number in range(1, retries.attempts + 2):
             request = question.to(candidate)
             yield Asked(candidate, request)
-            begun = False
             try:
-                async with aclosing(candidate.provider.stream(request)) as answer:
-                    async for event in answer:
-                        begun = True
-                        yield event
+                begun = await _begin(candidate, request)
             except ProviderError as error:
                 exhausted = number > retries.attempts
-                if begun or not error.retryable or (exhausted and following is None):
+                if not error.retryable or (exhausted and following is None):
                     raise
-                named = following if exhausted and following is not None else candidate
-                yield Retry(
-                    provider=candidate.provider.name,
-                    attempt=number,
-                    error=str(error),
-                    next_provider=named.provider.name,
-                )
+                yield _retry(candidate, number, error, following if exhausted else candidate)
                 if exhausted:
                     break
                 await sleep(retries.delay(number, error.retry_after))
             else:
+                yield begun
                 return
+
+
+async def _begin(candidate: Candidate, request: CompletionRequest) -> Begun:
+    answer = candidate.provider.stream(request)
+    first = await anext(answer, None)
+    if first is None:
+        raise ProviderError("The answer was empty.", code="provider_protocol", retryable=True)
+    return Begun(first, answer)
+
+
+def _retry(candidate: Candidate, number: int, error: ProviderError, following: Candidate | None) -> Retry:
+    asked = candidate.provider.name
+    following_name = following.provider.name if following else asked
+    return Retry(provider=asked, attempt=number, error=str(error), next_provider=following_name)

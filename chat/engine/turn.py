@@ -12,7 +12,7 @@ import msgspec
 
 from chat.engine.answer import Answer, Price
 from chat.engine.attempts import Asked, Candidate, Question, Sleep, attempt
-from chat.engine.completion import ProviderError, Text
+from chat.engine.completion import CompletionEvent, ProviderError, Text
 from chat.engine.events import (
     End,
     EndReason,
@@ -86,6 +86,7 @@ class Turn:
         self._tool_calls = 0
         self._output_bytes = 0
         self._answer: Answer | None = None
+        self._requests: tuple[ToolRequest, ...] = ()
         self._open_call: ToolRequest | None = None
         self._execution_id = ""
 
@@ -93,10 +94,19 @@ class Turn:
         """Yields all that happens; closing it stops the model and the tool. Raises only what is a fault of our own."""
         reason: EndReason = "completed"
         failure: Error | None = None
+        requests, asks = self._plan.caller_calls, self._plan.asks_model
         try:
-            async with aclosing(self._rounds()) as items:
-                async for item in items:
-                    yield item
+            while requests or asks:
+                async with aclosing(self._execute_all(requests)) as items:
+                    async for item in items:
+                        yield item
+                if not asks:
+                    break
+                async with aclosing(self._ask()) as items:
+                    async for item in items:
+                        yield item
+                requests = self._requests
+                asks = bool(requests)
         except LimitReached as limit:
             reason = limit.reason
         except ProviderError as error:
@@ -116,40 +126,30 @@ class Turn:
     def end(self, reason: EndReason) -> End:
         return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self.usage)
 
-    async def _rounds(self) -> AsyncGenerator[Item]:
-        requests = self._plan.caller_calls
-        asks = self._plan.asks_model
-        while True:
-            async with aclosing(self._execute_all(requests)) as items:
-                async for item in items:
-                    yield item
-            if not asks:
-                return
-            self._check_limits()
-            async with aclosing(self._ask()) as items:
-                async for item in items:
-                    yield item
-            answer = self._finished_answer()
-            for item in self._close_answer(answer):
-                yield item
-            self._check_finish(answer)
-            requests = tuple(map(_request, answer.wanted_calls()))
-            asks = bool(requests)
-
     async def _ask(self) -> AsyncGenerator[Item]:
+        """One answer of the model. What it wants to be run is in `_requests` then."""
+        self._check_limits()
         self._steps += 1
-        async with aclosing(attempt(self._question(), self._candidates, self._plan.retries, self._sleep)) as events:
-            async for event in events:
+        async with aclosing(attempt(self._question(), self._candidates, self._plan.retries, self._sleep)) as attempts:
+            async for event in attempts:
                 if isinstance(event, Asked):
                     self._answer = Answer(event)
                 elif isinstance(event, Retry):
                     self._answer = None
                     yield event
-                elif self._answer is not None:
-                    self._answer.take(event)
-                    if isinstance(event, Text):
-                        yield event
-                        self._check_output(self._answer, event)
+                else:
+                    begun = event
+        answer = self._begun_answer()
+        async with aclosing(begun.rest):
+            heard: CompletionEvent | None = begun.first
+            while heard is not None:
+                answer.take(heard)
+                if isinstance(heard, Text):
+                    yield heard
+                    self._check_output(answer, heard)
+                heard = await anext(begun.rest, None)
+        for item in self._finish_answer(answer):
+            yield item
 
     def _question(self) -> Question:
         left = self._plan.limits.max_output_tokens - self.usage.output_tokens
@@ -161,13 +161,20 @@ class Turn:
             temperature=self._plan.temperature,
         )
 
-    def _finished_answer(self) -> Answer:
-        if self._answer is None or self._answer.finished is None:
-            raise ProviderError("The answer ended without a reason.", code="provider_protocol", retryable=True)
+    def _begun_answer(self) -> Answer:
+        if self._answer is None:
+            raise ProviderError("There is nobody to ask.", code="provider_unavailable", retryable=False)
         candidate = self._answer.asked.candidate
-        # Those before it have failed in this run: the one that answered goes on.
+        # Those before it have failed in this run: the one that answers goes on.
         self._candidates = self._candidates[self._candidates.index(candidate) :]
         return self._answer
+
+    def _finish_answer(self, answer: Answer) -> Iterator[Item]:
+        if answer.finished is None:
+            raise ProviderError("The answer ended without a reason.", code="provider_protocol", retryable=True)
+        yield from self._close_answer(answer)
+        self._check_finish(answer)
+        self._requests = tuple(map(_request, answer.wanted_calls()))
 
     def _close_answer(self, answer: Answer) -> Iterator[Item]:
         self._answer = None
