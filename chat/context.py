@@ -9,26 +9,21 @@ import msgspec
 from chat.engine.messages import AssistantMessage, Image, Message, ProviderParts, ToolCall, ToolMessage, UserMessage
 from chat.models import Attachment
 from chat.models import Message as Row
+from storage.rows import Select
 
 MOST_MESSAGES: Final = 4_000
 """The newest messages that are looked at; what a model takes of them is the engine's to cut."""
 
-COLUMNS: Final = (
-    "id",
-    "role",
-    "content",
-    "attachments",
-    "tool_calls",
-    "call_id",
-    "tool",
-    "is_error",
-    "provider_parts",
+_newest = Select(
+    Row,
+    *("id", "role", "content", "attachments", "tool_calls", "call_id", "tool", "is_error", "provider_parts"),
+    where="session",
 )
 
 
 def history(session_id: UUID) -> tuple[Message, ...]:
     """What was said in the session, the oldest first."""
-    rows = list(Row.objects.filter(session=session_id).order_by("-id").values_list(*COLUMNS)[:MOST_MESSAGES])
+    rows = _newest(session_id, MOST_MESSAGES)
     images = _images([row[0] for row in rows if row[3]])
     return tuple(_message(row, images) for row in reversed(rows))
 
@@ -38,11 +33,11 @@ def _message(row: tuple[Any, ...], images: dict[int, tuple[Image, ...]]) -> Mess
     if role == Row.Role.USER:
         return UserMessage(text=content, images=images[number] if attachments else ())
     if role == Row.Role.TOOL:
-        return ToolMessage(call_id=call_id, name=tool, content=content, is_error=is_error)
+        return ToolMessage(call_id=call_id, name=tool, content=content, is_error=bool(is_error))
     return AssistantMessage(
         text=content,
-        tool_calls=msgspec.convert(tool_calls or (), tuple[ToolCall, ...]),
-        provider_parts=msgspec.convert(parts, ProviderParts) if parts else None,
+        tool_calls=msgspec.json.decode(tool_calls, type=tuple[ToolCall, ...]) if tool_calls else (),
+        provider_parts=msgspec.json.decode(parts, type=ProviderParts) if parts else None,
     )
 
 

@@ -83,6 +83,32 @@ class Update:
         return f"UPDATE {_table(self._model)} SET {changes} WHERE {conditions}"  # noqa: S608 - see above
 
 
+class Select:
+    """The newest rows, by primary key, of a model's named fields where another equals a given value.
+
+    Values come as the driver gives them: JSON as text, and on SQLite a boolean as 0 or 1.
+    """
+
+    def __init__(self, model: type[Model], *names: str, where: str) -> None:
+        self._model = model
+        self._names = names
+        self._where = where
+
+    def __call__(self, value: Any, most: int) -> list[tuple[Any, ...]]:
+        """At most `most` rows, the newest first. Raises what the database raises."""
+        conversion = _conversion(_fields(self._model, [self._where])[0])
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(self._statement, _prepared([conversion, None], [value, most]))
+            return list(cursor.fetchall())
+
+    @cached_property
+    def _statement(self) -> str:
+        columns = ", ".join(_column(field) for field in _fields(self._model, self._names))
+        key, where = _column(self._model._meta.pk), _column(_fields(self._model, [self._where])[0])
+        # Names come from the models, values only ever as parameters.
+        return f"SELECT {columns} FROM {_table(self._model)} WHERE {where} = %s ORDER BY {key} DESC LIMIT %s"  # noqa: S608 - see above
+
+
 def _execute(statement: str, rows: Sequence[Sequence[Any]]) -> int:
     """Runs the statement for each row on the driver's own cursor, within the transaction that Django has open."""
     database = connections[DEFAULT_DB_ALIAS]
