@@ -14,19 +14,23 @@ Price = Callable[[str, str, TokensUsed], float | None]
 
 
 class Answer:
-    """What has arrived of the answer to `asked`; `finished` is None until the model has said why it stopped."""
+    """What has arrived of the answer to `asked`: `size` bytes of text, and `finished` once it is."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.pieces: list[bytes] = []
+        self.size = 0
         self.calls: list[ToolCall] = []
         self.finished: Finished | None = None
         self._used: TokensUsed | None = None
 
-    def take(self, event: Text | ToolCall | TokensUsed | Finished) -> None:
-        if isinstance(event, Text):
-            self.pieces.extend(event.pieces)
-        elif isinstance(event, ToolCall):
+    def add(self, text: Text) -> None:
+        for piece in text.pieces:
+            self.pieces.append(piece)
+            self.size += len(piece)
+
+    def note(self, event: ToolCall | TokensUsed | Finished) -> None:
+        if isinstance(event, ToolCall):
             self.calls.append(event)
         elif isinstance(event, TokensUsed):
             self._used = event

@@ -143,10 +143,12 @@ class Turn:
         async with aclosing(begun.rest):
             heard: CompletionEvent | None = begun.first
             while heard is not None:
-                answer.take(heard)
                 if isinstance(heard, Text):
+                    answer.add(heard)
                     yield heard
-                    self._check_output(answer, heard)
+                    self._check_output(answer)
+                else:
+                    answer.note(heard)
                 heard = await anext(begun.rest, None)
         for item in self._finish_answer(answer):
             yield item
@@ -178,6 +180,7 @@ class Turn:
 
     def _close_answer(self, answer: Answer) -> Iterator[Item]:
         self._answer = None
+        self._output_bytes += answer.size
         usage = answer.usage(self._price)
         self.usage = add_usage(self.usage, usage)
         yield usage
@@ -238,11 +241,10 @@ class Turn:
         if self.usage.output_tokens >= self._plan.limits.max_output_tokens:
             raise LimitReached("max_output")
 
-    def _check_output(self, answer: Answer, text: Text) -> None:
+    def _check_output(self, answer: Answer) -> None:
         limits = self._plan.limits
-        self._output_bytes += sum(map(len, text.pieces))
         tokens = self.usage.output_tokens + len(answer.pieces)
-        if self._output_bytes > limits.max_output_bytes or tokens > limits.max_output_tokens:
+        if tokens > limits.max_output_tokens or self._output_bytes + answer.size > limits.max_output_bytes:
             raise LimitReached("max_output")
 
     def _check_finish(self, answer: Answer) -> None:

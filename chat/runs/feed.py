@@ -40,6 +40,8 @@ class Feed:
         """The frames behind number `cursor`, or as many as one write may hold, and the number of the last of them."""
         if cursor >= self.last:
             return self.last, b""
+        if cursor + 1 == self._firsts[-1]:
+            return self.last, self._frames[-1]
         place = bisect_right(self._firsts, cursor + 1) - 1
         parts = [sse.skip(self._frames[place], cursor + 1 - self._firsts[place])]
         size = len(parts[0])
@@ -55,22 +57,23 @@ class Feed:
         """All frames so far."""
         return b"".join(self._frames)
 
-    def changed(self) -> "asyncio.Future[None]":
+    def changed(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None]":
         """A future that is done when there is more, or no more will come."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
         return future
 
     async def ended(self) -> None:
         """Waits until no more will come."""
         while not self.closed:
-            await self.changed()
+            await self.changed(asyncio.get_running_loop())
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
 
 class Follower:
@@ -112,7 +115,7 @@ class Follower:
             if self._feed.closed:
                 self.close()
                 raise StopAsyncIteration
-            self._pending = self._feed.changed()
+            self._pending = self._feed.changed(self._loop)
             await self._pending
             self._pending = None
 

@@ -138,7 +138,9 @@ class LiveRun:
         self._turn = await self.launch.turn()
         async with aclosing(self._turn.run()) as items:
             async for item in items:
-                if isinstance(item, End | Error):
+                if isinstance(item, Text):
+                    self._log.tokens(item)
+                elif isinstance(item, End | Error):
                     terminal = item
                 else:
                     self._take(item)

@@ -1,0 +1,72 @@
+"""File names as patches write them: in C quotes where git needs them, and refused where they lead out.
+
+The quotes: https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath. What a name leads to is
+looked at again, with links and every spelling of `.git`, by the workspace that opens it.
+"""
+
+import re
+
+from tools.patching.telling import quoted, refusal
+
+QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
+ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
+ESCAPED = {
+    b"a": b"\a",
+    b"b": b"\b",
+    b"t": b"\t",
+    b"n": b"\n",
+    b"v": b"\v",
+    b"f": b"\f",
+    b"r": b"\r",
+    b'"': b'"',
+    b"\\": b"\\",
+}
+
+
+def unquoted(text: bytes, number: int) -> bytes:
+    """The name in a text that may be in C quotes. Raises `ToolError` for what is after or wrong in them."""
+    if not text.startswith(b'"'):
+        return text
+    match = QUOTED.fullmatch(text)
+    if match is None:
+        raise refusal(number, f"the quoted name {quoted(text)} has no end, or something after it.")
+    return unescaped(match[1], number)
+
+
+def unescaped(text: bytes, number: int) -> bytes:
+    """What the escapes in a quoted name stand for. Raises `ToolError` for an unknown one."""
+
+    def meaning(match: re.Match[bytes]) -> bytes:
+        code = match[1]
+        if len(code) == len("ooo"):
+            return bytes((int(code, 8),))
+        if code not in ESCAPED:
+            raise refusal(number, f"the quoted name {quoted(text)} has an unknown escape {quoted(match[0])}.")
+        return ESCAPED[code]
+
+    return ESCAPE.sub(meaning, text)
+
+
+def path_of(name: bytes, number: int) -> str:
+    """The path that a name in a patch means, relative to the workspace and in one spelling.
+
+    Raises `ToolError`: `outside_workspace` for one that leads out, `not_allowed` for git's own folder,
+    `invalid_params` for what names no file.
+    """
+    shown = quoted(name)
+    if name.startswith(b"/"):
+        raise refusal(number, f"the path {shown} is absolute: give one relative to the workspace.", "outside_workspace")
+    if b"\0" in name:
+        raise refusal(number, f"the path {shown} holds a NUL, which no name can.")
+    try:
+        text = name.decode()
+    except UnicodeDecodeError as error:
+        raise refusal(number, f"the path {shown} is not UTF-8.") from error
+    parts = [part for part in text.split("/") if part not in {"", "."}]
+    if ".." in parts:
+        raise refusal(number, f"the path {shown} has '..' in it: give one that stays inside.", "outside_workspace")
+    if any(part.casefold() == ".git" for part in parts):
+        raise refusal(number, f"the path {shown} is in git's own folder, which no patch changes.", "not_allowed")
+    if not parts or text.endswith(("/", "/.")):
+        raise refusal(number, f"the path {shown} names no file.")
+    return "/".join(parts)
