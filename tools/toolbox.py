@@ -3,7 +3,7 @@
 from functools import cache
 
 from tools import conf
-from tools.builtin import fs
+from tools.builtin import fs, patch
 from tools.registry import Registry
 from tools.workspace import Workspace
 
@@ -19,4 +19,4 @@ def workspace() -> Workspace:
 @cache
 def registry() -> Registry:
     """Every tool that this process offers."""
-    return Registry(fs.tools(workspace()))
+    return Registry((*fs.tools(workspace()), *patch.tools(workspace())))

@@ -1,13 +1,13 @@
 """The format between `*** Begin Patch` and `*** End Patch`, which has no line numbers.
 
-    *** Begin Patch
-    *** Add File: <path>           then lines with '+'
-    *** Delete File: <path>
-    *** Update File: <path>        then, to move it, '*** Move to: <path>', then hunks
-    @@ <a line somewhere before>   one or more, or a bare '@@'; the first hunk may go without
-     <lines with ' ', '-' or '+'>
-    *** End of File                after a hunk that ends the file
-    *** End Patch
+*** Begin Patch
+*** Add File: <path>           then lines with '+'
+*** Delete File: <path>
+*** Update File: <path>        then, to move it, '*** Move to: <path>', then hunks
+@@ <a line somewhere before>   one or more, or a bare '@@'; the first hunk may go without
+ <lines with ' ', '-' or '+'>
+*** End of File                after a hunk that ends the file
+*** End Patch
 """
 
 import re

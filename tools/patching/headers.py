@@ -1,4 +1,4 @@
-"""What a unified diff says before a file's hunks: its names, its modes, and whether it is new, deleted, moved or copied.
+"""What a unified diff says before a file's hunks: its names, its modes, whether it is new, deleted, moved or copied.
 
 Git's extended headers: https://git-scm.com/docs/diff-format ("Generating patch text with -p"). Git's own rule for the
 names: those of `rename` and `copy` lines are whole; others have a prefix (`a/`, `b/`) or, with `--no-prefix`, none.
@@ -158,7 +158,9 @@ def _action(fields: Fields, marks: Marks | None, number: int) -> Action:
     if marks and marks.new is None:
         said.add("delete")
     if len(said) > 1 or (said & {"add", "delete"} and b"new mode" in fields):
-        raise refusal(number, "the header contradicts itself: a file is either new, deleted, renamed, copied or changed.")
+        raise refusal(
+            number, "the header contradicts itself: a file is either new, deleted, renamed, copied or changed."
+        )
     action = said.pop() if said else "update"
     named = marks and (marks.old if action == "add" else marks.new if action == "delete" else None)
     if named:
@@ -177,7 +179,9 @@ def _names(pair: Names | None, fields: Fields, marks: Marks | None, number: int)
     name = pair.common if pair else None
     if pair is None or name is None:
         if marks is None:
-            raise refusal(number, "the names of the file are missing: expected '--- a/<file>' and '+++ b/<file>' lines.")
+            raise refusal(
+                number, "the names of the file are missing: expected '--- a/<file>' and '+++ b/<file>' lines."
+            )
         return None, _marked(marks, number)
     if marks and not (marks.old in {None, pair.old} and marks.new in {None, pair.new}):
         _refuse_other_names(number)

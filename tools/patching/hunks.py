@@ -1,7 +1,7 @@
 """The hunks of a unified diff.
 
-A hunk is as long as its header's counts say, if that is also where its lines end. Else the counts are wrong, and it goes
-on until a line that can only be something else.
+A hunk is as long as its header's counts say, if that is also where its lines end. Else the counts are wrong, and it
+goes on until a line that can only be something else.
 """
 
 import re
@@ -97,8 +97,10 @@ def _is_body(lines: Lines, ahead: int) -> bool:
 
 def _is_signature(lines: Lines, ahead: int) -> bool:
     """Whether a mail's signature starts there, as `git format-patch` ends each with its version."""
+    if lines.peek(ahead) not in SIGNATURES:
+        return False
     after = lines.peek(ahead + 1)
-    return lines.peek(ahead) in SIGNATURES and (after is None or after[:1] not in SIGNS and not after.startswith(b"@@"))
+    return after is None or (after[:1] not in SIGNS and not after.startswith(b"@@"))
 
 
 def _body(lines: Lines, length: int) -> tuple[Line, ...]:

@@ -1,8 +1,10 @@
 """What a patch says, whichever format it was written in.
 
-The unified format: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/diff.html ("Diff -u or -U Output Format"),
-with git's extended headers: https://git-scm.com/docs/diff-format ("Generating patch text with -p"). The envelope format
-is the one that starts with `*** Begin Patch`.
+The unified format is that of POSIX's diff ("Diff -u or -U Output Format"), with git's extended headers ("Generating
+patch text with -p"). The envelope format is the one that starts with `*** Begin Patch`.
+
+POSIX: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/diff.html
+Git: https://git-scm.com/docs/diff-format and https://git-scm.com/docs/git-apply
 """
 
 from typing import Literal
