@@ -10,10 +10,10 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 import openai
 
@@ -21,6 +21,7 @@ from chat.engine.completion import CompletionEvent, CompletionRequest, ProviderE
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.providers.base import Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.chunks import Broken, Reader
+from chat.providers.connections import Answer, BrokenConnection, Connections
 
 OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
@@ -28,8 +29,7 @@ CONTEXT_TOKENS: Final = 128_000
 
 MOST_ERROR_BYTES: Final = 16 * 1_024
 MOST_ERROR_CHARACTERS: Final = 500
-READ_BYTES: Final = 256 * 1_024
-"""What aiohttp buffers of one answer before it stops reading the socket."""
+USER_AGENT: Final = "orchestrator-service"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -47,16 +47,20 @@ class OpenAI(Provider):
         self._base_url = base_url
         self._timeouts = timeouts
         self._is_openai = urlsplit(base_url).hostname == OPENAI_HOST
-        self._session: aiohttp.ClientSession | None = None
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "User-Agent": USER_AGENT}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        url = f"{base_url}/chat/completions"
+        self._connections = Connections(url, headers, connect_seconds=timeouts.connect)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         response = await self._post(request)
-        silence = Silence(self._timeouts.idle, response.close)
+        silence = Silence(self._timeouts.idle, response.abort)
         try:
-            if response.status != 200:
+            if response.status != HTTPStatus.OK:
                 raise await self._refusal(response)
             reading = Reader(wire_names(request.tools))
-            while segment := await response.content.readany():
+            while segment := await response.read():
                 silence.heard()
                 if pieces := reading.take(segment):
                     yield Text(pieces)
@@ -66,11 +70,11 @@ class OpenAI(Provider):
                 yield event
         except Broken as broken:
             raise self._told(broken.error) from broken
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except BrokenConnection as error:
             raise self._cut(error, silenced=silence.over) from error
         finally:
             silence.stop()
-            response.release()
+            response.close()
 
     def context_tokens(self, model: str) -> int:
         return CONTEXT_TOKENS
@@ -87,31 +91,15 @@ class OpenAI(Provider):
         return (self.default_model, *sorted(set(found) - {self.default_model}))
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        self._connections.close()
 
-    async def _post(self, request: CompletionRequest) -> aiohttp.ClientResponse:
+    async def _post(self, request: CompletionRequest) -> Answer:
         body = _encode(self._body(request))
         try:
             async with asyncio.timeout(self._timeouts.first_byte):
-                return await self._client().post(f"{self._base_url}/chat/completions", data=body)
-        except (aiohttp.ClientError, TimeoutError) as error:
+                return await self._connections.post(body)
+        except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
-
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-            if self._api_key:
-                headers["Authorization"] = f"Bearer {self._api_key}"
-            self._session = aiohttp.ClientSession(
-                headers=headers,
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=True,
-                read_bufsize=READ_BYTES,
-            )
-        return self._session
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
         body: dict[str, Any] = {"model": request.model, "stream": True, "messages": _messages(request)}
@@ -137,11 +125,11 @@ class OpenAI(Provider):
             body["temperature"] = request.temperature
         return body
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> ProviderError:
-        text = (await response.content.read(MOST_ERROR_BYTES)).decode("utf-8", "replace")
+    async def _refusal(self, response: Answer) -> ProviderError:
+        text = (await response.read_up_to(MOST_ERROR_BYTES)).decode("utf-8", "replace")
         code, message = _error_of(text)
         message = self._clean(f"{self.name} answered {response.status}: {message}")
-        retry_after = _seconds(response.headers.get("Retry-After"))
+        retry_after = _seconds(response.headers.get("retry-after"))
         return refusal(response.status, code, message, retry_after)
 
     def _told(self, error: Any) -> ProviderError:
@@ -151,7 +139,7 @@ class OpenAI(Provider):
         return refusal(status if isinstance(status, int) else 500, code, message, None)
 
     def _cut(self, error: Exception, *, silenced: bool) -> ProviderError:
-        if silenced or isinstance(error, TimeoutError):
+        if silenced:
             return ProviderError(f"{self.name} did not answer in time.", code="provider_timeout", retryable=True)
         message = self._clean(f"{self.name} cannot be reached, or broke off: {error}")
         return ProviderError(message, code="provider_unavailable", retryable=True)
