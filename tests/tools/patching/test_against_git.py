@@ -1,0 +1,123 @@
+"""The engine against the real git: on the patches that it makes, and on what is left of them after damage.
+
+`PATCH_EXAMPLES` is the number of generated patches (150 where it is not set).
+"""
+
+import os
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+
+from tests.tools.patching.edits import edited, trees
+from tests.tools.patching.trees import Git, Tree, patched_by_us
+from tools.base import ToolError
+
+EXAMPLES = int(os.environ.get("PATCH_EXAMPLES", "150"))
+generated = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+
+FORMS = st.fixed_dictionaries(
+    {
+        "context": st.integers(0, 5),
+        "prefix": st.booleans(),
+        "names": st.sampled_from([(), ("-M",), ("-M10%",), ("-C", "--find-copies-harder"), ("-B", "-M")]),
+        "style": st.sampled_from([(), ("--patience",), ("--full-index",), ("-W",), ("--inter-hunk-context=2",)]),
+    }
+)
+OTHER_READINGS = (("--unidiff-zero",), ("--recount",), ("--recount", "--unidiff-zero"), ("-p1",))
+"""Where we mean another thing than `git apply`, it is what git means with one of these options.
+
+Without them git drops lines beyond a hunk's counts and moves a hunk without context to the file's end. A single name
+after `---` or `+++`, with no `diff --git` line to say that it has no prefix, is read with one.
+"""
+FORGIVEN_NAME = "dev/null"
+"""What git makes of `/dev/null` in a `diff --git` part that lost its mode line; we take it for no file."""
+MAIL = (b"From 0123456789 Mon Sep 17 00:00:00 2001\nSubject: [PATCH] x\n\nA text.\n---\n", b"-- \n2.39.5\n\n")
+
+
+@pytest.fixture(scope="module")
+def git(tmp_path_factory: pytest.TempPathFactory) -> Git:
+    return Git(tmp_path_factory.mktemp("git"))
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[Tree, Tree]:
+    before = draw(trees())
+    return before, draw(edited(before))
+
+
+@generated
+@given(change=changes(), form=FORMS, mailed=st.booleans())
+def test_patches_of_git_make_what_they_were_made_from(
+    git: Git, change: tuple[Tree, Tree], form: dict, mailed: bool
+) -> None:
+    before, after = change
+    patch = git.diff(before, after, *_options(form))
+    assume(patch)
+    applied = git.apply(before, patch, *_apply_options(form))
+    assert applied == after
+    assert patched_by_us(before, patch) == after
+    if mailed:
+        assert patched_by_us(before, MAIL[0] + patch + MAIL[1]) == after
+
+
+def _options(form: dict) -> list[str]:
+    return [f"-U{form['context']}", *([] if form["prefix"] else ["--no-prefix"]), *form["names"], *form["style"]]
+
+
+def _apply_options(form: dict) -> list[str]:
+    return [*(["--unidiff-zero"] if form["context"] == 0 else []), *([] if form["prefix"] else ["-p0"])]
+
+
+@st.composite
+def damage(draw: st.DrawFn, patch: bytes) -> bytes:
+    """The patch with lines dropped, doubled, swapped and garbled."""
+    lines = patch.split(b"\n")
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, max(len(lines) - 2, 0)))
+        kind = draw(st.sampled_from(["drop", "double", "garble", "number", "swap", "sign"]))
+        if kind == "drop":
+            del lines[at]
+        elif kind == "double":
+            lines.insert(at, lines[at])
+        elif kind == "swap":
+            lines[at : at + 2] = lines[at : at + 2][::-1]
+        elif kind == "sign":
+            lines[at] = draw(st.sampled_from([b" ", b"-", b"+", b""])) + lines[at][1:]
+        elif kind == "number":
+            hunks = [number for number, line in enumerate(lines) if line.startswith(b"@@")]
+            if hunks:
+                _shift_number(draw, lines, draw(st.sampled_from(hunks)))
+        elif lines[at]:
+            place = draw(st.integers(0, len(lines[at]) - 1))
+            lines[at] = lines[at][:place] + draw(st.sampled_from([b"x", b" ", b"1", b"/"])) + lines[at][place + 1 :]
+    return b"\n".join(lines)
+
+
+def _shift_number(draw: st.DrawFn, lines: list[bytes], at: int) -> None:
+    words = lines[at].replace(b"-", b"- ").replace(b"+", b"+ ").replace(b",", b" , ").split(b" ")
+    numbers = [index for index, word in enumerate(words) if word.isdigit()]
+    if numbers:
+        index = draw(st.sampled_from(numbers))
+        words[index] = b"%d" % max(0, int(words[index]) + draw(st.integers(-3, 3)))
+        lines[at] = b" ".join(words).replace(b"- ", b"-").replace(b"+ ", b"+").replace(b" , ", b",")
+
+
+@generated
+@given(change=changes(), form=FORMS, data=st.data())
+def test_damaged_patch_is_refused_or_makes_what_git_makes_of_it(
+    git: Git, change: tuple[Tree, Tree], form: dict, data: st.DataObject
+) -> None:
+    before, after = change
+    patch = git.diff(before, after, *_options(form))
+    assume(patch)
+    damaged = data.draw(damage(patch))
+    try:
+        ours = patched_by_us(before, damaged)
+    except ToolError:
+        return
+    strip = () if form["prefix"] else ("-p0",)
+    plain = git.apply(before, damaged, *strip)
+    if plain is None or plain == ours or FORGIVEN_NAME in plain:
+        return
+    assert ours in [git.apply(before, damaged, *strip, *reading) for reading in OTHER_READINGS]
