@@ -1,0 +1,90 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+
+from chat import conf
+from chat.providers.catalogue import Catalogue, Entry, NotConfigured, UnknownProvider
+from chat.providers.scripted import Scripted
+
+
+class Second(Scripted):
+    name = "second"
+
+
+def catalogue(*, missing: str = "", default: str = "", fallback: tuple[str, ...] = ()) -> Catalogue:
+    entries = (
+        Entry(name="scripted", make=Scripted, missing=missing),
+        Entry(name="second", make=Second),
+    )
+    return Catalogue(entries, default=default, fallback=fallback)
+
+
+def test_the_first_configured_provider_is_the_default() -> None:
+    assert catalogue().default == "scripted"
+    assert catalogue(missing="no key").default == "second"
+    assert catalogue(default="second").default == "second"
+
+
+def test_a_provider_is_made_once() -> None:
+    both = catalogue()
+    assert both.get("second") is both.get("second")
+
+
+def test_fallbacks_come_after_the_one_that_was_asked_for_with_their_own_models() -> None:
+    candidates = catalogue(fallback=("scripted", "second")).candidates("second", "m")
+    assert [(candidate.provider.name, candidate.model) for candidate in candidates] == [
+        ("second", "m"),
+        ("scripted", "scripted-1"),
+    ]
+
+
+def test_what_cannot_be_had_is_said_with_what_can() -> None:
+    with pytest.raises(UnknownProvider, match="there are scripted, second"):
+        catalogue().get("third")
+    with pytest.raises(NotConfigured, match="not configured: no key"):
+        catalogue(missing="no key").get("scripted")
+    with pytest.raises(NotConfigured, match="scripted: no key"):
+        assert Catalogue([Entry(name="scripted", make=Scripted, missing="no key")]).default
+
+
+@pytest.mark.parametrize(
+    ("variables", "default"),
+    [
+        ({}, "local"),
+        ({"GEMINI_API_KEY": "k"}, "gemini"),
+        ({"GEMINI_API_KEY": "k", "OPENAI_API_KEY": "k"}, "openai"),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, "openai"),
+        ({"OPENAI_API_KEY": "k", "DEFAULT_PROVIDER": "local"}, "local"),
+    ],
+)
+def test_the_settings_choose_the_default(settings: Any, variables: dict[str, str], default: str) -> None:
+    for name, value in variables.items():
+        setattr(settings, name, value)
+    assert conf.catalogue().default == default
+
+
+async def test_a_default_model_that_a_provider_does_not_have_falls_to_its_own(settings: Any) -> None:
+    settings.OPENAI_API_KEY = settings.GEMINI_API_KEY = "k"
+    for wanted, openai, gemini in [
+        ("", conf.OPENAI_MODEL, conf.GEMINI_MODEL),
+        ("gpt-4o-mini", "gpt-4o-mini", conf.GEMINI_MODEL),
+        ("gemini-3-flash", conf.OPENAI_MODEL, "gemini-3-flash"),
+    ]:
+        settings.DEFAULT_MODEL = wanted
+        catalogue = conf.catalogue()
+        assert catalogue.get("openai").default_model == openai
+        assert catalogue.get("gemini").default_model == gemini
+        assert catalogue.get("local").default_model == "smollm2-135m-instruct"
+        await catalogue.close()
+
+
+def test_a_wrong_setting_is_found_before_the_start(settings: Any) -> None:
+    settings.LOCAL_MODEL_PATH = Path("/nowhere.gguf")
+    settings.PROVIDER_FALLBACK = ("nobody",)
+    settings.OPENAI_API_KEY, settings.DEFAULT_MODEL = "k", "gpt-4o"
+    found = {problem.id: problem.msg for problem in run_checks()}
+    assert "/nowhere.gguf" in found["chat.E001"]
+    assert "valid are openai, gemini, local" in found["chat.E002"]
+    assert "2027-01-14" in found["chat.W001"]

@@ -1,0 +1,33 @@
+import pytest
+
+from chat import conf
+from chat.engine.completion import TokensUsed
+from chat.pricing import Prices
+
+USED = TokensUsed(input_tokens=1_000_000, output_tokens=1_000_000)
+
+
+def test_a_known_model_has_a_price_and_cached_tokens_a_lower_one() -> None:
+    prices = Prices({"openai": "openai", "gemini": "google"})
+    whole = prices("openai", "gpt-4o-mini", USED)
+    cached = prices(
+        "openai", "gpt-4o-mini", TokensUsed(input_tokens=1_000_000, output_tokens=1_000_000, cached_tokens=900_000)
+    )
+    assert whole == pytest.approx(0.75)
+    assert cached is not None
+    assert cached < whole
+    assert prices("gemini", "gemini-2.5-flash", USED)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [("openai", "no-such-model"), ("openai", "whisper-1"), ("local", "gpt-4o-mini"), ("scripted", "scripted-1")],
+)
+def test_a_price_that_is_not_known_is_none_and_never_0(provider: str, model: str) -> None:
+    assert Prices({"openai": "openai"})(provider, model, USED) is None
+
+
+def test_another_service_behind_the_same_protocol_has_no_known_price(settings: object) -> None:
+    assert conf.prices()("openai", "gpt-4o-mini", USED)
+    settings.OPENAI_BASE_URL = "http://127.0.0.1:9100/v1"  # type: ignore[attr-defined]  # the fixture is untyped
+    assert conf.prices()("openai", "gpt-4o-mini", USED) is None

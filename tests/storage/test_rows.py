@@ -1,0 +1,81 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from chat.models import Run, Session
+from storage.ids import new_id
+from storage.rows import Insert, Select, Update
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
+insert = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
+insert_run = Insert(
+    Run,
+    "id",
+    "session",
+    "status",
+    "reason",
+    "error",
+    "provider",
+    "model",
+    "process",
+    *("options", "metadata", "cost_usd", "estimated", "created"),
+)
+
+
+def test_what_is_inserted_is_what_the_orm_reads() -> None:
+    ids = [new_id(), uuid4()]
+    with transaction.atomic():
+        insert((number, "o", "u", "a % b ? 'c'", {"k": [1, "é"]}, None, NOW, NOW) for number in ids)
+        insert_run(
+            [(ids[0], ids[0], Run.Status.RUNNING, "", "", "p", "m", "x", {}, {}, Decimal("0.0000000001"), True, NOW)]
+        )
+    rows = {row.id: row for row in Session.objects.all()}
+    assert set(rows) == set(ids)
+    row = rows[ids[0]]
+    assert (row.title, row.metadata, row.active_run, row.created) == ("a % b ? 'c'", {"k": [1, "é"]}, None, NOW)
+    run = Run.objects.get()
+    assert (run.session_id, run.status, run.cost_usd, run.estimated) == (
+        ids[0],
+        "running",
+        Decimal("0.0000000001"),
+        True,
+    )
+
+
+def test_an_update_changes_the_rows_that_match_and_counts_them() -> None:
+    key, active = new_id(), new_id()
+    update = Update(Session, names=("active_run", "title"), where=("id", "active_run"))
+    with transaction.atomic():
+        insert([(key, "o", "", "", {}, active, NOW, NOW)])
+        assert update((None, "x"), (key, uuid4())) == 0
+        assert update((None, "x"), (key, active)) == 1
+    assert Session.objects.get().title == "x"
+
+
+def test_a_selection_has_the_newest_first_and_no_more_than_asked_for() -> None:
+    keys = [new_id() for _ in range(5)]
+    with transaction.atomic():
+        insert((key, "o", "", str(number), {"n": number}, None, NOW, NOW) for number, key in enumerate(keys))
+    found = Select(Session, "title", "metadata", where="owner")("o", 3)
+    newest = Session.objects.order_by("-id").values_list("title", flat=True)[:3]
+    assert [title for title, _ in found] == list(newest)
+    assert all(isinstance(metadata, str) for _, metadata in found)
+
+
+def test_a_constraint_is_djangos_error() -> None:
+    key = new_id()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert((key, "o", "", "", {}, None, NOW, NOW) for _ in range(2))
+
+
+def test_ids_are_ordered_by_the_time_of_their_making() -> None:
+    ids = [new_id() for _ in range(1_000)]
+    assert len(set(ids)) == 1_000
+    assert {key.version for key in ids} == {7}
+    milliseconds = [key.int >> 80 for key in ids]
+    assert milliseconds == sorted(milliseconds)
