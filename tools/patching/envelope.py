@@ -36,7 +36,7 @@ def parse_envelope(lines: Lines, files: Allowance, hunks: Allowance) -> tuple[Se
     """All sections of the patch, whose first line comes next. Raises `ToolError`."""
     lines.take()
     sections: list[Section] = []
-    while _next_stripped(lines) != END:
+    while _next_stripped(lines) != END or not sections:
         files.spend()
         sections.append(_section(lines, hunks))
     lines.take()

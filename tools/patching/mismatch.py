@@ -77,12 +77,12 @@ def _nearness(target: Target, hunk: Hunk, place: int) -> Nearness:
 
 
 def _why_not_there(target: Target, hunk: Hunk, end: int) -> str:
-    lines = f"its old lines end before line {target.line_number(end)} of the file"
+    found = f"its old lines are at line {target.line_number(end - len(hunk.old))} of the file"
     if hunk.at_end:
-        return f"{lines}, which is not the file's end."
+        return f"{found}, but not at its end."
     if hunk.anchors:
-        return f"{lines}, but not after its '@@' lines."
-    return f"{lines}, which goes on, so that its last new line needs a newline."
+        return f"{found}, but not after its '@@' lines."
+    return f"{found}, which goes on after them, so that the last new line needs a newline."
 
 
 def _hint(wanted: bytes, found: bytes) -> str:
@@ -90,7 +90,7 @@ def _hint(wanted: bytes, found: bytes) -> str:
     if found.removeprefix(BYTE_ORDER_MARK) == wanted:
         return " after a byte order mark (U+FEFF), which the patch must have too"
     if found.rstrip(b"\r\n") == wanted.rstrip(b"\r\n"):
-        return f" with the end {_shown_end(found)} instead of {_shown_end(wanted)}"
+        return f", which ends with {_shown_end(found)} instead of {_shown_end(wanted)}"
     if found.split() == wanted.split():
         return ", where the white space differs"
     try:
@@ -102,4 +102,4 @@ def _hint(wanted: bytes, found: bytes) -> str:
 
 def _shown_end(line: bytes) -> str:
     end = line[len(line.rstrip(b"\r\n")) :]
-    return repr(end.decode()) if end else "of the file (in a diff: '\\ No newline at end of file')"
+    return repr(end.decode()) if end else "no newline (in a diff: '\\ No newline at end of file' after it)"

@@ -23,7 +23,7 @@ def parse(text: bytes, limits: Limits = DEFAULT_LIMITS) -> Patch:
     sections = parse_format(lines, files, hunks)
     if not sections:
         raise ToolError(
-            "The patch changes no file: expected '--- a/<file>' and '+++ b/<file>', 'diff --git a/<file> b/<file>', or "
+            "The patch names no file: expected '--- a/<file>' and '+++ b/<file>', 'diff --git a/<file> b/<file>', or "
             "'*** Begin Patch' on the first line.",
             code="invalid_params",
         )

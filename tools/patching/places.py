@@ -79,7 +79,7 @@ def _only(target: Target, index: int, hunk: Hunk, start: int) -> int:
         )
     if not hunk.old:
         raise target.refusal(
-            index, hunk, "only adds lines, and it cannot be told where: give the line before or after them."
+            index, hunk, "only adds lines, and it cannot be told where: give a line around them.", "invalid_params"
         )
     raise tell_mismatch(target, index, hunk, start)
 

@@ -73,7 +73,7 @@ class _Draft:
         path = section.source or section.path
         base = self._original(path) if section.source else self._current(path)
         if base is None:
-            taken = " any more: an earlier part of the patch takes it away" if path in self._after else ""
+            taken = " any more: an earlier part takes it away" if path in self._after else ""
             raise _refusal(section, path, f"does not exist{taken}", "not_found")
         return base
 
@@ -84,13 +84,16 @@ class _Draft:
             raise _refusal(section, path, f"cannot be the target of its own {section.action}", "invalid_params")
         vacated = path not in self._after and path in self._moving
         if not vacated and self._current(path) is not None:
-            raise _refusal(section, path, "exists already, and the patch does not expect it", "conflict")
+            raise _refusal(section, path, "exists already, and would be lost", "conflict")
         self._arrived.add(path)
 
     def _remove(self, section: Section, path: str) -> None:
         if path in self._after and not (path in self._arrived and section.action == "move"):
             raise _refusal(
-                section, path, f"is changed before this {section.action}: give one part to a file", "invalid_params"
+                section,
+                path,
+                f"is changed by an earlier part: to {section.action} it now, make two patches",
+                "invalid_params",
             )
         if path not in self._after:
             self._after[path] = None
@@ -100,7 +103,7 @@ class _Draft:
             patched(section, section.source or section.path, base.data, self._searches) if section.hunks else base.data
         )
         if section.action == "delete" and section.format == "unified" and data:
-            raise _refusal(section, section.path, f"would keep {len(data)} bytes, and is to be deleted", "conflict")
+            raise _refusal(section, section.path, f"still has {len(data)} bytes after its deletion", "conflict")
         self._contents.spend(len(data))
         executable = base.executable if section.executable is None else section.executable
         return Content(data=data, executable=executable)

@@ -1,5 +1,7 @@
 """Random trees of files, and random edits of them."""
 
+from collections.abc import Iterable
+
 import hypothesis.strategies as st
 
 from tests.tools.patching.trees import Tree
@@ -22,8 +24,29 @@ PATHS = (
     "-dash",
     "日本",
 )
-LINES = (b"", b"a", b"b", b"{", b"}", b"    return x", b"\t- item", b"-- sql", b"++ x", b"@@ -1 +1 @@", b" lead", b"\\ note")
-RARE_LINES = (b"\xff\xfe raw", b"caf\xe9", "naïve".encode(), b"lone\rcr", b"-- ", b"*** End Patch", b"diff --git a/a b/a")
+LINES = (
+    b"",
+    b"a",
+    b"b",
+    b"{",
+    b"}",
+    b"    return x",
+    b"\t- item",
+    b"-- sql",
+    b"++ x",
+    b"@@ -1 +1 @@",
+    b" lead",
+    b"\\ note",
+)
+RARE_LINES = (
+    b"\xff\xfe raw",
+    b"caf\xe9",
+    "naïve".encode(),
+    b"lone\rcr",
+    b"-- ",
+    b"*** End Patch",
+    b"diff --git a/a b/a",
+)
 
 line = st.sampled_from(LINES) | st.sampled_from(RARE_LINES) | st.integers(0, 99).map(lambda n: b"line %d" % n)
 lines = st.lists(line, max_size=30)
@@ -88,6 +111,6 @@ def _joined(draw: st.DrawFn, texts: list[bytes], ends: list[bytes]) -> bytes:
     return b"\xef\xbb\xbf" + data if draw(st.integers(0, 9)) == 0 else data
 
 
-def _collides(path: str, others: object) -> bool:
+def _collides(path: str, others: Iterable[str]) -> bool:
     """Whether the path is a folder of another, or the reverse."""
-    return any(path.startswith(f"{other}/") or other.startswith(f"{path}/") for other in others)  # type: ignore[attr-defined]
+    return any(path.startswith(f"{other}/") or other.startswith(f"{path}/") for other in others)

@@ -1,0 +1,61 @@
+"""Random edits, told in the format of `*** Begin Patch`, make the files that they were made from."""
+
+import difflib
+import os
+
+import hypothesis.strategies as st
+from hypothesis import assume, given, settings
+
+from tests.tools.patching.trees import patched_by_us
+from tools.base import ToolError
+from tools.patching import Content
+
+EXAMPLES = int(os.environ.get("PATCH_EXAMPLES", "150"))
+WHOLE = 100
+"""More lines of context than any file here has."""
+
+generated = settings(max_examples=EXAMPLES, deadline=None)
+texts = st.lists(st.sampled_from(["a", "b", "", " x", "-", "+", "@@", "*** End Patch", "é"]), max_size=15)
+# Two lines at least and the last not empty, so that the file's ends can be told from it.
+files = texts.map(lambda lines: ["first", *lines, "last"])
+ends = st.sampled_from(["\n", "\r\n"])
+
+
+def update(before: list[str], after: list[str], context: int) -> bytes:
+    """The patch of the file `f`, each hunk after a bare `@@`."""
+    lines = list(difflib.unified_diff(before, after, n=context, lineterm=""))[2:]
+    hunks = ("@@" if line.startswith("@@") else line for line in lines)
+    return "\n".join(("*** Begin Patch", "*** Update File: f", *hunks, "*** End Patch")).encode()
+
+
+def file_of(lines: list[str], end: str, *, closed: bool) -> Content:
+    return Content(data=(end.join(lines) + (end if closed else "")).encode())
+
+
+@generated
+@given(before=files, after=files, context=st.integers(0, 3), end=ends, closed=st.booleans())
+def test_edit_with_some_context_is_right_or_refused(
+    before: list[str], after: list[str], context: int, end: str, closed: bool
+) -> None:
+    assume(before != after)
+    try:
+        made = patched_by_us({"f": file_of(before, end, closed=closed)}, update(before, after, context))
+    except ToolError:
+        return
+    assert made == {"f": file_of(after, end, closed=closed)}
+
+
+@generated
+@given(before=files, after=files, end=ends, closed=st.booleans())
+def test_edit_with_all_context_is_right(before: list[str], after: list[str], end: str, closed: bool) -> None:
+    assume(before != after)
+    made = patched_by_us({"f": file_of(before, end, closed=closed)}, update(before, after, WHOLE))
+    assert made == {"f": file_of(after, end, closed=closed)}
+
+
+@generated
+@given(lines=texts)
+def test_added_file_has_every_line(lines: list[str]) -> None:
+    patch = "\n".join(("*** Begin Patch", "*** Add File: f", *(f"+{line}" for line in lines), "*** End Patch"))
+    made = Content(data="".join(f"{line}\n" for line in lines).encode())
+    assert patched_by_us({}, patch.encode()) == {"f": made}
