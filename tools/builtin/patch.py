@@ -55,17 +55,16 @@ async def apply_patch(
 
     The patch is a unified diff (also git's, with new, deleted, renamed and copied files and the executable bit), or has
     the format of '*** Begin Patch'. Context and removed lines must be exactly those of the file. Wrong line numbers
-    and counts do no harm as long as a hunk fits in one place only. Plain line ends leave a file its own (CRLF, or no
-    newline at the end). Links, submodules, binary files and paths outside are refused. The result's `sha256` is the
-    file's new one, for `fs.write`.
+    and counts do no harm as long as a hunk fits in one place only. A file with CRLF keeps it. Links, submodules, binary
+    files and paths outside are refused. The result's `sha256` is the file's new one, for `fs.write`.
     """
     deadline = Deadline(workspace.limits.max_seconds)
-    parsed = asyncio.ensure_future(asyncio.to_thread(_apply, workspace, patch, deadline, dry_run=dry_run))
+    running = asyncio.ensure_future(asyncio.to_thread(_apply, workspace, patch, deadline, dry_run=dry_run))
     try:
-        return await asyncio.shield(parsed)
+        return await asyncio.shield(running)
     except asyncio.CancelledError:
         deadline.cancel()
-        await asyncio.gather(parsed, return_exceptions=True)
+        await asyncio.gather(running, return_exceptions=True)
         raise
 
 

@@ -1,14 +1,15 @@
 """A file with its hunks applied.
 
-The hunks of a unified diff are looked for as they are, byte for byte, and only then with the file's own line ends, if
-their own are plain LF everywhere. Those of the envelope format always leave the ends to the file.
+The hunks of a unified diff are looked for as they are, byte for byte; only where they do not fit, and all their lines
+end with LF and all of the file's with CRLF, is the file taken for one of LF. The envelope format, which cannot tell of
+a missing newline, leaves the ends to the file.
 """
 
 from collections.abc import Sequence
 
 from tools.base import ToolError
 from tools.patching.limits import Allowance
-from tools.patching.line_ends import LineEnds, are_told
+from tools.patching.line_ends import LineEnds
 from tools.patching.patch import Hunk, Section
 from tools.patching.places import places_by_anchors, places_by_content, places_by_number
 from tools.patching.target import Target
@@ -16,17 +17,17 @@ from tools.patching.target import Target
 
 def patched(section: Section, path: str, data: bytes, allowed: Allowance) -> bytes:
     """The content with the section's hunks applied; `path` is the file's name in messages. Raises `ToolError`."""
-    target = Target(path, data)
     ends = LineEnds.of(data, section.hunks)
     if section.format == "envelope":
-        hidden = Target(path, ends.hidden(data))
-        return ends.restored(_joined(hidden, section.hunks, places_by_anchors(hidden, section.hunks, allowed)))
+        target = Target(path, ends.hidden(data))
+        return ends.restored(_joined(target, section.hunks, places_by_anchors(target, section.hunks, allowed)))
     try:
-        return _unified(target, section.hunks, allowed)
+        return _unified(Target(path, data), section.hunks, allowed)
     except ToolError as error:
-        if error.code == "too_large" or ends.plain or are_told(section.hunks):
+        if error.code == "too_large" or not ends.crlf:
             raise
-    return ends.restored(_unified(Target(path, ends.hidden(data)), section.hunks, allowed))
+    crlf = LineEnds(crlf=True, open=False)
+    return crlf.restored(_unified(Target(path, crlf.hidden(data)), section.hunks, allowed))
 
 
 def _unified(target: Target, hunks: Sequence[Hunk], allowed: Allowance) -> bytes:

@@ -16,7 +16,7 @@ from typing import Final
 from tools.patching.limits import Allowance
 from tools.patching.lines import Lines
 from tools.patching.names import path_of
-from tools.patching.patch import Action, Hunk, Line, Section, Sign
+from tools.patching.patch import SIGNS, Action, Hunk, Line, Section
 from tools.patching.telling import expected, refusal
 
 BEGIN = b"*** Begin Patch"
@@ -25,8 +25,6 @@ END_OF_FILE = b"*** End of File"
 MOVE = b"*** Move to:"
 FILE = re.compile(rb"\*\*\* (Add|Delete|Update) File:(.*)", re.DOTALL)
 NUMBERS = re.compile(rb"@@ -\d+(,\d+)? \+\d+(,\d+)? @@.*", re.DOTALL)
-SIGNS: dict[bytes, Sign] = {b" ": " ", b"": " ", b"-": "-", b"+": "+"}
-"""By a line's first byte; an empty context line may go without its space."""
 SECTIONS = "'*** Add File: <path>', '*** Delete File: <path>', '*** Update File: <path>' or '*** End Patch'"
 MAX_ANCHORS: Final = 8
 """The most `@@` lines before one hunk."""

@@ -9,12 +9,10 @@ import re
 import msgspec
 
 from tools.patching.lines import Lines
-from tools.patching.patch import Hunk, Line, Position, Sign
+from tools.patching.patch import SIGNS, Hunk, Line, Position
 from tools.patching.telling import expected, quoted, refusal
 
 HEADER = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
-SIGNS: dict[bytes, Sign] = {b" ": " ", b"": " ", b"-": "-", b"+": "+"}
-"""By a line's first byte; some programs write an empty context line without its space."""
 NO_NEWLINE = b"\\ "
 """How a note begins that the line before it has no newline; the words after it are in the writer's language."""
 SIGNATURES = (b"-- ", b"--")

@@ -1,7 +1,7 @@
 """The line ends of a file, for a patch that does not tell them.
 
-A patch whose lines end with plain LF says nothing of a file whose lines all end with CRLF: it is read and written as if
-they ended with LF, and keeps its own ends. In the same way a file whose last line has no newline keeps it so.
+A patch whose lines end with plain LF says nothing of a file whose lines all end with CRLF: that is read as if they
+ended with LF, and keeps its own ends. So does, in the envelope format, a file whose last line has no newline.
 """
 
 from collections.abc import Iterable
@@ -25,11 +25,6 @@ class LineEnds(msgspec.Struct, frozen=True):
         crlf = data.count(b"\r\n")
         return cls(not told and 0 < crlf == data.count(b"\n"), bool(data) and not data.endswith(b"\n"))
 
-    @property
-    def plain(self) -> bool:
-        """Whether there is nothing to keep."""
-        return not (self.crlf or self.open)
-
     def hidden(self, data: bytes) -> bytes:
         """The file with LF at the end of every line."""
         return (data.replace(b"\r\n", b"\n") if self.crlf else data) + (b"\n" if self.open else b"")
@@ -38,8 +33,3 @@ class LineEnds(msgspec.Struct, frozen=True):
         """What came of it, with the file's own ends."""
         kept = data.removesuffix(b"\n") if self.open else data
         return kept.replace(b"\n", b"\r\n") if self.crlf else kept
-
-
-def are_told(hunks: Iterable[Hunk]) -> bool:
-    """Whether a line of the hunks has another end than LF, so that all of them mean what they say."""
-    return any(line.text.endswith(b"\r\n") or not line.text.endswith(b"\n") for hunk in hunks for line in hunk.lines)

@@ -12,6 +12,9 @@ from typing import Literal
 import msgspec
 
 Sign = Literal[" ", "-", "+"]
+SIGNS: dict[bytes, Sign] = {b" ": " ", b"": " ", b"-": "-", b"+": "+"}
+"""By a line's first byte; some programs write an empty context line without its space."""
+
 Action = Literal["add", "delete", "update", "move", "copy"]
 Format = Literal["unified", "envelope"]
 

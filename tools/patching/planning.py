@@ -40,6 +40,7 @@ class _Draft:
         self._before: dict[str, Content | None] = {}
         self._after: dict[str, Content | None] = {}
         self._arrived: set[str] = set()
+        self._removed: set[str] = set()
         self._files: dict[str, PatchedFile] = {}
 
     def take(self, section: Section) -> None:
@@ -88,20 +89,21 @@ class _Draft:
         self._arrived.add(path)
 
     def _remove(self, section: Section, path: str) -> None:
-        if path in self._after and not (path in self._arrived and section.action == "move"):
+        replaced = path in self._arrived and path not in self._removed and section.action == "move"
+        if path in self._after and not replaced:
             raise _refusal(
                 section,
                 path,
                 f"is changed by an earlier part: to {section.action} it now, make two patches",
                 "invalid_params",
             )
-        if path not in self._after:
-            self._after[path] = None
+        self._removed.add(path)
+        self._after.setdefault(path, None)
 
     def _changed(self, section: Section, base: Content) -> Content:
-        data = (
-            patched(section, section.source or section.path, base.data, self._searches) if section.hunks else base.data
-        )
+        data = base.data
+        if section.hunks:
+            data = patched(section, section.source or section.path, data, self._searches)
         if section.action == "delete" and section.format == "unified" and data:
             raise _refusal(section, section.path, f"still has {len(data)} bytes after its deletion", "conflict")
         self._contents.spend(len(data))
