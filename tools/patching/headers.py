@@ -10,7 +10,7 @@ from typing import NoReturn
 import msgspec
 
 from tools.patching.lines import Lines
-from tools.patching.names import QUOTED, path_of, unescaped, unquoted
+from tools.patching.names import QUOTED, path_of, refuse_long, unescaped, unquoted
 from tools.patching.patch import Action, Section
 from tools.patching.telling import expected, quoted, refusal
 
@@ -213,6 +213,7 @@ def _marked(marks: Marks, number: int) -> bytes:
 
 def _pair(text: bytes, number: int) -> Names | None:
     """The two names of a `diff --git` line; None where their spaces leave it open where one ends."""
+    refuse_long(text, number)
     if match := QUOTED.match(text):
         rest = text[match.end() :]
         return Names(unescaped(match[1], number), unquoted(rest[1:], number)) if rest.startswith(b" ") else None

@@ -11,7 +11,7 @@ from tools.patching.patch import Hunk
 from tools.patching.target import Target
 from tools.patching.telling import quoted
 
-MOST_PLACES = 20
+MOST_PLACES = 5
 """How many lines that equal a hunk's first are looked at for the place that comes nearest."""
 
 

@@ -8,6 +8,9 @@ import re
 
 from tools.patching.telling import quoted, refusal
 
+MOST_BYTES = 16 * 1024
+"""Of a name in a patch: as long as a path can be (PATH_MAX), with every byte as an octal escape."""
+
 QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
 ESCAPED = {
@@ -25,12 +28,19 @@ ESCAPED = {
 
 def unquoted(text: bytes, number: int) -> bytes:
     """The name in a text that may be in C quotes. Raises `ToolError` for what is after or wrong in them."""
+    refuse_long(text, number)
     if not text.startswith(b'"'):
         return text
     match = QUOTED.fullmatch(text)
     if match is None:
         raise refusal(number, f"the quoted name {quoted(text)} has no end, or something after it.")
     return unescaped(match[1], number)
+
+
+def refuse_long(text: bytes, number: int) -> None:
+    """Raises `ToolError` for what is longer than a name can be."""
+    if len(text) > MOST_BYTES:
+        raise refusal(number, f"a name of {len(text)} bytes: at most {MOST_BYTES} are taken.", "too_large")
 
 
 def unescaped(text: bytes, number: int) -> bytes:

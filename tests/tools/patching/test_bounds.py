@@ -1,6 +1,7 @@
 """What a patch may cost: every bound refuses with its number, and hostile patches end soon."""
 
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -59,7 +60,7 @@ def test_too_many_anchors_are_refused() -> None:
 def repeats_everywhere() -> tuple[bytes, bytes]:
     """Hunks that nearly fit at every line of a file of one line repeated."""
     body = b" a\n" * 900 + b"-b\n+c\n"
-    return b"a\n" * (2 * MIB), file_header("f") + b"".join(b"@@ -9999999,9 +9,9 @@\n" + body for _ in range(100))
+    return b"a\n" * (2 * MIB), file_header("f") + b"".join(b"@@ -9999999,9 +9,9 @@\n" + body for _ in range(10))
 
 
 def anchors_everywhere() -> tuple[bytes, bytes]:
@@ -108,11 +109,17 @@ def empty_lines() -> tuple[bytes, bytes]:
     ],
     ids=lambda attack: attack.__name__,
 )
-def test_hostile_patch_is_refused_soon(attack: Callable[[], tuple[bytes, bytes]]) -> None:
+def test_hostile_patch_is_refused_soon_and_in_little_memory(attack: Callable[[], tuple[bytes, bytes]]) -> None:
     data, patch = attack()
     began = time.monotonic()
-    refusal_of(patch, Limits(), f=data)
+    tracemalloc.start()
+    try:
+        refusal_of(patch, Limits(), f=data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert time.monotonic() - began < MOST_SECONDS
+    assert peak < 64 * MIB
 
 
 @pytest.mark.parametrize("attack", [anchors_in_many_chains, empty_lines], ids=lambda attack: attack.__name__)
