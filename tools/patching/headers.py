@@ -197,7 +197,7 @@ def _is_prefixed(mark: bytes | None, name: bytes) -> bool:
 
 
 def _marked(marks: Marks, number: int) -> bytes:
-    """The one name after `---` and `+++`, without prefix."""
+    """The one name after `---` and `+++`, without prefix. Beside `/dev/null`, what looks like a prefix is one."""
     if marks.old is None or marks.new is None:
         name = marks.old or marks.new or b""
         return name[2:] if name.startswith((b"a/", b"b/")) else name

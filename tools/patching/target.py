@@ -6,6 +6,9 @@ from tools.base import ToolError, ToolErrorCode
 from tools.patching.patch import Hunk
 from tools.patching.telling import quoted
 
+BLOCK_BYTES = 64 * 1024
+"""How much of a file is counted at once on the way to a line."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """The path and the content of a file. Lines are counted from 1, offsets in bytes from 0."""
@@ -24,11 +27,21 @@ class Target(msgspec.Struct, frozen=True):
 
     def skip(self, lines: int, start: int = 0) -> int | None:
         """The offset that so many lines after `start` end at; None where there are not so many."""
-        offset = start
-        for _ in range(lines):
-            if offset == len(self.data):
-                return None
-            offset = self.data.find(b"\n", offset) + 1 or len(self.data)
+        if not lines:
+            return start
+        left, offset = lines, start
+        while offset < len(self.data):
+            ends = self.data.count(b"\n", offset, offset + BLOCK_BYTES)
+            if ends >= left:
+                return self._after_newlines(left, offset)
+            left -= ends
+            offset += BLOCK_BYTES
+        open_line = start < len(self.data) and not self.data.endswith(b"\n")
+        return len(self.data) if open_line and left == 1 else None
+
+    def _after_newlines(self, count: int, offset: int) -> int:
+        for _ in range(count):
+            offset = self.data.find(b"\n", offset) + 1
         return offset
 
     def fits(self, hunk: Hunk, offset: int) -> bool:
