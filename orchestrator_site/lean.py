@@ -83,7 +83,7 @@ class LeanHandler(ASGIHandler):
         try:
             await _stream(response, send)
         except asyncio.CancelledError:
-            if not watching.done():
+            if not watching.done() and not (isinstance(response, EventStream) and response.dropped):
                 raise
         finally:
             watching.cancel()

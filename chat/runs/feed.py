@@ -80,7 +80,7 @@ class Follower:
     """An async iterator over a feed's frames from behind `cursor`, with a ping where it is silent.
 
     `left` is called once, when it ends or is closed. One whose reader takes nothing for `patience` seconds is
-    dropped: its task is cancelled, and the reader comes back by its cursor.
+    `dropped`: the task that sends is cancelled, and the reader comes back by its cursor.
     """
 
     def __init__(self, feed: Feed, cursor: int, *, heartbeat: float, patience: float, left: Callable[[], None]) -> None:
@@ -93,6 +93,7 @@ class Follower:
         self._moved = self._loop.time()
         self._pending: asyncio.Future[None] | None = None
         self._pings = False
+        self.dropped = False
         self._task: asyncio.Task[object] | None = None
         self._timer = self._loop.call_later(heartbeat, self._tick)
 
@@ -133,6 +134,7 @@ class Follower:
                 self._pings = True
                 self._pending.set_result(None)
         elif silent >= self._patience and self._task is not None:
+            self.dropped = True
             self._task.cancel()
             return
         wait = self._heartbeat - silent if silent < self._heartbeat else self._heartbeat

@@ -9,6 +9,7 @@ from chat.engine.events import Event
 
 CONTENT_TYPE: Final = "text/event-stream"
 PING: Final = b": ping\n\n"
+TOKEN: Final = b'id: %d\ndata: {"type":"token","token":"%b"}\n\n'
 END_OF_FRAME: Final = b"\n\n"
 
 _encode = msgspec.json.Encoder().encode
@@ -21,7 +22,9 @@ def frame(number: int, event: Event) -> bytes:
 
 def token_frames(first: int, pieces: Sequence[bytes]) -> bytes:
     """Frames of `token` events numbered from `first`, from pieces of a JSON string literal."""
-    return b"".join([b'id: %d\ndata: {"type":"token","token":"%b"}\n\n' % pair for pair in enumerate(pieces, first)])
+    if len(pieces) == 1:
+        return TOKEN % (first, pieces[0])
+    return b"".join([TOKEN % pair for pair in enumerate(pieces, first)])
 
 
 def skip(frames: bytes, count: int) -> bytes:

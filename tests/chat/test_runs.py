@@ -1,6 +1,7 @@
 """Runs outlive their connections: following, stopping, and the one active run of a session."""
 
 import asyncio
+import logging
 from typing import Any
 from uuid import UUID
 
@@ -169,6 +170,31 @@ async def test_a_silent_stream_pings(start: Start, settings: Any) -> None:
         go.set()
         told = Answer(200, {}, got + await response.read())
     assert told.types() == ["start", "token", "usage", "end"]
+
+
+async def test_a_reader_that_takes_nothing_is_dropped_and_comes_back_by_its_cursor(
+    start: Start, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    settings.HEARTBEAT_SECONDS, settings.SLOW_READER_SECONDS = 0.05, 0.1
+    long = "x" * 1_000
+    api = await start(Scripted([*[text(long)] * 1_500, STOP]))
+    host, port = api.base_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1_024)
+    body = b'{"message": "Hi", "on_disconnect": "continue"}'
+    writer.write(
+        b"POST /chat/stream HTTP/1.1\r\nHost: %b:%b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        % (host.encode(), port.encode(), len(body), body)
+    )
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    run_id = head.split("x-run-id: ")[1].split("\r\n")[0]
+    run = await finished(api, run_id)
+    assert (run["status"], len(run["text"])) == ("completed", 1_500_000)
+    await until(lambda: any(record.message == "request" and "/chat/stream" in record.path for record in caplog.records))
+    writer.close()
+    again = await api.call("GET", f"/chat/runs/{run_id}/stream")
+    assert len(again.text) == 1_500_000
+    assert not any(record.exc_info for record in caplog.records)
 
 
 async def test_a_run_ends_at_its_time_limit(start: Start, settings: Any) -> None:
