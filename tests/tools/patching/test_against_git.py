@@ -8,7 +8,7 @@ import re
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, event, given, settings
 
 from tests.tools.patching.edits import edited, trees
 from tests.tools.patching.trees import Git, Tree, patched_by_us
@@ -113,9 +113,11 @@ def test_damaged_patch_is_refused_or_makes_what_git_makes_of_it(
     try:
         ours = patched_by_us(before, damaged)
     except ToolError:
+        event("refused")
         return
     strip = () if form["prefix"] else ("-p0",)
     plain = git.apply(before, damaged, *strip)
+    event("taken, and refused by git" if plain is None else "taken by both")
     if plain is None or plain == ours or NO_FILE in plain:
         return
     # Git puts a hunk without context at the file's end, unless it is told not to; and it drops lines beyond a hunk's
