@@ -1,0 +1,76 @@
+"""A sandbox of this machine's own kernel, a workspace to run commands in, and something outside to look for."""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.sandbox.confinement import kernel_confinement
+from tools.sandbox.policy import Limits
+from tools.sandbox.programs import Programs, installed_programs
+from tools.sandbox.refusals import SandboxUnavailableError
+from tools.sandbox.sandbox import Outcome, Sandbox
+
+SECRET = "the-canary-of-the-house"
+QUICK = Limits(wall_seconds=5, cpu_seconds=3, memory_bytes=256 << 20, file_bytes=1 << 20, open_files=64, tasks=24)
+
+RunPython = Callable[..., Awaitable[Outcome]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel() -> None:
+    try:
+        kernel_confinement()
+    except SandboxUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def programs() -> Programs:
+    return installed_programs()
+
+
+@pytest.fixture
+def sandbox(programs: Programs, tmp_path: Path) -> Sandbox:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    return Sandbox(programs, temporary_beneath=temporary)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("inside")
+    return folder
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "orchestrator.db").write_text(SECRET)
+    (folder / ".env").write_text(SECRET)
+    return folder
+
+
+@pytest.fixture
+def handle(workspace: Path) -> Iterator[int]:
+    handle = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY)
+    yield handle
+    os.close(handle)
+
+
+@pytest.fixture
+def run_python(sandbox: Sandbox, handle: int) -> RunPython:
+    """Runs Python code in the sandbox, with the workspace readable, or `writable=True`."""
+
+    async def run(code: str, *, writable: bool = False, limits: Limits = QUICK, **more: Any) -> Outcome:
+        handles = {"writable_handles" if writable else "readable_handles": (handle,)}
+        return await sandbox.run(
+            ("python", "-I", "-S", "-c", code), cwd_handle=handle, limits=limits, **handles, **more
+        )
+
+    return run

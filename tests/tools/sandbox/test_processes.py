@@ -1,0 +1,180 @@
+"""Whatever a command starts is gone when it is over, and no limit is crossed by more than a moment."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tools.sandbox.conftest import QUICK, RunPython
+from tools.sandbox import landlock
+from tools.sandbox.sandbox import Sandbox
+
+SHORT = QUICK._replace(wall_seconds=0.4)
+ROOMY = QUICK._replace(wall_seconds=4)
+
+ESCAPES = {
+    "a new session": "if os.fork() == 0: os.setsid(); time.sleep(60)",
+    "a double fork": "if os.fork() == 0:\n    os.setsid()\n    if os.fork(): os._exit(0)\n    time.sleep(60)",
+    "an ignored end": (
+        "for number in (1, 2, 3, 15): signal.signal(number, signal.SIG_IGN)\nif os.fork() == 0: time.sleep(60)"
+    ),
+    "a kept pipe": "if os.fork() == 0: time.sleep(60)",
+    "a closed pipe": "if os.fork() == 0: os.closerange(0, 64); time.sleep(60)",
+    "a kept group": "if os.fork() == 0: os.setpgid(0, 0); time.sleep(60)",
+    "a chain": "for _ in range(8):\n    if os.fork(): os._exit(0)\ntime.sleep(60)",
+    "another subreaper": (
+        "import ctypes; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\nif os.fork() == 0:\n    os.setsid(); time.sleep(60)"
+    ),
+}
+BOMBS = ("while True: os.fork()", "for _ in range(500):\n    if os.fork() == 0: time.sleep(60)")
+PAUSES = {"stopped": "os.kill(os.getpid(), signal.SIGSTOP)", "busy": "while True: pass", "asleep": "time.sleep(60)"}
+
+
+@pytest.fixture(params=[landlock.OLDEST_ABI, landlock.NEWEST_ABI], ids=lambda abi: f"landlock{abi}")
+def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """With signals scoped by the kernel, and where descendants are found one by one."""
+    chosen: int = min(request.param, landlock.landlock_abi())
+    monkeypatch.setattr(landlock, "landlock_abi", lambda: chosen)
+    return chosen
+
+
+@pytest.fixture
+def marker(workspace: Path) -> str:
+    return str(workspace)
+
+
+def code(body: str, marker: str) -> str:
+    """The processes of this code can be told by the marker in their command lines."""
+    return f"# {marker}\nimport os, signal, sys, time\n{body}"
+
+
+def alive(marker: str) -> list[str]:
+    """The command lines of the processes that bear the marker."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if marker in line:
+                found.append(line)
+    return found
+
+
+@pytest.mark.usefixtures("abi")
+@pytest.mark.parametrize("name", ESCAPES)
+async def test_what_is_left_behind_is_ended(name: str, marker: str, run_python: RunPython) -> None:
+    outcome = await run_python(code(ESCAPES[name], marker), limits=ROOMY)
+
+    assert (outcome.ended, outcome.exit_code) == ("exited", 0), outcome.stderr.head
+    assert outcome.duration_ms < 3000
+    assert alive(marker) == []
+
+
+@pytest.mark.usefixtures("abi")
+@pytest.mark.parametrize("name", PAUSES)
+async def test_time_limit_ends_the_tree(name: str, marker: str, run_python: RunPython) -> None:
+    body = f"os.fork()\nos.fork()\nfor number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)\n{PAUSES[name]}"
+    if name == "stopped" and landlock.landlock_abi() < landlock.SCOPES_ABI:
+        body = body.replace(PAUSES[name], "time.sleep(60)")
+    outcome = await run_python(code(body, marker), limits=SHORT)
+
+    assert outcome.timed_out
+    assert outcome.exit_code is None
+    assert outcome.signal == 9
+    assert 400 <= outcome.duration_ms < 2400
+    assert alive(marker) == []
+
+
+@pytest.mark.usefixtures("abi")
+@pytest.mark.parametrize("body", BOMBS)
+async def test_forks_are_counted(body: str, marker: str, run_python: RunPython) -> None:
+    outcome = await run_python(code(body, marker), limits=ROOMY)
+
+    assert outcome.ended == "too_many_tasks"
+    assert alive(marker) == []
+
+
+async def test_threads_are_counted(marker: str, run_python: RunPython) -> None:
+    body = "import threading\nfor _ in range(60): threading.Thread(target=time.sleep, args=(60,)).start()"
+    limits = ROOMY._replace(memory_bytes=2 << 30)
+
+    assert (await run_python(code(body, marker), limits=limits)).ended == "too_many_tasks"
+
+
+async def test_memory_of_one_process_is_bounded(marker: str, run_python: RunPython) -> None:
+    outcome = await run_python(code("bytearray(512 << 20)", marker))
+
+    assert b"MemoryError" in outcome.stderr.head
+
+
+async def test_memory_of_the_tree_is_bounded(marker: str, run_python: RunPython) -> None:
+    body = "os.fork()\nos.fork()\nheld = bytearray(b'x' * (40 << 20))\ntime.sleep(60)"
+    outcome = await run_python(code(body, marker), limits=ROOMY._replace(memory_bytes=120 << 20))
+
+    assert outcome.ended == "too_much_memory"
+    assert alive(marker) == []
+
+
+async def test_processor_time_is_bounded(marker: str, run_python: RunPython) -> None:
+    outcome = await run_python(code("while True: pass", marker), limits=ROOMY._replace(cpu_seconds=1))
+
+    assert (outcome.ended, outcome.exit_code, outcome.signal) == ("exited", None, 24)
+    assert 900 <= outcome.cpu_ms < 2000
+
+
+async def test_size_of_files_is_bounded(marker: str, run_python: RunPython) -> None:
+    body = "file = open(os.environ['TMPDIR'] + '/big', 'wb')\nfile.write(b'x' * (2 << 20))"
+    outcome = await run_python(code(body, marker))
+
+    assert b"File too large" in outcome.stderr.head
+
+
+async def test_open_files_are_bounded(marker: str, run_python: RunPython) -> None:
+    outcome = await run_python(code("held = [os.pipe() for _ in range(100)]", marker))
+
+    assert b"Too many open files" in outcome.stderr.head
+
+
+async def test_endless_output_ends_the_command(sandbox: Sandbox, handle: int) -> None:
+    seen = 0
+
+    def on_output(stream: str, piece: bytes) -> None:
+        nonlocal seen
+        seen += len(piece)
+
+    limits = ROOMY._replace(output_bytes=1 << 20)
+    outcome = await sandbox.run(("yes",), cwd_handle=handle, limits=limits, on_output=on_output)
+
+    assert outcome.ended == "too_much_output"
+    assert seen == outcome.stdout.size == 1 << 20
+    assert outcome.truncated
+
+
+@pytest.mark.usefixtures("abi")
+async def test_cancelling_ends_the_tree(marker: str, run_python: RunPython) -> None:
+    started = asyncio.Event()
+    body = "os.fork()\nos.setsid()\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
+    task = asyncio.create_task(run_python(code(body, marker), on_output=lambda *_: started.set()))
+    await asyncio.wait_for(started.wait(), 5)
+    began = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert time.monotonic() - began < 2
+    assert alive(marker) == []
+
+
+async def test_temporary_folder_is_gone_however_deep(marker: str, run_python: RunPython, tmp_path: Path) -> None:
+    body = (
+        "os.chdir(os.environ['TMPDIR'])\nos.symlink('/', 'root')\nopen('file', 'w').close()\nos.mkfifo('fifo')\n"
+        "for _ in range(3000):\n    os.mkdir('deep')\n    os.mkdir('shut', 0)\n    os.chdir('deep')"
+    )
+    outcome = await run_python(code(body, marker))
+
+    assert outcome.exit_code == 0, outcome.stderr.head
+    assert list((tmp_path / "temporary").iterdir()) == []

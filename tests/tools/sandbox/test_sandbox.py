@@ -1,0 +1,180 @@
+"""Commands that mean no harm: what they find, what they give back, and what is refused before they start."""
+
+import os
+import statistics
+from pathlib import Path
+
+import pytest
+
+from tests.tools.sandbox.conftest import QUICK, RunPython
+from tools.sandbox import landlock, seccomp
+from tools.sandbox.confinement import kernel_confinement
+from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
+from tools.sandbox.sandbox import Sandbox
+
+MOST_ECHO_MS = 500
+"""Far above what an idle machine takes: this shows a blunder, the benchmark shows the figure."""
+
+
+async def test_probe_tells_the_level(sandbox: Sandbox) -> None:
+    level = await sandbox.probe()
+
+    assert level.level == f"landlock{landlock.landlock_abi()}+seccomp"
+    assert level.hides
+    assert level.cannot_hide
+
+
+@pytest.mark.parametrize("abi", [0, 1, 2])
+async def test_without_landlock_nothing_runs(
+    abi: int, sandbox: Sandbox, handle: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(landlock, "landlock_abi", lambda: abi)
+
+    with pytest.raises(SandboxUnavailableError, match="Landlock"):
+        await sandbox.run(("true",), cwd_handle=handle)
+
+
+async def test_without_seccomp_nothing_runs(sandbox: Sandbox, handle: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seccomp, "available", lambda: False)
+
+    with pytest.raises(SandboxUnavailableError, match="seccomp"):
+        await sandbox.run(("true",), cwd_handle=handle)
+
+
+async def test_output_comes_by_stream_and_exit_code_is_the_programs_own(run_python: RunPython) -> None:
+    pieces: list[tuple[str, bytes]] = []
+    outcome = await run_python(
+        "import os, sys; os.write(1, b'out'); os.write(2, b'err'); sys.exit(3)",
+        on_output=lambda stream, piece: pieces.append((stream, piece)),
+    )
+
+    assert sorted(pieces) == [("stderr", b"err"), ("stdout", b"out")]
+    assert (outcome.ended, outcome.exit_code, outcome.signal) == ("exited", 3, None)
+    assert (outcome.stdout.head, outcome.stderr.head) == (b"out", b"err")
+    assert not outcome.truncated
+    assert outcome.confinement == kernel_confinement().level
+
+
+async def test_environment_is_four_names_and_those_that_are_given(
+    sandbox: Sandbox, handle: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    outcome = await sandbox.run(("env",), cwd_handle=handle, environment={"GIT_CONFIG_NOSYSTEM": "1"})
+    names = {line.split("=")[0] for line in outcome.stdout.head.decode().splitlines()}
+
+    assert names == {"PATH", "LANG", "HOME", "TMPDIR", "GIT_CONFIG_NOSYSTEM"}
+
+
+async def test_only_the_three_standard_handles_are_open(run_python: RunPython) -> None:
+    code = "import os\nfor number in range(256):\n    try: os.fstat(number); print(number)\n    except OSError: pass"
+
+    assert (await run_python(code)).stdout.head == b"0\n1\n2\n"
+
+
+async def test_input_is_empty(sandbox: Sandbox, handle: int) -> None:
+    assert (await sandbox.run(("cat",), cwd_handle=handle)).stdout.size == 0
+
+
+async def test_workspace_is_read_from_its_own_handle(sandbox: Sandbox, handle: int, workspace: Path) -> None:
+    os.rename(workspace, workspace.with_name("moved"))  # noqa: PTH104  the loop is this test's own
+    outcome = await sandbox.run(("cat", "notes.txt"), cwd_handle=handle, readable_handles=(handle,))
+
+    assert outcome.stdout.head == b"inside"
+
+
+async def test_writable_workspace_is_written(run_python: RunPython, workspace: Path) -> None:
+    code = "import os; open('new', 'w').write('x'); os.mkdir('d'); os.rename('new', 'd/new'); os.unlink('notes.txt')"
+    outcome = await run_python(code, writable=True)
+
+    assert outcome.exit_code == 0, outcome.stderr.head
+    assert (workspace / "d/new").read_text() == "x"
+    assert not (workspace / "notes.txt").exists()
+
+
+async def test_temporary_folder_is_home_and_writable(run_python: RunPython) -> None:
+    code = "import os, tempfile; f = tempfile.NamedTemporaryFile(); print(f.name.startswith(os.environ['HOME']))"
+
+    assert (await run_python(code)).stdout.head == b"True\n"
+
+
+async def test_stream_pairs_and_pipes_work_within_a_command(run_python: RunPython) -> None:
+    code = "import asyncio; asyncio.run(asyncio.sleep(0)); print('ran')"
+
+    assert (await run_python(code)).stdout.head == b"ran\n"
+
+
+async def test_modes_of_other_architectures_are_killed(run_python: RunPython) -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("x32 is of x86_64 alone.")
+    outcome = await run_python("import ctypes; ctypes.CDLL(None).syscall(ctypes.c_long(0x40000000 + 39))")
+
+    assert outcome.signal == 31
+
+
+async def test_calls_newer_than_the_table_are_missing(run_python: RunPython) -> None:
+    code = (
+        "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
+        f"print(libc.syscall(ctypes.c_long({seccomp.NEWEST_KNOWN + 1}), 0), ctypes.get_errno())"
+    )
+
+    assert (await run_python(code)).stdout.head == b"-1 38\n"
+
+
+@pytest.mark.parametrize("machine", seccomp.MACHINES)
+@pytest.mark.parametrize("abi", [landlock.OLDEST_ABI, landlock.NEWEST_ABI])
+def test_filter_fits_the_kernel(machine: str, abi: int) -> None:
+    code = seccomp.program(seccomp.MACHINES[machine], abi)
+
+    assert len(code) % 8 == 0
+    assert len(code) // 8 < 4096
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/bin/ls", "./ls", "no-such-program", "../../bin/ls"])
+async def test_only_names_of_programs_are_run(name: str, sandbox: Sandbox, handle: int) -> None:
+    with pytest.raises(CommandRefusedError):
+        await sandbox.run((name,), cwd_handle=handle)
+
+
+@pytest.mark.parametrize("argument", ["a\0b", "\ud800"])
+async def test_arguments_that_no_program_can_be_given_are_refused(argument: str, sandbox: Sandbox, handle: int) -> None:
+    with pytest.raises(CommandRefusedError):
+        await sandbox.run(("echo", argument), cwd_handle=handle)
+
+
+async def test_empty_command_is_refused(sandbox: Sandbox, handle: int) -> None:
+    with pytest.raises(CommandRefusedError):
+        await sandbox.run((), cwd_handle=handle)
+
+
+async def test_program_that_cannot_start_is_refused_by_its_reason(sandbox: Sandbox, handle: int) -> None:
+    argv = ("echo", "x" * (3 << 20))
+
+    with pytest.raises(CommandRefusedError, match="Argument list too long"):
+        await sandbox.run(argv, cwd_handle=handle)
+
+
+async def test_git_starts(sandbox: Sandbox, handle: int) -> None:
+    environment = {"GIT_CONFIG_NOSYSTEM": "1"}
+    outcome = await sandbox.run(
+        ("git", "status"), cwd_handle=handle, readable_handles=(handle,), environment=environment
+    )
+
+    assert b"not a git repository" in outcome.stderr.head
+
+
+async def test_service_keeps_no_handle(sandbox: Sandbox, handle: int) -> None:
+    before = open_handles()
+    for _ in range(3):
+        await sandbox.run(("true",), cwd_handle=handle)
+
+    assert open_handles() == before
+
+
+def open_handles() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_echo_is_quick(sandbox: Sandbox, handle: int) -> None:
+    times = [(await sandbox.run(("echo",), cwd_handle=handle, limits=QUICK)).duration_ms for _ in range(5)]
+
+    assert statistics.median(times) < MOST_ECHO_MS

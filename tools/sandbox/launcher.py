@@ -1,0 +1,119 @@
+"""The supervisor of one command: a process of its own, on the standard library, that ends when the command has.
+
+It reads its policy from its input, whose end is also the order to stop; so the command ends with the service, too. Its
+output is the command's; one line with what came of it goes to the handle that it is started with.
+"""
+
+import contextlib
+import os
+import resource
+import select
+import time
+
+from tools.sandbox import landlock
+from tools.sandbox.descendants import Descendants
+from tools.sandbox.policy import Ended, Limits, Policy, Report
+from tools.sandbox.privileges import adopt_orphans, forgo_privileges
+from tools.sandbox.program import become
+
+ORDERS = 0
+BLOCK_BYTES = 64 * 1024
+MOST_MESSAGE_BYTES = 4096
+POLL_SECONDS = 0.02
+NOT_STARTED = 127
+
+
+def main(report_handle: int) -> None:
+    """Supervises the command of the policy that is read, and writes its report."""
+    policy = Policy.decode(_first_line())
+    os.setsid()
+    adopt_orphans()
+    forgo_privileges()
+    scoped = _scope_signals(policy.landlock_abi)
+    os.set_inheritable(report_handle, False)
+    program, failures = _start(policy)
+    message = _until_started(failures)
+    family = Descendants(program, scoped=scoped)
+    ended: Ended = "refused" if message else watch(program, family, policy.limits)
+    if not family.end():
+        message = "Processes of the command could not be ended in time."
+    os.write(report_handle, _report(ended, family.wait_status or 0, message).encode())
+
+
+def watch(program: int, family: Descendants, limits: Limits) -> Ended:
+    """Waits for the program's end, the order to stop, or the crossing of a limit, and says which it was."""
+    poller = select.poll()
+    poller.register(ORDERS, select.POLLIN)
+    poller.register(os.pidfd_open(program), select.POLLIN)
+    deadline = time.monotonic() + limits.wall_seconds
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return "timed_out"
+        ready = {handle for handle, _ in poller.poll(min(POLL_SECONDS, left) * 1000)}
+        if ready:
+            return "cancelled" if ready == {ORDERS} else "exited"
+        family.reap()
+        tasks, memory_bytes = family.size(limits.tasks)
+        if tasks > limits.tasks:
+            return "too_many_tasks"
+        if memory_bytes > limits.memory_bytes:
+            return "too_much_memory"
+
+
+def _first_line() -> bytes:
+    line = b""
+    while not line.endswith(b"\n"):
+        block = os.read(ORDERS, BLOCK_BYTES)
+        if not block:
+            raise SystemExit(NOT_STARTED)
+        line += block
+    return line
+
+
+def _scope_signals(abi: int) -> bool:
+    """Makes this process unable to signal any but its descendants. Returns whether that was seen to hold."""
+    if abi < landlock.SCOPES_ABI:
+        return False
+    landlock.signals_alone(abi).enforce()
+    try:
+        os.kill(os.getppid(), 0)
+    except PermissionError:
+        return True
+    return False
+
+
+def _start(policy: Policy) -> tuple[int, int]:
+    """The new process, and where it tells why it could not become the program: nothing, if it could."""
+    reading, writing = os.pipe()
+    supervisor = os.getpid()
+    process = os.fork()
+    if process:
+        os.close(writing)
+        return process, reading
+    try:
+        become(policy, supervisor)
+    except (OSError, ValueError) as error:
+        os.write(writing, str(error).encode(errors="backslashreplace")[:MOST_MESSAGE_BYTES])
+    finally:
+        os._exit(NOT_STARTED)
+
+
+def _until_started(failures: int) -> str:
+    """Waits until the program runs. Returns why it does not, or nothing."""
+    with contextlib.closing(os.fdopen(failures, "rb")) as pipe:
+        return pipe.read(MOST_MESSAGE_BYTES).decode()
+
+
+def _report(ended: Ended, wait_status: int, message: str) -> Report:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = os.waitstatus_to_exitcode(wait_status)
+    of_its_own = ended == "exited"
+    return Report(
+        ended=ended,
+        exit_code=code if of_its_own and code >= 0 else None,
+        signal=-code if code < 0 else None,
+        cpu_ms=round(1000 * (usage.ru_utime + usage.ru_stime)),
+        peak_bytes=usage.ru_maxrss * 1024,
+        message=message,
+    )

@@ -1,0 +1,67 @@
+"""What a launcher is told: values that cross to it as one line of JSON. None of them is a secret.
+
+Named tuples, because the launcher starts in milliseconds: the modules behind richer values take longer than it may.
+"""
+
+import json
+from typing import Literal, NamedTuple
+
+Ended = Literal["exited", "timed_out", "too_many_tasks", "too_much_memory", "too_much_output", "cancelled", "refused"]
+"""Why a command is over. `exited` is also what a signal from within did to it; `refused`: it was never started."""
+
+
+class Limits(NamedTuple):
+    """What a command may use. CPU time, memory and files are each process's; tasks and memory also the whole tree's."""
+
+    wall_seconds: float = 30
+    cpu_seconds: int = 30
+    memory_bytes: int = 1 << 30
+    file_bytes: int = 64 << 20
+    open_files: int = 256
+    tasks: int = 64
+    output_bytes: int = 64 << 20
+
+
+class Policy(NamedTuple):
+    """One command: what runs, where, and what it may reach. Numbers named `_handle` are inherited open handles."""
+
+    program: str
+    argv: list[str]
+    environment: dict[str, str]
+    cwd_handle: int
+    readable_handles: list[int]
+    writable_handles: list[int]
+    places: list[str]
+    temporary: str
+    landlock_abi: int
+    limits: Limits
+
+    def encode(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(self._asdict()).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Policy":
+        """The policy that `encode` wrote."""
+        fields = json.loads(line)
+        return cls(**{**fields, "limits": Limits(*fields["limits"])})
+
+
+class Report(NamedTuple):
+    """What came of a command. Times in milliseconds; `peak_bytes` is the largest process's resident memory."""
+
+    ended: Ended
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_ms: int = 0
+    peak_bytes: int = 0
+    message: str = ""
+
+    def encode(self) -> bytes:
+        """One line of JSON."""
+        return json.dumps(self._asdict()).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Report":
+        """The report that `encode` wrote."""
+        return cls(**json.loads(line))

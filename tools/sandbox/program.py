@@ -1,0 +1,69 @@
+"""The process that becomes the command: it restricts itself, step by step, and runs the program."""
+
+import os
+import resource
+import signal
+from typing import NoReturn
+
+from tools.sandbox import landlock, seccomp
+from tools.sandbox.policy import Limits, Policy
+from tools.sandbox.privileges import end_with_parent
+from tools.sandbox.syscalls import syscall
+
+CLOSE_RANGE, CLOSE_ON_EXEC_FLAG = 436, 4
+FIRST_OTHER_HANDLE = 3
+LAST_HANDLE = 0xFFFFFFFF
+NICENESS = 10
+"""The supervisor and the service go first, also beside a fork bomb."""
+UMASK = 0o077
+
+
+def become(policy: Policy, supervisor: int) -> NoReturn:
+    """Runs the program of the policy in place of this process. Raises `OSError`."""
+    os.setsid()
+    end_with_parent(signal.SIGKILL)
+    if os.getppid() != supervisor:
+        raise ProcessLookupError("The supervisor has ended.")
+    os.nice(NICENESS)
+    os.umask(UMASK)
+    os.fchdir(policy.cwd_handle)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    limit(policy.limits)
+    confine(policy)
+    syscall(CLOSE_RANGE, FIRST_OTHER_HANDLE, LAST_HANDLE, CLOSE_ON_EXEC_FLAG)
+    seccomp.enforce(policy.landlock_abi)
+    os.execve(policy.program, policy.argv, policy.environment)  # noqa: S606  without a shell is the point
+
+
+def limit(limits: Limits) -> None:
+    """Sets each process's own limits. A second after SIGXCPU comes SIGKILL. Source: getrlimit(2)."""
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
+    bounds = {
+        resource.RLIMIT_AS: limits.memory_bytes,
+        resource.RLIMIT_FSIZE: limits.file_bytes,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_RTPRIO: 0,
+    }
+    for name, value in bounds.items():
+        _, hard = resource.getrlimit(name)
+        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(name, (bound, bound))
+
+
+def confine(policy: Policy) -> None:
+    """Leaves the folders and devices of the policy, each with its rights, and nothing else."""
+    rules = landlock.everything(policy.landlock_abi)
+    for place in policy.places:
+        rules.allow_path(place, landlock.RUN)
+    rules.allow_path(os.devnull, landlock.READ_FILE | landlock.WRITE_FILE)
+    for device in ("/dev/zero", "/dev/random", "/dev/urandom"):
+        rules.allow_path(device, landlock.READ_FILE)
+    for handle in policy.readable_handles:
+        rules.allow(handle, landlock.READ)
+    for handle in policy.writable_handles:
+        rules.allow(handle, landlock.WRITE)
+    rules.allow_path(policy.temporary, landlock.WRITE)
+    rules.enforce()

@@ -1,0 +1,179 @@
+"""The sandbox: the one way to run a command."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tools.base import OutputStream
+from tools.sandbox.capture import Capture, Captured
+from tools.sandbox.confinement import Confinement, kernel_confinement
+from tools.sandbox.policy import Ended, Limits, Policy
+from tools.sandbox.programs import Programs, installed_programs
+from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
+from tools.sandbox.supervision import Supervision, Take
+from tools.sandbox.temporary import temporary_folder
+
+DEFAULT_LIMITS = Limits()
+NO_ENVIRONMENT: Mapping[str, str] = {}
+TRIAL = ("true",)
+GRACE_SECONDS = 1.9
+HEAD_BYTES = 64 * 1024
+TAIL_BYTES = 64 * 1024
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a command. `warning` is empty unless something of it could not be ended.
+
+    `exit_code` is the program's own, where it exited; `signal` is what ended it, also where that was the launcher's.
+    """
+
+    ended: Ended
+    exit_code: int | None
+    signal: int | None
+    duration_ms: int
+    cpu_ms: int
+    peak_bytes: int
+    stdout: Captured
+    stderr: Captured
+    confinement: str
+    warning: str
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the wall-clock limit ended it."""
+        return self.ended == "timed_out"
+
+    @property
+    def truncated(self) -> bool:
+        """Whether not all of its output is kept here."""
+        return self.stdout.truncated or self.stderr.truncated
+
+
+class Output:
+    """Keeps a command's output within bounds, hands it on, and says when it has become too much."""
+
+    def __init__(self, most_bytes: int, on_output: Take) -> None:
+        self.captures: Mapping[OutputStream, Capture] = {
+            "stdout": Capture(HEAD_BYTES, TAIL_BYTES),
+            "stderr": Capture(HEAD_BYTES, TAIL_BYTES),
+        }
+        self._left = most_bytes
+        self._on_output = on_output
+        self.supervision: Supervision | None = None
+
+    @property
+    def too_much(self) -> bool:
+        """Whether there was more than the limit."""
+        return self._left < 0
+
+    def take(self, stream: OutputStream, piece: bytes) -> None:
+        """The next piece; what is past the limit is dropped, and ends the command."""
+        kept = piece[: max(0, self._left)]
+        self._left -= len(piece)
+        if kept:
+            self.captures[stream].take(kept)
+            self._on_output(stream, kept)
+        if self.too_much and self.supervision:
+            self.supervision.stop()
+
+
+class Sandbox:
+    """Runs programs of the machine so that they reach the handles they are given, and nothing else.
+
+    `temporary_beneath` is where commands get their temporary folders: the system's own place, unless it is given.
+    """
+
+    def __init__(self, programs: Programs | None = None, *, temporary_beneath: Path | None = None) -> None:
+        self.programs = programs or installed_programs()
+        self._temporary_beneath = temporary_beneath
+
+    async def probe(self) -> Confinement:
+        """The level that was seen to hold here, by running a program. Raises `SandboxUnavailableError`."""
+        level = kernel_confinement()
+        async with temporary_folder(self._temporary_beneath) as folder:
+            handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+            try:
+                outcome = await self.run(TRIAL, cwd_handle=handle, readable_handles=(handle,))
+            except CommandRefusedError as error:
+                raise SandboxUnavailableError(f"A trial command did not start: {error}") from error
+            finally:
+                os.close(handle)
+        if outcome.exit_code != 0:
+            raise SandboxUnavailableError(f"A trial command failed: {outcome.ended}, {outcome.stderr.head!r}.")
+        return level
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd_handle: int,
+        readable_handles: Sequence[int] = (),
+        writable_handles: Sequence[int] = (),
+        limits: Limits = DEFAULT_LIMITS,
+        environment: Mapping[str, str] = NO_ENVIRONMENT,
+        on_output: Take = lambda stream, piece: None,
+    ) -> Outcome:
+        """Runs `argv` in the folder `cwd_handle`, and returns when it and all that it started are gone.
+
+        Nothing beneath the cwd is readable unless a handle among the `readable_handles` or `writable_handles` holds it.
+        Landlock takes nothing out of a folder again: to keep `.git` from being written, pass the handles of what lies
+        beside it, not of the folder that holds it. `environment` adds to the four names that every command has.
+        Cancelling ends the whole tree, and takes at most 2 s.
+
+        Raises `CommandRefusedError`, `SandboxUnavailableError`.
+        """
+        level = kernel_confinement()
+        program = self.programs.find(_checked(argv)[0])
+        began = time.monotonic()
+        output = Output(limits.output_bytes, on_output)
+        async with temporary_folder(self._temporary_beneath) as temporary:
+            policy = Policy(
+                program=str(program),
+                argv=list(argv),
+                environment={**self._environment(temporary), **environment},
+                cwd_handle=cwd_handle,
+                readable_handles=list(readable_handles),
+                writable_handles=list(writable_handles),
+                places=[str(place) for place in self.programs.places],
+                temporary=str(temporary),
+                landlock_abi=level.landlock_abi,
+                limits=limits,
+            )
+            output.supervision = await Supervision.start(policy, output.take)
+            report = await output.supervision.report(limits.wall_seconds + GRACE_SECONDS)
+        if report.ended == "refused":
+            raise CommandRefusedError(f"{argv[0]} could not be started: {report.message}")
+        return Outcome(
+            ended="too_much_output" if output.too_much else report.ended,
+            exit_code=report.exit_code,
+            signal=report.signal,
+            duration_ms=round(1000 * (time.monotonic() - began)),
+            cpu_ms=report.cpu_ms,
+            peak_bytes=report.peak_bytes,
+            stdout=output.captures["stdout"].captured(),
+            stderr=output.captures["stderr"].captured(),
+            confinement=level.level,
+            warning=report.message,
+        )
+
+    def _environment(self, temporary: Path) -> dict[str, str]:
+        """All that a command finds in its environment: nothing of the service's own."""
+        path = ":".join(map(str, self.programs.folders))
+        return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(temporary), "TMPDIR": str(temporary)}
+
+
+def _checked(argv: Sequence[str]) -> Sequence[str]:
+    """The argv, where the system can take it. Raises `CommandRefusedError`."""
+    if not argv:
+        raise CommandRefusedError("A command needs a program's name.")
+    for argument in argv:
+        try:
+            bad = b"\0" in os.fsencode(argument)
+        except UnicodeEncodeError:
+            bad = True
+        if bad:
+            raise CommandRefusedError(f"The argument {argument!r} has a character that no command can be given.")
+    return argv
