@@ -7,16 +7,18 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 PAUSE_SECONDS = 0.002
 END_SECONDS = 1.5
 BLOCK_BYTES = 64 * 1024
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+KILOBYTE = 1024
+NOT_OF_A_FILE = {b"RssAnon:", b"RssShmem:"}
 
 
 class Size(NamedTuple):
-    """How much is alive: threads of all processes, and their private memory in bytes."""
+    """How much is alive: threads of all processes, and their memory in bytes, what they share counted for each."""
 
     tasks: int
     memory_bytes: int
@@ -103,9 +105,9 @@ def _threads(process: int) -> list[str]:
 
 
 def _private_bytes(process: int) -> int:
-    """Resident memory that is not a file's. Source: proc_pid_statm(5)."""
-    words = _words(f"/proc/{process}/statm")
-    return (int(words[1]) - int(words[2])) * PAGE_BYTES if words else 0
+    """Resident memory that is not a file's. Source: proc_pid_status(5)."""
+    words = _words(f"/proc/{process}/status")
+    return sum(int(value) for name, value in pairwise(words) if name in NOT_OF_A_FILE) * KILOBYTE
 
 
 def _words(path: str) -> list[bytes]:

@@ -32,10 +32,13 @@ def main(report_handle: int) -> None:
     scoped = _scope_signals(policy.landlock_abi)
     os.set_inheritable(report_handle, False)
     program, failures = _start(policy)
-    message = _until_started(failures)
     family = Descendants(program, scoped=scoped)
-    ended: Ended = "refused" if message else watch(program, family, policy.limits)
-    if not family.end():
+    try:
+        message = _until_started(failures)
+        ended: Ended = "refused" if message else watch(program, family, policy.limits)
+    finally:
+        gone = family.end()
+    if not gone:
         message = "Processes of the command could not be ended in time."
     os.write(report_handle, _report(ended, family.wait_status or 0, message).encode())
 
@@ -91,11 +94,13 @@ def _start(policy: Policy) -> tuple[int, int]:
     if process:
         os.close(writing)
         return process, reading
+    message = "It could not be confined."
     try:
         become(policy, supervisor)
     except (OSError, ValueError) as error:
-        os.write(writing, str(error).encode(errors="backslashreplace")[:MOST_MESSAGE_BYTES])
+        message = str(error)
     finally:
+        os.write(writing, message.encode(errors="backslashreplace")[:MOST_MESSAGE_BYTES])
         os._exit(NOT_STARTED)
 
 

@@ -19,7 +19,7 @@ from tools.sandbox.temporary import temporary_folder
 DEFAULT_LIMITS = Limits()
 NO_ENVIRONMENT: Mapping[str, str] = {}
 TRIAL = ("true",)
-GRACE_SECONDS = 1.9
+GRACE_SECONDS = 1.7
 HEAD_BYTES = 64 * 1024
 TAIL_BYTES = 64 * 1024
 

@@ -2,7 +2,8 @@
 
 Unnamed pairs of connected stream sockets stay allowed (event loops talk to themselves over one); every other socket is
 denied. So are changes of a file's mode, owner, attributes and times, which Landlock lets through outside its folders
-too. Calls newer than the table fail as if the kernel did not have them.
+too, and files that are memory alone, which nobody could count. Calls newer than the table fail as if the kernel did
+not have them.
 """
 
 import ctypes
@@ -35,7 +36,8 @@ DENIED = """
     ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd
     io_uring_setup io_uring_enter io_uring_register
     mount umount2 mount_setattr move_mount fsopen fsmount fsconfig fspick open_tree pivot_root chroot
-    statmount listmount setns unshare keyctl add_key request_key bpf perf_event_open userfaultfd
+    statmount listmount setns unshare memfd_create memfd_secret
+    keyctl add_key request_key bpf perf_event_open userfaultfd
     kexec_load kexec_file_load reboot init_module finit_module delete_module create_module query_module get_kernel_syms
     open_by_handle_at name_to_handle_at personality swapon swapoff acct syslog sethostname setdomainname
     settimeofday clock_settime clock_adjtime adjtimex quotactl quotactl_fd nfsservctl lookup_dcookie

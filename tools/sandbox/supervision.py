@@ -33,6 +33,7 @@ class Supervision:
     async def start(cls, policy: Policy, take: Take) -> "Supervision":
         """A launcher that has been told the policy."""
         reading, writing = os.pipe()
+        os.set_blocking(reading, False)
         try:
             process = await asyncio.create_subprocess_exec(
                 *launcher_command(writing),
@@ -61,9 +62,7 @@ class Supervision:
         except TimeoutError:
             self.stop()
         finally:
-            await self._see_gone()
-            line = os.read(self._report, MOST_REPORT_BYTES)
-            os.close(self._report)
+            line = await self._last_line()
         if not line:
             raise SandboxUnavailableError("The launcher of commands ended without a report.")
         return Report.decode(line)
@@ -72,6 +71,16 @@ class Supervision:
         """Orders the launcher to end the command and all that it has started."""
         if self._process.stdin:
             self._process.stdin.close()
+
+    async def _last_line(self) -> bytes:
+        """What the launcher left when it was gone; nothing, if it had to be killed."""
+        try:
+            await self._see_gone()
+            return os.read(self._report, MOST_REPORT_BYTES)
+        except BlockingIOError:
+            return b""
+        finally:
+            os.close(self._report)
 
     async def _see_gone(self) -> None:
         """Waits until the launcher and its output have ended, at most `STOP_SECONDS`; then kills it."""

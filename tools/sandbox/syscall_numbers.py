@@ -129,6 +129,8 @@ X86_64 = {
     "pidfd_send_signal": 424,
     "seccomp": 317,
     "fchmodat2": 452,
+    "memfd_create": 319,
+    "memfd_secret": 447,
     "statmount": 457,
     "listmount": 458,
 }
@@ -246,6 +248,8 @@ AARCH64 = {
     "pidfd_send_signal": 424,
     "seccomp": 277,
     "fchmodat2": 452,
+    "memfd_create": 279,
+    "memfd_secret": 447,
     "statmount": 457,
     "listmount": 458,
 }

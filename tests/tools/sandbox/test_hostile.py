@@ -130,6 +130,7 @@ REACHING = {
     "a mount": 'call("mount", b"none", os.environ["HOME"].encode(), b"tmpfs", 0, None)',
     "a mount by handle": 'call("fsopen", b"tmpfs", 0)',
     "a tree of mounts": 'call("open_tree", -100, b"/", 1)',
+    "a file of memory": 'os.memfd_create("canary")',
     "keys": 'call("keyctl", 0, -3, 1)',
     "a kernel program": 'call("bpf", 0, ctypes.create_string_buffer(128), 128)',
     "counters of the processor": 'call("perf_event_open", ctypes.create_string_buffer(128), 0, -1, -1, 0)',
@@ -168,7 +169,7 @@ ATTACKS = {
     for kind, cases in {"reads": READING, "writes": WRITING, "reaches": REACHING}.items()
     for name, body in cases.items()
 }
-ABIS = (landlock.OLDEST_ABI, landlock.SCOPES_ABI, landlock.NEWEST_ABI)
+ABIS = range(landlock.OLDEST_ABI, landlock.NEWEST_ABI + 1)
 Verdicts = dict[str, str]
 
 

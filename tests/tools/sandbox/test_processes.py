@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.tools.sandbox.conftest import QUICK, RunPython
 from tools.sandbox import landlock
 from tools.sandbox.sandbox import Sandbox
 
+ROOT = Path(__file__).resolve().parents[3]
 SHORT = QUICK._replace(wall_seconds=0.4)
 ROOMY = QUICK._replace(wall_seconds=4)
 
@@ -157,15 +159,52 @@ async def test_endless_output_ends_the_command(sandbox: Sandbox, handle: int) ->
 @pytest.mark.usefixtures("abi")
 async def test_cancelling_ends_the_tree(marker: str, run_python: RunPython) -> None:
     started = asyncio.Event()
-    body = "os.fork()\nos.setsid()\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
+    body = "if os.fork() == 0: os.setsid()\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
     task = asyncio.create_task(run_python(code(body, marker), on_output=lambda *_: started.set()))
     await asyncio.wait_for(started.wait(), 5)
+    assert alive(marker)
     began = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
     assert time.monotonic() - began < 2
+    assert alive(marker) == []
+
+
+async def test_shared_memory_of_the_tree_is_bounded(marker: str, run_python: RunPython) -> None:
+    body = (
+        "import mmap\nos.fork()\nos.fork()\nheld = mmap.mmap(-1, 40 << 20)\n"
+        "held.write(b'x' * (40 << 20))\ntime.sleep(60)"
+    )
+    outcome = await run_python(code(body, marker), limits=ROOMY._replace(memory_bytes=130 << 20))
+
+    assert outcome.ended == "too_much_memory"
+
+
+async def test_command_ends_with_a_killed_service(marker: str, workspace: Path, tmp_path: Path) -> None:
+    command = code("if os.fork() == 0: os.setsid()\nprint('up', flush=True)\ntime.sleep(60)", marker)
+    service = (
+        "import asyncio, os\n"
+        "from pathlib import Path\n"
+        "from tools.sandbox.sandbox import Sandbox\n"
+        f"handle = os.open({str(workspace)!r}, os.O_RDONLY | os.O_DIRECTORY)\n"
+        f"sandbox = Sandbox(temporary_beneath=Path({str(tmp_path)!r}))\n"
+        f"command = ('python', '-c', {command!r})\n"
+        "on_output = lambda stream, piece: os.write(1, piece)\n"
+        "asyncio.run(sandbox.run(command, cwd_handle=handle, on_output=on_output))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", service, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert process.stdout
+    assert await asyncio.wait_for(process.stdout.readline(), 5) == b"up\n"
+    process.kill()
+    await process.wait()
+    deadline = time.monotonic() + 2
+    while alive(marker) and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+
     assert alive(marker) == []
 
 

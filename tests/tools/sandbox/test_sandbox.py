@@ -97,6 +97,19 @@ async def test_temporary_folder_is_home_and_writable(run_python: RunPython) -> N
     assert (await run_python(code)).stdout.head == b"True\n"
 
 
+async def test_harmless_devices_are_there(run_python: RunPython) -> None:
+    code = "open('/dev/null', 'w').write('x'); print(len(open('/dev/urandom', 'rb').read(4)))"
+
+    assert (await run_python(code)).stdout.head == b"4\n"
+
+
+async def test_abort_ends_a_program(run_python: RunPython, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await run_python("import os; os.abort()")).signal == 6
+
+    monkeypatch.setattr(landlock, "landlock_abi", lambda: landlock.OLDEST_ABI)
+    assert (await run_python("import os; os.abort()")).signal == 11
+
+
 async def test_stream_pairs_and_pipes_work_within_a_command(run_python: RunPython) -> None:
     code = "import asyncio; asyncio.run(asyncio.sleep(0)); print('ran')"
 
