@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from tools.base import OutputStream
-from tools.sandbox.capture import Capture, Captured
+from tools.sandbox.capture import Captured
 from tools.sandbox.confinement import Confinement, kernel_confinement
-from tools.sandbox.policy import Ended, Limits, Policy
+from tools.sandbox.output import Output
+from tools.sandbox.policy import Ended, Limits, Policy, Report
 from tools.sandbox.programs import Programs, installed_programs
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.supervision import Supervision, Take
@@ -20,8 +20,6 @@ DEFAULT_LIMITS = Limits()
 NO_ENVIRONMENT: Mapping[str, str] = {}
 TRIAL = ("true",)
 GRACE_SECONDS = 1.7
-HEAD_BYTES = 64 * 1024
-TAIL_BYTES = 64 * 1024
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,34 +48,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def truncated(self) -> bool:
         """Whether not all of its output is kept here."""
         return self.stdout.truncated or self.stderr.truncated
-
-
-class Output:
-    """Keeps a command's output within bounds, hands it on, and says when it has become too much."""
-
-    def __init__(self, most_bytes: int, on_output: Take) -> None:
-        self.captures: Mapping[OutputStream, Capture] = {
-            "stdout": Capture(HEAD_BYTES, TAIL_BYTES),
-            "stderr": Capture(HEAD_BYTES, TAIL_BYTES),
-        }
-        self._left = most_bytes
-        self._on_output = on_output
-        self.supervision: Supervision | None = None
-
-    @property
-    def too_much(self) -> bool:
-        """Whether there was more than the limit."""
-        return self._left < 0
-
-    def take(self, stream: OutputStream, piece: bytes) -> None:
-        """The next piece; what is past the limit is dropped, and ends the command."""
-        kept = piece[: max(0, self._left)]
-        self._left -= len(piece)
-        if kept:
-            self.captures[stream].take(kept)
-            self._on_output(stream, kept)
-        if self.too_much and self.supervision:
-            self.supervision.stop()
 
 
 class Sandbox:
@@ -142,27 +112,36 @@ class Sandbox:
                 landlock_abi=level.landlock_abi,
                 limits=limits,
             )
-            output.supervision = await Supervision.start(policy, output.take)
-            report = await output.supervision.report(limits.wall_seconds + GRACE_SECONDS)
+            report = await _supervise(policy, output)
         if report.ended == "refused":
             raise CommandRefusedError(f"{argv[0]} could not be started: {report.message}")
-        return Outcome(
-            ended="too_much_output" if output.too_much else report.ended,
-            exit_code=report.exit_code,
-            signal=report.signal,
-            duration_ms=round(1000 * (time.monotonic() - began)),
-            cpu_ms=report.cpu_ms,
-            peak_bytes=report.peak_bytes,
-            stdout=output.captures["stdout"].captured(),
-            stderr=output.captures["stderr"].captured(),
-            confinement=level.level,
-            warning=report.message,
-        )
+        return _outcome(report, output, time.monotonic() - began, level)
 
     def _environment(self, temporary: Path) -> dict[str, str]:
         """All that a command finds in its environment: nothing of the service's own."""
         path = ":".join(map(str, self.programs.folders))
         return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(temporary), "TMPDIR": str(temporary)}
+
+
+async def _supervise(policy: Policy, output: Output) -> Report:
+    supervision = await Supervision.start(policy, output.take)
+    output.when_too_much = supervision.stop
+    return await supervision.report(policy.limits.wall_seconds + GRACE_SECONDS)
+
+
+def _outcome(report: Report, output: Output, seconds: float, level: Confinement) -> Outcome:
+    return Outcome(
+        ended="too_much_output" if output.too_much else report.ended,
+        exit_code=report.exit_code,
+        signal=report.signal,
+        duration_ms=round(1000 * seconds),
+        cpu_ms=report.cpu_ms,
+        peak_bytes=report.peak_bytes,
+        stdout=output.captures["stdout"].captured(),
+        stderr=output.captures["stderr"].captured(),
+        confinement=level.level,
+        warning=report.message,
+    )
 
 
 def _checked(argv: Sequence[str]) -> Sequence[str]:

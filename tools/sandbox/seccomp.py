@@ -26,10 +26,13 @@ NEWEST_KNOWN = 462
 AF_UNIX, SOCK_STREAM, SOCK_TYPE_MASK = 1, 1, 0xF
 CLONE_NAMESPACES = 0x7E020000
 """`CLONE_NEWNS`, `NEWCGROUP`, `NEWUTS`, `NEWIPC`, `NEWUSER`, `NEWPID`, `NEWNET`."""
-SET_OWNER_COMMANDS = (8, 10, 15)
-"""`F_SETOWN`, `F_SETSIG`, `F_SETOWN_EX`: signals by way of a file."""
-DENIED_IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902)
-"""`TIOCSTI`, `TIOCLINUX`: typing into a terminal; `FIOSETOWN`, `SIOCSPGRP`: signals by way of a socket."""
+DENIED_FCNTLS = (8, 10, 15, 1024, 1026)
+"""`F_SETOWN`, `F_SETSIG`, `F_SETOWN_EX`: signals by way of a file; `F_SETLEASE`: making others wait; `F_NOTIFY`."""
+ALLOWED_IOCTLS = (0x5401, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A, 0x80086601)
+"""`TCGETS`, `TIOCGPGRP`, `TIOCGWINSZ`, `FIONREAD`, `FIONBIO`, `FIONCLEX`, `FIOCLEX`, `TCGETS2`, `FS_IOC_GETFLAGS`.
+
+The others type into terminals, and change attributes of files that were opened to be read.
+"""
 
 DENIED = """
     bind connect listen accept accept4
@@ -122,8 +125,8 @@ def _rules(landlock_abi: int) -> dict[str, Code]:
         "socketpair": _stream_pairs(allowed),
         "clone": load_argument(0) + when_any_bit(CLONE_NAMESPACES, refused) + allowed,
         "clone3": answer(errno.ENOSYS),  # its flags are in memory, where a filter cannot look; libc falls back to clone
-        "fcntl": _unless_second_is(SET_OWNER_COMMANDS, refused, allowed),
-        "ioctl": _unless_second_is(DENIED_IOCTLS, refused, allowed),
+        "fcntl": _by_second(DENIED_FCNTLS, refused, allowed),
+        "ioctl": _by_second(ALLOWED_IOCTLS, allowed, refused),
     }
 
 
@@ -134,5 +137,6 @@ def _stream_pairs(allowed: Code) -> Code:
     return load_argument(0) + unless_equal(AF_UNIX, refused) + kind + allowed
 
 
-def _unless_second_is(values: tuple[int, ...], refused: Code, allowed: Code) -> Code:
-    return load_argument(1) + b"".join(when_equal(value, refused) for value in values) + allowed
+def _by_second(values: tuple[int, ...], then: Code, otherwise: Code) -> Code:
+    """Looks at the second argument: the number of a command."""
+    return load_argument(1) + b"".join(when_equal(value, then) for value in values) + otherwise
