@@ -81,11 +81,15 @@ class Service:
         self._opened: asyncio.Task[int] | None = None
 
     async def open(self) -> None:
-        """Closes what dead processes of this machine left open. Once, however often it is called."""
-        if self.stored and self._opened is None:
+        """Closes what dead processes of this machine left open: once, however often it is called, unless it failed.
+
+        Raises `StorageUnavailable`.
+        """
+        if not self.stored:
+            return
+        if self._opened is None or (self._opened.done() and self._opened.exception()):
             self._opened = asyncio.create_task(writer.write(close_orphans))
-        if self._opened is not None:
-            await asyncio.shield(self._opened)
+        await asyncio.shield(self._opened)
 
     async def start(self, ask: Ask) -> LiveRun:
         """Writes down what is about to happen, and starts it.

@@ -1,18 +1,23 @@
 """What `asgi.py` serves: the guard, the two ways behind it, CORS, and the process's beginning and end."""
 
-from contextlib import suppress
+import asyncio
+import logging
 from typing import Final
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
+from django.db import DatabaseError
 
 from access import conf
 from access.guard import Knock, Rules, check, may_share
 from access.refusal import CONTENT_TYPE, Refusal
 from chat import service
 from orchestrator_site.connection import Message, Receive, Scope, Send
+from orchestrator_site.database import migrate
 from orchestrator_site.lean import LeanHandler
 from storage.writer import StorageUnavailable
+
+logger = logging.getLogger(__name__)
 
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
 """Paths whose views are sync: they take the way through all of Django."""
@@ -56,13 +61,21 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            with suppress(StorageUnavailable):  # /healthz says so, and each request tries again
-                await service.current().open()
+            await _prepare()
             await send({"type": "lifespan.startup.complete"})
         else:
             await service.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+async def _prepare() -> None:
+    """Where the database cannot be used, each request says so and tries again."""
+    try:
+        await asyncio.to_thread(migrate)
+        await service.current().open()
+    except (DatabaseError, StorageUnavailable) as error:
+        logger.warning("database.unavailable", extra={"error": str(error)})
 
 
 async def _refuse(refusal: Refusal, send: Send) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from chat.engine.completion import Finished
 from chat.providers.scripted import Scripted, text
+from storage.writer import StorageUnavailable
 from tests.conftest import Api, Start
 from tests.streams import Answer, events
 
@@ -254,3 +255,21 @@ async def test_a_deleted_session_is_gone(start: Start) -> None:
 
 def _id(path: str) -> Any:
     return UUID(path.split("/")[3])
+
+
+async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_back(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = await start(Scripted([text("Hello"), STOP]))
+    away = [StorageUnavailable("locked")]
+
+    def close_orphans() -> int:
+        if away:
+            raise away.pop()
+        return 0
+
+    monkeypatch.setattr("chat.service.close_orphans", close_orphans)
+    refused = await api.ask(message="Hi")
+    assert (refused.status, refused.json()["code"]) == (503, "storage")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (await api.ask(message="Hi")).text == "Hello"

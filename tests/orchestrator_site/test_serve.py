@@ -7,10 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,33 @@ def test_uvicorn_says_a_wrong_setting_in_one_line_too(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "Error: LOG_LEVEL='loud' is not valid" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_seeds_own_line_serves_on_a_database_that_is_not_there_yet(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        base = f"http://127.0.0.1:{free.getsockname()[1]}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "orchestrator_site.asgi:application", "--port", base.rpartition(":")[2]],
+        cwd=ROOT,
+        env=environment(tmp_path),
+    )
+    try:
+        wait_for(base, process)
+        body = json.dumps({"tool_calls": [{"name": "fs.list"}]}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{base}/chat/stream", body, headers)  # noqa: S310 - our own server
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own server
+            assert b'"reason":"completed"' in response.read()
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def wait_for(base: str, process: "subprocess.Popen[bytes]") -> None:
+    """Returns when the service answers."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(urllib.error.URLError), urllib.request.urlopen(f"{base}/healthz", timeout=5):  # noqa: S310 - ours
+            return
+        time.sleep(0.05)
+    raise AssertionError("the service did not start")

@@ -5,7 +5,6 @@ from argparse import ArgumentParser
 from functools import partial
 from typing import Any, Final
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
@@ -13,6 +12,7 @@ from access import conf as access_conf
 from access.guard import is_loopback
 from chat.engine.completion import ProviderError
 from chat.providers.catalogue import NotConfigured, UnknownProvider
+from orchestrator_site.database import migrate
 from orchestrator_site.server import Server
 from tools import toolbox
 from tools.workspace import WorkspaceUnavailableError
@@ -58,7 +58,7 @@ class Command(BaseCommand):
 
     def _migrate(self) -> None:
         try:
-            call_command("migrate", verbosity=0, interactive=False)
+            migrate()
         except DatabaseError as error:
             raise CommandError(f"DATABASE_URL names a database that cannot be used: {error}") from None
 
