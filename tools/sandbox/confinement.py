@@ -9,7 +9,10 @@ from tools.sandbox import landlock, seccomp
 from tools.sandbox.refusals import SandboxUnavailableError
 
 HIDES = (
-    "every file and folder but the workspace, the command's own temporary folder, programs and their libraries",
+    (
+        "the content of every file and folder but the workspace, the command's own temporary folder, programs and what "
+        "they start from: libraries, the loader's cache, the local time zone, /dev/null, /dev/zero and random numbers"
+    ),
     "sockets of every family, but for unnamed pairs within the command",
     "the memory, environment and open files of every other process",
     "changes of the mode, owner, attributes and times of any file",
@@ -19,9 +22,9 @@ KEEPS_SIGNALS = "processes outside the command, from its signals"
 DENIES_SIGNALS = "processes outside the command, by denying every signal, also within it"
 CANNOT_HIDE = (
     "what lies in a readable workspace, such as a .env file, from a program that may read it",
-    "that a file outside exists, its size and its times, where its name is known",
+    "that a file outside exists, its size, times, extended attributes and where a link leads, if its name is known",
     "which process numbers are in use, the machine's name, load and clock",
-    "how full the disk is, which the temporary folder can fill up to the file size times the number of files",
+    "how full the disk is; the temporary folder bounds the size of a file, not the number of files",
 )
 
 

@@ -91,6 +91,26 @@ async def test_writable_workspace_is_written(run_python: RunPython, workspace: P
     assert not (workspace / "notes.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("target", "exit_code"), [("src/copy", 0), (".git/copy", 1), ("src/../.git/copy", 1), ("copy", 1)]
+)
+async def test_what_lies_beside_a_writable_folder_is_not_written(
+    target: str, exit_code: int, sandbox: Sandbox, handle: int
+) -> None:
+    for name in ("src", ".git"):
+        os.mkdir(name, dir_fd=handle)
+    source = os.open("src", os.O_RDONLY | os.O_DIRECTORY, dir_fd=handle)
+    try:
+        outcome = await sandbox.run(
+            ("cp", "notes.txt", target), cwd_handle=handle, readable_handles=(handle,), writable_handles=(source,)
+        )
+    finally:
+        os.close(source)
+
+    assert outcome.exit_code == exit_code, outcome.stderr.head
+    assert os.access(target, os.F_OK, dir_fd=handle) == (exit_code == 0)
+
+
 async def test_temporary_folder_is_home_and_writable(run_python: RunPython) -> None:
     code = "import os, tempfile; f = tempfile.NamedTemporaryFile(); print(f.name.startswith(os.environ['HOME']))"
 
