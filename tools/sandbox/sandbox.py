@@ -18,7 +18,10 @@ from tools.sandbox.temporary import temporary_folder
 
 DEFAULT_LIMITS = Limits()
 NO_ENVIRONMENT: Mapping[str, str] = {}
-TRIAL = ("true",)
+CANARY = "canary"
+TRIAL = ("cat", CANARY)
+DENIED_EXIT_CODE = 1
+"""What `cat` says of a file that it may not open; of one that it may, 0, and the launcher of itself never 1."""
 GRACE_SECONDS = 1.7
 
 
@@ -61,18 +64,22 @@ class Sandbox:
         self._temporary_beneath = temporary_beneath
 
     async def probe(self) -> Confinement:
-        """The level that was seen to hold here, by running a program. Raises `SandboxUnavailableError`."""
+        """The level, seen to hold here: a program was denied a file. Raises `SandboxUnavailableError`."""
         level = kernel_confinement()
         async with temporary_folder(self._temporary_beneath) as folder:
             handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
             try:
-                outcome = await self.run(TRIAL, cwd_handle=handle, readable_handles=(handle,))
+                os.close(os.open(CANARY, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600, dir_fd=handle))
+                outcome = await self.run(TRIAL, cwd_handle=handle)
             except CommandRefusedError as error:
                 raise SandboxUnavailableError(f"A trial command did not start: {error}") from error
             finally:
                 os.close(handle)
-        if outcome.exit_code != 0:
-            raise SandboxUnavailableError(f"A trial command failed: {outcome.ended}, {outcome.stderr.head!r}.")
+        if outcome.exit_code != DENIED_EXIT_CODE:
+            raise SandboxUnavailableError(
+                f"A trial command was not denied a file: {outcome.ended}, exit code {outcome.exit_code}, "
+                f"{outcome.stderr.head!r}."
+            )
         return level
 
     async def run(

@@ -9,6 +9,7 @@ import pytest
 from tests.tools.sandbox.conftest import QUICK, RunPython
 from tools.sandbox import landlock, seccomp
 from tools.sandbox.confinement import kernel_confinement
+from tools.sandbox.programs import Programs
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 
@@ -22,6 +23,13 @@ async def test_probe_tells_the_level(sandbox: Sandbox) -> None:
     assert level.level == f"landlock{landlock.landlock_abi()}+seccomp"
     assert level.hides
     assert level.cannot_hide
+
+
+async def test_probe_notices_a_sandbox_that_does_not_hold(programs: Programs) -> None:
+    open_to_all = Programs(folders=programs.folders, places=(Path("/"),))
+
+    with pytest.raises(SandboxUnavailableError, match="not denied"):
+        await Sandbox(open_to_all).probe()
 
 
 @pytest.mark.parametrize("abi", [0, 1, 2])
