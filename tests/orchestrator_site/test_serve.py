@@ -124,6 +124,7 @@ def test_with_a_key_the_api_asks_for_it_and_healthz_does_not(tmp_path: Path) -> 
     [
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud' is not valid: choose one of debug, info, warning, error."),
         ({"RUN_MAX_STEPS": "0"}, "RUN_MAX_STEPS='0' is not valid: it must be a whole number from 1"),
+        ({"FS_MAX_READ_BYTES": "3"}, "FS_MAX_READ_BYTES='3' is not valid: it must be a whole number from 1024"),
         ({"ENABLE_PERSISTENCE": "maybe"}, "ENABLE_PERSISTENCE='maybe' is not valid: choose true or false."),
         ({"OPENAI_BASE_URL": "nowhere"}, "OPENAI_BASE_URL='nowhere' is not valid"),
         ({"DATABASE_URL": "mysql://h/d"}, "DATABASE_URL="),
