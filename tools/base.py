@@ -4,7 +4,7 @@ ToolError            a tool's failure: data for the model and the caller, never 
 """
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, get_type_hints
 
 import msgspec
@@ -45,37 +45,66 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, Any]
 
 
-Emit = Callable[[OutputStream, str], None]
-"""Hands a piece of live output to whoever follows the execution."""
+Emit = Callable[[OutputStream, str], Awaitable[None]]
+"""Hands a piece of live output to whoever follows the execution, and waits where there is too much of it."""
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool may know of the execution that it works for."""
+
+    owner: str
+    emit: Emit
+
+
+Facets = Mapping[str, Sequence[str]]
+"""What a policy's rules may look at, by name: each param's values as text, in the one form that means them."""
+
+
+def plain_facets(params: msgspec.Struct) -> Facets:
+    """Every param that is a text, a number or a flag, as it came."""
+    values = {name: getattr(params, name) for name in params.__struct_fields__}
+    return {name: [str(value)] for name, value in values.items() if isinstance(value, str | int | float)}
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
-    `run` takes the validated params and `Emit`, and returns the result's data: a mapping, or a `msgspec.Struct`.
+    `run` takes the validated params and the `Execution`, and returns the result's data: a mapping, or a
+    `msgspec.Struct`. `confinement` is the level that holds it, `disabled` why it is off, if it is.
     """
 
     spec: ToolSpec
     effect: Effect
     params: type[msgspec.Struct]
-    run: Callable[[msgspec.Struct, Emit], Awaitable[Any]]
+    run: Callable[[msgspec.Struct, Execution], Awaitable[Any]]
+    confinement: str = ""
+    disabled: str = ""
+    facets: Callable[[msgspec.Struct], Facets] = plain_facets
 
     @property
     def name(self) -> str:
         return self.spec.name
 
 
-def tool(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], *given: Any) -> Tool:
+def tool(
+    name: str,
+    effect: Effect,
+    function: Callable[..., Awaitable[Any]],
+    *given: Any,
+    confinement: str = "",
+    disabled: str = "",
+    facets: Callable[[Any], Facets] = plain_facets,
+) -> Tool:
     """Makes a tool of a function.
 
     Its keyword-only parameters are the tool's params: a type, `Annotated` with `msgspec.Meta` for a description and
     bounds, and a default where it may be left out. Its positional-only ones are `given` here once (a workspace, a
-    service); one more, if there is one, gets the `Emit` of each execution.
+    service); one more, if there is one, gets the `Execution`.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    streams = len(positional) == len(given) + 1
+    wants_execution = len(positional) == len(given) + 1
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
         (p.name, hints[p.name]) if p.default is p.empty else (p.name, hints[p.name], p.default)
         for p in signature.parameters.values()
@@ -83,12 +112,20 @@ def tool(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], *gi
     ]
     params = msgspec.defstruct(name.replace(".", "_"), fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
-    def run(values: msgspec.Struct, emit: Emit) -> Awaitable[Any]:
+    def run(values: msgspec.Struct, execution: Execution) -> Awaitable[Any]:
         arguments = {field: getattr(values, field) for field in values.__struct_fields__}
-        return function(*given, *((emit,) if streams else ()), **arguments)
+        return function(*given, *((execution,) if wants_execution else ()), **arguments)
 
     spec = ToolSpec(name=name, description=inspect.getdoc(function) or "", parameters=parameters_schema(params))
-    return Tool(spec=spec, effect=effect, params=params, run=run)
+    return Tool(
+        spec=spec,
+        effect=effect,
+        params=params,
+        run=run,
+        confinement=confinement,
+        disabled=disabled,
+        facets=facets,
+    )
 
 
 def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:

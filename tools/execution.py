@@ -101,7 +101,7 @@ class ToolDoor:
             raise ToolError(
                 f"There is no tool {request.tool[:80]!r}; there are {', '.join(valid)}.", code="unknown_tool"
             )
-        return Running(tool, _params(tool, request.arguments))
+        return Running(tool, _params(tool, request.arguments), self._place.owner)
 
     def _succeeded(self, result: Any) -> Succeeded:
         data = msgspec.to_builtins(result)

@@ -8,19 +8,21 @@ from typing import Any, Final
 
 import msgspec
 
-from tools.base import Output, OutputStream, Tool
+from tools.base import Execution, Output, OutputStream, Tool
 
-MOST_PENDING: Final = 1_024
-"""Pieces of live output that wait for somebody to take them; beyond it the oldest give way."""
+MOST_PENDING: Final = 64
+"""Pieces of live output that wait for somebody to take them; beyond that the tool waits."""
 
 
 class Running:
     """Starts the tool. Call `output` to its end, then `result`; or `stop`."""
 
-    def __init__(self, tool: Tool, params: msgspec.Struct) -> None:
-        self._pieces: deque[Output] = deque(maxlen=MOST_PENDING)
+    def __init__(self, tool: Tool, params: msgspec.Struct, owner: str) -> None:
+        self._pieces: deque[Output] = deque()
         self._news = asyncio.Event()
-        self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, self._emit))
+        self._room = asyncio.Event()
+        execution = Execution(owner=owner, emit=self._emit)
+        self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, execution))
         self._task.add_done_callback(lambda _: self._news.set())
 
     async def output(self) -> AsyncIterator[Output]:
@@ -32,6 +34,7 @@ class Running:
             ended = self._task.done()
             while self._pieces:
                 yield self._pieces.popleft()
+                self._room.set()
 
     async def result(self) -> Any:
         """What the tool returned. Raises what it raised."""
@@ -43,6 +46,9 @@ class Running:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([self._task])
 
-    def _emit(self, stream: OutputStream, text: str) -> None:
+    async def _emit(self, stream: OutputStream, text: str) -> None:
+        while len(self._pieces) >= MOST_PENDING:
+            self._room.clear()
+            await self._room.wait()
         self._pieces.append(Output(stream=stream, text=text))
         self._news.set()

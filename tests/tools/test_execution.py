@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from storage.writer import writer
-from tools.base import Emit, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
+from tools.base import Execution, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
 from tools.execution import Place, ToolDoor
 from tools.models import ToolExecution
 from tools.registry import DuplicateTool, Registry
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 async def greet(
     greeting: str,
-    emit: Emit,
+    execution: Execution,
     /,
     *,
     name: Annotated[str, msgspec.Meta(description="Whom to greet.", min_length=1)],
@@ -35,7 +35,7 @@ async def greet(
     if name == "forever":
         await asyncio.Event().wait()
     for _ in range(times):
-        emit("stdout", f"{greeting} {name}\n")
+        await execution.emit("stdout", f"{greeting} {name}\n")
     return {"greeted": name, "tone": tone}
 
 

@@ -1,16 +1,10 @@
-"""`fs.read`, `fs.list`, `fs.search`, `fs.write`: the files of the workspace.
+"""`fs.read`, `fs.list`, `fs.search`, `fs.write`: the files of the workspace."""
 
-Each does its work in a thread and waits for that thread's end also when it is cancelled, so that nothing goes on behind
-an execution that is over.
-"""
-
-import asyncio
 import base64
 import binascii
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,11 +20,11 @@ from tools.workspace import (
     Match,
     Page,
     Workspace,
+    in_thread,
     read_page,
 )
 
 Encoding = Literal["utf-8", "base64"]
-Result = TypeVar("Result")
 
 WorkspacePath = Annotated[str, msgspec.Meta(description="Path relative to the workspace, such as 'docs/guide.md'.")]
 GlobText = Annotated[
@@ -112,7 +106,7 @@ async def read(
         with workspace.open_file(path) as file:
             return read_page(file, offset=offset, limit=limit, limits=workspace.limits, deadline=deadline)
 
-    page = await _in_thread(work, deadline)
+    page = await in_thread(work, deadline)
     content, encoding = _as_text(page.content)
     return ReadResult(
         content=content,
@@ -142,7 +136,7 @@ async def list_(
     def work() -> ListResult:
         return _list(workspace, path, _glob(workspace, glob), deadline, recursive=recursive)
 
-    return await _in_thread(work, deadline)
+    return await in_thread(work, deadline)
 
 
 async def search(
@@ -169,7 +163,7 @@ async def search(
         lines = LinePattern(pattern, ignore_case=ignore_case, max_size=workspace.limits.max_pattern_size)
         return _search(workspace, path, wanted, lines, deadline)
 
-    return await _in_thread(work, deadline)
+    return await in_thread(work, deadline)
 
 
 async def write(
@@ -204,29 +198,18 @@ async def write(
     change = Change(
         path=path, data=_as_bytes(content, encoding), create_only=create_only, expected_sha256=expected_sha256
     )
-    (changed,) = await _in_thread(lambda: workspace.apply((change,), deadline), deadline)
+    (changed,) = await in_thread(lambda: workspace.apply((change,), deadline), deadline)
     return WriteResult(path=changed.path, size=changed.size, sha256=changed.sha256 or "", created=changed.created)
 
 
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """The file tools of one workspace."""
     return (
-        tool("fs.read", "read", read, workspace),
-        tool("fs.list", "read", list_, workspace),
-        tool("fs.search", "read", search, workspace),
-        tool("fs.write", "write", write, workspace),
+        tool("fs.read", "read", read, workspace, confinement=workspace.confinement),
+        tool("fs.list", "read", list_, workspace, confinement=workspace.confinement),
+        tool("fs.search", "read", search, workspace, confinement=workspace.confinement),
+        tool("fs.write", "write", write, workspace, confinement=workspace.confinement),
     )
-
-
-async def _in_thread(work: Callable[[], Result], deadline: Deadline) -> Result:
-    """What the work returns. Cancelled, it stops the work and waits for its end, which the deadline brings soon."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        deadline.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        raise
 
 
 def _list(workspace: Workspace, path: str, glob: Glob | None, deadline: Deadline, *, recursive: bool) -> ListResult:

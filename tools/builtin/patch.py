@@ -4,7 +4,6 @@ What the patch says and what comes of it is worked out on values, by `tools.patc
 every file that it replaces or removes is still the one that was read.
 """
 
-import asyncio
 import hashlib
 import os
 import stat
@@ -15,7 +14,7 @@ import msgspec
 
 from tools.base import Tool, ToolError, tool
 from tools.patching import Action, Content, Effect, Plan, apply, parse
-from tools.workspace import Change, Deadline, Workspace
+from tools.workspace import Change, Deadline, Workspace, in_thread
 
 PatchText = Annotated[
     str,
@@ -59,18 +58,12 @@ async def apply_patch(
     files and paths outside are refused. The result's `sha256` is the file's new one, for `fs.write`.
     """
     deadline = Deadline(workspace.limits.max_seconds)
-    running = asyncio.ensure_future(asyncio.to_thread(_apply, workspace, patch, deadline, dry_run=dry_run))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        deadline.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        raise
+    return await in_thread(lambda: _apply(workspace, patch, deadline, dry_run=dry_run), deadline)
 
 
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """The patch tool of one workspace."""
-    return (tool("fs.apply_patch", "write", apply_patch, workspace),)
+    return (tool("fs.apply_patch", "write", apply_patch, workspace, confinement=workspace.confinement),)
 
 
 def _apply(workspace: Workspace, patch: str, deadline: Deadline, *, dry_run: bool) -> PatchResult:

@@ -27,12 +27,12 @@ class Output:
         """Whether there was more than the limit."""
         return self._left < 0
 
-    def take(self, stream: OutputStream, piece: bytes) -> None:
+    async def take(self, stream: OutputStream, piece: bytes) -> None:
         """The next piece; what is past the limit is dropped, and ends the command."""
         kept = piece[: max(0, self._left)]
         self._left -= len(piece)
         if kept:
             self.captures[stream].take(kept)
-            self._on_output(stream, kept)
+            await self._on_output(stream, kept)
         if self.too_much:
             self.when_too_much()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from tools.base import OutputStream
 from tools.sandbox.capture import Captured
 from tools.sandbox.confinement import Confinement, kernel_confinement
 from tools.sandbox.output import Output
@@ -53,6 +54,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return self.stdout.truncated or self.stderr.truncated
 
 
+async def ignore(stream: OutputStream, piece: bytes) -> None:
+    """Takes output that nobody follows."""
+
+
 class Sandbox:
     """Runs programs of the machine so that they reach the handles they are given, and nothing else.
 
@@ -91,7 +96,7 @@ class Sandbox:
         writable_handles: Sequence[int] = (),
         limits: Limits = DEFAULT_LIMITS,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
-        on_output: Take = lambda stream, piece: None,
+        on_output: Take = ignore,
     ) -> Outcome:
         """Runs `argv` in the folder `cwd_handle`, and returns when it and all that it started are gone.
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ BLOCK_BYTES = 64 * 1024
 MOST_REPORT_BYTES = 64 * 1024
 STOP_SECONDS = 2.0
 
-Take = Callable[[OutputStream, bytes], None]
+Take = Callable[[OutputStream, bytes], Awaitable[None]]
+"""Gets each piece of output. While it takes its time the command has to wait: its pipe is full."""
 
 
 class Supervision:
@@ -95,7 +96,7 @@ class Supervision:
     async def _drain(self, stream: OutputStream, take: Take) -> None:
         reader = self._process.stdout if stream == "stdout" else self._process.stderr
         while reader and (block := await reader.read(BLOCK_BYTES)):
-            take(stream, block)
+            await take(stream, block)
 
 
 def launcher_command(report: int) -> Sequence[str]:

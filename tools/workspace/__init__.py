@@ -9,6 +9,7 @@ from tools.workspace.opening import KernelOpener, WalkOpener, WorkspaceUnavailab
 from tools.workspace.pages import Page, read_page
 from tools.workspace.patterns import Glob, LinePattern
 from tools.workspace.search import LineSearch, Match
+from tools.workspace.threads import in_thread
 from tools.workspace.walking import Entry, EntryType, Walk
 from tools.workspace.writing import Change, Changed
 
@@ -32,5 +33,6 @@ __all__ = [
     "WalkOpener",
     "Workspace",
     "WorkspaceUnavailableError",
+    "in_thread",
     "read_page",
 ]

@@ -144,7 +144,7 @@ async def test_open_files_are_bounded(marker: str, run_python: RunPython) -> Non
 async def test_endless_output_ends_the_command(sandbox: Sandbox, handle: int) -> None:
     seen = 0
 
-    def on_output(stream: str, piece: bytes) -> None:
+    async def on_output(stream: str, piece: bytes) -> None:
         nonlocal seen
         seen += len(piece)
 
@@ -160,7 +160,11 @@ async def test_endless_output_ends_the_command(sandbox: Sandbox, handle: int) ->
 async def test_cancelling_ends_the_tree(marker: str, run_python: RunPython) -> None:
     started = asyncio.Event()
     body = "if os.fork() == 0: os.setsid()\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
-    task = asyncio.create_task(run_python(code(body, marker), on_output=lambda *_: started.set()))
+
+    async def on_output(stream: str, piece: bytes) -> None:
+        started.set()
+
+    task = asyncio.create_task(run_python(code(body, marker), on_output=on_output))
     await asyncio.wait_for(started.wait(), 5)
     assert alive(marker)
     began = time.monotonic()
@@ -191,7 +195,7 @@ async def test_command_ends_with_a_killed_service(marker: str, workspace: Path, 
         f"handle = os.open({str(workspace)!r}, os.O_RDONLY | os.O_DIRECTORY)\n"
         f"sandbox = Sandbox(temporary_beneath=Path({str(tmp_path)!r}))\n"
         f"command = ('python', '-c', {command!r})\n"
-        "on_output = lambda stream, piece: os.write(1, piece)\n"
+        "async def on_output(stream, piece): os.write(1, piece)\n"
         "asyncio.run(sandbox.run(command, cwd_handle=handle, on_output=on_output))\n"
     )
     process = await asyncio.create_subprocess_exec(

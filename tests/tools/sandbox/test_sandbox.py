@@ -51,9 +51,13 @@ async def test_without_seccomp_nothing_runs(sandbox: Sandbox, handle: int, monke
 
 async def test_output_comes_by_stream_and_exit_code_is_the_programs_own(run_python: RunPython) -> None:
     pieces: list[tuple[str, bytes]] = []
+
+    async def on_output(stream: str, piece: bytes) -> None:
+        pieces.append((stream, piece))
+
     outcome = await run_python(
         "import os, sys; os.write(1, b'out'); os.write(2, b'err'); sys.exit(3)",
-        on_output=lambda stream, piece: pieces.append((stream, piece)),
+        on_output=on_output,
     )
 
     assert sorted(pieces) == [("stderr", b"err"), ("stdout", b"out")]
