@@ -81,7 +81,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "status": _NO_SUBMODULES,
     "blame": ("--no-textconv",),
     **dict.fromkeys(("diff", "diff-files", "diff-index", "diff-tree"), _SHOWING),
-    **dict.fromkeys(("log", "show", "whatchanged", "reflog", "format-patch"), _SHOWING),
+    **dict.fromkeys(("log", "show", "whatchanged", "format-patch"), _SHOWING),
 }
 """By command, for what each path's own attributes would ask: programs of diffs, and git within submodules.
 
