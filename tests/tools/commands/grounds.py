@@ -1,0 +1,16 @@
+"""The ground that commands are tried on: a workspace at /base, with the names that the real one keeps to itself."""
+
+from tools.commands import Ground
+from tools.workspace.names import SECRETS, SecretNames, is_git
+
+SECRET_NAMES = SecretNames()
+
+
+def ground(cwd: str = "") -> Ground:
+    return Ground(
+        roots=("/base",),
+        cwd=tuple(filter(None, cwd.split("/"))),
+        is_secret=lambda name: SECRET_NAMES.cover((name,)),
+        is_git=is_git,
+        secret_globs=SECRETS,
+    )

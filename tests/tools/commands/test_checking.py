@@ -1,0 +1,194 @@
+"""A command is held to the table: what may be, how it is written then, and what is refused in which words."""
+
+import pytest
+
+from tests.tools.commands.grounds import ground
+from tools.base import ToolError
+from tools.commands import WHITELIST, check, split
+from tools.workspace.names import SECRETS
+
+ALLOWED = {
+    "ls -la docs": "ls -l -a docs",
+    "ls docs -l": "ls -l docs",
+    "ls -- -l": "ls -- -l",
+    "ls --color=never": "ls --color=never",
+    "head -5 a": "head -n5 a",
+    "head -n 5 a": "head -n5 a",
+    "head --lines 5 a": "head --lines=5 a",
+    "tail -n +5 a": "tail -n+5 a",
+    "tail -c -5 a": "tail -c-5 a",
+    "grep -rn process.env src": "grep -r -n process.env src",
+    "grep -e .env a": "grep -e.env a",
+    "grep -e '' a": "grep -e '' a",
+    "grep -3 x a": "grep -C3 x a",
+    "grep -rnA2 x": "grep -r -n -A2 x",
+    "rg x": "rg --no-config x",
+    "rg --files src": "rg --no-config --files src",
+    "find . -name '*.py' -not -path './a/*' -print0": "find . -name '*.py' -not -path './a/*' -print0",
+    "find . -name -exec": "find . -name -exec",
+    "sort -k 2,2n -t , a b": "sort -k2,2n -t, a b",
+    "uniq -c a": "uniq -c a",
+    "stat -c %s a": "stat -c%s a",
+    "echo -n --foo .env /etc": "echo -n --foo .env /etc",
+    "cat /base/docs/a": "cat /base/docs/a",
+    "cat docs/../a": "cat docs/../a",
+    "cat -": "cat -",
+    "cat .env.example": "cat .env.example",
+    "python --version": "python --version",
+    "pytest -q 'tests/a.py::t[x/../y]'": "pytest -p no:cacheprovider --rootdir=. -q 'tests/a.py::t[x/../y]'",
+    "git status -sb": "git status -s -b",
+    "git --no-pager log -3 --oneline main..feature/x": "git log -n3 --oneline main..feature/x",
+    "git --version": "git version",
+    "git branch -a": "git branch -a",
+    "git branch --list 'fix/*'": "git branch --list 'fix/*'",
+    "git stash list": "git stash list",
+    "git rev-parse --short HEAD": "git rev-parse --short HEAD",
+    "git log -- docs": "git log -- docs",
+    "git blame -L 1,5 a.py": "git blame -L1,5 a.py",
+    "git log --format='%h %s' --since='2 days ago'": "git log '--format=%h %s' '--since=2 days ago'",
+}
+REFUSED = {
+    "rm a": "among the programs here: ls, cat",
+    "cd docs": "give the folder as cwd",
+    "/bin/ls": "among the programs",
+    "./ls": "among the programs",
+    "sh -c id": "among the programs",
+    "ls -L": "among the options of ls here: -a",
+    "ls -lL": "'-L' in '-lL'",
+    "ls --colo=never": "'--colo' in",
+    "ls --all=1": "takes no value",
+    "head -n x": "takes a number",
+    "uniq a b": "at most 1 file",
+    "pwd x": "takes no",
+    "python -c x": "among the options of python here: --version",
+    "python a.py": "takes no",
+    "find . -exec id +": "'-exec' is not among what find takes",
+    "find . -okdir id +": "not among",
+    "git push": "among git's commands here: blame",
+    "git": "alone",
+    "git -C docs status": "before its command",
+    "git -c a=b status": "before its command",
+    "git stash": "among git's commands",
+    "git stash drop": "among git's commands",
+    "git branch new": "add --list",
+    "git branch -D main": "not among",
+    "git tag v1": "add --list",
+    "git reflog expire": "takes no",
+    "git log -p --follow a": "--follow",
+    "git show 'HEAD^{blob}'": "name a commit",
+    "cat .env": "name of a secret",
+    "cat docs/.ENV.local": "name of a secret",
+    "cat .ssh/config": "name of a secret",
+    "grep -r --include=.env x .": "name of a secret",
+    "rg -g '!.env' -g server.pem x": "name of a secret",
+    "git show HEAD:.env": "name of a secret",
+    "git show :0:a/id_rsa": "name of a secret",
+    "git diff main -- .env": "name of a secret",
+    "git log -L 1,5:.env": "name of a secret",
+    "git log ':(glob)**/.env'": "name of a secret",
+    "pytest .env::x": "name of a secret",
+    "find . -newer .env": "name of a secret",
+    "find .git -name config": "git's own folder",
+    "cat .GIT/config": "git's own folder",
+    "ls a/.git": "git's own folder",
+    "cat 'git~1/config'": "git's own folder",
+}
+OUTSIDE = (
+    "cat /etc/passwd",
+    "cat ../x",
+    "cat docs/../../x",
+    "cat /base/../etc/passwd",
+    "cat /basement/x",
+    "ls ..",
+    "ls /",
+    "find / -name x",
+    "find .. -name x",
+    "grep -r x /etc",
+    "diff a /etc/passwd",
+    "stat /root",
+    "du -s ../..",
+    "git log -- ../x",
+    "git diff /etc/passwd /etc/hosts",
+    "pytest ../x.py::t",
+    "find . -newer /etc/passwd",
+)
+
+
+def checked(command: str, cwd: str = "") -> tuple[str, ...]:
+    return check(split(command), WHITELIST, ground(cwd)).argv
+
+
+def without_magic(argv: tuple[str, ...]) -> list[str]:
+    return [word for word in argv if not word.startswith(":(exclude")]
+
+
+@pytest.mark.parametrize("command", ALLOWED)
+def test_allowed_command_is_written_so_that_it_means_one_thing(command: str) -> None:
+    assert without_magic(checked(command)) == list(split(ALLOWED[command]))
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_command_off_the_table_is_refused_with_what_is_on_it(command: str) -> None:
+    with pytest.raises(ToolError) as refusal:
+        checked(command)
+
+    assert refusal.value.code == "not_allowed"
+    assert REFUSED[command] in str(refusal.value)
+
+
+@pytest.mark.parametrize("command", OUTSIDE)
+def test_path_outside_is_refused_as_such(command: str) -> None:
+    with pytest.raises(ToolError) as refusal:
+        checked(command)
+
+    assert refusal.value.code == "outside_workspace"
+
+
+def test_way_up_is_counted_from_the_folder_that_the_command_runs_in() -> None:
+    assert checked("cat ../../a", "docs/deep") == ("cat", "../../a")
+    with pytest.raises(ToolError, match="outside"):
+        checked("cat ../../../a", "docs/deep")
+
+
+@pytest.mark.parametrize("command", ["git diff", "git show HEAD", "git log -p", "git log -S x", "git grep x"])
+def test_git_shows_contents_without_secrets(command: str) -> None:
+    hidden = [word for word in checked(command) if word.startswith(":(exclude")]
+
+    assert len(hidden) == 2 * len(SECRETS)
+    assert ":(exclude,icase,glob,top)**/.env*" in hidden
+
+
+@pytest.mark.parametrize("command", ["git log", "git log --oneline", "git status", "git ls-files"])
+def test_what_shows_names_alone_is_left_as_it_is(command: str) -> None:
+    assert list(checked(command)) == command.split()
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("abcd1234", "abcd1234^{commit}"),
+        ("ABCD", "ABCD^{commit}"),
+        ("abcd..ef01", "abcd^{commit}..ef01^{commit}"),
+        ("abcd...main", "abcd^{commit}...main"),
+        ("abcd~2", "abcd~2"),
+        ("feature/abcd", "feature/abcd"),
+        ("notes.abcd", "notes.abcd"),
+    ],
+)
+def test_hash_means_a_commit_and_no_file(given: str, written: str) -> None:
+    assert without_magic(checked(f"git show {given}")) == ["git", "show", written]
+
+
+def test_pattern_of_git_is_no_revision() -> None:
+    assert without_magic(checked("git grep abcd1234 HEAD")) == ["git", "grep", "-e", "abcd1234", "HEAD"]
+
+
+def test_value_that_is_missing_is_asked_for() -> None:
+    with pytest.raises(ToolError, match="-n=NUMBER") as refusal:
+        checked("head -n")
+
+    assert refusal.value.code == "invalid_params"
+
+
+def test_pytest_is_told_to_write_nothing() -> None:
+    assert check(["pytest"], WHITELIST, ground()).environment == {"PYTHONDONTWRITEBYTECODE": "1"}

@@ -1,0 +1,241 @@
+"""A command against the table: what is really run, or why nothing is."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tools.base import ToolError
+from tools.commands.expression import check_expression
+from tools.commands.operands import Ground, commits_alone
+from tools.commands.program import ALWAYS, Option, Program
+from tools.commands.words import check_words, shown
+
+__all__ = ["Checked", "Ground", "check"]
+
+ELSEWHERE = {
+    "cd": "give the folder as cwd",
+    "pushd": "give the folder as cwd",
+    "sed": "read lines with fs.read, change them with fs.apply_patch",
+    "awk": "use grep, or read with fs.read",
+    "tee": "write with fs.write",
+    "touch": "write with fs.write",
+    "mkdir": "fs.write makes the folders that it needs",
+    "python3": "'python --version' is all there is of it",
+}
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that may be run. `name` is its entry in the table, such as `ls` or `git log`."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def check(argv: Sequence[str], table: Mapping[str, Program], ground: Ground) -> Checked:
+    """The command as it is run: options first, each on its own, then `--` and the operands.
+
+    Raises `ToolError`: `invalid_params`, `not_allowed`, `outside_workspace`.
+    """
+    name, words = _entry(check_words(argv), table)
+    program = table[name]
+    if program.operands == "text":
+        given = tuple(words)
+    elif program.operands == "expression":
+        given = check_expression(name, words, program, ground)
+    else:
+        given = _Words(name, program, ground).checked(words)
+    return Checked(name=name, argv=(*name.split(), *program.fixed, *given), environment=program.environment)
+
+
+def _entry(argv: Sequence[str], table: Mapping[str, Program]) -> tuple[str, Sequence[str]]:
+    """The name in the table that the command begins with, and the words after it."""
+    words = list(argv)
+    if words[0] == "git":
+        words[1:] = _git_command(words[1:])
+    for length in (3, 2, 1):
+        name = " ".join(words[:length])
+        if len(words) >= length and name in table and name != "git":
+            return name, words[length:]
+    if words[0] == "git":
+        commands = ", ".join(sorted(known.removeprefix("git ") for known in table if known.startswith("git ")))
+        raise ToolError(
+            f"git {shown(words[1]) if len(words) > 1 else 'alone'} is not among git's commands here: {commands}.",
+            code="not_allowed",
+        )
+    programs = ", ".join(dict.fromkeys(known.split()[0] for known in table))
+    advice = f" Instead of it: {ELSEWHERE[words[0]]}." if words[0] in ELSEWHERE else ""
+    raise ToolError(f"{shown(words[0])} is not among the programs here: {programs}.{advice}", code="not_allowed")
+
+
+def _git_command(words: Sequence[str]) -> Sequence[str]:
+    """Git's words from its command on. What stands before it would be settings, and none is taken."""
+    rest = list(words)
+    while rest and rest[0] in {"--no-pager", "-P"}:
+        rest.pop(0)
+    if rest and rest[0] in {"--version", "-v"}:
+        return ["version", *rest[1:]]
+    if rest and rest[0].startswith("-"):
+        raise ToolError(
+            f"git takes no option {shown(rest[0])} before its command here: begin with the command, such as "
+            "'git status', and give the folder as cwd.",
+            code="not_allowed",
+        )
+    return rest
+
+
+class _Words:
+    """The words after a program's name on their way to an argv."""
+
+    def __init__(self, name: str, program: Program, ground: Ground) -> None:
+        self._name = name
+        self._program = program
+        self._ground = ground
+        self._options: list[str] = []
+        self._seen: set[str] = set()
+        self._operands: list[str] = []
+        self._paths: list[str] | None = None
+
+    def checked(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The options and operands as they are given to the program."""
+        pending = list(words)
+        while pending:
+            word = pending.pop(0)
+            if word == "--":
+                self._paths = pending
+                break
+            if word.startswith("-") and word != "-":
+                self._option(word, pending)
+            else:
+                self._operands.append(word)
+        self._check_operands()
+        if self._program.any_option:
+            return tuple(words)
+        return (*self._options, *self._written_operands())
+
+    def _option(self, word: str, pending: list[str]) -> None:
+        if self._program.any_option:
+            self._check_any(word)
+        elif word in self._program.options:
+            self._take(self._program.options[word], None, pending)
+        elif self._program.number and word[1:].isdecimal():
+            self._take(self._program.options[self._program.number], word[1:], pending)
+        elif word.startswith("--"):
+            name, equals, value = word.partition("=")
+            self._take(self._known(name, word), value if equals else None, pending)
+        else:
+            self._cluster(word, pending)
+
+    def _cluster(self, word: str, pending: list[str]) -> None:
+        """Short options in one word: each alone, and the last that takes a value has the rest of the word."""
+        rest = word[1:]
+        while rest:
+            option = self._known(f"-{rest[0]}", word)
+            rest = rest[1:]
+            if option.value is not None:
+                self._take(option, rest or None, pending)
+                return
+            self._take(option, None, pending)
+
+    def _known(self, name: str, word: str) -> Option:
+        option = self._program.options.get(name)
+        if option is None:
+            inside = "" if name == word else f" in {shown(word)}"
+            raise ToolError(
+                f"{shown(name)}{inside} is not among the options of {self._name} here: {self._program.told}.",
+                code="not_allowed",
+            )
+        return option
+
+    def _take(self, option: Option, value: str | None, pending: list[str]) -> None:
+        """Writes the option so that it can mean one thing only: a value stands in the option's own word."""
+        self._seen.add(option.name)
+        if option.value is None:
+            if value is not None:
+                raise ToolError(f"{option.name} of {self._name} takes no value: leave '=' out.", code="not_allowed")
+            self._options.append(option.name)
+            return
+        if value is None:
+            if option.optional:
+                self._options.append(option.name)
+                return
+            if not pending:
+                raise ToolError(
+                    f"{option.name} of {self._name} takes a value: write {option.notation}.", code="invalid_params"
+                )
+            value = pending.pop(0)
+        self._ground.check_value(option.value, value, option.name)
+        if option.name.startswith("--"):
+            self._options.append(f"{option.name}={value}")
+        elif value:
+            self._options.append(f"{option.name}{value}")
+        else:
+            self._options.extend((option.name, value))
+
+    def _check_any(self, word: str) -> None:
+        """An option that no list binds may still not name a secret or what lies outside."""
+        value = word.partition("=")[2] if "=" in word else word[2:]
+        for path in (value, value.lstrip("@=")):
+            self._ground.check_path(path)
+
+    def _check_operands(self) -> None:
+        """Raises `ToolError` for an operand that the program may not have."""
+        everything = [*self._operands, *(self._paths or ())]
+        kind, most = self._program.operands, self._program.most_operands
+        if everything and kind == "none":
+            raise ToolError(f"{self._name} takes no {shown(everything[0])} here: leave it out.", code="not_allowed")
+        if most is not None and len(everything) > most:
+            raise ToolError(
+                f"{self._name} takes at most {most} file here, and would write to "
+                f"{shown(everything[most])}: leave it out.",
+                code="not_allowed",
+            )
+        needed = self._program.operands_with
+        if everything and needed and not self._seen.intersection(needed):
+            raise ToolError(
+                f"{self._name} lists here, and {shown(everything[0])} would be made: add {needed[-1]} to list what "
+                "matches it.",
+                code="not_allowed",
+            )
+        for word in everything[self._patterns(everything) :]:
+            self._check_operand(word)
+
+    def _patterns(self, everything: Sequence[str]) -> int:
+        """How many of the operands are patterns."""
+        if self._program.operands == "patterns":
+            return len(everything)
+        first = self._program.operands == "pattern, paths" and not self._seen.intersection(
+            self._program.pattern_options
+        )
+        return 1 if first else 0
+
+    def _check_operand(self, word: str) -> None:
+        if self._program.operands == "revisions, paths" or self._name == "git grep":
+            self._ground.check_revision(word)
+        elif self._program.operands == "tests":
+            self._ground.check_path(word.partition("::")[0])
+        else:
+            self._ground.check_path(word)
+
+    def _written_operands(self) -> tuple[str, ...]:
+        operands, paths = self._operands, self._paths
+        if self._name == "git grep" and self._patterns(operands):
+            operands = ["-e", *operands]
+        if self._shows_content:
+            plain = 2 * self._patterns(self._operands)
+            operands = [*operands[:plain], *map(commits_alone, operands[plain:])]
+            hidden = self._ground.without_secrets()
+            operands, paths = ([*operands, *hidden], paths) if paths is None else (operands, [*paths, *hidden])
+        return tuple(operands) if paths is None else (*operands, "--", *paths)
+
+    @property
+    def _shows_content(self) -> bool:
+        """Whether what git shows needs the secrets taken out. Raises `ToolError` where that cannot be."""
+        wanted = self._program.shows_content
+        shows = wanted == ALWAYS or bool(self._seen.intersection(wanted))
+        if shows and "--follow" in self._seen:
+            raise ToolError(
+                "--follow of git log goes without what shows contents: leave --follow out, or ask for -p without it.",
+                code="not_allowed",
+            )
+        return shows and "-L" not in self._seen

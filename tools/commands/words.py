@@ -1,0 +1,43 @@
+"""The words of a command: what can be one, and how a message shows it."""
+
+from collections.abc import Sequence
+
+from tools.base import ToolError
+from tools.commands.limits import MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, SHOWN_CHARS
+
+
+def shown(word: str) -> str:
+    """A word as a message may show it: quoted, printable, and short."""
+    short = word if len(word) <= SHOWN_CHARS else f"{word[:SHOWN_CHARS]}…"
+    return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short) + "'"
+
+
+def check_text(text: str) -> None:
+    """Raises `ToolError` (`invalid_params`) for what no program can be given."""
+    if "\0" in text:
+        raise ToolError(f"{shown(text)} holds a NUL, which no argument can.", code="invalid_params")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ToolError(f"{shown(text)} holds a lone surrogate: give valid Unicode.", code="invalid_params") from None
+
+
+def check_words(argv: Sequence[str]) -> tuple[str, ...]:
+    """The words, if they can be a command. Raises `ToolError` (`invalid_params`)."""
+    if not argv or not argv[0]:
+        raise ToolError(
+            "The command is empty: give a program and its arguments, such as 'ls -l docs'.", code="invalid_params"
+        )
+    if len(argv) > MOST_ARGUMENTS:
+        raise ToolError(
+            f"The command has {len(argv)} words: at most {MOST_ARGUMENTS} are possible.", code="invalid_params"
+        )
+    for word in argv:
+        check_text(word)
+        if len(word.encode()) > MOST_ARGUMENT_BYTES:
+            raise ToolError(
+                f"The argument {shown(word)} is {len(word.encode())} bytes long: at most {MOST_ARGUMENT_BYTES} are "
+                "possible.",
+                code="invalid_params",
+            )
+    return tuple(argv)
