@@ -1,0 +1,64 @@
+"""What git's complaints mean to whoever called a tool.
+
+They are told in words of our own: git quotes what it could not read, and a repository can have it read a secret.
+"""
+
+import re
+
+from tools.base import ToolError, ToolErrorCode
+from tools.git.repository import Repository
+from tools.git.revisions import Revisions
+from tools.git.running import Said
+from tools.workspace.paths import shown
+
+UNKNOWN_REVISION = re.compile(
+    rb"bad revision|unknown revision|ambiguous argument|invalid revision range|invalid symmetric difference"
+    rb"|no upstream configured|upstream branch '.*' not stored|no such branch|does not point to a branch"
+    rb"|log for .* (?:only has|is empty)|no merge base|bad object|not a valid object name",
+    re.IGNORECASE,
+)
+NO_COMMIT_YET = re.compile(rb"does not have any commits yet")
+REASONS: tuple[tuple[re.Pattern[bytes], ToolErrorCode, str], ...] = (
+    (
+        re.compile(rb"not a git repository|invalid gitfile|no path in gitfile", re.IGNORECASE),
+        "not_found",
+        "has a `.git`, but no repository: it is damaged, or names one that is not in the workspace",
+    ),
+    (
+        re.compile(rb"unknown repository extension|expected git repo version|unknown value for", re.IGNORECASE),
+        "not_allowed",
+        "is a repository of a format that the git here does not know",
+    ),
+    (
+        re.compile(rb"permission denied|unable to access", re.IGNORECASE),
+        "not_allowed",
+        "is a repository that needs files which may not be read, such as some outside the workspace",
+    ),
+    (
+        re.compile(rb"bad config|bad (?:numeric|boolean)", re.IGNORECASE),
+        "failed",
+        "is a repository with settings that git cannot read, or that lead outside the workspace",
+    ),
+)
+UNFORESEEN = "is a repository that git could not read: it is damaged, or needs what it may not reach here"
+
+
+def check(said: Said, repository: Repository, asked: Revisions | None = None) -> None:
+    """Raises `ToolError` where git came to its end with a complaint."""
+    if not said.complete or said.exit_code == 0:
+        return
+    if asked and UNKNOWN_REVISION.search(said.errors):
+        raise ToolError(
+            f"{shown(asked.text)} names no commit in the repository {repository.shown}: see `git.log` and "
+            "`git.status` for those that there are.",
+            code="not_found",
+        )
+    for pattern, code, words in REASONS:
+        if pattern.search(said.errors):
+            raise ToolError(f"{repository.shown} {words}.", code=code)
+    raise ToolError(f"{repository.shown} {UNFORESEEN}.", code="failed")
+
+
+def has_no_commit_yet(said: Said) -> bool:
+    """Whether it failed because nothing was committed on the branch."""
+    return bool(said.exit_code) and NO_COMMIT_YET.search(said.errors) is not None

@@ -1,0 +1,58 @@
+"""What may be asked for by name: one commit, or two of them.
+
+Source: gitrevisions(7). Searches through all history (`:/text`, `^{/text}`), paths (`commit:path`) and the shorthands
+that mean several commits (`^@`, `^!`) are left out.
+"""
+
+import re
+
+import msgspec
+
+from tools.base import ToolError
+from tools.workspace.paths import shown
+
+MOST_CHARS = 250
+NAME = r"(?:@|[^\W_][\w./@#%+=,!&$-]*|_[\w./@#%+=,!&$-]*)"
+SUFFIX = r"(?:@\{[\w .:/+-]{1,60}\}|~[0-9]{0,9}|\^[0-9]{0,9}|\^\{commit\}|\^\{\})"
+REVISION = re.compile(rf"(?:{NAME}{SUFFIX}*|@\{{[\w .:/+-]{{1,60}}\}}{SUFFIX}*)")
+DOTS = re.compile(r"\.{2,}")
+VALID = (
+    "give a branch, a tag, a commit's hash, or one of these with ~2, ^ or @{upstream} behind it, such as 'main' or "
+    "'HEAD~1'"
+)
+RANGE = "'a..b' or 'a...b'"
+
+
+class Revisions(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision, or the two ends of a range with the dots between them."""
+
+    text: str
+    ends: tuple[str, ...]
+    dots: str
+
+    @property
+    def argument(self) -> str:
+        """For git, behind `--end-of-options`: each end has to be a commit, or a tag of one."""
+        return self.dots.join(f"{end}^{{commit}}" for end in self.ends)
+
+
+def one_revision(text: str) -> Revisions:
+    """Raises `ToolError` (`invalid_params`)."""
+    if not _is_revision(text):
+        raise ToolError(f"{shown(text)} is no revision: {VALID}.", code="invalid_params")
+    return Revisions(text=text, ends=(text,), dots="")
+
+
+def revisions(text: str) -> Revisions:
+    """One, or a range; an end that is left out is HEAD. Raises `ToolError` (`invalid_params`)."""
+    dots = DOTS.findall(text)
+    if not dots:
+        return one_revision(text)
+    ends = tuple(end or "HEAD" for end in DOTS.split(text))
+    if len(ends) != 2 or len(dots[0]) > 3 or not all(map(_is_revision, ends)):
+        raise ToolError(f"{shown(text)} is no revision and no range: {VALID}, or {RANGE}.", code="invalid_params")
+    return Revisions(text=text, ends=ends, dots=dots[0])
+
+
+def _is_revision(text: str) -> bool:
+    return len(text) <= MOST_CHARS and REVISION.fullmatch(text) is not None and ".." not in text
