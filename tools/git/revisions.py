@@ -12,7 +12,7 @@ from tools.base import ToolError
 from tools.workspace.paths import shown
 
 MOST_CHARS = 250
-NAME = r"(?:@|[^\W_][\w./@#%+=,!&$-]*|_[\w./@#%+=,!&$-]*)"
+NAME = r"[\w@#][\w./@#%+=,!&$-]*"
 SUFFIX = r"(?:@\{[\w .:/+-]{1,60}\}|~[0-9]{0,9}|\^[0-9]{0,9}|\^\{commit\}|\^\{\})"
 REVISION = re.compile(rf"(?:{NAME}{SUFFIX}*|@\{{[\w .:/+-]{{1,60}}\}}{SUFFIX}*)")
 DOTS = re.compile(r"\.{2,}")
