@@ -21,10 +21,15 @@ HIDES = (
 KEEPS_SIGNALS = "processes outside the command, from its signals"
 DENIES_SIGNALS = "processes outside the command, by denying every signal, also within it"
 CANNOT_HIDE = (
-    "what lies in a readable workspace, such as a .env file, from a program that may read it",
+    (
+        "what lies in a folder that a command is given, such as a .env file, from a program that may read it; "
+        "terminal.exec gives no file with a secret's name, and git's own folder to git alone"
+    ),
     "that a file outside exists, its size, times, extended attributes and where a link leads, if its name is known",
     "which process numbers are in use, the machine's name, load and clock",
     "how full the disk is; the temporary folder bounds the size of a file, not the number of files",
+    "memory that the kernel holds for a command: buffers of its pipes, and its files where /tmp is memory",
+    "a file of another name that is the same by a hard link, which somebody outside has made",
 )
 
 

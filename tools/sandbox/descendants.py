@@ -25,14 +25,15 @@ class Size(NamedTuple):
 
 
 class Descendants:
-    """The children of this process and theirs, and how the first of them, `program`, ended.
+    """The children of this process and theirs, and how `program`, the command's own, ended.
 
-    `scoped`: the kernel lets this process signal nothing but its descendants.
+    `guard` is one more child, which is not the command's. Where there is one, the kernel lets this process signal
+    nothing but its descendants.
     """
 
-    def __init__(self, program: int, *, scoped: bool) -> None:
+    def __init__(self, program: int, *, guard: int | None) -> None:
         self._program = program
-        self._scoped = scoped
+        self._guard = guard
         self.wait_status: int | None = None
 
     def reap(self) -> bool:
@@ -51,6 +52,8 @@ class Descendants:
         """What is alive now; the counting stops where it is over `most_tasks`."""
         tasks = memory = 0
         for process in _walk(os.getpid()):
+            if process == self._guard:
+                continue
             tasks += len(_threads(process))
             memory += _private_bytes(process)
             if tasks > most_tasks:
@@ -69,7 +72,7 @@ class Descendants:
 
     def _kill(self) -> None:
         """At once where signals are scoped: no fork can slip through. Elsewhere one by one."""
-        if self._scoped:
+        if self._guard:
             _send(-1)
             return
         for process in _walk(os.getpid()):

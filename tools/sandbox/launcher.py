@@ -8,12 +8,13 @@ import contextlib
 import os
 import resource
 import select
+import signal
 import time
 
 from tools.sandbox import landlock
 from tools.sandbox.descendants import Descendants
 from tools.sandbox.policy import Ended, Limits, Policy, Report
-from tools.sandbox.privileges import adopt_orphans, forgo_privileges
+from tools.sandbox.privileges import adopt_orphans, end_with_parent, forgo_privileges, go_first_without_memory
 from tools.sandbox.program import become
 
 ORDERS = 0
@@ -21,18 +22,22 @@ BLOCK_BYTES = 64 * 1024
 MOST_MESSAGE_BYTES = 4096
 POLL_SECONDS = 0.02
 NOT_STARTED = 127
+SUPERVISOR_ENDED = signal.SIGUSR1
+MOST_HANDLES = 65_536
 
 
 def main(report_handle: int) -> None:
     """Supervises the command of the policy that is read, and writes its report."""
     policy = Policy.decode(_first_line())
     os.setsid()
+    go_first_without_memory()
     adopt_orphans()
     forgo_privileges()
     scoped = _scope_signals(policy.landlock_abi)
     os.set_inheritable(report_handle, False)
+    guard = _start_guard() if scoped else None
     program, failures = _start(policy)
-    family = Descendants(program, scoped=scoped)
+    family = Descendants(program, guard=guard)
     try:
         message = _until_started(failures)
         ended: Ended = "refused" if message else watch(program, family, policy.limits)
@@ -84,6 +89,24 @@ def _scope_signals(abi: int) -> bool:
     except PermissionError:
         return True
     return False
+
+
+def _start_guard() -> int:
+    """A process that ends the whole command if the supervisor is killed. No command can reach it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {SUPERVISOR_ENDED})
+    supervisor = os.getpid()
+    process = os.fork()
+    if process:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {SUPERVISOR_ENDED})
+        return process
+    try:
+        os.closerange(0, MOST_HANDLES)
+        end_with_parent(SUPERVISOR_ENDED)
+        if os.getppid() == supervisor:
+            signal.sigwait({SUPERVISOR_ENDED})
+        os.kill(-1, signal.SIGKILL)
+    finally:
+        os._exit(0)
 
 
 def _start(policy: Policy) -> tuple[int, int]:

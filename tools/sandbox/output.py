@@ -1,5 +1,6 @@
 """What becomes of a command's output while it comes."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from tools.base import OutputStream
@@ -20,6 +21,7 @@ class Output:
         }
         self._left = most_bytes
         self._on_output = on_output
+        self._hurried = asyncio.get_running_loop().create_future()
         self.when_too_much: Callable[[], None] = lambda: None
 
     @property
@@ -33,6 +35,23 @@ class Output:
         self._left -= len(piece)
         if kept:
             self.captures[stream].take(kept)
-            await self._on_output(stream, kept)
+            await self._hand_on(stream, kept)
         if self.too_much:
             self.when_too_much()
+
+    def hurry(self) -> None:
+        """The command is over: what still comes is kept, and nobody is waited for any more."""
+        if not self._hurried.done():
+            self._hurried.set_result(None)
+
+    async def _hand_on(self, stream: OutputStream, piece: bytes) -> None:
+        if self._hurried.done():
+            return
+        handing = asyncio.ensure_future(self._on_output(stream, piece))
+        try:
+            await asyncio.wait((handing, self._hurried), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not handing.done():
+                handing.cancel()
+        if not handing.cancelled() and handing.done():
+            handing.result()

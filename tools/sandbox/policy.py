@@ -4,6 +4,7 @@ Named tuples, because the launcher starts in milliseconds: the modules behind ri
 """
 
 import json
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Ended = Literal["exited", "timed_out", "too_many_tasks", "too_much_memory", "too_much_output", "cancelled", "refused"]
@@ -22,8 +23,18 @@ class Limits(NamedTuple):
     output_bytes: int = 64 << 20
 
 
+class Part(NamedTuple):
+    """What has these names beneath an open folder, none of them a link; without a name, the folder itself."""
+
+    handle: int
+    names: Sequence[str] = ()
+
+
 class Policy(NamedTuple):
-    """One command: what runs, where, and what it may reach. Numbers named `_handle` are inherited open handles."""
+    """One command: what runs, where, and what it may reach. Numbers named `_handle` are inherited open handles.
+
+    Of what is `listable` the names can be told, at any depth, and nothing can be read.
+    """
 
     program: str
     argv: list[str]
@@ -35,6 +46,16 @@ class Policy(NamedTuple):
     temporary: str
     landlock_abi: int
     limits: Limits
+    listable_handles: Sequence[int] = ()
+    readable_parts: Sequence[Part] = ()
+    writable_parts: Sequence[Part] = ()
+
+    @property
+    def handles(self) -> frozenset[int]:
+        """All that the launcher has to inherit for it."""
+        parts = (*self.readable_parts, *self.writable_parts)
+        folders = (*self.listable_handles, *self.readable_handles, *self.writable_handles)
+        return frozenset((self.cwd_handle, *folders, *(part.handle for part in parts)))
 
     def encode(self) -> bytes:
         """One line of JSON."""
@@ -44,7 +65,8 @@ class Policy(NamedTuple):
     def decode(cls, line: bytes) -> "Policy":
         """The policy that `encode` wrote."""
         fields = json.loads(line)
-        return cls(**{**fields, "limits": Limits(*fields["limits"])})
+        parts = {name: [Part(*part) for part in fields[name]] for name in ("readable_parts", "writable_parts")}
+        return cls(**{**fields, **parts, "limits": Limits(*fields["limits"])})
 
 
 class Report(NamedTuple):

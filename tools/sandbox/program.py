@@ -3,10 +3,12 @@
 import os
 import resource
 import signal
+import stat
 from typing import NoReturn
 
 from tools.sandbox import landlock, seccomp
-from tools.sandbox.policy import Limits, Policy
+from tools.sandbox.parts import open_part
+from tools.sandbox.policy import Limits, Part, Policy
 from tools.sandbox.privileges import end_with_parent
 from tools.sandbox.syscalls import syscall
 
@@ -61,9 +63,25 @@ def confine(policy: Policy) -> None:
     rules.allow_path(os.devnull, landlock.READ_FILE | landlock.WRITE_FILE)
     for device in ("/dev/zero", "/dev/random", "/dev/urandom"):
         rules.allow_path(device, landlock.READ_FILE)
+    for handle in policy.listable_handles:
+        rules.allow(handle, landlock.READ_DIR)
     for handle in policy.readable_handles:
         rules.allow(handle, landlock.READ)
     for handle in policy.writable_handles:
         rules.allow(handle, landlock.WRITE)
+    for parts, rights in ((policy.readable_parts, landlock.READ), (policy.writable_parts, landlock.WRITE)):
+        for part in parts:
+            _allow_part(rules, part, rights)
     rules.allow_path(policy.temporary, landlock.WRITE)
     rules.enforce()
+
+
+def _allow_part(rules: landlock.Ruleset, part: Part, rights: int) -> None:
+    """Nothing happens where the part is gone, or a link by now."""
+    try:
+        handle = open_part(part, os.O_PATH)
+    except OSError:
+        return
+    if not stat.S_ISLNK(os.fstat(handle).st_mode):
+        rules.allow(handle, rights)
+    os.close(handle)

@@ -11,11 +11,11 @@ from tools.base import OutputStream
 from tools.sandbox.capture import Captured
 from tools.sandbox.confinement import Confinement, kernel_confinement
 from tools.sandbox.output import Output
-from tools.sandbox.policy import Ended, Limits, Policy, Report
+from tools.sandbox.policy import Ended, Limits, Part, Policy, Report
 from tools.sandbox.programs import Programs, installed_programs
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.supervision import Supervision, Take
-from tools.sandbox.temporary import temporary_folder
+from tools.sandbox.temporary import TemporaryFolders
 
 DEFAULT_LIMITS = Limits()
 NO_ENVIRONMENT: Mapping[str, str] = {}
@@ -61,17 +61,18 @@ async def ignore(stream: OutputStream, piece: bytes) -> None:
 class Sandbox:
     """Runs programs of the machine so that they reach the handles they are given, and nothing else.
 
-    `temporary_beneath` is where commands get their temporary folders: the system's own place, unless it is given.
+    `temporary_beneath` is where commands get their temporary folders, and holds nothing else: a folder in the system's
+    own place, unless it is given.
     """
 
     def __init__(self, programs: Programs | None = None, *, temporary_beneath: Path | None = None) -> None:
         self.programs = programs or installed_programs()
-        self._temporary_beneath = temporary_beneath
+        self.temporary_folders = TemporaryFolders(temporary_beneath)
 
     async def probe(self) -> Confinement:
         """The level, seen to hold here: a program was denied a file. Raises `SandboxUnavailableError`."""
         level = kernel_confinement()
-        async with temporary_folder(self._temporary_beneath) as folder:
+        async with self.temporary_folders.new() as folder:
             handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
             try:
                 os.close(os.open(CANARY, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600, dir_fd=handle))
@@ -94,49 +95,59 @@ class Sandbox:
         cwd_handle: int,
         readable_handles: Sequence[int] = (),
         writable_handles: Sequence[int] = (),
+        listable_handles: Sequence[int] = (),
+        readable_parts: Sequence[Part] = (),
+        writable_parts: Sequence[Part] = (),
+        programs: Programs | None = None,
         limits: Limits = DEFAULT_LIMITS,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
         on_output: Take = ignore,
     ) -> Outcome:
         """Runs `argv` in the folder `cwd_handle`, and returns when it and all that it started are gone.
 
-        Nothing beneath the cwd is readable unless a handle among the `readable_handles` or `writable_handles` holds it.
-        Landlock takes nothing out of a folder again: to keep `.git` from being written, pass the handles of what lies
-        beside it, not of the folder that holds it. `environment` adds to the four names that every command has.
-        Cancelling ends the whole tree, and takes at most 2 s.
+        Nothing beneath the cwd is readable unless a handle among the `readable_handles` or `writable_handles` holds it,
+        or a part. Landlock takes nothing out of a folder again: to keep something in it from being read or written,
+        pass the parts that lie beside it (see `parts_without`). `programs` takes the place of the sandbox's own;
+        `environment` adds to the four names that every command has, or replaces them. Cancelling ends the whole tree,
+        and takes at most 2 s.
 
         Raises `CommandRefusedError`, `SandboxUnavailableError`.
         """
         level = kernel_confinement()
-        program = self.programs.find(_checked(argv)[0])
+        programs = programs or self.programs
+        program = programs.find(_checked(argv)[0])
         began = time.monotonic()
         output = Output(limits.output_bytes, on_output)
-        async with temporary_folder(self._temporary_beneath) as temporary:
+        async with self.temporary_folders.new() as temporary:
             policy = Policy(
                 program=str(program),
                 argv=list(argv),
-                environment={**self._environment(temporary), **environment},
+                environment={**_environment(programs, temporary), **environment},
                 cwd_handle=cwd_handle,
                 readable_handles=list(readable_handles),
                 writable_handles=list(writable_handles),
-                places=[str(place) for place in self.programs.places],
+                places=[str(place) for place in programs.places],
                 temporary=str(temporary),
                 landlock_abi=level.landlock_abi,
                 limits=limits,
+                listable_handles=list(listable_handles),
+                readable_parts=list(readable_parts),
+                writable_parts=list(writable_parts),
             )
             report = await _supervise(policy, output)
         if report.ended == "refused":
             raise CommandRefusedError(f"{argv[0]} could not be started: {report.message}")
         return _outcome(report, output, time.monotonic() - began, level)
 
-    def _environment(self, temporary: Path) -> dict[str, str]:
-        """All that a command finds in its environment: nothing of the service's own."""
-        path = ":".join(map(str, self.programs.folders))
-        return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(temporary), "TMPDIR": str(temporary)}
+
+def _environment(programs: Programs, temporary: Path) -> dict[str, str]:
+    """All that a command finds in its environment: nothing of the service's own."""
+    path = ":".join(map(str, programs.folders))
+    return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(temporary), "TMPDIR": str(temporary)}
 
 
 async def _supervise(policy: Policy, output: Output) -> Report:
-    supervision = await Supervision.start(policy, output.take)
+    supervision = await Supervision.start(policy, output)
     output.when_too_much = supervision.stop
     return await supervision.report(policy.limits.wall_seconds + GRACE_SECONDS)
 

@@ -4,8 +4,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tools.base import OutputStream
 from tools.sandbox.policy import Policy, Report
@@ -17,21 +18,37 @@ ISOLATED = ("-I", "-S", "-X", "utf8")
 BLOCK_BYTES = 64 * 1024
 MOST_REPORT_BYTES = 64 * 1024
 STOP_SECONDS = 2.0
+LATE_STOP_SECONDS = 0.2
+"""For a launcher that had its time to end, and is late."""
 
 Take = Callable[[OutputStream, bytes], Awaitable[None]]
 """Gets each piece of output. While it takes its time the command has to wait: its pipe is full."""
 
 
-class Supervision:
-    """One launcher and its pipes. Output goes to `take` until it ends, or until `stop` was called and it is over."""
+class Taker(Protocol):
+    """What takes a command's output."""
 
-    def __init__(self, process: asyncio.subprocess.Process, report: int, take: Take) -> None:
+    async def take(self, stream: OutputStream, piece: bytes) -> None:
+        """The next piece; the command waits meanwhile."""
+        ...
+
+    def hurry(self) -> None:
+        """From now on `take` waits for nobody."""
+        ...
+
+
+class Supervision:
+    """One launcher and its pipes. Output is taken until it ends, or until `stop` was called and it is over."""
+
+    def __init__(self, process: asyncio.subprocess.Process, report: int, taker: Taker) -> None:
         self._process = process
         self._report = report
-        self._output = asyncio.gather(self._drain("stdout", take), self._drain("stderr", take))
+        self._taker = taker
+        self._output: asyncio.Future[Any] = asyncio.gather(self._drain("stdout"), self._drain("stderr"))
+        self._ended: asyncio.Future[Any] = asyncio.ensure_future(process.wait())
 
     @classmethod
-    async def start(cls, policy: Policy, take: Take) -> "Supervision":
+    async def start(cls, policy: Policy, taker: Taker) -> "Supervision":
         """A launcher that has been told the policy."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
@@ -41,7 +58,7 @@ class Supervision:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                pass_fds=(writing, policy.cwd_handle, *policy.readable_handles, *policy.writable_handles),
+                pass_fds=(writing, *policy.handles),
                 env={},
             )
         except BaseException:
@@ -51,19 +68,23 @@ class Supervision:
             os.close(writing)
         if process.stdin:
             process.stdin.write(policy.encode())
-        return cls(process, reading, take)
+        return cls(process, reading, taker)
 
     async def report(self, seconds: float) -> Report:
         """What came of the command, once all of it has ended: by the launcher's word, or by force after `seconds`.
 
         Raises `SandboxUnavailableError`.
         """
+        patience = STOP_SECONDS
         try:
-            await asyncio.wait_for(asyncio.shield(self._output), seconds)
-        except TimeoutError:
-            self.stop()
+            _, late = await asyncio.wait(
+                {self._output, self._ended}, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION
+            )
+            patience = LATE_STOP_SECONDS if late else STOP_SECONDS
         finally:
-            line = await self._last_line()
+            line = await self._last_line(patience)
+        if self._output.done() and not self._output.cancelled():
+            self._output.result()
         if not line:
             raise SandboxUnavailableError("The launcher of commands ended without a report.")
         return Report.decode(line)
@@ -73,30 +94,31 @@ class Supervision:
         if self._process.stdin:
             self._process.stdin.close()
 
-    async def _last_line(self) -> bytes:
+    async def _last_line(self, patience: float) -> bytes:
         """What the launcher left when it was gone; nothing, if it had to be killed."""
         try:
-            await self._see_gone()
+            await self._see_gone(patience)
             return os.read(self._report, MOST_REPORT_BYTES)
         except BlockingIOError:
             return b""
         finally:
             os.close(self._report)
 
-    async def _see_gone(self) -> None:
-        """Waits until the launcher and its output have ended, at most `STOP_SECONDS`; then kills it."""
+    async def _see_gone(self, patience: float) -> None:
+        """Waits until the launcher and its output have ended, at most so many seconds; then kills it."""
         self.stop()
-        ends: set[asyncio.Future[Any]] = {self._output, asyncio.ensure_future(self._process.wait())}
-        _, late = await asyncio.wait(ends, timeout=STOP_SECONDS)
+        self._taker.hurry()
+        _, late = await asyncio.wait({self._output, self._ended}, timeout=patience)
         if late:
-            self._process.kill()
+            with suppress(ProcessLookupError):
+                self._process.kill()
             for future in late:
                 future.cancel()
 
-    async def _drain(self, stream: OutputStream, take: Take) -> None:
+    async def _drain(self, stream: OutputStream) -> None:
         reader = self._process.stdout if stream == "stdout" else self._process.stderr
         while reader and (block := await reader.read(BLOCK_BYTES)):
-            await take(stream, block)
+            await self._taker.take(stream, block)
 
 
 def launcher_command(report: int) -> Sequence[str]:

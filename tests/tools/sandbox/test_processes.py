@@ -193,7 +193,7 @@ async def test_command_ends_with_a_killed_service(marker: str, workspace: Path, 
         "from pathlib import Path\n"
         "from tools.sandbox.sandbox import Sandbox\n"
         f"handle = os.open({str(workspace)!r}, os.O_RDONLY | os.O_DIRECTORY)\n"
-        f"sandbox = Sandbox(temporary_beneath=Path({str(tmp_path)!r}))\n"
+        f"sandbox = Sandbox(temporary_beneath=Path({str(tmp_path / 'temporary')!r}))\n"
         f"command = ('python', '-c', {command!r})\n"
         "async def on_output(stream, piece): os.write(1, piece)\n"
         "asyncio.run(sandbox.run(command, cwd_handle=handle, on_output=on_output))\n"
@@ -218,6 +218,10 @@ async def test_temporary_folder_is_gone_however_deep(marker: str, run_python: Ru
         "for _ in range(3000):\n    os.mkdir('deep')\n    os.mkdir('shut', 0)\n    os.chdir('deep')"
     )
     outcome = await run_python(code(body, marker))
+
+    deadline = time.monotonic() + 5
+    while list((tmp_path / "temporary").iterdir()) and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
 
     assert outcome.exit_code == 0, outcome.stderr.head
     assert list((tmp_path / "temporary").iterdir()) == []

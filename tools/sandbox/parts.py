@@ -1,0 +1,126 @@
+"""The parts of a folder that can be given without what has to be kept: Landlock takes nothing out of a folder again."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+from tools.sandbox.policy import Part
+
+MOST_WALKED: Final = 50_000
+"""The most entries of a folder that are looked at."""
+
+MOST_DEPTH: Final = 64
+"""Folders that lie deeper are not looked into."""
+
+MOST_PARTS: Final = 4_000
+"""The most parts that a folder is divided into."""
+
+STEP: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Withheld = Callable[["os.DirEntry[str]"], bool]
+"""Whether an entry is to be kept from a command. Raises `OSError` for one that is gone."""
+
+
+class Parts(NamedTuple):
+    """What may be given. Not `complete`: folders that were not looked into are left out."""
+
+    parts: list[Part]
+    complete: bool
+
+
+class _Folder:
+    """A folder that was met: what it holds, and whether something beneath it is withheld."""
+
+    def __init__(self, names: tuple[str, ...], parent: "_Folder | None") -> None:
+        self.names = names
+        self.parent = parent
+        self.files: list[str] = []
+        self.folders: list[_Folder] = []
+        self.whole = True
+
+    def divide(self) -> None:
+        """It cannot be given as a whole, nor can the folders that hold it."""
+        folder: _Folder | None = self
+        while folder and folder.whole:
+            folder.whole = False
+            folder = folder.parent
+
+
+def open_part(part: Part, flags: int) -> int:
+    """A handle to the part, through no link but to one that it may be itself. Raises `OSError`."""
+    if not part.names:
+        return os.open(".", flags | os.O_CLOEXEC, dir_fd=part.handle)
+    folder = part.handle
+    try:
+        for name in part.names[:-1]:
+            child = os.open(name, STEP, dir_fd=folder)
+            if folder != part.handle:
+                os.close(folder)
+            folder = child
+        return os.open(part.names[-1], flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        if folder != part.handle:
+            os.close(folder)
+
+
+def parts_without(handle: int, withheld: Withheld, over: Callable[[], bool]) -> Parts:
+    """The fewest parts of the folder that hold all of its files and folders but the withheld ones.
+
+    Links are no parts: what one leads to is given by its own name, or not. Folders are looked into by their depth, the
+    nearest first, until `over` says so or a bound is reached. Blocks.
+    """
+    root = _Folder((), None)
+    folders = [root]
+    left = MOST_WALKED
+    complete = True
+    for folder in folders:  # which grows meanwhile
+        out_of_reach = left <= 0 or len(folder.names) >= MOST_DEPTH or over()
+        seen = None if out_of_reach else _look_into(folder, handle, withheld, left)
+        if seen is None:
+            folder.files, folder.folders = [], []
+            folder.divide()
+            complete = False
+            continue
+        left -= seen
+        folders.extend(folder.folders)
+    parts = [Part(handle, names) for names in _given(root)]
+    return Parts(parts[:MOST_PARTS], complete and len(parts) <= MOST_PARTS)
+
+
+def _look_into(folder: _Folder, handle: int, withheld: Withheld, most: int) -> int | None:
+    """How many entries there are; None of a folder that cannot be read, or holds more than `most`."""
+    try:
+        opened = open_part(Part(handle, folder.names), os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        with os.scandir(opened) as entries:
+            seen = sum(_take(folder, entry, withheld) for entry in islice(entries, most + 1))
+            return seen if seen <= most else None
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
+
+
+def _take(folder: _Folder, entry: "os.DirEntry[str]", withheld: Withheld) -> int:
+    if withheld(entry):
+        folder.divide()
+    elif entry.is_dir(follow_symlinks=False):
+        folder.folders.append(_Folder((*folder.names, entry.name), folder))
+    elif entry.is_file(follow_symlinks=False):
+        folder.files.append(entry.name)
+    return 1
+
+
+def _given(folder: _Folder) -> Iterator[tuple[str, ...]]:
+    """The names of the parts: the folder itself where it is whole, else what it holds."""
+    pending = [folder]
+    while pending:
+        folder = pending.pop()
+        if folder.whole:
+            yield folder.names
+            continue
+        yield from ((*folder.names, name) for name in folder.files)
+        pending.extend(folder.folders)
