@@ -6,7 +6,7 @@ Source: git-diff(1), "Raw output format" and "Other diff formats".
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -94,7 +94,7 @@ def parse_changes(output: bytes, root: Parts, secret_names: SecretNames, limits:
     headers = _headers(changed, root)
     may_be_shown = (
         _with_whole_names(section, meant, root)
-        for section in _sections(text)
+        for section in SECTION.split(text)
         if (meant := headers.get(section.partition(b"\n")[0])) and not meant & hidden
     )
     shown, whole = _joined(may_be_shown, limits.max_text_bytes)
@@ -198,12 +198,6 @@ def _joined(sections: Iterable[bytes], most_bytes: int) -> tuple[bytes, bool]:
         if len(shown) > most_bytes:
             return bytes(shown[: shown.rfind(b"\n", 0, most_bytes) + 1]), False
     return bytes(shown), True
-
-
-def _sections(text: bytes) -> Iterator[bytes]:
-    starts = [match.start() for match in SECTION.finditer(text)]
-    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
-        yield text[start:end]
 
 
 def _file(file: _Changed, counts: _Counts | None, root: Parts) -> FileChange:

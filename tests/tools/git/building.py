@@ -54,8 +54,26 @@ class Built:
             input=input_,
             capture_output=True,
             check=False,
-            timeout=20,
+            timeout=10,
         )
+
+    def at_a_terminal(self, arguments: Sequence[str]) -> None:
+        """Runs git as if a person looked at it, whatever comes of it."""
+        master, terminal = os.openpty()
+        try:
+            subprocess.run(
+                ["git", *arguments],
+                cwd=self.folder,
+                env=PLAIN,
+                stdin=subprocess.DEVNULL,
+                stdout=terminal,
+                stderr=terminal,
+                check=False,
+                timeout=10,
+            )
+        finally:
+            os.close(terminal)
+            os.close(master)
 
     def write(self, name: str | bytes, content: str | bytes = "text\n") -> Path:
         path = Path(self.folder, os.fsdecode(name))

@@ -30,7 +30,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: " ".join(command))
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_reading_commands_work_and_say_nothing_of_their_settings(command: tuple[str, ...], repository: Built) -> None:
     repository.write("a")
     repository.commit()

@@ -15,7 +15,22 @@ GOOD = [
 BAD = [
     *("", " ", "-", "--help", "-n1", "--output=x", "--ext-diff", "-p", "--no-index", "\n", "main\n", "a b", "a\tb"),
     *("HEAD:file", ":file", ":/text", ":0:file", "HEAD^{tree}", "HEAD^{/text}", "HEAD^@", "HEAD^!", "HEAD^-", "^main"),
-    *("*", "ma?n", "[a]", "a\\b", "a~b", "a\0b", "\ud800", "@{", "@{}", "@{a\nb}", "x" * 251, "\x1b[31m", "a;b", "$(x)"),
+    *(
+        "*",
+        "ma?n",
+        "[a]",
+        "a\\b",
+        "a~b",
+        "a\0b",
+        "\ud800",
+        "@{",
+        "@{}",
+        "@{a\nb}",
+        "x" * 251,
+        "\x1b[31m",
+        "a;b",
+        "$(x)",
+    ),
     *("`x`", "'x'", '"x"', "a|b", "a>b", "{a}"),
 ]
 BAD_RANGES = ["a..b..c", "a....b", "a..-b", "--a..b", "a..b:c", "a.. b", "^a..b"]

@@ -1,0 +1,100 @@
+"""Repositories that mean harm, each through all four tools: nothing fires, nothing leaks, nothing changes."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.tools.git.building import Built
+from tests.tools.git.hostile import CASES, SECRET, Case, Site, original, state_of
+from tools.base import ToolError
+from tools.builtin import git
+from tools.git.limits import Limits
+from tools.git.running import Runner
+from tools.workspace import Workspace
+
+BRISK = Limits(max_seconds=2)
+CODES = {"not_found", "not_allowed", "failed", "timed_out", "too_large"}
+WITH_PROGRAM = [case for case in CASES if case.plain]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return original(tmp_path_factory.mktemp("original") / "r")
+
+
+@pytest.fixture
+def site(tmp_path: Path, template: Built) -> Site:
+    return Site(tmp_path / "site", template)
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(CASES) >= 60
+    assert len(WITH_PROGRAM) >= 30
+
+
+@pytest.mark.parametrize("case", WITH_PROGRAM, ids=lambda case: case.name)
+def test_canary_fires_where_nothing_prevents_it(case: Case, site: Site) -> None:
+    case.build(site)
+    if "--paginate" in case.plain:
+        site.r.at_a_terminal(case.plain)
+    else:
+        site.r.run(case.plain)
+
+    assert site.fired
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_nothing_fires_leaks_or_changes(case: Case, site: Site) -> None:
+    case.build(site)
+    before, began = state_of(site.folder), time.monotonic()
+    workspace = Workspace(site.base)
+    runner = Runner(workspace, limits=BRISK)
+    answers = await asyncio.gather(
+        git.show_status(runner, path="r"),
+        git.diff(runner, path="r"),
+        git.diff(runner, path="r", ref="HEAD"),
+        git.diff(runner, path="r", staged=True),
+        git.log(runner, path="r"),
+        git.show(runner, path="r"),
+        return_exceptions=True,
+    )
+    workspace.close()
+    told = "".join(map(_as_told, answers))
+
+    assert time.monotonic() - began < BRISK.max_seconds + 3
+    assert not site.fired
+    assert SECRET not in told
+    assert state_of(site.folder) == before
+    assert not case.works or not [answer for answer in answers if isinstance(answer, BaseException)]
+    if case.works:
+        assert '"path":"r/a.txt","status":' in told
+
+
+async def test_other_repositorys_commit_is_not_shown(site: Site) -> None:
+    next(case for case in CASES if case.name == "alternate_objects_outside").build(site)
+    runner = Runner(Workspace(site.base), limits=BRISK)
+    commit = (site.git_folder / "refs/heads/theirs").read_text().strip()
+
+    for ref in ("theirs", commit):
+        for refused in (git.show(runner, path="r", ref=ref), git.log(runner, path="r", ref=ref)):
+            with pytest.raises(ToolError) as refusal:
+                await refused
+            assert SECRET not in str(refusal.value)
+
+
+async def test_replaced_commit_is_shown_as_it_is(site: Site) -> None:
+    next(case for case in CASES if case.name == "replaced_commit").build(site)
+    runner = Runner(Workspace(site.base), limits=BRISK)
+
+    assert (await git.show(runner, path="r")).commit.subject == "second"
+
+
+def _as_told(answer: object) -> str:
+    if isinstance(answer, ToolError):
+        assert answer.code in CODES, answer
+        return str(answer)
+    assert isinstance(answer, msgspec.Struct), answer
+    return msgspec.json.encode(answer).decode()
