@@ -10,6 +10,7 @@ pytest 9.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from tools.commands.program import ALWAYS, Program, options
@@ -158,12 +159,11 @@ GIT: Final[Mapping[str, Program]] = {
         operands="patterns",
     ),
     "git reflog": Program(options=options("-n=NUMBER --date=TEXT --oneline"), operands="none", number="-n"),
-    "git stash list": Program(options=options("-n=NUMBER --date=TEXT --oneline"), operands="none", number="-n"),
     "git count-objects": Program(options=options("-v --verbose -H --human-readable"), operands="none"),
     "git version": Program(options=options("--build-options"), operands="none"),
 }
 
-WHITELIST: Final[Mapping[str, Program]] = {
+_TABLE: dict[str, Program] = {
     "ls": Program(
         options=options("""
             -a --all -A --almost-all -B --ignore-backups -c -C --color[=WORD] -d --directory -f -F --classify[=WORD]
@@ -207,6 +207,7 @@ WHITELIST: Final[Mapping[str, Program]] = {
         operands="pattern, paths",
         pattern_options=("-e", "--regexp"),
         number="-C",
+        fixed=("--exclude-dir=.git",),
     ),
     "rg": Program(
         options=options("""
@@ -224,7 +225,7 @@ WHITELIST: Final[Mapping[str, Program]] = {
         """),
         operands="pattern, paths",
         pattern_options=("-e", "--regexp", "--files", "--type-list", "--version", "--pcre2-version"),
-        fixed=("--no-config",),
+        fixed=("--no-config", "--glob=!.git"),
     ),
     "find": Program(
         options=options("""
@@ -295,7 +296,9 @@ WHITELIST: Final[Mapping[str, Program]] = {
             --setup-plan --setup-only --doctest-modules --keep-duplicates --version -V
         """),
         operands="tests",
-        fixed=("-p", "no:cacheprovider", "--rootdir=."),
+        fixed=("-p", "no:cacheprovider", "--rootdir=.", "--confcutdir=."),
         environment={"PYTHONDONTWRITEBYTECODE": "1"},
     ),
 }
+
+WHITELIST: Final[Mapping[str, Program]] = MappingProxyType(_TABLE)

@@ -11,7 +11,8 @@ from tools.sandbox.refusals import SandboxUnavailableError
 HIDES = (
     (
         "the content of every file and folder but the workspace, the command's own temporary folder, programs and what "
-        "they start from: libraries, the loader's cache, the local time zone, /dev/null, /dev/zero and random numbers"
+        "they start from: libraries, the loader's cache, the local time zone, the table of file types, /dev/null, "
+        "/dev/zero and random numbers"
     ),
     "sockets of every family, but for unnamed pairs within the command",
     "the memory, environment and open files of every other process",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -19,7 +20,7 @@ MOST_PARTS: Final = 4_000
 STEP: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Withheld = Callable[["os.DirEntry[str]"], bool]
-"""Whether an entry is to be kept from a command. Raises `OSError` for one that is gone."""
+"""Whether an entry is to be kept from a command. Raises `FileNotFoundError` for one that is gone."""
 
 
 class Parts(NamedTuple):
@@ -39,12 +40,26 @@ class _Folder:
         self.folders: list[_Folder] = []
         self.whole = True
 
+    def take(self, entry: "os.DirEntry[str]", withheld: Withheld, whole: Callable[[str], bool]) -> None:
+        """One of its entries. Raises `FileNotFoundError`."""
+        if withheld(entry):
+            self.divide()
+        elif entry.is_dir(follow_symlinks=False) and not whole(entry.name):
+            self.folders.append(_Folder((*self.names, entry.name), self))
+        elif not entry.is_symlink():
+            self.files.append(entry.name)
+
     def divide(self) -> None:
         """It cannot be given as a whole, nor can the folders that hold it."""
         folder: _Folder | None = self
         while folder and folder.whole:
             folder.whole = False
             folder = folder.parent
+
+    def refuse(self) -> None:
+        """Nothing of it can be given."""
+        self.divide()
+        self.files, self.folders = [], []
 
 
 def open_part(part: Part, flags: int) -> int:
@@ -64,11 +79,18 @@ def open_part(part: Part, flags: int) -> int:
             os.close(folder)
 
 
-def parts_without(handle: int, withheld: Withheld, over: Callable[[], bool]) -> Parts:
+def nothing(name: str) -> bool:
+    """No name."""
+    return False
+
+
+def parts_without(
+    handle: int, withheld: Withheld, over: Callable[[], bool], whole: Callable[[str], bool] = nothing
+) -> Parts:
     """The fewest parts of the folder that hold all of its files and folders but the withheld ones.
 
-    Links are no parts: what one leads to is given by its own name, or not. Folders are looked into by their depth, the
-    nearest first, until `over` says so or a bound is reached. Blocks.
+    Folders with a name that is `whole` are not looked into. Links are no parts: what one leads to is given by its own
+    name, or not. The nearest folders are looked into first, until `over` says so or a bound is reached. Blocks.
     """
     root = _Folder((), None)
     folders = [root]
@@ -76,10 +98,17 @@ def parts_without(handle: int, withheld: Withheld, over: Callable[[], bool]) -> 
     complete = True
     for folder in folders:  # which grows meanwhile
         out_of_reach = left <= 0 or len(folder.names) >= MOST_DEPTH or over()
-        seen = None if out_of_reach else _look_into(folder, handle, withheld, left)
-        if seen is None:
-            folder.files, folder.folders = [], []
-            folder.divide()
+        if out_of_reach:
+            folder.refuse()
+            complete = False
+            continue
+        try:
+            seen = _look_into(folder, handle, withheld, whole, left + 1)
+        except OSError:  # nobody may, or it is gone
+            folder.refuse()
+            continue
+        if seen > left:
+            folder.refuse()
             complete = False
             continue
         left -= seen
@@ -88,39 +117,27 @@ def parts_without(handle: int, withheld: Withheld, over: Callable[[], bool]) -> 
     return Parts(parts[:MOST_PARTS], complete and len(parts) <= MOST_PARTS)
 
 
-def _look_into(folder: _Folder, handle: int, withheld: Withheld, most: int) -> int | None:
-    """How many entries there are; None of a folder that cannot be read, or holds more than `most`."""
+def _look_into(folder: _Folder, handle: int, withheld: Withheld, whole: Callable[[str], bool], most: int) -> int:
+    """How many entries were seen, at most so many. Raises `OSError`."""
+    opened = open_part(Part(handle, folder.names), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        opened = open_part(Part(handle, folder.names), os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return None
-    try:
+        seen = 0
         with os.scandir(opened) as entries:
-            seen = sum(_take(folder, entry, withheld) for entry in islice(entries, most + 1))
-            return seen if seen <= most else None
-    except OSError:
-        return None
+            for entry in islice(entries, most):
+                seen += 1
+                with suppress(FileNotFoundError):  # gone meanwhile
+                    folder.take(entry, withheld, whole)
+        return seen
     finally:
         os.close(opened)
 
 
-def _take(folder: _Folder, entry: "os.DirEntry[str]", withheld: Withheld) -> int:
-    if withheld(entry):
-        folder.divide()
-    elif entry.is_dir(follow_symlinks=False):
-        folder.folders.append(_Folder((*folder.names, entry.name), folder))
-    elif entry.is_file(follow_symlinks=False):
-        folder.files.append(entry.name)
-    return 1
-
-
-def _given(folder: _Folder) -> Iterator[tuple[str, ...]]:
-    """The names of the parts: the folder itself where it is whole, else what it holds."""
-    pending = [folder]
-    while pending:
-        folder = pending.pop()
+def _given(root: _Folder) -> Iterator[tuple[str, ...]]:
+    """The names of the parts, the nearest first: a folder where it is whole, else what it holds."""
+    folders = [root]
+    for folder in folders:  # which grows meanwhile
         if folder.whole:
             yield folder.names
-            continue
-        yield from ((*folder.names, name) for name in folder.files)
-        pending.extend(folder.folders)
+        else:
+            yield from ((*folder.names, name) for name in folder.files)
+            folders.extend(folder.folders)

@@ -15,6 +15,7 @@ SYSTEM_PLACES = (
     *(Path("/", name) for name in ("lib", "lib32", "lib64")),
     Path("/etc/ld.so.cache"),
     Path("/etc/localtime"),
+    Path("/etc/magic"),
 )
 
 
