@@ -98,6 +98,8 @@ def parse_changes(output: bytes, root: Parts, secret_names: SecretNames, limits:
         if (meant := headers.get(section.partition(b"\n")[0])) and not meant & hidden
     )
     shown, whole = _joined(may_be_shown, limits.max_text_bytes)
+    if not complete:
+        shown = shown[: shown.rfind(b"\n") + 1]
     withheld = sorted({path_of(file.path, root) for file in hidden})
     return Changes(
         text=shown.decode("utf-8", "replace"),

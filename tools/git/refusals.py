@@ -20,6 +20,11 @@ UNKNOWN_REVISION = re.compile(
 NO_COMMIT_YET = re.compile(rb"does not have any commits yet")
 REASONS: tuple[tuple[re.Pattern[bytes], ToolErrorCode, str], ...] = (
     (
+        re.compile(rb"(?:clean|smudge|external) filter"),
+        "not_allowed",
+        "is a repository whose settings require a program to convert its files, and no program is run for it here",
+    ),
+    (
         re.compile(rb"not a git repository|invalid gitfile|no path in gitfile", re.IGNORECASE),
         "not_found",
         "has a `.git`, but no repository: it is damaged, or names one that is not in the workspace",

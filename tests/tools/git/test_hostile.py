@@ -11,12 +11,14 @@ from tests.tools.git.building import Built
 from tests.tools.git.hostile import CASES, SECRET, Case, Site, original, state_of
 from tools.base import ToolError
 from tools.builtin import git
+from tools.git.hardening import ENVIRONMENT, hardened
 from tools.git.limits import Limits
 from tools.git.running import Runner
-from tools.workspace import Workspace
+from tools.workspace import Deadline, Workspace
 
 BRISK = Limits(max_seconds=2)
 CODES = {"not_found", "not_allowed", "failed", "timed_out", "too_large"}
+ONLY_THE_SANDBOX_PREVENTS = {"clean_filter", "clean_filter_of_one_word", "required_filter", "process_filter"}
 WITH_PROGRAM = [case for case in CASES if case.plain]
 
 
@@ -44,6 +46,32 @@ def test_canary_fires_where_nothing_prevents_it(case: Case, site: Site) -> None:
         site.r.run(case.plain)
 
     assert site.fired
+
+
+@pytest.mark.parametrize("case", WITH_PROGRAM, ids=lambda case: case.name)
+def test_hardening_alone_prevents_all_but_filters(case: Case, site: Site) -> None:
+    case.build(site)
+    for command in ("status", "diff", "log", "show"):
+        site.r.run(hardened((command,))[1:], environment=ENVIRONMENT)
+
+    assert site.fired == (case.name in ONLY_THE_SANDBOX_PREVENTS)
+
+
+@pytest.mark.parametrize(
+    "command", ["!echo ran", "!/bin/echo ran", "!./canary.sh", "!git version", "!/usr/bin/git version"]
+)
+async def test_sandboxed_git_starts_no_program(command: str, site: Site) -> None:
+    """By an alias, which is the one thing that git is certain to run when it is asked to."""
+    site.r.configure(f"[alias] canary = {command}")
+    workspace = Workspace(site.base)
+    runner = Runner(workspace, limits=BRISK)
+    with workspace.open_folder("r") as folder:
+        said = runner.run(("canary",), folder, Deadline(BRISK.max_seconds))
+
+    assert said.exit_code
+    assert said.output == b""
+    assert b"Permission denied" in said.errors
+    assert not site.fired
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
