@@ -14,7 +14,6 @@ from chat import records, service
 from chat.attachments import images
 from chat.event_stream import EventStream
 from chat.refusals import not_found, session_busy
-from chat.replay import replay
 from chat.runs.live import LiveRun
 from chat.schemas import (
     STREAM_RESPONSE,
@@ -79,7 +78,7 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
         cursor = log.last - 1  # frames that were sent but not kept: the reader gets the end alone
     elif cursor == log.last and log.ended:
         return HttpResponse(status=204)
-    return EventStream(replay(run_id, cursor), run_id)
+    return EventStream(service.current().follow(run_id, owner, cursor), run_id)
 
 
 @router.get("/chat/runs/{uuid:run_id}", response={200: RunOut, **ERRORS})
@@ -100,9 +99,13 @@ async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     if live is not None:
         live.stop("cancelled")
         await live.feed.ended()
-        return {"id": run_id, "status": live.snapshot()["status"]}
-    run = _found(await read(records.run, run_id, owner), "run")
-    return {"id": run_id, "status": run["status"]}
+    if live is None or live.feed.parked:
+        run = _found(await read(records.run, run_id, owner), "run")
+        live = await service.current().go_on(run_id, cancelled=True) if run["status"] == "waiting" else None
+        if live is None:
+            return {"id": run_id, "status": run["status"]}
+        await live.feed.ended()
+    return {"id": run_id, "status": live.snapshot()["status"]}
 
 
 @router.get("/chat/sessions", response={200: SessionList, **ERRORS})
@@ -197,7 +200,8 @@ def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | EventStream:
 
 
 def _followed(run: LiveRun, cursor: int) -> EventStream:
-    response = EventStream(run.follow(cursor), run.launch.run_id)
+    follower = service.current().follow(run.launch.run_id, run.launch.owner, cursor)
+    response = EventStream(follower, run.launch.run_id)
     if run.launch.start.session_id is not None:
         response["X-Session-Id"] = run.launch.start.session_id
     return response

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.http import StreamingHttpResponse
 
-from chat.runs.feed import Follower
+from chat.runs.follower import Follower
 from chat.wire import sse
 
 

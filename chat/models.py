@@ -44,7 +44,11 @@ class TokenCounts(models.Model):
 
 
 class Run(TokenCounts):
-    """One turn of a conversation: from what the caller said to the end of the answer. Its status only moves forward."""
+    """One turn of a conversation: from what the caller said to the end of the answer.
+
+    Its status only moves forward, but between `running` and `waiting`: what waits for an approval has no process, and
+    all that it goes on from is in `suspended`.
+    """
 
     class Status(models.TextChoices):
         RUNNING = "running"
@@ -63,6 +67,8 @@ class Run(TokenCounts):
     model = models.CharField(max_length=255)
     process = models.CharField(max_length=128)
     options = models.JSONField(default=dict)
+    suspended = models.TextField(default="", db_default="")
+    waits_until = models.DateTimeField(null=True)
     metadata = models.JSONField(default=dict)
     created = models.DateTimeField()
     started = models.DateTimeField(null=True)
@@ -71,7 +77,10 @@ class Run(TokenCounts):
     class Meta:
         db_table = "runs"
         ordering: ClassVar = ["-created"]
-        indexes: ClassVar = [models.Index(fields=["-created"], name="runs_by_time")]
+        indexes: ClassVar = [
+            models.Index(fields=["-created"], name="runs_by_time"),
+            models.Index(fields=["waits_until"], name="runs_that_wait", condition=models.Q(status="waiting")),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -1,9 +1,11 @@
 """What is read of stored conversations: sync functions that fetch all they return. Others' rows do not exist."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from django.db.models import OuterRef, Subquery
 
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
 
@@ -50,6 +52,12 @@ def log(run_id: UUID, owner: str) -> StoredLog | None:
     last = RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True).first()
     is_open = status in {Run.Status.RUNNING, Run.Status.WAITING}
     return StoredLog(last or 0, not is_open, status == Run.Status.INTERRUPTED)
+
+
+def newest(run_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """The number of the last stored event of each run that there still is."""
+    last = RunEvent.objects.filter(run=OuterRef("pk")).order_by("-first").values("last")[:1]
+    return dict(Run.objects.filter(id__in=run_ids).values_list("id", Subquery(last)))
 
 
 def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:

@@ -8,6 +8,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 import msgspec
+from django.utils import timezone
 
 from chat import conf
 from chat.context import history
@@ -15,22 +16,24 @@ from chat.engine.attempts import Candidate
 from chat.engine.completion import ProviderError, TokensUsed
 from chat.engine.events import Start
 from chat.engine.messages import Image, Message, UserMessage
-from chat.engine.turn import Plan, Turn
-from chat.providers.catalogue import Catalogue
-from chat.runs import store
+from chat.engine.turn import Plan, Resumption, Turn
+from chat.following import RunSource, newest
+from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
+from chat.runs import store, waiting
+from chat.runs.follower import Follower
 from chat.runs.journal import Batch, Journal
 from chat.runs.live import Launch, LiveRun
 from chat.runs.orphans import close_orphans
+from chat.runs.rounds import Rounds
 from chat.runs.supervisor import Supervisor
+from chat.runs.watch import Watch
 from chat.wire import sse
 from storage.ids import new_id
 from storage.reader import read
 from storage.writer import writer
-from tools import conf as tools_conf
 from tools.base import ToolRequest
-from tools.execution import Place, ToolDoor
-from tools.registry import Registry
-from tools.toolbox import registry
+from tools.execution import Place, ToolDoor, Toolset
+from tools.toolbox import toolset
 
 NO_TOKENS: Final = TokensUsed(input_tokens=0, output_tokens=0)
 
@@ -69,11 +72,14 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Service:
     """Starts runs. Everything that it is made of can be replaced by a test."""
 
-    def __init__(self, *, catalogue: Catalogue, tools: Callable[[], Registry], stored: bool) -> None:
+    def __init__(self, *, catalogue: Catalogue, tools: Callable[[], Toolset], stored: bool) -> None:
         self.catalogue = catalogue
         self.stored = stored
         journal = Journal(_commit if stored else _forget, seconds=conf.journal_seconds())
-        self.supervisor = Supervisor(journal, conf.patience(), most=conf.max_active_runs(), stored=stored)
+        self._patience = conf.patience()
+        self.supervisor = Supervisor(journal, self._patience, most=conf.max_active_runs(), stored=stored)
+        self._watch = Watch(newest)
+        self._rounds = Rounds(self._go_on_with_all)
         self._tools = tools
         self._prices = conf.prices()
         self._limits = conf.limits()
@@ -90,6 +96,7 @@ class Service:
         if self._opened is None or (self._opened.done() and self._opened.exception()):
             self._opened = asyncio.create_task(writer.write(close_orphans))
         await asyncio.shield(self._opened)
+        self._rounds.start()
 
     async def start(self, ask: Ask) -> LiveRun:
         """Writes down what is about to happen, and starts it.
@@ -122,6 +129,24 @@ class Service:
                 )
             )
 
+    async def go_on(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
+        """Lets a waiting run go on here, if it can: what it waits for is decided, or it is to end as `cancelled`.
+
+        Raises what `Supervisor.admission` raises, and `StorageUnavailable`.
+        """
+        with self.supervisor.admission():
+            taken = await writer.write(partial(waiting.take, run_id, cancelled=cancelled))
+            if taken is None:
+                return None
+            run = self.supervisor.start(self._relaunch(taken))
+        self._watch.wake(run_id)
+        return run
+
+    def follow(self, run_id: UUID, owner: str, cursor: int) -> Follower:
+        """The run's frames from behind number `cursor`, wherever it lives."""
+        source = RunSource(run_id, owner, self.supervisor.find, self._watch, is_stored=self.stored)
+        return Follower(source, cursor, heartbeat=self._patience.heartbeat, patience=self._patience.slow_reader)
+
     async def warm_up(self) -> None:
         """Does now what the first request would wait for. Raises `ProviderError` and `NotConfigured`."""
         provider = self.catalogue.get(self.catalogue.default)
@@ -134,7 +159,9 @@ class Service:
 
     async def close(self) -> None:
         """Ends the runs as interrupted, and the providers' connections."""
+        self._rounds.close()
         await self.supervisor.close()
+        self._watch.close()
         await self.catalogue.close()
 
     async def _describe(self, name: str) -> dict[str, Any]:
@@ -183,14 +210,54 @@ class Service:
             start_frame=sse.frame(1, start),
         )
 
-    async def _turn(self, ask: Ask, run_id: UUID, session_id: UUID, candidates: tuple[Candidate, ...]) -> Turn:
+    async def _go_on_with_all(self) -> None:
+        for run_id in await read(waiting.ready, timezone.now()):
+            await self.go_on(run_id)
+
+    def _relaunch(self, taken: waiting.Taken) -> Launch:
+        row = taken.row
+        ask = _asked_before(taken)
+        start = Start(
+            run_id=str(row.id), session_id=str(row.session_id), provider=row.provider or None, model=row.model or None
+        )
+        turn = partial(self._turn, ask, row.id, row.session_id, self._candidates_again(ask), taken.resumption)
+        return Launch(
+            run_id=row.id,
+            session_id=row.session_id,
+            owner=taken.owner,
+            start=start,
+            turn=turn,
+            max_seconds=taken.seconds_left,
+            cancel_unfollowed=ask.on_disconnect == "cancel",
+            last=taken.last,
+            text=taken.text,
+            created=row.created,
+        )
+
+    def _candidates_again(self, ask: Ask) -> tuple[Candidate, ...]:
+        """Who may answer a run that goes on; nobody, where its provider is configured no more."""
+        if not ask.provider:
+            return ()
+        try:
+            return self.catalogue.candidates(ask.provider, ask.model)
+        except (NotConfigured, UnknownProvider):
+            return ()
+
+    async def _turn(
+        self,
+        ask: Ask,
+        run_id: UUID,
+        session_id: UUID,
+        candidates: tuple[Candidate, ...],
+        resumption: Resumption | None = None,
+    ) -> Turn:
         door = self._door(ask, run_id, session_id)
         plan = Plan(
             run_id=str(run_id),
             session_id=str(session_id) if self.stored else None,
             messages=await self._messages(ask),
             caller_calls=ask.tool_calls,
-            asks_model=ask.asks_model,
+            asks_model=resumption.suspended.asks_model if resumption else ask.asks_model,
             candidates=candidates,
             instructions=conf.system_prompt() if ask.instructions is None else ask.instructions,
             tools=door.specs(),
@@ -199,7 +266,7 @@ class Service:
             limits=self._limits,
             retries=self._retries,
         )
-        return Turn(plan, door=door, price=self._prices, sleep=asyncio.sleep)
+        return Turn(plan, door=door, price=self._prices, sleep=asyncio.sleep, resumption=resumption)
 
     async def _messages(self, ask: Ask) -> tuple[Message, ...]:
         if ask.session_id is not None:
@@ -210,13 +277,8 @@ class Service:
     def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
         place = Place(owner=ask.owner, session_id=session_id, run_id=run_id)
         tools = self._tools()
-        return ToolDoor(
-            tools,
-            place,
-            writer.write if self.stored else _forget,
-            offered=tools.matching(ask.tools),
-            result_bytes=tools_conf.result_bytes(),
-        )
+        keep = writer.write if self.stored else _forget
+        return ToolDoor(tools, place, keep, offered=tools.registry.matching(ask.tools), stored=self.stored)
 
 
 _services: "WeakKeyDictionary[asyncio.AbstractEventLoop, Service]" = WeakKeyDictionary()
@@ -226,7 +288,7 @@ def current() -> Service:
     """The service of the running event loop, made when it is first needed: not every server tells when it starts."""
     loop = asyncio.get_running_loop()
     if loop not in _services:
-        _services[loop] = Service(catalogue=conf.catalogue(), tools=registry, stored=conf.is_stored())
+        _services[loop] = Service(catalogue=conf.catalogue(), tools=toolset, stored=conf.is_stored())
     return _services[loop]
 
 
@@ -252,6 +314,27 @@ async def _forget(_: object) -> None:
 
 def _user_message(ask: Ask) -> UserMessage | None:
     return UserMessage(text=ask.message, images=ask.images) if ask.asks_model else None
+
+
+def _asked_before(taken: waiting.Taken) -> Ask:
+    """What a run that goes on was asked for; what was said is in its session."""
+    row, options = taken.row, taken.row.options
+    return Ask(
+        owner=taken.owner,
+        message="",
+        session_id=row.session_id,
+        provider=row.provider or None,
+        model=row.model or None,
+        tool_calls=(),
+        images=(),
+        instructions=options.get("instructions"),
+        tools=tuple(options.get("tools", ["*"])),
+        max_output_tokens=options.get("max_output_tokens"),
+        temperature=options.get("temperature"),
+        on_disconnect=options["on_disconnect"],
+        user=row.session.user,
+        metadata=row.metadata,
+    )
 
 
 def _options(ask: Ask) -> dict[str, Any]:

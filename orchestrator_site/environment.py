@@ -5,13 +5,15 @@ An empty value counts as unset. A secret `X` may come as `X_FILE`, the path of a
     InvalidSetting        a variable has a value that cannot be meant
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env  # type: ignore[import-untyped]  # it ships no types
+
+Parsed = TypeVar("Parsed")
 
 
 class InvalidSetting(ImproperlyConfigured):
@@ -24,8 +26,9 @@ class InvalidSetting(ImproperlyConfigured):
 class Environment:
     """The process's variables over those of a file."""
 
-    def __init__(self, variables: dict[str, str]) -> None:
+    def __init__(self, variables: dict[str, str], file: Path | None = None) -> None:
         self._variables = variables
+        self.file = (file or Path(".env")).absolute()
 
     @classmethod
     def load(cls, process: dict[str, str]) -> "Environment":
@@ -38,7 +41,7 @@ class Environment:
         if path.is_file():
             reader: Any = type("EnvFile", (Env,), {"ENVIRON": variables})
             reader.read_env(path)
-        return cls(variables)
+        return cls(variables, path)
 
     def text(self, name: str, default: str = "") -> str:
         return self._variables.get(name, "").strip() or default
@@ -52,6 +55,14 @@ class Environment:
             return Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidSetting(f"{name}_FILE", path, f"it must name a readable text file ({error})") from None
+
+    def parsed(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
+        """What `parse` makes of the text; it raises `ValueError` with what is valid."""
+        value = self.text(name)
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise InvalidSetting(name, value, str(error)) from None
 
     def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
         value = self.text(name, default).lower()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from orchestrator_site import secret_key
 from orchestrator_site.environment import Environment
+from tools import policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -21,7 +22,9 @@ MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 16 * 2**20, least=1_024)
 ENABLE_PERSISTENCE = env.flag("ENABLE_PERSISTENCE", default=True)
 DATABASES = {"default": env.database("DATABASE_URL", "orchestrator.db")}
 ALLOW_FS_BASE = env.path("ALLOW_FS_BASE", "workspaces")
-SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(env.path("SECRET_KEY_PATH", ".secret_key"))
+ENV_PATH = env.file
+SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
+SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)
 
 # Providers of models
 OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
@@ -59,7 +62,15 @@ ENABLE_TERMINAL = env.flag("ENABLE_TERMINAL", default=True)
 ENABLE_GIT = env.flag("ENABLE_GIT", default=True)
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
+FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")
 TOOL_RESULT_MAX_BYTES = env.integer("TOOL_RESULT_MAX_BYTES", 32_768, least=256)
+TOOL_OUTPUT_DIR = env.path("TOOL_OUTPUT_DIR", "tool_outputs")
+TOOL_POLICY = env.parsed("TOOL_POLICY", policy.parse)
+APPROVAL_SECONDS = env.seconds("APPROVAL_SECONDS", 3_600, least=1)
+TERMINAL_WHITELIST = env.text("TERMINAL_WHITELIST")
+TERMINAL_WRITABLE = env.flag("TERMINAL_WRITABLE", default=False)
+TERMINAL_MAX_SECONDS = env.seconds("TERMINAL_MAX_SECONDS", 60, least=0.1, most=3_600)
+TERMINAL_MAX_OUTPUT_BYTES = env.integer("TERMINAL_MAX_OUTPUT_BYTES", 16 * 2**20, least=1_024)
 
 # Speech
 ENABLE_SPEECH = env.flag("ENABLE_SPEECH", default=True)
@@ -67,6 +78,9 @@ DEFAULT_SPEECH_PROVIDER = env.text("DEFAULT_SPEECH_PROVIDER", "openai")
 DEFAULT_TTS_VOICE = env.text("DEFAULT_TTS_VOICE", "alloy")
 DEFAULT_TTS_MODEL = env.text("DEFAULT_TTS_MODEL", "tts-1")
 DEFAULT_STT_MODEL = env.text("DEFAULT_STT_MODEL", "whisper-1")
+
+# What is masked wherever it would be shown, stored or logged
+KNOWN_SECRETS = (API_KEY, SECRET_KEY, OPENAI_API_KEY, GEMINI_API_KEY, DATABASES["default"].get("PASSWORD", ""))
 
 # Logging
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))

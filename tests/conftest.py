@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 import uvicorn
 from django.conf import settings
@@ -14,8 +15,9 @@ from chat.providers.catalogue import Catalogue, Entry
 from chat.service import Service
 from orchestrator_site.asgi import application
 from tests.streams import Answer
+from tools.policy import parse
 from tools.registry import Registry
-from tools.toolbox import registry
+from tools.toolbox import toolset
 
 
 class Api:
@@ -65,10 +67,18 @@ async def start() -> AsyncIterator[Start]:
     closing: list[Callable[[], Awaitable[None]]] = []
 
     async def begin(
-        *providers: Provider, tools: Registry | None = None, stored: bool = True, fallback: tuple[str, ...] = ()
+        *providers: Provider,
+        tools: Registry | None = None,
+        policy: str = "",
+        stored: bool = True,
+        fallback: tuple[str, ...] = (),
+        **changes: Any,
     ) -> Api:
+        given = {"policy": parse(policy), **({"registry": tools} if tools else {}), **changes}
         running = Service(
-            catalogue=catalogue_of(*providers, fallback=fallback), tools=lambda: tools or registry(), stored=stored
+            catalogue=catalogue_of(*providers, fallback=fallback),
+            tools=lambda: msgspec.structs.replace(toolset(), **given),
+            stored=stored,
         )
         service.use(running)
         config = uvicorn.Config(application, port=0, log_config=None, access_log=False, lifespan="off")

@@ -14,5 +14,6 @@ os.environ.update(
     SECRET_KEY="not-a-secret",
     DATABASE_URL=str(FOLDER / "orchestrator.db"),
     ALLOW_FS_BASE=str(FOLDER / "workspaces"),
+    TOOL_OUTPUT_DIR=str(FOLDER / "tool_outputs"),
     LOG_LEVEL="warning",
 )

@@ -1,29 +1,116 @@
-"""The tools API."""
+"""The tools API: what there is, what was run, what it said, and deciding what waits."""
 
-from typing import Any
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
 
+import msgspec
 from django.http import HttpRequest
 from ninja import Router
+from ninja.params import functions as params
 
-from tools import toolbox
-from tools.schemas import ToolList
+from access.auth import caller
+from access.refusal import Refusal
+from storage.reader import read
+from storage.writer import writer
+from tools import approvals, records, toolbox
+from tools.catalogue import catalogue
+from tools.models import ToolExecution
+from tools.outputs import OutputPage, page_of
+from tools.schemas import DecisionIn, ErrorOut, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
 
 router = Router(tags=["tools"])
+
+MOST_ITEMS: Final = 200
+MOST_PAGE_BYTES: Final = 2**20
+PAGE_BYTES: Final = 64 * 1_024
+WANTED: Final[Any] = params.Query(...)
+LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
+OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
+BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MOST_PAGE_BYTES)
+FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53)
+
+ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 404, 422, 503), ErrorOut)
+DECISION_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut}
 
 
 @router.get("/tools", response=ToolList)
 async def list_tools(request: HttpRequest) -> dict[str, Any]:
-    """The registered tools, with what they take and do."""
-    items = [
-        {
-            "name": tool.name,
-            "description": tool.spec.description,
-            "parameters": tool.spec.parameters,
-            "effect": tool.effect,
-            "policy": "allow",
-            "enabled": True,
-            "reason": None,
-        }
-        for tool in toolbox.registry()
-    ]
-    return {"items": items, "count": len(items)}
+    """The tools: what they take and do, what the policy says of them, and what holds them."""
+    return catalogue(toolbox.toolset())
+
+
+@router.get("/tools/executions", response={200: ExecutionList, **ERRORS})
+async def list_executions(
+    request: HttpRequest, wanted: Wanted = WANTED, limit: int = LIMIT, offset: int = OFFSET
+) -> dict[str, Any]:
+    """The caller's executions, the newest first: all of them, or those of a status, a session or a run."""
+    return await read(records.executions, caller(request).owner, wanted.dict(exclude_none=True), limit, offset)
+
+
+@router.get("/tools/executions/{uuid:execution_id}", response={200: ExecutionOut, **ERRORS})
+async def get_execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:
+    """One execution: what was asked, what was decided, and what came of it."""
+    return await _execution(request, execution_id)
+
+
+@router.get("/tools/executions/{uuid:execution_id}/output", response={200: OutputOut, **ERRORS})
+async def get_output(
+    request: HttpRequest, execution_id: UUID, offset: int = FIRST_BYTE, limit: int = BYTES
+) -> dict[str, Any]:
+    """A page of the whole output: what the tool printed, or its result as JSON where it printed nothing."""
+    row = await _execution(request, execution_id)
+    page = await _page(row, caller(request).owner, offset, limit)
+    if page is None:
+        raise Refusal(404, "not_kept", "The whole output is not kept here (any more); the execution tells its ends.")
+    if offset > page.size:
+        raise Refusal(422, "invalid_field", f"offset: the output has {page.size} bytes.")
+    return msgspec.structs.asdict(page)
+
+
+@router.post("/tools/executions/{uuid:execution_id}/approve", response={200: ExecutionOut, **DECISION_ERRORS})
+async def approve(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
+    """Lets a waiting execution run, with exactly the params that the hash is of. Safe to call again."""
+    return await _decide(request, execution_id, "approved", body)
+
+
+@router.post("/tools/executions/{uuid:execution_id}/deny", response={200: ExecutionOut, **DECISION_ERRORS})
+async def deny(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
+    """Refuses a waiting execution; the run goes on, and its model reads the note. Safe to call again."""
+    return await _decide(request, execution_id, "denied", body)
+
+
+async def _execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:
+    found = await read(records.execution, execution_id, caller(request).owner)
+    if found is None:
+        raise Refusal(404, "not_found", "There is no such execution.")
+    return found
+
+
+async def _page(row: dict[str, Any], owner: str, offset: int, limit: int) -> OutputPage | None:
+    if row["output_size"] is None:
+        return page_of("" if row["data"] is None else msgspec.json.encode(row["data"]).decode(), offset, limit)
+    if len(row["output"].encode()) == row["output_size"]:
+        return page_of(row["output"], offset, limit)
+    return await toolbox.outputs().page(owner, row["id"], offset, limit)
+
+
+async def _decide(
+    request: HttpRequest, execution_id: UUID, verdict: approvals.Verdict, body: DecisionIn
+) -> dict[str, Any]:
+    owner = caller(request).owner
+    decision = partial(
+        approvals.decide,
+        execution_id,
+        verdict,
+        by=owner,
+        params_sha256=body.params_sha256,
+        note=body.note,
+        owner=owner,
+    )
+    try:
+        row: ToolExecution = await writer.write(decision)
+    except approvals.DecisionRefused as error:
+        status = 404 if isinstance(error, approvals.ExecutionMissing) else 409
+        raise Refusal(status, error.code, str(error)) from None
+    return records.told(row)

@@ -149,11 +149,40 @@ class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
     call_id: str = ""
 
 
+ApprovalDecision = Literal["approved", "denied", "expired", "cancelled"]
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided of an execution that waited. `note` is the decider's, for the model; `by` names who it was."""
+
+    execution_id: str
+    decision: ApprovalDecision
+    params_sha256: str
+    note: str = ""
+    by: str = ""
+
+
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The execution is recorded, and nothing has happened yet. `params` is as it may be shown."""
 
     execution_id: str
     params: Any
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The execution needs an approval until `expires_at` (ISO 8601). Nothing more happens before `resume`."""
+
+    execution_id: str
+    params: Any
+    params_sha256: str
+    expires_at: str
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """The execution waits no more."""
+
+    execution_id: str
+    decision: ApprovalDecision
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +206,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     code: ToolErrorCode
 
 
-Progress = Opened | Output | Succeeded | Failed
+Progress = Opened | Waiting | Resolved | Output | Succeeded | Failed
 
 
 class Door(Protocol):
@@ -187,6 +216,17 @@ class Door(Protocol):
         """The tools that a model may be offered."""
         ...
 
+    def only_reads(self, request: ToolRequest) -> bool:
+        """Whether it changes nothing and need not wait, so that it may run beside others."""
+        ...
+
     def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
-        """`Opened`, then any `Output`, then one of `Succeeded` and `Failed`; closing the generator cancels the tool."""
+        """`Opened`, then any `Output`, then one of `Succeeded` and `Failed`; closing the generator cancels the tool.
+
+        `Waiting` after `Opened` is the last for now: `resume` goes on once the approval is decided.
+        """
+        ...
+
+    def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[Progress]:
+        """`Resolved`, then as `execute` goes on. `request` is the one that waited."""
         ...

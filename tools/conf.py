@@ -4,7 +4,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from tools.workspace import Limits
+from tools.masking import Masker
+from tools.policy import Policy
+from tools.workspace import Limits, SecretNames
+from tools.workspace.names import SECRETS
 
 
 def workspace_base() -> Path:
@@ -15,5 +18,31 @@ def workspace_limits() -> Limits:
     return Limits(max_read_bytes=settings.FS_MAX_READ_BYTES, max_write_bytes=settings.FS_MAX_WRITE_BYTES)
 
 
+def secret_names() -> SecretNames:
+    return SecretNames((*SECRETS, *settings.FS_SECRET_NAMES))
+
+
 def result_bytes() -> int:
     return int(settings.TOOL_RESULT_MAX_BYTES)
+
+
+def output_folder() -> Path:
+    return Path(settings.TOOL_OUTPUT_DIR)
+
+
+def max_output_bytes() -> int:
+    return int(settings.TERMINAL_MAX_OUTPUT_BYTES)
+
+
+def approval_seconds() -> float:
+    return float(settings.APPROVAL_SECONDS)
+
+
+def policy() -> Policy:
+    rules: Policy = settings.TOOL_POLICY
+    return rules
+
+
+def masker() -> Masker:
+    """Masks the service's own secrets, and what looks like one."""
+    return Masker(settings.KNOWN_SECRETS)

@@ -8,8 +8,13 @@ from django.db import models
 class ToolExecution(models.Model):
     """One execution of a tool: what was asked, who asked, and what came of it.
 
-    It outlives its session and run, which are named by plain ids. Its status only moves forward.
+    It outlives its session and run, which are named by plain ids. Its status only moves forward. `params` and `data`
+    are as they may be shown; `params_sha256` is the hash of the exact params. `output` is what the tool printed, or its
+    head and tail; the whole, of `output_size` bytes, is then in the output store, as is a result too long for `data`.
     """
+
+    CALL_ID_LENGTH: ClassVar = 255
+    NAME_LENGTH: ClassVar = 128
 
     class Status(models.TextChoices):
         AWAITING_APPROVAL = "awaiting_approval"
@@ -21,22 +26,39 @@ class ToolExecution(models.Model):
         CANCELLED = "cancelled"
         INTERRUPTED = "interrupted"
 
+    class Decision(models.TextChoices):
+        APPROVED = "approved"
+        DENIED = "denied"
+        EXPIRED = "expired"
+        CANCELLED = "cancelled"
+
     id = models.UUIDField(primary_key=True)
     owner = models.CharField(max_length=64)
     session_id = models.UUIDField(null=True, db_index=True)
     run_id = models.UUIDField(null=True, db_index=True)
-    call_id = models.CharField(max_length=255)
-    tool = models.CharField(max_length=128)
+    call_id = models.CharField(max_length=CALL_ID_LENGTH)
+    tool = models.CharField(max_length=NAME_LENGTH)
     source = models.CharField(max_length=16)
     params = models.JSONField()
     params_sha256 = models.CharField(max_length=64)
     status = models.CharField(max_length=32, choices=Status)
+    confinement = models.CharField(max_length=64, default="")
     data = models.JSONField(null=True)
+    output = models.TextField(default="")
+    output_size = models.PositiveBigIntegerField(null=True)
+    output_sha256 = models.CharField(max_length=64, default="")
+    truncated = models.BooleanField(default=False)
     error = models.TextField()
     code = models.CharField(max_length=32)
     created = models.DateTimeField()
+    started = models.DateTimeField(null=True)
     ended = models.DateTimeField(null=True)
     duration_ms = models.FloatField(null=True)
+    expires = models.DateTimeField(null=True)
+    decision = models.CharField(max_length=16, choices=Decision, default="")
+    decided = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=150, default="")
+    note = models.TextField(default="")
 
     class Meta:
         db_table = "tool_executions"

@@ -1,22 +1,111 @@
-"""What the tools API gives."""
+"""What the tools API takes and gives."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from ninja import Schema
+from ninja import Field, Schema
+from pydantic import BaseModel, ConfigDict
+
+from tools.approvals import MOST_NOTE_CHARS
 
 
 class ToolOut(Schema):
-    """A registered tool; `parameters` is the JSON Schema of its params, `reason` says why it is off where it is."""
+    """A tool: `parameters` is the JSON Schema of its params, `reason` says why it is off, where it is.
+
+    `policy` is what happens when a model asks for it, `policy_for_caller` when a caller does; rules about params
+    come on top of that. `confinement` is the level that holds it.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
     effect: str
     policy: str
+    policy_for_caller: str
+    confinement: str
     enabled: bool
     reason: str | None
 
 
 class ToolList(Schema):
+    """The tools, and for each level of confinement what it keeps away and what it cannot."""
+
     items: list[ToolOut]
     count: int
+    confinement: dict[str, dict[str, Any]]
+
+
+class ExecutionOut(Schema):
+    """One execution. `output_size` (bytes) and `output_sha256` are those of output that is kept beside it."""
+
+    id: UUID
+    session_id: UUID | None
+    run_id: UUID | None
+    tool: str
+    source: str
+    params: Any
+    params_sha256: str
+    status: str
+    data: Any
+    output: str
+    error: str | None
+    code: str | None
+    confinement: str
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    duration_ms: float | None
+    output_size: int | None
+    output_sha256: str | None
+    truncated: bool
+    expires: datetime | None
+    decision: str | None
+    decided: datetime | None
+    decided_by: str | None
+    note: str | None
+
+
+class ExecutionList(Schema):
+    items: list[ExecutionOut]
+    count: int
+
+
+class OutputOut(Schema):
+    """A page of an output; `offset` and `size` count bytes, `next_offset` is null at its end."""
+
+    text: str
+    offset: int
+    size: int
+    next_offset: int | None
+
+
+class Wanted(Schema):
+    """Which executions to list."""
+
+    status: (
+        Literal[
+            "awaiting_approval", "running", "succeeded", "failed", "denied", "timed_out", "cancelled", "interrupted"
+        ]
+        | None
+    ) = None
+    session_id: UUID | None = None
+    run_id: UUID | None = None
+
+
+class DecisionIn(BaseModel):
+    """A decision, bound to the hash of the params that it is about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    params_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    note: Annotated[str, Field(max_length=MOST_NOTE_CHARS)] = ""
+
+
+class ErrorOut(Schema):
+    """What every HTTP error of the API looks like."""
+
+    type: str = "error"
+    error: str
+    code: str
+    detail: list[Any] = []

@@ -28,6 +28,9 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     tool: str = ""
     execution_id: str = ""
+    params_sha256: str = ""
+    expires_at: str = ""
+    decision: str = ""
     params: Any = None
     data: Any = None
     text: str = ""

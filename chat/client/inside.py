@@ -36,7 +36,8 @@ class InsideTransport:
             self._run = await service.current().start(_asked(question))
         except tuple(REFUSALS) as error:
             raise Refused(str(REFUSALS[type(error)](error))) from None
-        reader, follower = Reader(), self._run.follow(0)
+        follower = service.current().follow(self._run.launch.run_id, OPERATOR, 0)
+        reader = Reader()
         with closing(follower):
             async for frames in follower:
                 for frame in reader.feed(frames):

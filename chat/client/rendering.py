@@ -113,8 +113,14 @@ def _tokens(used: Tokens) -> str:
     return f"{about}{used.input_tokens:,} tokens in, {used.output_tokens:,} out{cost}"
 
 
+def _waits(item: Frame) -> tuple[Style, str]:
+    return "warning", f"{item.tool} waits for an approval: manage.py approve_tool {item.execution_id}, or deny_tool"
+
+
 NOTES: Final[dict[str, Callable[[Frame], tuple[Style, str]]]] = {
     "tool_call": lambda item: ("dim", f"-> {item.tool} {_json(item.params)}"),
+    "approval_required": _waits,
+    "approval_resolved": lambda item: ("dim", f"{item.decision}"),
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
     "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
     "retry": lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from chat.engine.completion import ErrorCode as ProviderErrorCode
-from tools.base import OutputStream, Source, ToolErrorCode
+from tools.base import ApprovalDecision, OutputStream, Source, ToolErrorCode
 
 EndReason = Literal[
     "completed",
@@ -58,6 +58,26 @@ class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     params: Any
     execution_id: str
     source: Source
+
+
+class ApprovalRequired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_required"):
+    """An execution waits for a decision, until `expires_at` (ISO 8601); the run is `waiting` meanwhile.
+
+    A decision is bound to `params_sha256`, the hash of the exact params.
+    """
+
+    tool: str
+    params: Any
+    execution_id: str
+    params_sha256: str
+    expires_at: str
+
+
+class ApprovalResolved(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_resolved"):
+    """The execution waits no more: if it was approved, it starts now."""
+
+    execution_id: str
+    decision: ApprovalDecision
 
 
 class ToolOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_output"):
@@ -124,7 +144,23 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     durable_to: int | None = None
 
 
-Event = Start | Token | ToolCalled | ToolOutput | ToolResult | ToolFailed | Retry | Usage | End | Error
+Event = (
+    Start
+    | Token
+    | ToolCalled
+    | ApprovalRequired
+    | ApprovalResolved
+    | ToolOutput
+    | ToolResult
+    | ToolFailed
+    | Retry
+    | Usage
+    | End
+    | Error
+)
 Terminal = End | Error
 
-EVENT_TYPES: Final = (Start, Token, ToolCalled, ToolOutput, ToolResult, ToolFailed, Retry, Usage, End, Error)
+EVENT_TYPES: Final = (
+    *(Start, Token, ToolCalled, ApprovalRequired, ApprovalResolved, ToolOutput, ToolResult, ToolFailed),
+    *(Retry, Usage, End, Error),
+)

@@ -7,7 +7,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Bounds of one run: each names the reason that a run ends with when it is reached.
 
     Seconds of wall time (`max_seconds`), calls of a model (`max_steps`), executions of tools (`max_tool_calls`), and
-    the model's tokens and text bytes (both `max_output`).
+    the model's tokens and text bytes (both `max_output`). `max_repeats` is how often one call may fail
+    (`repeated_call`).
     """
 
     max_seconds: float
@@ -15,6 +16,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_tool_calls: int
     max_output_tokens: int
     max_output_bytes: int
+    max_repeats: int = 3
 
 
 class Retries(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,35 +1,24 @@
 """The one loop of the product: ask the model, run the tools it calls, ask again, until it stops or meets a limit.
 
-A turn yields `Text` (tokens on their way), events, and `Said` (a message is complete). The last item is `End` or
-`Error`. It knows no clock, no storage and no network: the models, the door to the tools, prices and sleep are handed
-in.
+A turn yields `Text` (tokens on their way), events, and `Said` (a message is complete). The last item is `End`, `Error`,
+or `Suspended`, where a call waits for an approval: a later turn goes on from that. It knows no clock, no storage and no
+network: the models, the door to the tools, prices and sleep are handed in.
 """
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 import msgspec
 
 from chat.engine.answer import Answer, Price
 from chat.engine.attempts import Asked, Candidate, Question, Sleep, attempt
+from chat.engine.calls import Calls, LimitReached, Tally, Told, Waits
 from chat.engine.completion import CompletionEvent, ProviderError, Text
-from chat.engine.events import (
-    End,
-    EndReason,
-    Error,
-    Event,
-    Retry,
-    ToolCalled,
-    ToolFailed,
-    ToolOutput,
-    ToolResult,
-    TotalUsage,
-    Usage,
-)
+from chat.engine.events import End, EndReason, Error, Event, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
 from chat.engine.messages import Message, ToolCall, ToolMessage
 from chat.engine.transcript import add_usage
-from tools.base import Door, Failed, Opened, Output, Succeeded, ToolRequest, ToolSpec
+from tools.base import Approval, Door, ToolRequest, ToolSpec
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,53 +49,62 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     retries: Retries
 
 
-Item = Text | Event | Said
+class Suspended(msgspec.Struct, frozen=True, kw_only=True):
+    """A turn that waits, as a value: all that it needs, beside its plan and its messages, to go on.
+
+    The first of the `requests` awaits an approval as execution `execution_id`.
+    """
+
+    requests: tuple[ToolRequest, ...]
+    execution_id: str
+    asks_model: bool
+    steps: int
+    output_bytes: int
+    usage: TotalUsage
+    tally: Tally
 
 
-class LimitReached(Exception):
-    """The turn ends here, with this reason."""
+class Resumption(msgspec.Struct, frozen=True, kw_only=True):
+    """What a suspended turn goes on from."""
 
-    def __init__(self, reason: EndReason) -> None:
-        super().__init__(reason)
-        self.reason: EndReason = reason
+    suspended: Suspended
+    approval: Approval
+
+
+Item = Text | Event | Said | Suspended
 
 
 class Turn:
     """One run of the loop; `usage` is what it has cost so far."""
 
-    def __init__(self, plan: Plan, *, door: Door, price: Price, sleep: Sleep) -> None:
+    def __init__(
+        self, plan: Plan, *, door: Door, price: Price, sleep: Sleep, resumption: Resumption | None = None
+    ) -> None:
+        before = resumption.suspended if resumption else None
         self._plan = plan
-        self._door = door
         self._price = price
         self._sleep = sleep
+        self._resumption = resumption
+        self._calls = Calls(door, plan.limits, before.tally if before else Tally())
         self._messages = list(plan.messages)
         self._candidates = plan.candidates
-        self.usage = TotalUsage()
-        self._steps = 0
-        self._tool_calls = 0
-        self._output_bytes = 0
+        self.usage = before.usage if before else TotalUsage()
+        self._steps = before.steps if before else 0
+        self._output_bytes = before.output_bytes if before else 0
         self._answer: Answer | None = None
         self._requests: tuple[ToolRequest, ...] = ()
-        self._open_call: ToolRequest | None = None
-        self._execution_id = ""
 
     async def run(self) -> AsyncGenerator[Item]:
-        """Yields all that happens; closing it stops the model and the tool. Raises only what is a fault of our own."""
+        """Yields all that happens; closing it stops the model and the tools. Raises only what is a fault of our own."""
         reason: EndReason = "completed"
         failure: Error | None = None
-        requests, asks = self._plan.caller_calls, self._plan.asks_model
         try:
-            while requests or asks:
-                async with aclosing(self._execute_all(requests)) as items:
-                    async for item in items:
-                        yield item
-                if not asks:
-                    break
-                async with aclosing(self._ask()) as items:
-                    async for item in items:
-                        yield item
-                requests = self._requests
-                asks = bool(requests)
+            async with aclosing(self._loop()) as items:
+                async for item in items:
+                    yield item
+        except Waits as waits:
+            yield self._suspended(waits)
+            return
         except LimitReached as limit:
             reason = limit.reason
         except ProviderError as error:
@@ -116,15 +114,54 @@ class Turn:
         yield failure or self.end(reason)
 
     def remains(self) -> Iterator[Item]:
-        """What a turn that was stopped midway still has to tell: an open call's failure, a partial answer, usage."""
-        if self._open_call is not None:
-            failure = Failed(error="The run was stopped while the tool ran.", code="cancelled")
-            yield from self._close_call(self._open_call, failure)
+        """What a turn that was stopped midway still has to tell: open calls' failures, a partial answer, usage."""
+        yield from map(self._take, self._calls.remains())
         if self._answer is not None and self._answer.has_begun:
             yield from self._close_answer(self._answer)
 
     def end(self, reason: EndReason) -> End:
         return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self.usage)
+
+    async def _loop(self) -> AsyncGenerator[Item]:
+        """Tools and model in turn, until the model calls no more."""
+        requests, asks = self._plan.caller_calls, self._plan.asks_model
+        if self._resumption is not None:
+            waited, *others = self._resumption.suspended.requests
+            requests = tuple(others)
+            async with aclosing(self._calls.resume(waited, self._resumption.approval)) as told:
+                async for item in told:
+                    yield self._take(item)
+        while True:
+            async with aclosing(self._calls.run(requests)) as told:
+                async for item in told:
+                    yield self._take(item)
+            if not asks:
+                return
+            async with aclosing(self._ask()) as items:
+                async for heard in items:
+                    yield heard
+            requests = self._requests
+            asks = bool(requests)
+            if not asks:
+                return
+
+    def _take(self, told: Told) -> Item:
+        """What is told of a call; a message of it is part of the conversation from now on."""
+        if not isinstance(told, ToolMessage):
+            return told
+        self._messages.append(told)
+        return Said(message=told)
+
+    def _suspended(self, waits: Waits) -> Suspended:
+        return Suspended(
+            requests=waits.requests,
+            execution_id=waits.execution_id,
+            asks_model=self._plan.asks_model,
+            steps=self._steps,
+            output_bytes=self._output_bytes,
+            usage=self.usage,
+            tally=self._calls.tally,
+        )
 
     async def _ask(self) -> AsyncGenerator[Item]:
         """One answer of the model. What it wants to be run is in `_requests` then."""
@@ -188,52 +225,6 @@ class Turn:
         if message.text or message.tool_calls:
             self._messages.append(message)
             yield Said(message=message, candidate=answer.asked.candidate, usage=usage)
-
-    async def _execute_all(self, requests: Sequence[ToolRequest]) -> AsyncGenerator[Item]:
-        for position, request in enumerate(requests):
-            if self._tool_calls >= self._plan.limits.max_tool_calls:
-                for refused in requests[position:]:
-                    yield self._answer_call(
-                        refused, "Not run: the run's limit of tool calls was reached.", is_error=True
-                    )
-                raise LimitReached("max_tool_calls")
-            self._tool_calls += 1
-            async with aclosing(self._execute(request)) as items:
-                async for item in items:
-                    yield item
-
-    async def _execute(self, request: ToolRequest) -> AsyncGenerator[Item]:
-        self._open_call = request
-        async with aclosing(self._door.execute(request)) as progress:
-            async for step in progress:
-                if isinstance(step, Opened):
-                    self._execution_id = step.execution_id
-                    yield ToolCalled(
-                        tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source
-                    )
-                elif isinstance(step, Output):
-                    yield ToolOutput(
-                        tool=request.tool, execution_id=self._execution_id, stream=step.stream, text=step.text
-                    )
-                else:
-                    for item in self._close_call(request, step):
-                        yield item
-
-    def _close_call(self, request: ToolRequest, outcome: Succeeded | Failed) -> Iterator[Item]:
-        self._open_call = None
-        if isinstance(outcome, Succeeded):
-            yield ToolResult(tool=request.tool, data=outcome.data, execution_id=self._execution_id)
-            yield self._answer_call(request, outcome.content)
-        else:
-            yield ToolFailed(tool=request.tool, error=outcome.error, code=outcome.code, execution_id=self._execution_id)
-            yield self._answer_call(request, f"{outcome.code}: {outcome.error}", is_error=True)
-
-    def _answer_call(self, request: ToolRequest, content: str, *, is_error: bool = False) -> Said:
-        if request.source == "caller":
-            content = f"I ran {request.tool} with {request.arguments}. Its result:\n{content}"
-        message = ToolMessage(call_id=request.call_id, name=request.tool, content=content, is_error=is_error)
-        self._messages.append(message)
-        return Said(message=message)
 
     def _check_limits(self) -> None:
         if self._steps >= self._plan.limits.max_steps:

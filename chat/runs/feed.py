@@ -1,12 +1,7 @@
-"""One run's event log in memory, and those who follow it.
-
-Frames are appended once, as bytes. A follower keeps a place in the list of them, and takes everything that is pending
-at once: a burst of tokens is one write, and a slow follower costs the others nothing.
-"""
+"""One run's event log in memory. Frames are appended once, as bytes, and taken by any number of followers."""
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Callable
 from typing import Final
 
 from chat.wire import sse
@@ -16,11 +11,16 @@ MOST_AT_ONCE: Final = 256 * 1_024
 
 
 class Feed:
-    """The frames so far. `last` is the number of the newest; `closed` says that no more will come."""
+    """The frames behind number `base`, so far. `last` is the number of the newest.
 
-    def __init__(self) -> None:
-        self.last = 0
+    `closed` says that no more will come here: ever, or because the run is `parked` until an approval.
+    """
+
+    def __init__(self, base: int = 0) -> None:
+        self.base = base
+        self.last = base
         self.closed = False
+        self.parked = False
         self._firsts: list[int] = []
         self._frames: list[bytes] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -32,12 +32,16 @@ class Feed:
         self.last += count
         self._wake()
 
-    def close(self) -> None:
+    def close(self, *, parked: bool = False) -> None:
         self.closed = True
+        self.parked = parked
         self._wake()
 
     def after(self, cursor: int) -> tuple[int, bytes]:
-        """The frames behind number `cursor`, or as many as one write may hold, and the number of the last of them."""
+        """The frames behind number `cursor` (no less than `base`), and the number of the last of them.
+
+        As many as one write may hold, where there are more.
+        """
         if cursor >= self.last:
             return self.last, b""
         if cursor + 1 == self._firsts[-1]:
@@ -74,68 +78,3 @@ class Feed:
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
-
-
-class Follower:
-    """An async iterator over a feed's frames from behind `cursor`, with a ping where it is silent.
-
-    `left` is called once, when it ends or is closed. One whose reader takes nothing for `patience` seconds is
-    `dropped`: the task that sends is cancelled, and the reader comes back by its cursor.
-    """
-
-    def __init__(self, feed: Feed, cursor: int, *, heartbeat: float, patience: float, left: Callable[[], None]) -> None:
-        self._feed = feed
-        self._cursor = cursor
-        self._heartbeat = heartbeat
-        self._patience = patience
-        self._left: Callable[[], None] | None = left
-        self._loop = asyncio.get_running_loop()
-        self._moved = self._loop.time()
-        self._pending: asyncio.Future[None] | None = None
-        self._pings = False
-        self.dropped = False
-        self._task: asyncio.Task[object] | None = None
-        self._timer = self._loop.call_later(heartbeat, self._tick)
-
-    def __aiter__(self) -> "Follower":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._task is None:
-            self._task = asyncio.current_task()
-        while True:
-            cursor, frames = self._feed.after(self._cursor)
-            if frames:
-                self._cursor = cursor
-                self._moved = self._loop.time()
-                return frames
-            if self._pings:
-                self._pings = False
-                self._moved = self._loop.time()
-                return sse.PING
-            if self._feed.closed:
-                self.close()
-                raise StopAsyncIteration
-            self._pending = self._feed.changed(self._loop)
-            await self._pending
-            self._pending = None
-
-    def close(self) -> None:
-        """Stops following. Safe to call again."""
-        self._timer.cancel()
-        if self._left is not None:
-            left, self._left = self._left, None
-            left()
-
-    def _tick(self) -> None:
-        silent = self._loop.time() - self._moved
-        if self._pending is not None and not self._pending.done():
-            if silent >= self._heartbeat:
-                self._pings = True
-                self._pending.set_result(None)
-        elif silent >= self._patience and self._task is not None:
-            self.dropped = True
-            self._task.cancel()
-            return
-        wait = self._heartbeat - silent if silent < self._heartbeat else self._heartbeat
-        self._timer = self._loop.call_later(wait, self._tick)

@@ -13,15 +13,16 @@ import msgspec
 from django.utils import timezone
 
 from chat.engine.completion import Text
-from chat.engine.events import End, Error, Start, Terminal, TotalUsage, Usage
+from chat.engine.events import ApprovalRequired, End, Error, Start, Terminal, TotalUsage, Usage
 from chat.engine.transcript import fold
-from chat.engine.turn import Item, Said, Turn
+from chat.engine.turn import Item, Said, Suspended, Turn
 from chat.models import Run
-from chat.runs import store
-from chat.runs.feed import Feed, Follower
+from chat.runs import store, waiting
+from chat.runs.feed import Feed
 from chat.runs.journal import Journal, RunLog
 from chat.wire import sse
 from storage.writer import StorageUnavailable
+from tools.record import close_awaited
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """What starts a run; `turn` is awaited in the run's own task."""
+    """What starts a run, or lets one go on; `turn` is awaited in the run's own task.
+
+    One that goes on has `last` events and the answer's `text` already, and was `created` before.
+    """
 
     run_id: UUID
     session_id: UUID
@@ -54,6 +58,9 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     turn: Callable[[], Awaitable[Turn]]
     max_seconds: float
     cancel_unfollowed: bool
+    last: int = 0
+    text: str = ""
+    created: datetime | None = None
 
 
 class LiveRun:
@@ -61,9 +68,10 @@ class LiveRun:
 
     def __init__(self, launch: Launch, journal: Journal, patience: Patience) -> None:
         self.launch = launch
-        self.feed = Feed()
-        self.feed.publish(1, sse.frame(1, launch.start))
-        self.created = timezone.now()
+        self.feed = Feed(launch.last)
+        if launch.last == 0:
+            self.feed.publish(1, sse.frame(1, launch.start))
+        self.created = launch.created or timezone.now()
         self.ended: datetime | None = None
         self.ending: store.Ending | None = None
         self._patience = patience
@@ -75,6 +83,7 @@ class LiveRun:
         self._stop: Stop | None = None
         self._followers = 0
         self._grace: asyncio.TimerHandle | None = None
+        self._awaited: UUID | None = None
 
     async def live(self) -> None:
         """Plays the turn to its end, whatever end that is, and has it kept. Cancel it only with the process."""
@@ -82,7 +91,12 @@ class LiveRun:
         limit = loop.call_later(self.launch.max_seconds, self.stop, "max_seconds")
         await asyncio.wait([self._playing])
         limit.cancel()
-        await self._finish(self._terminal(self._playing))
+        played = self._terminal(self._playing)
+        if isinstance(played, Suspended):
+            if await self._park(played):
+                return
+            played = NOT_KEPT
+        await self._finish(played)
         self._report(loop.time() - self._started)
 
     def stop(self, reason: Stop) -> None:
@@ -96,7 +110,7 @@ class LiveRun:
         transcript = fold(sse.events(self.feed.frames()))
         ending = self.ending
         provider, model = self._wrote
-        usage = ending.usage if ending else transcript.usage
+        usage = ending.usage if ending else self._usage()
         return {
             "id": self.launch.run_id,
             "session_id": self.launch.start.session_id,
@@ -104,7 +118,7 @@ class LiveRun:
             "reason": ending.reason if ending else None,
             "provider": provider or None,
             "model": model or None,
-            "text": transcript.text,
+            "text": self.launch.text + transcript.text,
             "usage": msgspec.to_builtins(usage),
             "cost_usd": usage.cost_usd,
             "error": (ending.error or None) if ending else None,
@@ -113,34 +127,31 @@ class LiveRun:
             "ended": self.ended,
         }
 
-    def follow(self, cursor: int) -> Follower:
-        """A follower from behind `cursor`. While there is one, the run is not given up."""
+    def joined(self) -> None:
+        """Somebody follows the run: while anybody does, it is not given up."""
         self._followers += 1
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
-        return Follower(
-            self.feed,
-            cursor,
-            heartbeat=self._patience.heartbeat,
-            patience=self._patience.slow_reader,
-            left=self._unfollow,
-        )
+        self._be_patient()
 
-    def _unfollow(self) -> None:
+    def left(self) -> None:
+        """Somebody follows the run no more."""
         self._followers -= 1
         if self._followers == 0 and self.launch.cancel_unfollowed and not self.feed.closed:
             loop = asyncio.get_running_loop()
             self._grace = loop.call_later(self._patience.grace, self.stop, "cancelled")
 
-    async def _play(self) -> Terminal:
-        terminal: Terminal = INTERNAL
+    def _be_patient(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+
+    async def _play(self) -> Terminal | Suspended:
+        terminal: Terminal | Suspended = INTERNAL
         self._turn = await self.launch.turn()
         async with aclosing(self._turn.run()) as items:
             async for item in items:
                 if isinstance(item, Text):
                     self._log.tokens(item)
-                elif isinstance(item, End | Error):
+                elif isinstance(item, End | Error | Suspended):
                     terminal = item
                 else:
                     self._take(item)
@@ -151,7 +162,9 @@ class LiveRun:
             self._log.tokens(item)
         elif isinstance(item, Said):
             self._keep(item)
-        else:
+        elif not isinstance(item, Suspended):
+            if isinstance(item, ApprovalRequired):
+                self._awaited = UUID(item.execution_id)
             self._log.append(item, urgent=not isinstance(item, Usage))
 
     def _keep(self, said: Said) -> None:
@@ -160,7 +173,7 @@ class LiveRun:
         ids = self.launch.session_id, self.launch.run_id
         self._log.record(partial(store.say, *ids, said.message, said.candidate, said.usage))
 
-    def _terminal(self, played: "asyncio.Task[Terminal]") -> Terminal:
+    def _terminal(self, played: "asyncio.Task[Terminal | Suspended]") -> Terminal | Suspended:
         """How the turn ended; one that was stopped, or broke, first says what remains to be said."""
         if not played.cancelled() and played.exception() is None:
             return played.result()
@@ -191,15 +204,35 @@ class LiveRun:
     async def _finish(self, terminal: Terminal) -> None:
         self.ending = self._ending(terminal)
         self.ended = timezone.now()
+        if self._awaited is not None:
+            self._log.record(partial(close_awaited, self._awaited))
         self._log.record(partial(store.finish, self.ending))
         self._log.append(terminal)
         try:
             await self._log.settled()
         except StorageUnavailable:
             self._log.abandon()
-        if self._grace is not None:
-            self._grace.cancel()
+        self._be_patient()
         self.feed.close()
+
+    async def _park(self, suspended: Suspended) -> bool:
+        """Lets the run wait in the database, with nothing of it here. False where the database does not take it."""
+        spent = asyncio.get_running_loop().time() - self._started
+        parked = waiting.Parked(
+            run_id=self.launch.run_id,
+            suspended=suspended,
+            seconds_left=max(0.0, self.launch.max_seconds - spent),
+            provider=self._wrote[0],
+            model=self._wrote[1],
+        )
+        self._log.record(partial(waiting.park, parked))
+        try:
+            await self._log.settled()
+        except StorageUnavailable:
+            return False
+        self._be_patient()
+        self.feed.close(parked=True)
+        return True
 
     def _ending(self, terminal: Terminal) -> store.Ending:
         provider, model = self._wrote

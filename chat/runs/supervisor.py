@@ -78,10 +78,15 @@ class Supervisor:
 
     def _ended(self, run: LiveRun, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        forget = partial(self._runs.pop, run.launch.run_id, None)
+        forget = partial(self._forget, run)
         if self._stored:
             forget()
         else:
             asyncio.get_running_loop().call_later(LINGER_SECONDS, forget)
         if not task.cancelled():
             task.result()
+
+    def _forget(self, run: LiveRun) -> None:
+        """Lets go of the run, unless it lives here again."""
+        if self._runs.get(run.launch.run_id) is run:
+            del self._runs[run.launch.run_id]

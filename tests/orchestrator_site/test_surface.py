@@ -20,9 +20,17 @@ ROUTES = {
     "/chat/sessions/{session_id}/messages": {"get"},
     "/providers": {"get"},
     "/tools": {"get"},
+    "/tools/executions": {"get"},
+    "/tools/executions/{execution_id}": {"get"},
+    "/tools/executions/{execution_id}/output": {"get"},
+    "/tools/executions/{execution_id}/approve": {"post"},
+    "/tools/executions/{execution_id}/deny": {"post"},
     "/healthz": {"get"},
 }
-EVENTS = {"start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "retry", "usage", "end", "error"}
+EVENTS = {
+    *("start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "approval_required"),
+    *("approval_resolved", "retry", "usage", "end", "error"),
+}
 SEED_VARIABLES = (
     *("OPENAI_API_KEY", "DEFAULT_MODEL", "ALLOW_FS_BASE", "ENABLE_TERMINAL", "ENABLE_GIT", "ENABLE_SPEECH"),
     *("DEFAULT_SPEECH_PROVIDER", "DEFAULT_TTS_VOICE", "DEFAULT_TTS_MODEL", "DEFAULT_STT_MODEL", "ENABLE_PERSISTENCE"),

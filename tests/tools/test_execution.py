@@ -2,16 +2,21 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 import msgspec
 import pytest
+from django.conf import settings
 
 from storage.writer import writer
 from tools.base import Execution, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
-from tools.execution import Place, ToolDoor
+from tools.execution import Place, ToolDoor, Toolset
+from tools.masking import Masker
 from tools.models import ToolExecution
+from tools.outputs import OutputStore
+from tools.policy import parse
 from tools.registry import DuplicateTool, Registry
 from tools.showing import show
 
@@ -44,9 +49,20 @@ def greeting() -> Tool:
     return tool("people.greet", "read", greet, "Hello")
 
 
-def door(*tools: Tool, offered: tuple[Tool, ...] | None = None, keep: Any = writer.write) -> ToolDoor:
+def door(
+    *tools: Tool, offered: tuple[Tool, ...] | None = None, keep: Any = writer.write, policy: str = "", **changes: Any
+) -> ToolDoor:
     place = Place(owner="operator", session_id=uuid4(), run_id=uuid4())
-    return ToolDoor(Registry(tools), place, keep, offered=tools if offered is None else offered, result_bytes=1_000)
+    common = Toolset(
+        registry=Registry(tools),
+        policy=parse(policy),
+        masker=Masker(["the-house-secret"]),
+        outputs=OutputStore(Path(settings.TOOL_OUTPUT_DIR), 100_000),
+        result_bytes=1_000,
+        approval_seconds=60,
+    )
+    given = msgspec.structs.replace(common, **changes)
+    return ToolDoor(given, place, keep, offered=tools if offered is None else offered, stored=True)
 
 
 def asking(arguments: str, *, name: str = "people.greet", source: Literal["caller", "model"] = "model") -> ToolRequest:
@@ -177,7 +193,7 @@ def test_registering_a_name_twice_registers_nothing(greeting: Tool) -> None:
 
 
 def test_a_model_is_shown_the_head_and_the_tail_of_a_long_result() -> None:
-    shown = show({"content": "a" * 3_000 + "z" * 3_000}, 1_000)
+    shown = show({"content": "a" * 3_000 + "z" * 3_000}, 1_000, "ask for less")
     assert len(shown) < 1_200
     assert shown.startswith('{"content":"aaa')
     assert shown.endswith('zzz"}')
@@ -186,4 +202,4 @@ def test_a_model_is_shown_the_head_and_the_tail_of_a_long_result() -> None:
 
 @pytest.mark.parametrize("data", [{"audio_base64": "QUJD"}, {"content": "QUJD", "encoding": "base64"}])
 def test_a_model_is_never_shown_base64(data: dict[str, str]) -> None:
-    assert "QUJD" not in show(data, 1_000)
+    assert "QUJD" not in show(data, 1_000, "")

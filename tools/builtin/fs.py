@@ -4,11 +4,11 @@ import base64
 import binascii
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from tools.base import Tool, ToolError, tool
+from tools.base import Facets, Tool, ToolError, plain_facets, tool
 from tools.workspace import (
     Change,
     Deadline,
@@ -204,11 +204,15 @@ async def write(
 
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """The file tools of one workspace."""
+
+    def facets(params: Any) -> Facets:
+        return {**plain_facets(params), "path": [workspace.named(params.path)]}
+
     return (
-        tool("fs.read", "read", read, workspace, confinement=workspace.confinement),
-        tool("fs.list", "read", list_, workspace, confinement=workspace.confinement),
-        tool("fs.search", "read", search, workspace, confinement=workspace.confinement),
-        tool("fs.write", "write", write, workspace, confinement=workspace.confinement),
+        tool("fs.read", "read", read, workspace, confinement=workspace.confinement, facets=facets),
+        tool("fs.list", "read", list_, workspace, confinement=workspace.confinement, facets=facets),
+        tool("fs.search", "read", search, workspace, confinement=workspace.confinement, facets=facets),
+        tool("fs.write", "write", write, workspace, confinement=workspace.confinement, facets=facets),
     )
 
 

@@ -7,12 +7,13 @@ every file that it replaces or removes is still the one that was read.
 import hashlib
 import os
 import stat
+from functools import partial
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
-from tools.base import Tool, ToolError, tool
+from tools.base import Facets, Tool, ToolError, plain_facets, tool
 from tools.patching import Action, Content, Effect, Plan, apply, parse
 from tools.workspace import Change, Deadline, Workspace, in_thread
 
@@ -63,7 +64,26 @@ async def apply_patch(
 
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """The patch tool of one workspace."""
-    return (tool("fs.apply_patch", "write", apply_patch, workspace, confinement=workspace.confinement),)
+    return (
+        tool(
+            "fs.apply_patch",
+            "write",
+            apply_patch,
+            workspace,
+            confinement=workspace.confinement,
+            facets=partial(_facets, workspace),
+        ),
+    )
+
+
+def _facets(workspace: Workspace, params: Any) -> Facets:
+    """Rules look at every path that the patch names; one that cannot be read names none, and does nothing."""
+    try:
+        sections = parse(_encoded(params.patch)).sections
+    except ToolError:
+        return {}
+    paths = {path for section in sections for path in (section.path, section.source) if path is not None}
+    return {**plain_facets(params), "path": sorted(map(workspace.named, paths))}
 
 
 def _apply(workspace: Workspace, patch: str, deadline: Deadline, *, dry_run: bool) -> PatchResult:

@@ -145,6 +145,17 @@ class Workspace:
                     deadline.check()
                 return batch.commit()
 
+    def named(self, path: str) -> str:
+        """The path in the one form that rules about it may look at: relative, without `.` and `..`.
+
+        As it came, where no path beneath the base can be meant. What links make of it is not looked at.
+        """
+        try:
+            parts = self._parse(path)
+        except ToolError:
+            return path
+        return os.path.normpath("/".join(parts) or ".")
+
     def _check_size(self, change: Change) -> None:
         size = len(change.data or b"")
         if size > self.limits.max_write_bytes:

@@ -28,6 +28,9 @@ class Echo:
     def specs(self) -> tuple[ToolSpec, ...]:
         return ()
 
+    def only_reads(self, request: ToolRequest) -> bool:
+        return request.tool.startswith("read")
+
     async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
         self.ran.append(request)
         yield Opened(execution_id=f"e{len(self.ran)}", params={})

@@ -1,11 +1,11 @@
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from chat.engine.events import Token
 from chat.runs import feed as feeds
-from chat.runs.feed import Feed, Follower
+from chat.runs.feed import Feed
+from chat.runs.follower import Follower, Stored
 from chat.wire import sse
 
 
@@ -21,8 +21,31 @@ def filled(*counts: int) -> Feed:
     return feed
 
 
-def follow(feed: Feed, cursor: int = 0, *, heartbeat: float = 60, left: Callable[[], None] | None = None) -> Follower:
-    return Follower(feed, cursor, heartbeat=heartbeat, patience=60, left=left or (lambda: None))
+class Here:
+    """A run that lives here, and is stored nowhere."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.followers = 0
+
+    def living(self) -> "Here":
+        return self
+
+    def joined(self) -> None:
+        self.followers += 1
+
+    def left(self) -> None:
+        self.followers -= 1
+
+    async def stored(self, cursor: int) -> Stored:
+        return Stored(cursor, b"", over=True)
+
+    def changed(self, cursor: int) -> "asyncio.Future[None]":
+        return asyncio.get_running_loop().create_future()
+
+
+def follow(feed: Feed, cursor: int = 0, *, heartbeat: float = 60) -> Follower:
+    return Follower(Here(feed), cursor, heartbeat=heartbeat, patience=60)
 
 
 @pytest.mark.parametrize("cursor", range(11))
@@ -74,17 +97,18 @@ async def test_a_silent_feed_pings_and_goes_on() -> None:
     follower.close()
 
 
-async def test_leaving_is_told_once() -> None:
-    told: list[int] = []
-    follower = follow(filled(1), left=lambda: told.append(1))
-    follower.close()
-    follower.close()
-    assert told == [1]
+async def test_a_run_knows_how_many_follow_it() -> None:
+    run = Here(filled(1))
+    followers = [Follower(run, 0, heartbeat=60, patience=60) for _ in range(2)]
+    assert run.followers == 2
+    followers[0].close()
+    followers[0].close()
+    assert run.followers == 1
 
 
 async def test_a_reader_that_takes_nothing_is_dropped() -> None:
     feed = filled(1)
-    follower = Follower(feed, 0, heartbeat=0.01, patience=0.02, left=lambda: None)
+    follower = Follower(Here(feed), 0, heartbeat=0.01, patience=0.02)
 
     async def stall() -> None:
         async for _ in follower:

@@ -1,0 +1,47 @@
+"""Where a run can be followed: in this process, or from what is stored of it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
+
+from chat import records
+from chat.runs.follower import Living, Stored
+from chat.runs.watch import Watch
+from chat.wire import sse
+from storage.reader import read
+
+
+class RunSource:
+    """One run of one owner. `find` looks for it among the runs of this process."""
+
+    def __init__(
+        self, run_id: UUID, owner: str, find: Callable[[UUID, str], Living | None], watch: Watch, *, is_stored: bool
+    ) -> None:
+        self._run_id = run_id
+        self._owner = owner
+        self._find = find
+        self._watch = watch
+        self._is_stored = is_stored
+
+    def living(self) -> Living | None:
+        return self._find(self._run_id, self._owner)
+
+    async def stored(self, cursor: int) -> Stored:
+        """A bounded number of rows at a time. A run that is not there (any more) is over."""
+        if not self._is_stored:
+            return Stored(cursor, b"", over=True)
+        rows = await read(records.frames_after, self._run_id, cursor)
+        if rows:
+            first, _, frames = rows[0]
+            parts = [sse.skip(frames, max(0, cursor + 1 - first)), *(frames for _, _, frames in rows[1:])]
+            return Stored(rows[-1][1], b"".join(parts))
+        log = await read(records.log, self._run_id, self._owner)
+        return Stored(cursor, b"", over=log is None or (log.ended and log.last <= cursor))
+
+    def changed(self, cursor: int) -> "asyncio.Future[None]":
+        return self._watch.changed(self._run_id, cursor)
+
+
+async def newest(run_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+    """The number of the last stored event of each run that there still is."""
+    return await read(records.newest, run_ids)

@@ -1,0 +1,71 @@
+"""News of runs that do not live in this process: one query for all that anybody here follows, at a steady pace."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from storage.writer import StorageUnavailable
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 0.2
+
+Newest = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, int]]]
+"""The number of the last stored event of each run that there still is."""
+
+
+class Watch:
+    """Wakes those who wait for more of a run."""
+
+    def __init__(self, newest: Newest) -> None:
+        self._newest = newest
+        self._waiting: dict[UUID, list[tuple[int, asyncio.Future[None]]]] = defaultdict(list)
+        self._task: asyncio.Task[None] | None = None
+
+    def changed(self, run_id: UUID, cursor: int) -> "asyncio.Future[None]":
+        """A future that is done when more is stored of the run behind `cursor`, or it is gone or lives here."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[run_id].append((cursor, future))
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._poll())
+        return future
+
+    def wake(self, run_id: UUID) -> None:
+        """Wakes all who wait for the run."""
+        for _, future in self._waiting.pop(run_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def close(self) -> None:
+        """Ends the polling; who waits is woken."""
+        for run_id in list(self._waiting):
+            self.wake(run_id)
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _poll(self) -> None:
+        while self._forget_done():
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                newest = await self._newest(list(self._waiting))
+            except StorageUnavailable as error:
+                logger.warning("watch.unavailable", extra={"error": str(error)})
+                continue
+            for run_id, waiting in list(self._waiting.items()):
+                last = newest.get(run_id)
+                if last is None or any(last > cursor for cursor, _ in waiting):
+                    self.wake(run_id)
+        self._task = None
+
+    def _forget_done(self) -> bool:
+        """Whether anybody still waits."""
+        for run_id, waiting in list(self._waiting.items()):
+            left = [entry for entry in waiting if not entry[1].done()]
+            if left:
+                self._waiting[run_id] = left
+            else:
+                del self._waiting[run_id]
+        return bool(self._waiting)

@@ -1,0 +1,259 @@
+"""Runs that wait for an approval, over a real socket."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from chat import service
+from chat.engine.completion import Finished, ToolCall
+from chat.models import Run
+from chat.providers.scripted import Scripted, text
+from chat.service import Service
+from tests.conftest import Api, Start, catalogue_of
+from tests.streams import Answer, events
+from tools import approvals
+from tools.models import ToolExecution
+from tools.toolbox import workspace
+
+CALLS = Finished(reason="tool_calls")
+STOP = Finished(reason="stop")
+POLICY = "ask fs.write source=model"
+
+
+def write(path: str, number: int = 1) -> ToolCall:
+    return ToolCall(call_id=f"c{number}", name="fs.write", arguments=f'{{"path": "{path}", "content": "done"}}')
+
+
+@pytest.fixture
+def path(request: pytest.FixtureRequest) -> str:
+    return f"approvals/{request.node.name}.txt"
+
+
+def is_written(path: str) -> bool:
+    return (workspace().base / path).exists()
+
+
+class Following:
+    """A stream that is read as it comes."""
+
+    def __init__(self, response: Any) -> None:
+        self.response = response
+        self.body = b""
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """The first event of a type."""
+        async with asyncio.timeout(10):
+            while not (found := [event for event in self.events() if event["type"] == kind]):
+                chunk = await self.response.content.readany()
+                assert chunk, f"the stream ended without {kind}: {self.body!r}"
+                self.body += chunk
+        return found[0]
+
+    async def rest(self) -> list[dict[str, Any]]:
+        async with asyncio.timeout(10):
+            self.body += await self.response.content.read()
+        return self.events()
+
+    def events(self) -> list[dict[str, Any]]:
+        return events(self.body[: self.body.rfind(b"\n\n") + 2])
+
+
+async def decide(api: Api, waits: dict[str, Any], verdict: str = "approve", **body: Any) -> Answer:
+    given = {"params_sha256": waits["params_sha256"], **body}
+    return await api.call("POST", f"/tools/executions/{waits['execution_id']}/{verdict}", json=given)
+
+
+async def parked(run_id: str) -> None:
+    async with asyncio.timeout(10):
+        while not await Run.objects.filter(id=run_id, status="waiting").aexists():
+            await asyncio.sleep(0.01)
+
+
+def types(found: list[dict[str, Any]]) -> list[str]:
+    return [event["type"] for event in found if event["type"] not in {"token", "usage"}]
+
+
+async def test_an_approved_call_runs_and_the_same_stream_goes_on(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        run_id = (await stream.until("start"))["run_id"]
+        await parked(run_id)
+        assert api.service.supervisor.active == 0
+        assert not is_written(path)
+        assert (await api.get(f"/chat/runs/{run_id}"))["status"] == "waiting"
+        assert (await decide(api, waits)).status == 200
+        found = await stream.rest()
+    assert types(found) == ["start", "tool_call", "approval_required", "approval_resolved", "tool_result", "end"]
+    assert [event["id"] for event in found] == list(range(1, len(found) + 1))
+    assert found[-1]["reason"] == "completed"
+    assert is_written(path)
+    replayed = await api.call("GET", f"/chat/runs/{run_id}/stream")
+    assert replayed.body == stream.body
+    execution = await api.get(f"/tools/executions/{waits['execution_id']}")
+    assert (execution["status"], execution["decision"], execution["decided_by"]) == (
+        "succeeded",
+        "approved",
+        "operator",
+    )
+
+
+async def test_a_denied_call_does_not_run_and_the_model_reads_why(start: Start, path: str) -> None:
+    model = Scripted([write(path), CALLS], [text("As you wish."), STOP])
+    api = await start(model, policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        stream = Following(response)
+        await decide(api, await stream.until("approval_required"), "deny", note="Not on a Sunday.")
+        found = await stream.rest()
+    assert [event["code"] for event in found if event["type"] == "tool_error"] == ["denied"]
+    assert "Not on a Sunday." in str(model.requests[1].messages[-1])
+    assert not is_written(path)
+    assert (await ToolExecution.objects.aget()).status == "denied"
+
+
+async def test_an_approval_that_nobody_gave_expires_and_the_run_goes_on(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("Then not."), STOP]), policy=POLICY, approval_seconds=0.2)
+    answer = await api.ask(message="write")
+    assert answer.one("approval_resolved")["decision"] == "expired"
+    assert answer.one("tool_error")["code"] == "denied"
+    assert answer.text == "Then not."
+    assert not is_written(path)
+
+
+async def test_a_waiting_run_survives_a_restart_and_goes_on_elsewhere(start: Start, path: str) -> None:
+    first = await start(Scripted([text("I will. "), write(path), CALLS]), policy=POLICY)
+    async with first.open({"message": "write"}) as response:
+        waits = await Following(response).until("approval_required")
+        run_id = response.headers["X-Run-Id"]
+        await parked(run_id)
+    await first.service.close()
+    second = Service(catalogue=catalogue_of(Scripted([text("Done."), STOP])), tools=first.service._tools, stored=True)
+    service.use(second)
+    await second.open()
+    before = await first.get(f"/chat/runs/{run_id}")
+    assert (before["status"], before["text"]) == ("waiting", "I will. ")
+    await decide(first, waits)
+    answer = await first.call("GET", f"/chat/runs/{run_id}/stream")
+    assert [event["id"] for event in answer.events] == list(range(1, len(answer.events) + 1))
+    assert answer.text == "I will. Done."
+    assert answer.events[-1]["reason"] == "completed"
+    assert is_written(path)
+    after = await first.get(f"/chat/runs/{run_id}")
+    assert (after["status"], after["text"]) == ("completed", "I will. Done.")
+    await second.close()
+
+
+async def test_calls_after_the_one_that_waits_run_after_it(start: Start, path: str) -> None:
+    calls = [write(path), ToolCall(call_id="c2", name="fs.read", arguments=f'{{"path": "{path}"}}'), CALLS]
+    model = Scripted(calls, [text("Both."), STOP])
+    api = await start(model, policy=POLICY)
+    async with api.open({"message": "write and read"}) as response:
+        stream = Following(response)
+        await decide(api, await stream.until("approval_required"))
+        found = await stream.rest()
+    assert [event["tool"] for event in found if event["type"] == "tool_result"] == ["fs.write", "fs.read"]
+    assert [message.call_id for message in model.requests[1].messages[-2:]] == ["c1", "c2"]  # type: ignore[union-attr]
+
+
+async def test_a_callers_own_call_waits_where_the_policy_says_so(start: Start, path: str) -> None:
+    api = await start(policy="ask fs.write")
+    call = {"name": "fs.write", "params": {"path": path, "content": "x"}}
+    async with api.open({"tool_calls": [call]}) as response:
+        stream = Following(response)
+        await decide(api, await stream.until("approval_required"))
+        found = await stream.rest()
+    assert types(found)[-2:] == ["tool_result", "end"]
+    assert is_written(path)
+
+
+async def test_a_waiting_run_can_be_cancelled(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        run_id = response.headers["X-Run-Id"]
+        assert (await api.call("POST", f"/chat/runs/{run_id}/cancel")).json()["status"] == "cancelled"
+        found = await stream.rest()
+    assert types(found)[-3:] == ["approval_resolved", "tool_error", "end"]
+    assert found[-1]["reason"] == "cancelled"
+    assert (await decide(api, waits)).status == 409
+    assert (await ToolExecution.objects.aget()).status == "cancelled"
+    assert not is_written(path)
+    assert (await api.ask(message="again", session_id=response.headers["X-Session-Id"])).status == 200
+
+
+async def test_a_waiting_session_takes_no_second_run(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        await Following(response).until("approval_required")
+        await parked(response.headers["X-Run-Id"])
+        session = response.headers["X-Session-Id"]
+        assert (await api.ask(message="now?", session_id=session)).status == 409
+        assert (await api.call("DELETE", f"/chat/sessions/{session}")).status == 409
+
+
+async def test_a_decision_is_bound_to_the_params_and_made_once(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        other = await decide(api, {**waits, "params_sha256": "0" * 64})
+        assert (other.status, other.json()["code"]) == (409, "params_mismatch")
+        assert (await decide(api, {**waits, "params_sha256": "short"})).status == 422
+        assert not is_written(path)
+        assert (await decide(api, waits)).status == 200
+        await stream.rest()
+        assert (await decide(api, waits)).status == 200
+        assert (await decide(api, waits, "deny")).json()["code"] == "not_waiting"
+
+
+async def test_what_the_policy_denies_by_now_no_approval_allows(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("Well."), STOP]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        await parked(response.headers["X-Run-Id"])
+        denying = (await start(Scripted([text("Well."), STOP]), policy="deny fs.write")).service
+        service.use(denying)
+        await denying.open()
+        await api.service.close()
+        assert (await decide(api, waits)).status == 200
+        answer = await api.call("GET", f"/chat/runs/{response.headers['X-Run-Id']}/stream")
+    assert answer.one("tool_error")["code"] == "denied"
+    assert not is_written(path)
+
+
+async def test_a_decision_of_another_process_is_taken_up(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        await asyncio.to_thread(
+            approvals.decide, waits["execution_id"], "approved", by="command line", params_sha256=None
+        )
+        found = await stream.rest()
+    assert types(found)[-2:] == ["tool_result", "end"]
+
+
+async def test_without_persistence_what_asks_is_denied(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("No."), STOP]), policy=POLICY, stored=False)
+    answer = await api.ask(message="write")
+    assert answer.one("tool_error")["code"] == "denied"
+    assert "ENABLE_PERSISTENCE" in answer.one("tool_error")["error"]
+    assert not is_written(path)
+
+
+async def test_an_approval_that_is_late_is_refused(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        waits = await Following(response).until("approval_required")
+        await parked(response.headers["X-Run-Id"])
+        api.service._rounds.close()
+        past = timezone.now() - timedelta(seconds=1)
+        await ToolExecution.objects.aupdate(expires=past)
+        late = await decide(api, waits)
+        assert (late.status, late.json()["code"]) == (409, "not_waiting")

@@ -1,0 +1,23 @@
+"""`manage.py list_approvals`: what waits for a decision."""
+
+from typing import Any
+
+import msgspec
+from django.core.management.base import BaseCommand
+
+from tools import approvals
+from tools.visible import visible_line
+
+SHORT = 400
+
+
+class Command(BaseCommand):
+    help = "Lists the executions that wait for an approval: decide with approve_tool ID or deny_tool ID."
+
+    def handle(self, **_: Any) -> None:
+        waiting = approvals.waiting()
+        for row in waiting:
+            params = visible_line(msgspec.json.encode(row.params).decode(), SHORT)
+            self.stdout.write(f"{row.id}  {row.tool} {params}")
+            self.stdout.write(f"    asked by a {row.source}, until {row.expires:%Y-%m-%d %H:%M:%S} UTC")
+        self.stderr.write(f"{len(waiting)} waiting.")

@@ -1,0 +1,94 @@
+"""`manage.py run_tool`: one tool, through the same door as everybody's, and with the same record."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any, Final
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError
+
+from access.callers import OPERATOR
+from storage.writer import writer
+from tools import toolbox
+from tools.base import Approval, Failed, Output, Progress, Succeeded, Tool, ToolRequest, Waiting
+from tools.execution import Place, ToolDoor
+
+DECIDER: Final = "command line"
+
+
+class Command(BaseCommand):
+    help = (
+        "Runs one tool in the workspace and prints its result as JSON; what it prints meanwhile goes to the same "
+        "streams. Example: manage.py run_tool fs.read --param path=README.md --param limit=5"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="the tool's name; manage.py list_tools lists them")
+        parser.add_argument(
+            "--param", type=_pair, action="append", default=[], metavar="NAME=VALUE",
+            help="a param: a text as it is, anything else as JSON; may be given several times",
+        )  # fmt: skip
+        parser.add_argument("--yes", action="store_true", help="approve it, where TOOL_POLICY asks for an approval")
+
+    def handle(self, *, name: str, param: list[tuple[str, str]], yes: bool, **_: Any) -> None:
+        tool = toolbox.registry().get(name)
+        if tool is None:
+            raise CommandError(f"There is no tool {name!r}; there are {', '.join(toolbox.registry().names)}.")
+        arguments = msgspec.json.encode({key: _value(tool, key, value) for key, value in param}).decode()
+        request = ToolRequest(tool=name, arguments=arguments, source="caller")
+        try:
+            outcome = asyncio.run(self._run(request, approved=yes))
+        finally:
+            writer.close()
+        if isinstance(outcome, Failed):
+            raise CommandError(f"{outcome.code}: {outcome.error}")
+        self.stdout.write(msgspec.json.format(msgspec.json.encode(outcome.data)).decode())
+
+    async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
+        door = ToolDoor(toolbox.toolset(), Place(owner=OPERATOR), writer.write, offered=(), stored=True)
+        last = await self._show(door.execute(request))
+        if isinstance(last, Waiting):
+            approval = Approval(
+                execution_id=last.execution_id,
+                decision="approved" if approved or self._asks(last) else "denied",
+                params_sha256=last.params_sha256,
+                by=DECIDER,
+            )
+            last = await self._show(door.resume(request, approval))
+        if not isinstance(last, Succeeded | Failed):
+            raise CommandError("The tool ended without a result.")
+        return last
+
+    async def _show(self, steps: Any) -> Progress | None:
+        """Prints live output; returns the last step."""
+        step: Progress | None = None
+        async for step in steps:
+            if isinstance(step, Output):
+                stream = self.stdout if step.stream == "stdout" else self.stderr
+                stream.write(step.text, ending="")
+        return step
+
+    def _asks(self, waiting: Waiting) -> bool:
+        if not sys.stdin.isatty():
+            raise CommandError("TOOL_POLICY asks for an approval: give --yes.")
+        self.stderr.write(msgspec.json.format(msgspec.json.encode(waiting.params)).decode())
+        return input("Run it? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _value(tool: Tool, name: str, text: str) -> Any:
+    """The text itself, unless the tool wants something else and the text is JSON."""
+    schema = tool.spec.parameters["properties"].get(name, {})
+    if "string" in str(schema.get("type") or schema.get("anyOf", "string")):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

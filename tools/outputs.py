@@ -1,0 +1,160 @@
+"""The output store: what an execution said, whole, in a file of its own.
+
+Output that fits into a row is kept there; a file is made when it does not. Files lie beneath their owner, so that
+whoever asks for one can only find their own.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+from uuid import UUID
+
+import msgspec
+
+Result = TypeVar("Result")
+
+THREADS: Final = 2
+BLOCK_BYTES: Final = 256 * 1_024
+"""Bytes that are gathered before a thread writes them."""
+
+FOLDER_MODE: Final = 0o700
+FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_MODE: Final = 0o600
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="outputs")
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """Output that has ended: its bytes, their SHA-256, and whether all of them are in the store."""
+
+    size: int
+    sha256: str
+    whole: bool
+
+
+class OutputPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of an output, from byte `offset` on, cut between characters; `next_offset` is null at its end."""
+
+    text: str
+    offset: int
+    size: int
+    next_offset: int | None
+
+
+class OutputStore:
+    """Files beneath `root`, which is made when it is needed; of each output at most `most_bytes` are kept."""
+
+    def __init__(self, root: Path, most_bytes: int) -> None:
+        self._root = root
+        self._most_bytes = most_bytes
+
+    def begin(self, owner: str, execution_id: UUID) -> "Recording":
+        """A new output, of which nothing is on disk yet."""
+        return Recording(self._path(owner, execution_id), self._most_bytes)
+
+    async def page(self, owner: str, execution_id: UUID, offset: int, limit: int) -> OutputPage | None:
+        """At most `limit` bytes of an output, or None where there is none of this owner's."""
+        path = self._path(owner, execution_id)
+        return await _in_thread(lambda: _read_page(path, offset, limit))
+
+    def _path(self, owner: str, execution_id: UUID) -> Path:
+        folder = hashlib.sha256(owner.encode()).hexdigest()[:16]
+        return self._root / folder / str(execution_id)[-2:] / f"{execution_id}.txt"
+
+
+class Recording:
+    """An output while it comes.
+
+    A full disk, or whatever else keeps it from being written, is told by `Stored.whole`; the tool goes on.
+    """
+
+    def __init__(self, path: Path, most_bytes: int) -> None:
+        self._path = path
+        self._left = most_bytes
+        self._buffer = bytearray()
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._file: int | None = None
+        self._whole = True
+
+    async def add(self, text: str) -> None:
+        """The next piece."""
+        data = text.encode("utf-8", "replace")
+        self._size += len(data)
+        self._hash.update(data)
+        kept = data[: self._left] if self._whole else b""
+        self._left -= len(kept)
+        self._buffer += kept
+        self._whole = self._whole and len(kept) == len(data)
+        if len(self._buffer) >= BLOCK_BYTES:
+            await self._flush()
+
+    async def end(self, *, keep: bool) -> Stored:
+        """Writes what is left, if the output is to be kept or has begun to be, and says what there is."""
+        if keep or self._file is not None:
+            await self._flush()
+        if self._file is not None:
+            await _in_thread(lambda: _finish(self._file))
+            self._file = None
+        return Stored(size=self._size, sha256=self._hash.hexdigest(), whole=self._whole)
+
+    async def _flush(self) -> None:
+        data, self._buffer = bytes(self._buffer), bytearray()
+        try:
+            await _in_thread(lambda: self._append(data))
+        except OSError:
+            self._whole = False
+
+    def _append(self, data: bytes) -> None:
+        if self._file is None:
+            self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            self._file = os.open(self._path, FILE, FILE_MODE)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._file, view) :]
+
+
+def page_of(text: str, offset: int, limit: int) -> OutputPage:
+    """The same page of a text that is at hand."""
+    data = text.encode("utf-8", "replace")
+    return _page(data[offset : offset + limit + 3], offset, limit, len(data))
+
+
+def _finish(file: int | None) -> None:
+    if file is not None:
+        os.close(file)
+
+
+def _read_page(path: Path, offset: int, limit: int) -> OutputPage | None:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(offset)
+            return _page(file.read(limit + 3), offset, limit, size)
+    except FileNotFoundError:
+        return None
+
+
+def _page(data: bytes, offset: int, limit: int, size: int) -> OutputPage:
+    """Bytes from `offset` on as a page: a character that begins within the limit is whole in it."""
+    end = min(limit, len(data))
+    while end < len(data) and data[end] & 0xC0 == 0x80:
+        end += 1
+    start = 0
+    while start < min(end, 3) and offset and data[start] & 0xC0 == 0x80:
+        start += 1
+    following = offset + end
+    return OutputPage(
+        text=data[start:end].decode("utf-8", "replace"),
+        offset=offset + start,
+        size=size,
+        next_offset=following if following < size else None,
+    )
+
+
+async def _in_thread(work: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(_threads, work)
