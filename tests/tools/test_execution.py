@@ -13,6 +13,7 @@ from django.conf import settings
 from storage.writer import writer
 from tools.base import Execution, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
 from tools.execution import Place, ToolDoor, Toolset
+from tools.live_output import MOST_LIVE_CHARS, NO_MORE
 from tools.masking import Masker
 from tools.models import ToolExecution
 from tools.outputs import OutputStore
@@ -181,6 +182,104 @@ async def test_a_stopped_execution_is_cancelled_and_recorded_so(greeting: Tool) 
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ((await row()).status, (await row()).code) == ("cancelled", "cancelled")
+
+
+async def test_what_the_policy_denies_does_not_run_and_is_recorded(greeting: Tool) -> None:
+    guarded = door(greeting, policy="deny people.greet name=Bob")
+    assert isinstance((await opened(guarded, asking('{"name": "Ann"}')))[-1], Succeeded)
+    refused = (await opened(guarded, asking('{"name": "Bob"}')))[-1]
+    assert isinstance(refused, Failed)
+    assert refused.code == "denied"
+    assert await ToolExecution.objects.filter(status="denied").acount() == 1
+
+
+async def test_a_tool_that_is_always_denied_is_not_offered(greeting: Tool) -> None:
+    assert door(greeting, policy="deny people.*").specs() == ()
+    assert door(greeting, policy="deny people.* source=caller").specs() == (greeting.spec,)
+    refused = (await opened(door(greeting, policy="deny people.*"), asking('{"name": "Bob"}')))[-1]
+    assert isinstance(refused, Failed)
+    assert refused.code == "denied"
+
+
+async def test_a_tool_that_is_off_says_why() -> None:
+    off = door(tool("people.greet", "read", greet, "Hello", disabled="ENABLE_PEOPLE is false"))
+    assert off.specs() == ()
+    assert (await opened(off, asking("{}")))[-1] == Failed(
+        error="people.greet is off: ENABLE_PEOPLE is false.", code="disabled"
+    )
+
+
+async def test_secrets_are_masked_in_params_output_result_and_error(greeting: Tool) -> None:
+    steps = await opened(door(greeting), asking('{"name": "the-house-secret"}'))
+    failed = await opened(door(greeting), asking('{"name": 1, "the-house-secret": 2}'))
+    assert "the-house-secret" not in f"{steps}{failed}"
+    assert Output(stream="stdout", text="Hello [secret]\n") in steps
+    async for kept in ToolExecution.objects.all():
+        assert "the-house-secret" not in f"{kept.params}{kept.data}{kept.error}{kept.output}"
+
+
+async def test_a_tool_gets_its_params_as_they_are() -> None:
+    seen: list[str] = []
+
+    async def note(*, text: str) -> None:
+        """Notes."""
+        seen.append(text)
+
+    await opened(door(tool("a.note", "write", note)), asking('{"text": "the-house-secret"}', name="a.note"))
+    assert seen == ["the-house-secret"]
+
+
+async def test_a_long_param_is_a_digest_in_the_event_and_whole_in_the_row() -> None:
+    async def note(*, text: str, audio_base64: str) -> None:
+        """Notes."""
+
+    arguments = msgspec.json.encode({"text": "long " * 2_000, "audio_base64": "QUJD"}).decode()
+    steps = await opened(door(tool("a.note", "write", note)), asking(arguments, name="a.note"))
+    assert isinstance(steps[0], Opened)
+    assert steps[0].params["text"]["size"] == 10_000
+    kept = await row()
+    assert kept.params["text"] == "long " * 2_000
+    assert set(kept.params["audio_base64"]) == {"sha256", "size"}
+
+
+async def test_a_long_result_is_whole_in_the_store_and_short_elsewhere() -> None:
+    async def recite() -> dict[str, Any]:
+        """Recites."""
+        return {"lines": [f"line {number}" for number in range(5_000)]}
+
+    steps = await opened(door(tool("a.recite", "read", recite)), asking("{}", name="a.recite"))
+    done = steps[-1]
+    assert isinstance(done, Succeeded)
+    assert len(done.data["lines"]) == 5_000
+    assert len(done.content) < 1_200
+    kept = await row()
+    assert len(str(kept.data)) < 2_000
+    page = await OutputStore(Path(settings.TOOL_OUTPUT_DIR), 0).page("operator", kept.id, 0, 1_000_000)
+    assert page is not None
+    assert msgspec.json.decode(page.text) == done.data
+    assert (kept.output_size, kept.truncated) == (page.size, False)
+
+
+async def test_long_live_output_is_shown_in_part_and_kept_whole() -> None:
+    async def chatter(execution: Execution, /) -> dict[str, Any]:
+        """Talks much."""
+        for number in range(1_000):
+            await execution.emit("stdout", f"{number:>9} {'x' * 989}\n")
+        return {}
+
+    steps = await opened(
+        door(tool("a.chatter", "read", chatter), outputs=OutputStore(Path(settings.TOOL_OUTPUT_DIR), 10**7)),
+        asking("{}", name="a.chatter"),
+    )
+    live = "".join(step.text for step in steps if isinstance(step, Output))
+    assert len(live) < MOST_LIVE_CHARS + 2_000
+    assert live.endswith(NO_MORE)
+    kept = await row()
+    assert kept.output_size == 1_000_000
+    assert len(kept.output) < 10_000
+    page = await OutputStore(Path(settings.TOOL_OUTPUT_DIR), 0).page("operator", kept.id, 999_000, 10_000)
+    assert page is not None
+    assert page.text.startswith("      999 xxx")
 
 
 def test_registering_a_name_twice_registers_nothing(greeting: Tool) -> None:

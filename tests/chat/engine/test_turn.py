@@ -1,17 +1,40 @@
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 import pytest
 
 from chat.engine.attempts import Candidate
 from chat.engine.completion import Finished, ProviderError, Text, TokensUsed, ToolCall
-from chat.engine.events import End, Error, Retry, ToolCalled, ToolFailed, ToolResult, Usage
+from chat.engine.events import (
+    ApprovalRequired,
+    ApprovalResolved,
+    End,
+    Error,
+    Retry,
+    ToolCalled,
+    ToolFailed,
+    ToolResult,
+    Usage,
+)
 from chat.engine.limits import Limits, Retries
 from chat.engine.messages import AssistantMessage, ToolMessage, UserMessage
-from chat.engine.turn import Item, Plan, Said, Turn
+from chat.engine.turn import Item, Plan, Resumption, Said, Suspended, Turn
 from chat.providers.scripted import Line, Scripted, text
-from tools.base import Failed, Opened, Output, Progress, Succeeded, ToolRequest, ToolSpec
+from tools.base import (
+    Approval,
+    Failed,
+    Opened,
+    Output,
+    Progress,
+    Resolved,
+    Succeeded,
+    ToolRequest,
+    ToolSpec,
+    Waiting,
+)
 
 STOP = Finished(reason="stop")
 CALLS = Finished(reason="tool_calls")
@@ -31,6 +54,10 @@ class Echo:
     def only_reads(self, request: ToolRequest) -> bool:
         return request.tool.startswith("read")
 
+    async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[Progress]:
+        raise NotImplementedError
+        yield
+
     async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
         self.ran.append(request)
         yield Opened(execution_id=f"e{len(self.ran)}", params={})
@@ -45,7 +72,13 @@ def call(name: str, number: int = 1) -> ToolCall:
     return ToolCall(call_id=f"c{number}", name=name, arguments="{}")
 
 
-def turn(*answers: Sequence[Line], fallback: Scripted | None = None, door: Echo | None = None, **plan: Any) -> Turn:
+def turn(
+    *answers: Sequence[Line],
+    fallback: Scripted | None = None,
+    door: Echo | None = None,
+    resumption: Resumption | None = None,
+    **plan: Any,
+) -> Turn:
     providers = [Scripted(*answers), *([fallback] if fallback else [])]
     candidates = tuple(
         Candidate(provider=provider, model=f"m{index}", context_tokens=10_000, supports_tools=True)
@@ -65,7 +98,7 @@ def turn(*answers: Sequence[Line], fallback: Scripted | None = None, door: Echo 
         "limits": LIMITS,
         "retries": Retries(attempts=1, first_delay=0),
     }
-    return Turn(Plan(**(defaults | plan)), door=door or Echo(), price=_price, sleep=_no_sleep)
+    return Turn(Plan(**(defaults | plan)), door=door or Echo(), price=_price, sleep=_no_sleep, resumption=resumption)
 
 
 def _price(provider: str, model: str, used: TokensUsed) -> float | None:
@@ -238,6 +271,120 @@ async def test_a_tool_that_a_stop_cut_off_is_answered_as_cancelled() -> None:
     assert isinstance(failed, ToolFailed)
     assert (failed.code, failed.execution_id) == ("cancelled", "e1")
     assert isinstance(answer, Said)
+
+
+class Slow(Echo):
+    """A door behind which nothing ends before as many run as were asked for."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self.gate = asyncio.Barrier(together)
+
+    async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
+        async for step in super().execute(request):
+            if isinstance(step, Output):
+                await asyncio.wait_for(self.gate.wait(), 5)
+            yield step
+
+
+async def test_reading_calls_run_together_and_are_answered_in_order() -> None:
+    door = Slow(3)
+    calls = [call(f"read.{number}", number) for number in (1, 2, 3)]
+    items = await play(turn([*calls, CALLS], [text("Done."), STOP], door=door))
+    answers = [message.call_id for message in said(items) if isinstance(message, ToolMessage)]
+    assert answers == ["c1", "c2", "c3"]
+    assert reason(items) == "completed"
+
+
+async def test_writing_calls_run_in_order_between_reading_ones() -> None:
+    door = Echo()
+    calls = [call("read.1", 1), call("read.2", 2), call("write", 3), call("read.3", 4)]
+    items = await play(turn([*calls, CALLS], [text("Done."), STOP], door=door))
+    assert [request.tool for request in door.ran][2:] == ["write", "read.3"]
+    called = [item for item in items if isinstance(item, ToolCalled | ToolResult)]
+    write = next(index for index, item in enumerate(called) if item.tool == "write")
+    assert all(item.tool in {"read.1", "read.2"} for item in called[:write])
+
+
+async def test_calls_that_a_stop_cut_off_together_are_all_answered() -> None:
+    playing = turn([call("read.1", 1), call("read.2", 2), CALLS], door=Slow(3))
+    async with aclosing(playing.run()) as items:
+        opened = 0
+        async for item in items:
+            opened += isinstance(item, ToolCalled)
+            if opened == 2:
+                break
+    remains = list(playing.remains())
+    assert [item.code for item in remains if isinstance(item, ToolFailed)] == ["cancelled"] * 2
+    assert [message.call_id for message in said(remains)] == ["c1", "c2"]
+
+
+async def test_a_call_that_fails_again_and_again_ends_the_run() -> None:
+    answers = [[call("bad", number), CALLS] for number in range(8)]
+    items = await play(turn(*answers))
+    assert reason(items) == "repeated_call"
+    assert sum(isinstance(item, ToolFailed) for item in items) == LIMITS.max_repeats
+
+
+async def test_a_call_that_fails_with_other_arguments_is_another_call() -> None:
+    calls = [ToolCall(call_id=f"c{number}", name="bad", arguments=f'{{"n": {number}}}') for number in range(5)]
+    items = await play(turn(*[[one, CALLS] for one in calls], [text("I give up."), STOP]))
+    assert reason(items) == "completed"
+
+
+class Guarded(Echo):
+    """A door that asks before it runs `write`."""
+
+    async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
+        if request.tool != "write":
+            async for step in super().execute(request):
+                yield step
+            return
+        yield Opened(execution_id="w1", params={})
+        yield Waiting(execution_id="w1", params={}, params_sha256="x", expires_at="soon")
+
+    async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[Progress]:
+        self.ran.append(request)
+        yield Resolved(execution_id=approval.execution_id, decision=approval.decision)
+        if approval.decision == "approved":
+            yield Succeeded(data={}, content="written")
+        else:
+            yield Failed(error="No.", code="cancelled" if approval.decision == "cancelled" else "denied")
+
+
+async def suspended(door: Guarded) -> Suspended:
+    calls = [call("a", 1), call("write", 2), call("b", 3), CALLS]
+    items = await play(turn([text("Look."), *calls], door=door))
+    assert isinstance(items[-2], ApprovalRequired)
+    assert isinstance(items[-1], Suspended)
+    return items[-1]
+
+
+async def test_a_turn_that_waits_is_a_value_that_another_goes_on_from() -> None:
+    door = Guarded()
+    waits = msgspec.json.decode(msgspec.json.encode(await suspended(door)), type=Suspended)
+    assert [request.tool for request in waits.requests] == ["write", "b"]
+    approval = Approval(execution_id="w1", decision="approved", params_sha256="x")
+    items = await play(
+        turn([text("Done."), STOP], door=door, resumption=Resumption(suspended=waits, approval=approval))
+    )
+    assert [request.tool for request in door.ran] == ["a", "write", "b"]
+    assert isinstance(items[0], ApprovalResolved)
+    assert reason(items) == "completed"
+    end = last(items)
+    assert isinstance(end, End)
+    assert end.usage.output_tokens > 1, "what was used before the wait is counted"
+
+
+async def test_a_turn_that_was_cancelled_while_it_waited_ends_so() -> None:
+    door = Guarded()
+    waits = await suspended(door)
+    approval = Approval(execution_id="w1", decision="cancelled", params_sha256="x")
+    items = await play(
+        turn([text("never"), STOP], door=door, resumption=Resumption(suspended=waits, approval=approval))
+    )
+    assert reason(items) == "cancelled"
+    assert [request.tool for request in door.ran] == ["a", "write"]
 
 
 async def test_a_model_that_takes_no_tools_is_offered_none() -> None:

@@ -1,0 +1,96 @@
+"""The output store: what was said, whole, for its owner alone."""
+
+import hashlib
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tools.outputs import BLOCK_BYTES, OutputPage, OutputStore, page_of
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> OutputStore:
+    return OutputStore(tmp_path / "outputs", 1_000_000)
+
+
+async def test_what_was_added_is_read_in_pages(store: OutputStore) -> None:
+    text = "".join(f"line {number}: größe 😀\n" for number in range(20_000))
+    execution = uuid4()
+    recording = store.begin("alice", execution)
+    for start in range(0, len(text), 7_001):
+        await recording.add(text[start : start + 7_001])
+    stored = await recording.end(keep=True)
+    data = text.encode()
+    assert (stored.size, stored.sha256, stored.whole) == (len(data), hashlib.sha256(data).hexdigest(), True)
+    assert stored.size > BLOCK_BYTES
+    read, offset = "", 0
+    while True:
+        page = await store.page("alice", execution, offset, 65_537)
+        assert page is not None
+        read += page.text
+        if page.next_offset is None:
+            break
+        offset = page.next_offset
+    assert read == text
+
+
+async def test_another_owner_finds_nothing(store: OutputStore) -> None:
+    execution = uuid4()
+    recording = store.begin("alice", execution)
+    await recording.add("hers")
+    await recording.end(keep=True)
+    assert await store.page("bob", execution, 0, 100) is None
+    assert await store.page("alice", uuid4(), 0, 100) is None
+
+
+async def test_what_need_not_be_kept_makes_no_file(store: OutputStore, tmp_path: Path) -> None:
+    recording = store.begin("alice", uuid4())
+    await recording.add("short")
+    assert (await recording.end(keep=False)).whole
+    assert not (tmp_path / "outputs").exists()
+
+
+async def test_output_is_kept_up_to_its_bound_and_says_so(tmp_path: Path) -> None:
+    store, execution = OutputStore(tmp_path, 1_000), uuid4()
+    recording = store.begin("alice", execution)
+    for _ in range(10):
+        await recording.add("x" * 300)
+    stored = await recording.end(keep=True)
+    assert (stored.size, stored.whole) == (3_000, False)
+    page = await store.page("alice", execution, 0, 10_000)
+    assert page is not None
+    assert page.size == 1_000
+
+
+async def test_a_disk_that_takes_nothing_does_not_end_the_tool(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("a file where the folder should be")
+    recording = OutputStore(tmp_path / "outputs", 1_000).begin("alice", uuid4())
+    await recording.add("said")
+    assert not (await recording.end(keep=True)).whole
+
+
+async def test_files_are_their_owners_alone(store: OutputStore, tmp_path: Path) -> None:
+    recording = store.begin("alice", uuid4())
+    await recording.add("said")
+    await recording.end(keep=True)
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert file.stat().st_mode & 0o077 == 0
+    assert file.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 100])
+def test_pages_are_cut_between_characters(limit: int) -> None:
+    text, read, offset = "aé😀b", "", 0
+    while True:
+        page = page_of(text, offset, limit)
+        read += page.text
+        if page.next_offset is None:
+            break
+        assert page.next_offset > offset
+        offset = page.next_offset
+    assert read == text
+
+
+def test_a_page_behind_the_end_is_empty() -> None:
+    assert page_of("abc", 9, 10) == OutputPage(text="", offset=9, size=3, next_offset=None)
