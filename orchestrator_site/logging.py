@@ -5,16 +5,33 @@ No message text and no secret is logged at `info`.
 
 import logging
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any, Final
 
 from pythonjsonlogger.msgspec import MsgspecFormatter
+
+from tools import conf
+from tools.masking import Masker
+
+
+class _Masked:
+    """A formatter whose lines hold none of the service's secrets."""
+
+    @cached_property
+    def _masker(self) -> Masker:
+        return conf.masker()
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: str = super().format(record)  # type: ignore[misc]  # a formatter is beside it
+        return self._masker.text(line)
+
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
-class JsonLines(MsgspecFormatter):
+class JsonLines(_Masked, MsgspecFormatter):
     """One JSON object a line."""
 
     def __init__(self) -> None:
@@ -31,7 +48,7 @@ class JsonLines(MsgspecFormatter):
         log_data.pop("color_message", None)
 
 
-class TextLines(logging.Formatter):
+class TextLines(_Masked, logging.Formatter):
     """One readable line: time, level, event, and its fields as `name=value`."""
 
     def __init__(self) -> None:

@@ -1,12 +1,17 @@
 """The audit console's pages of tool executions."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast, Substr
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 
+from tools import approvals
 from tools.audit import cells, columns
 from tools.audit.console import ROWS, AuditAdmin
 from tools.audit.filters import BelongsToFilter, DayFilter, RecentValueFilter
@@ -15,7 +20,7 @@ from tools.models import ToolExecution
 
 def _beginnings(queryset: QuerySet[ToolExecution]) -> QuerySet[ToolExecution]:
     """Without the long columns, whose beginnings are enough for a list."""
-    return queryset.defer("params", "data", "error").annotate(
+    return queryset.defer("params", "data", "error", "output").annotate(
         params_start=Substr(Cast("params", TextField()), 1, cells.PREFIX),
         data_start=Substr(Cast("data", TextField()), 1, cells.PREFIX),
         error_start=Substr("error", 1, cells.PREFIX),
@@ -32,7 +37,14 @@ _tool = columns.text("tool")
 _params = columns.column("params", lambda row: cells.short_json(row.params_start))
 _result = columns.column("outcome", _outcome)
 _took = columns.column("took", lambda row: cells.duration(row.duration_ms))
-_whole = {"params": columns.json_of("params"), "data": columns.json_of("data"), "error": lambda row: row.error}
+_whole = {
+    "params": columns.json_of("params"),
+    "data": columns.json_of("data"),
+    "error": lambda row: row.error,
+    "output": lambda row: row.output,
+    "note": lambda row: row.note,
+}
+DECIDE: Final = "tools.decide_toolexecution"
 
 
 def executions_table(**of: object) -> str:
@@ -55,6 +67,7 @@ def executions_table(**of: object) -> str:
 class ToolExecutionAdmin(AuditAdmin):
     """What tools were asked to do, by whom, and what came of it."""
 
+    change_form_template = "audit/execution.html"
     ordering = ("-created",)
     list_display = (
         *(_time, _tool, _status, columns.text("source", "asked by"), _params, _result, _took),
@@ -82,17 +95,60 @@ class ToolExecutionAdmin(AuditAdmin):
                 columns.whole_link("run", "chat_run", "run_id"),
             ),
         ),
-        ("Time", ((columns.exact_moment("created"), columns.exact_moment("ended"), _took),)),
+        (
+            "Time",
+            ((columns.exact_moment("created"), columns.exact_moment("started"), columns.exact_moment("ended"), _took),),
+        ),
         ("Asked for", (columns.block("params", _whole["params"]), columns.text("params_sha256"))),
+        (
+            "Approval",
+            (
+                (columns.text("decision"), columns.text("decided_by"), columns.exact_moment("decided")),
+                columns.exact_moment("expires"),
+                columns.block("note", _whole["note"]),
+            ),
+        ),
         (
             "Outcome",
             (
-                columns.text("code"),
+                (columns.text("code"), columns.text("confinement")),
                 columns.block("error", _whole["error"]),
                 columns.block("data", _whole["data"]),
+                columns.block("output", _whole["output"]),
+                (columns.number("output_size"), columns.text("output_sha256"), columns.text("truncated")),
             ),
         ),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.decide_view)
+        return [path("<uuid:execution_id>/decide/", view, name="tools_toolexecution_decide"), *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row: ToolExecution = context["original"]
+        if row.awaits_decision and request.user.has_perm(DECIDE):
+            url = reverse("admin:tools_toolexecution_decide", args=[row.pk])
+            context = {**context, "decision_url": url, "params_sha256": row.params_sha256}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def decide_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
+        """Writes an operator's decision down, bound to the params that the page showed."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not request.user.has_perm(DECIDE):
+            raise PermissionDenied
+        verdict: approvals.Verdict = "approved" if request.POST.get("verdict") == "approved" else "denied"
+        given = {"params_sha256": request.POST.get("params_sha256", ""), "note": request.POST.get("note", "")}
+        try:
+            with transaction.atomic():
+                approvals.decide(execution_id, verdict, by=request.user.get_username(), **given)
+        except approvals.DecisionRefused as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, f"The execution was {verdict}; its run goes on.")
+        return HttpResponseRedirect(reverse("admin:tools_toolexecution_change", args=[execution_id]))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolExecution]:
         return _beginnings(super().get_queryset(request))

@@ -63,6 +63,7 @@ class ToolExecution(models.Model):
     class Meta:
         db_table = "tool_executions"
         ordering: ClassVar = ["-created"]
+        permissions: ClassVar = [("decide_toolexecution", "Can decide executions that wait for an approval")]
         indexes: ClassVar = [
             models.Index(fields=["-created"], name="executions_by_time"),
             models.Index(fields=["tool", "-created"], name="executions_of_a_tool"),
@@ -71,3 +72,7 @@ class ToolExecution(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tool} {self.id}"
+
+    @property
+    def awaits_decision(self) -> bool:
+        return self.status == self.Status.AWAITING_APPROVAL and not self.decision

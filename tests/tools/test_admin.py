@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from tools.audit import cells
 from tools.models import ToolExecution
@@ -66,6 +67,40 @@ def test_nobody_can_add_change_or_delete(client: Client, db: None, role: str) ->
     client.post(LIST, {"action": "delete_selected", "_selected_action": [str(row.pk)]})
     row.refresh_from_db()
     assert row.tool == "fs.read"
+
+
+def test_an_operator_decides_what_waits_on_its_page(console: Client) -> None:
+    waits = execution(status="awaiting_approval", expires=timezone.now() + timedelta(hours=1), ended=None)
+    text = page(console, change(waits))
+    assert "Approve" in text
+    decide = reverse("admin:tools_toolexecution_decide", args=[waits.pk])
+    assert console.post(decide, {"verdict": "approved", "params_sha256": "f" * 64}, follow=True).status_code == 200
+    waits.refresh_from_db()
+    assert waits.decision == ""
+    assert console.get(decide).status_code == 405
+    answer = console.post(
+        decide, {"verdict": "denied", "params_sha256": waits.params_sha256, "note": "No."}, follow=True
+    )
+    assert "The execution was denied" in answer.content.decode()
+    waits.refresh_from_db()
+    assert (waits.decision, waits.decided_by, waits.note) == ("denied", "op", "No.")
+    assert "Approve" not in page(console, change(waits))
+
+
+def test_only_who_may_decide_is_asked_to(client: Client, db: None) -> None:
+    staff = User.objects.create(username="op", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename="view_toolexecution"))
+    client.force_login(staff)
+    waits = execution(status="awaiting_approval", expires=timezone.now() + timedelta(hours=1), ended=None)
+    assert "Approve" not in page(client, change(waits))
+    decide = reverse("admin:tools_toolexecution_decide", args=[waits.pk])
+    assert client.post(decide, {"verdict": "approved", "params_sha256": waits.params_sha256}).status_code == 403
+    guarded = Client(enforce_csrf_checks=True)
+    staff.user_permissions.set(Permission.objects.filter(codename="decide_toolexecution"))
+    guarded.force_login(staff)
+    assert guarded.post(decide, {"verdict": "approved", "params_sha256": waits.params_sha256}).status_code == 403
+    waits.refresh_from_db()
+    assert waits.decision == ""
 
 
 def test_a_visitor_without_the_permission_sees_nothing(client: Client, db: None) -> None:

@@ -14,6 +14,10 @@ def store(tmp_path: Path) -> OutputStore:
     return OutputStore(tmp_path / "outputs", 1_000_000)
 
 
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 async def test_what_was_added_is_read_in_pages(store: OutputStore) -> None:
     text = "".join(f"line {number}: größe 😀\n" for number in range(20_000))
     execution = uuid4()
@@ -74,7 +78,7 @@ async def test_files_are_their_owners_alone(store: OutputStore, tmp_path: Path) 
     recording = store.begin("alice", uuid4())
     await recording.add("said")
     await recording.end(keep=True)
-    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    (file,) = files(tmp_path)
     assert file.stat().st_mode & 0o077 == 0
     assert file.parent.stat().st_mode & 0o077 == 0
 

@@ -1,0 +1,96 @@
+"""The commands about tools, as an administrator types them."""
+
+import json
+import re
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from tools import toolbox
+from tools.models import ToolExecution
+from tools.policy import parse
+from tools.toolbox import registry, workspace
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def said(*command: str, **options: Any) -> str:
+    out = StringIO()
+    call_command(*command, stdout=out, stderr=StringIO(), **options)
+    return out.getvalue()
+
+
+def waiting() -> ToolExecution:
+    return ToolExecution.objects.create(
+        id=uuid4(), owner="operator", tool="fs.write", source="model", params={"path": "a\x1b[31m"},
+        params_sha256="0" * 64, status="awaiting_approval", created=timezone.now(),
+        expires=timezone.now() + timedelta(hours=1),
+    )  # fmt: skip
+
+
+def test_the_tools_are_listed() -> None:
+    lines = said("list_tools").splitlines()
+    assert [line.split()[0] for line in lines] == list(registry().names)
+    assert json.loads(said("list_tools", "--json"))["items"][0]["parameters"]["required"] == ["path"]
+
+
+def test_a_tool_is_run_and_recorded() -> None:
+    workspace().write("commands/a.txt", b"one\ntwo\nthree\n")
+    told = json.loads(said("run_tool", "fs.read", "--param", "path=commands/a.txt", "--param", "limit=1"))
+    assert told["content"] == "one\n"
+    row = ToolExecution.objects.get()
+    assert (row.status, row.source, row.params) == ("succeeded", "caller", {"path": "commands/a.txt", "limit": 1})
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("fs.shout",), "There is no tool 'fs.shout'; there are fs.read"),
+        (("fs.read",), "invalid_params: Object missing required field `path`"),
+        (("fs.read", "--param", "path=../x"), "outside_workspace"),
+        (("fs.read", "--param", "path"), "is not NAME=VALUE"),
+        (("fs.read", "--param", "path=a", "--param", "limit=many"), "invalid_params: Expected `int"),
+    ],
+)
+def test_what_goes_wrong_is_told(command: tuple[str, ...], told: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(told)):
+        said("run_tool", *command)
+
+
+def test_what_the_policy_asks_about_is_run_when_it_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = msgspec.structs.replace(toolbox.toolset(), policy=parse("ask fs.write"))
+    monkeypatch.setattr(toolbox, "toolset", lambda: asking)
+    command = ("run_tool", "fs.write", "--param", "path=commands/asked.txt", "--param", "content=x")
+    monkeypatch.setattr("sys.stdin", StringIO())
+    with pytest.raises(CommandError, match="give --yes"):
+        said(*command)
+    assert not (workspace().base / "commands/asked.txt").exists()
+    assert json.loads(said(*command, "--yes"))["created"]
+
+
+def test_what_waits_is_listed_and_decided() -> None:
+    rows = [waiting(), waiting()]
+    listed = said("list_approvals")
+    assert all(str(row.id) in listed for row in rows)
+    assert "\x1b" not in listed
+    said("approve_tool", str(rows[0].id))
+    said("deny_tool", str(rows[1].id), "--note", "No.")
+    for row in rows:
+        row.refresh_from_db()
+    assert [(row.decision, row.decided_by, row.note) for row in rows] == [
+        ("approved", "command line", ""),
+        ("denied", "command line", "No."),
+    ]
+    with pytest.raises(CommandError, match="It was approved already"):
+        said("deny_tool", str(rows[0].id))
+    with pytest.raises(CommandError, match="There is no such execution"):
+        said("approve_tool", str(uuid4()))
+    third = waiting()
+    with pytest.raises(CommandError, match="not those that were shown"):
+        said("approve_tool", str(third.id), "--params-sha256", "f" * 64)
