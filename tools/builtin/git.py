@@ -1,11 +1,11 @@
 """`git.status`, `git.diff`, `git.log`, `git.show`: what git tells of the repositories in the workspace."""
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from tools.base import Tool, ToolError, tool
+from tools.base import Facets, Tool, ToolError, plain_facets, tool
 from tools.git import changes, commits, status
 from tools.git.changes import Changes, FileChange, parse_changes
 from tools.git.commits import Commit, Log, parse_commit, parse_log
@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 RepositoryPath = Annotated[
     str,
     msgspec.Meta(
-        description="Path of a folder or a file in a repository of the workspace: only what is there is told of. "
-        "Also of one that is gone."
+        description="A folder or a file in a git repository of the workspace, also one that is deleted: only what is "
+        "there is told. The path of the repository's folder means all of it."
     ),
 ]
 RevisionText = Annotated[
@@ -161,12 +161,20 @@ async def show(runner: Runner, /, *, path: RepositoryPath = ".", ref: RevisionTe
 
 def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
     """The git tools of one workspace; off for the reason that is given, or where git cannot be run in a sandbox."""
-    level, reason = runner.confinement, disabled or runner.why_unavailable()
-    return (
-        tool("git.status", "read", show_status, runner, confinement=level, disabled=reason),
-        tool("git.diff", "read", diff, runner, confinement=level, disabled=reason),
-        tool("git.log", "read", log, runner, confinement=level, disabled=reason),
-        tool("git.show", "read", show, runner, confinement=level, disabled=reason),
+
+    def facets(params: Any) -> Facets:
+        return {**plain_facets(params), "path": [runner.workspace.named(params.path)]}
+
+    functions: dict[str, Callable[..., Awaitable[Any]]] = {
+        "git.status": show_status,
+        "git.diff": diff,
+        "git.log": log,
+        "git.show": show,
+    }
+    reason = disabled or runner.why_unavailable()
+    return tuple(
+        tool(name, "read", function, runner, confinement=runner.confinement, disabled=reason, facets=facets)
+        for name, function in functions.items()
     )
 
 

@@ -27,9 +27,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_files: int = 2_000
     """The most files of a status or a diff."""
 
-    max_commits: int = 200
-    """The most commits of a log."""
-
     max_parents: int = 100
     """The most parents that are told of one commit."""
 

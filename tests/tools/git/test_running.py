@@ -52,6 +52,12 @@ async def test_git_is_available_in_the_sandbox(runner: Runner) -> None:
     ]
 
 
+async def test_rules_look_at_the_path_in_its_one_form(runner: Runner) -> None:
+    tool = git.tools(runner)[0]
+
+    assert tool.facets(tool.params(path=f"{runner.workspace.base}/./a/../b/")) == {"path": ["b"]}
+
+
 async def test_tools_are_off_for_the_reason_that_is_given(runner: Runner) -> None:
     assert {tool.disabled for tool in git.tools(runner, disabled="ENABLE_GIT is off.")} == {"ENABLE_GIT is off."}
 
