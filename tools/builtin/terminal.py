@@ -1,7 +1,7 @@
 """`terminal.exec`: one program of the machine, without a shell, in the sandbox.
 
 What may be asked is a table, in `tools.commands`; what a command can reach, the kernel decides. It reads the workspace
-but for what has the name of a secret, and but for git's own folder, which git alone reads.
+but for what has the name of a secret, and but for git's own folder, which git alone reads: as both were when it began.
 """
 
 import asyncio

@@ -238,4 +238,5 @@ class _Words:
                 "--follow of git log goes without what shows contents: leave --follow out, or ask for -p without it.",
                 code="not_allowed",
             )
-        return shows and "-L" not in self._seen
+        by_lines = self._name == "git log" and "-L" in self._seen  # which names its files, and takes no pathspec
+        return shows and not by_lines

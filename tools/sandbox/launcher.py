@@ -15,7 +15,8 @@ from tools.sandbox import landlock
 from tools.sandbox.descendants import Descendants
 from tools.sandbox.policy import Ended, Limits, Policy, Report
 from tools.sandbox.privileges import adopt_orphans, end_with_parent, forgo_privileges, go_first_without_memory
-from tools.sandbox.program import become
+from tools.sandbox.program import CLOSE_RANGE, LAST_HANDLE, become
+from tools.sandbox.syscalls import syscall
 
 ORDERS = 0
 BLOCK_BYTES = 64 * 1024
@@ -23,7 +24,6 @@ MOST_MESSAGE_BYTES = 4096
 POLL_SECONDS = 0.02
 NOT_STARTED = 127
 SUPERVISOR_ENDED = signal.SIGUSR1
-MOST_HANDLES = 65_536
 
 
 def main(report_handle: int) -> None:
@@ -100,7 +100,7 @@ def _start_guard() -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {SUPERVISOR_ENDED})
         return process
     try:
-        os.closerange(0, MOST_HANDLES)
+        syscall(CLOSE_RANGE, 0, LAST_HANDLE, 0)
         end_with_parent(SUPERVISOR_ENDED)
         if os.getppid() == supervisor:
             signal.sigwait({SUPERVISOR_ENDED})

@@ -23,7 +23,6 @@ CANARY = "canary"
 TRIAL = ("cat", CANARY)
 DENIED_EXIT_CODE = 1
 """What `cat` says of a file that it may not open; of one that it may, 0, and the launcher of itself never 1."""
-GRACE_SECONDS = 1.7
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +148,7 @@ def _environment(programs: Programs, temporary: Path) -> dict[str, str]:
 async def _supervise(policy: Policy, output: Output) -> Report:
     supervision = await Supervision.start(policy, output)
     output.when_too_much = supervision.stop
-    return await supervision.report(policy.limits.wall_seconds + GRACE_SECONDS)
+    return await supervision.report(policy.limits.wall_seconds)
 
 
 def _outcome(report: Report, output: Output, seconds: float, level: Confinement) -> Outcome:

@@ -17,6 +17,9 @@ ENTRY = "import sys; sys.path.append(sys.argv[1]); from tools.sandbox.launcher i
 ISOLATED = ("-I", "-S", "-X", "utf8")
 BLOCK_BYTES = 64 * 1024
 MOST_REPORT_BYTES = 64 * 1024
+LAST_PIECE_SECONDS = 0.2
+GRACE_SECONDS = 1.5
+"""For the launcher to end the command at its limit."""
 STOP_SECONDS = 2.0
 LATE_STOP_SECONDS = 0.2
 """For a launcher that had its time to end, and is late."""
@@ -71,16 +74,20 @@ class Supervision:
         return cls(process, reading, taker)
 
     async def report(self, seconds: float) -> Report:
-        """What came of the command, once all of it has ended: by the launcher's word, or by force after `seconds`.
+        """What came of the command, once all of it has ended: by the launcher's word, or by force.
 
-        Raises `SandboxUnavailableError`.
+        `seconds` is the command's limit, after which nobody who takes output is waited for. Raises
+        `SandboxUnavailableError`, and what taking output raised.
         """
         patience = STOP_SECONDS
         try:
-            _, late = await asyncio.wait(
-                {self._output, self._ended}, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION
+            _, pending = await asyncio.wait(
+                {self._output, self._ended}, timeout=seconds + LAST_PIECE_SECONDS, return_when=asyncio.FIRST_EXCEPTION
             )
-            patience = LATE_STOP_SECONDS if late else STOP_SECONDS
+            failed = self._output.done() and self._output.exception()
+            if self._ended in pending and not failed:
+                _, late = await asyncio.wait({self._ended}, timeout=GRACE_SECONDS)
+                patience = LATE_STOP_SECONDS if late else STOP_SECONDS
         finally:
             line = await self._last_line(patience)
         if self._output.done() and not self._output.cancelled():

@@ -151,7 +151,9 @@ def test_way_up_is_counted_from_the_folder_that_the_command_runs_in() -> None:
         checked("cat ../../../a", "docs/deep")
 
 
-@pytest.mark.parametrize("command", ["git diff", "git show HEAD", "git log -p", "git log -S x", "git grep x"])
+@pytest.mark.parametrize(
+    "command", ["git diff", "git show HEAD", "git log -p", "git log -S x", "git grep x", "git grep -L x"]
+)
 def test_git_shows_contents_without_secrets(command: str) -> None:
     hidden = [word for word in checked(command) if word.startswith(":(exclude")]
 

@@ -1,7 +1,9 @@
 """Whatever a command starts is gone when it is over, and no limit is crossed by more than a moment."""
 
 import asyncio
+import contextlib
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from tests.tools.sandbox.conftest import QUICK, RunPython
 from tools.sandbox import landlock
+from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -210,6 +213,70 @@ async def test_command_ends_with_a_killed_service(marker: str, workspace: Path, 
         await asyncio.sleep(0.01)
 
     assert alive(marker) == []
+
+
+async def test_tree_ends_with_a_killed_supervisor(marker: str, run_python: RunPython) -> None:
+    if landlock.landlock_abi() < landlock.SCOPES_ABI:
+        pytest.skip("Signals are not scoped here.")
+    supervisor: list[int] = []
+
+    async def on_output(stream: str, piece: bytes) -> None:
+        supervisor.append(int(piece))
+
+    body = "print(os.getppid(), flush=True)\nfor _ in range(3):\n    if os.fork() == 0: os.setsid()\ntime.sleep(60)"
+    call = asyncio.ensure_future(run_python(code(body, marker), on_output=on_output))
+    async with asyncio.timeout(5):
+        while not supervisor:
+            await asyncio.sleep(0.005)
+    os.kill(supervisor[0], signal.SIGKILL)
+    with pytest.raises(SandboxUnavailableError, match="without a report"):
+        await asyncio.wait_for(call, 2)
+
+    assert alive(marker) == []
+
+
+async def test_what_fails_to_take_output_ends_the_command(marker: str, run_python: RunPython) -> None:
+    async def on_output(stream: str, piece: bytes) -> None:
+        raise ValueError("deaf")
+
+    with pytest.raises(ValueError, match="deaf"):
+        await run_python(code("print('up', flush=True)\ntime.sleep(60)", marker), on_output=on_output)
+
+    assert alive(marker) == []
+
+
+async def test_output_that_nobody_takes_in_time_is_kept(marker: str, run_python: RunPython) -> None:
+    async def on_output(stream: str, piece: bytes) -> None:
+        await asyncio.Event().wait()
+
+    body = "for n in range(3):\n    print(n, flush=True)\n    time.sleep(0.02)"
+    outcome = await run_python(code(body, marker), on_output=on_output, limits=QUICK._replace(wall_seconds=0.5))
+
+    assert (outcome.ended, outcome.exit_code, outcome.stdout.head) == ("exited", 0, b"0\n1\n2\n")
+    assert outcome.duration_ms < 1500
+
+
+async def test_command_is_ended_first_where_memory_is_short(run_python: RunPython, marker: str) -> None:
+    body = "time.sleep(60)"
+    call = asyncio.ensure_future(run_python(code(body, marker), limits=SHORT))
+    scores: set[str] = set()
+    async with asyncio.timeout(5):
+        while not scores:
+            await asyncio.sleep(0.005)
+            scores = out_of_memory_scores(marker)
+    await call
+
+    assert scores == {"1000"}
+
+
+def out_of_memory_scores(marker: str) -> set[str]:
+    """Of the processes that bear the marker. Source: proc_pid_oom_score_adj(5)."""
+    scores = set()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and marker.encode() in (entry / "cmdline").read_bytes():
+                scores.add((entry / "oom_score_adj").read_text().strip())
+    return scores - {Path("/proc/self/oom_score_adj").read_text().strip()}
 
 
 async def test_temporary_folder_is_gone_however_deep(marker: str, run_python: RunPython, tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""A folder without some of what is in it: as few parts as that takes, and never one that holds what is withheld."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tools.sandbox import parts
+from tools.sandbox.parts import open_part, parts_without
+from tools.sandbox.policy import Part
+
+NAMES = st.sampled_from(["a", "b", "keep"])
+TREES = st.recursive(st.just(None), lambda below: st.dictionaries(NAMES, below, max_size=3), max_leaves=12)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "folder"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def handle(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    yield handle
+    os.close(handle)
+
+
+def divided(handle: int, withheld: str = "keep") -> tuple[set[str], bool]:
+    """The paths of the parts, and whether they are complete."""
+    found = parts_without(handle, lambda entry: entry.name == withheld, lambda: False)
+    return {"/".join(part.names) or "." for part in found.parts}, found.complete
+
+
+def make(folder: Path, *paths: str) -> None:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+
+
+def test_folder_with_nothing_to_withhold_is_one_part(folder: Path, handle: int) -> None:
+    make(folder, "a/b", "c")
+
+    assert divided(handle) == ({"."}, True)
+
+
+def test_folder_is_divided_along_the_way_to_what_is_withheld_alone(folder: Path, handle: int) -> None:
+    make(folder, "a/b/keep/x", "a/b/c", "a/d/e", "f", "g/h")
+
+    assert divided(handle) == ({"a/b/c", "a/d", "f", "g"}, True)
+
+
+def test_links_are_no_parts(folder: Path, handle: int) -> None:
+    make(folder, "keep", "a/b")
+    (folder / "link").symlink_to("keep")
+    (folder / "folder-link").symlink_to("/etc")
+
+    assert divided(handle) == ({"a"}, True)
+
+
+def test_folder_that_is_whole_is_not_looked_into(folder: Path, handle: int) -> None:
+    make(folder, "keep", "whole/keep", "a")
+    found = parts_without(handle, lambda e: e.name == "keep", lambda: False, whole=lambda name: name == "whole")
+
+    assert {part.names for part in found.parts} == {("whole",), ("a",)}
+
+
+@pytest.mark.parametrize("bound", ["MOST_WALKED", "MOST_DEPTH"])
+def test_what_lies_beyond_a_bound_is_no_part(
+    bound: str, folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, bound, 2)
+    make(folder, "a/b/c/keep", "d")
+
+    assert divided(handle) == ({"d"}, False)
+
+
+def test_huge_folder_takes_no_room_from_the_others(folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "MOST_WALKED", 6)
+    make(folder, *(f"huge/{number}" for number in range(20)), "small/a")
+
+    assert divided(handle) == ({"small"}, False)
+
+
+def test_nothing_is_looked_into_when_time_is_over(folder: Path, handle: int) -> None:
+    make(folder, "a")
+
+    assert parts_without(handle, lambda entry: False, lambda: True) == ([], False)
+
+
+def test_part_is_not_opened_through_a_link(folder: Path, handle: int) -> None:
+    make(folder, "a/b")
+    (folder / "link").symlink_to("a")
+
+    with pytest.raises(NotADirectoryError):
+        open_part(Part(handle, ("link", "b")), os.O_PATH)
+    opened = open_part(Part(handle, ("a", "b")), os.O_PATH)
+    assert os.path.samestat(os.fstat(opened), (folder / "a/b").stat())
+    os.close(opened)
+
+
+def grow(folder: Path, tree: dict[str, object] | None) -> None:
+    if tree is None:
+        folder.touch()
+        return
+    folder.mkdir()
+    for name, below in tree.items():
+        grow(folder / name, below)  # type: ignore[arg-type]
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tree=st.dictionaries(NAMES, TREES, max_size=3))
+def test_parts_hold_every_file_but_the_withheld_ones(
+    tree: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("tree") / "tree"
+    grow(folder, tree)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    found, complete = divided(handle)
+    os.close(handle)
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    held = {file for file in files for part in found if part in {".", file} or file.startswith(f"{part}/")}
+
+    assert complete
+    assert held == {file for file in files if "keep" not in file.split("/")}
