@@ -16,6 +16,7 @@ from orchestrator_site.connection import Message, Receive, Scope, Send
 from orchestrator_site.database import migrate
 from orchestrator_site.lean import LeanHandler
 from storage.writer import StorageUnavailable
+from tools import toolbox
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ async def _prepare() -> None:
     """Where the database cannot be used, each request says so and tries again."""
     try:
         await asyncio.to_thread(migrate)
+        await asyncio.to_thread(toolbox.registry)
         await service.current().open()
     except (DatabaseError, StorageUnavailable) as error:
         logger.warning("database.unavailable", extra={"error": str(error)})

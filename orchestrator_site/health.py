@@ -26,8 +26,8 @@ async def health(request: HttpRequest) -> JsonResponse:
         "database": database,
         "persistence": current.stored,
         "providers": {name: not current.catalogue.missing(name) for name in current.catalogue.names},
-        "allowed_tools": list(toolbox.registry().names),
-        "confinement": {"files": toolbox.workspace().confinement},
+        "allowed_tools": [tool.name for tool in toolbox.registry() if not tool.disabled],
+        "confinement": toolbox.confinement_levels(),
         "active_runs": current.supervisor.active,
     }
     return JsonResponse(told, status=200 if database == "ok" else 503)

@@ -1,11 +1,12 @@
 """Every setting of the service, read once from the environment; `.env.example` explains each variable."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from orchestrator_site import secret_key
 from orchestrator_site.environment import Environment
-from tools import policy
+from tools import commands, policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -67,7 +68,7 @@ TOOL_RESULT_MAX_BYTES = env.integer("TOOL_RESULT_MAX_BYTES", 32_768, least=256)
 TOOL_OUTPUT_DIR = env.path("TOOL_OUTPUT_DIR", "tool_outputs")
 TOOL_POLICY = env.parsed("TOOL_POLICY", policy.parse)
 APPROVAL_SECONDS = env.seconds("APPROVAL_SECONDS", 3_600, least=1)
-TERMINAL_WHITELIST = env.text("TERMINAL_WHITELIST")
+TERMINAL_WHITELIST = env.parsed("TERMINAL_WHITELIST", partial(commands.extended, commands.WHITELIST))
 TERMINAL_WRITABLE = env.flag("TERMINAL_WRITABLE", default=False)
 TERMINAL_MAX_SECONDS = env.seconds("TERMINAL_MAX_SECONDS", 60, least=0.1, most=3_600)
 TERMINAL_MAX_OUTPUT_BYTES = env.integer("TERMINAL_MAX_OUTPUT_BYTES", 16 * 2**20, least=1_024)

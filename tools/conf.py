@@ -4,6 +4,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from tools.builtin.terminal import Limits as TerminalLimits
 from tools.masking import Masker
 from tools.policy import Policy
 from tools.workspace import Limits, SecretNames
@@ -32,6 +33,23 @@ def output_folder() -> Path:
 
 def max_output_bytes() -> int:
     return int(settings.TERMINAL_MAX_OUTPUT_BYTES)
+
+
+def git_enabled() -> bool:
+    return bool(settings.ENABLE_GIT)
+
+
+def terminal_enabled() -> bool:
+    return bool(settings.ENABLE_TERMINAL)
+
+
+def terminal_limits() -> TerminalLimits:
+    return TerminalLimits(
+        max_seconds=settings.TERMINAL_MAX_SECONDS,
+        max_output_bytes=settings.TERMINAL_MAX_OUTPUT_BYTES,
+        writable=settings.TERMINAL_WRITABLE,
+        whitelist=settings.TERMINAL_WHITELIST,
+    )
 
 
 def approval_seconds() -> float:

@@ -116,8 +116,8 @@ class ToolDoor:
             yield opened
             yield _waiting(call, waits)
             return
-        begin = partial(open_execution, call.intent)
-        async with aclosing(self._perform(call, begin, opened)) as steps:
+        await self._keep(partial(open_execution, call.intent))
+        async with aclosing(self._perform(call, opened)) as steps:
             async for step in steps:
                 yield step
 
@@ -126,26 +126,24 @@ class ToolDoor:
         call = self._call(request, UUID(approval.execution_id))
         yield Resolved(execution_id=approval.execution_id, decision=approval.decision)
         refusal = _refusal(call, approval)
+        if refusal is None and not await self._keep(partial(start_execution, call.intent.execution_id, timezone.now())):
+            refusal = ToolError("It does not await approval any more.", code="cancelled")
         if refusal is not None:
             await self._close(call, self._failed(refusal), 0.0, status=ToolExecution.Status.AWAITING_APPROVAL)
             yield self._failed(refusal)
             return
-        begin = partial(_start_approved, call.intent.execution_id)
-        async with aclosing(self._perform(call, begin, None)) as steps:
+        async with aclosing(self._perform(call)) as steps:
             async for step in steps:
                 yield step
 
-    async def _perform(
-        self, call: _Call, begin: Callable[[], object], opened: Opened | None
-    ) -> AsyncGenerator[Progress]:
-        """Writes the intent down, runs the tool, and writes down what came of it."""
+    async def _perform(self, call: _Call, opened: Opened | None = None) -> AsyncGenerator[Progress]:
+        """Runs the tool, whose intent is written down, and writes down what came of it."""
         began = time.perf_counter()
         running: Running | None = None
         recording = self._toolset.outputs.begin(self._place.owner, call.intent.execution_id) if self._stored else None
         printed = LiveOutput(self._toolset.masker, recording)
         outcome: Succeeded | Failed
         try:
-            await self._keep(begin)
             if opened is not None:
                 yield opened
             running = self._start(call)
@@ -333,8 +331,3 @@ def _refusal(call: _Call, approval: Approval) -> ToolError | None:
     if approval.params_sha256 != call.intent.params_sha256:
         return ToolError("What was approved are other params than these.", code="denied")
     return call.refusal
-
-
-def _start_approved(execution_id: UUID) -> None:
-    if not start_execution(execution_id, timezone.now()):
-        raise ToolError("It does not await approval any more.", code="cancelled")

@@ -1,13 +1,20 @@
 """The tools of this service, from its settings. Adding a tool: its file in `builtin/`, and its line here."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final
 
 from tools import conf
-from tools.builtin import fs, output, patch
+from tools.base import Tool
+from tools.builtin import fs, git, output, patch, terminal
 from tools.execution import Toolset
+from tools.git.running import Runner
 from tools.outputs import OutputStore
 from tools.registry import Registry
+from tools.sandbox.confinement import Confinement
+from tools.sandbox.refusals import SandboxUnavailableError
+from tools.sandbox.sandbox import Sandbox
 from tools.workspace import Workspace
 
 FILES_HIDE: Final = "all that is not beneath ALLOW_FS_BASE, git's own folders, and files with the name of a secret"
@@ -29,9 +36,35 @@ def outputs() -> OutputStore:
 
 
 @cache
+def sandbox() -> Sandbox:
+    """Where this process runs commands. What earlier ones left behind is swept away."""
+    made = Sandbox()
+    made.temporary_folders.sweep()
+    return made
+
+
+@cache
+def commands_confinement() -> Confinement | SandboxUnavailableError:
+    """What holds a command here, seen to hold by a trial; or why nothing does, and no command runs."""
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            return thread.submit(lambda: asyncio.run(sandbox().probe())).result()
+        except SandboxUnavailableError as error:
+            return error
+
+
+@cache
 def registry() -> Registry:
-    """Every tool that this process has."""
-    return Registry((*fs.tools(workspace()), *patch.tools(workspace()), *output.tools(outputs())))
+    """Every tool that this process has. The first call takes a moment: it tries the sandbox."""
+    return Registry(
+        (
+            *fs.tools(workspace()),
+            *patch.tools(workspace()),
+            *git.tools(Runner(workspace()), disabled=_off("ENABLE_GIT", is_on=conf.git_enabled())),
+            *_terminal(),
+            *output.tools(outputs()),
+        )
+    )
 
 
 @cache
@@ -55,4 +88,41 @@ def confinement() -> dict[str, dict[str, object]]:
             "hides": [FILES_HIDE],
             "cannot_hide": [FILES_CANNOT_HIDE],
         },
+        "commands": _commands_told(),
     }
+
+
+def confinement_levels() -> dict[str, object]:
+    """The same in short: the levels, and whether commands may write."""
+    commands = _commands_told()
+    return {
+        "files": str(workspace().confinement),
+        "commands": commands["level"],
+        "commands_reason": commands["reason"],
+        "commands_may_write": commands["writable"],
+    }
+
+
+def _commands_told() -> dict[str, object]:
+    level = commands_confinement()
+    if isinstance(level, SandboxUnavailableError):
+        return {"level": None, "reason": str(level), "writable": False, "hides": [], "cannot_hide": []}
+    writable = conf.terminal_limits().writable
+    told = {"writable": writable, "hides": list(level.hides), "cannot_hide": list(level.cannot_hide)}
+    return {"level": level.level, "reason": None, **told}
+
+
+def _terminal() -> tuple[Tool, ...]:
+    level = commands_confinement()
+    missing = str(level) if isinstance(level, SandboxUnavailableError) else ""
+    return terminal.tools(
+        workspace(),
+        sandbox(),
+        limits=conf.terminal_limits(),
+        confinement="" if isinstance(level, SandboxUnavailableError) else level.level,
+        disabled=_off("ENABLE_TERMINAL", is_on=conf.terminal_enabled()) or missing,
+    )
+
+
+def _off(switch: str, *, is_on: bool) -> str:
+    return "" if is_on else f"{switch} is false"

@@ -5,9 +5,16 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from tools import approvals
+
+
+def unusable(error: DatabaseError) -> str:
+    """What an administrator is told of a database without (up to date) tables."""
+    return (
+        f"DATABASE_URL names a database that cannot be used: {error}. manage.py serve and manage.py migrate set it up."
+    )
 
 
 class DecisionCommand(BaseCommand):
@@ -26,4 +33,6 @@ class DecisionCommand(BaseCommand):
                 row = approvals.decide(id, self.verdict, by="command line", params_sha256=params_sha256, note=note)
         except approvals.DecisionRefused as error:
             raise CommandError(str(error)) from None
+        except DatabaseError as error:
+            raise CommandError(unusable(error)) from None
         self.stdout.write(f"{row.tool} {row.id}: {row.decision}.")

@@ -19,11 +19,12 @@ async def in_thread(work: Callable[[], Result], deadline: Deadline) -> Result:
 
     So nothing goes on behind an execution that is over. Work that never got a thread is not started.
     """
-    running = asyncio.get_running_loop().run_in_executor(_threads, work)
+    submitted = _threads.submit(work)
+    running = asyncio.wrap_future(submitted)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         deadline.cancel()
-        if not running.cancel():
+        if not submitted.cancel():
             await asyncio.wait([running])
         raise

@@ -64,7 +64,7 @@ class Command(BaseCommand):
 
     def _open_workspace(self) -> None:
         try:
-            toolbox.workspace()
+            toolbox.registry()
         except (WorkspaceUnavailableError, OSError) as error:
             raise CommandError(f"ALLOW_FS_BASE names a folder that cannot be used: {error}") from None
 

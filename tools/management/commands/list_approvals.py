@@ -3,9 +3,11 @@
 from typing import Any
 
 import msgspec
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from tools import approvals
+from tools.management.deciding import unusable
 from tools.visible import visible_line
 
 SHORT = 400
@@ -15,7 +17,10 @@ class Command(BaseCommand):
     help = "Lists the executions that wait for an approval: decide with approve_tool ID or deny_tool ID."
 
     def handle(self, **_: Any) -> None:
-        waiting = approvals.waiting()
+        try:
+            waiting = approvals.waiting()
+        except DatabaseError as error:
+            raise CommandError(unusable(error)) from None
         for row in waiting:
             params = visible_line(msgspec.json.encode(row.params).decode(), SHORT)
             self.stdout.write(f"{row.id}  {row.tool} {params}")
