@@ -50,8 +50,6 @@ HOSTILE_CONFIG = """
     st = !{program}
 [gpg]
     program = {program}
-[include]
-    path = {outside}/secret.txt
 [remote "origin"]
     url = https://bob:canary-of-the-token@example.org/x.git
     uploadpack = {program}
@@ -861,6 +859,34 @@ async def test_tests_that_mean_harm_are_denied_each_attempt(tool: Tool, scene: S
 
     assert (code, "8 passed" in said) == ("ran", True), said
     scene.check(said)
+
+
+async def test_settings_that_include_a_file_outside_tell_nothing_of_it(tool: Tool, scene: Scene) -> None:
+    config = scene.workspace / ".git" / "config"
+    before = config.read_text()
+    config.write_text(f"{before}[include]\n    path = {scene.outside}/secret.txt\n")
+    try:
+        code, said = await verdict(tool, command="git status")
+    finally:
+        config.write_text(before)
+
+    assert (code, "Permission denied" in said) == ("ran", True), said
+    scene.check(said)
+
+
+async def test_repository_that_means_harm_is_read_all_the_same(tool: Tool, scene: Scene) -> None:
+    for command in (
+        "git diff",
+        "git log -p",
+        "git show HEAD",
+        "git status -s",
+        "git grep first HEAD",
+        "git blame a.txt",
+    ):
+        code, said = await verdict(tool, command=command)
+
+        assert (code, "a.txt" in said, "fatal:" in said) == ("ran", True, False), said
+        scene.check(said)
 
 
 def test_bait_is_there(scene: Scene) -> None:
