@@ -1,8 +1,11 @@
 """What is measured, each in rounds in which the contestants take turns."""
 
 import asyncio
+import json
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
@@ -11,7 +14,7 @@ from benchmarks import machine
 from benchmarks.arena import Arena, Running
 from benchmarks.contestants import FASTAPI, NGINX, PROJECT, SERVICE, UNSTORED, UPSTREAM, Contestant, native
 from benchmarks.contestants import service_environment as environment
-from benchmarks.load import Load, Outcome, Target, play
+from benchmarks.load import MOST_SECONDS, Load, Outcome, StreamBroken, Target, play
 
 SETTLE_SECONDS: Final = 0.1
 """What a server still does for a stream after its last byte counts as well."""
@@ -221,7 +224,65 @@ class History(Measure):
         return done.stdout.split()
 
 
-MEASURES: Final = (Burst, Paced, Turn, OpenStreams, History)
+class Tools(Measure):
+    """Reads of a file of 10 KB, 32 a turn against one, and commands in the sandbox, one a turn."""
+
+    name = "tools"
+    contestants = (SERVICE,)
+    figures = (
+        Figure("read_ms", "A confined `fs.read` of 10 KB through the door, its row included: CPU ms", 2),
+        Figure("echo_ms", "A sandboxed `echo`, from the request to the end of the stream: ms, p50", 1),
+    )
+    goals = (
+        Goal(label="A confined `fs.read` of 10 KB: CPU ms", key="read_ms", most=1),
+        Goal(label="A sandboxed `echo`: ms of wall time, p50", key="echo_ms", most=60),
+    )
+    rounds = (5, 2)
+
+    most_calls: ClassVar[int] = 32
+    turns: ClassVar[int] = 10
+    echoes: ClassVar[int] = 20
+
+    async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
+        running = await arena.running(contestant)
+        (running.place.folder / "workspaces" / "ten.txt").write_text("0123456\n" * 1_280)
+        reading = {"name": "fs.read", "params": {"path": "ten.txt"}}
+        one, many = [await self._used(running, [reading] * count) for count in (1, self.most_calls)]
+        echo = {"name": "terminal.exec", "params": {"command": "echo hello"}}
+        times = [await self._seconds(running, [echo]) for _ in range(self.echoes)]
+        return {
+            "read_ms": (many - one) * 1_000 / self.turns / (self.most_calls - 1),
+            "echo_ms": sorted(times)[self.echoes // 2] * 1_000,
+        }
+
+    async def _used(self, running: Running, calls: list[dict[str, object]]) -> float:
+        """The seconds of CPU that turns of these calls took."""
+        before = running.process.cpu_seconds()
+        for _ in range(self.turns):
+            await self._seconds(running, calls)
+        await asyncio.sleep(SETTLE_SECONDS)
+        return running.process.cpu_seconds() - before
+
+    async def _seconds(self, running: Running, calls: list[dict[str, object]]) -> float:
+        """How long one turn of these calls took. Raises `StreamBroken` where one of them failed."""
+        began = time.perf_counter()
+        body = await asyncio.to_thread(_posted, running.place.port, {"tool_calls": calls})
+        if body.count(b'"type":"tool_result"') != len(calls):
+            raise StreamBroken(f"a tool failed: {body[:500]!r}")
+        return time.perf_counter() - began
+
+
+MEASURES: Final = (Burst, Paced, Turn, OpenStreams, History, Tools)
+
+
+def _posted(port: int, body: dict[str, object]) -> bytes:
+    """All that the service answers."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/chat/stream", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=MOST_SECONDS) as response:  # noqa: S310 - it is our own
+        answer: bytes = response.read()
+        return answer
 
 
 def _first_tokens(outcome: Outcome) -> Sample:
