@@ -18,6 +18,7 @@ from tools.base import Tool
 from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.parts import parts_without
 from tools.sandbox.policy import Limits
+from tools.sandbox.reach import unread
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.workspace import SecretNames, Workspace
@@ -825,12 +826,11 @@ async def test_sandbox_alone_holds_what_the_table_would_refuse(name: str, scene:
 
 async def run_alone(argv: Sequence[str], scene: Scene) -> str:
     """What a command says that no table has seen, with the same of the workspace in reach."""
-    names = SecretNames()
     handle = os.open(scene.workspace, os.O_RDONLY | os.O_DIRECTORY)
     try:
         parts = parts_without(
             handle,
-            lambda entry: argv[0] != "git" if is_git(entry.name) else names.cover((entry.name,)),
+            unread(SecretNames(), with_git=argv[0] == "git"),
             lambda: False,
             whole=is_git,
         )
@@ -874,19 +874,24 @@ async def test_settings_that_include_a_file_outside_tell_nothing_of_it(tool: Too
     scene.check(said)
 
 
-async def test_repository_that_means_harm_is_read_all_the_same(tool: Tool, scene: Scene) -> None:
-    for command in (
-        "git diff",
-        "git log -p",
-        "git show HEAD",
-        "git status -s",
-        "git grep first HEAD",
-        "git blame a.txt",
-    ):
-        code, said = await verdict(tool, command=command)
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("git diff", "+changed"),
+        ("git log -p", "+first"),
+        ("git show HEAD", "+first"),
+        ("git status -s", "M a.txt"),
+        ("git grep first HEAD", "HEAD:a.txt:first"),
+        ("git blame a.txt", ") changed"),
+    ],
+)
+async def test_repository_that_means_harm_is_read_all_the_same(
+    command: str, told: str, tool: Tool, scene: Scene
+) -> None:
+    code, said = await verdict(tool, command=command)
 
-        assert (code, "a.txt" in said, "fatal:" in said) == ("ran", True, False), said
-        scene.check(said)
+    assert (code, told in said) == ("ran", True), said
+    scene.check(said)
 
 
 def test_bait_is_there(scene: Scene) -> None:

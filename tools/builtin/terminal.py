@@ -5,7 +5,6 @@ but for what has the name of a secret, and but for git's own folder, which git a
 """
 
 import asyncio
-import codecs
 import os
 import posixpath
 import shlex
@@ -19,20 +18,22 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tools.base import Emit, Execution, Facets, OutputStream, Tool, ToolError, tool
+from tools.base import Execution, Facets, Tool, ToolError, tool
 from tools.commands import WHITELIST, Checked, Ground, Program, check, split
-from tools.commands.output import shares, shortened, storable
+from tools.commands.output import shares, shortened
 from tools.commands.pytest_settings import NONE, candidates, with_settings
 from tools.commands.words import check_words
 from tools.git.hardening import ENVIRONMENT, hardened
 from tools.git.installed import installed_git
 from tools.sandbox import policy as sandboxing
 from tools.sandbox.capture import Captured
-from tools.sandbox.parts import MOST_DEPTH, MOST_PARTS, MOST_WALKED, Parts, Withheld, parts_without
+from tools.sandbox.live_text import LiveText
+from tools.sandbox.parts import MOST_DEPTH, MOST_PARTS, MOST_WALKED, Parts, parts_without
 from tools.sandbox.programs import Programs
+from tools.sandbox.reach import unread, unwritten
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Outcome, Sandbox
-from tools.workspace import Deadline, SecretNames, Workspace, in_thread
+from tools.workspace import Deadline, Workspace, in_thread
 from tools.workspace.names import SECRETS, is_git
 
 MOST_AT_ONCE: Final = 4
@@ -41,7 +42,6 @@ MOST_AT_ONCE: Final = 4
 LAST_LINES: Final = 10
 MOST_LAST_CHARS: Final = 1_500
 WALK_SECONDS: Final = 5.0
-LAST_PIECE_SECONDS: Final = 0.1
 PLACE: Final = os.O_PATH | os.O_CLOEXEC
 LITERAL: Final = "--literal-pathspecs"
 NOTHING: Final = Parts([], complete=True)
@@ -57,8 +57,10 @@ READ_ONLY = "The workspace is read-only; what a program has to write goes into T
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What commands may cost: seconds of wall time, bytes of output and of memory, processes with their threads.
 
-    `writable`: whether they may write the workspace. `whitelist`: what may be run at all. `most_at_once`: how many of a
-    workspace run together. The settings are `TERMINAL_` and the name.
+    `writable`: whether they may write the workspace. `whitelist`: what may be run at all. `secret_globs`: what git
+    leaves out, which are the names of the workspace's secrets. `most_at_once`: how many of a workspace run together.
+
+    Raises `ValueError` for a limit that no command can keep to.
     """
 
     max_seconds: float = 30.0
@@ -67,12 +69,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_tasks: int = 64
     writable: bool = False
     whitelist: Mapping[str, Program] = WHITELIST
+    secret_globs: tuple[str, ...] = SECRETS
     most_at_once: int = MOST_AT_ONCE
 
     def __post_init__(self) -> None:
-        numbers = (self.max_seconds, self.max_output_bytes, self.max_memory_bytes, self.max_tasks, self.most_at_once)
-        if min(numbers) < 1:
-            raise ValueError("Each limit of the terminal is at least 1.")
+        if self.max_seconds <= 0:
+            raise ValueError("max_seconds is more than 0.")
+        if min(self.max_output_bytes, self.max_memory_bytes, self.max_tasks, self.most_at_once) < 1:
+            raise ValueError("Each number among a terminal's limits is at least 1.")
 
 
 DEFAULT_LIMITS = Limits()
@@ -108,7 +112,7 @@ class Terminal:
             cwd=cwd,
             is_secret=lambda name: self.workspace.secret_names.cover((name,)),
             is_git=is_git,
-            secret_globs=SECRETS,
+            secret_globs=self.limits.secret_globs,
         )
 
 
@@ -155,7 +159,7 @@ async def exec_(
         ready = await in_thread(lambda: _ready(checked, terminal.workspace, folder.parts), Deadline(WALK_SECONDS))
         async with terminal.places:
             readable, writable = await _parts(terminal, base.fileno(), with_git=ready.is_git)
-            output = _LiveOutput(execution.emit)
+            output = LiveText(execution.emit)
             try:
                 outcome = await terminal.sandbox.run(
                     ready.argv,
@@ -287,8 +291,8 @@ async def _parts(terminal: Terminal, base: int, *, with_git: bool) -> tuple[Part
     may_write = terminal.limits.writable and not with_git
 
     def divide() -> tuple[Parts, Parts]:
-        readable = parts_without(base, _unread(names, with_git=with_git), lambda: deadline.over, whole=is_git)
-        writable = parts_without(base, _unwritten(names), lambda: deadline.over) if may_write else NOTHING
+        readable = parts_without(base, unread(names, with_git=with_git), lambda: deadline.over, whole=is_git)
+        writable = parts_without(base, unwritten(names), lambda: deadline.over) if may_write else NOTHING
         return readable, writable
 
     readable, writable = await in_thread(divide, deadline)
@@ -302,28 +306,6 @@ async def _parts(terminal: Terminal, base: int, *, with_git: bool) -> tuple[Part
     return readable, writable
 
 
-def _unread(names: SecretNames, *, with_git: bool) -> Withheld:
-    """Tells what no command reads: secrets, and git's own folder."""
-
-    def withheld(entry: "os.DirEntry[str]") -> bool:
-        if is_git(entry.name):
-            return not with_git
-        return names.cover((entry.name,))
-
-    return withheld
-
-
-def _unwritten(names: SecretNames) -> Withheld:
-    """Tells what no command writes: the same, and what could be one of them, or lie outside, by a hard link."""
-
-    def withheld(entry: "os.DirEntry[str]") -> bool:
-        if is_git(entry.name) or names.cover((entry.name,)):
-            return True
-        return entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_nlink > 1
-
-    return withheld
-
-
 def _limits(limits: Limits, seconds: float) -> sandboxing.Limits:
     return sandboxing.Limits(
         wall_seconds=seconds,
@@ -332,33 +314,6 @@ def _limits(limits: Limits, seconds: float) -> sandboxing.Limits:
         tasks=limits.max_tasks,
         output_bytes=limits.max_output_bytes,
     )
-
-
-class _LiveOutput:
-    """Hands a command's output on as text, whatever characters its pieces cut apart."""
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        decoder = codecs.getincrementaldecoder("utf-8")
-        self._decoders: dict[OutputStream, codecs.IncrementalDecoder] = {
-            "stdout": decoder("replace"),
-            "stderr": decoder("replace"),
-        }
-
-    async def take(self, stream: OutputStream, piece: bytes) -> None:
-        """The next piece."""
-        await self._tell(stream, self._decoders[stream].decode(piece))
-
-    async def end(self) -> None:
-        """Tells what a last piece cut off, to whoever still listens."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_PIECE_SECONDS):
-                for stream, decoder in self._decoders.items():
-                    await self._tell(stream, decoder.decode(b"", final=True))
-
-    async def _tell(self, stream: OutputStream, text: str) -> None:
-        if text:
-            await self._emit(stream, storable(text))
 
 
 def _check(outcome: Outcome, seconds: float, limits: Limits) -> None:
@@ -378,13 +333,13 @@ def _check(outcome: Outcome, seconds: float, limits: Limits) -> None:
         )
     if outcome.ended == "too_many_tasks":
         raise ToolError(
-            f"The command had more than {limits.max_tasks} processes and threads at once (TERMINAL_MAX_TASKS) and was "
-            f"ended: have it do less at a time.{last}",
+            f"The command had more than {limits.max_tasks} processes and threads at once, a limit without a setting, "
+            f"and was ended: have it do less at a time.{last}",
             code="failed",
         )
     if outcome.ended == "too_much_memory":
         raise ToolError(
-            f"The command needed more than {limits.max_memory_bytes} bytes of memory (TERMINAL_MAX_MEMORY_BYTES) and "
+            f"The command needed more than {limits.max_memory_bytes} bytes of memory, a limit without a setting, and "
             f"was ended: have it do less at a time.{last}",
             code="failed",
         )

@@ -49,23 +49,32 @@ class TemporaryFolders:
     def sweep(self) -> int:
         """Removes the folders that processes which are gone have left. Returns how many. Blocks.
 
-        Raises `SandboxUnavailableError`.
+        Where there can be no such folders, nothing happens: whoever wants a new one is told.
         """
-        with self._place() as place:
-            fcntl.flock(place, fcntl.LOCK_EX)  # none is just being made
-            names = os.listdir(place)  # noqa: PTH208  by its handle
-            stale = {name: lock for name in names if (lock := _lock_stale(place, name)) is not None}
-            fcntl.flock(place, fcntl.LOCK_UN)
+        try:
+            stale = self._stale()
+        except SandboxUnavailableError:
+            return 0
         for name, lock in stale.items():
             _remove_locked(self.beneath / name, lock)
         return len(stale)
+
+    def _stale(self) -> dict[str, int]:
+        """The names that nobody uses, each with the handle that locks it now."""
+        with self._place() as place:
+            fcntl.flock(place, fcntl.LOCK_EX)  # none is just being made
+            names = os.listdir(place)  # noqa: PTH208  by its handle
+            return {name: lock for name in names if (lock := _lock_stale(place, name)) is not None}
 
     def _make(self) -> tuple[Path, int]:
         """A new folder, and the handle that holds its lock."""
         with self._place() as place:
             fcntl.flock(place, fcntl.LOCK_SH)
-            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.beneath))
-            lock = os.open(path, FOLDER)
+            try:
+                path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.beneath))
+                lock = os.open(path, FOLDER)
+            except OSError as error:
+                raise SandboxUnavailableError(f"{self.beneath} takes no temporary folder: {error.strerror}.") from error
             fcntl.flock(lock, fcntl.LOCK_EX)
         return path, lock
 

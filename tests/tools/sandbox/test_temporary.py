@@ -89,19 +89,26 @@ async def test_answer_does_not_wait_for_a_folder_that_takes_long(
             await asyncio.sleep(0.005)
 
 
-def test_folder_by_a_link_is_refused(tmp_path: Path) -> None:
+async def test_folder_by_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "command-left").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
+    folders = TemporaryFolders(tmp_path / "link")
 
     with pytest.raises(SandboxUnavailableError, match="cannot hold temporary folders"):
-        TemporaryFolders(tmp_path / "link").sweep()
+        await folders.new().__aenter__()
+    assert folders.sweep() == 0
+    assert (tmp_path / "command-left").exists()
 
 
-def test_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "command-left").mkdir()
     own = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: own + 1)
 
     with pytest.raises(SandboxUnavailableError, match="somebody else's"):
-        TemporaryFolders(tmp_path).sweep()
+        await TemporaryFolders(tmp_path).new().__aenter__()
+    assert TemporaryFolders(tmp_path).sweep() == 0
+    assert (tmp_path / "command-left").exists()
 
 
 def test_place_of_its_own_is_one_for_each_user() -> None:
