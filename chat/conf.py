@@ -36,6 +36,14 @@ def max_active_runs() -> int:
     return int(settings.MAX_ACTIVE_RUNS)
 
 
+def lease_seconds() -> float:
+    return float(settings.LEASE_SECONDS)
+
+
+def drain_seconds() -> float:
+    return float(settings.DRAIN_SECONDS)
+
+
 def journal_seconds() -> float:
     return float(settings.JOURNAL_SECONDS)
 

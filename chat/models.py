@@ -29,6 +29,20 @@ class Session(models.Model):
         return self.title or str(self.id)
 
 
+class Process(models.Model):
+    """A process that owns runs, for as long as it renews its row in time. `renewed` is by the database's clock."""
+
+    name = models.CharField(max_length=200, primary_key=True)
+    renewed = models.DateTimeField()
+    lease_seconds = models.FloatField()
+
+    class Meta:
+        db_table = "processes"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class TokenCounts(models.Model):
     """Tokens and their cost in USD, both null where they are unknown; `estimated` where no service counted them."""
 
@@ -65,7 +79,9 @@ class Run(TokenCounts):
     error = models.TextField()
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=255)
-    process = models.CharField(max_length=128)
+    process = models.CharField(max_length=200)
+    resumed_from = models.OneToOneField("self", models.SET_NULL, null=True, related_name="resumed_as")
+    followed_until = models.DateTimeField(null=True)
     options = models.JSONField(default=dict)
     suspended = models.TextField(default="", db_default="")
     waits_until = models.DateTimeField(null=True)
@@ -79,11 +95,47 @@ class Run(TokenCounts):
         ordering: ClassVar = ["-created"]
         indexes: ClassVar = [
             models.Index(fields=["-created"], name="runs_by_time"),
+            models.Index(fields=["process"], name="runs_of_a_process", condition=models.Q(status="running")),
             models.Index(fields=["waits_until"], name="runs_that_wait", condition=models.Q(status="waiting")),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class RunKey(models.Model):
+    """An `Idempotency-Key` of an owner, and the run that it stands for. `body_sha256` is the hash of what was asked."""
+
+    owner = models.CharField(max_length=64)
+    key = models.CharField(max_length=255)
+    body_sha256 = models.CharField(max_length=64)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="keys")
+
+    class Meta:
+        db_table = "run_keys"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["owner", "key"], name="keys_of_an_owner_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Order(models.Model):
+    """What a process is asked to do with a run of its own, by another process."""
+
+    class Kind(models.TextChoices):
+        CANCEL = "cancel"
+
+    process = models.CharField(max_length=200)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="orders")
+    kind = models.CharField(max_length=16, choices=Kind)
+    created = models.DateTimeField()
+
+    class Meta:
+        db_table = "orders"
+        indexes: ClassVar = [models.Index(fields=["process"], name="orders_of_a_process")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.run_id}"
 
 
 class Message(TokenCounts):

@@ -1,7 +1,7 @@
 """The conversations of this process: one supervisor, one journal and one catalogue of providers for its event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -22,8 +22,8 @@ from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
 from chat.runs import store, waiting
 from chat.runs.follower import Follower
 from chat.runs.journal import Batch, Journal
+from chat.runs.lease import Lease
 from chat.runs.live import Launch, LiveRun
-from chat.runs.orphans import close_orphans
 from chat.runs.rounds import Rounds
 from chat.runs.supervisor import Supervisor
 from chat.runs.watch import Watch
@@ -75,16 +75,17 @@ class Service:
     def __init__(self, *, catalogue: Catalogue, tools: Callable[[], Toolset], stored: bool) -> None:
         self.catalogue = catalogue
         self.stored = stored
-        journal = Journal(_commit if stored else _forget, seconds=conf.journal_seconds())
+        journal = Journal(_commit if stored else _pretend, seconds=conf.journal_seconds())
         self._patience = conf.patience()
         self.supervisor = Supervisor(journal, self._patience, most=conf.max_active_runs(), stored=stored)
         self._watch = Watch(newest)
-        self._rounds = Rounds(self._go_on_with_all)
+        self._lease = Lease(conf.lease_seconds())
+        self._rounds = Rounds(self._round)
         self._tools = tools
         self._prices = conf.prices()
         self._limits = conf.limits()
         self._retries = conf.retries()
-        self._opened: asyncio.Task[int] | None = None
+        self._opened: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Closes what dead processes of this machine left open: once, however often it is called, unless it failed.
@@ -94,7 +95,7 @@ class Service:
         if not self.stored:
             return
         if self._opened is None or (self._opened.done() and self._opened.exception()):
-            self._opened = asyncio.create_task(writer.write(close_orphans))
+            self._opened = asyncio.create_task(self._lease.open())
         await asyncio.shield(self._opened)
         self._rounds.start()
 
@@ -210,7 +211,8 @@ class Service:
             start_frame=sse.frame(1, start),
         )
 
-    async def _go_on_with_all(self) -> None:
+    async def _round(self) -> None:
+        await self._lease.keep()
         for run_id in await read(waiting.ready, timezone.now()):
             await self.go_on(run_id)
 
@@ -277,7 +279,7 @@ class Service:
     def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
         place = Place(owner=ask.owner, session_id=session_id, run_id=run_id)
         tools = self._tools()
-        keep = writer.write if self.stored else _forget
+        keep = partial(_keep_of, run_id) if self.stored else _forget
         return ToolDoor(tools, place, keep, offered=tools.registry.matching(ask.tools), stored=self.stored)
 
 
@@ -304,8 +306,17 @@ async def close() -> None:
         await service.close()
 
 
-async def _commit(batch: Batch) -> None:
-    await writer.write(partial(store.keep, batch.frames, batch.records))
+async def _commit(batch: Batch) -> Collection[UUID]:
+    return await writer.write(partial(store.keep, batch.frames, batch.records))
+
+
+async def _pretend(_: Batch) -> Collection[UUID]:
+    """Keeps nothing, and loses no run."""
+    return ()
+
+
+async def _keep_of(run_id: UUID, job: Callable[[], Any]) -> Any:
+    return await writer.write(partial(store.of_own_run, run_id, job))
 
 
 async def _forget(_: object) -> None:

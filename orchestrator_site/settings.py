@@ -52,6 +52,10 @@ RUN_MAX_TOOL_CALLS = env.integer("RUN_MAX_TOOL_CALLS", 128, least=1)
 RUN_MAX_OUTPUT_TOKENS = env.integer("RUN_MAX_OUTPUT_TOKENS", 32_768, least=1)
 RUN_MAX_OUTPUT_BYTES = env.integer("RUN_MAX_OUTPUT_BYTES", 2 * 2**20, least=1_024)
 
+# Processes
+LEASE_SECONDS = env.seconds("LEASE_SECONDS", 10, least=0.5, most=600)
+DRAIN_SECONDS = env.seconds("DRAIN_SECONDS", 20, most=3_600)
+
 # Streams
 JOURNAL_SECONDS = env.seconds("JOURNAL_SECONDS", 0.05, least=0.001, most=5)
 HEARTBEAT_SECONDS = env.seconds("HEARTBEAT_SECONDS", 10, least=0.05, most=300)

@@ -1,6 +1,6 @@
 """Statements of the hot path, compiled once from a model: what the ORM would send, without its work on each row."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache, partial
 from operator import attrgetter
@@ -107,6 +107,41 @@ class Select:
         key, where = _column(self._model._meta.pk), _column(_fields(self._model, [self._where])[0])
         # Names come from the models, values only ever as parameters.
         return f"SELECT {columns} FROM {_table(self._model)} WHERE {where} = %s ORDER BY {key} DESC LIMIT %s"  # noqa: S608 - see above
+
+
+class Locked:
+    """The keys among some whose row has a given value, and others that are always the same.
+
+    Where the database has row locks, nobody else changes these rows before the transaction ends.
+    """
+
+    def __init__(self, model: type[Model], name: str, **always: str) -> None:
+        self._model = model
+        self._name = name
+        self._always = always
+
+    def __call__(self, keys: Collection[Any], value: Any) -> list[Any]:
+        """Raises what the database raises."""
+        if not keys:
+            return []
+        conversion = _conversion(self._model._meta.pk)
+        places = ", ".join(["%s"] * len(keys))
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            prepared = _prepared([conversion] * len(keys), list(keys))
+            cursor.execute(f"{self._statement} IN ({places}){self._lock}", [value, *self._always.values(), *prepared])
+            return [key for (key,) in cursor.fetchall()]
+
+    @cached_property
+    def _statement(self) -> str:
+        key = _column(self._model._meta.pk)
+        columns = [_column(field) for field in _fields(self._model, (self._name, *self._always))]
+        conditions = " AND ".join(f"{column} = %s" for column in columns)
+        # Names come from the models, values only ever as parameters.
+        return f"SELECT {key} FROM {_table(self._model)} WHERE {conditions} AND {key}"  # noqa: S608 - see above
+
+    @cached_property
+    def _lock(self) -> str:
+        return " FOR SHARE" if connection.features.has_select_for_update else ""
 
 
 def _execute(statement: str, rows: Sequence[Sequence[Any]]) -> int:

@@ -49,6 +49,7 @@ def terminal_limits() -> TerminalLimits:
         max_output_bytes=settings.TERMINAL_MAX_OUTPUT_BYTES,
         writable=settings.TERMINAL_WRITABLE,
         whitelist=settings.TERMINAL_WHITELIST,
+        secret_globs=(*SECRETS, *settings.FS_SECRET_NAMES),
     )
 
 

@@ -7,7 +7,7 @@ All runs share one rhythm, so that a moment's frames of a thousand streams are o
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +16,7 @@ import msgspec
 from chat.engine.completion import Text
 from chat.engine.events import Event
 from chat.runs.feed import Feed
-from chat.runs.store import Frames
+from chat.runs.store import NOT_OWNER, Frames, NotOwner
 from chat.wire import sse
 from storage.writer import StorageUnavailable
 
@@ -35,19 +35,24 @@ class Batch(msgspec.Struct, frozen=True):
     """What is committed together."""
 
     frames: Sequence[Frames]
-    records: Sequence[Record]
+    records: Sequence[tuple[UUID, Record]]
 
 
-Commit = Callable[[Batch], Awaitable[None]]
-"""Keeps a batch, or raises `StorageUnavailable`."""
+Commit = Callable[[Batch], Awaitable[Collection[UUID]]]
+"""Keeps a batch, or raises `StorageUnavailable`.
+
+Returns the runs that are this process's no more: nothing of them was kept.
+"""
 
 
 class RunLog:
     """Numbers a run's events, encodes each once, publishes them to its feed, and has them kept."""
 
-    def __init__(self, run_id: UUID, journal: "Journal", feed: Feed, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, run_id: UUID, journal: "Journal", feed: Feed, lost: Callable[[StorageUnavailable], None]
+    ) -> None:
         self.feed = feed
-        self._run_id = run_id
+        self.run_id = run_id
         self._journal = journal
         self._lost = lost
         self._last = feed.last
@@ -99,7 +104,7 @@ class RunLog:
 
     def take(self) -> "Portion":
         """Hands over what is to be kept; `kept` or `lost` says later what became of it."""
-        frames = [Frames(self._run_id, self._kept_to + 1, self._last, b"".join(self._unkept))] if self._unkept else []
+        frames = [Frames(self.run_id, self._kept_to + 1, self._last, b"".join(self._unkept))] if self._unkept else []
         portion = Portion(log=self, frames=frames, records=self._records, held=len(self._held))
         self._kept_to = self._last
         self._unkept, self._records, self._in_flight = [], [], True
@@ -117,7 +122,7 @@ class RunLog:
         if self._settled is not None:
             self._settled.set_exception(error)
             self._settled = None
-        self._lost()
+        self._lost(error)
 
     def _publish(self, entries: int) -> None:
         if entries:
@@ -179,19 +184,22 @@ class Journal:
     async def _keep(self, portions: Sequence[Portion]) -> None:
         batch = Batch(
             frames=[frames for portion in portions for frames in portion.frames],
-            records=[record for portion in portions for record in portion.records],
+            records=[(portion.log.run_id, record) for portion in portions for record in portion.records],
         )
         try:
-            await self._commit_patiently(batch)
+            gone = await self._commit_patiently(batch)
         except StorageUnavailable as error:
             logger.error("journal.lost", extra={"error": str(error), "runs": len(portions)})  # noqa: TRY400 - its cause is in the message
             for portion in portions:
                 portion.log.lost(error)
         else:
             for portion in portions:
-                portion.log.kept(portion.held)
+                if portion.log.run_id in gone:
+                    portion.log.lost(NotOwner(NOT_OWNER))
+                else:
+                    portion.log.kept(portion.held)
 
-    async def _commit_patiently(self, batch: Batch) -> None:
+    async def _commit_patiently(self, batch: Batch) -> Collection[UUID]:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:

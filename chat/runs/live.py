@@ -26,11 +26,12 @@ from tools.record import close_awaited
 
 logger = logging.getLogger(__name__)
 
-Stop = Literal["cancelled", "max_seconds", "shutting_down", "storage"]
+Stop = Literal["cancelled", "max_seconds", "shutting_down", "storage", "lost"]
 
 SHUTTING_DOWN: Final = Error(
     error="The service is shutting down; what was produced is kept.", code="shutting_down", retryable=True
 )
+LOST: Final = Error(error=store.NOT_OWNER, code="interrupted", retryable=True)
 NOT_KEPT: Final = Error(error="The database did not take the run's events.", code="storage", retryable=True)
 INTERNAL: Final = Error(
     error="The run failed by a fault of the service; the service's log says more.", code="internal", retryable=False
@@ -75,7 +76,7 @@ class LiveRun:
         self.ended: datetime | None = None
         self.ending: store.Ending | None = None
         self._patience = patience
-        self._log = RunLog(launch.run_id, journal, self.feed, partial(self.stop, "storage"))
+        self._log = RunLog(launch.run_id, journal, self.feed, self._not_kept)
         self._wrote = (launch.start.provider or "", launch.start.model or "")
         self._turn: Turn | None = None
         self._started = asyncio.get_running_loop().time()
@@ -173,6 +174,9 @@ class LiveRun:
         ids = self.launch.session_id, self.launch.run_id
         self._log.record(partial(store.say, *ids, said.message, said.candidate, said.usage))
 
+    def _not_kept(self, error: StorageUnavailable) -> None:
+        self.stop("lost" if isinstance(error, store.NotOwner) else "storage")
+
     def _terminal(self, played: "asyncio.Task[Terminal | Suspended]") -> Terminal | Suspended:
         """How the turn ended; one that was stopped, or broke, first says what remains to be said."""
         if not played.cancelled() and played.exception() is None:
@@ -184,13 +188,13 @@ class LiveRun:
             return self._stopped()
         error = played.exception()
         if isinstance(error, StorageUnavailable):
-            return NOT_KEPT
+            return LOST if isinstance(error, store.NotOwner) else NOT_KEPT
         logger.error("run.broken", exc_info=error, extra={"run_id": str(self.launch.run_id)})
         return INTERNAL
 
     def _stopped(self) -> Terminal:
-        if self._stop == "storage":
-            return NOT_KEPT
+        if self._stop == "storage" or self._stop == "lost":  # noqa: PLR1714 - it narrows the literal
+            return LOST if self._stop == "lost" else NOT_KEPT
         if self._stop == "cancelled" or self._stop == "max_seconds":  # noqa: PLR1714 - it narrows the literal
             return self._end(self._stop)
         return SHUTTING_DOWN

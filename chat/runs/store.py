@@ -2,12 +2,13 @@
 
 SessionMissing        there is no such session for this owner
 SessionBusy           the session has an active run already
+NotOwner              the run is this process's no more
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,10 +20,13 @@ from chat.engine.messages import AssistantMessage, Image, Message, ToolMessage, 
 from chat.models import Attachment, Run, RunEvent, Session
 from chat.models import Message as MessageRow
 from chat.runs import process
-from storage.rows import Insert, Update
+from storage.rows import Insert, Locked, Update
+from storage.writer import StorageUnavailable
 
-PROCESS: Final = process.name()
+Result = TypeVar("Result")
+
 TITLE_LENGTH: Final = 80
+NOT_OWNER: Final = "Another process took this one for dead, and ended the run."
 
 _insert_session = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
 _insert_run = Insert(
@@ -45,11 +49,16 @@ _end_run = Update(
     ),
     where=("id", "status"),
 )
+_select_own = Locked(Run, "process", status=Run.Status.RUNNING)
 _free_session = Update(Session, names=("active_run",), where=("id", "active_run"))
 
 
 class SessionMissing(Exception):
     """There is no such session for this owner."""
+
+
+class NotOwner(StorageUnavailable):
+    """The run is this process's no more: another has ended it, taking this one for dead. Nothing was written."""
 
 
 class SessionBusy(Exception):
@@ -111,12 +120,30 @@ def begin(beginning: Beginning) -> None:
     keep_frames([Frames(beginning.run_id, 1, 1, beginning.start_frame)])
 
 
-def keep(batches: Sequence[Frames], records: Sequence[Callable[[], None]]) -> None:
-    """Writes a batch of the journal: frames of many runs, and the rows that belong to them, in their order."""
-    if batches:
-        keep_frames(batches)
-    for record in records:
-        record()
+def keep(batches: Sequence[Frames], records: Sequence[tuple[UUID, Callable[[], None]]]) -> frozenset[UUID]:
+    """Writes a batch of the journal: frames of many runs, and the rows that belong to them, in their order.
+
+    Returns the runs of which nothing was written, because they are this process's no more.
+    """
+    runs = {batch.run_id for batch in batches} | {run_id for run_id, _ in records}
+    own = _own(runs)
+    keep_frames([batch for batch in batches if batch.run_id in own])
+    for run_id, record in records:
+        if run_id in own:
+            record()
+    return frozenset(runs - own)
+
+
+def of_own_run(run_id: UUID, job: Callable[[], Result]) -> Result:
+    """The job's result, where the run is this process's. Raises `NotOwner`."""
+    if not _own({run_id}):
+        raise NotOwner(NOT_OWNER)
+    return job()
+
+
+def _own(runs: Collection[UUID]) -> set[UUID]:
+    """Those of the runs that this process owns; nobody takes one away before the transaction ends."""
+    return {UUID(str(key)) for key in _select_own(runs, process.name())}
 
 
 def keep_frames(batches: Iterable[Frames]) -> None:
@@ -158,7 +185,7 @@ def _claim_session(beginning: Beginning, now: datetime) -> None:
 def _run_row(beginning: Beginning, now: datetime) -> Sequence[Any]:
     return (
         *(beginning.run_id, beginning.session_id, Run.Status.RUNNING, "", "", beginning.provider, beginning.model),
-        *(PROCESS, beginning.options, beginning.metadata, False, now, now),
+        *(process.name(), beginning.options, beginning.metadata, False, now, now),
     )
 
 

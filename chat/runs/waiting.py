@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from chat.engine.turn import Resumption, Suspended
 from chat.models import Message, Run, RunEvent
-from chat.runs.store import PROCESS
+from chat.runs import process
 from tools import approvals
 from tools.models import ToolExecution
 
@@ -53,7 +53,7 @@ def park(parked: Parked) -> None:
     state = _State(suspended=parked.suspended, seconds_left=parked.seconds_left)
     expires = ToolExecution.objects.filter(id=parked.suspended.execution_id).values_list("expires", flat=True).first()
     usage = parked.suspended.usage
-    Run.objects.filter(id=parked.run_id, status=Run.Status.RUNNING, process=PROCESS).update(
+    Run.objects.filter(id=parked.run_id, status=Run.Status.RUNNING, process=process.name()).update(
         status=Run.Status.WAITING,
         process="",
         suspended=msgspec.json.encode(state).decode(),
@@ -84,7 +84,7 @@ def take(run_id: UUID, *, cancelled: bool = False) -> Taken | None:
     if approval is None:
         return None
     mine = Run.objects.filter(id=run_id, status=Run.Status.WAITING)
-    if not mine.update(status=Run.Status.RUNNING, process=PROCESS, suspended="", waits_until=None):
+    if not mine.update(status=Run.Status.RUNNING, process=process.name(), suspended="", waits_until=None):
         return None
     said = Message.objects.filter(run=run_id, role=Message.Role.ASSISTANT).order_by("id")
     return Taken(

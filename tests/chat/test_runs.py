@@ -263,12 +263,12 @@ async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_back(
     api = await start(Scripted([text("Hello"), STOP]))
     away = [StorageUnavailable("locked")]
 
-    def close_orphans() -> int:
+    def end_dead(*, proven: bool) -> int:
         if away:
             raise away.pop()
         return 0
 
-    monkeypatch.setattr("chat.service.close_orphans", close_orphans)
+    monkeypatch.setattr("chat.runs.lease._end_dead", end_dead)
     refused = await api.ask(message="Hi")
     assert (refused.status, refused.json()["code"]) == (503, "storage")
     assert int(refused.headers["Retry-After"]) > 0

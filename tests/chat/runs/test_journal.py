@@ -1,6 +1,7 @@
 import asyncio
+from collections.abc import Collection
 from itertools import pairwise
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -24,19 +25,20 @@ class Store:
         self.open.set()
         self.failures = 0
 
-    async def commit(self, batch: Batch) -> None:
+    async def commit(self, batch: Batch) -> Collection[UUID]:
         await self.open.wait()
         if self.failures:
             self.failures -= 1
             raise StorageUnavailable("locked")
         self.batches.append(batch)
+        return ()
 
     def kept(self) -> bytes:
         return b"".join(frames.frames for batch in self.batches for frames in batch.frames)
 
 
 def log_of(journal: Journal) -> RunLog:
-    return RunLog(uuid4(), journal, Feed(), lambda: None)
+    return RunLog(uuid4(), journal, Feed(), lambda _: None)
 
 
 async def test_tokens_are_published_before_they_are_kept() -> None:
@@ -101,7 +103,7 @@ async def test_records_go_with_the_frames_around_them() -> None:
     log.record(print)
     await log.settled()
     (batch,) = store.batches
-    assert list(batch.records) == [print]
+    assert list(batch.records) == [(log.run_id, print)]
     assert len(batch.frames) == 1
 
 
@@ -123,7 +125,7 @@ async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pyte
     store = Store()
     store.failures = 1
     lost: list[int] = []
-    log = RunLog(uuid4(), Journal(store.commit, seconds=0.001), Feed(), lambda: lost.append(1))
+    log = RunLog(uuid4(), Journal(store.commit, seconds=0.001), Feed(), lambda _: lost.append(1))
     log.append(USAGE)
     with pytest.raises(StorageUnavailable):
         await log.settled()
