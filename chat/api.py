@@ -1,5 +1,6 @@
 """The chat API: starting, following and stopping runs, and the sessions that they belong to."""
 
+import hashlib
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,10 +12,12 @@ from ninja.params import functions as params
 from access.auth import caller
 from access.refusal import Refusal
 from chat import records, service
+from chat.asking import Ask
 from chat.attachments import images
 from chat.event_stream import EventStream
 from chat.refusals import not_found, session_busy
 from chat.runs.live import LiveRun
+from chat.runs.store import AlreadyBegun, Key
 from chat.schemas import (
     STREAM_RESPONSE,
     CancelOut,
@@ -37,6 +40,7 @@ router = Router(tags=["chat"])
 
 MOST_ITEMS: Final = 200
 MOST_CURSOR_DIGITS: Final = 10
+MOST_KEY_CHARS: Final = 255
 LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
 OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 CURSOR: Final[Any] = params.Query(None, ge=0, le=2**31)
@@ -57,7 +61,26 @@ RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "Th
 @router.post("/chat/stream", response=STREAM_ERRORS, openapi_extra=STREAM)
 async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | EventStream:
     """Starts a run and streams its events; the connection only follows the run."""
-    run = await service.current().start(await _ask(caller(request).owner, body))
+    try:
+        run = await service.current().start(await _ask(request, body))
+    except AlreadyBegun as again:
+        return _following(again.run_id, caller(request).owner)
+    return _followed(run, cursor=0)
+
+
+@router.post("/chat/runs/{uuid:run_id}/resume", response=STREAM_ERRORS, openapi_extra=STREAM)
+async def resume(request: HttpRequest, run_id: UUID) -> HttpResponse | EventStream:
+    """Starts a new run that goes on from an interrupted one's last durable step, and streams it.
+
+    A second resume of the same run follows the same new one.
+    """
+    if not service.current().stored:
+        raise Refusal(409, "not_resumable", "With ENABLE_PERSISTENCE=false nothing is kept to go on from.")
+    owner = caller(request).owner
+    try:
+        run = await service.current().resume(run_id, owner)
+    except AlreadyBegun as again:
+        return _following(again.run_id, owner)
     return _followed(run, cursor=0)
 
 
@@ -103,7 +126,7 @@ async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
         run = _found(await read(records.run, run_id, owner), "run")
         live = await service.current().go_on(run_id, cancelled=True) if run["status"] == "waiting" else None
         if live is None:
-            return {"id": run_id, "status": run["status"]}
+            return {"id": run_id, "status": await service.current().cancel_elsewhere(run_id, owner)}
         await live.feed.ended()
     return {"id": run_id, "status": live.snapshot()["status"]}
 
@@ -153,11 +176,11 @@ async def list_providers(request: HttpRequest) -> dict[str, Any]:
     return {"items": items, "count": len(items)}
 
 
-async def _ask(owner: str, body: ChatIn) -> service.Ask:
+async def _ask(request: HttpRequest, body: ChatIn) -> Ask:
     if body.session_id is not None and not service.current().stored:
         raise Refusal(422, "not_stored", "With ENABLE_PERSISTENCE=false there are no sessions: leave session_id out.")
-    return service.Ask(
-        owner=owner,
+    return Ask(
+        owner=caller(request).owner,
         message=body.message,
         session_id=body.session_id,
         provider=body.provider,
@@ -171,7 +194,19 @@ async def _ask(owner: str, body: ChatIn) -> service.Ask:
         on_disconnect=body.on_disconnect,
         user=body.user,
         metadata=body.metadata,
+        key=_key(request, body),
     )
+
+
+def _key(request: HttpRequest, body: ChatIn) -> Key | None:
+    """The `Idempotency-Key`, with the hash of what was asked for, however that was written down."""
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if not key:
+        return None
+    if len(key) > MOST_KEY_CHARS or not key.isprintable():
+        raise Refusal(422, "invalid_key", f"Idempotency-Key may have {MOST_KEY_CHARS} printable characters at most.")
+    asked = msgspec.json.encode(body.model_dump(mode="json"), order="sorted")
+    return Key(key=key, body_sha256=hashlib.sha256(asked).hexdigest())
 
 
 def _tool_request(call: ToolCallIn) -> ToolRequest:
@@ -197,6 +232,11 @@ def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | EventStream:
     if cursor == run.feed.last and run.feed.closed:
         return HttpResponse(status=204)
     return _followed(run, cursor)
+
+
+def _following(run_id: UUID, owner: str) -> EventStream:
+    """What was begun before, from its beginning, wherever it is."""
+    return EventStream(service.current().follow(run_id, owner, 0), run_id)
 
 
 def _followed(run: LiveRun, cursor: int) -> EventStream:

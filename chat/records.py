@@ -41,6 +41,7 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
         "created": row.created,
         "started": row.started,
         "ended": row.ended,
+        "resumed_from": row.resumed_from_id,
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from access.refusal import Refusal
 from chat.providers.catalogue import NotConfigured, UnknownProvider
-from chat.runs.store import SessionBusy, SessionMissing
+from chat.runs.store import KeyMismatch, NotResumable, RunMissing, SessionBusy, SessionMissing
 from chat.runs.supervisor import ShuttingDown, TooManyRuns
 from chat.service import ImagesUnsupported, ModelUnknown
 from storage.writer import StorageUnavailable
@@ -29,6 +29,13 @@ def session_busy(run_id: object) -> Refusal:
 
 
 REFUSALS: Final[dict[type[Exception], Callable[[Any], Refusal]]] = {
+    RunMissing: lambda _: not_found("run"),
+    NotResumable: lambda error: Refusal(
+        409, "not_resumable", f"Only an interrupted run can be resumed: this one is {error.status}."
+    ),
+    KeyMismatch: lambda _: Refusal(
+        409, "idempotency_mismatch", "This Idempotency-Key came with another body before: use a new one."
+    ),
     SessionMissing: lambda _: not_found("session"),
     SessionBusy: lambda error: session_busy(error.run_id),
     UnknownProvider: lambda error: Refusal(422, "unknown_provider", str(error)),

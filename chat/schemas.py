@@ -113,6 +113,7 @@ class RunOut(Schema):
     created: datetime | None
     started: datetime | None
     ended: datetime | None
+    resumed_from: UUID | None = None
 
 
 class CancelOut(Schema):

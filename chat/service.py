@@ -1,39 +1,43 @@
 """The conversations of this process: one supervisor, one journal and one catalogue of providers for its event loop."""
 
 import asyncio
-from collections.abc import Callable, Collection
+import contextlib
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-import msgspec
-from django.utils import timezone
+from django.db import IntegrityError
 
-from chat import conf
+from chat import conf, records
+from chat.asking import Ask, asked_before
 from chat.context import history
 from chat.engine.attempts import Candidate
 from chat.engine.completion import ProviderError, TokensUsed
 from chat.engine.events import Start
-from chat.engine.messages import Image, Message, UserMessage
+from chat.engine.messages import Message
 from chat.engine.turn import Plan, Resumption, Turn
 from chat.following import RunSource, newest
 from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
-from chat.runs import store, waiting
+from chat.runs import followed, orders, store, waiting
 from chat.runs.follower import Follower
 from chat.runs.journal import Batch, Journal
 from chat.runs.lease import Lease
 from chat.runs.live import Launch, LiveRun
 from chat.runs.rounds import Rounds
 from chat.runs.supervisor import Supervisor
-from chat.runs.watch import Watch
+from chat.runs.upkeep import Upkeep
+from chat.runs.watch import POLL_SECONDS, Watch
 from chat.wire import sse
 from storage.ids import new_id
 from storage.reader import read
-from storage.writer import writer
-from tools.base import ToolRequest
+from storage.writer import StorageUnavailable, writer
 from tools.execution import Place, ToolDoor, Toolset
 from tools.toolbox import toolset
+
+CANCEL_SECONDS: Final = 5.0
+"""How long a cancel waits for a run of another process to end."""
 
 NO_TOKENS: Final = TokensUsed(input_tokens=0, output_tokens=0)
 
@@ -44,29 +48,6 @@ class ImagesUnsupported(Exception):
 
 class ModelUnknown(Exception):
     """The chosen provider has no such model."""
-
-
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants of a run: `docs/protocol.md`, `POST /chat/stream`, validated."""
-
-    owner: str
-    message: str
-    session_id: UUID | None
-    provider: str | None
-    model: str | None
-    tool_calls: tuple[ToolRequest, ...]
-    images: tuple[Image, ...]
-    instructions: str | None
-    tools: tuple[str, ...]
-    max_output_tokens: int | None
-    temperature: float | None
-    on_disconnect: Literal["cancel", "continue"]
-    user: str
-    metadata: dict[str, Any]
-
-    @property
-    def asks_model(self) -> bool:
-        return bool(self.message or self.images)
 
 
 class Service:
@@ -80,7 +61,8 @@ class Service:
         self.supervisor = Supervisor(journal, self._patience, most=conf.max_active_runs(), stored=stored)
         self._watch = Watch(newest)
         self._lease = Lease(conf.lease_seconds())
-        self._rounds = Rounds(self._round)
+        self._rounds = Rounds(Upkeep(self._lease, self.supervisor, self._watch, self.go_on).round)
+        self._keys: dict[tuple[str, str], tuple[str, UUID]] = {}
         self._tools = tools
         self._prices = conf.prices()
         self._limits = conf.limits()
@@ -107,6 +89,29 @@ class Service:
         """
         await self.open()
         candidates = self._candidates(ask)
+        with self.supervisor.admission():
+            return await self._begin(ask, candidates, turn=partial(self._turn, ask))
+
+    async def resume(self, run_id: UUID, owner: str) -> LiveRun:
+        """Starts a new run that goes on from an interrupted one's last durable step; that one stays as it is.
+
+        Raises `RunMissing`, `NotResumable`, `AlreadyBegun` where it was resumed before, and as `start` does.
+        """
+        await self.open()
+        row = await read(store.interrupted, run_id, owner)
+        ask = asked_before(row)
+        with self.supervisor.admission():
+            turn = partial(self._turn, ask, asks_model=bool(row.provider))
+            return await self._begin(ask, self._candidates_again(ask), turn=turn, resumed_from=run_id)
+
+    async def _begin(
+        self,
+        ask: Ask,
+        candidates: tuple[Candidate, ...],
+        *,
+        turn: Callable[..., Awaitable[Turn]],
+        resumed_from: UUID | None = None,
+    ) -> LiveRun:
         run_id, session_id = new_id(), ask.session_id or new_id()
         first = candidates[0] if candidates else None
         start = Start(
@@ -115,20 +120,45 @@ class Service:
             provider=first.provider.name if first else None,
             model=first.model if first else None,
         )
-        with self.supervisor.admission():
-            if self.stored:
-                await writer.write(partial(store.begin, self._beginning(ask, start)))
-            return self.supervisor.start(
-                Launch(
-                    run_id=run_id,
-                    session_id=session_id,
-                    owner=ask.owner,
-                    start=start,
-                    turn=partial(self._turn, ask, run_id, session_id, candidates),
-                    max_seconds=self._limits.max_seconds,
-                    cancel_unfollowed=ask.on_disconnect == "cancel",
-                )
+        await self._write_down(self._beginning(ask, start, session_id, resumed_from))
+        return self.supervisor.start(
+            Launch(
+                run_id=run_id,
+                session_id=session_id,
+                owner=ask.owner,
+                start=start,
+                turn=partial(turn, run_id, session_id, candidates),
+                max_seconds=self._limits.max_seconds,
+                cancel_unfollowed=ask.on_disconnect == "cancel",
+                followed_elsewhere=self._followed_elsewhere(run_id),
             )
+        )
+
+    async def _write_down(self, beginning: store.Beginning) -> None:
+        """Commits the beginning. What another process begins with the same key meanwhile is found the second time."""
+        if not self.stored:
+            self._remember(beginning)
+            return
+        try:
+            await writer.write(partial(store.begin, beginning))
+        except IntegrityError:
+            await writer.write(partial(store.begin, beginning))
+
+    def _remember(self, beginning: store.Beginning) -> None:
+        """Where nothing is stored, keys are known for as long as their runs are."""
+        if beginning.key is None:
+            return
+        known = {key: entry for key, entry in self._keys.items() if self.supervisor.find(entry[1], key[0])}
+        entry = known.get((beginning.owner, beginning.key.key))
+        if entry is not None and entry[0] != beginning.key.body_sha256:
+            raise store.KeyMismatch
+        if entry is not None:
+            raise store.AlreadyBegun(entry[1])
+        known[beginning.owner, beginning.key.key] = (beginning.key.body_sha256, beginning.run_id)
+        self._keys = known
+
+    def _followed_elsewhere(self, run_id: UUID) -> Callable[[], Awaitable[bool]]:
+        return partial(read, followed.is_marked, run_id) if self.stored else _nobody
 
     async def go_on(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
         """Lets a waiting run go on here, if it can: what it waits for is decided, or it is to end as `cancelled`.
@@ -142,6 +172,17 @@ class Service:
             run = self.supervisor.start(self._relaunch(taken))
         self._watch.wake(run_id)
         return run
+
+    async def cancel_elsewhere(self, run_id: UUID, owner: str) -> str:
+        """Has another process cancel its run, waits a moment for that, and returns the run's status then."""
+        asked = await writer.write(partial(orders.cancel, run_id))
+        deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
+        while True:
+            run = await read(records.run, run_id, owner)
+            status = str(run["status"]) if run else "cancelled"
+            if not asked or status != "running" or asyncio.get_running_loop().time() > deadline:
+                return status
+            await asyncio.sleep(POLL_SECONDS)
 
     def follow(self, run_id: UUID, owner: str, cursor: int) -> Follower:
         """The run's frames from behind number `cursor`, wherever it lives."""
@@ -158,11 +199,14 @@ class Service:
         """Each provider: whether it is configured and why not, and what it can do."""
         return list(await asyncio.gather(*map(self._describe, self.catalogue.names)))
 
-    async def close(self) -> None:
-        """Ends the runs as interrupted, and the providers' connections."""
+    async def close(self, drain: float = 0.0) -> None:
+        """Takes no new runs, ends the open ones as interrupted after `drain` seconds, then the connections."""
+        await self.supervisor.close(drain)
         self._rounds.close()
-        await self.supervisor.close()
         self._watch.close()
+        if self.stored:
+            with contextlib.suppress(StorageUnavailable):
+                await self._lease.close()
         await self.catalogue.close()
 
     async def _describe(self, name: str) -> dict[str, Any]:
@@ -196,33 +240,34 @@ class Service:
             raise ImagesUnsupported(f"{provider.name} takes no pictures.")
         return (first, *(other for other in others if not ask.images or other.supports_images))
 
-    def _beginning(self, ask: Ask, start: Start) -> store.Beginning:
+    def _beginning(self, ask: Ask, start: Start, session_id: UUID, resumed_from: UUID | None) -> store.Beginning:
         return store.Beginning(
             run_id=UUID(start.run_id),
-            session_id=UUID(start.session_id),
+            session_id=session_id,
             new_session=ask.session_id is None,
             owner=ask.owner,
             user=ask.user,
-            message=_user_message(ask),
+            message=ask.user_message,
             provider=start.provider or "",
             model=start.model or "",
-            options=_options(ask),
+            options=ask.options,
             metadata=ask.metadata,
             start_frame=sse.frame(1, start),
+            key=ask.key,
+            resumed_from=resumed_from,
         )
-
-    async def _round(self) -> None:
-        await self._lease.keep()
-        for run_id in await read(waiting.ready, timezone.now()):
-            await self.go_on(run_id)
 
     def _relaunch(self, taken: waiting.Taken) -> Launch:
         row = taken.row
-        ask = _asked_before(taken)
+        ask = asked_before(row)
         start = Start(
             run_id=str(row.id), session_id=str(row.session_id), provider=row.provider or None, model=row.model or None
         )
-        turn = partial(self._turn, ask, row.id, row.session_id, self._candidates_again(ask), taken.resumption)
+        candidates = self._candidates_again(ask)
+        asks_model = taken.resumption.suspended.asks_model
+        turn = partial(
+            self._turn, ask, row.id, row.session_id, candidates, asks_model=asks_model, resumption=taken.resumption
+        )
         return Launch(
             run_id=row.id,
             session_id=row.session_id,
@@ -231,6 +276,7 @@ class Service:
             turn=turn,
             max_seconds=taken.seconds_left,
             cancel_unfollowed=ask.on_disconnect == "cancel",
+            followed_elsewhere=self._followed_elsewhere(row.id),
             last=taken.last,
             text=taken.text,
             created=row.created,
@@ -251,6 +297,8 @@ class Service:
         run_id: UUID,
         session_id: UUID,
         candidates: tuple[Candidate, ...],
+        *,
+        asks_model: bool | None = None,
         resumption: Resumption | None = None,
     ) -> Turn:
         door = self._door(ask, run_id, session_id)
@@ -259,7 +307,7 @@ class Service:
             session_id=str(session_id) if self.stored else None,
             messages=await self._messages(ask),
             caller_calls=ask.tool_calls,
-            asks_model=resumption.suspended.asks_model if resumption else ask.asks_model,
+            asks_model=ask.asks_model if asks_model is None else asks_model,
             candidates=candidates,
             instructions=conf.system_prompt() if ask.instructions is None else ask.instructions,
             tools=door.specs(),
@@ -273,7 +321,7 @@ class Service:
     async def _messages(self, ask: Ask) -> tuple[Message, ...]:
         if ask.session_id is not None:
             return await read(history, ask.session_id)
-        message = _user_message(ask)
+        message = ask.user_message
         return (message,) if message else ()
 
     def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
@@ -299,11 +347,16 @@ def use(service: Service) -> None:
     _services[asyncio.get_running_loop()] = service
 
 
-async def close() -> None:
+async def close(drain: float = 0.0) -> None:
     """Ends the running event loop's service, if it has one. It refuses new runs from then on; safe to call again."""
     service = _services.get(asyncio.get_running_loop())
     if service is not None:
-        await service.close()
+        await service.close(drain)
+
+
+async def _nobody() -> bool:
+    """Without a database nobody follows from elsewhere."""
+    return False
 
 
 async def _commit(batch: Batch) -> Collection[UUID]:
@@ -321,41 +374,3 @@ async def _keep_of(run_id: UUID, job: Callable[[], Any]) -> Any:
 
 async def _forget(_: object) -> None:
     """Keeps nothing."""
-
-
-def _user_message(ask: Ask) -> UserMessage | None:
-    return UserMessage(text=ask.message, images=ask.images) if ask.asks_model else None
-
-
-def _asked_before(taken: waiting.Taken) -> Ask:
-    """What a run that goes on was asked for; what was said is in its session."""
-    row, options = taken.row, taken.row.options
-    return Ask(
-        owner=taken.owner,
-        message="",
-        session_id=row.session_id,
-        provider=row.provider or None,
-        model=row.model or None,
-        tool_calls=(),
-        images=(),
-        instructions=options.get("instructions"),
-        tools=tuple(options.get("tools", ["*"])),
-        max_output_tokens=options.get("max_output_tokens"),
-        temperature=options.get("temperature"),
-        on_disconnect=options["on_disconnect"],
-        user=row.session.user,
-        metadata=row.metadata,
-    )
-
-
-def _options(ask: Ask) -> dict[str, Any]:
-    """What the run was asked for beyond its message, as far as it was."""
-    options: dict[str, Any] = {
-        "instructions": ask.instructions,
-        "tools": list(ask.tools) if ask.tools != ("*",) else None,
-        "max_output_tokens": ask.max_output_tokens,
-        "temperature": ask.temperature,
-        "on_disconnect": ask.on_disconnect,
-        "tool_calls": [call.tool for call in ask.tool_calls] or None,
-    }
-    return {name: value for name, value in options.items() if value is not None}

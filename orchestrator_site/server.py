@@ -12,7 +12,7 @@ from typing import Final
 
 import uvicorn
 
-from chat import service
+from chat import conf, service
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS: Final = 5
@@ -76,5 +76,5 @@ class Server(uvicorn.Server):
             self.force_exit = True
 
     async def _stop(self) -> None:
-        await service.close()
+        await service.close(drain=conf.drain_seconds())
         self.should_exit = True

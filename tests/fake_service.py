@@ -25,13 +25,14 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """An answer: each of `pieces` is a write of its own.
 
     After them it ends as HTTP does, or is cut, or falls silent until the client goes. Without a `status` it is silent
-    from the start.
+    from the start. A `gate` is waited for after the first piece.
     """
 
     status: int | None = 200
     headers: dict[str, str] = {}
     pieces: Sequence[bytes] = ()
     ending: Literal["end", "cut", "silence"] = "end"
+    gate: asyncio.Event | None = None
 
 
 class FakeService:
@@ -59,7 +60,9 @@ class FakeService:
     async def _answer(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if reply.status is not None:
             writer.write(_head(reply))
-            for piece in reply.pieces:
+            for number, piece in enumerate(reply.pieces):
+                if number == 1 and reply.gate is not None:
+                    await reply.gate.wait()
                 writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 await writer.drain()
         if reply.ending == "silence":

@@ -8,6 +8,7 @@ import msgspec
 
 from access.callers import OPERATOR
 from chat import service
+from chat.asking import Ask
 from chat.client.frames import Frame, Reader
 from chat.client.transport import Question, Reconnecting, Refused
 from chat.engine.completion import ProviderError
@@ -51,8 +52,8 @@ class InsideTransport:
         await service.close()
 
 
-def _asked(question: Question) -> service.Ask:
-    return service.Ask(
+def _asked(question: Question) -> Ask:
+    return Ask(
         owner=OPERATOR,
         message=question.message,
         session_id=UUID(question.session_id) if question.session_id else None,

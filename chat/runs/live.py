@@ -1,6 +1,7 @@
 """One run while it lives: the task that plays its turn, what stops it, and who follows it."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -27,6 +28,9 @@ from tools.record import close_awaited
 logger = logging.getLogger(__name__)
 
 Stop = Literal["cancelled", "max_seconds", "shutting_down", "storage", "lost"]
+
+ASK_SECONDS: Final = 1.0
+"""The least time between two looks for followers in other processes."""
 
 SHUTTING_DOWN: Final = Error(
     error="The service is shutting down; what was produced is kept.", code="shutting_down", retryable=True
@@ -59,6 +63,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     turn: Callable[[], Awaitable[Turn]]
     max_seconds: float
     cancel_unfollowed: bool
+    followed_elsewhere: Callable[[], Awaitable[bool]]
     last: int = 0
     text: str = ""
     created: datetime | None = None
@@ -85,6 +90,7 @@ class LiveRun:
         self._followers = 0
         self._grace: asyncio.TimerHandle | None = None
         self._awaited: UUID | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     async def live(self) -> None:
         """Plays the turn to its end, whatever end that is, and has it kept. Cancel it only with the process."""
@@ -138,7 +144,22 @@ class LiveRun:
         self._followers -= 1
         if self._followers == 0 and self.launch.cancel_unfollowed and not self.feed.closed:
             loop = asyncio.get_running_loop()
-            self._grace = loop.call_later(self._patience.grace, self.stop, "cancelled")
+            self._grace = loop.call_later(self._patience.grace, self._give_up)
+
+    def _give_up(self) -> None:
+        """Nobody follows the run here for too long."""
+        self._asking = asyncio.get_running_loop().create_task(self._stop_unless_followed())
+
+    async def _stop_unless_followed(self) -> None:
+        followed = False
+        with contextlib.suppress(StorageUnavailable):
+            followed = await self.launch.followed_elsewhere()
+        if self._followers:
+            return
+        if followed:
+            self._grace = asyncio.get_running_loop().call_later(max(ASK_SECONDS, self._patience.grace), self._give_up)
+        else:
+            self.stop("cancelled")
 
     def _be_patient(self) -> None:
         if self._grace is not None:

@@ -3,6 +3,10 @@
 SessionMissing        there is no such session for this owner
 SessionBusy           the session has an active run already
 NotOwner              the run is this process's no more
+AlreadyBegun          what is asked for was begun before, by the same key or as the resumption of the same run
+KeyMismatch           the key was used with another body
+RunMissing            there is no such run for this owner
+NotResumable          the run was not interrupted
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,7 +21,7 @@ from django.utils import timezone
 from chat.engine.attempts import Candidate
 from chat.engine.events import TotalUsage, Usage
 from chat.engine.messages import AssistantMessage, Image, Message, ToolMessage, UserMessage
-from chat.models import Attachment, Run, RunEvent, Session
+from chat.models import Attachment, Run, RunEvent, RunKey, Session
 from chat.models import Message as MessageRow
 from chat.runs import process
 from storage.rows import Insert, Locked, Update
@@ -32,7 +36,7 @@ _insert_session = Insert(Session, "id", "owner", "user", "title", "metadata", "a
 _insert_run = Insert(
     Run,
     *("id", "session", "status", "reason", "error", "provider", "model", "process"),
-    *("options", "metadata", "estimated", "created", "started"),
+    *("options", "metadata", "estimated", "created", "started", "resumed_from"),
 )
 _insert_message = Insert(
     MessageRow,
@@ -57,6 +61,30 @@ class SessionMissing(Exception):
     """There is no such session for this owner."""
 
 
+class RunMissing(Exception):
+    """There is no such run for this owner."""
+
+
+class NotResumable(Exception):
+    """The run was not interrupted: its status is `status`."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class KeyMismatch(Exception):
+    """The `Idempotency-Key` was used with another body."""
+
+
+class AlreadyBegun(Exception):
+    """What is asked for has begun before, as run `run_id`."""
+
+    def __init__(self, run_id: UUID) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+
 class NotOwner(StorageUnavailable):
     """The run is this process's no more: another has ended it, taking this one for dead. Nothing was written."""
 
@@ -67,6 +95,13 @@ class SessionBusy(Exception):
     def __init__(self, run_id: UUID | None) -> None:
         super().__init__(run_id)
         self.run_id = run_id
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """An `Idempotency-Key`, and the hash of the body that it came with."""
+
+    key: str
+    body_sha256: str
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +118,8 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     metadata: dict[str, Any]
     start_frame: bytes
+    key: Key | None = None
+    resumed_from: UUID | None = None
 
 
 class Frames(msgspec.Struct, frozen=True):
@@ -110,14 +147,41 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 def begin(beginning: Beginning) -> None:
     """Writes the session (or claims it), the run, the user's message and the first frame. Raises as the module says."""
     now = timezone.now()
+    _check_new(beginning)
     if beginning.new_session:
         _open_session(beginning, now)
     else:
         _claim_session(beginning, now)
     _insert_run([_run_row(beginning, now)])
+    if beginning.key is not None:
+        RunKey.objects.create(owner=beginning.owner, run_id=beginning.run_id, **msgspec.structs.asdict(beginning.key))
     if beginning.message is not None:
         _say_user(beginning, beginning.message, now)
     keep_frames([Frames(beginning.run_id, 1, 1, beginning.start_frame)])
+
+
+def interrupted(run_id: UUID, owner: str) -> Run:
+    """The run, if it was interrupted. Raises `RunMissing`, `NotResumable`."""
+    row = Run.objects.select_related("session").filter(id=run_id, session__owner=owner).first()
+    if row is None:
+        raise RunMissing
+    if row.status != Run.Status.INTERRUPTED:
+        raise NotResumable(row.status)
+    return row
+
+
+def _check_new(beginning: Beginning) -> None:
+    """Raises `AlreadyBegun` and `KeyMismatch` for what was asked for before."""
+    if beginning.key is not None:
+        known = RunKey.objects.filter(owner=beginning.owner, key=beginning.key.key).first()
+        if known is not None and known.body_sha256 != beginning.key.body_sha256:
+            raise KeyMismatch
+        if known is not None:
+            raise AlreadyBegun(known.run_id)
+    if beginning.resumed_from is not None:
+        again = Run.objects.filter(resumed_from=beginning.resumed_from).values_list("id", flat=True).first()
+        if again is not None:
+            raise AlreadyBegun(again)
 
 
 def keep(batches: Sequence[Frames], records: Sequence[tuple[UUID, Callable[[], None]]]) -> frozenset[UUID]:
@@ -185,7 +249,7 @@ def _claim_session(beginning: Beginning, now: datetime) -> None:
 def _run_row(beginning: Beginning, now: datetime) -> Sequence[Any]:
     return (
         *(beginning.run_id, beginning.session_id, Run.Status.RUNNING, "", "", beginning.provider, beginning.model),
-        *(process.name(), beginning.options, beginning.metadata, False, now, now),
+        *(process.name(), beginning.options, beginning.metadata, False, now, now, beginning.resumed_from),
     )
 
 

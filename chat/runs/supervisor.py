@@ -68,9 +68,19 @@ class Supervisor:
         run = self._runs.get(run_id)
         return run if run is not None and run.launch.owner == owner else None
 
-    async def close(self) -> None:
-        """Takes no new runs, stops the open ones as interrupted, and returns when their ends are kept and told."""
+    def cancel(self, run_id: UUID) -> None:
+        """Cancels the run, if it lives here."""
+        if run_id in self._runs:
+            self._runs[run_id].stop("cancelled")
+
+    async def close(self, drain: float = 0.0) -> None:
+        """Takes no new runs, and lets the open ones go on for `drain` seconds; then stops them as interrupted.
+
+        Returns when their ends are kept and told.
+        """
         self._closing = True
+        if self._tasks and drain:
+            await asyncio.wait(self._tasks, timeout=drain)
         for run in self._runs.values():
             run.stop("shutting_down")
         if self._tasks:

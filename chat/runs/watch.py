@@ -24,11 +24,20 @@ class Watch:
         self._newest = newest
         self._waiting: dict[UUID, list[tuple[int, asyncio.Future[None]]]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
+        self._asked: dict[UUID, float] = {}
+
+    def followed(self, seconds: float) -> list[UUID]:
+        """The runs that somebody here has waited for within these seconds."""
+        now = asyncio.get_running_loop().time()
+        self._asked.update(dict.fromkeys(self._waiting, now))
+        self._asked = {run_id: when for run_id, when in self._asked.items() if now - when <= seconds}
+        return list(self._asked)
 
     def changed(self, run_id: UUID, cursor: int) -> "asyncio.Future[None]":
         """A future that is done when more is stored of the run behind `cursor`, or it is gone or lives here."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[run_id].append((cursor, future))
+        self._asked[run_id] = asyncio.get_running_loop().time()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._poll())
         return future

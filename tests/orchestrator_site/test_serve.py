@@ -26,6 +26,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         "DATABASE_URL": str(folder / "orchestrator.db"),
         "ALLOW_FS_BASE": str(folder / "workspaces"),
         "SECRET_KEY_PATH": str(folder / "secret_key"),
+        "TOOL_OUTPUT_DIR": str(folder / "tool_outputs"),
         "LOG_FORMAT": "text",
     }
     return base | own | variables

@@ -15,6 +15,7 @@ ROUTES = {
     "/chat/runs/{run_id}/stream": {"get"},
     "/chat/runs/{run_id}": {"get"},
     "/chat/runs/{run_id}/cancel": {"post"},
+    "/chat/runs/{run_id}/resume": {"post"},
     "/chat/sessions": {"get"},
     "/chat/sessions/{session_id}": {"get", "patch", "delete"},
     "/chat/sessions/{session_id}/messages": {"get"},

@@ -1,5 +1,6 @@
 """What an OpenAI-compatible service sends."""
 
+import asyncio
 import json
 from typing import Any, Literal
 
@@ -38,9 +39,11 @@ def usage(**tokens: Any) -> bytes:
     return sse({"choices": [], "usage": tokens})
 
 
-def streamed(*pieces: bytes, ending: Literal["end", "cut", "silence"] = "end") -> Reply:
+def streamed(
+    *pieces: bytes, ending: Literal["end", "cut", "silence"] = "end", gate: asyncio.Event | None = None
+) -> Reply:
     """An answer whose pieces are each a write of their own."""
-    return Reply(headers={"Content-Type": "text/event-stream"}, pieces=pieces, ending=ending)
+    return Reply(headers={"Content-Type": "text/event-stream"}, pieces=pieces, ending=ending, gate=gate)
 
 
 def refused(status: int, error: Any = None, headers: dict[str, str] | None = None) -> Reply:

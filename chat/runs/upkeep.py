@@ -1,0 +1,62 @@
+"""What a process looks after beside its runs: its lease, orders, runs that can go on, and whom it follows elsewhere."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from django.utils import timezone
+
+from chat.runs import followed, orders, process, waiting
+from chat.runs.lease import Lease
+from chat.runs.supervisor import Supervisor
+from chat.runs.watch import Watch
+from storage.reader import read
+from storage.writer import writer
+
+MARK_SECONDS: Final = 1.0
+"""How often the runs of others that are followed here are marked so; a mark holds three times as long."""
+
+
+class _News(msgspec.Struct, frozen=True):
+    orders: Sequence[tuple[int, UUID]]
+    ready: Sequence[UUID]
+
+
+class Upkeep:
+    """One round after the other. `go_on` lets a waiting run go on in this process."""
+
+    def __init__(
+        self, lease: Lease, supervisor: Supervisor, watch: Watch, go_on: Callable[[UUID], Awaitable[object]]
+    ) -> None:
+        self._lease = lease
+        self._supervisor = supervisor
+        self._watch = watch
+        self._go_on = go_on
+        self._mark_at = 0.0
+
+    async def round(self) -> None:
+        """Raises `StorageUnavailable`, and what `go_on` raises."""
+        await self._lease.keep()
+        await self._mark()
+        news = await read(_news)
+        if news.orders:
+            for _, run_id in news.orders:
+                self._supervisor.cancel(run_id)
+            await writer.write(partial(orders.done, [order for order, _ in news.orders]))
+        for run_id in news.ready:
+            await self._go_on(run_id)
+
+    async def _mark(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._mark_at:
+            return
+        self._mark_at = now + MARK_SECONDS
+        if runs := self._watch.followed(MARK_SECONDS):
+            await writer.write(partial(followed.mark, runs, 3 * MARK_SECONDS))
+
+
+def _news() -> _News:
+    return _News(orders.of(process.name()), waiting.ready(timezone.now()))
