@@ -6,6 +6,7 @@ from pathlib import Path
 
 from orchestrator_site import secret_key
 from orchestrator_site.environment import Environment
+from storage import options
 from tools import commands, policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -162,12 +163,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 5,
-        # A checkpoint is worth its fsync every 40 MB of log, not every 4.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=10000;",
-    }
+    DATABASES["default"]["OPTIONS"] = options.SQLITE
     DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"] + ".test"}
 else:
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 8, "timeout": 10}
+    DATABASES["default"]["CONN_MAX_AGE"] = 0
+    DATABASES["default"]["OPTIONS"] = options.postgresql(DATABASES["default"].get("OPTIONS", {}))
