@@ -1,6 +1,7 @@
 """The chat API: starting, following and stopping runs, and the sessions that they belong to."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from chat import records, service
 from chat.asking import Ask
 from chat.attachments import images
 from chat.event_stream import EventStream
+from chat.rebuilding import rebuilt
 from chat.refusals import not_found, session_busy
 from chat.runs.live import LiveRun
 from chat.runs.store import AlreadyBegun, Key
@@ -95,6 +97,8 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
     log = await read(records.log, run_id, owner)
     if log is None:
         raise not_found("run")
+    if log.ended and log.last == 0:
+        return EventStream(_one(await read(rebuilt, run_id, owner)), run_id)
     if cursor > log.last:
         if not log.interrupted:
             raise _past_end(cursor, log.last)
@@ -232,6 +236,10 @@ def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | EventStream:
     if cursor == run.feed.last and run.feed.closed:
         return HttpResponse(status=204)
     return _followed(run, cursor)
+
+
+async def _one(frames: bytes) -> AsyncIterator[bytes]:
+    yield frames
 
 
 def _following(run_id: UUID, owner: str) -> EventStream:

@@ -77,6 +77,7 @@ class Run(TokenCounts):
     status = models.CharField(max_length=16, choices=Status)
     reason = models.CharField(max_length=32)
     error = models.TextField()
+    retryable = models.BooleanField(default=False, db_default=False)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=255)
     process = models.CharField(max_length=200)

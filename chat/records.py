@@ -38,6 +38,7 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
         "usage": usage(row),
         "cost_usd": _number(row.cost_usd),
         "error": row.error or None,
+        "retryable": row.retryable,
         "created": row.created,
         "started": row.started,
         "ended": row.ended,

@@ -37,12 +37,13 @@ class TotalUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="start"):
-    """A run has begun. Always the first event."""
+    """A run has begun. Always the first event. `rebuilt`: its frames are gone, and this is told again in short."""
 
     run_id: str
     session_id: str | None
     provider: str | None
     model: str | None
+    rebuilt: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="token"):

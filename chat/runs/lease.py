@@ -117,7 +117,7 @@ def _interrupt(run: Run) -> bool:
     """Ends the run, if it is still open and that process's. Whether it was."""
     now = timezone.now()
     mine = Run.objects.filter(id=run.id, status=Run.Status.RUNNING, process=run.process)
-    if not mine.update(status=Run.Status.INTERRUPTED, reason="interrupted", error=MESSAGE, ended=now):
+    if not mine.update(status=Run.Status.INTERRUPTED, reason="interrupted", error=MESSAGE, retryable=True, ended=now):
         return False
     last = RunEvent.objects.filter(run=run).order_by("-first").values_list("last", flat=True).first() or 0
     terminal = Error(error=MESSAGE, code="interrupted", retryable=True, durable_to=last)

@@ -267,6 +267,7 @@ class LiveRun:
             status=_status(terminal),
             reason=terminal.reason if isinstance(terminal, End) else terminal.code,
             error="" if isinstance(terminal, End) else terminal.error,
+            retryable=isinstance(terminal, Error) and terminal.retryable,
             provider=provider,
             model=model,
             usage=terminal.usage if isinstance(terminal, End) else self._usage(),

@@ -48,7 +48,7 @@ _insert_frames = Insert(RunEvent, "run", "first", "last", "frames", "created")
 _end_run = Update(
     Run,
     names=(
-        *("status", "reason", "error", "provider", "model", "ended"),
+        *("status", "reason", "error", "retryable", "provider", "model", "ended"),
         *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated"),
     ),
     where=("id", "status"),
@@ -139,6 +139,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     status: Run.Status
     reason: str
     error: str
+    retryable: bool
     provider: str
     model: str
     usage: TotalUsage
@@ -224,7 +225,8 @@ def finish(ending: Ending) -> None:
     """Ends the run, if it is still open, and frees its session."""
     now = timezone.now()
     usage = ending.usage
-    told = (ending.status, ending.reason, ending.error, ending.provider, ending.model, now)
+    why = (ending.status, ending.reason, ending.error, ending.retryable)
+    told = (*why, ending.provider, ending.model, now)
     tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
     _end_run((*told, *tokens, _money(usage.cost_usd), usage.estimated), (ending.run_id, Run.Status.RUNNING))
     _free_session((None,), (ending.session_id, ending.run_id))

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from chat.engine.completion import Finished
+from chat.engine.completion import Finished, ProviderError
+from chat.models import RunEvent
 from chat.providers.scripted import Scripted, text
 from storage.writer import StorageUnavailable
 from tests.conftest import Api, Start
@@ -273,3 +274,24 @@ async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_back(
     assert (refused.status, refused.json()["code"]) == (503, "storage")
     assert int(refused.headers["Retry-After"]) > 0
     assert (await api.ask(message="Hi")).text == "Hello"
+
+
+@pytest.mark.parametrize("cursor", [0, 2, 99])
+async def test_a_run_whose_frames_are_gone_is_told_again_in_short(start: Start, cursor: int) -> None:
+    answer = await (api := await start(Scripted([text("Hel", "lo"), STOP]))).ask(message="Hi")
+    await RunEvent.objects.all().adelete()
+    path = answer.headers["Content-Location"]
+    again = await api.call("GET", path, headers={"Last-Event-ID": str(cursor)})
+    assert [(event["id"], event["type"]) for event in again.events] == [(1, "start"), (2, "token"), (3, "end")]
+    assert again.one("start")["rebuilt"] is True
+    assert "rebuilt" not in answer.one("start")
+    assert again.text == "Hello"
+    assert {**again.one("end"), "id": 0} == {**answer.one("end"), "id": 0}
+
+
+async def test_a_failed_run_whose_frames_are_gone_ends_as_it_did(start: Start) -> None:
+    failing = ProviderError("It is down.", code="provider_rejected", retryable=False)
+    answer = await (api := await start(Scripted([failing]))).ask(message="Hi")
+    await RunEvent.objects.all().adelete()
+    again = await api.call("GET", answer.headers["Content-Location"])
+    assert {**again.one("error"), "id": 0} == {**answer.one("error"), "id": 0}
