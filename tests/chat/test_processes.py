@@ -1,7 +1,9 @@
 """Several service processes on one database, driven over sockets: followed, cancelled, killed and drained."""
 
 import asyncio
+import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,9 +40,9 @@ def begin(fake: FakeService, tmp_path: Path) -> Iterator[Start]:
     """Starts one more process on the same database: its address, and the process."""
     with ExitStack() as processes:
 
-        def start(**variables: str) -> tuple[str, Any]:
+        def start(*arguments: str, **variables: str) -> tuple[str, Any]:
             given = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", **QUICK, **variables}
-            told, process = processes.enter_context(serving(tmp_path, **given))
+            told, process = processes.enter_context(serving(tmp_path, *arguments, **given))
             return address(told), process
 
         yield start
@@ -64,6 +66,19 @@ class Stream:
     async def rest(self) -> bytes:
         self.body += await self.response.content.read()
         return self.body
+
+
+def children(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def is_alive(process: int) -> bool:
+    return Path(f"/proc/{process}").exists()
+
+
+def sqlite(folder: Path, query: str) -> str:
+    with sqlite3.connect(folder / "orchestrator.db") as database:
+        return str(database.execute(query).fetchone()[0])
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -173,6 +188,35 @@ async def test_a_tool_that_was_cut_off_is_told_to_the_model_that_resumes(
     answered = fake.requests[1].body["messages"][-1]
     assert (answered["role"], answered["tool_call_id"]) == ("tool", "c1")
     assert "cut off" in answered["content"]
+
+
+async def test_workers_share_a_socket_and_one_that_is_killed_is_replaced(
+    begin: Start, fake: FakeService, client: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    told, parent = begin("--workers", "2")
+    workers = set(children(parent.pid))
+    assert len(workers) == 2
+    fake.play(slowly(said("Half")))
+    async with client.post(f"{told}/chat/stream", json={"message": "Hi"}) as response:
+        await Stream(response).until(b"Half")
+        run = f"/chat/runs/{response.headers['X-Run-Id']}"
+        owner = sqlite(tmp_path, "SELECT process FROM runs")
+        killed = next(worker for worker in workers if f"#{worker}:" in owner)
+        os.kill(killed, signal.SIGKILL)
+
+    async def interrupted() -> bool:
+        async with aiohttp.ClientSession() as fresh:
+            return bool((await (await fresh.get(told + run)).json())["status"] == "interrupted")
+
+    await until(interrupted)
+
+    async def replaced() -> bool:
+        return len(set(children(parent.pid)) - {killed}) == 2
+
+    await until(replaced)
+    parent.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(parent.wait, DEADLINE) == 0
+    assert not any(map(is_alive, workers))
 
 
 async def test_fifty_requests_with_one_key_are_one_run_with_one_effect(

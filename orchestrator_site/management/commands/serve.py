@@ -1,7 +1,10 @@
 """`manage.py serve`: sets up what is missing, and serves until it is told to stop."""
 
+import signal
 import socket
-from argparse import ArgumentParser
+import sys
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -10,14 +13,18 @@ from django.db import DatabaseError
 
 from access import conf as access_conf
 from access.guard import is_loopback
+from chat import conf
 from chat.engine.completion import ProviderError
 from chat.providers.catalogue import NotConfigured, UnknownProvider
 from orchestrator_site.database import migrate
 from orchestrator_site.server import Server
+from orchestrator_site.workers import READY, Workers
 from tools import toolbox
+from tools.sandbox.privileges import end_with_parent
 from tools.workspace import WorkspaceUnavailableError
 
 PORT: Final = 8010
+MOST_WORKERS: Final = 64
 
 WELCOME: Final = """
 The service answers at http://{address}
@@ -42,19 +49,42 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
         parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on, 0 for any (default: {PORT})")
+        parser.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
+        parser.add_argument("--worker", type=int, metavar="HANDLE", help=SUPPRESS)
 
-    def handle(self, *, host: str, port: int, **_: Any) -> None:
+    def handle(self, *, host: str, port: int, workers: int, worker: int | None, **_: Any) -> None:
+        if worker is not None:
+            self._work(worker)
+            return
+        if workers > 1 and not conf.is_stored():
+            raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
         if not is_loopback(host) and not access_conf.api_key():
             raise CommandError(f"--host {host} is open to others: set API_KEY first, or listen on 127.0.0.1.")
         with _listening(host, port) as listening:
             self._migrate()
             self._open_workspace()
             self.stderr.write("Getting ready ...")
-            address = _address(host, listening.getsockname()[1])
-            try:
-                Server(partial(self._welcome, address)).run([listening])
-            except (ProviderError, UnknownProvider, NotConfigured) as error:
-                raise CommandError(str(error)) from None
+            welcome = partial(self._welcome, _address(host, listening.getsockname()[1]))
+            if workers > 1:
+                sys.exit(Workers(listening, workers, welcome).run())
+            self._serve(listening, welcome)
+
+    def _work(self, handle: int) -> None:
+        """Serves as one of several, and ends with their parent."""
+        end_with_parent(signal.SIGTERM)
+        self._open_workspace()
+        with socket.socket(fileno=handle) as listening:
+            self._serve(listening, self._tell_ready)
+
+    def _serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+        try:
+            Server(ready).run([listening])
+        except (ProviderError, UnknownProvider, NotConfigured) as error:
+            raise CommandError(str(error)) from None
+
+    def _tell_ready(self) -> None:
+        sys.stdout.buffer.write(READY)
+        sys.stdout.flush()
 
     def _migrate(self) -> None:
         try:
@@ -72,6 +102,12 @@ class Command(BaseCommand):
         curl = CURL.format(address=address, key=KEY if access_conf.api_key() else "")
         self.stdout.write(WELCOME.format(address=address, curl=curl))
         self.stdout.flush()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 def _listening(host: str, port: int) -> socket.socket:
