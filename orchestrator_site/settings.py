@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from orchestrator_site import secret_key
-from orchestrator_site.environment import Environment
+from orchestrator_site.environment import Environment, redis_url
 from storage import options
 from tools import commands, policy
 
@@ -54,6 +54,7 @@ RUN_MAX_OUTPUT_TOKENS = env.integer("RUN_MAX_OUTPUT_TOKENS", 32_768, least=1)
 RUN_MAX_OUTPUT_BYTES = env.integer("RUN_MAX_OUTPUT_BYTES", 2 * 2**20, least=1_024)
 
 # Processes
+CHANNEL_LAYER_URL = env.parsed("CHANNEL_LAYER_URL", redis_url)
 LEASE_SECONDS = env.seconds("LEASE_SECONDS", 10, least=0.5, most=600)
 DRAIN_SECONDS = env.seconds("DRAIN_SECONDS", 20, most=3_600)
 
@@ -84,9 +85,24 @@ DEFAULT_SPEECH_PROVIDER = env.text("DEFAULT_SPEECH_PROVIDER", "openai")
 DEFAULT_TTS_VOICE = env.text("DEFAULT_TTS_VOICE", "alloy")
 DEFAULT_TTS_MODEL = env.text("DEFAULT_TTS_MODEL", "tts-1")
 DEFAULT_STT_MODEL = env.text("DEFAULT_STT_MODEL", "whisper-1")
+GOOGLE_SPEECH_API_KEY = env.secret("GOOGLE_SPEECH_API_KEY")
+GOOGLE_SPEECH_CREDENTIALS = env.text("GOOGLE_SPEECH_CREDENTIALS")
+GOOGLE_SPEECH_URL = env.url("GOOGLE_SPEECH_URL", "https://speech.googleapis.com/v1")
+GOOGLE_TTS_URL = env.url("GOOGLE_TTS_URL", "https://texttospeech.googleapis.com/v1")
+LOCAL_SPEECH_PARALLEL = env.integer("LOCAL_SPEECH_PARALLEL", 1, least=1, most=64)
+LOCAL_SPEECH_THREADS = env.integer("LOCAL_SPEECH_THREADS", 1, least=1, most=64)
+SPEECH_MAX_AUDIO_BYTES = env.integer("SPEECH_MAX_AUDIO_BYTES", 25 * 2**20, least=1_024, most=200 * 2**20)
+SPEECH_MAX_AUDIO_SECONDS = env.seconds("SPEECH_MAX_AUDIO_SECONDS", 1_800, least=1, most=14_400)
+SPEECH_MAX_CHARACTERS = env.integer("SPEECH_MAX_CHARACTERS", 20_000, least=1, most=1_000_000)
+SPEECH_MAX_SECONDS = env.seconds("SPEECH_MAX_SECONDS", 300, least=0.1, most=3_600)
+SPEECH_MAX_RESULT_BYTES = env.integer("SPEECH_MAX_RESULT_BYTES", 8 * 2**20, least=1_024, most=64 * 2**20)
+SPEECH_KEEP_AUDIO = env.flag("SPEECH_KEEP_AUDIO", default=False)
 
 # What is masked wherever it would be shown, stored or logged
-KNOWN_SECRETS = (API_KEY, SECRET_KEY, OPENAI_API_KEY, GEMINI_API_KEY, DATABASES["default"].get("PASSWORD", ""))
+KNOWN_SECRETS = (
+    *(API_KEY, SECRET_KEY, OPENAI_API_KEY, GEMINI_API_KEY, GOOGLE_SPEECH_API_KEY),
+    DATABASES["default"].get("PASSWORD", ""),
+)
 
 # Logging
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
@@ -118,7 +134,11 @@ ROOT_URLCONF = "orchestrator_site.urls"
 ASGI_APPLICATION = "orchestrator_site.asgi.application"
 STATIC_URL = "/static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [CHANNEL_LAYER_URL]}}
+    if CHANNEL_LAYER_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 INSTALLED_APPS = [
     "daphne",
@@ -131,6 +151,7 @@ INSTALLED_APPS = [
     "ninja",
     "orchestrator_site",
     "access",
+    "speech",
     "tools",
     "chat",
 ]

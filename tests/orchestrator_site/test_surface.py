@@ -26,6 +26,9 @@ ROUTES = {
     "/tools/executions/{execution_id}/output": {"get"},
     "/tools/executions/{execution_id}/approve": {"post"},
     "/tools/executions/{execution_id}/deny": {"post"},
+    "/speech/providers": {"get"},
+    "/speech/transcriptions": {"post"},
+    "/speech/synthesis": {"post"},
     "/healthz": {"get"},
 }
 EVENTS = {

@@ -1,0 +1,57 @@
+"""The record of every call of `/speech/`."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class SpeechRequest(models.Model):
+    """One call: who asked for what, who served, and what it cost.
+
+    Of audio and text it keeps hashes and sizes; the audio itself only where `SPEECH_KEEP_AUDIO` says so. `seconds` is
+    how long the audio lasts, where that is known. A call whose process died stays `running`.
+    """
+
+    class Operation(models.TextChoices):
+        TRANSCRIPTION = "transcription"
+        SYNTHESIS = "synthesis"
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    NAME_LENGTH: ClassVar = 80
+    ERROR_LENGTH: ClassVar = 2_000
+
+    id = models.UUIDField(primary_key=True)
+    owner = models.CharField(max_length=64)
+    operation = models.CharField(max_length=16, choices=Operation)
+    status = models.CharField(max_length=16, choices=Status)
+    provider = models.CharField(max_length=NAME_LENGTH, default="")
+    model = models.CharField(max_length=NAME_LENGTH, default="")
+    voice = models.CharField(max_length=NAME_LENGTH, default="")
+    format = models.CharField(max_length=NAME_LENGTH, default="")
+    language = models.CharField(max_length=NAME_LENGTH, default="")
+    audio_sha256 = models.CharField(max_length=64, default="")
+    audio_bytes = models.PositiveBigIntegerField(null=True)
+    audio = models.BinaryField(null=True)
+    text_sha256 = models.CharField(max_length=64, default="")
+    characters = models.PositiveIntegerField(null=True)
+    seconds = models.FloatField(null=True)
+    cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    note = models.TextField(default="")
+    error = models.TextField(default="")
+    code = models.CharField(max_length=32, default="")
+    created = models.DateTimeField()
+    ended = models.DateTimeField(null=True)
+    duration_ms = models.FloatField(null=True)
+
+    class Meta:
+        db_table = "speech_requests"
+        ordering: ClassVar = ["-created"]
+        indexes: ClassVar = [models.Index(fields=["-created"], name="speech_requests_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.id}"

@@ -1,0 +1,94 @@
+"""A form with a file in a body that is in memory already (RFC 7578), looked through once and bounded.
+
+NotMultipart          the body is no such form; the message says why
+"""
+
+from email.message import Message
+from typing import Final
+
+import msgspec
+
+MOST_PARTS: Final = 16
+MOST_HEAD_BYTES: Final = 8 * 1_024
+MOST_FIELD_BYTES: Final = 1_024
+MOST_BOUNDARY: Final = 70
+"""RFC 2046, section 5.1.1."""
+
+FILE: Final = "file"
+
+
+class NotMultipart(Exception):
+    """The body is not a form with a file."""
+
+
+class Form(msgspec.Struct, frozen=True):
+    """The file, and the other fields by name."""
+
+    file: bytes
+    fields: dict[str, str]
+
+
+def parse(body: bytes, content_type: str) -> Form:
+    """Raises `NotMultipart`."""
+    parts = _parts(body, _boundary(content_type))
+    names = [name for name, _ in parts]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise NotMultipart(f"the field {twice[:80]!r} is there twice")
+    if FILE not in names:
+        raise NotMultipart(f"it has no field {FILE!r} with the audio")
+    found = dict(parts)
+    return Form(found[FILE], {name: _text(name, value) for name, value in parts if name != FILE})
+
+
+def _boundary(content_type: str) -> bytes:
+    message = Message()
+    message["Content-Type"] = content_type
+    boundary = message.get_boundary("")
+    if not 0 < len(boundary) <= MOST_BOUNDARY or not boundary.isascii():
+        raise NotMultipart(f"Content-Type names no boundary of 1 to {MOST_BOUNDARY} ASCII characters")
+    return b"--" + boundary.encode()
+
+
+def _parts(body: bytes, boundary: bytes) -> list[tuple[str, bytes]]:
+    """The fields in their order."""
+    place = 0 if body.startswith(boundary) else body.find(b"\r\n" + boundary) + 2
+    if not body.startswith(boundary, place):
+        raise NotMultipart("its boundary is not in it")
+    found: list[tuple[str, bytes]] = []
+    place += len(boundary)
+    while not body.startswith(b"--", place):
+        if len(found) == MOST_PARTS:
+            raise NotMultipart(f"it has more than {MOST_PARTS} fields")
+        head_end = body.find(b"\r\n\r\n", place, place + MOST_HEAD_BYTES)
+        if head_end < 0:
+            raise NotMultipart(f"a field's head does not end within {MOST_HEAD_BYTES} bytes")
+        end = body.find(b"\r\n" + boundary, head_end + 2)
+        if end < 0:
+            raise NotMultipart("it ends amid a field")
+        found.append((_name(body[place:head_end]), body[head_end + 4 : end]))
+        place = end + 2 + len(boundary)
+    return found
+
+
+def _name(head: bytes) -> str:
+    message = Message()
+    for line in head.decode("utf-8", "replace").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "content-disposition":
+            message["Content-Disposition"] = value.strip()
+    found = message.get_param("name", header="Content-Disposition")
+    if not isinstance(found, str) or not found:
+        raise NotMultipart("a field has no name")
+    return found
+
+
+def _text(name: str, value: bytes) -> str:
+    if len(value) > MOST_FIELD_BYTES:
+        raise NotMultipart(f"the field {name[:80]!r} is longer than {MOST_FIELD_BYTES} bytes")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise NotMultipart(f"the field {name[:80]!r} is not UTF-8") from None
+    if "\0" in text:
+        raise NotMultipart(f"the field {name[:80]!r} has a NUL")
+    return text

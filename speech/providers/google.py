@@ -1,0 +1,205 @@
+"""Google Cloud Speech-to-Text and Text-to-Speech, over REST.
+
+https://cloud.google.com/speech-to-text/docs/reference/rest/v1/speech/recognize and
+https://cloud.google.com/text-to-speech/docs/reference/rest/v1/text/synthesize
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from speech.base import (
+    SAMPLE_RATE,
+    AudioFormat,
+    AudioKind,
+    Piece,
+    Provider,
+    Recording,
+    Segment,
+    SpeechError,
+    Transcript,
+    Utterance,
+)
+from speech.languages import GOOGLE, Languages, code_of, parse
+from speech.providers.http import Timeouts, Vendor
+
+STT_MODELS: Final = ("latest_long", "latest_short", "telephony", "telephony_short", "command_and_search", "default")
+DEFAULT_LANGUAGE: Final = "en"
+FAMILIES: Final = {
+    "neural2": ("en-US-Neural2-C", "en-US-Neural2-D", "en-GB-Neural2-A", "de-DE-Neural2-G", "fr-FR-Neural2-F"),
+    "standard": ("en-US-Standard-C", "en-US-Standard-D", "en-GB-Standard-A", "de-DE-Standard-G", "fr-FR-Standard-F"),
+    "wavenet": ("en-US-Wavenet-F", "en-US-Wavenet-D", "en-GB-Wavenet-A", "de-DE-Wavenet-G", "fr-FR-Wavenet-F"),
+    "studio": ("en-US-Studio-O", "en-US-Studio-Q", "en-GB-Studio-C"),
+    "chirp3-hd": ("en-US-Chirp3-HD-Kore", "en-US-Chirp3-HD-Puck", "en-GB-Chirp3-HD-Kore", "de-DE-Chirp3-HD-Kore"),
+}
+"""Families of voices, which are what its models are, and some of each: there are hundreds."""
+
+VOICE_NAME: Final = re.compile(r"([a-z]{2,3}-[A-Z]{2})-(Neural2|Standard|Wavenet|Studio|Chirp3-HD)-[A-Za-z]+")
+ENCODINGS: Final[dict[AudioFormat, str]] = {"mp3": "MP3", "opus": "OGG_OPUS", "wav": "LINEAR16", "pcm": "LINEAR16"}
+PCM_HEAD: Final = 44
+"""Bytes of the WAV header that `LINEAR16` begins with."""
+
+SPEEDS: Final = (0.25, 2.0)
+PIECE_SECONDS: Final = 55
+"""A synchronous request takes a minute at most."""
+
+MOST_BYTES: Final = 5_000
+"""Of a text, as UTF-8."""
+
+MOST_CHARACTERS: Final = MOST_BYTES // 4
+
+Headers = Callable[[], Awaitable[dict[str, str]]]
+"""What a request is authenticated with, asked for anew each time: tokens expire. Raises `SpeechError`."""
+
+
+def key_headers(api_key: str) -> Headers:
+    """Those of an API key."""
+
+    async def headers() -> dict[str, str]:
+        return {"X-Goog-Api-Key": api_key}
+
+    return headers
+
+
+class Google(Provider):
+    """Both services. `headers` authenticate each request."""
+
+    name = "google"
+    transcribes = True
+    synthesizes = True
+    tells_times = True
+    languages: ClassVar[Languages] = GOOGLE
+
+    def __init__(
+        self, *, headers: Headers, stt_url: str, tts_url: str, timeouts: Timeouts, secrets: tuple[str, ...] = ()
+    ) -> None:
+        self.stt_models = STT_MODELS
+        self.tts_models = tuple(FAMILIES)
+        self.formats = tuple(ENCODINGS)
+        self.own_speeds = SPEEDS
+        self.max_characters = MOST_CHARACTERS
+        self._headers = headers
+        self._stt = Vendor(stt_url, timeouts=timeouts, secrets=secrets)
+        self._tts = Vendor(tts_url, timeouts=timeouts, secrets=secrets)
+
+    def voices(self, model: str) -> tuple[str, ...]:
+        return FAMILIES[model]
+
+    def knows_voice(self, voice: str, model: str) -> bool:
+        return VOICE_NAME.fullmatch(voice) is not None
+
+    def model_of(self, voice: str, model: str) -> str:
+        found = VOICE_NAME.fullmatch(voice)
+        return found[2].lower() if found else model
+
+    def piece_seconds(self, kind: AudioKind, size: int) -> float | None:
+        return PIECE_SECONDS
+
+    async def transcribe(self, recording: Recording) -> Transcript:
+        parts = [await self._recognize(recording, piece) for piece in recording.pieces]
+        segments = tuple(segment for part in parts for segment in part.segments)
+        language = next((part.language for part in parts if part.language), code_of(recording.language))
+        return Transcript(text=" ".join(each.text for each in segments), language=language, segments=segments)
+
+    async def synthesize(self, utterance: Utterance) -> AsyncGenerator[bytes]:
+        """A request for each piece; each answer comes whole."""
+        language = "-".join(utterance.voice.split("-")[:2])
+        for piece in utterance.pieces:
+            body = {
+                "input": {"text": piece},
+                "voice": {"languageCode": language, "name": utterance.voice},
+                "audioConfig": {
+                    "audioEncoding": ENCODINGS[utterance.format],
+                    "speakingRate": utterance.speed,
+                    "sampleRateHertz": SAMPLE_RATE,
+                },
+            }
+            answer = await self._tts.json("/text:synthesize", json=body, headers=await self._headers())
+            audio = _audio(answer)
+            yield audio[PCM_HEAD:] if utterance.format == "pcm" and audio[:4] == b"RIFF" else audio
+
+    async def _recognize(self, recording: Recording, piece: Piece) -> Transcript:
+        body = {
+            "config": {
+                "encoding": "FLAC",
+                "languageCode": _language(recording.language),
+                "model": recording.model,
+                "enableAutomaticPunctuation": True,
+                "enableWordTimeOffsets": True,
+            },
+            "audio": {"content": base64.b64encode(piece.audio).decode()},
+        }
+        answer = await self._stt.json("/speech:recognize", json=body, headers=await self._headers())
+        results = _decoded(answer, _Recognized).results
+        language = next((code_of(result.language) for result in results if result.language), None)
+        return Transcript(text="", language=language, segments=tuple(_segments(results, piece.start)))
+
+
+def _language(wanted: str | None) -> str:
+    tag = parse(wanted or DEFAULT_LANGUAGE)
+    return f"{tag.language}-{tag.rest}" if tag.rest else GOOGLE[tag.language]
+
+
+class _Word(msgspec.Struct, frozen=True):
+    start: str = msgspec.field(name="startTime", default="0s")
+    end: str = msgspec.field(name="endTime", default="0s")
+
+
+class _Alternative(msgspec.Struct, frozen=True):
+    transcript: str = ""
+    words: tuple[_Word, ...] = ()
+
+
+class _Result(msgspec.Struct, frozen=True):
+    alternatives: tuple[_Alternative, ...] = ()
+    end: str = msgspec.field(name="resultEndTime", default="0s")
+    language: str | None = msgspec.field(name="languageCode", default=None)
+
+
+class _Recognized(msgspec.Struct, frozen=True):
+    results: tuple[_Result, ...] = ()
+
+
+class _Synthesized(msgspec.Struct, frozen=True):
+    audio: str = msgspec.field(name="audioContent")
+
+
+def _segments(results: Sequence[_Result], start: float) -> list[Segment]:
+    """The most likely of each result; from its first word to its last, or from the end of the one before."""
+    found: list[Segment] = []
+    before = 0.0
+    for result in results:
+        best = result.alternatives[0] if result.alternatives else _Alternative()
+        begins = _seconds(best.words[0].start) if best.words else before
+        before = _seconds(best.words[-1].end) if best.words else _seconds(result.end)
+        if best.transcript.strip():
+            times = {"start": round(start + begins, 2), "end": round(start + before, 2)}
+            found.append(Segment(**times, text=best.transcript.strip()))
+    return found
+
+
+def _seconds(duration: str) -> float:
+    """Of `1.300s` (https://protobuf.dev/reference/protobuf/google.protobuf/#duration)."""
+    try:
+        return float(duration.removesuffix("s"))
+    except ValueError:
+        raise SpeechError(f"{duration[:40]!r} is not a time", code="provider_protocol") from None
+
+
+def _audio(answer: bytes) -> bytes:
+    try:
+        return base64.b64decode(_decoded(answer, _Synthesized).audio, validate=True)
+    except (binascii.Error, ValueError):
+        raise SpeechError("the audio is not base64", code="provider_protocol", retryable=True) from None
+
+
+def _decoded(answer: bytes, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.DecodeError as error:
+        message = f"the answer is not what was asked for ({error})"
+        raise SpeechError(message, code="provider_protocol", retryable=True) from None

@@ -1,0 +1,67 @@
+"""Google's credentials: a file of them, or those of the application's surroundings (the extra `google`).
+
+https://cloud.google.com/docs/authentication/application-default-credentials
+"""
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+from speech.base import SpeechError
+from speech.providers.google import Headers
+
+SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
+INSTALL: Final = "google-auth is not installed: uv sync --extra google"
+
+
+def credential_headers(path: Path | None) -> Headers:
+    """Those of the credentials in a file, or of the application-default ones where there is none.
+
+    They are loaded when they are first needed, and made new when they expire, in a thread: both may ask a service.
+    """
+    credentials = _Credentials(path)
+
+    async def headers() -> dict[str, str]:
+        return await asyncio.to_thread(credentials.headers)
+
+    return headers
+
+
+class _Credentials:
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._loaded: Any = None
+
+    def headers(self) -> dict[str, str]:
+        """Raises `SpeechError` (`provider_auth`), which says what is wrong, and nothing of what is in the file."""
+        try:
+            from google.auth import exceptions  # noqa: PLC0415 - a heavy optional part
+            from google.auth.transport.requests import Request  # noqa: PLC0415 - likewise
+        except ImportError:
+            raise SpeechError(INSTALL, code="provider_auth") from None
+        try:
+            with self._lock:
+                self._loaded = self._loaded or self._load()
+                if not self._loaded.valid:
+                    self._loaded.refresh(Request())
+                found: dict[str, str] = {}
+                self._loaded.apply(found)
+        except exceptions.TransportError:
+            message = "the service that gives out tokens cannot be reached"
+            raise SpeechError(message, code="provider_unavailable", retryable=True) from None
+        except (exceptions.GoogleAuthError, OSError, ValueError) as error:
+            message = f"there are no credentials ({type(error).__name__}): see GOOGLE_SPEECH_CREDENTIALS"
+            raise SpeechError(message, code="provider_auth") from None
+        if project := getattr(self._loaded, "quota_project_id", None):
+            found["x-goog-user-project"] = project
+        return found
+
+    def _load(self) -> Any:
+        import google.auth  # noqa: PLC0415 - a heavy optional part
+
+        if self._path is None:
+            return google.auth.default(scopes=SCOPES)[0]
+        load: Any = google.auth.load_credentials_from_file
+        return load(str(self._path), scopes=SCOPES)[0]

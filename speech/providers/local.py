@@ -1,0 +1,64 @@
+"""The models that come with packages, in processes of their own: no key, no network, English alone."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import ClassVar, Final
+
+from speech.base import FORMATS, SPEEDS, AudioKind, Provider, Recording, SpeechError, Transcript, Utterance
+from speech.languages import ENGLISH, Languages
+from speech.worker.messages import Heard, Listen, Said, Speak
+from speech.worker.models import VOICE
+from speech.worker.workers import Workers
+
+STT_MODEL: Final = "tiny.en"
+TTS_MODEL: Final = "hibari"
+
+
+class Local(Provider):
+    """whisper tiny.en, and hibari's voice."""
+
+    name = "local"
+    transcribes = True
+    synthesizes = True
+    tells_times = True
+    streams = True
+    leaves_machine = False
+    measures_audio = True
+    own_speeds = SPEEDS
+    languages: ClassVar[Languages] = ENGLISH
+
+    def __init__(self, workers: Workers, *, max_audio_seconds: float, max_characters: int) -> None:
+        self.stt_models = (STT_MODEL,)
+        self.tts_models = (TTS_MODEL,)
+        self.formats = FORMATS
+        self.max_characters = max_characters
+        self._workers = workers
+        self._max_audio_seconds = max_audio_seconds
+
+    def voices(self, model: str) -> tuple[str, ...]:
+        return (VOICE,)
+
+    def piece_seconds(self, kind: AudioKind, size: int) -> float | None:
+        return None
+
+    async def transcribe(self, recording: Recording) -> Transcript:
+        task = Listen(audio=recording.audio, kind=recording.kind, most_seconds=self._max_audio_seconds)
+        async with aclosing(self._workers.run(task)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Heard):
+                    text = " ".join(segment.text for segment in answer.segments)
+                    return Transcript(text=text, language="en", segments=answer.segments, seconds=answer.seconds)
+        raise SpeechError("the worker gave no answer", code="provider_protocol")
+
+    async def synthesize(self, utterance: Utterance) -> AsyncGenerator[bytes]:
+        task = Speak(
+            text="\n\n".join(utterance.pieces),
+            voice=utterance.voice,
+            format=utterance.format,
+            speed=utterance.speed,
+            whole=utterance.whole,
+        )
+        async with aclosing(self._workers.run(task)) as answers:
+            async for answer in answers:
+                if isinstance(answer, Said):
+                    yield answer.audio
