@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final
 
+from speech import conf as speech_conf
 from tools import conf
 from tools.base import Tool
-from tools.builtin import fs, git, output, patch, terminal
+from tools.builtin import fs, git, output, patch, speech, terminal
 from tools.execution import Toolset
 from tools.git.running import Runner
 from tools.outputs import OutputStore
@@ -62,6 +63,7 @@ def registry() -> Registry:
             *patch.tools(workspace()),
             *git.tools(Runner(workspace()), disabled=_off("ENABLE_GIT", is_on=conf.git_enabled())),
             *_terminal(),
+            *speech.tools(speech_conf.service(), workspace()),
             *output.tools(outputs()),
         )
     )
