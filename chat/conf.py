@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from channels.layers import BaseChannelLayer, get_channel_layer  # type: ignore[import-untyped]  # it ships no types
 from django.conf import settings
 
 from chat.engine.limits import Limits, Retries
@@ -34,6 +35,11 @@ def is_stored() -> bool:
 
 def max_active_runs() -> int:
     return int(settings.MAX_ACTIVE_RUNS)
+
+
+def channel_layer() -> BaseChannelLayer | None:
+    """What carries word between processes, where `CHANNEL_LAYER_URL` names it."""
+    return get_channel_layer() if settings.CHANNEL_LAYER_URL else None
 
 
 def lease_seconds() -> float:

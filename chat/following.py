@@ -1,7 +1,7 @@
 """Where a run can be followed: in this process, or from what is stored of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from uuid import UUID
 
 from chat import records
@@ -40,8 +40,3 @@ class RunSource:
 
     def changed(self, cursor: int) -> "asyncio.Future[None]":
         return self._watch.changed(self._run_id, cursor)
-
-
-async def newest(run_ids: Sequence[UUID]) -> Mapping[UUID, int]:
-    """The number of the last stored event of each run that there still is."""
-    return await read(records.newest, run_ids)

@@ -56,10 +56,10 @@ def log(run_id: UUID, owner: str) -> StoredLog | None:
     return StoredLog(last or 0, not is_open, status == Run.Status.INTERRUPTED)
 
 
-def newest(run_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """The number of the last stored event of each run that there still is."""
+def newest(run_ids: Sequence[UUID]) -> list[tuple[UUID, int | None, str]]:
+    """Of each run that there still is: its id, the number of its last stored event, and its process."""
     last = RunEvent.objects.filter(run=OuterRef("pk")).order_by("-first").values("last")[:1]
-    return dict(Run.objects.filter(id__in=run_ids).values_list("id", Subquery(last)))
+    return list(Run.objects.filter(id__in=run_ids).values_list("id", Subquery(last), "process"))
 
 
 def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -18,9 +18,9 @@ from chat.engine.completion import ProviderError, TokensUsed
 from chat.engine.events import Start
 from chat.engine.messages import Message
 from chat.engine.turn import Plan, Resumption, Turn
-from chat.following import RunSource, newest
+from chat.following import RunSource
 from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
-from chat.runs import followed, orders, store, waiting
+from chat.runs import followed, orders, process, store, waiting
 from chat.runs.follower import Follower
 from chat.runs.journal import Batch, Journal
 from chat.runs.lease import Lease
@@ -28,6 +28,7 @@ from chat.runs.live import Launch, LiveRun
 from chat.runs.rounds import Rounds
 from chat.runs.supervisor import Supervisor
 from chat.runs.upkeep import Upkeep
+from chat.runs.wakes import Wakes
 from chat.runs.watch import POLL_SECONDS, Watch
 from chat.wire import sse
 from storage.ids import new_id
@@ -56,10 +57,13 @@ class Service:
     def __init__(self, *, catalogue: Catalogue, tools: Callable[[], Toolset], stored: bool) -> None:
         self.catalogue = catalogue
         self.stored = stored
-        journal = Journal(_commit if stored else _pretend, seconds=conf.journal_seconds())
+        layer = conf.channel_layer() if stored else None
+        self._wakes = Wakes(layer, process.name()) if layer else None
+        committed = self._wakes.committed if self._wakes else _silently
+        journal = Journal(_commit if stored else _pretend, seconds=conf.journal_seconds(), committed=committed)
         self._patience = conf.patience()
         self.supervisor = Supervisor(journal, self._patience, most=conf.max_active_runs(), stored=stored)
-        self._watch = Watch(newest)
+        self._watch = Watch(_newest, self._wakes.follow if self._wakes else _silently)
         self._lease = Lease(conf.lease_seconds())
         self._rounds = Rounds(Upkeep(self._lease, self.supervisor, self._watch, self.go_on).round)
         self._keys: dict[tuple[str, str], tuple[str, UUID]] = {}
@@ -80,6 +84,8 @@ class Service:
             self._opened = asyncio.create_task(self._lease.open())
         await asyncio.shield(self._opened)
         self._rounds.start()
+        if self._wakes:
+            self._wakes.start(news=self._watch.wake, ordered=self._rounds.hurry)
 
     async def start(self, ask: Ask) -> LiveRun:
         """Writes down what is about to happen, and starts it.
@@ -176,6 +182,8 @@ class Service:
     async def cancel_elsewhere(self, run_id: UUID, owner: str) -> str:
         """Has another process cancel its run, waits a moment for that, and returns the run's status then."""
         asked = await writer.write(partial(orders.cancel, run_id))
+        if asked and self._wakes:
+            self._wakes.order(asked)
         deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
         while True:
             run = await read(records.run, run_id, owner)
@@ -204,6 +212,8 @@ class Service:
         await self.supervisor.close(drain)
         self._rounds.close()
         self._watch.close()
+        if self._wakes:
+            await self._wakes.close()
         if self.stored:
             with contextlib.suppress(StorageUnavailable):
                 await self._lease.close()
@@ -352,6 +362,14 @@ async def close(drain: float = 0.0) -> None:
     service = _services.get(asyncio.get_running_loop())
     if service is not None:
         await service.close(drain)
+
+
+async def _newest(run_ids: Sequence[UUID]) -> Sequence[tuple[UUID, int | None, str]]:
+    return await read(records.newest, run_ids)
+
+
+def _silently(_: object) -> None:
+    """Without a channel layer no word is sent."""
 
 
 async def _nobody() -> bool:

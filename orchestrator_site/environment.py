@@ -23,6 +23,14 @@ class InvalidSetting(ImproperlyConfigured):
         super().__init__(f"{name}={value!r} is not valid: {valid}.")
 
 
+def redis_url(text: str) -> str:
+    """The URL of a Redis-compatible server, or nothing. Raises `ValueError`."""
+    parts = urlsplit(text)
+    if text and (parts.scheme not in {"redis", "rediss", "unix"} or not (parts.hostname or parts.path)):
+        raise ValueError("it must be a URL such as redis://127.0.0.1:6379/0, rediss://... or unix:///path")
+    return text
+
+
 class Environment:
     """The process's variables over those of a file."""
 

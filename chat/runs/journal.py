@@ -142,8 +142,11 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
 class Journal:
     """Commits what all logs have to keep: one batch at a time, every `seconds`, or at once where one must."""
 
-    def __init__(self, commit: Commit, *, seconds: float) -> None:
+    def __init__(
+        self, commit: Commit, *, seconds: float, committed: Callable[[Collection[UUID]], None] = lambda _: None
+    ) -> None:
         self._commit = commit
+        self._committed = committed
         self._seconds = seconds
         self._waiting: dict[RunLog, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -198,6 +201,7 @@ class Journal:
                     portion.log.lost(NotOwner(NOT_OWNER))
                 else:
                     portion.log.kept(portion.held)
+            self._committed({portion.log.run_id for portion in portions})
 
     async def _commit_patiently(self, batch: Batch) -> Collection[UUID]:
         deadline = time.monotonic() + PATIENCE

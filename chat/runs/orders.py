@@ -10,13 +10,13 @@ from chat.models import Order, Run
 MOST_AT_ONCE = 200
 
 
-def cancel(run_id: UUID) -> bool:
-    """Asks the process that owns the run to cancel it. False where nobody owns it (any more)."""
+def cancel(run_id: UUID) -> str:
+    """Asks the process that owns the run to cancel it. Returns its name; nothing where nobody owns it (any more)."""
     owner = Run.objects.filter(id=run_id, status=Run.Status.RUNNING).values_list("process", flat=True).first()
     if owner is None:
-        return False
+        return ""
     Order.objects.create(process=owner, run_id=run_id, kind=Order.Kind.CANCEL, created=timezone.now())
-    return True
+    return owner
 
 
 def of(process: str) -> list[tuple[int, UUID]]:

@@ -1,6 +1,7 @@
 """What a process looks after at a steady pace."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -19,11 +20,16 @@ class Rounds:
     def __init__(self, make: Callable[[], Awaitable[None]]) -> None:
         self._make = make
         self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
 
     def start(self) -> None:
         """Safe to call again."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._go())
+
+    def hurry(self) -> None:
+        """Makes the next round now."""
+        self._wanted.set()
 
     def close(self) -> None:
         if self._task is not None:
@@ -31,7 +37,9 @@ class Rounds:
 
     async def _go(self) -> None:
         while True:
-            await asyncio.sleep(ROUND_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), ROUND_SECONDS)
+            self._wanted.clear()
             try:
                 await self._make()
             except (StorageUnavailable, TooManyRuns) as error:

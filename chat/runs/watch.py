@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -13,15 +13,20 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.2
 
-Newest = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, int]]]
-"""The number of the last stored event of each run that there still is."""
+Newest = Callable[[Sequence[UUID]], Awaitable[Sequence[tuple[UUID, int | None, str]]]]
+"""Of each run that there still is: its id, the number of its last stored event, and its process."""
+
+FOLLOW_SECONDS: Final = 1.0
+"""How often the owners of followed runs are asked to send word."""
 
 
 class Watch:
     """Wakes those who wait for more of a run."""
 
-    def __init__(self, newest: Newest) -> None:
+    def __init__(self, newest: Newest, follow: Callable[[Sequence[tuple[UUID, str]]], None]) -> None:
         self._newest = newest
+        self._follow = follow
+        self._follow_at = 0.0
         self._waiting: dict[UUID, list[tuple[int, asyncio.Future[None]]]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
         self._asked: dict[UUID, float] = {}
@@ -63,11 +68,18 @@ class Watch:
             except StorageUnavailable as error:
                 logger.warning("watch.unavailable", extra={"error": str(error)})
                 continue
+            self._ask_owners([(run_id, process) for run_id, _, process in newest if process])
+            last = {run_id: last or 0 for run_id, last, _ in newest}
             for run_id, waiting in list(self._waiting.items()):
-                last = newest.get(run_id)
-                if last is None or any(last > cursor for cursor, _ in waiting):
+                if run_id not in last or any(last[run_id] > cursor for cursor, _ in waiting):
                     self.wake(run_id)
         self._task = None
+
+    def _ask_owners(self, runs: Sequence[tuple[UUID, str]]) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._follow_at:
+            self._follow_at = now + FOLLOW_SECONDS
+            self._follow(runs)
 
     def _forget_done(self) -> bool:
         """Whether anybody still waits."""

@@ -15,6 +15,7 @@ import pytest
 from tests.chat.providers.fake_openai import DONE, call, finish, said, streamed
 from tests.fake_service import FakeService, Reply, fake_service
 from tests.orchestrator_site.test_serve import address, serving
+from tests.servers import valkey_server
 from tests.streams import events
 
 DEADLINE = 20
@@ -113,6 +114,26 @@ async def test_a_run_is_followed_from_another_process_byte_for_byte(
             assert without_pings(await there.rest()) == without_pings(await here.rest())
     assert events(here.body)[-1]["reason"] == "cancelled"
     await asyncio.wait_for(fake.disconnected.wait(), DEADLINE)
+
+
+async def test_word_of_a_run_comes_by_the_channel_layer_and_without_it_all_the_same(
+    begin: Start, fake: FakeService, client: aiohttp.ClientSession
+) -> None:
+    with valkey_server() as valkey:
+        (one, _), (other, _) = (begin(CHANNEL_LAYER_URL=valkey.url) for _ in range(2))
+        gates = [asyncio.Event(), asyncio.Event()]
+        fake.play(*(streamed(said("Half"), said("Whole."), finish(), DONE, gate=gate) for gate in gates))
+        for number, gate in enumerate(gates):
+            async with client.post(f"{one}/chat/stream", json={"message": "Hi"}) as response:
+                here = Stream(response)
+                await here.until(b"Half")
+                async with client.get(other + response.headers["Content-Location"]) as elsewhere:
+                    there = Stream(elsewhere)
+                    await there.until(b"Half")
+                    if number == 1:
+                        valkey.stop()
+                    gate.set()
+                    assert without_pings(await there.rest()) == without_pings(await here.rest())
 
 
 async def test_who_follows_elsewhere_keeps_a_run_alive(
