@@ -40,8 +40,8 @@ FAMILIES: Final = {
 
 VOICE_NAME: Final = re.compile(r"([a-z]{2,3}-[A-Z]{2})-(Neural2|Standard|Wavenet|Studio|Chirp3-HD)-[A-Za-z]+")
 ENCODINGS: Final[dict[AudioFormat, str]] = {"mp3": "MP3", "opus": "OGG_OPUS", "wav": "LINEAR16", "pcm": "LINEAR16"}
-PCM_HEAD: Final = 44
-"""Bytes of the WAV header that `LINEAR16` begins with."""
+MOST_WAV_HEAD: Final = 200
+"""Bytes of the header that `LINEAR16` begins with: that of a WAV file."""
 
 SPEEDS: Final = (0.25, 2.0)
 PIECE_SECONDS: Final = 55
@@ -120,7 +120,7 @@ class Google(Provider):
             }
             answer = await self._tts.json("/text:synthesize", json=body, headers=await self._headers())
             audio = _audio(answer)
-            yield audio[PCM_HEAD:] if utterance.format == "pcm" and audio[:4] == b"RIFF" else audio
+            yield _samples(audio) if utterance.format == "pcm" else audio
 
     async def _recognize(self, recording: Recording, piece: Piece) -> Transcript:
         body = {
@@ -197,9 +197,15 @@ def _audio(answer: bytes) -> bytes:
         raise SpeechError("the audio is not base64", code="provider_protocol", retryable=True) from None
 
 
+def _samples(wav: bytes) -> bytes:
+    """What is behind the head of the data chunk."""
+    place = wav.find(b"data", 0, MOST_WAV_HEAD) if wav.startswith(b"RIFF") else -1
+    return wav[place + 8 :] if place > 0 else wav
+
+
 def _decoded(answer: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(answer, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"the answer is not what was asked for ({error})"
         raise SpeechError(message, code="provider_protocol", retryable=True) from None

@@ -4,6 +4,7 @@ https://cloud.google.com/docs/authentication/application-default-credentials
 """
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -16,9 +17,9 @@ INSTALL: Final = "google-auth is not installed: uv sync --extra google"
 
 
 def credential_headers(path: Path | None) -> Headers:
-    """Those of the credentials in a file, or of the application-default ones where there is none.
+    """Those of the credentials in a file, or of the application-default ones where none is named.
 
-    They are loaded when they are first needed, and made new when they expire, in a thread: both may ask a service.
+    They are loaded when they are first needed, and made new when they expire, in a thread: both may wait.
     """
     credentials = _Credentials(path)
 
@@ -51,17 +52,23 @@ class _Credentials:
         except exceptions.TransportError:
             message = "the service that gives out tokens cannot be reached"
             raise SpeechError(message, code="provider_unavailable", retryable=True) from None
-        except (exceptions.GoogleAuthError, OSError, ValueError) as error:
-            message = f"there are no credentials ({type(error).__name__}): see GOOGLE_SPEECH_CREDENTIALS"
+        except (exceptions.GoogleAuthError, OSError, ValueError, KeyError, TypeError) as error:
+            message = (
+                f"there are no credentials ({type(error).__name__}): GOOGLE_SPEECH_CREDENTIALS takes the JSON file of "
+                "a service account or an authorized user, or the word default"
+            )
             raise SpeechError(message, code="provider_auth") from None
-        if project := getattr(self._loaded, "quota_project_id", None):
-            found["x-goog-user-project"] = project
         return found
 
     def _load(self) -> Any:
         import google.auth  # noqa: PLC0415 - a heavy optional part
+        from google.oauth2 import credentials, service_account  # noqa: PLC0415 - likewise
 
         if self._path is None:
             return google.auth.default(scopes=SCOPES)[0]
-        load: Any = google.auth.load_credentials_from_file
-        return load(str(self._path), scopes=SCOPES)[0]
+        loaders: dict[str, Any] = {
+            "service_account": service_account.Credentials.from_service_account_info,
+            "authorized_user": credentials.Credentials.from_authorized_user_info,
+        }
+        told = json.loads(self._path.read_text(encoding="utf-8"))
+        return loaders[told["type"]](told, scopes=SCOPES)

@@ -120,7 +120,7 @@ def _said(body: bytes) -> str:
     """The message of an error, as both vendors give it; of another the beginning."""
     try:
         return msgspec.json.decode(body, type=_Body).error.message
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return " ".join(body.decode("utf-8", "replace").split())
 
 

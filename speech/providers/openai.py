@@ -132,6 +132,6 @@ class _Transcription(msgspec.Struct, frozen=True):
 def _read(body: bytes) -> _Transcription:
     try:
         return msgspec.json.decode(body, type=_Transcription)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"the answer is not a transcription ({error})"
         raise SpeechError(message, code="provider_protocol", retryable=True) from None

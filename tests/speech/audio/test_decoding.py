@@ -1,0 +1,122 @@
+import io
+import struct
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from speech.audio.decoding import Decoder
+from speech.base import SAMPLE_RATE, AudioFormat, AudioKind, SpeechError
+from tests.speech.recordings import long_silence, pitch, recording, silence, tone
+
+MOST = 60.0
+
+
+def decoded(audio: bytes, said: AudioKind | None = None, most: float = MOST) -> bytes:
+    return b"".join(Decoder(audio, said, rate=SAMPLE_RATE, most_seconds=most).blocks())
+
+
+def refused(audio: bytes, said: AudioKind | None = None, most: float = MOST) -> SpeechError:
+    with pytest.raises(SpeechError) as caught:
+        decoded(audio, said, most)
+    return caught.value
+
+
+def in_container(container: str, codec: str, rate: int = 48_000, layout: str = "mono") -> bytes:
+    sink = io.BytesIO()
+    with av.open(sink, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=rate, layout=layout)
+        source = Decoder(recording("wav"), None, rate=rate, most_seconds=MOST)
+        resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
+        for block in source.blocks():
+            frame = av.AudioFrame(format="s16", layout="mono", samples=len(block) // 2)
+            frame.planes[0].update(block + bytes(frame.planes[0].buffer_size - len(block)))
+            frame.sample_rate = rate
+            for each in resampler.resample(frame):
+                output.mux(stream.encode(each))
+        output.mux(stream.encode(None))
+    return sink.getvalue()
+
+
+def header(channels: int, rate: int, size: int) -> bytes:
+    head = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
+    return b"RIFF" + struct.pack("<I", 36 + size) + b"WAVE" + head + b"data" + struct.pack("<I", size)
+
+
+@pytest.mark.parametrize("format_", ["mp3", "opus", "aac", "flac", "wav"])
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9])
+def test_what_is_cut_off_is_no_recording(format_: AudioFormat, part: float) -> None:
+    audio = recording(format_, 4.0)
+    error = refused(audio[: int(len(audio) * part)])
+    assert error.code == "invalid_audio"
+    assert "cut off" in str(error)
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        pytest.param(b"RIFF\x00\x00\x00\x00WAVE" + b"x" * 40, id="wav without chunks"),
+        pytest.param(b"fLaC" + bytes(400), id="flac of zeros"),
+        pytest.param(b"OggS" + b"\xff" * 300, id="ogg of ones"),
+        pytest.param(b"\xff\xf1" + bytes(300), id="aac of zeros"),
+        pytest.param(b"\x1aE\xdf\xa3webm" + bytes(300), id="webm of zeros"),
+        pytest.param(b"\x00\x00\x00\x20ftypM4A " + bytes(300), id="mp4 without a movie"),
+        pytest.param(b"\xff\xfb\x90\x00" + bytes(400), id="mp3 of one head"),
+        pytest.param(recording("flac")[:200] + bytes(3_000), id="flac that turns into zeros"),
+        pytest.param(recording("mp3")[:300] + b"garbage " * 2_000, id="mp3 that turns into garbage"),
+        pytest.param(header(1, SAMPLE_RATE, 0), id="wav without a sample"),
+        pytest.param(header(0, SAMPLE_RATE, 200) + bytes(200), id="wav without a channel"),
+        pytest.param(header(200, SAMPLE_RATE, 4_000) + bytes(4_000), id="wav with 200 channels"),
+        pytest.param(header(1, 1_000_000_000, 4_000) + bytes(4_000), id="wav with 1 GHz"),
+        pytest.param(header(1, 1, 4_000) + bytes(4_000), id="wav with 1 Hz"),
+    ],
+)
+def test_what_is_damaged_is_refused(audio: bytes) -> None:
+    assert refused(audio).code == "invalid_audio"
+
+
+def test_hours_in_few_bytes_are_decoded_no_further_than_allowed() -> None:
+    bomb = long_silence(2.0)
+    assert len(bomb) < 1_500_000
+    decoder = Decoder(bomb, None, rate=16_000, most_seconds=30.0)
+    with pytest.raises(SpeechError, match=r"longer than 30 s \(SPEECH_MAX_AUDIO_SECONDS\)") as caught:
+        for _ in decoder.blocks():
+            pass
+    assert caught.value.code == "audio_too_long"
+    assert decoder.seconds < 31
+
+
+@pytest.mark.parametrize("format_", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+def test_every_format_that_is_made_can_be_read(format_: AudioFormat) -> None:
+    samples = decoded(recording(format_, 2.0), "pcm" if format_ == "pcm" else None)
+    assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(2.0, abs=0.1)
+    assert pitch(samples) == pytest.approx(440, rel=0.05)
+
+
+@pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("ogg", "libopus"), ("mp4", "aac")])
+def test_what_browsers_and_telephones_record_can_be_read(container: str, codec: str) -> None:
+    samples = decoded(in_container(container, codec))
+    assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(1.0, abs=0.1)
+    assert pitch(samples) == pytest.approx(440, rel=0.05)
+
+
+def test_what_another_library_wrote_can_be_read() -> None:
+    for container, codec in (("OGG", "VORBIS"), ("FLAC", "PCM_24"), ("WAV", "FLOAT"), ("MP3", "MPEG_LAYER_III")):
+        sink = io.BytesIO()
+        soundfile.write(sink, np.frombuffer(tone(1.0), "<i2") / 32_768, SAMPLE_RATE, codec, format=container)
+        assert pitch(decoded(sink.getvalue())) == pytest.approx(440, rel=0.05)
+
+
+def test_several_channels_become_one() -> None:
+    samples = decoded(in_container("wav", "pcm_s16le", layout="stereo"))
+    assert pitch(samples) == pytest.approx(440, rel=0.05)
+
+
+def test_a_wav_that_does_not_know_its_length_is_whole() -> None:
+    unknown = header(1, SAMPLE_RATE, 0xFFFFFFFF - 36)
+    assert len(decoded(unknown + tone(1.0))) == SAMPLE_RATE * 2
+
+
+def test_silence_is_audio() -> None:
+    assert decoded(header(1, SAMPLE_RATE, SAMPLE_RATE * 2) + silence(1.0)) == silence(1.0)

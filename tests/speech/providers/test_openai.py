@@ -1,0 +1,168 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from speech.base import FORMATS, AudioFormat, Piece, Recording, Segment, SpeechError, Utterance
+from speech.providers.http import Timeouts
+from speech.providers.openai import OpenAI
+from tests.speech.recordings import recording
+from tests.speech.vendor import Reply, Vendor, told, vendor
+
+KEY = "sk-a-key-of-the-tests"
+AUDIO = recording("wav", 0.2)
+SAID = {"text": " Hello world. ", "language": "english", "duration": 1.5}
+TIMED = {**SAID, "segments": [{"id": 0, "start": 0.0, "end": 1.5, "text": " Hello world."}]}
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[Vendor]:
+    async with vendor() as running:
+        yield running
+
+
+def made(url: str, **changes: float) -> OpenAI:
+    timeouts = Timeouts(**({"connect": 5.0, "first_byte": 5.0, "idle": 5.0} | changes))
+    return OpenAI(api_key=KEY, base_url=url, timeouts=timeouts, any_model=False)
+
+
+def heard(model: str = "whisper-1", language: str | None = None, pieces: tuple[Piece, ...] = ()) -> Recording:
+    return Recording(audio=AUDIO, kind="wav", seconds=0.2, model=model, language=language, pieces=pieces)
+
+
+def said(*pieces: str, model: str = "tts-1", format_: AudioFormat = "mp3", speed: float = 1.0) -> Utterance:
+    return Utterance(pieces=pieces or ("Hello.",), model=model, voice="alloy", format=format_, speed=speed)
+
+
+async def spoken(provider: OpenAI, utterance: Utterance) -> list[bytes]:
+    return [piece async for piece in provider.synthesize(utterance)]
+
+
+async def test_a_recording_is_sent_as_a_form_and_told_with_times(fake: Vendor) -> None:
+    fake.play(told(TIMED))
+    transcript = await made(fake.url).transcribe(heard(language="en-GB"))
+    (asked,) = fake.asked
+    assert asked.path == "/audio/transcriptions"
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert asked.fields == {
+        "file": ("audio.wav", "audio/wav", AUDIO),
+        "model": "whisper-1",
+        "response_format": "verbose_json",
+        "language": "en",
+    }
+    assert transcript.text == "Hello world."
+    assert transcript.language == "en"
+    assert transcript.segments == (Segment(start=0.0, end=1.5, text="Hello world."),)
+
+
+async def test_models_without_times_are_asked_for_none(fake: Vendor) -> None:
+    fake.play(told({"text": "Hello."}))
+    transcript = await made(fake.url).transcribe(heard("gpt-4o-transcribe"))
+    assert fake.asked[0].fields["response_format"] == "json"
+    assert "language" not in fake.asked[0].fields
+    assert (transcript.text, transcript.language, transcript.segments) == ("Hello.", None, ())
+
+
+async def test_a_recording_in_pieces_has_the_times_of_the_whole(fake: Vendor) -> None:
+    fake.play(told(TIMED), told(TIMED))
+    pieces = tuple(Piece(audio=b"fLaC", start=start, seconds=1.5) for start in (0.0, 1.5))
+    transcript = await made(fake.url).transcribe(heard(pieces=pieces))
+    assert transcript.text == "Hello world. Hello world."
+    assert [segment.start for segment in transcript.segments] == [0.0, 1.5]
+    assert [asked.fields["file"][1] for asked in fake.asked] == ["audio/flac", "audio/flac"]
+
+
+async def test_silence_is_an_empty_text(fake: Vendor) -> None:
+    fake.play(told({"text": ""}))
+    assert (await made(fake.url).transcribe(heard())).text == ""
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+async def test_audio_comes_as_it_is_made(fake: Vendor, format_: AudioFormat) -> None:
+    fake.play(Reply(pieces=(b"one", b"two"), headers={"Content-Type": "audio/mpeg"}))
+    assert b"".join(await spoken(made(fake.url), said(format_=format_, speed=1.5))) == b"onetwo"
+    assert fake.asked[0].body == {
+        "model": "tts-1",
+        "input": "Hello.",
+        "voice": "alloy",
+        "response_format": format_,
+        "speed": 1.5,
+    }
+
+
+async def test_the_first_audio_is_there_before_the_last_is_made(fake: Vendor) -> None:
+    fake.play(Reply(pieces=(b"one",), ending="silence"))
+    stream = made(fake.url).synthesize(said())
+    assert await anext(stream) == b"one"
+    await stream.aclose()
+    await fake.left.wait()
+
+
+async def test_a_text_in_pieces_is_said_one_after_the_other(fake: Vendor) -> None:
+    fake.play(Reply(pieces=(b"one",)), Reply(pieces=(b"two",)))
+    assert await spoken(made(fake.url), said("One.", "Two.", format_="pcm")) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retryable"),
+    [
+        (400, "provider_rejected", False),
+        (401, "provider_auth", False),
+        (403, "provider_auth", False),
+        (404, "provider_rejected", False),
+        (408, "provider_timeout", True),
+        (413, "provider_rejected", False),
+        (429, "provider_rate_limited", True),
+        (301, "provider_rejected", False),
+        (500, "provider_unavailable", True),
+        (503, "provider_unavailable", True),
+    ],
+)
+async def test_a_refusal_says_what_the_vendor_said_and_never_the_key(
+    fake: Vendor, status: int, code: str, retryable: bool
+) -> None:
+    refusal = told({"error": {"message": f"No, not with {KEY}."}}, status, **{"Retry-After": "7"})
+    fake.play(refusal, refusal)
+    for work in (made(fake.url).transcribe(heard()), spoken(made(fake.url), said())):
+        with pytest.raises(SpeechError, match=rf"it answered {status}: No, not with \[secret\]") as caught:
+            await work
+        assert (caught.value.code, caught.value.retryable, caught.value.retry_after) == (code, retryable, 7.0)
+        assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"text": 5}', b'{"text": "\xff"}', b'{"segments": []}'])
+async def test_what_is_no_transcription_is_told_as_that(fake: Vendor, body: bytes) -> None:
+    fake.play(Reply(pieces=(body,) if body else ()))
+    with pytest.raises(SpeechError, match="not a transcription") as caught:
+        await made(fake.url).transcribe(heard())
+    assert caught.value.code == "provider_protocol"
+
+
+async def test_a_refusal_that_is_not_json_is_told_in_one_line(fake: Vendor) -> None:
+    fake.play(Reply(status=502, pieces=(b"<html>\n  Bad\n gateway" + b"x" * 50_000,)))
+    with pytest.raises(SpeechError, match="it answered 502: <html> Bad gateway") as caught:
+        await spoken(made(fake.url), said())
+    assert len(str(caught.value)) < 600
+
+
+async def test_an_answer_that_is_cut_is_told_after_what_came(fake: Vendor) -> None:
+    fake.play(Reply(pieces=(b"one",), ending="cut"))
+    stream = made(fake.url).synthesize(said())
+    assert await anext(stream) == b"one"
+    with pytest.raises(SpeechError) as caught:
+        await anext(stream)
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize("ending", ["silence", "silent from the start"])
+async def test_silence_of_the_vendor_ends_in_time(fake: Vendor, ending: str) -> None:
+    fake.play(Reply(ending=ending))  # type: ignore[arg-type]
+    provider = made(fake.url, connect=0.1, first_byte=0.1, idle=0.1)
+    with pytest.raises(SpeechError, match="did not answer in time") as caught:
+        await spoken(provider, said())
+    assert (caught.value.code, caught.value.retryable) == ("provider_timeout", True)
+
+
+async def test_a_vendor_that_is_not_there_is_told_as_that() -> None:
+    with pytest.raises(SpeechError, match="cannot be reached") as caught:
+        await made("http://127.0.0.1:1").transcribe(heard())
+    assert (caught.value.code, caught.value.retryable) == ("provider_unavailable", True)

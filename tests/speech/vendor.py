@@ -1,0 +1,100 @@
+"""A vendor on 127.0.0.1: it records what it is asked, and plays what it is told to."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import web
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it came: `fields` of a form, or the `body` of JSON."""
+
+    path: str
+    headers: dict[str, str]
+    body: Any = None
+    fields: dict[str, Any] = {}
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer, which ends as HTTP does, or is cut, or falls silent until the client goes."""
+
+    status: int = 200
+    headers: dict[str, str] = {}
+    pieces: tuple[bytes, ...] = ()
+    ending: Literal["end", "cut", "silence", "silent from the start"] = "end"
+
+
+def told(body: Any, status: int = 200, **headers: str) -> Reply:
+    return Reply(status=status, headers=headers, pieces=(json.dumps(body).encode(),))
+
+
+class Vendor:
+    """Answers each request with the next reply; `left` is set when a client leaves an answer."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[Asked] = []
+        self.left = asyncio.Event()
+        self._replies: list[Reply] = []
+
+    def play(self, *replies: Reply) -> None:
+        self._replies.extend(replies)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if request.content_type == "multipart/form-data":
+            form = await request.post()
+            fields = {
+                name: (value.filename, value.content_type, value.file.read())
+                if isinstance(value, web.FileField)
+                else value
+                for name, value in form.items()
+            }
+            self.asked.append(Asked(path=request.path, headers=headers, fields=fields))
+        else:
+            self.asked.append(Asked(path=request.path, headers=headers, body=await _body(request)))
+        return await self._answer(request, self._replies.pop(0))
+
+    async def _answer(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+        try:
+            if reply.ending == "silent from the start":
+                await asyncio.Event().wait()
+            response = web.StreamResponse(status=reply.status, headers=reply.headers)
+            response.enable_chunked_encoding()
+            await response.prepare(request)
+            for piece in reply.pieces:
+                await response.write(piece)
+            if reply.ending == "silence":
+                await asyncio.Event().wait()
+            if reply.ending == "cut" and request.transport:
+                request.transport.abort()
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+        return response
+
+
+async def _body(request: web.Request) -> Any:
+    text = await request.text()
+    return json.loads(text) if text.startswith("{") else text
+
+
+@asynccontextmanager
+async def vendor() -> AsyncIterator[Vendor]:
+    """The vendor, listening at its `url`."""
+    fake = Vendor()
+    application = web.Application(client_max_size=2**26)
+    application.router.add_route("*", "/{path:.*}", fake.handle)
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield fake
+    finally:
+        await runner.cleanup()
