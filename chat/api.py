@@ -1,11 +1,9 @@
 """The chat API: starting, following and stopping runs, and the sessions that they belong to."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.params import functions as params
@@ -13,13 +11,11 @@ from ninja.params import functions as params
 from access.auth import caller
 from access.refusal import Refusal
 from chat import records, service
-from chat.asking import Ask
-from chat.attachments import images
 from chat.event_stream import EventStream
 from chat.rebuilding import rebuilt
 from chat.refusals import not_found, session_busy
 from chat.runs.live import LiveRun
-from chat.runs.store import AlreadyBegun, Key
+from chat.runs.store import AlreadyBegun
 from chat.schemas import (
     STREAM_RESPONSE,
     CancelOut,
@@ -31,18 +27,15 @@ from chat.schemas import (
     SessionList,
     SessionOut,
     SessionPatch,
-    ToolCallIn,
 )
+from chat.wishes import wish
 from storage.reader import read
 from storage.writer import writer
-from tools import toolbox
-from tools.base import ToolRequest
 
 router = Router(tags=["chat"])
 
 MOST_ITEMS: Final = 200
 MOST_CURSOR_DIGITS: Final = 10
-MOST_KEY_CHARS: Final = 255
 LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
 OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 CURSOR: Final[Any] = params.Query(None, ge=0, le=2**31)
@@ -64,7 +57,9 @@ RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "Th
 async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | EventStream:
     """Starts a run and streams its events; the connection only follows the run."""
     try:
-        run = await service.current().start(await _ask(request, body))
+        run = await service.current().start(
+            await wish(caller(request).owner, body, request.headers.get("Idempotency-Key", ""))
+        )
     except AlreadyBegun as again:
         return _following(again.run_id, caller(request).owner)
     return _followed(run, cursor=0)
@@ -122,17 +117,10 @@ async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Stops a run; what was produced is kept. Safe to call again, and after the end."""
     owner = caller(request).owner
-    live = service.current().supervisor.find(run_id, owner)
-    if live is not None:
-        live.stop("cancelled")
-        await live.feed.ended()
-    if live is None or live.feed.parked:
-        run = _found(await read(records.run, run_id, owner), "run")
-        live = await service.current().go_on(run_id, cancelled=True) if run["status"] == "waiting" else None
-        if live is None:
-            return {"id": run_id, "status": await service.current().cancel_elsewhere(run_id, owner)}
-        await live.feed.ended()
-    return {"id": run_id, "status": live.snapshot()["status"]}
+    status = await service.current().cancel(run_id, owner)
+    if status is None:
+        raise not_found("run")
+    return {"id": run_id, "status": status}
 
 
 @router.get("/chat/sessions", response={200: SessionList, **ERRORS})
@@ -178,43 +166,6 @@ async def list_providers(request: HttpRequest) -> dict[str, Any]:
     """The providers of models: which are configured, and what they can do."""
     items = await service.current().describe_providers()
     return {"items": items, "count": len(items)}
-
-
-async def _ask(request: HttpRequest, body: ChatIn) -> Ask:
-    if body.session_id is not None and not service.current().stored:
-        raise Refusal(422, "not_stored", "With ENABLE_PERSISTENCE=false there are no sessions: leave session_id out.")
-    return Ask(
-        owner=caller(request).owner,
-        message=body.message,
-        session_id=body.session_id,
-        provider=body.provider,
-        model=body.model,
-        tool_calls=tuple(map(_tool_request, body.tool_calls)),
-        images=await images(body.attachments, toolbox.workspace()) if body.attachments else (),
-        instructions=body.instructions,
-        tools=("*",) if body.tools is None else tuple(body.tools),
-        max_output_tokens=body.max_output_tokens,
-        temperature=body.temperature,
-        on_disconnect=body.on_disconnect,
-        user=body.user,
-        metadata=body.metadata,
-        key=_key(request, body),
-    )
-
-
-def _key(request: HttpRequest, body: ChatIn) -> Key | None:
-    """The `Idempotency-Key`, with the hash of what was asked for, however that was written down."""
-    key = request.headers.get("Idempotency-Key", "").strip()
-    if not key:
-        return None
-    if len(key) > MOST_KEY_CHARS or not key.isprintable():
-        raise Refusal(422, "invalid_key", f"Idempotency-Key may have {MOST_KEY_CHARS} printable characters at most.")
-    asked = msgspec.json.encode(body.model_dump(mode="json"), order="sorted")
-    return Key(key=key, body_sha256=hashlib.sha256(asked).hexdigest())
-
-
-def _tool_request(call: ToolCallIn) -> ToolRequest:
-    return ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
 
 
 def _cursor(request: HttpRequest, after: int | None) -> int:

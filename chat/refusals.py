@@ -28,6 +28,13 @@ def session_busy(run_id: object) -> Refusal:
     )
 
 
+def refusal_of(error: Exception) -> Refusal | None:
+    """What the failure is to a caller; None for a fault of our own."""
+    if isinstance(error, Refusal):
+        return error
+    return next((refuse(error) for kind, refuse in REFUSALS.items() if isinstance(error, kind)), None)
+
+
 REFUSALS: Final[dict[type[Exception], Callable[[Any], Refusal]]] = {
     RunMissing: lambda _: not_found("run"),
     NotResumable: lambda error: Refusal(

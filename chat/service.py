@@ -19,6 +19,7 @@ from chat.engine.events import Start
 from chat.engine.messages import Message
 from chat.engine.turn import Plan, Resumption, Turn
 from chat.following import RunSource
+from chat.models import Run
 from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
 from chat.runs import followed, orders, process, store, waiting
 from chat.runs.follower import Follower
@@ -179,18 +180,46 @@ class Service:
         self._watch.wake(run_id)
         return run
 
-    async def cancel_elsewhere(self, run_id: UUID, owner: str) -> str:
-        """Has another process cancel its run, waits a moment for that, and returns the run's status then."""
-        asked = await writer.write(partial(orders.cancel, run_id))
-        if asked and self._wakes:
-            self._wakes.order(asked)
+    async def cancel(self, run_id: UUID, owner: str) -> str | None:
+        """Stops a run, wherever it is, and returns its status then; None where there is no such run.
+
+        What was produced is kept. Safe to call again, and after the end.
+        """
+        live = self.supervisor.find(run_id, owner)
+        if live is not None:
+            live.stop("cancelled")
+            await live.feed.ended()
+        if live is None or live.feed.parked:
+            status = await self._status(run_id, owner)
+            if status == Run.Status.RUNNING:
+                return await self._cancel_elsewhere(run_id, owner)
+            live = await self.go_on(run_id, cancelled=True) if status == Run.Status.WAITING else None
+            if live is None:
+                return status
+            await live.feed.ended()
+        return str(live.snapshot()["status"])
+
+    async def _cancel_elsewhere(self, run_id: UUID, owner: str) -> str | None:
+        """Has another process cancel its run, and waits a moment for that."""
+        process = await writer.write(partial(orders.cancel, run_id))
+        if process and self._wakes:
+            self._wakes.order(process)
         deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
         while True:
-            run = await read(records.run, run_id, owner)
-            status = str(run["status"]) if run else "cancelled"
-            if not asked or status != "running" or asyncio.get_running_loop().time() > deadline:
+            status = await self._status(run_id, owner)
+            if status != Run.Status.RUNNING or asyncio.get_running_loop().time() > deadline:
                 return status
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _status(self, run_id: UUID, owner: str) -> str | None:
+        if not self.stored:
+            return None
+        run = await read(records.run, run_id, owner)
+        return str(run["status"]) if run else None
+
+    async def exists(self, run_id: UUID, owner: str) -> bool:
+        """Whether there is such a run of this owner's, here or in the database."""
+        return self.supervisor.find(run_id, owner) is not None or await self._status(run_id, owner) is not None
 
     def follow(self, run_id: UUID, owner: str, cursor: int) -> Follower:
         """The run's frames from behind number `cursor`, wherever it lives."""

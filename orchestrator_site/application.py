@@ -12,6 +12,7 @@ from access import conf
 from access.guard import Knock, Rules, check, may_share
 from access.refusal import CONTENT_TYPE, Refusal
 from chat import service
+from chat.consumers import ChatConsumer
 from orchestrator_site.connection import Message, Receive, Scope, Send
 from orchestrator_site.database import migrate
 from orchestrator_site.lean import LeanHandler
@@ -23,6 +24,10 @@ logger = logging.getLogger(__name__)
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
 """Paths whose views are sync: they take the way through all of Django."""
 
+SOCKET: Final = "/ws/chat"
+FORBIDDEN: Final = 4403
+MISSING: Final = 4404
+
 CORS_SECONDS: Final = b"600"
 
 
@@ -31,15 +36,28 @@ class Application:
 
     def __init__(self) -> None:
         self._lean = LeanHandler()
+        self._socket = ChatConsumer.as_asgi()
         self._pages = ASGIStaticFilesHandler(ASGIHandler())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 4404})
+            await self._websocket(scope, receive, send)
         else:
             await self._http(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
+        try:
+            check(Knock.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), conf.rules())
+        except Refusal:
+            await send({"type": "websocket.close", "code": FORBIDDEN})
+            return
+        if scope["path"] != SOCKET:
+            await send({"type": "websocket.close", "code": MISSING})
+            return
+        await self._socket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         rules = conf.rules()

@@ -12,6 +12,7 @@ from typing import Final
 
 import uvicorn
 
+from access import conf as access_conf
 from chat import conf, service
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -42,6 +43,7 @@ class Server(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            ws_max_size=access_conf.max_body_bytes(),
         )
         super().__init__(config)
         self._ready = ready

@@ -1,6 +1,5 @@
 """The tools API: what there is, what was run, what it said, and deciding what waits."""
 
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,10 +11,9 @@ from ninja.params import functions as params
 from access.auth import caller
 from access.refusal import Refusal
 from storage.reader import read
-from storage.writer import writer
-from tools import approvals, records, toolbox
+from tools import records, toolbox
 from tools.catalogue import catalogue
-from tools.models import ToolExecution
+from tools.deciding import decide
 from tools.outputs import OutputPage, page_of
 from tools.schemas import DecisionIn, ErrorOut, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
 
@@ -71,13 +69,15 @@ async def get_output(
 @router.post("/tools/executions/{uuid:execution_id}/approve", response={200: ExecutionOut, **DECISION_ERRORS})
 async def approve(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
     """Lets a waiting execution run, with exactly the params that the hash is of. Safe to call again."""
-    return await _decide(request, execution_id, "approved", body)
+    owner = caller(request).owner
+    return await decide(owner, execution_id, "approved", params_sha256=body.params_sha256, note=body.note)
 
 
 @router.post("/tools/executions/{uuid:execution_id}/deny", response={200: ExecutionOut, **DECISION_ERRORS})
 async def deny(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
     """Refuses a waiting execution; the run goes on, and its model reads the note. Safe to call again."""
-    return await _decide(request, execution_id, "denied", body)
+    owner = caller(request).owner
+    return await decide(owner, execution_id, "denied", params_sha256=body.params_sha256, note=body.note)
 
 
 async def _execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:
@@ -93,24 +93,3 @@ async def _page(row: dict[str, Any], owner: str, offset: int, limit: int) -> Out
     if len(row["output"].encode()) == row["output_size"]:
         return page_of(row["output"], offset, limit)
     return await toolbox.outputs().page(owner, row["id"], offset, limit)
-
-
-async def _decide(
-    request: HttpRequest, execution_id: UUID, verdict: approvals.Verdict, body: DecisionIn
-) -> dict[str, Any]:
-    owner = caller(request).owner
-    decision = partial(
-        approvals.decide,
-        execution_id,
-        verdict,
-        by=owner,
-        params_sha256=body.params_sha256,
-        note=body.note,
-        owner=owner,
-    )
-    try:
-        row: ToolExecution = await writer.write(decision)
-    except approvals.DecisionRefused as error:
-        status = 404 if isinstance(error, approvals.ExecutionMissing) else 409
-        raise Refusal(status, error.code, str(error)) from None
-    return records.told(row)

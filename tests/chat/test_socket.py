@@ -1,0 +1,203 @@
+"""`/ws/chat` over a real socket."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+from pytest_django import Settings
+
+from chat import consumers
+from chat.engine.completion import Finished, ToolCall
+from chat.providers.scripted import Scripted, text
+from tests.conftest import Api, Start
+from tools.toolbox import workspace
+
+STOP = Finished(reason="stop")
+CALLS = Finished(reason="tool_calls")
+KEY = "the-key-of-this-service"
+
+Socket = aiohttp.ClientWebSocketResponse
+
+
+@asynccontextmanager
+async def connected(api: Api, **options: Any) -> AsyncIterator[Socket]:
+    async with api.session.ws_connect(api.base_url.replace("http", "ws") + "/ws/chat", **options) as socket:
+        yield socket
+
+
+async def received(socket: Socket, kind: str, **fields: Any) -> list[dict[str, Any]]:
+    """All that comes, up to the first message of a type that has these fields."""
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(10):
+        while True:
+            message = await socket.receive()
+            assert message.type is aiohttp.WSMsgType.TEXT, (message, found)
+            found.append(json.loads(message.data))
+            if found[-1]["type"] == kind and all(found[-1].get(name) == value for name, value in fields.items()):
+                return found
+
+
+async def test_the_same_events_come_as_over_http(start: Start) -> None:
+    api = await start(Scripted([text("Hel", "lo"), STOP]))
+    async with connected(api) as socket:
+        await socket.send_json({"type": "chat", "message": "Hi"})
+        found = await received(socket, "end")
+    run = found[0]["run_id"]
+    assert {event.pop("run") for event in found} == {run}
+    streamed = await api.call("GET", f"/chat/runs/{run}/stream")
+    assert found == streamed.events
+    assert [event["id"] for event in found] == list(range(1, len(found) + 1))
+
+
+async def test_several_runs_share_a_socket_and_one_can_be_cancelled(start: Start) -> None:
+    forever = asyncio.Event().wait
+    api = await start(Scripted([text("One"), forever], [text("Two"), STOP]))
+    async with connected(api) as socket:
+        await socket.send_json({"type": "chat", "message": "1", "ref": "first"})
+        first = (await received(socket, "token", token="One"))[0]["run_id"]
+        await socket.send_json({"type": "chat", "message": "2"})
+        await received(socket, "end", reason="completed")
+        await socket.send_json({"type": "cancel", "run_id": first, "ref": "c"})
+        found = await received(socket, "done", ref="c")
+        if not any(event["type"] == "end" for event in found):
+            found += await received(socket, "end")
+    ended = next(event for event in found if event["type"] == "end")
+    assert (ended["run"], ended["reason"]) == (first, "cancelled")
+
+
+async def test_an_approval_is_given_on_the_same_socket(start: Start) -> None:
+    write = ToolCall(call_id="c", name="fs.write", arguments='{"path": "socket.txt", "content": "x"}')
+    api = await start(Scripted([write, CALLS], [text("Done."), STOP]), policy="ask fs.write source=model")
+    async with connected(api) as socket:
+        await socket.send_json({"type": "chat", "message": "write"})
+        waits = (await received(socket, "approval_required"))[-1]
+        wrong = {"type": "approve", "execution_id": waits["execution_id"], "params_sha256": "0" * 64}
+        await socket.send_json(wrong)
+        assert (await received(socket, "refused"))[-1]["code"] == "params_mismatch"
+        await socket.send_json({**wrong, "params_sha256": waits["params_sha256"]})
+        assert (await received(socket, "end"))[-1]["reason"] == "completed"
+    assert workspace().entry("socket.txt").size == 1
+
+
+async def test_a_run_is_followed_from_a_cursor_and_goes_on_without_its_socket(start: Start) -> None:
+    gate = asyncio.Event()
+    api = await start(Scripted([text("Hel"), gate.wait, text("lo"), STOP]))
+    async with connected(api) as socket:
+        await socket.send_json({"type": "chat", "message": "Hi", "on_disconnect": "continue"})
+        run = (await received(socket, "token"))[0]["run_id"]
+    gate.set()
+    async with connected(api) as socket:
+        await socket.send_json({"type": "follow", "run_id": run, "after": 2})
+        found = await received(socket, "end")
+    assert found[0]["id"] == 3
+    assert "".join(event.get("token", "") for event in found) == "lo"
+
+
+async def test_one_key_is_one_run(start: Start) -> None:
+    api = await start(Scripted([text("Once."), STOP]))
+    async with connected(api) as socket:
+        runs = []
+        for _ in range(3):
+            await socket.send_json({"type": "chat", "message": "Hi", "idempotency_key": "k"})
+            runs.append((await received(socket, "end"))[0]["run_id"])
+    assert len(set(runs)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        ("not json", 400, "invalid_json"),
+        ('{"type": "chat", "message": "\\ud800"}', 400, "invalid_json"),
+        ('{"type": "chat", "message": "a", "message": "b"}', 400, "invalid_json"),
+        ("[]", 422, "invalid_field"),
+        ('{"message": "Hi"}', 422, "invalid_field"),
+        ('{"type": "shout"}', 422, "invalid_field"),
+        ('{"type": "chat"}', 422, "invalid_field"),
+        ('{"type": "chat", "message": "Hi", "provider": "nobody"}', 422, "unknown_provider"),
+        ('{"type": "chat", "message": "Hi", "more": 1}', 422, "invalid_field"),
+        ('{"type": "cancel", "run_id": "x"}', 422, "invalid_field"),
+        (json.dumps({"type": "cancel", "run_id": str(uuid4())}), 404, "not_found"),
+        (json.dumps({"type": "follow", "run_id": str(uuid4())}), 404, "not_found"),
+        (json.dumps({"type": "resume", "run_id": str(uuid4())}), 404, "not_found"),
+        (json.dumps({"type": "approve", "execution_id": str(uuid4()), "params_sha256": "0" * 64}), 404, "not_found"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_and_the_socket_stays(
+    start: Start, sent: str, status: int, code: str
+) -> None:
+    api = await start(Scripted([text("Still here."), STOP]))
+    async with connected(api) as socket:
+        await socket.send_str(sent)
+        refused = (await received(socket, "refused"))[-1]
+        assert (refused["status"], refused["code"]) == (status, code)
+        await socket.send_json({"type": "chat", "message": "Hi"})
+        assert (await received(socket, "end"))[-1]["reason"] == "completed"
+
+
+async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "MOST_RUNS", 1)
+    api = await start(Scripted([text("One"), asyncio.Event().wait], [text("Two"), STOP]))
+    async with connected(api) as socket:
+        await socket.send_json({"type": "chat", "message": "1"})
+        await received(socket, "token")
+        await socket.send_json({"type": "chat", "message": "2"})
+        assert (await received(socket, "refused"))[-1]["code"] == "too_many_runs"
+
+
+async def test_a_page_of_another_origin_gets_no_socket(start: Start) -> None:
+    api = await start()
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        async with connected(api, headers={"Origin": "https://evil.example"}):
+            pass
+    assert refused.value.status == 403
+
+
+async def test_there_is_no_other_socket(start: Start) -> None:
+    api = await start()
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await api.session.ws_connect(api.base_url.replace("http", "ws") + "/ws/else")
+
+
+@pytest.mark.parametrize("way", ["header", "subprotocol", "message"])
+async def test_a_key_is_shown_in_three_ways(start: Start, settings: Settings, way: str) -> None:
+    settings.API_KEY = KEY
+    api = await start(Scripted([text("Hello"), STOP]))
+    options: dict[str, Any] = {
+        "header": {"headers": {"Authorization": f"Bearer {KEY}"}},
+        "subprotocol": {"protocols": ["orchestrator", f"bearer.{KEY}"]},
+        "message": {},
+    }[way]
+    async with connected(api, **options) as socket:
+        assert socket.protocol == ("orchestrator" if way == "subprotocol" else None)
+        if way == "message":
+            await socket.send_json({"type": "chat", "message": "Hi"})
+            assert (await received(socket, "refused"))[-1]["status"] == 401
+            await socket.send_json({"type": "auth", "key": KEY})
+        await socket.send_json({"type": "chat", "message": "Hi"})
+        assert (await received(socket, "end"))[-1]["reason"] == "completed"
+
+
+@pytest.mark.parametrize("options", [{"headers": {"X-API-Key": "wrong"}}, {"protocols": ["bearer.wrong"]}])
+async def test_a_wrong_key_closes_the_socket(start: Start, settings: Settings, options: dict[str, Any]) -> None:
+    settings.API_KEY = KEY
+    api = await start()
+    async with connected(api, **options) as socket:
+        assert (await received(socket, "refused"))[-1]["code"] == "unauthorized"
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == consumers.UNAUTHORIZED
+
+
+async def test_who_shows_no_key_in_time_is_sent_away(
+    start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumers, "AUTH_SECONDS", 0.05)
+    settings.API_KEY = KEY
+    api = await start()
+    async with connected(api) as socket:
+        assert (await received(socket, "refused"))[-1]["code"] == "unauthorized"
+        assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
