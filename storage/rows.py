@@ -7,23 +7,13 @@ from operator import attrgetter
 from typing import Any, Final, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.models import (
-    BinaryField,
-    BooleanField,
-    CharField,
-    DateTimeField,
-    Field,
-    FloatField,
-    ForeignKey,
-    IntegerField,
-    Model,
-    TextField,
-    UUIDField,
-)
+from django.db.models import BinaryField, BooleanField, DateTimeField, Field, FloatField, ForeignKey, Model, UUIDField
+
+from storage import fitting
 
 Conversion = Callable[[Any], Any]
 
-PLAIN: Final = (BinaryField, BooleanField, CharField, FloatField, IntegerField, TextField)
+PLAIN: Final = (BinaryField, BooleanField, FloatField)
 """Fields whose Python values every driver of ours takes."""
 
 
@@ -177,6 +167,8 @@ def _conversion(field: "Field[Any, Any]") -> "Conversion | None":
     plain = field.target_field if isinstance(field, ForeignKey) else field
     if isinstance(plain, PLAIN):
         return None
+    if fit := fitting.fit(plain):
+        return fit
     if isinstance(plain, DateTimeField):
         return _moment
     if isinstance(plain, UUIDField) and not connection.features.has_native_uuid_field:

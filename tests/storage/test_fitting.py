@@ -1,0 +1,68 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from chat.models import Message, Run
+from storage import fitting
+
+NEST = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | some.text(some.characters()),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(some.characters()), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def fitted(name: str, value: Any) -> Any:
+    fit = fitting.fit(Message._meta.get_field(name))
+    assert fit
+    return fit(value)
+
+
+def test_a_text_loses_what_no_database_keeps_and_nothing_else() -> None:
+    assert fitted("content", "a\x00b \ud800 \U0001f600 é") == "a\ufffdb \ufffd \U0001f600 é"
+    assert fitted("content", "\ud83d\ude00") == "\U0001f600"
+    assert fitted("content", "x" * 100_000) == "x" * 100_000
+
+
+def test_a_text_is_as_long_as_its_column_at_most() -> None:
+    assert fitted("call_id", "é" * 300) == "é" * 255
+    assert fitted("tool", "x" * 128) == "x" * 128
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [(-1, 0), (0, 0), (2**31 - 1, 2**31 - 1), (2**31, 2**31 - 1), (2**80, 2**31 - 1)]
+)
+def test_a_count_is_in_the_range_of_its_column(value: int, kept: int) -> None:
+    assert fitted("input_tokens", value) == kept
+
+
+def test_what_takes_every_value_is_left_alone() -> None:
+    assert fitting.fit(Run._meta.get_field("created")) is None
+    assert fitting.fit(Run._meta.get_field("cost_usd")) is None
+
+
+def test_a_document_keeps_what_is_valid_and_replaces_the_rest() -> None:
+    said = {"a\x00": ["\ud800", "é\U0001f600", {"n": float("nan"), "i": float("-inf")}], "b": "\\u0000", "c": "NaN"}
+    assert json.loads(fitting.document(said)) == {
+        "a\ufffd": ["\ufffd", "é\U0001f600", {"n": None, "i": None}],
+        "b": "\\u0000",
+        "c": "NaN",
+    }
+
+
+@given(NEST)
+def test_every_document_is_json_that_postgresql_takes(value: Any) -> None:
+    kept = fitting.document(value)
+    kept.encode()
+    assert "\x00" not in str(json.loads(kept))
+    assert json.loads(kept) == json.loads(json.dumps(fitting.clean(value)))
+
+
+@given(some.text(some.characters()))
+def test_every_text_is_unicode_without_nul(value: str) -> None:
+    kept = fitting.text(value)
+    assert "\x00" not in kept
+    kept.encode()
