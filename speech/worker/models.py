@@ -4,6 +4,7 @@ https://github.com/SYSTRAN/faster-whisper and https://github.com/MMWilliams/hiba
 """
 
 import array
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
@@ -18,6 +19,9 @@ FASTEST: Final = 2.0
 """What hibari itself can do, in time and not in pitch."""
 
 VOICE: Final = "heart"
+PRONOUNCED: Final = re.compile(r"[^\W_]|[%$&+=@#€£]")
+"""What stops and dashes alone would be is noise."""
+
 SEED: Final = 0
 """Of the noise in a voice: the same text sounds the same."""
 
@@ -62,6 +66,8 @@ class Voice:
 
     def say(self, sentence: str, speed: float) -> bytes:
         """16-bit samples of 24 kHz; none where there is nothing to pronounce."""
+        if not PRONOUNCED.search(sentence):
+            return b""
         samples = self._model(sentence, speed=speed, seed=SEED).clip(-1, 1) * 32_767
         return bytes(samples.astype("<i2").tobytes())
 

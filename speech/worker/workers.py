@@ -58,6 +58,8 @@ class Workers:
                 yield answer
         finally:
             job.abandon()
+            with self._lock:
+                self._pending -= 1
 
     def close(self) -> None:
         """Lets the processes end as soon as they have nothing to do."""
@@ -96,8 +98,6 @@ class Workers:
             if not job.abandoned:
                 process = process if process and process.alive else _Process(self._threads)
                 job.work(process)
-            with self._lock:
-                self._pending -= 1
 
 
 class _Process:

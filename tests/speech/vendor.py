@@ -48,12 +48,7 @@ class Vendor:
         headers = {name.lower(): value for name, value in request.headers.items()}
         if request.content_type == "multipart/form-data":
             form = await request.post()
-            fields = {
-                name: (value.filename, value.content_type, value.file.read())
-                if isinstance(value, web.FileField)
-                else value
-                for name, value in form.items()
-            }
+            fields = {name: _value(value) for name, value in form.items()}
             self.asked.append(Asked(path=request.path, headers=headers, fields=fields))
         else:
             self.asked.append(Asked(path=request.path, headers=headers, body=await _body(request)))
@@ -76,6 +71,14 @@ class Vendor:
             self.left.set()
             raise
         return response
+
+
+def _value(value: Any) -> Any:
+    """The text, or the name, the type and the bytes of a file."""
+    if not isinstance(value, web.FileField):
+        return value
+    with value.file:
+        return value.filename, value.content_type, value.file.read()
 
 
 async def _body(request: web.Request) -> Any:

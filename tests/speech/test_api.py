@@ -1,0 +1,306 @@
+import asyncio
+import hashlib
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import aiohttp
+import pytest
+from asgiref.sync import sync_to_async
+from django.test import override_settings
+
+from speech.models import SpeechRequest
+from speech.service import SpeechService
+from tests.conftest import Api, Start
+from tests.speech.conftest import KEY, Make
+from tests.speech.recordings import accuracy, long_silence, recording, silence
+from tests.speech.vendor import Reply, Vendor, told
+
+Use = Callable[[SpeechService], None]
+
+TEXT = "The quick brown fox jumps over the lazy dog."
+LOCAL = ("openai", "google")
+MP3 = {"Content-Type": "audio/mpeg"}
+
+
+def form(audio: bytes, **fields: str) -> aiohttp.FormData:
+    data = aiohttp.FormData(fields)
+    data.add_field("file", audio, filename="a.bin", content_type="application/octet-stream")
+    return data
+
+
+async def transcribed(api: Api, audio: bytes, **options: Any) -> Any:
+    return await api.call("POST", "/speech/transcriptions", data=audio, **({"headers": MP3} | options))
+
+
+async def row() -> SpeechRequest:
+    """The only row."""
+    async with asyncio.timeout(5):
+        while (found := await sync_to_async(SpeechRequest.objects.get)()).status == "running":
+            await asyncio.sleep(0.01)
+    return found
+
+
+@pytest.fixture
+async def api(start: Start, make: Make, use: Use) -> Api:
+    """A service with the local models alone."""
+    use(make(LOCAL))
+    return await start()
+
+
+@pytest.fixture
+async def outward(start: Start, make: Make, use: Use) -> Api:
+    """A service with every provider."""
+    use(make())
+    return await start()
+
+
+async def test_a_client_sends_a_recording_and_hears_an_answer(api: Api) -> None:
+    spoken = await api.call("POST", "/speech/synthesis", json={"text": TEXT})
+    assert spoken.status == 200
+    assert spoken.headers["Content-Type"] == "audio/mpeg"
+    assert spoken.headers["X-Speech-Provider"] == "local"
+    assert "openai is not configured" in spoken.headers["X-Speech-Note"]
+    raw = await transcribed(api, spoken.body)
+    sent_as_form = await api.call("POST", "/speech/transcriptions", data=form(spoken.body, language="en", model=""))
+    for heard in (raw.json(), sent_as_form.json()):
+        assert accuracy(TEXT, heard["text"]) >= 0.85
+        assert heard["provider"] == "local"
+        assert heard["segments"][0]["end"] > 1
+
+
+@pytest.mark.parametrize(
+    ("format_", "mime"),
+    [
+        ("mp3", "audio/mpeg"),
+        ("opus", "audio/ogg; codecs=opus"),
+        ("aac", "audio/aac"),
+        ("flac", "audio/flac"),
+        ("wav", "audio/wav"),
+        ("pcm", "audio/pcm; rate=24000"),
+    ],
+)
+async def test_each_format_has_its_media_type(api: Api, format_: str, mime: str) -> None:
+    spoken = await api.call("POST", "/speech/synthesis", json={"text": "Hello.", "format": format_, "speed": 2})
+    assert (spoken.status, spoken.headers["Content-Type"]) == (200, mime)
+    assert len(spoken.body) > 1_000
+
+
+async def test_audio_is_there_before_all_of_it_is_made(api: Api) -> None:
+    body = {"text": "This is a sentence of a long text. " * 500, "format": "wav"}
+    async with api.open(body, "/speech/synthesis") as response:
+        assert await response.content.read(1)
+    assert (await row()).status == "cancelled"
+
+
+async def test_silence_is_an_empty_text(api: Api) -> None:
+    heard = await api.call(
+        "POST",
+        "/speech/transcriptions?format=pcm",
+        data=silence(2.0),
+        headers={"Content-Type": "audio/pcm"},
+    )
+    assert (heard.status, heard.json()["text"], heard.json()["duration"]) == (200, "", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 422, "invalid_field"),
+        ({"text": 5}, 422, "invalid_field"),
+        ({"text": "x", "voices": "alloy"}, 422, "invalid_field"),
+        ({"text": "x", "speed": "fast"}, 422, "invalid_field"),
+        ({"text": ""}, 422, "invalid_text"),
+        ({"text": "x", "speed": 0}, 422, "invalid_speed"),
+        ({"text": "x", "format": "midi"}, 422, "unknown_format"),
+        ({"text": "x", "voice": "nobody"}, 422, "unknown_voice"),
+        ({"text": "x", "model": "none"}, 422, "unknown_model"),
+        ({"text": "x", "provider": "none"}, 422, "unknown_provider"),
+        ({"text": "x", "provider": "openai"}, 422, "provider_not_configured"),
+        ({"text": "x" * 100_000}, 413, "text_too_long"),
+    ],
+)
+async def test_a_synthesis_that_cannot_be_is_refused_before_the_first_byte(
+    api: Api, body: dict[str, Any], status: int, code: str
+) -> None:
+    answer = await api.call("POST", "/speech/synthesis", json=body)
+    assert (answer.status, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("audio", "query", "status", "code"),
+    [
+        (b"", "", 422, "invalid_audio"),
+        (b"not audio", "", 422, "invalid_audio"),
+        (recording("mp3")[:400], "", 422, "invalid_audio"),
+        (recording("mp3"), "?language=de", 422, "unknown_language"),
+        (recording("mp3"), "?model=whisper-9", 422, "unknown_model"),
+        (recording("mp3"), "?provider=google", 422, "provider_not_configured"),
+        (recording("mp3"), "?format=midi", 422, "unknown_format"),
+        (recording("mp3"), "?temperature=1", 422, "invalid_field"),
+        (long_silence(1.0), "", 413, "audio_too_long"),
+    ],
+)
+async def test_a_transcription_that_cannot_be_is_refused(
+    api: Api, audio: bytes, query: str, status: int, code: str
+) -> None:
+    answer = await api.call("POST", f"/speech/transcriptions{query}", data=audio, headers=MP3)
+    assert (answer.status, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/json", 415),
+        ("text/plain", 415),
+        ("video/mp4", 415),
+        ("multipart/form-data", 400),
+        ("multipart/form-data; boundary=x", 400),
+        ("multipart/form-data; boundary=" + "x" * 500, 400),
+        ("multipart/mixed; boundary=x", 415),
+    ],
+)
+async def test_a_body_of_another_kind_is_refused(api: Api, content_type: str, status: int) -> None:
+    answer = await transcribed(api, recording("mp3"), headers={"Content-Type": content_type})
+    assert answer.status == status
+    assert answer.json()["type"] == "error"
+
+
+async def test_a_field_that_is_none_is_named(api: Api) -> None:
+    answer = await api.call("POST", "/speech/transcriptions", data=form(recording("mp3"), temperature="0"))
+    assert (answer.status, answer.json()["detail"][0]["field"]) == (422, "temperature")
+
+
+async def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+    with override_settings(MAX_BODY_BYTES=1_000):
+        assert (await transcribed(api, bytes(1_001))).status == 413
+
+
+async def test_the_other_endpoints_take_json_alone(api: Api) -> None:
+    answer = await api.call("POST", "/speech/synthesis", data=form(b"x"))
+    assert answer.status == 415
+
+
+@pytest.mark.parametrize("path", ["/speech/providers", "/speech/transcriptions", "/speech/synthesis"])
+async def test_the_key_is_asked_for(api: Api, path: str) -> None:
+    with override_settings(API_KEY="the-key-of-this-service"):
+        method = "GET" if path.endswith("providers") else "POST"
+        assert (await api.call(method, path, json={"text": "x"})).status == 401
+
+
+async def test_where_speech_is_off_it_says_so(start: Start, make: Make, use: Use) -> None:
+    service = make(LOCAL)
+    service.disabled = "ENABLE_SPEECH is false"
+    use(service)
+    api = await start()
+    for answer in (
+        await api.call("POST", "/speech/synthesis", json={"text": "x"}),
+        await transcribed(api, recording("mp3")),
+    ):
+        assert (answer.status, answer.json()["code"]) == (403, "disabled")
+        assert "ENABLE_SPEECH is false" in answer.json()["error"]
+    assert (await api.get("/speech/providers"))["enabled"] is False
+
+
+async def test_providers_are_told_with_all_that_they_can(api: Api) -> None:
+    told_ = await api.get("/speech/providers")
+    by_name = {item["name"]: item for item in told_["items"]}
+    assert list(by_name) == ["openai", "google", "local"]
+    assert by_name["openai"]["configured"] is False
+    assert by_name["openai"]["reason"] == "its key is not set"
+    assert by_name["openai"]["synthesis"]["default_voice"] == "alloy"
+    assert by_name["local"]["configured"] is True
+    assert by_name["local"]["leaves_machine"] is False
+    assert by_name["local"]["transcription"]["languages"] == ["en"]
+    assert by_name["local"]["synthesis"]["voices"] == {"hibari": ["heart"]}
+    assert "webm" in by_name["google"]["transcription"]["formats"]
+
+
+# What vendors do
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [
+        (401, (502, "provider_auth")),
+        (400, (502, "provider_rejected")),
+        (429, (503, "provider_rate_limited")),
+        (500, (502, "provider_unavailable")),
+        (504, (504, "provider_timeout")),
+    ],
+)
+async def test_a_vendors_failure_is_a_status(outward: Api, fake: Vendor, status: int, refusal: tuple[int, str]) -> None:
+    fake.play(told({"error": {"message": f"no, {KEY}"}}, status))
+    answer = await outward.call("POST", "/speech/synthesis", json={"text": "x", "provider": "openai"})
+    assert (answer.status, answer.json()["code"]) == refusal
+    assert answer.json()["error"].startswith("openai: ")
+    assert ("Retry-After" in answer.headers) == (answer.status == 503)
+    assert KEY not in answer.body.decode()
+    assert (await row()).error == f"openai: it answered {status}: no, [secret]"
+
+
+async def test_a_stream_that_breaks_is_cut_and_not_ended(outward: Api, fake: Vendor) -> None:
+    fake.play(Reply(pieces=(b"one" * 100,), ending="cut"))
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await outward.call("POST", "/speech/synthesis", json={"text": "x", "provider": "openai"})
+    failed = await row()
+    assert (failed.status, failed.provider) == ("failed", "openai")
+
+
+async def test_a_client_that_leaves_stops_the_vendor(outward: Api, fake: Vendor) -> None:
+    fake.play(Reply(pieces=(b"one" * 100,), ending="silence"))
+    async with outward.open({"text": "x", "provider": "openai"}, "/speech/synthesis") as response:
+        await response.content.read(1)
+    async with asyncio.timeout(5):
+        await fake.left.wait()
+    assert (await row()).status == "cancelled"
+
+
+# What is kept
+
+
+async def test_a_call_is_a_row_of_hashes_and_sizes(outward: Api, fake: Vendor) -> None:
+    fake.play(Reply(pieces=(b"audio",)))
+    await outward.call("POST", "/speech/synthesis", json={"text": "Hello.", "provider": "openai", "format": "wav"})
+    kept = await row()
+    assert (kept.operation, kept.status, kept.owner) == ("synthesis", "succeeded", "operator")
+    assert (kept.provider, kept.model, kept.voice, kept.format) == ("openai", "tts-1", "alloy", "wav")
+    assert (kept.characters, kept.audio_bytes, kept.cost_usd) == (6, 5, Decimal("0.00009"))
+    assert kept.audio_sha256 == hashlib.sha256(b"audio").hexdigest()
+    assert kept.audio is None
+    assert kept.ended is not None
+
+
+async def test_a_transcription_is_a_row_too(api: Api) -> None:
+    audio = recording("mp3")
+    await transcribed(api, audio)
+    kept = await row()
+    assert (kept.operation, kept.status, kept.provider, kept.model) == (
+        "transcription",
+        "succeeded",
+        "local",
+        "tiny.en",
+    )
+    assert (kept.audio_bytes, kept.language) == (len(audio), "en")
+    assert kept.seconds == pytest.approx(1.0, abs=0.1)
+    assert kept.cost_usd == 0
+
+
+async def test_a_refused_call_is_a_row_that_says_why(api: Api) -> None:
+    await transcribed(api, b"not audio")
+    kept = await row()
+    assert (kept.status, kept.code) == ("failed", "invalid_audio")
+    assert "not audio that is known here" in kept.error
+
+
+async def test_audio_is_kept_where_a_setting_says_so(api: Api) -> None:
+    audio = recording("mp3")
+    with override_settings(SPEECH_KEEP_AUDIO=True):
+        await transcribed(api, audio)
+    assert bytes((await row()).audio or b"") == audio
+
+
+async def test_nothing_is_kept_without_persistence(api: Api) -> None:
+    with override_settings(ENABLE_PERSISTENCE=False):
+        assert (await transcribed(api, recording("mp3"))).status == 200
+    assert await sync_to_async(SpeechRequest.objects.count)() == 0

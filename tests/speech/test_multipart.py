@@ -1,0 +1,47 @@
+import pytest
+
+from speech.multipart import Form, NotMultipart, parse
+
+TYPE = 'multipart/form-data; boundary="a b"'
+
+
+def part(name: str, value: bytes, extra: str = "") -> bytes:
+    return f'\r\n--a b\r\nContent-Disposition: form-data; name="{name}"{extra}\r\n\r\n'.encode() + value
+
+
+FILE = part("file", b"\x00\xff\r\n--a", '; filename="a.wav"\r\nContent-Type: audio/wav')
+END = b"\r\n--a b--\r\n"
+
+
+def test_a_file_and_fields_are_found() -> None:
+    body = FILE + part("model", b"tiny.en") + part("language", b"") + END
+    expected = Form(b"\x00\xff\r\n--a", {"model": "tiny.en", "language": ""})
+    assert parse(body, TYPE) == expected
+    assert parse(body[2:], TYPE) == expected
+    assert parse(b"a preamble" + body + b"an epilogue", TYPE) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "what"),
+    [
+        (FILE + END, "multipart/form-data", "names no boundary"),
+        (FILE + END, "multipart/form-data; boundary=" + "x" * 71, "names no boundary"),
+        (FILE + END, "multipart/form-data; boundary=other", "boundary is not in it"),
+        (b"", TYPE, "boundary is not in it"),
+        (FILE, TYPE, "ends amid a field"),
+        (FILE + b"\r\n--a b", TYPE, "head does not end"),
+        (part("model", b"x") + END, TYPE, "no field 'file'"),
+        (b"\r\n--a b--\r\n", TYPE, "no field 'file'"),
+        (FILE + FILE + END, TYPE, "'file' is there twice"),
+        (FILE + part("", b"x") + END, TYPE, "has no name"),
+        (b"\r\n--a b\r\nContent-Type: audio/wav\r\n\r\nx" + END, TYPE, "has no name"),
+        (b"\r\n--a b\r\n" + b"X: " + b"y" * 10_000 + b"\r\n\r\nx" + END, TYPE, "head does not end within"),
+        (FILE + part("model", b"x" * 2_000) + END, TYPE, "longer than 1024 bytes"),
+        (FILE + part("model", b"\xff") + END, TYPE, "not UTF-8"),
+        (FILE + part("model", b"\x00") + END, TYPE, "has a NUL"),
+        (b"".join(part(f"f{number}", b"x") for number in range(17)) + END, TYPE, "more than 16 fields"),
+    ],
+)
+def test_what_is_no_form_with_a_file_is_told_as_that(body: bytes, content_type: str, what: str) -> None:
+    with pytest.raises(NotMultipart, match=what):
+        parse(body, content_type)

@@ -1,0 +1,115 @@
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from speech.base import SpeechError
+from speech.worker.messages import Answer, Check, Checked, Speak
+from speech.worker.workers import MAX_WAITING, Workers
+from tests.speech.recordings import long_silence, recording
+
+CHECK = Check(audio=recording("wav"), kind="wav", most_seconds=60.0, piece_seconds=None)
+LONG = Check(audio=long_silence(4.0), kind="flac", most_seconds=1e9, piece_seconds=None)
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    made = Workers(parallel=1, threads=1)
+    yield made
+    made.close()
+
+
+async def answers(workers: Workers, task: Check | Speak) -> list[Answer]:
+    return [answer async for answer in workers.run(task)]
+
+
+async def process_of(workers: Workers) -> int:
+    """The process id of the only worker at work."""
+    async with asyncio.timeout(10):
+        while True:
+            if found := _children() - _others:
+                return found.pop()
+            await asyncio.sleep(0.01)
+
+
+_others: set[int] = set()
+
+
+def _children() -> set[int]:
+    """The workers of this process."""
+    return {process for status in Path("/proc").glob("[0-9]*/stat") if (process := _child(status))}
+
+
+def _child(status: Path) -> int | None:
+    try:
+        command = (status.parent / "cmdline").read_bytes()
+        parent = status.read_text().rpartition(")")[2].split()[1]
+    except OSError:
+        return None
+    return int(status.parent.name) if parent == str(os.getpid()) and b"speech.worker" in command else None
+
+
+def _environment(process: int) -> bytes:
+    return Path(f"/proc/{process}/environ").read_bytes()
+
+
+async def test_one_process_does_one_task_after_the_other(workers: Workers) -> None:
+    done = await asyncio.gather(*(answers(workers, CHECK) for _ in range(5)))
+    assert done == [[Checked(seconds=1.0)]] * 5
+
+
+async def test_a_worker_that_dies_is_told_and_replaced(workers: Workers) -> None:
+    _others.update(_children())
+    working = asyncio.create_task(answers(workers, LONG))
+    os.kill(await process_of(workers), signal.SIGKILL)
+    with pytest.raises(SpeechError, match="the worker died at it") as caught:
+        await working
+    assert caught.value.code == "provider_unavailable"
+    assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
+
+
+async def test_a_worker_has_none_of_the_services_secrets(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    _others.update(_children())
+    working = asyncio.create_task(answers(workers, LONG))
+    process = await process_of(workers)
+    environment = _environment(process)
+    nice = os.getpriority(os.PRIO_PROCESS, process)
+    working.cancel()
+    assert b"sk-secret" not in environment
+    assert b"HF_HUB_OFFLINE=1" in environment
+    assert nice in {os.getpriority(os.PRIO_PROCESS, 0), 10}
+
+
+async def test_what_nobody_waits_for_holds_up_nobody(workers: Workers) -> None:
+    working = asyncio.create_task(answers(workers, LONG))
+    await asyncio.sleep(0)
+    working.cancel()
+    async with asyncio.timeout(5):
+        assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
+
+
+async def test_the_queue_is_bounded(workers: Workers) -> None:
+    waiting = [asyncio.create_task(answers(workers, LONG)) for _ in range(1 + MAX_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(SpeechError, match="32 requests wait already") as caught:
+        await answers(workers, CHECK)
+    assert (caught.value.code, caught.value.retryable) == ("busy", True)
+    assert caught.value.retry_after
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(5):
+        assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
+
+
+async def test_a_reader_who_takes_nothing_makes_the_worker_wait(workers: Workers) -> None:
+    task = Speak(text="This is a sentence. " * 900, voice="heart", format="wav", speed=1.0, whole=False)
+    stream = workers.run(task)
+    await anext(stream)
+    await stream.aclose()
+    async with asyncio.timeout(10):
+        assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
