@@ -16,10 +16,15 @@ from typing import Any, Final, TypeVar
 import msgspec
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from storage.connections import lost_to_another, release
+
 Result = TypeVar("Result")
 
 MAX_WAITING: Final = 10_000
 """Jobs that may wait at once."""
+
+NO_SPACE: Final = ("database or disk is full", "No space left on device")
+"""What SQLite and PostgreSQL say then."""
 
 MAX_BATCH: Final = 256
 """Jobs that one transaction takes."""
@@ -27,6 +32,16 @@ MAX_BATCH: Final = 256
 
 class StorageUnavailable(Exception):
     """The database is locked, full or gone, or the queue in front of it is full. Nothing was written."""
+
+
+class StorageFull(StorageUnavailable):
+    """The database has no space left. Nothing was written."""
+
+
+def unavailable(error: Exception) -> StorageUnavailable:
+    """What the database's own error is to those who wait for it."""
+    told = str(error).strip() or "The database does not answer."
+    return StorageFull(told) if any(word in told for word in NO_SPACE) else StorageUnavailable(told)
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -97,16 +112,21 @@ writer = Writer()
 
 
 def _commit(batch: Sequence[_Job]) -> list[_Outcome]:
-    """All in one transaction; where one of them fails by its own fault, each in its own."""
+    """All in one transaction; where one of them fails by its own fault, or blocked another's, each in its own."""
     try:
         with transaction.atomic():
             return [_Outcome(job, job.run()) for job in batch]
     except (OperationalError, InterfaceError) as error:
-        connection.close()
-        unavailable = StorageUnavailable(str(error).strip() or "The database does not answer.")
-        return [_Outcome(job, None, unavailable) for job in batch]
+        if lost_to_another(error) and len(batch) > 1:
+            return _one_by_one(batch)
+        release()
+        return [_Outcome(job, None, unavailable(error)) for job in batch]
     except Exception as error:  # noqa: BLE001 - a job's failure is its caller's, who gets it through the future
-        return [_Outcome(batch[0], None, error)] if len(batch) == 1 else [_commit([job])[0] for job in batch]
+        return [_Outcome(batch[0], None, error)] if len(batch) == 1 else _one_by_one(batch)
+
+
+def _one_by_one(batch: Sequence[_Job]) -> list[_Outcome]:
+    return [_commit([job])[0] for job in batch]
 
 
 def _deliver(outcomes: Sequence[_Outcome]) -> None:

@@ -1,0 +1,99 @@
+"""`kill -9` under load, again and again: nothing acknowledged is lost, nothing has an effect twice."""
+
+import asyncio
+import json
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.faults.conftest import LONG, Begin, Server
+from tests.faults.upstream import Upstream
+from tests.streams import events
+
+ROUNDS = 100 if LONG else 4
+LANES = 8
+
+
+class Seen:
+    """What clients have seen: the bytes of each run."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, bytes] = {}
+
+
+def writing(asked: str) -> list[dict[str, Any]]:
+    """The model writes a file whose name is what it was asked, once."""
+    arguments = json.dumps({"path": f"{asked}.txt", "content": asked, "create_only": True})
+    call = {"index": 0, "id": f"call-{asked}", "function": {"name": "fs_write", "arguments": arguments}}
+    return [call]
+
+
+async def lane(client: aiohttp.ClientSession, server: Server, seen: Seen, names: random.Random) -> None:
+    """Asks again and again, until the server is gone."""
+    with suppress(aiohttp.ClientError):
+        while True:
+            body = {"message": f"{names.getrandbits(64):x}"}
+            async with client.post(f"{server.url}/chat/stream", json=body) as response:
+                if response.status != 200:
+                    continue
+                run = response.headers["X-Run-Id"]
+                seen.runs[run] = b""
+                async for piece in response.content.iter_any():
+                    seen.runs[run] += piece
+
+
+async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(
+    begin: Begin, models: Upstream, client: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    chance = random.Random(1)
+    models.tokens, models.pause, models.calls = 10, 0.002, writing
+    seen = Seen()
+    server = begin(LEASE_SECONDS="1")
+    for _ in range(ROUNDS):
+        lanes = [asyncio.create_task(lane(client, server, seen, chance)) for _ in range(LANES)]
+        await asyncio.sleep(chance.uniform(0.05, 0.6))  # the moment of the kill is what is tried
+        server.process.kill()
+        await asyncio.to_thread(server.process.wait)
+        await asyncio.gather(*lanes)
+        server = begin(LEASE_SECONDS="1")
+    async with asyncio.timeout(30):
+        while server.rows("SELECT count(*) FROM runs WHERE status = 'running'") != [(0,)]:
+            await asyncio.sleep(0.05)
+    check_rows(server, seen)
+    check_effects(server, tmp_path / "workspaces")
+
+
+def check_rows(server: Server, seen: Seen) -> None:
+    """Every run that a client knows is there, whole up to its last kept frame, with one end."""
+    assert seen.runs
+    for run, body in seen.runs.items():
+        key = run.replace("-", "")
+        rows = server.rows("SELECT first, last, frames FROM run_events WHERE run_id = ? ORDER BY first", key)
+        kept = b"".join(frames for _, _, frames in rows)
+        log = events(kept)
+        assert [event["id"] for event in log] == list(range(1, len(log) + 1)), "frames without gaps"
+        ends = [event for event in log if event["type"] in {"end", "error"}]
+        assert ends == log[-1:], "one end, and it is the last"
+        got = events(body[: body.rfind(b"\n\n") + 2])
+        durable = [event for event in got if event["type"] != "token" and event["id"] < log[-1]["id"]]
+        assert all(event in log for event in durable), "what was sent was kept"
+    assert server.rows("SELECT count(*) FROM sessions WHERE active_run IS NOT NULL") == [(0,)]
+    assert server.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def check_effects(server: Server, workspace: Path) -> None:
+    """Every file has its execution, none has two, and none is half."""
+    rows = server.rows("SELECT params, status FROM tool_executions")
+    by_path: dict[str, list[str]] = {}
+    for params, status in rows:
+        by_path.setdefault(json.loads(params)["path"], []).append(status)
+    files = {path.name for path in workspace.iterdir()}
+    assert files, "something was written"
+    assert files <= set(by_path)
+    assert all(len(statuses) == 1 for statuses in by_path.values())
+    assert {path for path, (status,) in by_path.items() if status == "succeeded"} <= files
+    assert all((workspace / name).read_text() == name.removesuffix(".txt") for name in files)
+    assert not {status for statuses in by_path.values() for status in statuses} - {"succeeded", "interrupted"}
