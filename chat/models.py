@@ -81,7 +81,7 @@ class Run(TokenCounts):
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=255)
     process = models.CharField(max_length=200)
-    resumed_from = models.OneToOneField("self", models.SET_NULL, null=True, related_name="resumed_as")
+    resumed_from = models.ForeignKey("self", models.SET_NULL, null=True, related_name="resumed_as", db_index=False)
     followed_until = models.DateTimeField(null=True)
     options = models.JSONField(default=dict)
     suspended = models.TextField(default="", db_default="")
@@ -98,6 +98,11 @@ class Run(TokenCounts):
             models.Index(fields=["-created"], name="runs_by_time"),
             models.Index(fields=["process"], name="runs_of_a_process", condition=models.Q(status="running")),
             models.Index(fields=["waits_until"], name="runs_that_wait", condition=models.Q(status="waiting")),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["resumed_from"], name="runs_resumed_once", condition=models.Q(resumed_from__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
