@@ -1,6 +1,6 @@
 """A real server in the test's own event loop, on a real socket, with scripted models behind it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -14,6 +14,7 @@ from chat.providers.base import Provider
 from chat.providers.catalogue import Catalogue, Entry
 from chat.service import Service
 from orchestrator_site.asgi import application
+from tests.servers import Postgres, Valkey, postgres_server, valkey_server
 from tests.streams import Answer
 from tools.policy import parse
 from tools.registry import Registry
@@ -65,6 +66,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def start() -> AsyncIterator[Start]:
     """A function that starts the service with its providers, and ends it with the test."""
     closing: list[Callable[[], Awaitable[None]]] = []
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL: `postgres.database()` is the URL of a new database."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    with valkey_server() as server:
+        yield server
+
+
 
     async def begin(
         *providers: Provider,
@@ -75,11 +89,8 @@ async def start() -> AsyncIterator[Start]:
         **changes: Any,
     ) -> Api:
         given = {"policy": parse(policy), **({"registry": tools} if tools else {}), **changes}
-        running = Service(
-            catalogue=catalogue_of(*providers, fallback=fallback),
-            tools=lambda: msgspec.structs.replace(toolset(), **given),
-            stored=stored,
-        )
+        common = partial(msgspec.structs.replace, toolset(), **given)
+        running = Service(catalogue=catalogue_of(*providers, fallback=fallback), tools=common, stored=stored)
         service.use(running)
         config = uvicorn.Config(application, port=0, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
@@ -95,7 +106,7 @@ async def start() -> AsyncIterator[Start]:
             await server.shutdown()
 
         closing.append(end)
-        return Api(f"http://127.0.0.1:{port}", session, running)
+        return Api(f"http://127.0.0.1:{port}", session, running, common)
 
     yield begin
     for end in closing:

@@ -32,6 +32,7 @@ class Postgres:
         self._programs = _programs(folder)
         self._owner: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._databases = 0
         if os.geteuid() == 0:
             self._owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
             os.chown(folder, NOBODY, NOBODY)
@@ -44,6 +45,13 @@ class Postgres:
 
     def url(self, database: str = "postgres") -> str:
         return f"postgres://postgres@127.0.0.1:{self._port}/{database}"
+
+    def database(self, template: str = "template1") -> str:
+        """The URL of a new database: an empty one, or a copy of another."""
+        self._databases += 1
+        name = f"made_{self._databases}"
+        self.query(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
 
     def start(self) -> None:
         """Returns when it answers."""
@@ -59,8 +67,9 @@ class Postgres:
             self._process.wait(READY_SECONDS)
             self._process = None
 
-    def query(self, statement: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+    def query(self, statement: str, *values: Any, url: str = "") -> list[tuple[Any, ...]]:
+        """The rows that a statement gives; `url` names another database than the server's own."""
+        with psycopg.connect(url or self.url(), autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
