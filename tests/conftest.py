@@ -62,10 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(mark)
 
 
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    """A function that starts the service with its providers, and ends it with the test."""
-    closing: list[Callable[[], Awaitable[None]]] = []
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL: `postgres.database()` is the URL of a new database."""
@@ -79,6 +75,10 @@ def valkey() -> Iterator[Valkey]:
         yield server
 
 
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """A function that starts the service with its providers, and ends it with the test."""
+    closing: list[Callable[[], Awaitable[None]]] = []
 
     async def begin(
         *providers: Provider,
@@ -89,8 +89,11 @@ def valkey() -> Iterator[Valkey]:
         **changes: Any,
     ) -> Api:
         given = {"policy": parse(policy), **({"registry": tools} if tools else {}), **changes}
-        common = partial(msgspec.structs.replace, toolset(), **given)
-        running = Service(catalogue=catalogue_of(*providers, fallback=fallback), tools=common, stored=stored)
+        running = Service(
+            catalogue=catalogue_of(*providers, fallback=fallback),
+            tools=lambda: msgspec.structs.replace(toolset(), **given),
+            stored=stored,
+        )
         service.use(running)
         config = uvicorn.Config(application, port=0, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
@@ -106,7 +109,7 @@ def valkey() -> Iterator[Valkey]:
             await server.shutdown()
 
         closing.append(end)
-        return Api(f"http://127.0.0.1:{port}", session, running, common)
+        return Api(f"http://127.0.0.1:{port}", session, running)
 
     yield begin
     for end in closing:
