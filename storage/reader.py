@@ -7,6 +7,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
+from storage.connections import release
 from storage.writer import StorageUnavailable
 
 Result = TypeVar("Result")
@@ -24,7 +25,7 @@ async def read(query: Callable[Parameters, Result], *args: Parameters.args, **kw
         try:
             return query(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
-            connection.close()
+            release()
             raise StorageUnavailable(str(error).strip() or "The database does not answer.") from error
         finally:
             if connection.vendor != "sqlite":
