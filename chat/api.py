@@ -12,6 +12,7 @@ from access.auth import caller
 from access.refusal import Refusal
 from chat import records, service
 from chat.event_stream import EventStream
+from chat.provider_list import described
 from chat.rebuilding import rebuilt
 from chat.refusals import not_found, session_busy
 from chat.runs.live import LiveRun
@@ -164,7 +165,7 @@ async def delete_session(request: HttpRequest, session_id: UUID) -> HttpResponse
 @router.get("/providers", response={200: ProviderList, **ERRORS}, tags=["providers"])
 async def list_providers(request: HttpRequest) -> dict[str, Any]:
     """The providers of models: which are configured, and what they can do."""
-    items = await service.current().describe_providers()
+    items = await described(service.current().catalogue)
     return {"items": items, "count": len(items)}
 
 

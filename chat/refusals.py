@@ -7,7 +7,7 @@ from access.refusal import Refusal
 from chat.providers.catalogue import NotConfigured, UnknownProvider
 from chat.runs.store import KeyMismatch, NotResumable, RunMissing, SessionBusy, SessionMissing
 from chat.runs.supervisor import ShuttingDown, TooManyRuns
-from chat.service import ImagesUnsupported, ModelUnknown
+from chat.turns import ImagesUnsupported, ModelUnknown
 from storage.writer import StorageFull, StorageUnavailable
 
 SOON: Final = {"Retry-After": "1"}

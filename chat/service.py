@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -12,15 +12,13 @@ from django.db import IntegrityError
 
 from chat import conf, records
 from chat.asking import Ask, asked_before
-from chat.context import history
 from chat.engine.attempts import Candidate
-from chat.engine.completion import ProviderError, TokensUsed
+from chat.engine.completion import TokensUsed
 from chat.engine.events import Start
-from chat.engine.messages import Message
-from chat.engine.turn import Plan, Resumption, Turn
+from chat.engine.turn import Turn
 from chat.following import RunSource
 from chat.models import Run
-from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
+from chat.providers.catalogue import Catalogue
 from chat.runs import followed, orders, process, store, waiting
 from chat.runs.follower import Follower
 from chat.runs.journal import Batch, Journal
@@ -31,25 +29,18 @@ from chat.runs.supervisor import Supervisor
 from chat.runs.upkeep import Upkeep
 from chat.runs.wakes import Wakes
 from chat.runs.watch import POLL_SECONDS, Watch
+from chat.turns import Turns
 from chat.wire import sse
 from storage.ids import new_id
 from storage.reader import read
 from storage.writer import StorageUnavailable, writer
-from tools.execution import Place, ToolDoor, Toolset
+from tools.execution import Toolset
 from tools.toolbox import toolset
 
 CANCEL_SECONDS: Final = 5.0
 """How long a cancel waits for a run of another process to end."""
 
 NO_TOKENS: Final = TokensUsed(input_tokens=0, output_tokens=0)
-
-
-class ImagesUnsupported(Exception):
-    """The chosen provider takes no pictures."""
-
-
-class ModelUnknown(Exception):
-    """The chosen provider has no such model."""
 
 
 class Service:
@@ -68,10 +59,9 @@ class Service:
         self._lease = Lease(conf.lease_seconds())
         self._rounds = Rounds(Upkeep(self._lease, self.supervisor, self._watch, self.go_on).round)
         self._keys: dict[tuple[str, str], tuple[str, UUID]] = {}
-        self._tools = tools
         self._prices = conf.prices()
-        self._limits = conf.limits()
-        self._retries = conf.retries()
+        self._turns = Turns(catalogue, tools, self._prices, stored=stored)
+        self._max_seconds = conf.limits().max_seconds
         self._opened: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -95,9 +85,9 @@ class Service:
         `ModelUnknown` and `StorageUnavailable`; nothing has happened then.
         """
         await self.open()
-        candidates = self._candidates(ask)
+        candidates = self._turns.candidates(ask)
         with self.supervisor.admission():
-            return await self._begin(ask, candidates, turn=partial(self._turn, ask))
+            return await self._begin(ask, candidates, turn=partial(self._turns.make, ask))
 
     async def resume(self, run_id: UUID, owner: str) -> LiveRun:
         """Starts a new run that goes on from an interrupted one's last durable step; that one stays as it is.
@@ -108,8 +98,8 @@ class Service:
         row = await read(store.interrupted, run_id, owner)
         ask = asked_before(row)
         with self.supervisor.admission():
-            turn = partial(self._turn, ask, asks_model=bool(row.provider))
-            return await self._begin(ask, self._candidates_again(ask), turn=turn, resumed_from=run_id)
+            turn = partial(self._turns.make, ask, asks_model=bool(row.provider))
+            return await self._begin(ask, self._turns.candidates_again(ask), turn=turn, resumed_from=run_id)
 
     async def _begin(
         self,
@@ -135,7 +125,7 @@ class Service:
                 owner=ask.owner,
                 start=start,
                 turn=partial(turn, run_id, session_id, candidates),
-                max_seconds=self._limits.max_seconds,
+                max_seconds=self._max_seconds,
                 cancel_unfollowed=ask.on_disconnect == "cancel",
                 followed_elsewhere=self._followed_elsewhere(run_id),
             )
@@ -232,10 +222,6 @@ class Service:
         await provider.warm_up()
         await asyncio.to_thread(self._prices, provider.name, provider.default_model, NO_TOKENS)
 
-    async def describe_providers(self) -> list[dict[str, Any]]:
-        """Each provider: whether it is configured and why not, and what it can do."""
-        return list(await asyncio.gather(*map(self._describe, self.catalogue.names)))
-
     async def close(self, drain: float = 0.0) -> None:
         """Takes no new runs, ends the open ones as interrupted after `drain` seconds, then the connections."""
         await self.supervisor.close(drain)
@@ -247,37 +233,6 @@ class Service:
             with contextlib.suppress(StorageUnavailable):
                 await self._lease.close()
         await self.catalogue.close()
-
-    async def _describe(self, name: str) -> dict[str, Any]:
-        missing = self.catalogue.missing(name)
-        told: dict[str, Any] = {"name": name, "configured": not missing, "reason": missing or None, "models": []}
-        told |= {"default": name == self.catalogue.default, "default_model": None, "capabilities": []}
-        if missing:
-            return told
-        provider = self.catalogue.get(name)
-        able = {"tools": provider.supports_tools, "images": provider.supports_images}
-        told |= {"default_model": provider.default_model, "models": [provider.default_model]}
-        told["capabilities"] = ["streaming", *(what for what, can in able.items() if can)]
-        try:
-            told["models"] = list(await provider.models())
-        except ProviderError as error:
-            told["reason"] = str(error)
-        return told
-
-    def _candidates(self, ask: Ask) -> tuple[Candidate, ...]:
-        if not ask.asks_model:
-            if ask.provider:
-                self.catalogue.get(ask.provider)
-            return ()
-        first, *others = self.catalogue.candidates(ask.provider, ask.model)
-        provider = self.catalogue.get(first.provider.name)
-        if not provider.has_model(first.model):
-            raise ModelUnknown(
-                f"{provider.name} has no model {first.model!r}; its default is {provider.default_model}."
-            )
-        if ask.images and not provider.supports_images:
-            raise ImagesUnsupported(f"{provider.name} takes no pictures.")
-        return (first, *(other for other in others if not ask.images or other.supports_images))
 
     def _beginning(self, ask: Ask, start: Start, session_id: UUID, resumed_from: UUID | None) -> store.Beginning:
         return store.Beginning(
@@ -302,10 +257,16 @@ class Service:
         start = Start(
             run_id=str(row.id), session_id=str(row.session_id), provider=row.provider or None, model=row.model or None
         )
-        candidates = self._candidates_again(ask)
+        candidates = self._turns.candidates_again(ask)
         asks_model = taken.resumption.suspended.asks_model
         turn = partial(
-            self._turn, ask, row.id, row.session_id, candidates, asks_model=asks_model, resumption=taken.resumption
+            self._turns.make,
+            ask,
+            row.id,
+            row.session_id,
+            candidates,
+            asks_model=asks_model,
+            resumption=taken.resumption,
         )
         return Launch(
             run_id=row.id,
@@ -320,54 +281,6 @@ class Service:
             text=taken.text,
             created=row.created,
         )
-
-    def _candidates_again(self, ask: Ask) -> tuple[Candidate, ...]:
-        """Who may answer a run that goes on; nobody, where its provider is configured no more."""
-        if not ask.provider:
-            return ()
-        try:
-            return self.catalogue.candidates(ask.provider, ask.model)
-        except (NotConfigured, UnknownProvider):
-            return ()
-
-    async def _turn(
-        self,
-        ask: Ask,
-        run_id: UUID,
-        session_id: UUID,
-        candidates: tuple[Candidate, ...],
-        *,
-        asks_model: bool | None = None,
-        resumption: Resumption | None = None,
-    ) -> Turn:
-        door = self._door(ask, run_id, session_id)
-        plan = Plan(
-            run_id=str(run_id),
-            session_id=str(session_id) if self.stored else None,
-            messages=await self._messages(ask),
-            caller_calls=ask.tool_calls,
-            asks_model=ask.asks_model if asks_model is None else asks_model,
-            candidates=candidates,
-            instructions=conf.system_prompt() if ask.instructions is None else ask.instructions,
-            tools=door.specs(),
-            max_output_tokens=ask.max_output_tokens,
-            temperature=ask.temperature,
-            limits=self._limits,
-            retries=self._retries,
-        )
-        return Turn(plan, door=door, price=self._prices, sleep=asyncio.sleep, resumption=resumption)
-
-    async def _messages(self, ask: Ask) -> tuple[Message, ...]:
-        if ask.session_id is not None:
-            return await read(history, ask.session_id)
-        message = ask.user_message
-        return (message,) if message else ()
-
-    def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
-        place = Place(owner=ask.owner, session_id=session_id, run_id=run_id)
-        tools = self._tools()
-        keep = partial(_keep_of, run_id) if self.stored else _forget
-        return ToolDoor(tools, place, keep, offered=tools.registry.matching(ask.tools), stored=self.stored)
 
 
 _services: "WeakKeyDictionary[asyncio.AbstractEventLoop, Service]" = WeakKeyDictionary()
@@ -413,11 +326,3 @@ async def _commit(batch: Batch) -> Collection[UUID]:
 async def _pretend(_: Batch) -> Collection[UUID]:
     """Keeps nothing, and loses no run."""
     return ()
-
-
-async def _keep_of(run_id: UUID, job: Callable[[], Any]) -> Any:
-    return await writer.write(partial(store.of_own_run, run_id, job))
-
-
-async def _forget(_: object) -> None:
-    """Keeps nothing."""

@@ -1,6 +1,7 @@
 """A real server in the test's own event loop, on a real socket, with scripted models behind it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from chat.service import Service
 from orchestrator_site.asgi import application
 from tests.servers import Postgres, Valkey, postgres_server, valkey_server
 from tests.streams import Answer
+from tools.execution import Toolset
 from tools.policy import parse
 from tools.registry import Registry
 from tools.toolbox import toolset
@@ -24,8 +26,11 @@ from tools.toolbox import toolset
 class Api:
     """A client of the running server."""
 
-    def __init__(self, base_url: str, session: aiohttp.ClientSession, running: Service) -> None:
+    def __init__(
+        self, base_url: str, session: aiohttp.ClientSession, running: Service, tools: Callable[[], Toolset]
+    ) -> None:
         self.base_url = base_url
+        self.tools = tools
         self.session = session
         self.service = running
 
@@ -89,11 +94,8 @@ async def start() -> AsyncIterator[Start]:
         **changes: Any,
     ) -> Api:
         given = {"policy": parse(policy), **({"registry": tools} if tools else {}), **changes}
-        running = Service(
-            catalogue=catalogue_of(*providers, fallback=fallback),
-            tools=lambda: msgspec.structs.replace(toolset(), **given),
-            stored=stored,
-        )
+        common = partial(msgspec.structs.replace, toolset(), **given)
+        running = Service(catalogue=catalogue_of(*providers, fallback=fallback), tools=common, stored=stored)
         service.use(running)
         config = uvicorn.Config(application, port=0, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
@@ -109,7 +111,7 @@ async def start() -> AsyncIterator[Start]:
             await server.shutdown()
 
         closing.append(end)
-        return Api(f"http://127.0.0.1:{port}", session, running)
+        return Api(f"http://127.0.0.1:{port}", session, running, common)
 
     yield begin
     for end in closing:

@@ -131,7 +131,7 @@ async def test_a_waiting_run_survives_a_restart_and_goes_on_elsewhere(start: Sta
         run_id = response.headers["X-Run-Id"]
         await parked(run_id)
     await first.service.close()
-    second = Service(catalogue=catalogue_of(Scripted([text("Done."), STOP])), tools=first.service._tools, stored=True)
+    second = Service(catalogue=catalogue_of(Scripted([text("Done."), STOP])), tools=first.tools, stored=True)
     service.use(second)
     await second.open()
     before = await first.get(f"/chat/runs/{run_id}")

@@ -8,14 +8,8 @@ import pytest
 
 from tools.base import ToolError
 from tools.builtin import fs
-from tools.workspace import KernelOpener, Limits, WalkOpener, Workspace
+from tools.workspace import Limits, Workspace
 from tools.workspace.opening import Opener
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,27 +16,13 @@ from hypothesis import strategies as st
 
 from tools.base import ToolError
 from tools.builtin import fs
-from tools.workspace import Deadline, KernelOpener, Limits, WalkOpener, Workspace
-from tools.workspace.opening import Opener
+from tools.workspace import Deadline, Limits, Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Limits(max_read_bytes=16, max_line_bytes=8)
 PIECES = st.sampled_from(
     [b"a", b"\n", b"\r\n", b"\r", b"\0", b"\xff", "é".encode(), "€".encode(), b"a long line", b"\xef\xbb\xbf"]
 )
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, opener: Opener) -> Iterator[Workspace]:
-    workspace = Workspace(tmp_path, opener=opener)
-    yield workspace
-    workspace.close()
 
 
 async def code_of(workspace: Workspace, path: str, offset: int = 1) -> str:

@@ -9,21 +9,7 @@ import pytest
 
 from tools.base import ToolError
 from tools.builtin import fs
-from tools.workspace import Deadline, File, KernelOpener, Limits, Match, WalkOpener, Workspace
-from tools.workspace.opening import Opener
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, opener: Opener) -> Iterator[Workspace]:
-    workspace = Workspace(tmp_path, opener=opener)
-    yield workspace
-    workspace.close()
+from tools.workspace import Deadline, File, Limits, Match, Workspace
 
 
 def fill(base: Path, files: dict[str, bytes]) -> None:

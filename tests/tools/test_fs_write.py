@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,21 +11,7 @@ from hypothesis import strategies as st
 
 from tools.base import Tool, ToolError
 from tools.builtin import fs
-from tools.workspace import KernelOpener, Limits, WalkOpener, Workspace
-from tools.workspace.opening import Opener
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, opener: Opener) -> Iterator[Workspace]:
-    workspace = Workspace(tmp_path, opener=opener)
-    yield workspace
-    workspace.close()
+from tools.workspace import Limits, Workspace
 
 
 def sha256(data: bytes) -> str:

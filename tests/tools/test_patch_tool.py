@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -12,24 +11,10 @@ from tests.tools.patching.trees import read_tree, write_tree
 from tools.base import ToolError
 from tools.builtin import fs, patch
 from tools.builtin.patch import FileResult, PatchResult, apply_patch
-from tools.workspace import Change, Changed, Deadline, KernelOpener, Limits, WalkOpener, Workspace
-from tools.workspace.opening import Opener
+from tools.workspace import Change, Changed, Deadline, Limits, Workspace
 
 SCENARIOS = sorted((Path(__file__).parent / "patching/scenarios").iterdir())
 CHANGE = "--- a/a\n+++ b/a\n@@ -1 +1 @@\n-1\n+2\n"
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, opener: Opener) -> Iterator[Workspace]:
-    workspace = Workspace(tmp_path, opener=opener)
-    yield workspace
-    workspace.close()
 
 
 def sha256(data: bytes) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from tools.base import ToolError
 from tools.builtin import fs
-from tools.workspace import Deadline, KernelOpener, WalkOpener, Workspace
+from tools.workspace import Deadline, Workspace
 from tools.workspace.opening import Opener
 
 CANARY = "canary-b5f1"
@@ -256,12 +256,6 @@ def _lay_links(base: Path, outside: Path) -> None:
     }
     for name, target in links.items():
         (base / name).symlink_to(target)
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
 
 
 @pytest.fixture

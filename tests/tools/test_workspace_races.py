@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tools.base import ToolError
-from tools.workspace import Deadline, KernelOpener, WalkOpener, Workspace
+from tools.workspace import Deadline, Workspace
 from tools.workspace.opening import Opener
 
 CANARY = b"canary"
@@ -35,12 +35,6 @@ for _ in range(int(sys.argv[1])):
     os.link("beside/file", "next")
     os.rename("next", "file")
 """
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
 
 
 @pytest.fixture(params=["../outside", "{outside}"], ids=["relative", "absolute"])

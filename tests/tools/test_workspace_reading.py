@@ -14,12 +14,6 @@ from tools.workspace.opening import Opener
 from tools.workspace.paths import Parts
 
 
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
-
-
 @pytest.fixture
 def workspace(tmp_path: Path, opener: Opener) -> Iterator[Workspace]:
     (tmp_path / "docs/deep").mkdir(parents=True)

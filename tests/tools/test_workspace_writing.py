@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,23 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.base import ToolError
-from tools.workspace import Change, Deadline, KernelOpener, Limits, SecretNames, WalkOpener, Workspace
+from tools.workspace import Change, Deadline, Limits, SecretNames, Workspace
 from tools.workspace.opening import Opener
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])
-def opener(request: pytest.FixtureRequest) -> Opener:
-    made: Opener = request.param()
-    return made
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, opener: Opener) -> Iterator[Workspace]:
-    workspace = Workspace(tmp_path, opener=opener)
-    yield workspace
-    workspace.close()
 
 
 def sha256(data: bytes) -> str:

@@ -1,0 +1,111 @@
+"""What a run plays: who may answer it, what was said so far, and the door to the tools."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from chat import conf
+from chat.asking import Ask
+from chat.context import history
+from chat.engine.attempts import Candidate
+from chat.engine.messages import Message
+from chat.engine.turn import Plan, Resumption, Turn
+from chat.pricing import Prices
+from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
+from chat.runs import store
+from storage.reader import read
+from storage.writer import writer
+from tools.execution import Place, ToolDoor, Toolset
+
+
+class ImagesUnsupported(Exception):
+    """The chosen provider takes no pictures."""
+
+
+class ModelUnknown(Exception):
+    """The chosen provider has no such model."""
+
+
+class Turns:
+    """Makes turns. `stored` says that what is said is kept in the database."""
+
+    def __init__(self, catalogue: Catalogue, tools: Callable[[], Toolset], prices: Prices, *, stored: bool) -> None:
+        self._catalogue = catalogue
+        self._tools = tools
+        self._prices = prices
+        self._stored = stored
+        self._limits = conf.limits()
+        self._retries = conf.retries()
+
+    def candidates(self, ask: Ask) -> tuple[Candidate, ...]:
+        if not ask.asks_model:
+            if ask.provider:
+                self._catalogue.get(ask.provider)
+            return ()
+        first, *others = self._catalogue.candidates(ask.provider, ask.model)
+        provider = self._catalogue.get(first.provider.name)
+        if not provider.has_model(first.model):
+            raise ModelUnknown(
+                f"{provider.name} has no model {first.model!r}; its default is {provider.default_model}."
+            )
+        if ask.images and not provider.supports_images:
+            raise ImagesUnsupported(f"{provider.name} takes no pictures.")
+        return (first, *(other for other in others if not ask.images or other.supports_images))
+
+    def candidates_again(self, ask: Ask) -> tuple[Candidate, ...]:
+        """Who may answer a run that goes on; nobody, where its provider is configured no more."""
+        if not ask.provider:
+            return ()
+        try:
+            return self._catalogue.candidates(ask.provider, ask.model)
+        except (NotConfigured, UnknownProvider):
+            return ()
+
+    async def make(
+        self,
+        ask: Ask,
+        run_id: UUID,
+        session_id: UUID,
+        candidates: tuple[Candidate, ...],
+        *,
+        asks_model: bool | None = None,
+        resumption: Resumption | None = None,
+    ) -> Turn:
+        door = self._door(ask, run_id, session_id)
+        plan = Plan(
+            run_id=str(run_id),
+            session_id=str(session_id) if self._stored else None,
+            messages=await self._messages(ask),
+            caller_calls=ask.tool_calls,
+            asks_model=ask.asks_model if asks_model is None else asks_model,
+            candidates=candidates,
+            instructions=conf.system_prompt() if ask.instructions is None else ask.instructions,
+            tools=door.specs(),
+            max_output_tokens=ask.max_output_tokens,
+            temperature=ask.temperature,
+            limits=self._limits,
+            retries=self._retries,
+        )
+        return Turn(plan, door=door, price=self._prices, sleep=asyncio.sleep, resumption=resumption)
+
+    async def _messages(self, ask: Ask) -> tuple[Message, ...]:
+        if ask.session_id is not None:
+            return await read(history, ask.session_id)
+        message = ask.user_message
+        return (message,) if message else ()
+
+    def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
+        place = Place(owner=ask.owner, session_id=session_id, run_id=run_id)
+        tools = self._tools()
+        keep = partial(_keep_of, run_id) if self._stored else _forget
+        return ToolDoor(tools, place, keep, offered=tools.registry.matching(ask.tools), stored=self._stored)
+
+
+async def _keep_of(run_id: UUID, job: Callable[[], Any]) -> Any:
+    return await writer.write(partial(store.of_own_run, run_id, job))
+
+
+async def _forget(_: object) -> None:
+    """Keeps nothing."""
