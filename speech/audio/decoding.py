@@ -25,6 +25,7 @@ from speech.audio.limits import (
     MOST_CHANNELS,
     MOST_RATE,
 )
+from speech.audio.mp3 import HEAD_BYTES, frame_bytes
 from speech.base import SAMPLE_BYTES, SAMPLE_RATE, AudioKind, SpeechError
 
 DEMUXERS: Final[dict[AudioKind, str]] = {
@@ -52,7 +53,7 @@ class Decoder:
         self._most_seconds = most_seconds
         self._packets = 0
         self._bad = 0
-        self._last_is_bad = False
+        self._last_is_cut = False
 
     def blocks(self) -> Iterator[bytes]:
         """Raises `SpeechError`: `invalid_audio` for what is damaged or cut off, `audio_too_long`."""
@@ -93,15 +94,20 @@ class Decoder:
 
     def _decoded(self, packet: "Packet[AudioStream]") -> list[AudioFrame]:
         self._packets += 1
+        frames: list[Any] = []
         try:
-            frames: list[Any] = list(packet.decode())
+            frames = list(packet.decode())
         except av.InvalidDataError:
             self._bad += 1
-            self._last_is_bad = True
-            return []
         if packet.size:
-            self._last_is_bad = False
+            self._last_is_cut = self._is_cut(bytes(packet), heard=bool(frames))
         return frames
+
+    def _is_cut(self, packet: bytes, *, heard: bool) -> bool:
+        """Whether a packet is a part of a frame. Tags may stand behind the last one of MP3, whose decoder takes parts."""
+        if self.kind == "mp3":
+            return len(packet) < frame_bytes(packet[:HEAD_BYTES])
+        return not heard and self._bad > 0
 
     def _samples(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[bytes]:
         for resampled in resampler.resample(frame):
@@ -114,7 +120,7 @@ class Decoder:
             yield bytes(resampled.planes[0])[: resampled.samples * SAMPLE_BYTES]
 
     def _check_end(self, container: InputContainer) -> None:
-        if self._last_is_bad:
+        if self._last_is_cut:
             raise self._invalid(f"is cut off after {self.seconds:.2f} s: {TRUNCATED}")
         if self._bad > max(1, self._packets * MOST_BAD_PACKETS):
             raise self._invalid(f"is damaged: {self._bad} of its {self._packets} packets cannot be decoded")

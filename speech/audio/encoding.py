@@ -18,6 +18,9 @@ CODECS: Final[dict[AudioFormat, tuple[str, str]]] = {
 }
 """Each format's container and codec, as FFmpeg calls them."""
 
+TELL_LENGTH: Final = frozenset({"wav", "flac", "mp3"})
+"""Formats that tell their length at their beginning."""
+
 BIT_RATE: Final = 64_000
 AT_ONCE: Final = {"flush_packets": "1"}
 PAGE_MICROSECONDS: Final = "200000"
@@ -52,13 +55,13 @@ class _File(BytesIO):
 class Encoder:
     """Takes 16-bit samples of one channel, `rate` a second, and gives the file's bytes as soon as they are sure.
 
-    A `whole` file is given at its end at once, and tells its length.
+    A `whole` file tells its length, and is given at its end where the format has that at its beginning.
     """
 
     def __init__(self, format_: AudioFormat, *, whole: bool = False, rate: int = SAMPLE_RATE) -> None:
         self._rate = rate
         self._odd = b""
-        self._sink: _Pipe | _File = _File() if whole else _Pipe()
+        self._sink: _Pipe | _File = _File() if whole and format_ in TELL_LENGTH else _Pipe()
         self._stream: AudioStream | None = None
         if format_ != "pcm":
             container, codec = CODECS[format_]
@@ -91,5 +94,4 @@ class Encoder:
 def encoded(pcm: bytes, format_: AudioFormat, rate: int = SAMPLE_RATE) -> bytes:
     """A whole file."""
     encoder = Encoder(format_, whole=True, rate=rate)
-    encoder.add(pcm)
-    return encoder.end()
+    return encoder.add(pcm) + encoder.end()

@@ -3,6 +3,7 @@
 import array
 import math
 import re
+from functools import cache
 from itertools import pairwise
 
 from speech.audio.encoding import Encoder, encoded
@@ -26,6 +27,7 @@ def recording(format_: AudioFormat, seconds: float = 1.0) -> bytes:
     return encoded(tone(seconds), format_)
 
 
+@cache
 def long_silence(hours: float, format_: AudioFormat = "flac", rate: int = 8_000) -> bytes:
     """Hours in few bytes."""
     encoder = Encoder(format_, rate=rate)

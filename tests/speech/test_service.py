@@ -126,15 +126,14 @@ async def test_where_no_provider_is_configured_each_says_why(make: Make) -> None
 # The local models
 
 
-@pytest.mark.parametrize("format_", ["mp3", "opus", "wav"])
-async def test_what_is_said_is_heard_again(make: Make, format_: AudioFormat) -> None:
+@pytest.mark.parametrize(("format_", "sentence"), [*zip(("mp3", "opus", "wav"), SENTENCES, strict=True)])
+async def test_what_is_said_is_heard_again(make: Make, format_: AudioFormat, sentence: str) -> None:
     service = make(LOCAL)
-    for sentence in SENTENCES:
-        heard = await service.transcribe(Hearing(audio=await said(service, sentence, format=format_)))
-        assert accuracy(sentence, heard.text) >= 0.85
-        assert (heard.provider, heard.model, heard.language, heard.cost_usd) == ("local", "tiny.en", "en", 0.0)
-        assert heard.duration
-        assert all(0 <= segment.start < segment.end <= heard.duration + 0.5 for segment in heard.segments)
+    heard = await service.transcribe(Hearing(audio=await said(service, sentence, format=format_)))
+    assert accuracy(sentence, heard.text) >= 0.85
+    assert (heard.provider, heard.model, heard.language, heard.cost_usd) == ("local", "tiny.en", "en", 0.0)
+    assert heard.duration
+    assert all(0 <= segment.start < segment.end <= heard.duration + 0.5 for segment in heard.segments)
 
 
 async def test_silence_is_heard_as_nothing(make: Make) -> None:

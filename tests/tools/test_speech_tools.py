@@ -57,12 +57,6 @@ async def error(api: Api, name: str, **params: Any) -> tuple[str, str]:
     return event["code"], event["error"]
 
 
-def errors_of(answer: Answer) -> list[dict[str, Any]]:
-    """Those of each call, in the order of the calls: tools that read run beside each other."""
-    by_execution = {event["execution_id"]: event for event in answer.events if event["type"] == "tool_error"}
-    return [by_execution[event["execution_id"]] for event in answer.events if event["type"] == "tool_call"]
-
-
 def encoded(audio: bytes) -> str:
     return base64.b64encode(audio).decode()
 
@@ -157,10 +151,9 @@ UNHEARABLE: list[tuple[dict[str, Any], str, str]] = [
 
 
 async def test_a_transcription_that_cannot_be_is_an_error(api: Api) -> None:
-    calls = [{"name": "speech.transcribe", "params": params} for params, _, _ in UNHEARABLE]
-    answer = await api.ask(tool_calls=calls)
-    for (params, code, what), event in zip(UNHEARABLE, errors_of(answer), strict=True):
-        assert (event["code"], what in event["error"]) == (code, True), (str(params)[:100], event)
+    for params, code, what in UNHEARABLE:
+        found, told_ = await error(api, "transcribe", **params)
+        assert (found, what in told_) == (code, True), (str(params)[:100], told_)
 
 
 UNSAYABLE: list[tuple[dict[str, Any], str, str]] = [
@@ -178,10 +171,9 @@ UNSAYABLE: list[tuple[dict[str, Any], str, str]] = [
 
 
 async def test_a_synthesis_that_cannot_be_is_an_error(api: Api) -> None:
-    calls = [{"name": "speech.synthesize", "params": params} for params, _, _ in UNSAYABLE]
-    answer = await api.ask(tool_calls=calls)
-    for (params, code, what), event in zip(UNSAYABLE, errors_of(answer), strict=True):
-        assert (event["code"], what in event["error"]) == (code, True), (str(params)[:100], event)
+    for params, code, what in UNSAYABLE:
+        found, told_ = await error(api, "synthesize", **params)
+        assert (found, what in told_) == (code, True), (str(params)[:100], told_)
 
 
 async def test_the_failure_of_a_vendor_says_whose_it_is(

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from speech.audio.decoding import Decoder
+from speech.audio.encoding import Encoder
 from speech.base import SAMPLE_RATE, AudioFormat, AudioKind, SpeechError
 from tests.speech.recordings import long_silence, pitch, recording, silence, tone
 
@@ -51,6 +52,20 @@ def test_what_is_cut_off_is_no_recording(format_: AudioFormat, part: float) -> N
     error = refused(audio[: int(len(audio) * part)])
     assert error.code == "invalid_audio"
     assert "cut off" in str(error)
+
+
+@pytest.mark.parametrize("format_", ["mp3", "aac"])
+@pytest.mark.parametrize("part", [0.3, 0.61, 0.9])
+def test_a_stream_that_does_not_know_its_length_ends_with_a_whole_frame(format_: AudioFormat, part: float) -> None:
+    encoder = Encoder(format_)
+    audio = encoder.add(tone(4.0)) + encoder.end()
+    assert len(decoded(audio)) / 2 / SAMPLE_RATE == pytest.approx(4.0, abs=0.1)
+    assert "cut off" in str(refused(audio[: int(len(audio) * part)]))
+
+
+def test_a_tag_behind_the_last_frame_is_no_frame() -> None:
+    for tag in (b"TAG" + b"A title".ljust(125, b"\0"), b"APETAGEX" + b"\xd0\x07\0\0".ljust(24, b"\0")):
+        assert pitch(decoded(recording("mp3") + tag)) == pytest.approx(440, rel=0.05)
 
 
 @pytest.mark.parametrize(
