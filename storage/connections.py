@@ -16,6 +16,16 @@ def release() -> None:
         pool.check()
 
 
+def driver() -> Any:
+    """The driver's own connection, or None where there is none."""
+    return connection.connection
+
+
+def is_broken(used: Any) -> bool:
+    """Whether the other end has closed a driver's connection, as a server does that starts anew."""
+    return bool(getattr(used, "closed", False))
+
+
 def lost_to_another(error: BaseException) -> bool:
     """Whether the transaction was ended for another's sake: it may be tried again at once."""
     return getattr(error.__cause__, "sqlstate", None) in RETRIED

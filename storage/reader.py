@@ -7,7 +7,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from storage.connections import release
+from storage.connections import driver, is_broken, release
 from storage.writer import StorageUnavailable
 
 Result = TypeVar("Result")
@@ -21,11 +21,14 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage-reader")
 async def read(query: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
     """The query's result: a sync function that fetches all that it returns. Raises `StorageUnavailable`."""
 
-    def fetch() -> Result:
+    def fetch(*, again: bool = False) -> Result:
         try:
             return query(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
+            stale = is_broken(driver()) and not again
             release()
+            if stale:
+                return fetch(again=True)
             raise StorageUnavailable(str(error).strip() or "The database does not answer.") from error
         finally:
             if connection.vendor != "sqlite":

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from storage.connections import lost_to_another, release
+from storage.connections import driver, is_broken, lost_to_another, release
 
 Result = TypeVar("Result")
 
@@ -111,18 +111,29 @@ class Writer:
 writer = Writer()
 
 
-def _commit(batch: Sequence[_Job]) -> list[_Outcome]:
-    """All in one transaction; where one of them fails by its own fault, or blocked another's, each in its own."""
+def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
+    """All in one transaction; where one of them fails by its own fault, or blocked another's, each in its own.
+
+    On a connection that was broken before the commit it is tried once more: nothing can have been written.
+    """
+    uncommitted, used = True, None
     try:
         with transaction.atomic():
-            return [_Outcome(job, job.run()) for job in batch]
+            used = driver()
+            outcomes = [_Outcome(job, job.run()) for job in batch]
+            uncommitted = False
     except (OperationalError, InterfaceError) as error:
         if lost_to_another(error) and len(batch) > 1:
             return _one_by_one(batch)
+        stale = uncommitted and is_broken(used) and not again
         release()
-        return [_Outcome(job, None, unavailable(error)) for job in batch]
+        if stale:
+            return _commit(batch, again=True)
+        unavailable = StorageUnavailable(str(error).strip() or "The database does not answer.")
+        return [_Outcome(job, None, unavailable) for job in batch]
     except Exception as error:  # noqa: BLE001 - a job's failure is its caller's, who gets it through the future
         return [_Outcome(batch[0], None, error)] if len(batch) == 1 else _one_by_one(batch)
+    return outcomes
 
 
 def _one_by_one(batch: Sequence[_Job]) -> list[_Outcome]:
