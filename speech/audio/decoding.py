@@ -104,7 +104,7 @@ class Decoder:
         return frames
 
     def _is_cut(self, packet: bytes, *, heard: bool) -> bool:
-        """Whether a packet is a part of a frame. Tags may stand behind the last one of MP3, whose decoder takes parts."""
+        """Whether a packet is a part of a frame. Tags may follow the last one of MP3; its decoder takes parts."""
         if self.kind == "mp3":
             return len(packet) < frame_bytes(packet[:HEAD_BYTES])
         return not heard and self._bad > 0
