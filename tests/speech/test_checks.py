@@ -1,0 +1,41 @@
+import pytest
+from django.test import override_settings
+
+from speech import conf
+from speech.checks import check_credentials, check_provider, check_retired_models
+
+
+def test_a_provider_that_is_none_is_found_before_the_start() -> None:
+    with override_settings(DEFAULT_SPEECH_PROVIDER="azure"):
+        (found,) = check_provider()
+    assert (found.id, "openai, google, local" in found.msg) == ("speech.E001", True)
+    assert check_provider() == []
+
+
+def test_credentials_that_are_not_there_are_found_before_the_start() -> None:
+    for named, ids in (("/nowhere.json", ["speech.E002"]), ("default", []), ("", [])):
+        with override_settings(GOOGLE_SPEECH_CREDENTIALS=named):
+            assert [found.id for found in check_credentials()] == ids
+
+
+def test_a_model_that_ends_is_told_where_it_is_used() -> None:
+    with override_settings(OPENAI_API_KEY="sk-x"):
+        assert [found.id for found in check_retired_models()] == ["speech.W001", "speech.W001"]
+    assert check_retired_models() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({}, {"openai", "google"}),
+        ({"OPENAI_API_KEY": "sk-x"}, {"google"}),
+        ({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, {"google"}),
+        ({"GOOGLE_SPEECH_API_KEY": "AIza"}, {"openai"}),
+        ({"GOOGLE_SPEECH_CREDENTIALS": "default"}, {"openai"}),
+    ],
+)
+def test_settings_say_who_is_configured(settings: dict[str, str], missing: set[str]) -> None:
+    with override_settings(**settings):
+        catalogue = conf.service.__wrapped__().catalogue
+        assert {name for name in catalogue.names if catalogue.missing(name)} == missing
+        assert catalogue.reaches_out == (missing != {"openai", "google"})
