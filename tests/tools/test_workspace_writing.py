@@ -199,6 +199,30 @@ def test_process_that_dies_between_writing_and_renaming_leaves_the_old_file_whol
     assert (tmp_path / left).read_bytes() == b"new"
 
 
+def test_process_that_dies_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    ended = in_a_process(
+        "os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)\nworkspace.write('a', b'new')", tmp_path
+    )
+    assert ended.returncode == -signal.SIGKILL
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("missing", ["O_TMPFILE", "proc"])
+def test_without_files_that_have_no_name_a_write_is_the_same(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    if missing == "proc":
+        monkeypatch.setattr("tools.workspace.writing.OPEN_FILE", "/nowhere/{}")
+    else:
+        monkeypatch.setattr("tools.workspace.writing.WRITE_UNNAMED", os.O_WRONLY | os.O_DIRECTORY)
+    workspace.write("a", b"one", create_only=True)
+    workspace.write("a", b"two")
+    assert (tmp_path / "a").read_bytes() == b"two"
+    assert names(tmp_path) == ["a"]
+
+
 def test_failure_while_renaming_removes_the_temporary_file(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

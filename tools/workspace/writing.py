@@ -1,15 +1,17 @@
 """Putting whole files in place, several of them all or none.
 
-A file's new content is written beside it under a name that nobody can guess, made durable, and renamed over it by the
-handle of their folder. So there is always one whole file, and a write through a link replaces what it leads to. A hard
-link to the old content keeps the old content; extended attributes are not carried over.
+A file's new content is written beside it without a name, or under one that nobody can guess, made durable, and renamed
+over it by the handle of their folder. So there is always one whole file, and a write through a link replaces what it
+leads to. A hard link to the old content keeps the old content; extended attributes are not carried over.
 """
 
+import errno
 import hashlib
 import os
 import secrets
 import stat
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -22,6 +24,9 @@ from tools.workspace.refusals import not_regular
 NEW_FILE_MODE = 0o666
 PRIVATE_MODE = 0o600
 WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+WRITE_UNNAMED = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
+OPEN_FILE = "/proc/self/fd/{}"
+UNSUPPORTED = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 READ_NAME = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -62,6 +67,7 @@ class Place:
         self._change = change
         self._max_hash_bytes = max_hash_bytes
         self._staged: str | None = None
+        self._unnamed: int | None = None
         self._kept: str | None = None
         self._existed = False
         self.parts = parts
@@ -95,19 +101,27 @@ class Place:
             )
 
     def stage(self) -> None:
-        """Writes the new content beside the file, with the file's owner and mode, and makes it durable."""
+        """Writes the new content beside the file, with the file's owner and mode, and makes it durable.
+
+        It has no name until it is published, where the filesystem allows that: then nothing is left of it by a crash.
+        """
         if self._change.data is None:
             return
         status = self._status()
-        self._staged = self._unguessable()
         mode = NEW_FILE_MODE if status is None else PRIVATE_MODE
-        handle = os.open(self._staged, WRITE_NEW, mode, dir_fd=self._folder)
+        self._unnamed = _unnamed_file(self._folder, mode)
+        handle = self._named_file(mode) if self._unnamed is None else self._unnamed
         try:
             _write_all(handle, self._change.data)
             self._set_mode(handle, status or os.fstat(handle))
             os.fsync(handle)
         finally:
-            os.close(handle)
+            if handle != self._unnamed:
+                os.close(handle)
+
+    def _named_file(self, mode: int) -> int:
+        self._staged = self._unguessable()
+        return os.open(self._staged, WRITE_NEW, mode, dir_fd=self._folder)
 
     def _set_mode(self, handle: int, like: os.stat_result) -> None:
         """The owner where possible, and the permissions; a set-user-id bit ends with the content that had it."""
@@ -131,11 +145,14 @@ class Place:
 
     def publish(self) -> Changed:
         """Makes the change visible, in one step. Raises `FileExistsError` where a file that must not exist appeared."""
-        if self._staged is None:
+        if self._change.data is None:
             os.unlink(self._name, dir_fd=self._folder)
         elif self._change.create_only:
-            os.link(self._staged, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
+            self._link_to(self._name)
         else:
+            if self._staged is None:
+                self._staged = self._unguessable()
+                self._link_to(self._staged)
             os.rename(self._staged, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         make_durable(self._folder)
         data = self._change.data
@@ -145,6 +162,13 @@ class Place:
             sha256=None if data is None else hashlib.sha256(data).hexdigest(),
             created=not self._existed,
         )
+
+    def _link_to(self, name: str) -> None:
+        """Gives the new content a name that is not there yet. Source: open(2), `O_TMPFILE`."""
+        if self._unnamed is not None:
+            os.link(OPEN_FILE.format(self._unnamed), name, dst_dir_fd=self._folder, follow_symlinks=True)
+        elif self._staged is not None:
+            os.link(self._staged, name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
 
     def undo(self) -> None:
         """Takes `publish` back."""
@@ -160,6 +184,8 @@ class Place:
             if name is not None:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=self._folder)
+        if self._unnamed is not None:
+            os.close(self._unnamed)
         os.close(self._folder)
 
     def _status(self) -> os.stat_result | None:
@@ -177,6 +203,20 @@ def make_durable(folder: int) -> None:
     """Syncs a folder whose names have changed; a filesystem that cannot do so does not undo the change."""
     with suppress(OSError):
         os.fsync(folder)
+
+
+def _unnamed_file(folder: int, mode: int) -> int | None:
+    """A new file in the folder that has no name; None where the filesystem, or a missing /proc, does not allow it."""
+    try:
+        handle = os.open(".", WRITE_UNNAMED, mode, dir_fd=folder)
+    except OSError as error:
+        if error.errno in UNSUPPORTED:
+            return None
+        raise
+    if Path(OPEN_FILE.format(handle)).exists():
+        return handle
+    os.close(handle)
+    return None
 
 
 def _write_all(handle: int, data: bytes) -> None:
