@@ -4,13 +4,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property, lru_cache, partial
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import BinaryField, BooleanField, DateTimeField, Field, FloatField, ForeignKey, Model, UUIDField
 
 from storage import fitting
 
+Key = TypeVar("Key")
 Conversion = Callable[[Any], Any]
 
 PLAIN: Final = (BinaryField, BooleanField, FloatField)
@@ -110,22 +111,30 @@ class Locked:
         self._name = name
         self._always = always
 
-    def __call__(self, keys: Collection[Any], value: Any) -> list[Any]:
+    def __call__(self, keys: Collection[Key], value: Any) -> set[Key]:
         """Raises what the database raises."""
         if not keys:
-            return []
-        conversion = _conversion(self._model._meta.pk)
-        places = ", ".join(["%s"] * len(keys))
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            prepared = _prepared([conversion] * len(keys), list(keys))
-            cursor.execute(f"{self._statement} IN ({places}){self._lock}", [value, *self._always.values(), *prepared])
-            return [key for (key,) in cursor.fetchall()]
+            return set()
+        by_column = dict(zip(_prepared([self._conversion] * len(keys), list(keys)), keys, strict=True))
+        places = ", ".join([_place()] * len(keys))
+        values = [value, *self._always.values(), *by_column]
+        database = connections[DEFAULT_DB_ALIAS]
+        database.ensure_connection()
+        with database.wrap_database_errors:
+            cursor = database.connection.cursor()
+            cursor.execute(f"{self._statement} IN ({places}){self._lock}", values)
+            found = {key for (key,) in cursor.fetchall()}
+        return {by_column[key] for key in found}
+
+    @cached_property
+    def _conversion(self) -> "Conversion | None":
+        return _conversion(self._model._meta.pk)
 
     @cached_property
     def _statement(self) -> str:
         key = _column(self._model._meta.pk)
         columns = [_column(field) for field in _fields(self._model, (self._name, *self._always))]
-        conditions = " AND ".join(f"{column} = %s" for column in columns)
+        conditions = " AND ".join(f"{column} = {_place()}" for column in columns)
         # Names come from the models, values only ever as parameters.
         return f"SELECT {key} FROM {_table(self._model)} WHERE {conditions} AND {key}"  # noqa: S608 - see above
 

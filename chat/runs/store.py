@@ -208,7 +208,7 @@ def of_own_run(run_id: UUID, job: Callable[[], Result]) -> Result:
 
 def _own(runs: Collection[UUID]) -> set[UUID]:
     """Those of the runs that this process owns; nobody takes one away before the transaction ends."""
-    return {UUID(str(key)) for key in _select_own(runs, process.name())}
+    return _select_own(runs, process.name())
 
 
 def keep_frames(batches: Iterable[Frames]) -> None:
