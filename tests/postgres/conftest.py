@@ -34,7 +34,8 @@ class Site:
     async def process(self, **variables: str) -> AsyncIterator[None]:
         """One more process."""
         model = {"OPENAI_BASE_URL": f"{self.fake.url}/v1", "OPENAI_API_KEY": "x"}
-        running = serving(self.folder, DATABASE_URL=self.database, **model, **variables)
+        quiet = {"LOG_LEVEL": "error"}  # nobody reads the pipe of its log before it has ended
+        running = serving(self.folder, DATABASE_URL=self.database, **model, **quiet, **variables)
         told, _ = await asyncio.to_thread(running.__enter__)
         self._addresses.append(address(told))
         try:

@@ -1,0 +1,172 @@
+"""`manage.py migrate_database`: moves everything from SQLite to PostgreSQL.
+
+How it goes on after it was killed: the snapshot stays beside the database until all is compared, and the target holds,
+in `migration_progress`, the last key of each table, committed together with the rows up to it. The same command reads
+both, and copies what is behind those keys.
+"""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connections
+from django.utils import timezone
+
+from chat.models import Process, Run
+from orchestrator_site.environment import Environment, InvalidSetting
+from storage.migration import snapshot as snapshots
+from storage.migration.copying import Compared, compare, copy
+from storage.migration.snapshot import Snapshot, SnapshotFailed
+from storage.migration.tables import Table, tables
+from storage.migration.target import Target, TargetRefused
+
+ALIAS: Final = "target"
+SQLITE: Final = "django.db.backends.sqlite3"
+POSTGRESQL: Final = "django.db.backends.postgresql"
+BAR: Final = 32
+
+
+class Command(BaseCommand):
+    help = (
+        "Copies everything that DATABASE_URL, a SQLite database, holds into an empty PostgreSQL database, out of a "
+        "snapshot, and compares both: rows and a digest of each table. Stop the service first; afterwards set "
+        "DATABASE_URL to the new database. After an interruption the same command goes on where it was. Sessions of "
+        "the console are left out. Example: manage.py migrate_database --to postgres://user:password@host/database"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--to", required=True, metavar="URL", help="the database to fill: postgres://...")
+        parser.add_argument("--dry-run", action="store_true", help="check both sides and count, but copy nothing")
+        parser.add_argument("--force", action="store_true", help="copy although a service is running on the database")
+
+    def handle(self, *, to: str, dry_run: bool, force: bool, **_: Any) -> None:
+        source = _source()
+        _open_target(to)
+        try:
+            if not force:
+                _check_nobody_runs()
+            target = Target(ALIAS)
+            begun = target.token()
+            if begun is None:
+                _check_empty(target)
+            if dry_run:
+                self._tell_counts()
+            else:
+                self._move(source.with_name(f"{source.name}.snapshot"), source, target, begun)
+        except (SnapshotFailed, TargetRefused) as error:
+            raise CommandError(str(error)) from None
+        except DatabaseError as error:
+            raise CommandError(f"A database could not be used: {str(error).strip()}") from None
+        finally:
+            connections[ALIAS].close()
+
+    def _move(self, path: Path, source: Path, target: Target, begun: int | None) -> None:
+        snapshot = self._snapshot(path, source, begun)
+        try:
+            order = tables()
+            if begun is None:
+                call_command("migrate", database=ALIAS, verbosity=0, interactive=False)
+                _check_same_migrations(snapshot, target)
+                target.begin(snapshot.token, order)
+            copy(snapshot, target, order, self._report)
+            self._conclude([self._compared(compare(snapshot, target, table)) for table in order])
+            target.end(order)
+        finally:
+            snapshot.close()
+        path.unlink()
+        self.stdout.write("Set DATABASE_URL to the new database, and start the service.")
+
+    def _snapshot(self, path: Path, source: Path, begun: int | None) -> Snapshot:
+        if begun is None:
+            path.unlink(missing_ok=True)
+            self.stdout.write(f"Taking a snapshot of {source} ...")
+            snapshots.take(source, path)
+        else:
+            self.stdout.write("Going on with what was begun ...")
+        snapshot = Snapshot(path)
+        if begun not in (None, snapshot.token):
+            raise TargetRefused(f"The target was filled from another snapshot than {path}: empty it, and begin anew.")
+        return snapshot
+
+    def _report(self, table: str, done: int, count: int) -> None:
+        if self.stdout.isatty():
+            filled = BAR * done // max(count, 1)
+            bar = f"\r{table:32} [{'#' * filled}{'.' * (BAR - filled)}] {done:,}/{count:,}"
+            self.stdout.write(bar, ending="\n" if done >= count else "")
+        else:
+            self.stdout.write(f"{table}: {done} of {count} rows")
+        self.stdout.flush()
+
+    def _compared(self, each: Compared) -> Compared:
+        verdict = "equal" if each.is_equal else f"DIFFERENT: {each.rows_there} rows, {each.digest_there}"
+        self.stdout.write(f"{each.table:32} {each.rows:>10} rows  {each.digest}  {verdict}")
+        return each
+
+    def _conclude(self, compared: Sequence[Compared]) -> None:
+        different = [each.table for each in compared if not each.is_equal]
+        if different:
+            raise CommandError(f"Not the same on both sides: {', '.join(different)}. Do not use the new database.")
+        self.stdout.write(f"{sum(each.rows for each in compared)} rows in {len(compared)} tables are equal.")
+
+    def _tell_counts(self) -> None:
+        order: list[Table] = tables()
+        counts = [(table.name, table.model._default_manager.count()) for table in order]
+        for name, count in counts:
+            self.stdout.write(f"{name:32} {count:>10} rows")
+        self.stdout.write(f"{sum(count for _, count in counts)} rows would be copied; nothing was written.")
+
+
+def _source() -> Path:
+    """The SQLite database. Raises `CommandError`."""
+    configured = settings.DATABASES["default"]
+    if configured["ENGINE"] != SQLITE:
+        raise CommandError("DATABASE_URL must name the SQLite database to copy from; it names another kind.")
+    path = Path(configured["NAME"])
+    if not path.is_file():
+        raise CommandError(f"There is no database at {path}: DATABASE_URL must name the one to copy from.")
+    return path
+
+
+def _open_target(url: str) -> None:
+    """Makes the target a connection of Django's. Raises `CommandError`."""
+    try:
+        configured = Environment({"--to": url}).database("--to", url)
+    except InvalidSetting as error:
+        raise CommandError(str(error)) from None
+    if configured["ENGINE"] != POSTGRESQL:
+        raise CommandError("--to must be a PostgreSQL database: postgres://user:password@host:port/name")
+    known = {**settings.DATABASES, ALIAS: configured}
+    connections.settings = connections.configure_settings(known)
+    try:
+        connections[ALIAS].ensure_connection()
+    except DatabaseError as error:
+        raise CommandError(f"--to names a database that cannot be used: {str(error).strip()}") from None
+
+
+def _check_nobody_runs() -> None:
+    """Raises `CommandError` where a service uses the source: what it writes from now on would be lost."""
+    now = timezone.now()
+    for name, renewed, seconds in Process.objects.values_list("name", "renewed", "lease_seconds"):
+        if renewed + timedelta(seconds=seconds) > now:
+            raise CommandError(f"The service is running ({name}): stop it first, or give --force and lose its work.")
+    count = Run.objects.filter(status=Run.Status.RUNNING).count()
+    if count:
+        raise CommandError(f"{count} runs are open: start and stop the service, which ends them, or give --force.")
+
+
+def _check_empty(target: Target) -> None:
+    strangers = target.strangers()
+    if strangers:
+        raise CommandError(f"The target holds data already, in {', '.join(strangers)}: give an empty database.")
+
+
+def _check_same_migrations(snapshot: Snapshot, target: Target) -> None:
+    here, there = snapshot.migrations(), target.migrations()
+    if here != there:
+        names = ", ".join(sorted(f"{app}.{name}" for app, name in here ^ there))
+        raise TargetRefused(f"The source is not as this version wants it ({names}): run manage.py migrate on it first.")

@@ -1,0 +1,1 @@
+"""Moving all that is stored from SQLite to PostgreSQL: see `copying`."""

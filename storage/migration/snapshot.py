@@ -1,0 +1,90 @@
+"""The state of a SQLite database at one moment, in a file of its own, from which rows are read in order.
+
+SnapshotFailed        the file could not be made, or is none
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from storage.migration.tables import Table
+from storage.migration.values import Decode, decoder
+
+BATCH_ROWS: Final = 2_000
+BATCH_BYTES: Final = 16 * 2**20
+
+Row = list[Any]
+
+
+class SnapshotFailed(Exception):
+    """There is no snapshot to read from."""
+
+
+class Snapshot:
+    """Reads a file that `take` has made. Close it after use."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            self.token = int(self._database.execute("PRAGMA application_id").fetchone()[0])
+        except sqlite3.Error as error:
+            raise SnapshotFailed(f"{path} cannot be read as a SQLite database: {error}.") from None
+
+    def close(self) -> None:
+        self._database.close()
+
+    def migrations(self) -> set[tuple[str, str]]:
+        """Apps and names of what was applied to it."""
+        return set(self._database.execute("SELECT app, name FROM django_migrations"))
+
+    def count(self, table: Table) -> int:
+        return int(self._database.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()[0])  # noqa: S608 - a model's
+
+    def batches(self, table: Table, after: str) -> Iterator[tuple[str, list[Row]]]:
+        """Rows behind a key (empty for the first), ready for PostgreSQL; each batch with its last key."""
+        names = ", ".join(f'"{name}"' for name in (table.key, *(column.name for column in table.columns)))
+        where = f'WHERE "{table.key}" > ?' if after else ""
+        # Names come from the models, values only ever as parameters.
+        statement = f'SELECT {names} FROM "{table.name}" {where} ORDER BY "{table.key}"'  # noqa: S608 - see above
+        decoders = [decoder(column.field) for column in table.columns]
+        cursor = self._database.execute(statement, [_key(after)] if after else [])
+        yield from _gathered(cursor, decoders)
+
+
+def take(database: Path, into: Path) -> None:
+    """Writes what the database holds at this moment into a new file. Raises `SnapshotFailed`."""
+    partial = into.with_name(f"{into.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True)) as source:
+            source.execute("VACUUM INTO ?", [str(partial)])
+        with closing(sqlite3.connect(partial)) as copy:
+            copy.execute(f"PRAGMA application_id = {secrets.randbits(31) | 1}")
+    except sqlite3.Error as error:
+        partial.unlink(missing_ok=True)
+        raise SnapshotFailed(f"{database} could not be copied into {into}: {error}.") from None
+    partial.rename(into)
+
+
+def _gathered(cursor: sqlite3.Cursor, decoders: Sequence[Decode]) -> Iterator[tuple[str, list[Row]]]:
+    rows: list[Row] = []
+    size = 0
+    last = ""
+    for key, *values in cursor:
+        last = str(key)
+        rows.append([None if value is None else decode(value) for decode, value in zip(decoders, values, strict=True)])
+        size += sum(len(value) for value in values if isinstance(value, str | bytes))
+        if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield last, rows
+            rows, size = [], 0
+    if rows:
+        yield last, rows
+
+
+def _key(text: str) -> Any:
+    """A key as SQLite compares it: a number, or a text (the hexadecimal digits of a UUID are one)."""
+    return int(text) if text.isdecimal() and len(text) < len("0123456789abcdef0123456789abcdef") else text

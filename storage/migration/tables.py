@@ -1,0 +1,78 @@
+"""The tables that are copied, in an order in which each finds what it refers to."""
+
+from collections.abc import Iterable, Sequence
+from graphlib import TopologicalSorter
+from typing import Any, Final, cast
+
+import msgspec
+from django.apps import apps
+from django.db.models import Field, ForeignKey, JSONField, Model
+
+LEFT_OUT: Final = frozenset({"django_session"})
+"""Who is logged in to the console, who logs in again."""
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column. `refers_to_itself` where it names another row of its own table."""
+
+    name: str
+    field: Any
+    is_document: bool
+    refers_to_itself: bool
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """One table, whose rows are told apart and ordered by the column `key`."""
+
+    name: str
+    model: Any
+    key: str
+    columns: tuple[Column, ...]
+
+    @property
+    def late(self) -> tuple[Column, ...]:
+        """Columns that are filled when all rows are there."""
+        return tuple(column for column in self.columns if column.refers_to_itself)
+
+
+def tables() -> list[Table]:
+    """Of all installed apps, but those that are left out."""
+    models = [model for model in apps.get_models(include_auto_created=True) if _is_kept(model)]
+    order = TopologicalSorter(
+        {model: sorted(_parents(model, models), key=_name) for model in sorted(models, key=_name)}
+    )
+    return [_table(model) for model in order.static_order()]
+
+
+def _is_kept(model: type[Model]) -> bool:
+    options = model._meta
+    return options.managed and not options.proxy and options.db_table not in LEFT_OUT
+
+
+def _parents(model: type[Model], models: Sequence[type[Model]]) -> Iterable[type[Model]]:
+    for field in model._meta.local_concrete_fields:
+        parent = field.related_model if isinstance(field, ForeignKey) else None
+        if parent is not model and parent in models:
+            yield cast("type[Model]", parent)
+
+
+def _table(model: type[Model]) -> Table:
+    return Table(
+        name=model._meta.db_table,
+        model=model,
+        key=str(model._meta.pk.column),
+        columns=tuple(_column(model, field) for field in model._meta.local_concrete_fields),
+    )
+
+
+def _column(model: type[Model], field: "Field[Any, Any]") -> Column:
+    return Column(
+        name=str(field.column),
+        field=field,
+        is_document=isinstance(field, JSONField),
+        refers_to_itself=isinstance(field, ForeignKey) and field.related_model is model,
+    )
+
+
+def _name(model: type[Model]) -> str:
+    return model._meta.db_table

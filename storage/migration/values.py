@@ -1,0 +1,120 @@
+"""What a value in SQLite is in PostgreSQL, and a digest of rows that is the same in both.
+
+UnknownKind           a column of a kind that nobody has thought about yet
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache, partial
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from django.db.models import (
+    BinaryField,
+    BooleanField,
+    CharField,
+    DateTimeField,
+    DecimalField,
+    Field,
+    FloatField,
+    ForeignKey,
+    IntegerField,
+    JSONField,
+    TextField,
+    UUIDField,
+)
+
+from storage import fitting
+
+Decode = Callable[[Any], Any]
+
+DIGEST_BYTES: Final = 16
+SHORT: Final = 256
+"""Characters of JSON that are worth remembering: most documents of a table are a few short ones."""
+
+
+class UnknownKind(Exception):
+    """A column's kind is none that is copied."""
+
+
+class Digest:
+    """Of rows, in whatever order they come: the sum of each row's BLAKE2b."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._sum = 0
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+        for row in rows:
+            self.rows += 1
+            self._sum += int.from_bytes(blake2b(msgspec.msgpack.encode(row), digest_size=DIGEST_BYTES).digest(), "big")
+
+    def hexadecimal(self) -> str:
+        return f"{self._sum % 2 ** (8 * DIGEST_BYTES):0{2 * DIGEST_BYTES}x}"
+
+
+def decoder(field: "Field[Any, Any]") -> Decode:
+    """What makes PostgreSQL's value of what SQLite's driver gives for the field, but for None. Raises `UnknownKind`."""
+    while isinstance(field, ForeignKey):
+        field = field.target_field
+    if isinstance(field, DecimalField):
+        return partial(_decimal, step=Decimal(1).scaleb(-field.decimal_places))
+    for kind, decode in KINDS.items():
+        if isinstance(field, kind):
+            return decode
+    if isinstance(field, CharField | TextField | IntegerField):
+        return fitting.fit(field) or str
+    raise UnknownKind(f"{field} is of the kind {type(field).__name__}.")
+
+
+@lru_cache(maxsize=1_024)
+def _short_canonical(document: str) -> str:
+    return _canonical(document)
+
+
+def canonical(document: str) -> str:
+    """JSON as two databases that mean the same both write it: keys in order, numbers by their value alone."""
+    return _short_canonical(document) if len(document) <= SHORT else _canonical(document)
+
+
+def _canonical(document: str) -> str:
+    value = json.loads(document, parse_float=Decimal, parse_int=Decimal)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_number)
+
+
+def _number(value: Decimal) -> list[Any]:
+    """Sign, digits and exponent, without zeros at the end."""
+    sign, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits)).lstrip("0")
+    short = text.rstrip("0")
+    return [sign, short, int(exponent) + len(text) - len(short)] if short else [0]
+
+
+def _decimal(value: Any, step: Decimal) -> Decimal:
+    """From text, or from the nearest double that SQLite has made of it."""
+    return Decimal(str(value)).quantize(step)
+
+
+def _document(value: str) -> str:
+    if "\\u0000" in value or "\\ud" in value.lower():
+        return fitting.document(json.loads(value))
+    return value
+
+
+@lru_cache(maxsize=1_024)
+def _moment(value: str) -> datetime:
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+KINDS: Final[dict[type[Any], Decode]] = {
+    UUIDField: UUID,
+    DateTimeField: _moment,
+    BooleanField: bool,
+    FloatField: float,
+    BinaryField: bytes,
+    JSONField: _document,
+}
