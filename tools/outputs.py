@@ -61,6 +61,17 @@ class OutputStore:
         path = self._path(owner, execution_id)
         return await _in_thread(lambda: _read_page(path, offset, limit))
 
+    def size(self, owner: str, execution_id: UUID) -> int:
+        """The bytes of an output that are kept here."""
+        try:
+            return self._path(owner, execution_id).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def remove(self, owner: str, execution_id: UUID) -> None:
+        """Removes an output, if it is here. Raises `OSError`."""
+        self._path(owner, execution_id).unlink(missing_ok=True)
+
     def _path(self, owner: str, execution_id: UUID) -> Path:
         folder = hashlib.sha256(owner.encode()).hexdigest()[:16]
         return self._root / folder / str(execution_id)[-2:] / f"{execution_id}.txt"
