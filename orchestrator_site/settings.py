@@ -58,6 +58,9 @@ CHANNEL_LAYER_URL = env.parsed("CHANNEL_LAYER_URL", redis_url)
 LEASE_SECONDS = env.seconds("LEASE_SECONDS", 10, least=0.5, most=600)
 DRAIN_SECONDS = env.seconds("DRAIN_SECONDS", 20, most=3_600)
 
+# Pruning
+EVENT_RETENTION_HOURS = env.integer("EVENT_RETENTION_HOURS", 168, least=1, most=10**6)
+
 # Streams
 JOURNAL_SECONDS = env.seconds("JOURNAL_SECONDS", 0.05, least=0.001, most=5)
 HEARTBEAT_SECONDS = env.seconds("HEARTBEAT_SECONDS", 10, least=0.05, most=300)
