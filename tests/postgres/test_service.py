@@ -234,3 +234,28 @@ async def test_the_consoles_pages_show_what_is_there(site: Site) -> None:
         for item in (await site.get(path))["items"]:
             app = "tools" if kind == "toolexecution" else "chat"
             assert (await site.call("GET", f"/admin/{app}/{kind}/{item['id']}/change/")).status == 200
+
+
+async def test_what_is_old_is_pruned_beside_the_running_service(site: Site, postgres: Postgres) -> None:
+    site.fake.play(saying("Old."), saying("New."))
+    old = await site.ask(message="Once?")
+    for statement in (
+        "sessions SET updated = updated",
+        "runs SET ended = ended",
+        "tool_executions SET created = created",
+    ):
+        postgres.query(f"UPDATE {statement} - interval '40 days'", url=site.database)  # noqa: S608 - our own
+    new = await site.ask(message="Now?")
+
+    def command(*arguments: str) -> str:
+        return managed(site.folder, *arguments, DATABASE_URL=site.database)
+
+    sized, said = await asyncio.gather(
+        asyncio.to_thread(command, "database_size"),
+        asyncio.to_thread(command, "prune", "--older-than", "30d", "--yes", "--vacuum"),
+    )
+    assert "A turn adds, on average of the newest" in sized
+    assert "The database was vacuumed." in said
+    assert (await site.call("GET", old.headers["Content-Location"])).status == 404
+    assert (await site.call("GET", new.headers["Content-Location"])).body == new.body
+    assert (await site.get("/chat/sessions"))["count"] == 1

@@ -1,0 +1,59 @@
+"""`manage.py prune`: removes what is old, and says first what that would be."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from orchestrator_site.pruning import Ages, count, prune
+from storage import age
+from tools import toolbox
+
+
+class Command(BaseCommand):
+    help = (
+        "Removes sessions with all that was said in them, tool executions and their stored outputs that are older "
+        "than an age, and the frames of runs that ended EVENT_RETENTION_HOURS ago. Without --yes it only says what "
+        "would go. Safe while the service runs: what is open or waits is never removed. "
+        "Example: manage.py prune --older-than 30d"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--older-than", type=_age, required=True, metavar="AGE", help="such as 12h, 30d or 2w")
+        parser.add_argument("--yes", action="store_true", help="remove it")
+        parser.add_argument(
+            "--vacuum", action="store_true",
+            help="then give the room back to the disk: copies the whole database, and holds up all who write meanwhile",
+        )  # fmt: skip
+
+    def handle(self, *, older_than: timedelta, yes: bool, vacuum: bool, **_: Any) -> None:
+        now = timezone.now()
+        ages = Ages(rows=now - older_than, frames=now - timedelta(hours=settings.EVENT_RETENTION_HOURS))
+        try:
+            done = list((prune if yes else count)(ages, toolbox.outputs()))
+            for part in done:
+                self.stdout.write(f"{part.name:20} {part.rows:>10} {part.bytes:>15,} bytes")
+            told = f"{sum(part.rows for part in done)} rows and files, {sum(part.bytes for part in done):,} bytes"
+            self.stdout.write(f"{told} were removed." if yes else f"{told} would be removed: give --yes.")
+            if yes and vacuum:
+                self._vacuum()
+        except DatabaseError as error:
+            raise CommandError(f"The database could not be used: {str(error).strip()}") from None
+        except OSError as error:
+            raise CommandError(f"A stored output could not be removed: {error}") from None
+
+    def _vacuum(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM")
+        self.stdout.write("The database was vacuumed.")
+
+
+def _age(text: str) -> timedelta:
+    try:
+        return age.parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None

@@ -1,0 +1,139 @@
+"""What is old enough to go, and its going: in batches, each a short transaction, so that a running service goes on.
+
+Nothing of a run that is open, or of its session, is ever old. A session that goes is first taken from its owner, by a
+conditional update, so that nobody can go on with it while its messages go; after a crash the next pruning finds it.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from django.db import transaction
+from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Sum, TextField, Value
+from django.db.models.functions import Cast, Coalesce, Length
+
+from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Session
+from tools.models import ToolExecution
+from tools.outputs import OutputStore
+
+ROWS_AT_ONCE: Final = 500
+PAUSE_SECONDS: Final = 0.01
+"""Between two transactions, in which SQLite lets others write."""
+
+OPEN_RUN: Final = (Run.Status.RUNNING, Run.Status.WAITING)
+OPEN_EXECUTION: Final = (ToolExecution.Status.RUNNING, ToolExecution.Status.AWAITING_APPROVAL)
+NOBODY: Final = ""
+
+MEASURED: Final[dict[type[Model], tuple[str, ...]]] = {
+    RunEvent: ("frames",),
+    Attachment: ("data",),
+    Message: ("content", "tool_calls", "provider_parts"),
+    Run: ("options", "metadata", "error"),
+    Session: ("title", "metadata"),
+    ToolExecution: ("params", "data", "output"),
+}
+"""Where the bytes of a row are."""
+
+
+class Ages(msgspec.Struct, frozen=True, kw_only=True):
+    """Older than `rows`: sessions and executions. Older than `frames`: event logs of runs that have ended."""
+
+    rows: datetime
+    frames: datetime
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one table, or of the store of outputs: what goes, and the bytes of what was said in it."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+def executions(ages: Ages) -> "QuerySet[ToolExecution]":
+    of_open_run = Run.objects.filter(id=OuterRef("run_id"), status__in=OPEN_RUN)
+    old = ToolExecution.objects.filter(created__lt=ages.rows).exclude(status__in=OPEN_EXECUTION)
+    return old.exclude(Exists(of_open_run))
+
+
+def sessions(ages: Ages) -> "QuerySet[Session]":
+    open_runs = Run.objects.filter(session=OuterRef("pk"), status__in=OPEN_RUN)
+    old = Q(updated__lt=ages.rows) | Q(owner=NOBODY)
+    return Session.objects.filter(old, active_run=None).exclude(Exists(open_runs))
+
+
+def frames(ages: Ages, going: "QuerySet[Session]") -> "QuerySet[RunEvent]":
+    ended = RunEvent.objects.exclude(run__status__in=OPEN_RUN)
+    return ended.filter(Q(run__ended__lt=ages.frames) | Q(run__session__in=going))
+
+
+def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
+    """All that goes where these sessions go, each before what it refers to."""
+    return [
+        executions(ages),
+        frames(ages, going),
+        Order.objects.filter(run__session__in=going),
+        RunKey.objects.filter(run__session__in=going),
+        Attachment.objects.filter(message__session__in=going),
+        Message.objects.filter(session__in=going),
+        Run.objects.filter(session__in=going),
+        going,
+    ]
+
+
+def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
+    """What would go."""
+    for part in parts(ages, sessions(ages)):
+        yield _measured(part)
+    found = [outputs.size(owner, key) for owner, key in executions(ages).values_list("owner", "id").iterator()]
+    yield Pruned(name="stored outputs", rows=sum(size > 0 for size in found), bytes=sum(found))
+
+
+def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
+    """Removes it, and says what went. Raises `OSError` where an output cannot be removed."""
+    yield _remove_outputs(ages, outputs)
+    _take_from_owners(ages)
+    for part in parts(ages, sessions(ages).filter(owner=NOBODY)):
+        yield _remove(part)
+
+
+def _measured(part: "QuerySet[Any]") -> Pruned:
+    size = sum((_length(name) for name in MEASURED.get(part.model, ())), start=Value(0))
+    found = part.order_by().aggregate(rows=Count("pk"), size=Sum(size))
+    return Pruned(name=part.model._meta.db_table, rows=found["rows"], bytes=found["size"] or 0)
+
+
+def _length(name: str) -> Any:
+    column = F(name) if name in {"frames", "data"} else Cast(name, TextField())
+    return Coalesce(Length(column), 0)
+
+
+def _remove(part: "QuerySet[Any]") -> Pruned:
+    rows = size = 0
+    while keys := list(part.order_by("pk").values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+        batch = part.model._default_manager.filter(pk__in=keys)
+        with transaction.atomic():
+            size += _measured(batch).bytes
+            batch.delete()
+        rows += len(keys)
+        time.sleep(PAUSE_SECONDS)
+    return Pruned(name=part.model._meta.db_table, rows=rows, bytes=size)
+
+
+def _take_from_owners(ages: Ages) -> None:
+    """Claims the sessions that go: one that was used since then stays."""
+    while keys := list(sessions(ages).exclude(owner=NOBODY).values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+        sessions(ages).filter(pk__in=keys).update(owner=NOBODY)
+        time.sleep(PAUSE_SECONDS)
+
+
+def _remove_outputs(ages: Ages, outputs: OutputStore) -> Pruned:
+    removed = size = 0
+    for owner, key in executions(ages).values_list("owner", "id").iterator():
+        kept = outputs.size(owner, key)
+        if kept:
+            outputs.remove(owner, key)
+            removed, size = removed + 1, size + kept
+    return Pruned(name="stored outputs", rows=removed, bytes=size)
