@@ -37,6 +37,8 @@ router = Router(tags=["chat"])
 
 MOST_ITEMS: Final = 200
 MOST_CURSOR_DIGITS: Final = 10
+MOST_UNKEPT: Final = 10_000
+"""Events of another process's run that a reader can have, and that are not kept yet or never will be."""
 LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
 OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 CURSOR: Final[Any] = params.Query(None, ge=0, le=2**31)
@@ -95,10 +97,10 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
         raise not_found("run")
     if log.ended and log.last == 0:
         return EventStream(_one(await read(rebuilt, run_id, owner)), run_id)
-    if cursor > log.last:
-        if not log.interrupted:
-            raise _past_end(cursor, log.last)
+    if log.interrupted and cursor > log.last:
         cursor = log.last - 1  # frames that were sent but not kept: the reader gets the end alone
+    elif cursor > log.last + (0 if log.ended else MOST_UNKEPT):
+        raise _past_end(cursor, log.last)
     elif cursor == log.last and log.ended:
         return HttpResponse(status=204)
     return EventStream(service.current().follow(run_id, owner, cursor), run_id)

@@ -22,6 +22,7 @@ class RunSource:
         self._find = find
         self._watch = watch
         self._is_stored = is_stored
+        self._was_open = False
 
     def living(self) -> Living | None:
         return self._find(self._run_id, self._owner)
@@ -36,7 +37,18 @@ class RunSource:
             parts = [sse.skip(frames, max(0, cursor + 1 - first)), *(frames for _, _, frames in rows[1:])]
             return Stored(rows[-1][1], b"".join(parts))
         log = await read(records.log, self._run_id, self._owner)
-        return Stored(cursor, b"", over=log is None or (log.ended and log.last <= cursor))
+        if log is None or (log.ended and log.last <= cursor):
+            return await self._over(log, cursor)
+        self._was_open = self._was_open or not log.ended
+        return Stored(cursor, b"", over=False)
+
+    async def _over(self, log: records.StoredLog | None, cursor: int) -> Stored:
+        """The end. Who was sent more of a run than was kept when it was interrupted still gets its last event."""
+        if log is None or not (log.interrupted and self._was_open):
+            return Stored(cursor, b"", over=True)
+        self._was_open = False
+        rows = await read(records.frames_after, self._run_id, log.last - 1)
+        return Stored(max(cursor, log.last), b"".join(sse.skip(frames, last - first) for first, last, frames in rows))
 
     def changed(self, cursor: int) -> "asyncio.Future[None]":
         return self._watch.changed(self._run_id, cursor)

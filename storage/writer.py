@@ -23,8 +23,8 @@ Result = TypeVar("Result")
 MAX_WAITING: Final = 10_000
 """Jobs that may wait at once."""
 
-NO_SPACE: Final = ("database or disk is full", "No space left on device")
-"""What SQLite and PostgreSQL say then."""
+NO_SPACE: Final = ("database or disk is full", "disk I/O error", "No space left on device")
+"""What SQLite (where it cannot let its log grow, too) and PostgreSQL say then."""
 
 MAX_BATCH: Final = 256
 """Jobs that one transaction takes."""
@@ -129,8 +129,8 @@ def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
         release()
         if stale:
             return _commit(batch, again=True)
-        unavailable = StorageUnavailable(str(error).strip() or "The database does not answer.")
-        return [_Outcome(job, None, unavailable) for job in batch]
+        failure = unavailable(error)
+        return [_Outcome(job, None, failure) for job in batch]
     except Exception as error:  # noqa: BLE001 - a job's failure is its caller's, who gets it through the future
         return [_Outcome(batch[0], None, error)] if len(batch) == 1 else _one_by_one(batch)
     return outcomes

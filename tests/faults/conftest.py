@@ -63,9 +63,9 @@ def begin(models: Upstream, tmp_path: Path) -> Iterator[Begin]:
     """Starts a service process on the same database as those before it."""
     with ExitStack() as processes:
 
-        def start(folder: Path = tmp_path, **variables: str) -> Server:
+        def start(*arguments: str, folder: Path = tmp_path, **variables: str) -> Server:
             given = {"OPENAI_BASE_URL": models.url, "OPENAI_API_KEY": "x", "LOG_LEVEL": "error", **variables}
-            told, process = processes.enter_context(serving(folder, **given))
+            told, process = processes.enter_context(serving(folder, *arguments, **given))
             return Server(address(told), process, folder)
 
         yield start

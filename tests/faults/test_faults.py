@@ -110,7 +110,7 @@ async def status(client: aiohttp.ClientSession, server: Server) -> tuple[int, st
 async def test_a_full_disk_is_told_and_is_survived(
     begin: Begin, models: Upstream, client: aiohttp.ClientSession, small_disk: Path
 ) -> None:
-    server = begin(small_disk)
+    server = begin(folder=small_disk)
     models.tokens, models.pause = 5, 0.0
     kept = (await ask(client, server))[0]["run_id"]
     filler = small_disk / "filler"
