@@ -51,7 +51,9 @@ REFUSALS: Final[dict[type[Exception], Callable[[Any], Refusal]]] = {
     ImagesUnsupported: lambda error: Refusal(422, "images_unsupported", str(error)),
     TooManyRuns: lambda _: Refusal(503, "too_many_runs", "MAX_ACTIVE_RUNS runs are active already.", headers=LATER),
     ShuttingDown: lambda _: Refusal(503, "shutting_down", "The service is shutting down.", headers=LATER),
-    StorageFull: lambda _: Refusal(507, "no_space", "The disk that the database is on takes nothing any more (it is full, or broken): nothing was begun."),
+    StorageFull: lambda _: Refusal(
+        507, "no_space", "The database's disk takes nothing any more (it is full, or broken): nothing was begun."
+    ),
     StorageUnavailable: lambda _: Refusal(
         503, "storage", "The database does not take or give anything at the moment; try again.", headers=SOON
     ),
