@@ -17,8 +17,8 @@ SECOND: Final = WHISPER_RATE * SAMPLE_BYTES
 WINDOW: Final = int(SECOND * WINDOW_SECONDS)
 
 
-def cuts(decoder: Decoder, most_seconds: float) -> Iterator[Cut]:
-    """Pieces of at most so many seconds. Raises what the decoder raises."""
+def parts(decoder: Decoder, most_seconds: float) -> Iterator[tuple[bytes, float]]:
+    """Samples of at most so many seconds, and the second at which they begin. Raises what the decoder raises."""
     most = int(most_seconds) * SECOND
     held = bytearray()
     start = 0
@@ -26,16 +26,17 @@ def cuts(decoder: Decoder, most_seconds: float) -> Iterator[Cut]:
         held += block
         while len(held) > most:
             size = _quietest(held, most)
-            yield _cut(held[:size], start)
+            yield bytes(held[:size]), start / SECOND
             start += size
             del held[:size]
     if held:
-        yield _cut(held, start)
+        yield bytes(held), start / SECOND
 
 
-def _cut(pcm: bytearray, start: int) -> Cut:
-    audio = encoded(bytes(pcm), "flac", WHISPER_RATE)
-    return Cut(audio=audio, start=start / SECOND, seconds=len(pcm) / SECOND)
+def cuts(decoder: Decoder, most_seconds: float) -> Iterator[Cut]:
+    """The same as files."""
+    for pcm, start in parts(decoder, most_seconds):
+        yield Cut(audio=encoded(pcm, "flac", WHISPER_RATE), start=start, seconds=len(pcm) / SECOND)
 
 
 def _quietest(pcm: bytearray, most: int) -> int:

@@ -13,6 +13,9 @@ from speech.base import SAMPLE_BYTES, Segment
 
 WHISPER_RATE: Final = 16_000
 BEAMS: Final = 5
+ONE_TRY: Final = 0.0
+"""The temperature: with several, what repeats itself is tried up to six times over."""
+
 QUANTIZED: Final = "int8"
 SLOWEST: Final = 0.5
 FASTEST: Final = 2.0
@@ -42,18 +45,23 @@ class Ears:
             local_files_only=True,
         )
 
-    def segments(self, pcm: bytearray) -> Iterator[Segment]:
-        """What is said in 16-bit samples of 16 kHz, as it is recognised."""
+    def segments(self, pcm: bytes, start: float) -> Iterator[Segment]:
+        """What is said in 16-bit samples of 16 kHz, which begin at the second `start`, as it is recognised."""
         import numpy as np  # noqa: PLC0415 - comes with the models
 
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32_768
         found, _ = self._model.transcribe(
-            samples, language="en", beam_size=BEAMS, vad_filter=True, condition_on_previous_text=False
+            samples,
+            language="en",
+            beam_size=BEAMS,
+            temperature=ONE_TRY,
+            vad_filter=True,
+            condition_on_previous_text=False,
         )
         for segment in found:
             text = segment.text.strip()
             if text:
-                yield Segment(start=round(segment.start, 2), end=round(segment.end, 2), text=text)
+                yield Segment(start=round(start + segment.start, 2), end=round(start + segment.end, 2), text=text)
 
 
 class Voice:

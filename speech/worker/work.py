@@ -8,12 +8,15 @@ from speech.audio.encoding import Encoder
 from speech.audio.sentences import sentences
 from speech.audio.tempo import Tempo
 from speech.base import Segment, SpeechError
-from speech.worker.cutting import cuts
+from speech.worker.cutting import cuts, parts
 from speech.worker.messages import Answer, Check, Checked, Cut, Done, Heard, Listen, Said, Speak, Task
 from speech.worker.models import FASTEST, SLOWEST, WHISPER_RATE, ears, voice
 
 SENTENCE_CHARACTERS: Final = 300
 """A longer one is said in parts: the first is to be heard soon."""
+
+PART_SECONDS: Final = 120
+"""A longer recording is heard in parts, which bounds the memory that it takes."""
 
 PAUSE: Final = bytes(int(24_000 * 0.15) * 2)
 """Between sentences, in samples."""
@@ -57,22 +60,27 @@ def speak(
 
 
 def _listen(task: Listen, threads: int) -> Iterator[Heard | None]:
-    decoder = Decoder(task.audio, task.kind, rate=WHISPER_RATE, most_seconds=task.most_seconds)
-    pcm = bytearray()
-    for block in decoder.blocks():
-        pcm += block
-    segments: list[Segment] = []
-    for segment in ears(threads).segments(pcm):
-        segments.append(segment)
+    """Decodes twice: what is damaged or too long is refused before anything is recognised, which takes far longer."""
+    checked, decoder = _decoder(task), _decoder(task)
+    for _ in checked.blocks():
         yield None
-    yield Heard(segments=tuple(segments), seconds=round(decoder.seconds, 3))
+    segments: list[Segment] = []
+    for pcm, start in parts(decoder, PART_SECONDS):
+        for segment in ears(threads).segments(pcm, start):
+            segments.append(segment)
+            yield None
+    yield Heard(segments=tuple(segments), seconds=round(checked.seconds, 3))
 
 
 def _check(task: Check) -> Iterator[Cut | Checked | None]:
-    decoder = Decoder(task.audio, task.kind, rate=WHISPER_RATE, most_seconds=task.most_seconds)
+    decoder = _decoder(task)
     if task.piece_seconds is None:
         for _ in decoder.blocks():
             yield None
     else:
         yield from cuts(decoder, task.piece_seconds)
     yield Checked(seconds=round(decoder.seconds, 3))
+
+
+def _decoder(task: Listen | Check) -> Decoder:
+    return Decoder(task.audio, task.kind, rate=WHISPER_RATE, most_seconds=task.most_seconds)

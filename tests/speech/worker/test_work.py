@@ -2,11 +2,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from speech.audio.encoding import Encoder
+from speech.audio.decoding import Decoder
+from speech.audio.encoding import Encoder, encoded
 from speech.base import FORMATS, AudioFormat
+from speech.worker.cutting import parts
 from speech.worker.messages import Done, Said
+from speech.worker.models import WHISPER_RATE
 from speech.worker.work import speak
-from tests.speech.recordings import tone
+from tests.speech.recordings import silence, tone
 
 
 class Voice:
@@ -30,3 +33,12 @@ def test_a_sentence_is_heard_before_the_next_is_begun(format_: AudioFormat) -> N
     assert voice.begun == ["One.", "Two."]
     assert isinstance(list(answers)[-1], Done)
     assert voice.begun == ["One.", "Two.", "Three."]
+
+
+def test_a_long_recording_is_cut_where_it_is_quiet() -> None:
+    samples = tone(55.0, WHISPER_RATE) + silence(1.0, WHISPER_RATE) + tone(40.0, WHISPER_RATE)
+    decoder = Decoder(encoded(samples, "wav", WHISPER_RATE), None, rate=WHISPER_RATE, most_seconds=200)
+    (first, begins), (second, goes_on) = parts(decoder, 60)
+    assert begins == 0
+    assert 55 < goes_on < 56
+    assert first + second == samples
