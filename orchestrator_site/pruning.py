@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from django.db import transaction
-from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Sum, TextField, Value
+from django.db.models import BinaryField, Count, Exists, F, Model, OuterRef, Q, QuerySet, Sum, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Length
 
 from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Session
@@ -100,14 +100,14 @@ def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
 
 
 def _measured(part: "QuerySet[Any]") -> Pruned:
-    size = sum((_length(name) for name in MEASURED.get(part.model, ())), start=Value(0))
-    found = part.order_by().aggregate(rows=Count("pk"), size=Sum(size))
+    lengths = (_length(part.model, name) for name in MEASURED.get(part.model, ()))
+    found = part.order_by().aggregate(rows=Count("pk"), size=Sum(sum(lengths, start=Value(0))))
     return Pruned(name=part.model._meta.db_table, rows=found["rows"], bytes=found["size"] or 0)
 
 
-def _length(name: str) -> Any:
-    column = F(name) if name in {"frames", "data"} else Cast(name, TextField())
-    return Coalesce(Length(column), 0)
+def _length(model: type[Model], name: str) -> Any:
+    is_binary = isinstance(model._meta.get_field(name), BinaryField)
+    return Coalesce(Length(F(name) if is_binary else Cast(name, TextField())), 0)
 
 
 def _remove(part: "QuerySet[Any]") -> Pruned:
