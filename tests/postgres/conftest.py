@@ -66,9 +66,10 @@ async def site_on(database: str, folder: Path) -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def site(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """Two processes; the policy asks before a file is written."""
+    """Two processes that start at once, on an empty database; the policy asks before a file is written."""
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(site_on(postgres.database(), tmp_path_factory.mktemp("site")))
-        for _ in range(2):
-            await stack.enter_async_context(made.process(TOOL_POLICY="ask fs.write"))
+        async with asyncio.TaskGroup() as starting:
+            for _ in range(2):
+                starting.create_task(stack.enter_async_context(made.process(TOOL_POLICY="ask fs.write")))
         yield made
