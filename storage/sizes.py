@@ -41,7 +41,7 @@ def _size(model: type[Model]) -> Size:
 def _bytes(table: str) -> int:
     if connection.vendor == "sqlite":
         of_table = "SELECT name FROM sqlite_master WHERE tbl_name = %s"
-        return int(_one(f"SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE aggregate AND name IN ({of_table})", table))  # noqa: S608 - constants
+        return int(_one(f"SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN ({of_table})", table))  # noqa: S608 - constants
     return int(_one("SELECT pg_total_relation_size(%s::regclass)", table))
 
 
