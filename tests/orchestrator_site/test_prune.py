@@ -150,6 +150,8 @@ def test_the_size_of_each_table_and_what_a_turn_adds() -> None:
     converse(NEW)
     said = StringIO()
     call_command("database_size", stdout=said)
-    assert re.search(rf"run_events +2 rows +\d+,\d+ bytes  {OLD:%Y-%m-%d %H:%M} - {NEW:%Y-%m-%d %H:%M}", said.getvalue())
+    assert re.search(
+        rf"run_events +2 rows +\d+,\d+ bytes  {OLD:%Y-%m-%d %H:%M} - {NEW:%Y-%m-%d %H:%M}", said.getvalue()
+    )
     assert "average of the newest 2: 500 bytes of frames in 1.0 rows, 100 characters in 1.0 messages" in said.getvalue()
     assert int(re.findall(r"all +([\d,]+) bytes", said.getvalue())[0].replace(",", "")) > 10_000
