@@ -6,8 +6,8 @@ the vendor's own estimate by the minute stands here; where it gives none, nothin
 
 from typing import Final
 
-READ: Final = "2026-11-22"
-"""When the prices were last looked at."""
+WRITTEN: Final = "2026-11-22"
+"""When this was written down, without the vendors' own pages at hand: look at them before you rely on it."""
 
 SOURCES: Final = (
     "https://platform.openai.com/docs/pricing",

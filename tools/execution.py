@@ -36,7 +36,7 @@ from tools.policy import Decision, Policy
 from tools.record import Intent, Outcome, close_execution, open_execution, start_execution
 from tools.registry import Registry
 from tools.running import Running
-from tools.showing import INLINE_BYTES, event_params, row_data, row_params, show
+from tools.showing import INLINE_BYTES, event_params, row_data, row_params, show, without_binary
 
 logger = logging.getLogger(__name__)
 
@@ -276,7 +276,7 @@ class ToolDoor:
             return None
         if printed.excerpt.size:
             return await recording.end(keep=printed.excerpt.size > INLINE_BYTES)
-        text = msgspec.json.encode(data)
+        text = msgspec.json.encode(without_binary(data))
         if len(text) <= self._toolset.result_bytes:
             return None
         await recording.add(text.decode())

@@ -58,7 +58,7 @@ class Excerpt:
 
 def show(data: Any, most: int, note: str) -> str:
     """The result as JSON of at most about `most` bytes: its head and its tail, with `note` on what is missing."""
-    text = msgspec.json.encode(_without_binary(data))
+    text = msgspec.json.encode(without_binary(data))
     return text.decode() if len(text) <= most else _excerpt(text, most, note)
 
 
@@ -76,7 +76,7 @@ def row_params(params: Any) -> Any:
 
 def row_data(data: Any, most: int) -> Any:
     """The result as a row keeps it: without binary, and of one longer than `most` bytes the beginnings of its parts."""
-    plain = _without_binary(data)
+    plain = without_binary(data)
     size = len(msgspec.json.encode(plain))
     if size <= most:
         return plain
@@ -101,7 +101,7 @@ def _digest(text: str) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
-def _without_binary(data: Any) -> Any:
+def without_binary(data: Any) -> Any:
     """The same with its base64 replaced by a digest: no model can read it, and it costs as much as text."""
     if not isinstance(data, dict):
         return data

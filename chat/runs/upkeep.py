@@ -17,7 +17,10 @@ from storage.reader import read
 from storage.writer import writer
 
 MARK_SECONDS: Final = 1.0
-"""How often the runs of others that are followed here are marked so; a mark holds three times as long."""
+"""How often the runs of others that are followed here are marked so."""
+
+MARKS_HOLD: Final = 5
+"""How many times as long a mark holds: a busy machine is late."""
 
 
 class _News(msgspec.Struct, frozen=True):
@@ -55,7 +58,7 @@ class Upkeep:
             return
         self._mark_at = now + MARK_SECONDS
         if runs := self._watch.followed(MARK_SECONDS):
-            await writer.write(partial(followed.mark, runs, 3 * MARK_SECONDS))
+            await writer.write(partial(followed.mark, runs, MARKS_HOLD * MARK_SECONDS))
 
 
 def _news() -> _News:
