@@ -25,7 +25,9 @@ class RunSource:
         self._was_open = False
 
     def living(self) -> Living | None:
-        return self._find(self._run_id, self._owner)
+        run = self._find(self._run_id, self._owner)
+        self._was_open = self._was_open or run is not None
+        return run
 
     async def stored(self, cursor: int) -> Stored:
         """A bounded number of rows at a time. A run that is not there (any more) is over."""

@@ -46,6 +46,7 @@ Keep = Callable[[Callable[[], Any]], Awaitable[Any]]
 BROKEN = Failed(error="The tool failed by a fault of its own; the service's log says more.", code="failed")
 STOPPED = Failed(error="The run was stopped while the tool ran.", code="cancelled")
 OUTPUT_TOOL = "output.read"
+MOST_UNREADABLE_CHARS = 4_096
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +186,7 @@ class ToolDoor:
         return _Call(request=request, intent=intent, tool=tool, values=values, decision=decision)
 
     def _intent(self, request: ToolRequest, execution_id: UUID) -> Intent:
-        params = _decoded(request.arguments)
+        params, params_hash = self._params(request.arguments)
         return Intent(
             execution_id=execution_id,
             owner=self._place.owner,
@@ -194,11 +195,22 @@ class ToolDoor:
             call_id=self._toolset.masker.text(request.call_id)[: ToolExecution.CALL_ID_LENGTH],
             tool=self._toolset.masker.text(request.tool)[: ToolExecution.NAME_LENGTH],
             source=request.source,
-            params=row_params(self._toolset.masker.data(params)),
-            params_sha256=params_sha256(params),
+            params=params,
+            params_sha256=params_hash,
             confinement="",
             created=timezone.now(),
         )
+
+    def _params(self, arguments: str) -> tuple[Any, str]:
+        """The params as a row keeps them, and their hash. Of what is nested or long beyond all use, the text alone."""
+        masker = self._toolset.masker
+        try:
+            params = _decoded(arguments)
+            kept = row_params(masker.data(params))
+            msgspec.json.encode(event_params(kept))
+            return kept, params_sha256(params)
+        except (RecursionError, ValueError, OverflowError):
+            return masker.text(arguments)[:MOST_UNREADABLE_CHARS], params_sha256(arguments)
 
     def _tool(self, request: ToolRequest) -> Tool:
         """The tool that is meant. Raises `ToolError` where there is none, or where it is off."""

@@ -98,6 +98,10 @@ class RunLog:
                 self._settled = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._settled)
 
+    def drop(self) -> None:
+        """Forgets what could not be kept: what is stored of the run is another's by now, and the truth."""
+        self._held = []
+
     def abandon(self) -> None:
         """Publishes what could not be kept: a reader is owed the end of its stream even then."""
         self._publish(len(self._held))
@@ -195,6 +199,8 @@ class Journal:
             logger.error("journal.lost", extra={"error": str(error), "runs": len(portions)})  # noqa: TRY400 - its cause is in the message
             for portion in portions:
                 portion.log.lost(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the journal of all the others
+            await self._keep_apart(portions, error)
         else:
             for portion in portions:
                 if portion.log.run_id in gone:
@@ -202,6 +208,16 @@ class Journal:
                 else:
                     portion.log.kept(portion.held)
             self._committed({portion.log.run_id for portion in portions})
+
+    async def _keep_apart(self, portions: Sequence[Portion], error: Exception) -> None:
+        """One run's frames or rows are what no database takes: that run alone is lost."""
+        if len(portions) > 1:
+            for portion in portions:
+                await self._keep([portion])
+            return
+        logger.exception("journal.broken", exc_info=error)
+        for portion in portions:
+            portion.log.lost(StorageUnavailable("The database cannot keep what the run is made of."))
 
     async def _commit_patiently(self, batch: Batch) -> Collection[UUID]:
         deadline = time.monotonic() + PATIENCE

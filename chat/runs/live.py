@@ -235,6 +235,11 @@ class LiveRun:
         self._log.append(terminal)
         try:
             await self._log.settled()
+        except store.NotOwner:
+            self._log.drop()
+            self._be_patient()
+            self.feed.close(parked=True)
+            return
         except StorageUnavailable:
             self._log.abandon()
         self._be_patient()

@@ -6,10 +6,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from chat.engine.completion import Finished, ProviderError
-from chat.models import RunEvent
+from chat.models import Message, Run, RunEvent
 from chat.providers.scripted import Scripted, text
+from chat.runs import lease
 from storage.writer import StorageUnavailable
 from tests.conftest import Api, Start
 from tests.streams import Answer, events
@@ -274,6 +276,22 @@ async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_back(
     assert (refused.status, refused.json()["code"]) == (503, "storage")
     assert int(refused.headers["Retry-After"]) > 0
     assert (await api.ask(message="Hi")).text == "Hello"
+
+
+async def test_a_run_that_was_ended_by_another_process_ends_as_that_one_says(start: Start) -> None:
+    gate = asyncio.Event()
+    api = await start(Scripted([text("Hel"), gate.wait, text("lo"), STOP]))
+    async with api.open({"message": "Hi"}) as response:
+        got = await read_until(response, b"Hel")
+        run = await Run.objects.aget()
+        await sync_to_async(lease._interrupt)(run)
+        gate.set()
+        got += await response.read()
+    last = events(got)[-1]
+    assert (last["type"], last["code"]) == ("error", "interrupted")
+    assert b'"completed"' not in got
+    assert (await api.get(f"/chat/runs/{run.id}"))["status"] == "interrupted"
+    assert not await Message.objects.filter(role="assistant").aexists()
 
 
 @pytest.mark.parametrize("cursor", [0, 2, 99])

@@ -229,6 +229,22 @@ async def test_a_tool_gets_its_params_as_they_are() -> None:
     assert seen == ["the-house-secret"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"name": ' + "[" * 900 + "]" * 900 + "}",
+        '{"name": ' + "9" * 4_000 + "}",
+        '{"name": ' + '{"a":' * 900 + "1" + "}" * 901,
+    ],
+    ids=["lists", "digits", "objects"],
+)
+async def test_params_beyond_all_use_are_refused_and_recorded(greeting: Tool, arguments: str) -> None:
+    failed = (await opened(door(greeting), asking(arguments)))[-1]
+    assert isinstance(failed, Failed)
+    assert failed.code == "invalid_params"
+    assert (await row()).status == "failed"
+
+
 async def test_a_long_param_is_a_digest_in_the_event_and_whole_in_the_row() -> None:
     async def note(*, text: str, audio_base64: str) -> None:
         """Notes."""

@@ -96,6 +96,32 @@ async def test_the_stored_numbers_have_no_gaps_under_load() -> None:
     assert store.kept() == log.feed.frames()
 
 
+async def test_a_run_that_no_database_can_keep_is_lost_alone() -> None:
+    store = Store()
+    journal = Journal(store.commit, seconds=0.001)
+    lost: list[StorageUnavailable] = []
+    bad = RunLog(uuid4(), journal, Feed(), lost.append)
+    good = log_of(journal)
+    plain = store.commit
+
+    async def commit(batch: Batch) -> Collection[UUID]:
+        if any(run_id == bad.run_id for run_id, _ in batch.records):
+            raise ArithmeticError("beyond all numbers")
+        return await plain(batch)
+
+    journal._commit = commit
+    for log in (bad, good):
+        log.append(USAGE)
+        log.record(print)
+    with pytest.raises(StorageUnavailable):
+        await bad.settled()
+    await good.settled()
+    assert len(lost) == 1
+    later = log_of(journal)
+    later.append(USAGE)
+    await asyncio.wait_for(later.settled(), 5)
+
+
 async def test_records_go_with_the_frames_around_them() -> None:
     store = Store()
     log = log_of(Journal(store.commit, seconds=0.001))
