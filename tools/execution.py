@@ -36,7 +36,7 @@ from tools.policy import Decision, Policy
 from tools.record import Intent, Outcome, close_execution, open_execution, start_execution
 from tools.registry import Registry
 from tools.running import Running
-from tools.showing import INLINE_BYTES, event_params, row_data, row_params, show, without_binary
+from tools.showing import INLINE_BYTES, binary_names, event_params, row_data, row_params, show, without_binary
 
 logger = logging.getLogger(__name__)
 
@@ -248,10 +248,18 @@ class ToolDoor:
         return msgspec.structs.replace(call.intent, expires=expires)
 
     def _succeeded(self, call: _Call, result: Any) -> Succeeded:
-        data = self._toolset.masker.data(msgspec.to_builtins(result))
+        data = self._masked(msgspec.to_builtins(result))
         keeps = self._stored and OUTPUT_TOOL in self._offered
         rest = f"{OUTPUT_TOOL} with execution_id {call.intent.execution_id} reads on" if keeps else "ask for less"
         return Succeeded(data=data, content=show(data, self._toolset.result_bytes, rest))
+
+    def _masked(self, data: Any) -> Any:
+        """The result without secrets. Bytes in base64 stay as they are: what looks like a secret there is chance."""
+        binary = binary_names(data)
+        if not binary:
+            return self._toolset.masker.data(data)
+        plain = self._toolset.masker.data({name: data[name] for name in data if name not in binary})
+        return {name: data[name] if name in binary else plain[name] for name in data}
 
     def _failed(self, error: ToolError) -> Failed:
         return Failed(error=self._toolset.masker.text(str(error)), code=error.code)

@@ -101,13 +101,19 @@ def _digest(text: str) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
+def binary_names(data: Any) -> frozenset[str]:
+    """The names of the fields of a result whose text is bytes in base64."""
+    if not isinstance(data, dict):
+        return frozenset()
+    content = {"content"} if data.get("encoding") == "base64" else set()
+    return frozenset({name for name in data if name.endswith(BINARY)} | content)
+
+
 def without_binary(data: Any) -> Any:
     """The same with its base64 replaced by a digest: no model can read it, and it costs as much as text."""
-    if not isinstance(data, dict):
+    binary = binary_names(data)
+    if not binary:
         return data
-    binary = {name for name in data if name.endswith(BINARY)}
-    if data.get("encoding") == "base64":
-        binary.add("content")
     return {
         name: _digest(data[name]) if name in binary and isinstance(data[name], str) else data[name] for name in data
     }

@@ -2,6 +2,7 @@ import json
 import logging
 
 import pytest
+from pytest_django import Settings
 
 from chat.engine.completion import Finished
 from chat.providers.scripted import Scripted, text
@@ -28,6 +29,15 @@ def test_a_line_of_text_has_its_fields_and_no_raw_control_characters() -> None:
     assert "status=200" in line
     assert "\n" not in line
     assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("formatter", [JsonLines, TextLines])
+def test_no_secret_of_the_service_is_in_a_line(formatter: type[JsonLines | TextLines], settings: Settings) -> None:
+    settings.KNOWN_SECRETS = ("the-key-of-the-house",)
+    line = formatter().format(record("request", path="/?key=the-key-of-the-house", error=f"sk-{'a' * 30} was refused"))
+    assert "the-key-of-the-house" not in line
+    assert "sk-aaa" not in line
+    assert line.count("[secret]") == 2
 
 
 async def test_a_run_is_logged_without_what_was_said(start: Start, caplog: pytest.LogCaptureFixture) -> None:

@@ -218,6 +218,18 @@ async def test_secrets_are_masked_in_params_output_result_and_error(greeting: To
         assert "the-house-secret" not in f"{kept.params}{kept.data}{kept.error}{kept.output}"
 
 
+async def test_bytes_in_a_result_are_never_changed_by_a_mask() -> None:
+    looks_like_a_key = "AIza" + "x" * 36
+
+    async def give() -> dict[str, str]:
+        """Gives."""
+        return {"audio_base64": looks_like_a_key, "said": looks_like_a_key}
+
+    done = (await opened(door(tool("a.give", "read", give)), asking("{}", name="a.give")))[-1]
+    assert isinstance(done, Succeeded)
+    assert done.data == {"audio_base64": looks_like_a_key, "said": "[secret]x"}
+
+
 async def test_a_tool_gets_its_params_as_they_are() -> None:
     seen: list[str] = []
 

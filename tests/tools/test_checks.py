@@ -1,0 +1,54 @@
+"""Misconfiguration of the tools, as `manage.py check` tells it."""
+
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from tools.checks import check_policy, check_workspace
+from tools.policy import parse
+
+
+@pytest.mark.parametrize(
+    ("setting", "what"),
+    [
+        ("TOOL_OUTPUT_DIR", "the long outputs of tools"),
+        ("ENV_PATH", "the service's settings"),
+        ("SECRET_KEY_PATH", "its secret key"),
+        ("BASE_DIR", "the service's own code"),
+    ],
+)
+def test_a_workspace_that_holds_what_is_the_services_own_is_refused(
+    settings: Settings, tmp_path: Path, setting: str, what: str
+) -> None:
+    settings.ALLOW_FS_BASE = tmp_path / "base"
+    assert check_workspace() == []
+    setattr(settings, setting, tmp_path / "base" / "deep" / "inside")
+    (found,) = check_workspace()
+    assert (found.id, what in found.msg) == ("tools.E001", True)
+
+
+def test_a_workspace_that_holds_the_database_is_refused(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ALLOW_FS_BASE = tmp_path
+    monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(tmp_path / "orchestrator.db"))
+    (found,) = check_workspace()
+    assert "the service's own database" in found.msg
+
+
+def test_a_link_to_the_service_is_seen_through(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(settings.BASE_DIR)
+    settings.ALLOW_FS_BASE = tmp_path / "link"
+    assert {message.id for message in check_workspace()} == {"tools.E001"}
+
+
+def test_a_workspace_within_the_code_is_refused(settings: Settings) -> None:
+    settings.ALLOW_FS_BASE = Path(settings.BASE_DIR) / "tools" / "workspace"
+    assert [message.id for message in check_workspace()] == ["tools.E001"]
+
+
+def test_a_rule_about_no_tool_is_told(settings: Settings) -> None:
+    settings.TOOL_POLICY = parse("deny fs.*; ask fs.wirte")
+    (found,) = check_policy()
+    assert (found.id, "'fs.wirte'" in found.msg) == ("tools.W001", True)
