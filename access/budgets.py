@@ -1,0 +1,58 @@
+"""What may be spent, as an operator writes it: `10usd/month`, `200000tokens/day`, `0.5usd/run`, `25usd` (for ever)."""
+
+import re
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+Unit = Literal["usd", "tokens"]
+Span = Literal["run", "session", "day", "month", "ever"]
+
+NANO: Final = 10**9
+"""Money is counted in whole billionths of a dollar: sums of them are exact in every database."""
+
+MOST_AMOUNT: Final = 2**53
+"""Whole units (billionths of a dollar, or tokens) of one budget: nine million dollars."""
+
+_WRITTEN: Final = re.compile(
+    r"(?P<amount>\d{1,16}(?:\.\d{1,9})?) ?(?P<unit>usd|tokens)(?:/(?P<span>run|session|day|month|ever))?", re.ASCII
+)
+
+
+class BudgetInvalid(ValueError):
+    """A text is not a budget; it says which are."""
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """At most `amount` (billionths of a dollar, or tokens) for each run, session, UTC day or month, or for ever."""
+
+    amount: int
+    unit: Unit
+    span: Span
+
+    def __str__(self) -> str:
+        amount = f"{Decimal(self.amount) / NANO:f}" if self.unit == "usd" else str(self.amount)
+        return f"{amount}{self.unit}" + ("" if self.span == "ever" else f"/{self.span}")
+
+
+def budget(text: str) -> Budget:
+    """The budget that a text says. Raises `BudgetInvalid`."""
+    found = _WRITTEN.fullmatch(text.strip().lower())
+    if found is None:
+        raise BudgetInvalid(
+            "A budget is an amount, usd or tokens, and what it is for (run, session, day, month; nothing means for "
+            "ever), such as 10usd/month, 200000tokens/day or 0.5usd/run."
+        )
+    unit: Unit = "usd" if found["unit"] == "usd" else "tokens"
+    amount = Decimal(found["amount"]) * (NANO if unit == "usd" else 1)
+    if amount != int(amount):
+        raise BudgetInvalid("Tokens are whole.")
+    if not 0 < amount <= MOST_AMOUNT:
+        raise BudgetInvalid(f"A budget is more than 0 and at most {MOST_AMOUNT // NANO}usd or {MOST_AMOUNT}tokens.")
+    return Budget(int(amount), unit, _span(found["span"]))
+
+
+def _span(written: str | None) -> Span:
+    spans: dict[str | None, Span] = {"run": "run", "session": "session", "day": "day", "month": "month"}
+    return spans.get(written, "ever")
