@@ -4,9 +4,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from tools.builtin.terminal import Limits as TerminalLimits
 from tools.masking import Masker
 from tools.policy import Policy
+from tools.terminal.limits import Limits as TerminalLimits
 from tools.workspace import Limits, SecretNames
 from tools.workspace.names import SECRETS
 
