@@ -42,7 +42,7 @@ def text(value: str, most: int | None = None) -> str:
 
 
 def number(value: int, *, lowest: int, highest: int) -> int:
-    return min(max(value, lowest), highest)
+    return value if lowest <= value <= highest else min(max(value, lowest), highest)
 
 
 def document(value: Any, encoder: type[json.JSONEncoder] | None = None) -> str:

@@ -7,12 +7,24 @@ from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
-from django.db.models import BinaryField, BooleanField, DateTimeField, Field, FloatField, ForeignKey, Model, UUIDField
+from django.db.models import (
+    BinaryField,
+    BooleanField,
+    DateTimeField,
+    Field,
+    FloatField,
+    ForeignKey,
+    Model,
+    QuerySet,
+    UUIDField,
+)
 
 from storage import fitting
 
 Key = TypeVar("Key")
 Conversion = Callable[[Any], Any]
+Conversions = Sequence[tuple[int, Conversion]]
+"""Of a row's values that need one, by their places."""
 
 PLAIN: Final = (BinaryField, BooleanField, FloatField)
 """Fields whose Python values every driver of ours takes."""
@@ -34,8 +46,8 @@ class Insert:
         return _fields(self._model, self._names)
 
     @cached_property
-    def _conversions(self) -> "list[Conversion | None]":
-        return [_conversion(field) for field in self._fields]
+    def _conversions(self) -> Conversions:
+        return _conversions(self._fields)
 
     @cached_property
     def _statement(self) -> str:
@@ -62,8 +74,8 @@ class Update:
         return _fields(self._model, (*self._names, *self._where))
 
     @cached_property
-    def _conversions(self) -> "list[Conversion | None]":
-        return [_conversion(field) for field in self._fields]
+    def _conversions(self) -> Conversions:
+        return _conversions(self._fields)
 
     @cached_property
     def _statement(self) -> str:
@@ -87,17 +99,36 @@ class Select:
 
     def __call__(self, value: Any, most: int) -> list[tuple[Any, ...]]:
         """At most `most` rows, the newest first. Raises what the database raises."""
-        conversion = _conversion(_fields(self._model, [self._where])[0])
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
-            cursor.execute(self._statement, _prepared([conversion, None], [value, most]))
-            return list(cursor.fetchall())
+        return _fetch(self._statement, _prepared(self._conversions, (value, most)))
+
+    @cached_property
+    def _conversions(self) -> Conversions:
+        return _conversions(_fields(self._model, [self._where]))
 
     @cached_property
     def _statement(self) -> str:
         columns = ", ".join(_column(field) for field in _fields(self._model, self._names))
         key, where = _column(self._model._meta.pk), _column(_fields(self._model, [self._where])[0])
+        condition = f"WHERE {where} = {_place()} ORDER BY {key} DESC LIMIT {_place()}"
         # Names come from the models, values only ever as parameters.
-        return f"SELECT {columns} FROM {_table(self._model)} WHERE {where} = %s ORDER BY {key} DESC LIMIT %s"  # noqa: S608 - see above
+        return f"SELECT {columns} FROM {_table(self._model)} {condition}"  # noqa: S608 - see above
+
+
+class Exists:
+    """Whether a query has any row. The query is made once, and has no order."""
+
+    def __init__(self, query: "Callable[[], QuerySet[Any]]") -> None:
+        self._query = query
+
+    def __call__(self) -> bool:
+        """Raises what the database raises."""
+        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+            cursor.execute(*self._statement)
+            return cursor.fetchone() is not None
+
+    @cached_property
+    def _statement(self) -> tuple[str, tuple[Any, ...]]:
+        return self._query().order_by().values_list("pk")[:1].query.sql_with_params()
 
 
 class Locked:
@@ -115,16 +146,11 @@ class Locked:
         """Raises what the database raises."""
         if not keys:
             return set()
-        by_column = dict(zip(_prepared([self._conversion] * len(keys), list(keys)), keys, strict=True))
+        convert = self._conversion
+        by_column = {convert(key): key for key in keys} if convert else {key: key for key in keys}
         places = ", ".join([_place()] * len(keys))
         values = [value, *self._always.values(), *by_column]
-        database = connections[DEFAULT_DB_ALIAS]
-        database.ensure_connection()
-        with database.wrap_database_errors:
-            cursor = database.connection.cursor()
-            cursor.execute(f"{self._statement} IN ({places}){self._lock}", values)
-            found = {key for (key,) in cursor.fetchall()}
-        return {by_column[key] for key in found}
+        return {by_column[key] for (key,) in _fetch(f"{self._statement} IN ({places}){self._lock}", values)}
 
     @cached_property
     def _conversion(self) -> "Conversion | None":
@@ -141,6 +167,16 @@ class Locked:
     @cached_property
     def _lock(self) -> str:
         return " FOR SHARE" if connection.features.has_select_for_update else ""
+
+
+def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows, by the driver's own cursor, of the connection that Django has open."""
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    with database.wrap_database_errors:
+        cursor = database.connection.cursor()
+        cursor.execute(statement, values)
+        return list(cursor.fetchall())
 
 
 def _execute(statement: str, rows: Sequence[Sequence[Any]]) -> int:
@@ -164,11 +200,16 @@ def _fields(model: type[Model], names: Sequence[str]) -> "list[Field[Any, Any]]"
     return [cast("Field[Any, Any]", model._meta.get_field(name)) for name in names]
 
 
-def _prepared(conversions: "Sequence[Conversion | None]", values: Sequence[Any]) -> list[Any]:
-    return [
-        value if value is None or convert is None else convert(value)
-        for convert, value in zip(conversions, values, strict=True)
-    ]
+def _prepared(conversions: Conversions, values: Sequence[Any]) -> list[Any]:
+    prepared = list(values)
+    for index, convert in conversions:
+        if prepared[index] is not None:
+            prepared[index] = convert(prepared[index])
+    return prepared
+
+
+def _conversions(fields: "Sequence[Field[Any, Any]]") -> Conversions:
+    return [(index, convert) for index, field in enumerate(fields) if (convert := _conversion(field)) is not None]
 
 
 def _conversion(field: "Field[Any, Any]") -> "Conversion | None":

@@ -6,8 +6,11 @@ from uuid import UUID
 from django.utils import timezone
 
 from chat.models import Order, Run
+from storage.rows import Select
 
 MOST_AT_ONCE = 200
+
+_any = Select(Order, "id", where="process")
 
 
 def cancel(run_id: UUID) -> str:
@@ -21,6 +24,8 @@ def cancel(run_id: UUID) -> str:
 
 def of(process: str) -> list[tuple[int, UUID]]:
     """What that process is to cancel: each order's id, and its run's."""
+    if not _any(process, 1):
+        return []
     return list(Order.objects.filter(process=process).order_by("id").values_list("id", "run_id")[:MOST_AT_ONCE])
 
 

@@ -13,11 +13,14 @@ from django.utils import timezone
 from chat.engine.turn import Resumption, Suspended
 from chat.models import Message, Run, RunEvent
 from chat.runs import process
+from storage.rows import Exists
 from tools import approvals
 from tools.models import ToolExecution
 
 MOST_AT_ONCE: Final = 50
 """Runs that one look finds ready to go on."""
+
+_any_waits = Exists(lambda: Run.objects.filter(status=Run.Status.WAITING))
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,8 @@ def park(parked: Parked) -> None:
 
 def ready(now: datetime) -> list[UUID]:
     """The waiting runs that can go on: their execution is decided, or their time is over."""
+    if not _any_waits():
+        return []
     waits = Run.objects.filter(status=Run.Status.WAITING)
     late = waits.filter(waits_until__lte=now).values_list("id", flat=True)
     undone = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL).exclude(decision="")
