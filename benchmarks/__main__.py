@@ -1,9 +1,9 @@
-"""Measures what the service costs, beside nginx and a plain FastAPI service, on this machine.
+"""Measures what the service costs, beside nginx and plain FastAPI and Django services, on this machine.
 
-One worker has one core; the upstream, which is a fake one, and the client have another. The contestants take turns in
-each round, every stream is looked at to its last byte, and the figures are medians of the rounds. All is on loopback
-and in a temporary folder, which is removed. The whole takes about ten minutes, --quick about two. Leave the machine
-alone meanwhile.
+One worker has one core; the upstream, which is a fake one, the client and PostgreSQL have another. The contestants take
+turns in each round, every stream is looked at to its last byte, and the figures are medians of the rounds. All is on
+loopback and in temporary folders, which are removed. The whole takes about a quarter of an hour, --quick about four
+minutes. Leave the machine alone meanwhile.
 """
 
 import argparse
@@ -47,11 +47,14 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
+    about = "\n".join(f"  {measure.name:<17} {measure.__doc__}" for measure in MEASURES)
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"measures:\n{about}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = "; ".join(f"{measure.name}: {measure.__doc__}" for measure in MEASURES)
-    parser.add_argument("--only", action="append", choices=NAMES, help=f"measure this alone; may repeat. {about}")
+    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME", help="measure this; may repeat")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round's figures to this file too")
     parser.add_argument("--show-logs", action="store_true", help="let the servers' logs through, to standard error")

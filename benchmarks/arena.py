@@ -1,15 +1,17 @@
-"""Where the contestants run: one upstream, and each server started when it is first needed."""
+"""Where the contestants run: one upstream, one PostgreSQL, and each server started when it is first needed."""
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from benchmarks.contestants import PROJECT, Contestant, Place
 from benchmarks.load import Load, Target, play
 from benchmarks.machine import Cores
+from benchmarks.postgres import Postgres
 from benchmarks.process import Process, free_port
 
 WARM_UP: Final = (Load(tokens=20, streams=100), Load(tokens=1_000, streams=5))
@@ -36,19 +38,20 @@ class Arena:
         self._folder = folder
         self._cores = cores
         self._show_logs = show_logs
-        self._running: dict[str, Running] = {}
-        self._upstream = free_port()
+        self._running: dict[Contestant, Running] = {}
+        self._postgres: Postgres | None = None
+        self.upstream: Final = free_port()
         self._ending = contextlib.AsyncExitStack()
         self._places = 0
 
     async def __aenter__(self) -> Self:
-        place = self._place(self._upstream)
-        command = [sys.executable, "-m", "benchmarks.upstream", "--port", str(self._upstream)]
+        place = self._place(self.upstream)
+        command = [sys.executable, "-m", "benchmarks.upstream", "--port", str(self.upstream)]
         self._upstream_process = Process(
             command, core=self._cores.others, folder=PROJECT, environment=place.environment, show=self._show_logs
         )
         self._ending.callback(self._upstream_process.stop)
-        await self._upstream_process.listening(self._upstream)
+        await self._upstream_process.listening(self.upstream)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -56,15 +59,16 @@ class Arena:
 
     async def running(self, contestant: Contestant) -> Running:
         """The contestant, warm. Raises `NotStarted` and `StreamBroken`."""
-        if contestant.title not in self._running:
-            running = await self._ending.enter_async_context(self.fresh(contestant))
-            self._running[contestant.title] = running
-        return self._running[contestant.title]
+        if contestant not in self._running:
+            self._running[contestant] = await self._ending.enter_async_context(self.fresh(contestant))
+        return self._running[contestant]
 
     @contextlib.asynccontextmanager
     async def fresh(self, contestant: Contestant) -> AsyncIterator[Running]:
         """The contestant in a new process, warm. Raises `NotStarted` and `StreamBroken`."""
-        place = self._place(free_port() if contestant.launch else self._upstream)
+        place = self._place(free_port() if contestant.launch else self.upstream)
+        if contestant.needs_postgres:
+            place = replace(place, database=await self._database())
         process = self._start(contestant, place)
         running = Running(contestant=contestant, place=place, process=process)
         try:
@@ -88,8 +92,20 @@ class Arena:
             show=self._show_logs,
         )
 
+    async def _database(self) -> str:
+        """The URL of a new database in PostgreSQL, which ends when all that uses it has."""
+        if self._postgres is None:
+            self._postgres = await self._postgres_started()
+        return await asyncio.to_thread(self._postgres.database)
+
+    async def _postgres_started(self) -> Postgres:
+        postgres = await asyncio.to_thread(Postgres, self._cores.others, show=self._show_logs)
+        self._ending.callback(postgres.stop)
+        await postgres.ready()
+        return postgres
+
     def _place(self, port: int) -> Place:
         self._places += 1
         folder = self._folder / str(self._places)
         folder.mkdir()
-        return Place(folder=folder, port=port, upstream=self._upstream)
+        return Place(folder=folder, port=port, upstream=self.upstream)

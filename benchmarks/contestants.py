@@ -1,10 +1,10 @@
-"""What is measured: the service, and what it is compared with."""
+"""What is measured: the service, in several forms, and what it is compared with."""
 
 import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -41,11 +41,23 @@ http {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a contestant runs: a folder of its own, its port, and the upstream's."""
+    """Where a contestant runs: a folder of its own, its port, the upstream's, and its database.
+
+    Without a `database`, a URL, it has a SQLite file in the folder.
+    """
 
     folder: Path
     port: int
     upstream: int
+    database: str = ""
+
+    @property
+    def sqlite(self) -> Path:
+        return self.folder / "orchestrator.db"
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.sqlite}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,7 +77,10 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """Who is measured; `launch` is None for the upstream itself, which is there anyway."""
+    """Who is measured; `launch` is None for the upstream itself, which is there anyway.
+
+    Forms of one contestant may share its title, which names a column of the report.
+    """
 
     title: str
     path: str
@@ -73,6 +88,7 @@ class Contestant:
     body: Callable[[str], dict[str, object]]
     launch: Callable[[Place], Launch] | None
     missing: str = field(default="")
+    needs_postgres: bool = False
 
 
 def native(message: str) -> dict[str, object]:
@@ -88,7 +104,7 @@ def service_environment(place: Place, *, stored: bool) -> dict[str, str]:
     """The service's settings as in production; all that it keeps is kept in the place's folder."""
     settings = {
         "ENABLE_PERSISTENCE": "true" if stored else "false",
-        "DATABASE_URL": str(place.folder / "orchestrator.db"),
+        "DATABASE_URL": place.database_url,
         "ALLOW_FS_BASE": str(place.folder / "workspaces"),
         "SECRET_KEY_PATH": str(place.folder / "secret_key"),
         "LOG_LEVEL": "info",
@@ -110,10 +126,29 @@ def _serve(place: Place, *, stored: bool) -> Launch:
     return Launch(command, place.folder, service_environment(place, stored=stored))
 
 
+def _unjournaled_service(place: Place) -> Launch:
+    return _variant(place, "unjournaled", {})
+
+
+def _counted_service(place: Place) -> Launch:
+    return _variant(place, "counted", {"DISCONNECT_GRACE_SECONDS": "0"})
+
+
+def _variant(place: Place, name: str, settings: Mapping[str, str]) -> Launch:
+    command = [sys.executable, "-m", "benchmarks.variants", name, "serve", "--port", str(place.port)]
+    environment = service_environment(place, stored=True) | {"PYTHONPATH": str(PROJECT), **settings}
+    return Launch(command, place.folder, environment)
+
+
 def _fastapi(place: Place) -> Launch:
-    command = [sys.executable, "-m", "uvicorn", "benchmarks.peer:app", "--port", str(place.port)]
+    command = [sys.executable, "-m", "uvicorn", "benchmarks.peers.plain_fastapi:app", "--port", str(place.port)]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     return Launch(command, PROJECT, place.environment)
+
+
+def _django(place: Place) -> Launch:
+    command = [sys.executable, "-m", "benchmarks.peers.plain_django", "--port", str(place.port)]
+    return Launch(command, PROJECT, place.environment | {"DATABASE_URL": place.database_url})
 
 
 def _nginx(place: Place) -> Launch:
@@ -122,6 +157,7 @@ def _nginx(place: Place) -> Launch:
     return Launch(["nginx", "-e", "stderr", "-c", str(configuration)], place.folder, place.environment)
 
 
+TASKS: Final = "/benchmarks/tasks"
 COMPLETIONS: Final = "/v1/chat/completions"
 CHAT: Final = "/chat/stream"
 
@@ -137,9 +173,21 @@ NGINX: Final = Contestant(
     missing="" if shutil.which("nginx") else "nginx is not on the PATH (Debian: apt install nginx-light)",
 )
 SERVICE: Final = Contestant(title="this service", path=CHAT, dialect=NATIVE, body=native, launch=_service)
+UNJOURNALED: Final = Contestant(
+    title="the same, no journal", path=CHAT, dialect=NATIVE, body=native, launch=_unjournaled_service
+)
+"""Sessions, runs and messages are stored as ever, but no frame that is streamed."""
+
 UNSTORED: Final = Contestant(
     title="`ENABLE_PERSISTENCE=false`", path=CHAT, dialect=NATIVE, body=native, launch=_unstored_service
 )
 FASTAPI: Final = Contestant(title="FastAPI + openai SDK", path=CHAT, dialect=NATIVE, body=native, launch=_fastapi)
+DJANGO: Final = Contestant(title="Django's ORM + openai SDK", path=CHAT, dialect=NATIVE, body=native, launch=_django)
 
-CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNSTORED, FASTAPI)
+CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNJOURNALED, UNSTORED, FASTAPI, DJANGO)
+
+COUNTED: Final = replace(SERVICE, launch=_counted_service)
+"""It stops at once what nobody follows, and tells at `TASKS` how many tasks it has."""
+
+SERVICE_ON_POSTGRES: Final = replace(SERVICE, needs_postgres=True)
+DJANGO_ON_POSTGRES: Final = replace(DJANGO, needs_postgres=True)

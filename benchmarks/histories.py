@@ -1,41 +1,67 @@
-"""Makes sessions with a long history in the service's database, and prints their ids, one a line.
+"""Makes sessions that have a history in the service's database, and prints their ids, one a line.
 
 `python -m benchmarks.histories --sessions 10 --messages 1000`, in the service's own environment.
 """
 
 import argparse
 import os
-from datetime import datetime
-from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+from uuid import UUID
 
 import django
+from django.db import connection, transaction
 from django.utils import timezone
 
-if TYPE_CHECKING:
-    from chat.models import Message
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
+django.setup()
 
-SENTENCE = "What was said here is as long as what people and models say to each other on most of their turns. "
-WORDS = SENTENCE * 2
+from access.callers import OPERATOR
+from chat.models import Message, Run, RunEvent, Session
+from storage.ids import new_id
+
+SENTENCE: Final = "What was said here is as long as what people and models say to each other on most of their turns. "
+WORDS: Final = SENTENCE * 2
+FRAMES: Final = b'id: 2\ndata: {"type":"token","token":" w00001"}\n\n' * 20
+TOGETHER: Final = 200
+"""Sessions that one transaction writes: few enough for a service that runs meanwhile."""
 
 
-def make(messages: int) -> UUID:
-    """A session in which the user and the assistant have taken turns."""
-    from access.callers import OPERATOR  # noqa: PLC0415 - Django must be set up before its models load
-    from chat.models import Message, Run, Session  # noqa: PLC0415
+def make(sessions: int, messages: int) -> Iterator[UUID]:
+    """New sessions, in each of which the user and the assistant have taken turns, in one run."""
+    for first in range(0, sessions, TOGETHER):
+        pairs = [(new_id(), new_id()) for _ in range(min(TOGETHER, sessions - first))]
+        _write(pairs, messages)
+        yield from (session for session, _ in pairs)
+    _put_away()
 
+
+@transaction.atomic
+def _write(pairs: Sequence[tuple[UUID, UUID]], messages: int) -> None:
+    """Sessions of these ids, and their runs of those."""
     now = timezone.now()
-    session = Session.objects.create(id=uuid4(), owner=OPERATOR, title="A long history", created=now, updated=now)
-    run = Run.objects.create(id=uuid4(), session=session, status=Run.Status.COMPLETED, created=now, ended=now)
-    Message.objects.bulk_create(said(run.id, session.id, number, now) for number in range(messages))
-    return session.id
+    opened: dict[str, Any] = {"owner": OPERATOR, "title": "A history", "created": now, "updated": now}
+    ended: dict[str, Any] = {"status": Run.Status.COMPLETED, "created": now, "ended": now}
+    streamed: dict[str, Any] = {"first": 1, "last": 20, "frames": FRAMES, "created": now}
+    Session.objects.bulk_create(Session(id=session, **opened) for session, _ in pairs)
+    Run.objects.bulk_create(Run(id=run, session_id=session, **ended) for session, run in pairs)
+    RunEvent.objects.bulk_create(RunEvent(run_id=run, **streamed) for _, run in pairs)
+    Message.objects.bulk_create(
+        Message(session_id=session, run_id=run, role=_role(number), content=f"{number}: {WORDS}", created=now)
+        for session, run in pairs
+        for number in range(messages)
+    )
 
 
-def said(run_id: UUID, session_id: UUID, number: int, now: datetime) -> "Message":
-    from chat.models import Message  # noqa: PLC0415
+def _put_away() -> None:
+    """What is written here is not to be moved out of SQLite's log later, by the service that is measured."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    role = Message.Role.ASSISTANT if number % 2 else Message.Role.USER
-    return Message(session_id=session_id, run_id=run_id, role=role, content=f"{number}: {WORDS}", created=now)
+
+def _role(number: int) -> Message.Role:
+    return Message.Role.ASSISTANT if number % 2 else Message.Role.USER
 
 
 def main() -> None:
@@ -43,10 +69,8 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=10)
     parser.add_argument("--messages", type=int, default=1_000)
     options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
-    django.setup()
-    for _ in range(options.sessions):
-        print(make(options.messages))
+    for session in make(options.sessions, options.messages):
+        print(session)
 
 
 if __name__ == "__main__":

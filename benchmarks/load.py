@@ -9,7 +9,7 @@ import random
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -19,6 +19,11 @@ OK: Final = b"HTTP/1.1 200 "
 LAST_CHUNK: Final = b"0\r\n\r\n"
 MOST_SECONDS: Final = 180
 """How long one load may take before it is given up."""
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
 class StreamBroken(Exception):
@@ -91,8 +96,7 @@ class Outcome:
 
     def first_token_ms(self, percent: int) -> float:
         """The percentile of the first tokens' times."""
-        ordered = sorted(self.first_tokens)
-        return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1_000
+        return percentile(self.first_tokens, percent) * 1_000
 
 
 During = Callable[[Outcome], Awaitable[None]]

@@ -5,6 +5,7 @@ NotStarted           it ended, or did not listen in time
 
 import asyncio
 import contextlib
+import signal
 import socket
 import subprocess
 import time
@@ -25,16 +26,31 @@ class NotStarted(Exception):
 
 
 class Process:
-    """A running command. Its log goes nowhere, unless it is to be shown."""
+    """A running command. Its log goes nowhere, unless it is to be shown. `user` is a number; without one it is ours."""
 
     def __init__(
-        self, command: Sequence[str], *, core: int, folder: Path, environment: Mapping[str, str], show: bool
+        self,
+        command: Sequence[str],
+        *,
+        core: int,
+        folder: Path,
+        environment: Mapping[str, str],
+        show: bool,
+        user: int | None = None,
     ) -> None:
         log = None if show else subprocess.DEVNULL
         self._command = command
         with pinned(core):
             self._running = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
             )
 
     async def listening(self, port: int) -> None:
@@ -56,8 +72,12 @@ class Process:
         """Memory of the process and its children; what they share with others counts in parts (PSS)."""
         return sum(map(_pss_kb, _family(self._running.pid)))
 
-    def stop(self) -> None:
-        self._running.terminate()
+    def files(self) -> int:
+        """How many files, sockets among them, the process and its children have open."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in _family(self._running.pid))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        self._running.send_signal(how)
         try:
             self._running.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

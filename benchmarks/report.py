@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.contestants import CONTESTANTS, SERVICE, UPSTREAM, Contestant
+from benchmarks.contestants import CONTESTANTS, SERVICE, UPSTREAM
 from benchmarks.measures import Figure, Goal, Measure, Round
 
-COLUMNS: Final = tuple(contestant for contestant in CONTESTANTS if contestant is not UPSTREAM)
+COLUMNS: Final = tuple(contestant.title for contestant in CONTESTANTS if contestant is not UPSTREAM)
 NOTHING: Final = "-"
 
 
@@ -21,14 +21,15 @@ class Measured:
     measure: Measure
     rounds: Sequence[Round]
 
-    def median(self, contestant: Contestant, key: str) -> float | None:
-        samples = [samples[contestant.title][key] for samples in self.rounds if contestant.title in samples]
+    def median(self, title: str, key: str) -> float | None:
+        """Of a contestant, or of a line of the measure's own table."""
+        samples = [samples[title][key] for samples in self.rounds if title in samples]
         return median(samples) if samples else None
 
     def reached(self, goal: Goal) -> float | None:
         """What the service has of what the goal is about: the median of the rounds' own ratios, where it is one."""
         if goal.against is None:
-            return self.median(SERVICE, goal.key)
+            return self.median(SERVICE.title, goal.key)
         titles = SERVICE.title, goal.against.title
         pairs = [tuple(samples[title][goal.key] for title in titles) for samples in self.rounds if titles[1] in samples]
         return median(own / other for own, other in pairs) if pairs else None
@@ -47,7 +48,8 @@ class Report:
         loads = f"Load average {self.load_before:.2f} before, {os.getloadavg()[0]:.2f} after."
         rounds = ", ".join(f"{len(one.rounds)} of {one.measure.name}" for one in self.measured)
         head = f"{self.machine}. Medians of interleaved rounds ({rounds}). {loads}"
-        return "\n".join([head, *self.notes, "", *self._figures(), "", *self._goals()])
+        own = [line for one in self.measured if one.measure.lines for line in ["", *_own_table(one)]]
+        return "\n".join([head, *self.notes, *self._figures(), *own, *self._goals()])
 
     def as_json(self) -> str:
         told: dict[str, Any] = {
@@ -59,32 +61,51 @@ class Report:
         return json.dumps(told, indent=2)
 
     def _figures(self) -> list[str]:
-        rows = [_row(one, figure) for one in self.measured for figure in one.measure.figures]
-        return [_line("", *(column.title for column in COLUMNS)), _line("---", *("---:" for _ in COLUMNS)), *rows]
+        """The common table: a column for each contestant that took part in any of it."""
+        common = [one for one in self.measured if not one.measure.lines]
+        there = {title for one in common for samples in one.rounds for title in samples}
+        columns = [title for title in COLUMNS if title in there]
+        rows = [_row(one, figure, columns) for one in common for figure in one.measure.figures]
+        return ["", *_head("", columns), *rows] if rows else []
 
     def _goals(self) -> list[str]:
         rows = [_goal(goal, one.reached(goal)) for one in self.measured for goal in one.measure.goals]
-        return [_line("what must be reached", "at most", "measured", ""), _line("---", "---:", "---:", "---"), *rows]
+        head = [_line("what must be reached", "bound", "measured", ""), _line("---", "---:", "---:", "---")]
+        return ["", *head, *rows] if rows else []
 
 
-def _row(one: Measured, figure: Figure) -> str:
-    values = (one.median(column, figure.key) for column in COLUMNS)
-    return _line(figure.label, *(NOTHING if value is None else f"{value:.{figure.digits}f}" for value in values))
+def _row(one: Measured, figure: Figure, columns: Sequence[str]) -> str:
+    return _line(figure.label, *(_value(one.median(title, figure.key), figure) for title in columns))
+
+
+def _own_table(one: Measured) -> list[str]:
+    """A line for each case, and a column for each figure."""
+    figures = one.measure.figures
+    rows = [
+        _line(label, *(_value(one.median(label, each.key), each) for each in figures)) for label in one.measure.lines
+    ]
+    return [*_head("", [figure.label for figure in figures]), *rows]
+
+
+def _head(first: str, columns: Sequence[str]) -> list[str]:
+    return [_line(first, *columns), _line("---", *("---:" for _ in columns))]
+
+
+def _value(value: float | None, figure: Figure) -> str:
+    return NOTHING if value is None else f"{value:,.{figure.digits}f}"
 
 
 def _goal(goal: Goal, reached: float | None) -> str:
+    bound = f"at {'least' if goal.at_least else 'most'} {_amount(goal, goal.bound)}"
     if reached is None:
-        return _line(goal.label, _amount(goal, goal.most), NOTHING, "not measured")
-    return _line(goal.label, _amount(goal, goal.most), _amount(goal, reached), _verdict(goal, reached))
-
-
-def _verdict(goal: Goal, reached: float) -> str:
-    return "met" if reached <= goal.most else "**missed**"
+        return _line(goal.label, bound, NOTHING, "not measured")
+    verdict = "met" if goal.is_met(reached) else "**missed**"
+    return _line(goal.label, bound, _amount(goal, reached), verdict)
 
 
 def _amount(goal: Goal, amount: float) -> str:
     if goal.against is None:
-        return f"{amount:.2f}"
+        return f"{amount:,.2f}"
     return f"1/{1 / amount:.1f}" if amount < 0.1 else f"{amount:.2f} times"
 
 

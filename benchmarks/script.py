@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+TOLD: Final = "/told"
+"""The path at which the upstream tells what it saw."""
+
 DIRECTIVE: Final = re.compile(rb"\[\[tokens=(\d+) rate=([\d.]+) nonce=(\w+)\]\]")
 
 

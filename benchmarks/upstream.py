@@ -1,19 +1,21 @@
 """A fake of a service that speaks OpenAI's chat completions: `python -m benchmarks.upstream --port 9100`.
 
 One event an HTTP chunk, as the real ones send it; the answer is what the request's directive asks for. In the final
-usage, `prompt_tokens` is the number of messages that arrived, system messages apart.
+usage, `prompt_tokens` is the number of messages that arrived, system messages apart. `GET /told` tells what it saw.
 """
 
 import argparse
 import asyncio
 import json
 import re
-from functools import lru_cache
+import time
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 
 import uvloop
 
-from benchmarks.script import Script, words
+from benchmarks.script import TOLD, Script, words
 
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
@@ -81,18 +83,37 @@ class Answer:
         return event(usage={"prompt_tokens": messages, "completion_tokens": tokens, "total_tokens": messages + tokens})
 
 
+@dataclass(slots=True)
+class Tally:
+    """What the upstream saw: paced tokens that it wrote, and when a connection was closed before its answer's end.
+
+    The times are `time.monotonic()`, which all processes of a machine share; they are by the answers' nonces.
+    """
+
+    tokens: int = 0
+    broken: dict[str, float] = field(default_factory=dict)
+
+
 class Paced:
     """Writes an answer token by token, each at its time: late ones do not move those after them."""
 
-    def __init__(self, answer: Answer, transport: asyncio.WriteTransport) -> None:
+    def __init__(self, answer: Answer, transport: asyncio.WriteTransport, tally: Tally) -> None:
         self._transport = transport
+        self._tally = tally
         self._answer = answer
+        self._is_whole = False
         self._chunks = iter(following(answer.script.tokens))
         self._gap = 1 / answer.script.rate
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time()
         transport.write(answer.opening)
+        tally.tokens += 1
         self._wait()
+
+    def cut(self) -> None:
+        """The connection is closed."""
+        if not self._is_whole:
+            self._tally.broken[self._answer.script.nonce] = time.monotonic()
 
     def _wait(self) -> None:
         self._due += self._gap
@@ -104,8 +125,10 @@ class Paced:
         following = next(self._chunks, None)
         if following is None:
             self._transport.write(self._answer.closing)
+            self._is_whole = True
         else:
             self._transport.write(following)
+            self._tally.tokens += 1
             self._wait()
 
 
@@ -113,8 +136,10 @@ class Connection(asyncio.Protocol):
     """Answers one request after the other."""
 
     _transport: asyncio.Transport
+    _paced: Paced | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,19 +152,32 @@ class Connection(asyncio.Protocol):
         size = int(length[1]) if length else 0
         if ended and len(rest) >= size:
             self._buffer = rest[size:]
-            self._answer(Script.found_in(rest[:size]), rest[:size])
+            if head.startswith(b"GET %b " % TOLD.encode()):
+                self._tell()
+            else:
+                self._answer(Script.found_in(rest[:size]), rest[:size])
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._paced is not None:
+            self._paced.cut()
+
+    def _tell(self) -> None:
+        told = json.dumps(asdict(self._tally)).encode()
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
 
     def _answer(self, script: Script | None, body: bytes) -> None:
         if script is None:
             self._transport.write(REFUSAL)
         elif script.rate:
-            Paced(Answer(script, body), self._transport)
+            self._paced = Paced(Answer(script, body), self._transport, self._tally)
         else:
             self._transport.write(Answer(script, body).whole())
 
 
 async def serve(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port, backlog=4_096)
+    server = await asyncio.get_running_loop().create_server(
+        partial(Connection, Tally()), "127.0.0.1", port, backlog=4_096
+    )
     await server.serve_forever()
 
 

@@ -1,0 +1,89 @@
+"""Clients that hold a stream each, and leave all at once."""
+
+import asyncio
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, cast
+
+from benchmarks.load import MOST_SECONDS, StreamBroken, Target
+from benchmarks.script import Script
+
+LOOK_SECONDS: Final = 0.05
+
+
+class Guest(asyncio.Protocol):
+    """One client: it asks for a stream, and keeps all that comes."""
+
+    _transport: asyncio.Transport
+    left: float | None = None
+    """When it closed its connection, by `time.monotonic()`."""
+
+    def __init__(self, target: Target, script: Script) -> None:
+        self.script = script
+        self._target = target
+        self._received = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._target.request(self.script.directive))
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+
+    @property
+    def is_served(self) -> bool:
+        """Whether its first token has come."""
+        return self.script.nonce.encode() in self._received
+
+    def leave(self) -> None:
+        if self.left is None:
+            self.left = time.monotonic()
+            self._transport.abort()
+
+    def check(self) -> None:
+        """Raises `StreamBroken` for anything but the beginning of what was asked for."""
+        text = json.loads(b'"' + b"".join(self._target.dialect.tokens(bytes(self._received))) + b'"')
+        if self._transport.is_closing() or not text or not self.script.text.startswith(text):
+            raise StreamBroken(f"an open stream broke off, or holds others' tokens: {self._received[:500]!r}")
+
+
+class Crowd:
+    """Guests who are all served."""
+
+    def __init__(self, guests: list[Guest]) -> None:
+        self._guests = guests
+
+    def leave(self) -> Mapping[str, float]:
+        """When each left, by the nonce of its stream. Raises `StreamBroken` where one had been let down before."""
+        for guest in self._guests:
+            guest.check()
+        for guest in self._guests:
+            guest.leave()
+        return {guest.script.nonce: guest.left for guest in self._guests if guest.left is not None}
+
+
+@contextlib.asynccontextmanager
+async def gathered(target: Target, count: int, *, rate: float, spread: float) -> AsyncIterator[Crowd]:
+    """So many guests, who came one after the other over `spread` seconds. Raises `TimeoutError`."""
+    guests: list[Guest] = []
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            for _ in range(count):
+                guests.append(await _arrived(target, rate))
+                await asyncio.sleep(spread / count)
+            while not all(guest.is_served for guest in guests):
+                await asyncio.sleep(LOOK_SECONDS)
+        yield Crowd(guests)
+    finally:
+        for guest in guests:
+            guest.leave()
+
+
+async def _arrived(target: Target, rate: float) -> Guest:
+    script = Script(tokens=int(rate * MOST_SECONDS), rate=rate, nonce=uuid.uuid4().hex)
+    guest = Guest(target, script)
+    await asyncio.get_running_loop().create_connection(lambda: guest, "127.0.0.1", target.port)
+    return guest

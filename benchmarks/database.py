@@ -1,0 +1,48 @@
+"""What the measures do in a contestant's database, from outside of the contestant."""
+
+import asyncio
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from typing import Final
+
+import psycopg
+
+from benchmarks.contestants import PROJECT, Place, service_environment
+
+COUNT: Final = "SELECT count(*) FROM messages"
+
+
+async def fill(place: Place, *, sessions: int, messages: int) -> list[str]:
+    """The ids of new sessions of the service, each with a history of so many messages."""
+    return await asyncio.to_thread(_fill, place, sessions, messages)
+
+
+async def messages(place: Place) -> int:
+    """How many are stored."""
+    return await asyncio.to_thread(_count, place)
+
+
+def _fill(place: Place, sessions: int, messages: int) -> list[str]:
+    command = [sys.executable, "-m", "benchmarks.histories"]
+    done = subprocess.run(
+        [*command, "--sessions", str(sessions), "--messages", str(messages)],
+        cwd=PROJECT,
+        env=service_environment(place, stored=True),
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return done.stdout.split()
+
+
+def _count(place: Place) -> int:
+    if place.database:
+        with psycopg.connect(place.database) as server:
+            row = server.execute(COUNT).fetchone()
+    else:
+        with contextlib.closing(sqlite3.connect(place.sqlite, timeout=60)) as file:
+            row = file.execute(COUNT).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -1,0 +1,29 @@
+"""One request to a server of ours, and its whole answer."""
+
+import asyncio
+import json
+import urllib.request
+from typing import Any
+
+from benchmarks.load import MOST_SECONDS
+
+
+async def get(port: int, path: str) -> Any:
+    """The JSON at a path. Raises `OSError`."""
+    return json.loads(await _answer(port, path))
+
+
+async def post(port: int, path: str, body: dict[str, object]) -> bytes:
+    """The body that answers a JSON body. Raises `OSError`."""
+    return await _answer(port, path, json.dumps(body).encode())
+
+
+async def _answer(port: int, path: str, body: bytes | None = None) -> bytes:
+    return await asyncio.to_thread(_exchange, f"http://127.0.0.1:{port}{path}", body)
+
+
+def _exchange(url: str, body: bytes | None) -> bytes:
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - it is our own
+    with urllib.request.urlopen(request, timeout=MOST_SECONDS) as response:  # noqa: S310 - it is our own
+        answer: bytes = response.read()
+        return answer

@@ -1,0 +1,20 @@
+"""What is measured: a module for each noun of the report."""
+
+from typing import Final
+
+from benchmarks.measures.history import History
+from benchmarks.measures.measure import Figure, Goal, Measure, Round, Unmeasurable
+from benchmarks.measures.scale import Scale
+from benchmarks.measures.storing import Storing, StoringOnPostgres
+from benchmarks.measures.storm import Storm
+from benchmarks.measures.streams import OpenStreams
+from benchmarks.measures.tokens import Burst, Paced
+from benchmarks.measures.tools import Tools
+from benchmarks.measures.turns import Turn
+
+MEASURES: Final[tuple[type[Measure], ...]] = (
+    *(Burst, Paced, Turn, OpenStreams, Storm, History, Storing, StoringOnPostgres, Tools),
+    Scale,
+)
+
+__all__ = ["MEASURES", "Figure", "Goal", "Measure", "Round", "Unmeasurable"]

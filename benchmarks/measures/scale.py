@@ -1,0 +1,95 @@
+"""What a token and a turn cost as there are more streams, and more that is stored."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from benchmarks import database
+from benchmarks.arena import Arena, Running
+from benchmarks.contestants import SERVICE
+from benchmarks.exchange import get
+from benchmarks.load import Load, Outcome, play
+from benchmarks.measures.measure import Figure, Measure, Round, Sample, Unmeasurable, cost
+from benchmarks.measures.streams import check_descriptors
+from benchmarks.script import TOLD
+
+WARM_UP: Final = Load(tokens=20, lanes=4, streams=100)
+"""Brings what a server reads of its database into memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A line of the table: so many streams at once at so many tokens a second, where so many sessions are stored."""
+
+    streams: int
+    rate: int = 50
+    sessions: int = 0
+
+    @property
+    def label(self) -> str:
+        streams = f"{self.streams:,} stream{'s' * (self.streams > 1)} at {self.rate} tokens/s"
+        return f"{streams}, {self.sessions:,} stored sessions" if self.sessions else streams
+
+
+STREAMS: Final = (*(Case(streams=streams) for streams in (1, 10, 100)), Case(streams=1_000, rate=5))
+"""A thousand at 50 tokens/s are more than one core takes."""
+
+SESSIONS: Final = tuple(Case(streams=10, sessions=sessions) for sessions in (10, 1_000, 10_000))
+
+
+class Scale(Measure):
+    """What a token and a turn cost with 1 to 1,000 streams and with 10 to 10,000 stored sessions."""
+
+    name = "scale"
+    contestants = (SERVICE,)
+    figures = (
+        Figure("token_us", "CPU µs a token", 1),
+        Figure("turn_ms", "CPU ms a turn of 20 tokens, as fast as they go", 2),
+    )
+    lines = tuple(case.label for case in STREAMS + SESSIONS)
+    rounds = (3, 1)
+
+    messages: ClassVar[int] = 4
+    """That each of the stored sessions has."""
+
+    async def round(self, arena: Arena, number: int) -> Round:
+        """A server for all numbers of streams, and one for each number of sessions."""
+        samples: Round = {}
+        for cases in (STREAMS, *((case,) for case in SESSIONS)):
+            samples |= await self._samples(arena, cases)
+        return samples
+
+    async def _samples(self, arena: Arena, cases: Sequence[Case]) -> Round:
+        check_descriptors(max(case.streams for case in cases))
+        async with arena.fresh(SERVICE) as running:
+            await database.fill(running.place, sessions=cases[0].sessions, messages=self.messages)
+            await play(WARM_UP, running.target)
+            return {case.label: await self._costs(arena, running, case) for case in cases}
+
+    async def _costs(self, arena: Arena, running: Running, case: Case) -> Sample:
+        turns = Load(tokens=20, lanes=case.streams, streams=max(2 * case.streams, 200 if self.quick else 500))
+        outcome, used = await cost(running, turns)
+        return {"token_us": await self._token(arena, running, case), "turn_ms": used / outcome.streams / 1_000}
+
+    async def _token(self, arena: Arena, running: Running, case: Case) -> float:
+        """The microseconds of CPU a token while all streams are open: none of them begins or ends meanwhile."""
+        spread = max(0.5, case.streams / 250)
+        counted = 3 if self.quick else 6
+        used = tokens = 0.0
+
+        async def watch(outcome: Outcome) -> None:
+            nonlocal used, tokens
+            await asyncio.sleep(spread + 1)
+            tokens -= (await get(arena.upstream, TOLD))["tokens"]
+            used -= running.process.cpu_seconds()
+            await asyncio.sleep(counted)
+            used += running.process.cpu_seconds()
+            tokens += (await get(arena.upstream, TOLD))["tokens"]
+            if outcome.open < case.streams:
+                raise Unmeasurable(f"{case.streams} streams were not open at once.")
+
+        length = int(case.rate * (spread + counted + 3))
+        load = Load(tokens=length, rate=case.rate, lanes=case.streams, streams=case.streams, spread=spread)
+        await play(load, running.target, watch)
+        return used / tokens * 1_000_000

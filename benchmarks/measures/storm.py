@@ -1,0 +1,114 @@
+"""What becomes of a thousand streams whose readers all leave at the same moment."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from benchmarks.arena import Arena, Running
+from benchmarks.contestants import COUNTED, TASKS, Contestant
+from benchmarks.crowd import gathered
+from benchmarks.exchange import get
+from benchmarks.load import StreamBroken, percentile
+from benchmarks.measures.measure import Figure, Goal, Measure, Sample
+from benchmarks.measures.streams import check_descriptors
+from benchmarks.script import TOLD
+
+MOST_SECONDS: Final = 30
+"""How long the end of a storm is waited for."""
+
+LOOK_SECONDS: Final = 0.1
+QUIET_SECONDS: Final = 1.0
+
+Times = Mapping[str, float]
+"""`time.monotonic()`, by the streams' nonces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a server has: runs that are active, tasks of its event loop, and open files."""
+
+    runs: int
+    tasks: int
+    files: int
+
+    @classmethod
+    async def by(cls, running: Running) -> "Held":
+        port = running.place.port
+        health = await get(port, "/healthz")
+        return cls(health["active_runs"], await get(port, TASKS), running.process.files())
+
+    def is_within(self, other: "Held") -> bool:
+        return self.runs <= other.runs and self.tasks <= other.tasks and self.files <= other.files
+
+
+class Storm(Measure):
+    """1,000 open streams without a grace: all clients leave at once, in a new process each round."""
+
+    name = "storm"
+    contestants = (COUNTED,)
+    figures = (
+        Figure("closed_p50_ms", "1,000 clients leave at once: ms until the upstream's connection is closed, p50", 0),
+        Figure("closed_p99_ms", "the same, p99", 0),
+        Figure("back_ms", "ms until no run, task or open file is left of them", 0),
+        Figure("tasks_left", "tasks more than before", 0),
+        Figure("files_left", "open files more than before", 0),
+    )
+    goals = (
+        Goal(label="1,000 clients leave: ms until the upstream is closed, p99", key="closed_p99_ms", bound=1_000),
+        Goal(label="1,000 clients leave: tasks more than before", key="tasks_left", bound=0),
+        Goal(label="1,000 clients leave: open files more than before", key="files_left", bound=0),
+    )
+    rounds = (3, 1)
+
+    streams: ClassVar[int] = 1_000
+    rehearsing: ClassVar[int] = 50
+    """What a server opens once and keeps, such as its connections to the database, is open after so many."""
+
+    rate: ClassVar[float] = 2
+    opening_seconds: ClassVar[int] = 5
+
+    async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
+        check_descriptors(self.streams)
+        async with arena.fresh(contestant) as running:
+            await self._broken(arena, running, self.rehearsing)
+            await asyncio.sleep(QUIET_SECONDS)
+            before = await Held.by(running)
+            left, closed = await self._broken(arena, running, self.streams)
+            after = await _back(running, before)
+            back = time.monotonic() - max(left.values())
+        seconds = [closed[nonce] - left[nonce] for nonce in left]
+        return {
+            "closed_p50_ms": percentile(seconds, 50) * 1_000,
+            "closed_p99_ms": percentile(seconds, 99) * 1_000,
+            "back_ms": back * 1_000,
+            "tasks_left": after.tasks - before.tasks,
+            "files_left": after.files - before.files,
+        }
+
+    async def _broken(self, arena: Arena, running: Running, streams: int) -> tuple[Times, Times]:
+        """When each client left, and when the upstream saw the connection closed that served it."""
+        spread = self.opening_seconds * streams / self.streams
+        async with gathered(running.target, streams, rate=self.rate, spread=spread) as crowd:
+            left = crowd.leave()
+        return left, await _closed(arena.upstream, left)
+
+
+async def _closed(upstream: int, left: Times) -> Times:
+    """When the upstream's connections were closed. Raises `StreamBroken` where one stays open."""
+    deadline = time.monotonic() + MOST_SECONDS
+    while time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+        closed: Times = (await get(upstream, TOLD))["broken"]
+        if closed.keys() >= left.keys():
+            return closed
+    raise StreamBroken(f"{len(left.keys() - closed.keys())} of {len(left)} are still asked for, and nobody listens.")
+
+
+async def _back(running: Running, before: Held) -> Held:
+    """What the server has as soon as it has no more than before, or when that was waited for in vain."""
+    deadline = time.monotonic() + MOST_SECONDS
+    while not (after := await Held.by(running)).is_within(before) and time.monotonic() < deadline:
+        await asyncio.sleep(LOOK_SECONDS)
+    return after

@@ -1,0 +1,61 @@
+"""What a call of a tool costs."""
+
+import asyncio
+import time
+from typing import ClassVar
+
+from benchmarks.arena import Arena, Running
+from benchmarks.contestants import SERVICE, Contestant
+from benchmarks.exchange import post
+from benchmarks.load import StreamBroken
+from benchmarks.measures.measure import SETTLE_SECONDS, Figure, Goal, Measure, Sample
+
+Call = dict[str, object]
+
+
+class Tools(Measure):
+    """Reads of a file of 10 KB, 32 a turn against one, and commands in the sandbox, one a turn."""
+
+    name = "tools"
+    contestants = (SERVICE,)
+    figures = (
+        Figure("read_ms", "A confined `fs.read` of 10 KB through the door, its row included: CPU ms", 2),
+        Figure("echo_ms", "A sandboxed `echo`, from the request to the end of the stream: ms, p50", 1),
+    )
+    goals = (
+        Goal(label="A confined `fs.read` of 10 KB: CPU ms", key="read_ms", bound=1),
+        Goal(label="A sandboxed `echo`: ms of wall time, p50", key="echo_ms", bound=60),
+    )
+    rounds = (5, 2)
+
+    most_calls: ClassVar[int] = 32
+    turns: ClassVar[int] = 10
+    echoes: ClassVar[int] = 20
+
+    async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
+        running = await arena.running(contestant)
+        (running.place.folder / "workspaces" / "ten.txt").write_text("0123456\n" * 1_280)
+        reading: Call = {"name": "fs.read", "params": {"path": "ten.txt"}}
+        one, many = [await self._used(running, [reading] * count) for count in (1, self.most_calls)]
+        echo: Call = {"name": "terminal.exec", "params": {"command": "echo hello"}}
+        times = [await self._seconds(running, [echo]) for _ in range(self.echoes)]
+        return {
+            "read_ms": (many - one) * 1_000 / self.turns / (self.most_calls - 1),
+            "echo_ms": sorted(times)[self.echoes // 2] * 1_000,
+        }
+
+    async def _used(self, running: Running, calls: list[Call]) -> float:
+        """The seconds of CPU that turns of these calls took."""
+        before = running.process.cpu_seconds()
+        for _ in range(self.turns):
+            await self._seconds(running, calls)
+        await asyncio.sleep(SETTLE_SECONDS)
+        return running.process.cpu_seconds() - before
+
+    async def _seconds(self, running: Running, calls: list[Call]) -> float:
+        """How long one turn of these calls took. Raises `StreamBroken` where one of them failed."""
+        began = time.perf_counter()
+        body = await post(running.place.port, "/chat/stream", {"tool_calls": calls})
+        if body.count(b'"type":"tool_result"') != len(calls):
+            raise StreamBroken(f"a tool failed: {body[:500]!r}")
+        return time.perf_counter() - began

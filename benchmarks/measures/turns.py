@@ -1,0 +1,38 @@
+"""What a turn costs, and how soon its first token is there."""
+
+from benchmarks.arena import Arena
+from benchmarks.contestants import FASTAPI, NGINX, SERVICE, UNSTORED, UPSTREAM, Contestant
+from benchmarks.load import Load
+from benchmarks.measures.measure import Figure, Goal, Measure, Round, Sample, cost, first_tokens
+
+
+class Turn(Measure):
+    """Turns of 20 tokens, one after the other, each in a new session."""
+
+    name = "turn"
+    contestants = (UPSTREAM, NGINX, SERVICE, UNSTORED, FASTAPI)
+    figures = (
+        Figure("turn_ms", "A turn of 20 tokens: CPU ms", 2),
+        Figure("added_p50_ms", "its first token, later than the upstream's own: ms, p50", 2),
+        Figure("added_p99_ms", "the same, p99", 2),
+    )
+    goals = (
+        Goal(label="A stored turn of 20 tokens: CPU ms", key="turn_ms", bound=1),
+        Goal(label="A stored turn of 20 tokens: ms added to the first token, p50", key="added_p50_ms", bound=1.5),
+    )
+    rounds = (9, 3)
+
+    async def round(self, arena: Arena, number: int) -> Round:
+        samples = await super().round(arena, number)
+        direct = samples.pop(UPSTREAM.title)
+        return {title: _added(sample, direct) for title, sample in samples.items()}
+
+    async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
+        load = Load(tokens=20, seconds=0.5 if self.quick else 1.5)
+        outcome, used = await cost(await arena.running(contestant), load)
+        return {"turn_ms": used / outcome.streams / 1_000, **first_tokens(outcome)}
+
+
+def _added(sample: Sample, direct: Sample) -> Sample:
+    later = {f"added_{which}_ms": sample[f"first_{which}_ms"] - direct[f"first_{which}_ms"] for which in ("p50", "p99")}
+    return sample | later

@@ -1,0 +1,12 @@
+"""Django's own defaults, without any middleware, which would only cost time."""
+
+import environ
+
+env = environ.Env()
+
+SECRET_KEY = "not-a-secret"  # noqa: S105 - nothing is signed with it
+ALLOWED_HOSTS = ["127.0.0.1"]
+INSTALLED_APPS = ["benchmarks.peers.plain_django"]
+ROOT_URLCONF = "benchmarks.peers.plain_django.urls"
+DATABASES = {"default": env.db_url("DATABASE_URL")}
+USE_TZ = True

@@ -1,0 +1,75 @@
+"""The service with one thing changed for a measure: `python -m benchmarks.variants unjournaled serve --port 8011`.
+
+What follows the variant's name is `manage.py`'s own. The product has no switch for any of this.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Final
+from unittest.mock import patch
+from uuid import UUID
+
+import django
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
+django.setup()
+
+from benchmarks.contestants import TASKS
+from chat import service
+from chat.runs import store
+from chat.runs.journal import Batch
+from orchestrator_site.application import Application
+from orchestrator_site.connection import Receive, Scope, Send
+from storage.writer import writer
+
+
+def unjournaled() -> AbstractContextManager[Any]:
+    """No frame is kept but a run's first, which is written with the run. Messages and ends of runs are as ever."""
+    return patch.object(service, "_commit", _records_alone)
+
+
+def counted() -> AbstractContextManager[Any]:
+    """A path more, which answers with the number of the event loop's tasks."""
+    serve = Application.__call__
+
+    async def answer(self: Application, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == TASKS:
+            await _tell_tasks(send)
+        else:
+            await serve(self, scope, receive, send)
+
+    return patch.object(Application, "__call__", answer)
+
+
+VARIANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
+    "unjournaled": unjournaled,
+    "counted": counted,
+}
+
+
+async def _records_alone(batch: Batch) -> Collection[UUID]:
+    if not batch.records:
+        return ()
+    return await writer.write(partial(store.keep, (), batch.records))
+
+
+async def _tell_tasks(send: Send) -> None:
+    body = json.dumps(len(asyncio.all_tasks())).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def main() -> None:
+    name, *arguments = sys.argv[1:]
+    with VARIANTS[name]():
+        execute_from_command_line(["manage.py", *arguments])
+
+
+if __name__ == "__main__":
+    main()
