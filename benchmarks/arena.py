@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
+from benchmarks import postgres
 from benchmarks.contestants import PROJECT, Contestant, Place
 from benchmarks.load import Load, Target, play
 from benchmarks.machine import Cores
-from benchmarks.postgres import Postgres
 from benchmarks.process import Process, free_port
 
 WARM_UP: Final = (Load(tokens=20, streams=100), Load(tokens=1_000, streams=5))
@@ -39,7 +39,7 @@ class Arena:
         self._cores = cores
         self._show_logs = show_logs
         self._running: dict[Contestant, Running] = {}
-        self._postgres: Postgres | None = None
+        self._postgres: postgres.Postgres | None = None
         self.upstream: Final = free_port()
         self._ending = contextlib.AsyncExitStack()
         self._places = 0
@@ -95,14 +95,9 @@ class Arena:
     async def _database(self) -> str:
         """The URL of a new database in PostgreSQL, which ends when all that uses it has."""
         if self._postgres is None:
-            self._postgres = await self._postgres_started()
+            server = postgres.served(self._cores.others, show=self._show_logs)
+            self._postgres = await self._ending.enter_async_context(server)
         return await asyncio.to_thread(self._postgres.database)
-
-    async def _postgres_started(self) -> Postgres:
-        postgres = await asyncio.to_thread(Postgres, self._cores.others, show=self._show_logs)
-        self._ending.callback(postgres.stop)
-        await postgres.ready()
-        return postgres
 
     def _place(self, port: int) -> Place:
         self._places += 1

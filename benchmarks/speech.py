@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ import aiohttp
 
 from benchmarks import machine
 from benchmarks.contestants import PROJECT, Place, service_environment
+from benchmarks.load import percentile
 from benchmarks.machine import Cores
 from benchmarks.process import Process, free_port
 from benchmarks.script import Script
@@ -71,10 +72,6 @@ def accuracy(said: str, heard: str) -> float:
         for other, candidate in enumerate(found, 1):
             before, row[other] = row[other], min(row[other] + 1, row[other - 1] + 1, before + (word != candidate))
     return 1 - row[-1] / len(wanted)
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
 
 
 class Client:
