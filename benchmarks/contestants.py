@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -181,7 +182,14 @@ UNJOURNALED: Final = Contestant(
 UNSTORED: Final = Contestant(
     title="`ENABLE_PERSISTENCE=false`", path=CHAT, dialect=NATIVE, body=native, launch=_unstored_service
 )
-FASTAPI: Final = Contestant(title="FastAPI + openai SDK", path=CHAT, dialect=NATIVE, body=native, launch=_fastapi)
+FASTAPI: Final = Contestant(
+    title="FastAPI + openai SDK",
+    path=CHAT,
+    dialect=NATIVE,
+    body=native,
+    launch=_fastapi,
+    missing="" if find_spec("fastapi") else "FastAPI is not installed (uv run --group bench ...)",
+)
 DJANGO: Final = Contestant(title="Django's ORM + openai SDK", path=CHAT, dialect=NATIVE, body=native, launch=_django)
 
 CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNJOURNALED, UNSTORED, FASTAPI, DJANGO)
