@@ -7,6 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 Unit = Literal["usd", "tokens"]
+UNITS: Final[tuple[Unit, ...]] = ("usd", "tokens")
 Span = Literal["run", "session", "day", "month", "ever"]
 
 NANO: Final = 10**9
@@ -51,6 +52,11 @@ def budget(text: str) -> Budget:
     if not 0 < amount <= MOST_AMOUNT:
         raise BudgetInvalid(f"A budget is more than 0 and at most {MOST_AMOUNT // NANO}usd or {MOST_AMOUNT}tokens.")
     return Budget(int(amount), unit, _span(found["span"]))
+
+
+def budgets(text: str) -> tuple[Budget, ...]:
+    """Those between commas. Raises `BudgetInvalid`."""
+    return tuple(budget(part) for part in text.split(",") if part.strip())
 
 
 def _span(written: str | None) -> Span:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 
+from access.callers import Caller
 from chat.engine.messages import Image, UserMessage
 from chat.models import Run
 from chat.runs.store import Key
@@ -14,7 +15,7 @@ from tools.base import ToolRequest
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """`docs/protocol.md`, `POST /chat/stream`, validated. `key` is the caller's `Idempotency-Key`."""
 
-    owner: str
+    caller: Caller
     message: str
     session_id: UUID | None
     provider: str | None
@@ -29,6 +30,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     metadata: dict[str, Any]
     key: Key | None = None
+
+    @property
+    def owner(self) -> str:
+        return self.caller.owner
 
     @property
     def asks_model(self) -> bool:
@@ -52,11 +57,11 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name, value in options.items() if value is not None}
 
 
-def asked_before(row: Run) -> Ask:
-    """What a run was asked for that goes on, or is resumed. What was said is in its session."""
+def asked_before(row: Run, caller: Caller) -> Ask:
+    """What a run was asked for that goes on or is resumed, for its caller as it is by now. What was said is stored."""
     options = row.options
     return Ask(
-        owner=row.session.owner,
+        caller=caller,
         message="",
         session_id=row.session_id,
         provider=row.provider or None,

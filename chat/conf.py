@@ -14,11 +14,13 @@ from urllib.parse import urlsplit
 from channels.layers import BaseChannelLayer, get_channel_layer  # type: ignore[import-untyped]  # it ships no types
 from django.conf import settings
 
+from chat import tokens
 from chat.engine.limits import Limits, Retries
 from chat.pricing import Prices
 from chat.providers.base import Provider, Timeouts
 from chat.providers.catalogue import Catalogue, Entry
 from chat.runs.live import Patience
+from chat.runs.purse import Tariff
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +89,11 @@ def prices() -> Prices:
         vendors["openai"] = "openai"
     if not settings.GEMINI_BASE_URL:
         vendors["gemini"] = "google"
-    return Prices(vendors)
+    return Prices(vendors, own=settings.MODEL_PRICES, free=("local",))
+
+
+def tariff() -> Tariff:
+    return Tariff(price=prices(), count=tokens.count, budgets=settings.BUDGETS)
 
 
 def catalogue() -> Catalogue:

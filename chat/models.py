@@ -60,8 +60,8 @@ class TokenCounts(models.Model):
 class Run(TokenCounts):
     """One turn of a conversation: from what the caller said to the end of the answer.
 
-    Its status only moves forward, but between `running` and `waiting`: what waits for an approval has no process, and
-    all that it goes on from is in `suspended`.
+    `key` is the API key that it was begun with, where it was one. Its status only moves forward, but between `running`
+    and `waiting`: what waits for an approval has no process, and all that it goes on from is in `suspended`.
     """
 
     class Status(models.TextChoices):
@@ -74,6 +74,7 @@ class Run(TokenCounts):
 
     id = models.UUIDField(primary_key=True)
     session = models.ForeignKey(Session, models.CASCADE, related_name="runs")
+    key = models.UUIDField(null=True)
     status = models.CharField(max_length=16, choices=Status)
     reason = models.CharField(max_length=32)
     error = models.TextField()
@@ -98,6 +99,7 @@ class Run(TokenCounts):
             models.Index(fields=["-created"], name="runs_by_time"),
             models.Index(fields=["process"], name="runs_of_a_process", condition=models.Q(status="running")),
             models.Index(fields=["waits_until"], name="runs_that_wait", condition=models.Q(status="waiting")),
+            models.Index(fields=["key"], name="runs_of_a_key", condition=models.Q(status="running", key__isnull=False)),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from access.refusal import Refusal
 from chat.providers.catalogue import NotConfigured, UnknownProvider
-from chat.runs.store import KeyMismatch, NotResumable, RunMissing, SessionBusy, SessionMissing
+from chat.runs.purse import PriceUnknown
+from chat.runs.store import KeyMismatch, NotResumable, RunMissing, SessionBusy, SessionMissing, TooManyOfKey
 from chat.runs.supervisor import ShuttingDown, TooManyRuns
-from chat.turns import ImagesUnsupported, ModelUnknown
+from chat.turns import BudgetUnkept, ImagesUnsupported, ModelUnknown
 from storage.writer import StorageFull, StorageUnavailable
 
 SOON: Final = {"Retry-After": "1"}
@@ -49,6 +50,16 @@ REFUSALS: Final[dict[type[Exception], Callable[[Any], Refusal]]] = {
     NotConfigured: lambda error: Refusal(422, "provider_not_configured", str(error)),
     ModelUnknown: lambda error: Refusal(422, "unknown_model", str(error)),
     ImagesUnsupported: lambda error: Refusal(422, "images_unsupported", str(error)),
+    PriceUnknown: lambda error: Refusal(422, "price_unknown", str(error)),
+    BudgetUnkept: lambda _: Refusal(
+        409, "budget_unkept", "A budget holds for this call, and with ENABLE_PERSISTENCE=false nothing counts by it."
+    ),
+    TooManyOfKey: lambda error: Refusal(
+        429,
+        "too_many_runs",
+        f"The key has {error.most} active runs, as many as it may: wait for one to end.",
+        headers=SOON,
+    ),
     TooManyRuns: lambda _: Refusal(503, "too_many_runs", "MAX_ACTIVE_RUNS runs are active already.", headers=LATER),
     ShuttingDown: lambda _: Refusal(503, "shutting_down", "The service is shutting down.", headers=LATER),
     StorageFull: lambda _: Refusal(

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from django.db import IntegrityError
 
+from access.callers import Caller
 from chat import conf, records
 from chat.asking import Ask, asked_before
 from chat.engine.attempts import Candidate
@@ -59,8 +60,8 @@ class Service:
         self._lease = Lease(conf.lease_seconds())
         self._rounds = Rounds(Upkeep(self._lease, self.supervisor, self._watch, self.go_on).round)
         self._keys: dict[tuple[str, str], tuple[str, UUID]] = {}
-        self._prices = conf.prices()
-        self._turns = Turns(catalogue, tools, self._prices, stored=stored)
+        self._tariff = conf.tariff()
+        self._turns = Turns(catalogue, tools, self._tariff, stored=stored)
         self._max_seconds = conf.limits().max_seconds
         self._opened: asyncio.Task[None] | None = None
 
@@ -89,14 +90,14 @@ class Service:
         with self.supervisor.admission():
             return await self._begin(ask, candidates, turn=partial(self._turns.make, ask))
 
-    async def resume(self, run_id: UUID, owner: str) -> LiveRun:
+    async def resume(self, run_id: UUID, caller: Caller) -> LiveRun:
         """Starts a new run that goes on from an interrupted one's last durable step; that one stays as it is.
 
         Raises `RunMissing`, `NotResumable`, `AlreadyBegun` where it was resumed before, and as `start` does.
         """
         await self.open()
-        row = await read(store.interrupted, run_id, owner)
-        ask = asked_before(row)
+        row = await read(store.interrupted, run_id, caller.owner)
+        ask = asked_before(row, caller)
         with self.supervisor.admission():
             turn = partial(self._turns.make, ask, asks_model=bool(row.provider))
             return await self._begin(ask, self._turns.candidates_again(ask), turn=turn, resumed_from=run_id)
@@ -110,6 +111,8 @@ class Service:
         resumed_from: UUID | None = None,
     ) -> LiveRun:
         run_id, session_id = new_id(), ask.session_id or new_id()
+        purse = self._turns.purse(ask, run_id, session_id)
+        purse.check(candidates)
         first = candidates[0] if candidates else None
         start = Start(
             run_id=str(run_id),
@@ -123,8 +126,9 @@ class Service:
                 run_id=run_id,
                 session_id=session_id,
                 owner=ask.owner,
+                purse=purse,
                 start=start,
-                turn=partial(turn, run_id, session_id, candidates),
+                turn=partial(turn, run_id, session_id, candidates, purse=purse),
                 max_seconds=self._max_seconds,
                 cancel_unfollowed=ask.on_disconnect == "cancel",
                 followed_elsewhere=self._followed_elsewhere(run_id),
@@ -220,7 +224,7 @@ class Service:
         """Does now what the first request would wait for. Raises `ProviderError` and `NotConfigured`."""
         provider = self.catalogue.get(self.catalogue.default)
         await provider.warm_up()
-        await asyncio.to_thread(self._prices, provider.name, provider.default_model, NO_TOKENS)
+        await asyncio.to_thread(self._tariff.price, provider.name, provider.default_model, NO_TOKENS)
 
     async def close(self, drain: float = 0.0) -> None:
         """Takes no new runs, ends the open ones as interrupted after `drain` seconds, then the connections."""
@@ -239,7 +243,7 @@ class Service:
             run_id=UUID(start.run_id),
             session_id=session_id,
             new_session=ask.session_id is None,
-            owner=ask.owner,
+            caller=ask.caller,
             user=ask.user,
             message=ask.user_message,
             provider=start.provider or "",
@@ -253,7 +257,8 @@ class Service:
 
     def _relaunch(self, taken: waiting.Taken) -> Launch:
         row = taken.row
-        ask = asked_before(row)
+        ask = asked_before(row, taken.caller)
+        purse = self._turns.purse(ask, row.id, row.session_id)
         start = Start(
             run_id=str(row.id), session_id=str(row.session_id), provider=row.provider or None, model=row.model or None
         )
@@ -265,13 +270,15 @@ class Service:
             row.id,
             row.session_id,
             candidates,
+            purse=purse,
             asks_model=asks_model,
             resumption=taken.resumption,
         )
         return Launch(
             run_id=row.id,
             session_id=row.session_id,
-            owner=taken.owner,
+            owner=ask.owner,
+            purse=purse,
             start=start,
             turn=turn,
             max_seconds=taken.seconds_left,

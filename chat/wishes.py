@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from access.callers import Caller
 from access.refusal import Refusal
 from chat import service
 from chat.asking import Ask
@@ -17,12 +18,12 @@ from tools.base import ToolRequest
 MOST_KEY_CHARS: Final = 255
 
 
-async def wish(owner: str, body: ChatIn, key: str) -> Ask:
+async def wish(caller: Caller, body: ChatIn, key: str) -> Ask:
     """Raises `Refusal` for what no model and no session can take."""
     if body.session_id is not None and not service.current().stored:
         raise Refusal(422, "not_stored", "With ENABLE_PERSISTENCE=false there are no sessions: leave session_id out.")
     return Ask(
-        owner=owner,
+        caller=caller,
         message=body.message,
         session_id=body.session_id,
         provider=body.provider,

@@ -57,6 +57,36 @@ class Insert:
         return f"INSERT INTO {_table(self._model)} ({columns}) VALUES ({places})"  # noqa: S608 - see above
 
 
+class Sum:
+    """Adds numbers to the rows of a model that its unique `key` names; a row that is missing begins with them."""
+
+    def __init__(self, model: type[Model], *, key: Sequence[str], sums: Sequence[str]) -> None:
+        self._model = model
+        self._key = tuple(key)
+        self._sums = tuple(sums)
+
+    def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Adds rows, each the values of its key and then its numbers. Raises what the database raises."""
+        _execute(self._statement, [_prepared(self._conversions, row) for row in rows])
+
+    @cached_property
+    def _fields(self) -> "list[Field[Any, Any]]":
+        return _fields(self._model, (*self._key, *self._sums))
+
+    @cached_property
+    def _conversions(self) -> Conversions:
+        return _conversions(self._fields)
+
+    @cached_property
+    def _statement(self) -> str:
+        columns = [_column(field) for field in self._fields]
+        table, count = _table(self._model), len(self._key)
+        sums = ", ".join(f"{column} = {table}.{column} + excluded.{column}" for column in columns[count:])
+        places = ", ".join(_place() for _ in columns)
+        insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})"  # noqa: S608 - names are the models'
+        return f"{insert} ON CONFLICT ({', '.join(columns[:count])}) DO UPDATE SET {sums}"
+
+
 class Update:
     """`UPDATE` of a model's named fields where others equal given values."""
 

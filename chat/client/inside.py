@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from access.callers import OPERATOR
+from access.callers import LOCAL, OPERATOR
 from chat import service
 from chat.asking import Ask
 from chat.client.frames import Frame, Reader
@@ -54,7 +54,7 @@ class InsideTransport:
 
 def _asked(question: Question) -> Ask:
     return Ask(
-        owner=OPERATOR,
+        caller=LOCAL,
         message=question.message,
         session_id=UUID(question.session_id) if question.session_id else None,
         provider=question.provider,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from chat.engine.attempts import Asked
 from chat.engine.completion import Finished, Text, TokensUsed
+from chat.engine.counting import Count, request_tokens
 from chat.engine.events import Usage
-from chat.engine.history import estimate, text_tokens
 from chat.engine.messages import AssistantMessage, ToolCall
 from chat.engine.transcript import decode_pieces
 
@@ -54,9 +54,9 @@ class Answer:
             provider_parts=self.finished.provider_parts if self.finished else None,
         )
 
-    def usage(self, price: Price) -> Usage:
+    def usage(self, price: Price, count: Count) -> Usage:
         """What the call has cost; estimated where the provider did not say, or was not heard to the end."""
-        used = self._used or self._estimate()
+        used = self._used or self._estimate(count)
         candidate = self.asked.candidate
         return Usage(
             input_tokens=used.input_tokens,
@@ -67,8 +67,7 @@ class Answer:
             estimated=self._used is None,
         )
 
-    def _estimate(self) -> TokensUsed:
-        request = self.asked.request
-        asked = text_tokens(request.instructions) + sum(map(estimate, request.messages))
-        called = sum(text_tokens(call.name + call.arguments) for call in self.calls)
-        return TokensUsed(input_tokens=asked, output_tokens=len(self.pieces) + called)
+    def _estimate(self, count: Count) -> TokensUsed:
+        called = sum(count(call.name + call.arguments) for call in self.calls)
+        answered = count(decode_pieces(self.pieces)) + called
+        return TokensUsed(input_tokens=request_tokens(self.asked.request, count), output_tokens=answered)

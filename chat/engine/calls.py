@@ -15,6 +15,7 @@ import msgspec
 from chat.engine.events import (
     ApprovalRequired,
     ApprovalResolved,
+    BudgetUsed,
     EndReason,
     ToolCalled,
     ToolFailed,
@@ -36,11 +37,12 @@ Told = ToolCalled | ApprovalRequired | ApprovalResolved | ToolOutput | ToolResul
 
 
 class LimitReached(Exception):
-    """The turn ends here, with this reason."""
+    """The turn ends here, with this reason; `told` says more of it."""
 
-    def __init__(self, reason: EndReason) -> None:
+    def __init__(self, reason: EndReason, told: Sequence[BudgetUsed] = ()) -> None:
         super().__init__(reason)
         self.reason: EndReason = reason
+        self.told = told
 
 
 class Waits(Exception):

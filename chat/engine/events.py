@@ -127,6 +127,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="us
     estimated: bool
 
 
+class BudgetUsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="budget"):
+    """A budget is nearly used up, or this call would pass it: `spent` of `limit`, in `unit`, for each `span`."""
+
+    scope: Literal["run", "session", "key", "service"]
+    span: Literal["run", "session", "day", "month", "ever"]
+    spent: float
+    limit: float
+    unit: Literal["usd", "tokens"]
+
+
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
     """The run has ended by itself, at a limit, or because it was cancelled. The last event."""
 
@@ -155,6 +165,7 @@ Event = (
     | ToolResult
     | ToolFailed
     | Retry
+    | BudgetUsed
     | Usage
     | End
     | Error
@@ -163,5 +174,5 @@ Terminal = End | Error
 
 EVENT_TYPES: Final = (
     *(Start, Token, ToolCalled, ApprovalRequired, ApprovalResolved, ToolOutput, ToolResult, ToolFailed),
-    *(Retry, Usage, End, Error),
+    *(Retry, BudgetUsed, Usage, End, Error),
 )

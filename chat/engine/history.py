@@ -3,13 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from chat.engine.counting import message_tokens
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 
-BYTES_PER_TOKEN: Final = 3
-"""Cautious for English prose and code (about 4); other scripts count by their UTF-8 length."""
-
-MESSAGE_TOKENS: Final = 4
-IMAGE_TOKENS: Final = 1_000
 UNANSWERED: Final = "The call was cut off before its result was recorded. It may or may not have taken effect."
 
 
@@ -59,27 +55,11 @@ def fit(messages: Sequence[Message], tokens: int) -> tuple[Message, ...]:
     start = end = len(messages)
     left = tokens
     for first in reversed(_exchange_starts(messages)):
-        left -= sum(estimate(message) for message in messages[first:start])
+        left -= sum(message_tokens(message) for message in messages[first:start])
         if left < 0 and start != end:
             break
         start = first
     return tuple(messages[start:])
-
-
-def estimate(message: Message) -> int:
-    """About how many tokens a message costs."""
-    if isinstance(message, ToolMessage):
-        return MESSAGE_TOKENS + text_tokens(message.content)
-    size = MESSAGE_TOKENS + text_tokens(message.text)
-    if isinstance(message, UserMessage):
-        return size + IMAGE_TOKENS * len(message.images)
-    return size + sum(text_tokens(call.name + call.arguments) for call in message.tool_calls)
-
-
-def text_tokens(text: str) -> int:
-    """About how many tokens a text has."""
-    size = len(text) if text.isascii() else len(text.encode())
-    return -(-size // BYTES_PER_TOKEN)
 
 
 def _exchange_starts(messages: Sequence[Message]) -> list[int]:

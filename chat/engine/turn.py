@@ -14,9 +14,11 @@ from chat.engine.answer import Answer, Price
 from chat.engine.attempts import Asked, Candidate, Question, Sleep, attempt
 from chat.engine.calls import Calls, LimitReached, Tally, Told, Waits
 from chat.engine.completion import CompletionEvent, ProviderError, Text
+from chat.engine.counting import Count, text_tokens
 from chat.engine.events import End, EndReason, Error, Event, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
 from chat.engine.messages import Message, ToolCall, ToolMessage
+from chat.engine.purse import OpenPurse, Purse
 from chat.engine.transcript import add_usage
 from tools.base import Approval, Door, ToolRequest, ToolSpec
 
@@ -73,17 +75,29 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
 
 Item = Text | Event | Said | Suspended
 
+OPEN = OpenPurse()
+
 
 class Turn:
     """One run of the loop; `usage` is what it has cost so far."""
 
     def __init__(
-        self, plan: Plan, *, door: Door, price: Price, sleep: Sleep, resumption: Resumption | None = None
+        self,
+        plan: Plan,
+        *,
+        door: Door,
+        price: Price,
+        sleep: Sleep,
+        purse: Purse = OPEN,
+        count: Count = text_tokens,
+        resumption: Resumption | None = None,
     ) -> None:
         before = resumption.suspended if resumption else None
         self._plan = plan
         self._price = price
         self._sleep = sleep
+        self._purse = purse
+        self._count = count
         self._resumption = resumption
         self._calls = Calls(door, plan.limits, before.tally if before else Tally())
         self._messages = list(plan.messages)
@@ -107,17 +121,28 @@ class Turn:
             return
         except LimitReached as limit:
             reason = limit.reason
+            for told in limit.told:
+                yield told
         except ProviderError as error:
             failure = Error(error=str(error), code=error.code, retryable=error.retryable)
+            self._forget_refused()
         for item in self.remains():
             yield item
         yield failure or self.end(reason)
 
     def remains(self) -> Iterator[Item]:
-        """What a turn that was stopped midway still has to tell: open calls' failures, a partial answer, usage."""
+        """What a turn that was stopped midway still has to tell: open calls' failures, a partial answer, usage.
+
+        A call that was on its way is taken to have cost what it asked, whether or not anything came back.
+        """
         yield from map(self._take, self._calls.remains())
-        if self._answer is not None and self._answer.has_begun:
+        if self._answer is not None:
             yield from self._close_answer(self._answer)
+
+    def _forget_refused(self) -> None:
+        """A request that was refused outright has cost nothing."""
+        if self._answer is not None and not self._answer.has_begun:
+            self._answer = None
 
     def end(self, reason: EndReason) -> End:
         return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self.usage)
@@ -170,6 +195,8 @@ class Turn:
         async with aclosing(attempt(self._question(), self._candidates, self._plan.retries, self._sleep)) as attempts:
             async for event in attempts:
                 if isinstance(event, Asked):
+                    for told in await self._purse.reserve(event, self._output_left()):
+                        yield told
                     self._answer = Answer(event)
                 elif isinstance(event, Retry):
                     self._answer = None
@@ -191,14 +218,21 @@ class Turn:
             yield item
 
     def _question(self) -> Question:
-        left = self._plan.limits.max_output_tokens - self.usage.output_tokens
         return Question(
             messages=tuple(self._messages),
             instructions=self._plan.instructions,
             tools=self._plan.tools,
-            max_output_tokens=min(left, self._plan.max_output_tokens) if self._plan.max_output_tokens else None,
+            max_output_tokens=self._output_left() if self._plan.max_output_tokens else None,
             temperature=self._plan.temperature,
         )
+
+    def _run_left(self) -> int:
+        """The tokens that the run may still put out."""
+        return self._plan.limits.max_output_tokens - self.usage.output_tokens
+
+    def _output_left(self) -> int:
+        """The most tokens that the next answer can have."""
+        return min(self._run_left(), self._plan.max_output_tokens or self._run_left())
 
     def _begun_answer(self) -> Answer:
         if self._answer is None:
@@ -218,7 +252,7 @@ class Turn:
     def _close_answer(self, answer: Answer) -> Iterator[Item]:
         self._answer = None
         self._output_bytes += answer.size
-        usage = answer.usage(self._price)
+        usage = answer.usage(self._price, self._count)
         self.usage = add_usage(self.usage, usage)
         yield usage
         message = answer.message()

@@ -20,6 +20,7 @@ from chat.engine.events import Error
 from chat.models import Process, Run, RunEvent, Session
 from chat.runs import process, store
 from chat.wire import sse
+from spending import ledger
 from storage.writer import StorageUnavailable, writer
 from tools.record import interrupt_executions
 
@@ -124,4 +125,6 @@ def _interrupt(run: Run) -> bool:
     store.keep_frames([store.Frames(run.id, last + 1, last + 1, sse.frame(last + 1, terminal))])
     Session.objects.filter(id=run.session_id, active_run=run.id).update(active_run=None)
     interrupt_executions(run.id, now)
+    ledger.settle(run.id, None, now)
+    ledger.forget_run(run.id)
     return True

@@ -21,6 +21,7 @@ from chat.models import Run
 from chat.runs import store, waiting
 from chat.runs.feed import Feed
 from chat.runs.journal import Journal, RunLog
+from chat.runs.purse import RunPurse
 from chat.wire import sse
 from storage.writer import StorageUnavailable
 from tools.record import close_awaited
@@ -59,6 +60,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     run_id: UUID
     session_id: UUID
     owner: str
+    purse: RunPurse
     start: Start
     turn: Callable[[], Awaitable[Turn]]
     max_seconds: float
@@ -188,6 +190,14 @@ class LiveRun:
             if isinstance(item, ApprovalRequired):
                 self._awaited = UUID(item.execution_id)
             self._log.append(item, urgent=not isinstance(item, Usage))
+            if isinstance(item, Usage):
+                self._pay(item)
+
+    def _pay(self, usage: Usage) -> None:
+        told = self.launch.purse.settled(usage)
+        self._log.record(self.launch.purse.settlement(usage))
+        for event in told:
+            self._log.append(event, urgent=False)
 
     def _keep(self, said: Said) -> None:
         if said.candidate is not None:
@@ -231,6 +241,8 @@ class LiveRun:
         self.ended = timezone.now()
         if self._awaited is not None:
             self._log.record(partial(close_awaited, self._awaited))
+        if closing := self.launch.purse.closing():
+            self._log.record(closing)
         self._log.record(partial(store.finish, self.ending))
         self._log.append(terminal)
         try:

@@ -5,6 +5,7 @@ SessionBusy           the session has an active run already
 NotOwner              the run is this process's no more
 AlreadyBegun          what is asked for was begun before, by the same key or as the resumption of the same run
 KeyMismatch           the key was used with another body
+TooManyOfKey          the caller's API key has as many runs as it may
 RunMissing            there is no such run for this owner
 NotResumable          the run was not interrupted
 """
@@ -18,6 +19,8 @@ from uuid import UUID
 import msgspec
 from django.utils import timezone
 
+from access.callers import Caller
+from access.models import ApiKey
 from chat.engine.attempts import Candidate
 from chat.engine.events import TotalUsage, Usage
 from chat.engine.messages import AssistantMessage, Image, Message, ToolMessage, UserMessage
@@ -35,7 +38,7 @@ NOT_OWNER: Final = "Another process took this one for dead, and ended the run."
 _insert_session = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
 _insert_run = Insert(
     Run,
-    *("id", "session", "status", "reason", "error", "provider", "model", "process"),
+    *("id", "session", "key", "status", "reason", "error", "provider", "model", "process"),
     *("options", "metadata", "estimated", "created", "started", "resumed_from"),
 )
 _insert_message = Insert(
@@ -77,6 +80,14 @@ class KeyMismatch(Exception):
     """The `Idempotency-Key` was used with another body."""
 
 
+class TooManyOfKey(Exception):
+    """The key's `most` runs are active already."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+
 class AlreadyBegun(Exception):
     """What is asked for has begun before, as run `run_id`."""
 
@@ -110,7 +121,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     run_id: UUID
     session_id: UUID
     new_session: bool
-    owner: str
+    caller: Caller
     user: str
     message: UserMessage | None
     provider: str
@@ -120,6 +131,10 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     start_frame: bytes
     key: Key | None = None
     resumed_from: UUID | None = None
+
+    @property
+    def owner(self) -> str:
+        return self.caller.owner
 
 
 class Frames(msgspec.Struct, frozen=True):
@@ -149,6 +164,7 @@ def begin(beginning: Beginning) -> None:
     """Writes the session (or claims it), the run, the user's message and the first frame. Raises as the module says."""
     now = timezone.now()
     _check_new(beginning)
+    _check_room(beginning.caller)
     if beginning.new_session:
         _open_session(beginning, now)
     else:
@@ -183,6 +199,15 @@ def _check_new(beginning: Beginning) -> None:
         again = Run.objects.filter(resumed_from=beginning.resumed_from).values_list("id", flat=True).first()
         if again is not None:
             raise AlreadyBegun(again)
+
+
+def _check_room(caller: Caller) -> None:
+    """Raises `TooManyOfKey` where the caller's key has all its runs already; whoever starts another waits for us."""
+    if caller.key is None or caller.max_runs is None:
+        return
+    list(ApiKey.objects.select_for_update().filter(id=caller.key).values_list("id"))
+    if Run.objects.filter(key=caller.key, status=Run.Status.RUNNING).count() >= caller.max_runs:
+        raise TooManyOfKey(caller.max_runs)
 
 
 def keep(batches: Sequence[Frames], records: Sequence[tuple[UUID, Callable[[], None]]]) -> frozenset[UUID]:
@@ -250,7 +275,8 @@ def _claim_session(beginning: Beginning, now: datetime) -> None:
 
 def _run_row(beginning: Beginning, now: datetime) -> Sequence[Any]:
     return (
-        *(beginning.run_id, beginning.session_id, Run.Status.RUNNING, "", "", beginning.provider, beginning.model),
+        *(beginning.run_id, beginning.session_id, beginning.caller.key, Run.Status.RUNNING, "", ""),
+        *(beginning.provider, beginning.model),
         *(process.name(), beginning.options, beginning.metadata, False, now, now, beginning.resumed_from),
     )
 

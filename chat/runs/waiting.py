@@ -10,6 +10,9 @@ from uuid import UUID
 import msgspec
 from django.utils import timezone
 
+from access import lookup
+from access.callers import Caller
+from access.scopes import ALL
 from chat.engine.turn import Resumption, Suspended
 from chat.models import Message, Run, RunEvent
 from chat.runs import process
@@ -44,7 +47,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     """A run that goes on in this process, with `last` events and the answer's `text` so far."""
 
     row: Run
-    owner: str
+    caller: Caller
     resumption: Resumption
     seconds_left: float
     last: int
@@ -94,9 +97,15 @@ def take(run_id: UUID, *, cancelled: bool = False) -> Taken | None:
     said = Message.objects.filter(run=run_id, role=Message.Role.ASSISTANT).order_by("id")
     return Taken(
         row=row,
-        owner=row.session.owner,
+        caller=_caller(row),
         resumption=Resumption(suspended=state.suspended, approval=approval),
         seconds_left=state.seconds_left,
         last=RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True)[0],
         text="".join(said.values_list("content", flat=True)),
     )
+
+
+def _caller(row: Run) -> Caller:
+    """Whoever began the run, with what its key opens by now."""
+    owner = row.session.owner
+    return lookup.caller_now(row.key, owner, timezone.now()) if row.key else Caller(owner=owner, scopes=ALL)

@@ -1,0 +1,89 @@
+"""Which accounts a run draws on: one for each subject, unit and span of the budgets that hold for it."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from access.budgets import UNITS, Budget, Span, Unit
+
+Scope = Literal["run", "session", "key", "service"]
+
+
+class Payer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a run's calls are paid by. `key` is the key's id, or `operator`; `budgets` are the key's own."""
+
+    owner: str
+    key: str
+    run_id: UUID
+    session_id: UUID
+    budgets: tuple[Budget, ...] = ()
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget as it holds for one run: at most `limit` on `account`."""
+
+    account: str
+    limit: int
+    unit: Unit
+    scope: Scope
+    span: Span
+
+
+class Amount(msgspec.Struct, frozen=True, kw_only=True):
+    """What something costs: billionths of a dollar, and tokens. `nanos` is None where the price is not known."""
+
+    nanos: int | None
+    tokens: int
+
+    def of(self, unit: Unit) -> int | None:
+        return self.nanos if unit == "usd" else self.tokens
+
+
+NOTHING = Amount(nanos=0, tokens=0)
+
+
+def lines(payer: Payer, service: Iterable[Budget], now: datetime) -> tuple[Line, ...]:
+    """The lines of a call at `now` (UTC), in the order of their accounts; of two for one account, the lower."""
+    lowest: dict[str, Line] = {}
+    for line in (*_lines(payer, service, "service", now), *_lines(payer, payer.budgets, "key", now)):
+        known = lowest.get(line.account)
+        if known is None or line.limit < known.limit:
+            lowest[line.account] = line
+    return tuple(lowest[account] for account in sorted(lowest))
+
+
+def accounts_of_run(run_id: UUID) -> list[str]:
+    return [f"run:{run_id}:{unit}" for unit in UNITS]
+
+
+def accounts_of_session(session_id: UUID) -> list[str]:
+    return [f"session:{session_id}:{unit}" for unit in UNITS]
+
+
+def _lines(payer: Payer, budgets: Iterable[Budget], whose: Literal["key", "service"], now: datetime) -> Iterator[Line]:
+    for budget in budgets:
+        scope: Scope = budget.span if budget.span in {"run", "session"} else whose
+        yield Line(
+            account=f"{_subject(payer, scope)}{budget.unit}{_span(budget, now)}",
+            limit=budget.amount,
+            unit=budget.unit,
+            scope=scope,
+            span=budget.span,
+        )
+
+
+def _subject(payer: Payer, scope: Scope) -> str:
+    if scope == "run":
+        return f"run:{payer.run_id}:"
+    if scope == "session":
+        return f"session:{payer.session_id}:"
+    return f"key:{payer.key}:" if scope == "key" else "service:"
+
+
+def _span(budget: Budget, now: datetime) -> str:
+    if budget.span == "day":
+        return f"/{now:%Y-%m-%d}"
+    return f"/{now:%Y-%m}" if budget.span == "month" else ""

@@ -1,0 +1,148 @@
+"""Reserving before a call and settling after it. Sync functions, each a part of one transaction of the writer.
+
+What is reserved counts as spent until it is settled, so calls at the same moment cannot pass a limit together.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from access.budgets import MOST_AMOUNT
+from spending.accounts import NOTHING, Amount, Line, accounts_of_run, accounts_of_session
+from spending.models import Account, Reservation, Use
+from storage.rows import Sum
+
+_OPEN: Final = """
+    INSERT INTO spending_accounts (name, spent, reserved, updated) VALUES (%s, 0, 0, %s) ON CONFLICT (name) DO NOTHING
+"""
+_RESERVE: Final = """
+    UPDATE spending_accounts SET reserved = reserved + %s, updated = %s
+    WHERE name = %s AND spent + reserved + %s <= %s RETURNING spent
+"""
+_SETTLE: Final = """
+    UPDATE spending_accounts SET reserved = reserved - %s, spent = spent + %s, updated = %s WHERE name = %s
+"""
+_TAKE_BACK: Final = "DELETE FROM spending_reservations WHERE run = %s RETURNING amounts"
+
+_add_use = Sum(
+    Use,
+    key=("day", "owner", "key", "provider", "model", "tool"),
+    sums=(
+        *("calls", "failed", "estimated", "unpriced"),
+        *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "milliseconds"),
+    ),
+)
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """The amount is set aside on every line; `spent` is what was spent on each before, in their order."""
+
+    spent: tuple[int, ...]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Nothing is set aside: on this line too little is left, or its cost is not known."""
+
+    line: Line
+    spent: int
+
+
+class Used(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a model or of a tool: whose it was, and what it took. `nanos` is None where its price is unknown."""
+
+    owner: str
+    key: str
+    provider: str = ""
+    model: str = ""
+    tool: str = ""
+    failed: bool = False
+    estimated: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    nanos: int | None = 0
+    milliseconds: int = 0
+
+
+def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) -> Reserved | Refused:
+    """Sets the most that a run's next call may cost aside on all of its lines, or on none."""
+    settle(run_id, NOTHING, now)
+    taken: list[tuple[Line, int]] = []
+    spent: list[int] = []
+    for line in lines:
+        amount = most.of(line.unit)
+        before = None if amount is None else _take(line, amount, now)
+        if amount is None or before is None:
+            for other, set_aside in taken:
+                _execute(_SETTLE, (set_aside, 0, now, other.account))
+            return Refused(line, spent_on(line.account))
+        taken.append((line, amount))
+        spent.append(before)
+    amounts = [(line.account, line.unit, amount) for line, amount in taken]
+    Reservation.objects.create(run=run_id, amounts=amounts, created=now)
+    return Reserved(tuple(spent))
+
+
+def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
+    """Books what a run's call cost in place of what was reserved for it; None books what was reserved."""
+    for account, unit, reserved in _taken_back(run_id):
+        actual = cost.of(unit) if cost is not None else None
+        booked = reserved if actual is None else min(actual, MOST_AMOUNT)
+        _execute(_SETTLE, (reserved, booked, now, account))
+
+
+def spent_on(account: str) -> int:
+    return Account.objects.filter(name=account).values_list("spent", flat=True).first() or 0
+
+
+def add(used: Iterable[Used], now: datetime) -> None:
+    """Adds calls to what was used on their day."""
+    _add_use(_row(one, now) for one in used)
+
+
+def forget_run(run_id: UUID) -> None:
+    """Removes the accounts of a run that has ended."""
+    Account.objects.filter(name__in=accounts_of_run(run_id)).delete()
+
+
+def forget_session(session_id: UUID) -> None:
+    """Removes the accounts of a session that is deleted."""
+    Account.objects.filter(name__in=accounts_of_session(session_id)).delete()
+
+
+def _take(line: Line, amount: int, now: datetime) -> int | None:
+    """What was spent on the line before; None where too little is left."""
+    values = (amount, now, line.account, amount, line.limit)
+    taken = _execute(_RESERVE, values)
+    if not taken:
+        _execute(_OPEN, (line.account, now))
+        taken = _execute(_RESERVE, values)
+    return int(taken[0][0]) if taken else None
+
+
+def _taken_back(run_id: UUID) -> list[tuple[str, Any, int]]:
+    rows = _execute(_TAKE_BACK, (_key(run_id),))
+    return [tuple(entry) for (amounts,) in rows for entry in msgspec.json.decode(amounts)]
+
+
+def _key(run_id: UUID) -> Any:
+    return run_id if connection.features.has_native_uuid_field else run_id.hex
+
+
+def _execute(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    adapt = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [adapt(value) if isinstance(value, datetime) else value for value in values])
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def _row(used: Used, now: datetime) -> Sequence[Any]:
+    who = (now.date(), used.owner, used.key, used.provider, used.model, used.tool)
+    tokens = (used.input_tokens, used.output_tokens, used.cached_tokens, used.reasoning_tokens)
+    flags = (1, int(used.failed), int(used.estimated), int(used.nanos is None))
+    return (*who, *flags, *tokens, min(used.nanos or 0, MOST_AMOUNT), used.milliseconds)

@@ -1,0 +1,73 @@
+"""What was spent, what is reserved for calls that are on their way, and what was used on each day."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Account(models.Model):
+    """What one budget's subject has spent in one span: billionths of a dollar, or tokens. `accounts` names it."""
+
+    name = models.CharField(max_length=160, primary_key=True)
+    spent = models.BigIntegerField()
+    reserved = models.BigIntegerField()
+    updated = models.DateTimeField()
+
+    class Meta:
+        db_table = "spending_accounts"
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Reservation(models.Model):
+    """What a run's call of a model may cost: `amounts` are `[account, unit, amount]`. Gone once it is settled."""
+
+    run = models.UUIDField(primary_key=True)
+    amounts = models.JSONField()
+    created = models.DateTimeField()
+
+    class Meta:
+        db_table = "spending_reservations"
+
+    def __str__(self) -> str:
+        return str(self.run)
+
+
+class Use(models.Model):
+    """What a caller used on one UTC day of one model, or of one tool: the lasting sum of rows that are pruned.
+
+    `key` is the key's id, or `operator`. `unpriced` calls have a cost that is not known, `estimated` ones tokens that
+    their service did not count. `cost` is in billionths of a dollar.
+    """
+
+    day = models.DateField()
+    owner = models.CharField(max_length=64)
+    key = models.CharField(max_length=64)
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=255)
+    tool = models.CharField(max_length=128)
+    calls = models.BigIntegerField(default=0)
+    failed = models.BigIntegerField(default=0)
+    estimated = models.BigIntegerField(default=0)
+    unpriced = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    cost = models.BigIntegerField(default=0)
+    milliseconds = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "usage"
+        verbose_name_plural = "usage"
+        ordering: ClassVar = ["-day"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["day", "owner", "key", "provider", "model", "tool"], name="usage_of_a_day_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.key} {self.tool or self.model}"
