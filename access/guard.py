@@ -92,15 +92,15 @@ def is_loopback(host: str) -> bool:
 
 def _check_loopback(knock: Knock) -> None:
     if knock.peer and not is_loopback(knock.peer):
-        raise Refusal(403, "loopback_only", "Without an API_KEY the service answers callers on its own machine only.")
+        raise Refusal(403, "loopback_only", "Without any key the service answers callers on its own machine only.")
     if knock.forwarded:
         raise Refusal(
             403,
             "forwarded",
-            "Behind a proxy every caller looks local: set API_KEY before the service is put behind one.",
+            "Behind a proxy every caller looks local: set API_KEY or make a key before the service is put behind one.",
         )
     if not is_loopback(_hostname(knock.host)):
-        raise Refusal(403, "bad_host", "Without an API_KEY the Host header must be localhost or a loopback address.")
+        raise Refusal(403, "bad_host", "Without any key the Host header must be localhost or a loopback address.")
 
 
 def _named(host: str, hosts: tuple[str, ...]) -> bool:

@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from ninja.params import functions as params
 
-from access.auth import caller
+from access.auth import KeyAuth, caller
 from access.refusal import Refusal
-from chat import records, service
+from chat import reading, records, service
 from chat.event_stream import EventStream
 from chat.provider_list import described
 from chat.rebuilding import rebuilt
@@ -33,7 +33,10 @@ from chat.wishes import wish
 from storage.reader import read
 from storage.writer import writer
 
-router = Router(tags=["chat"])
+CHAT: Final = KeyAuth("chat")
+READ: Final = KeyAuth("chat", "audit")
+
+router = Router(tags=["chat"], auth=CHAT)
 
 MOST_ITEMS: Final = 200
 MOST_CURSOR_DIGITS: Final = 10
@@ -49,9 +52,10 @@ ERRORS: Final[dict[int, Any]] = {
     403: ErrorOut,
     404: ErrorOut,
     422: ErrorOut,
+    429: ErrorOut,
     503: ErrorOut,
 }
-STREAM_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut, 429: ErrorOut}
+STREAM_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut}
 STREAM: Final = {"responses": {200: STREAM_RESPONSE}}
 RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "The run is over and all was received."}}}
 
@@ -61,7 +65,7 @@ async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | EventStre
     """Starts a run and streams its events; the connection only follows the run."""
     try:
         run = await service.current().start(
-            await wish(caller(request).owner, body, request.headers.get("Idempotency-Key", ""))
+            await wish(caller(request), body, request.headers.get("Idempotency-Key", ""))
         )
     except AlreadyBegun as again:
         return _following(again.run_id, caller(request).owner)
@@ -78,17 +82,17 @@ async def resume(request: HttpRequest, run_id: UUID) -> HttpResponse | EventStre
         raise Refusal(409, "not_resumable", "With ENABLE_PERSISTENCE=false nothing is kept to go on from.")
     owner = caller(request).owner
     try:
-        run = await service.current().resume(run_id, owner)
+        run = await service.current().resume(run_id, caller(request))
     except AlreadyBegun as again:
         return _following(again.run_id, owner)
     return _followed(run, cursor=0)
 
 
-@router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE)
+@router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE, auth=READ)
 async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR) -> HttpResponse | EventStream:
     """Follows a run from behind an event: the `Last-Event-ID` header, or `after`; live, or long finished."""
-    owner = caller(request).owner
     cursor = _cursor(request, after)
+    owner = await reading.owner_of(run_id, caller(request))
     run = service.current().supervisor.find(run_id, owner)
     if run is not None:
         return _followed_on(run, cursor)
@@ -106,10 +110,10 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
     return EventStream(service.current().follow(run_id, owner, cursor), run_id)
 
 
-@router.get("/chat/runs/{uuid:run_id}", response={200: RunOut, **ERRORS})
+@router.get("/chat/runs/{uuid:run_id}", response={200: RunOut, **ERRORS}, auth=READ)
 async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """A run: its status, its text so far, its usage and cost."""
-    owner = caller(request).owner
+    owner = await reading.owner_of(run_id, caller(request))
     live = service.current().supervisor.find(run_id, owner)
     if live is not None:
         return live.snapshot()
@@ -126,23 +130,23 @@ async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     return {"id": run_id, "status": status}
 
 
-@router.get("/chat/sessions", response={200: SessionList, **ERRORS})
+@router.get("/chat/sessions", response={200: SessionList, **ERRORS}, auth=READ)
 async def list_sessions(request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET) -> dict[str, Any]:
-    """The caller's sessions, the most recently used first."""
-    return await read(records.sessions, caller(request).owner, limit, offset)
+    """The caller's sessions (with the scope audit everybody's), the most recently used first."""
+    return await read(records.sessions, caller(request).reads, limit, offset)
 
 
-@router.get("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS})
+@router.get("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, auth=READ)
 async def get_session(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
-    return _found(await read(records.session, session_id, caller(request).owner), "session")
+    return _found(await read(records.session, session_id, caller(request).reads), "session")
 
 
-@router.get("/chat/sessions/{uuid:session_id}/messages", response={200: MessageList, **ERRORS})
+@router.get("/chat/sessions/{uuid:session_id}/messages", response={200: MessageList, **ERRORS}, auth=READ)
 async def list_messages(
     request: HttpRequest, session_id: UUID, limit: int = LIMIT, offset: int = OFFSET
 ) -> dict[str, Any]:
     """What was said in a session, the oldest first."""
-    return _found(await read(records.messages, session_id, caller(request).owner, limit, offset), "session")
+    return _found(await read(records.messages, session_id, caller(request).reads, limit, offset), "session")
 
 
 @router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, 409: ErrorOut, 415: ErrorOut})
@@ -164,7 +168,7 @@ async def delete_session(request: HttpRequest, session_id: UUID) -> HttpResponse
     return HttpResponse(status=204)
 
 
-@router.get("/providers", response={200: ProviderList, **ERRORS}, tags=["providers"])
+@router.get("/providers", response={200: ProviderList, **ERRORS}, tags=["providers"], auth=KeyAuth())
 async def list_providers(request: HttpRequest) -> dict[str, Any]:
     """The providers of models: which are configured, and what they can do."""
     items = await described(service.current().catalogue)

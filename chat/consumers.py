@@ -7,6 +7,7 @@ carried out, `refused` for what was not. A `ref` in a message comes back with it
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
@@ -15,16 +16,18 @@ import msgspec
 from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[import-untyped]  # it ships no types
 from pydantic import Field, TypeAdapter, ValidationError
 
-from access import conf as access_conf
-from access.callers import authenticate
+from access import door
+from access.callers import LOCAL, Caller, unauthorized
+from access.door import Visit
 from access.refusal import Refusal
-from chat import service
-from chat.refusals import not_found, refusal_of
+from chat import reading, service
+from chat.refusals import REFUSALS, not_found, refusal_of
 from chat.runs.follower import Follower
 from chat.runs.store import AlreadyBegun
 from chat.schemas import ChatIn, Strict
 from chat.wire import sse, strict_json
 from chat.wishes import wish
+from storage.writer import StorageUnavailable
 from tools.deciding import decide
 from tools.schemas import DecisionIn
 
@@ -38,8 +41,19 @@ AUTH_SECONDS: Final = 10.0
 MOST_RUNS: Final = 32
 """Runs that one socket follows at a time."""
 
+LAST_SECONDS: Final = 1.0
+"""How long a reader has to take the reason for which its socket is closed."""
+
+LATER: Final = 1013
 UNAUTHORIZED: Final = 4401
 DROPPED: Final = 4408
+
+SCOPES: Final = {
+    **dict.fromkeys(("chat", "cancel", "resume"), ("chat",)),
+    **dict.fromkeys(("approve", "deny"), ("approve",)),
+    "follow": ("chat", "audit"),
+}
+"""Of each message, the scopes of which a caller needs one."""
 
 Ref = Annotated[str, Field(max_length=128)]
 
@@ -86,18 +100,19 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
 
     def __init__(self) -> None:
         super().__init__()
-        self._owner: str | None = None
+        self._caller: Caller | None = None
+        self._release: Callable[[], None] | None = None
+        self._is_shut = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._following: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> None:
         offered = self.scope.get("subprotocols", [])
-        headers = {name: value.decode("latin-1") for name, value in self.scope["headers"]}
-        keys = [offer[len(BEARER) :] for offer in offered if offer.startswith(BEARER)]
-        shown = headers.get(b"authorization", "") or (f"Bearer {keys[0]}" if keys else "")
+        keys = [offer[len(BEARER) :].encode() for offer in offered if offer.startswith(BEARER)]
+        self._visit = Visit.of(self.scope)
         await self.accept(PROTOCOL if PROTOCOL in offered else None)
-        if shown or headers.get(b"x-api-key") or not access_conf.api_key():
-            await self._enter(shown, headers.get(b"x-api-key", ""))
+        if keys or self._visit.shows_key or not await self._needs_key():
+            await self._enter(keys)
         else:
             self._spawn(self._expel(), self._tasks)
 
@@ -115,17 +130,20 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
             self._spawn(self._carry_out(wanted), self._tasks)
 
     async def disconnect(self, code: int) -> None:
+        if self._release is not None:
+            self._release()
         for task in [*self._tasks, *self._following]:
             task.cancel()
 
     async def _carry_out(self, wanted: Any) -> None:
         try:
             if isinstance(wanted, Auth):
-                await self._enter(f"Bearer {wanted.key}", "")
-            elif self._owner is None:
-                raise Refusal(401, "unauthorized", 'Send {"type": "auth", "key": "..."} first.')
-            else:
-                await self._act(wanted, self._owner)
+                await self._enter([wanted.key.encode("utf-8", "surrogatepass")])
+            elif self._caller is None:
+                raise unauthorized('Send {"type": "auth", "key": "..."} first.')
+            elif (caller := await self._still(self._caller)) is not None:
+                await door.current().check(caller, self._visit, SCOPES[wanted.type])
+                await self._act(wanted, caller)
         except Exception as error:
             refusal = refusal_of(error)
             if refusal is None:
@@ -133,7 +151,16 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                 refusal = Refusal(500, "internal", "The service failed by a fault of its own; its log says more.")
             await self._refuse(refusal, wanted.ref)
 
-    async def _act(self, wanted: Any, owner: str) -> None:
+    async def _still(self, caller: Caller) -> Caller | None:
+        """The caller, as the key opens by now; None where it opens nothing any more, and the socket is closed."""
+        try:
+            return await door.current().again(caller, self._visit)
+        except Refusal as refusal:
+            await self._shut(refusal)
+            return None
+
+    async def _act(self, wanted: Any, caller: Caller) -> None:
+        owner = caller.owner
         if isinstance(wanted, Decide):
             verdict: Literal["approved", "denied"] = "approved" if wanted.type == "approve" else "denied"
             given = {"params_sha256": wanted.params_sha256, "note": wanted.note}
@@ -145,26 +172,27 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                 raise not_found("run")
             await self._done(wanted, run_id=str(wanted.run_id), status=status)
         elif isinstance(wanted, Follow):
+            owner = await reading.owner_of(wanted.run_id, caller)
             if not await service.current().exists(wanted.run_id, owner):
                 raise not_found("run")
             self._follow(wanted.run_id, owner, wanted.after)
         else:
-            await self._begin(wanted, owner)
+            await self._begin(wanted, caller)
 
-    async def _begin(self, wanted: Chat | OfRun, owner: str) -> None:
+    async def _begin(self, wanted: Chat | OfRun, caller: Caller) -> None:
         """Starts or resumes a run, or finds the one that was begun before."""
         self._check_room()
         try:
             if isinstance(wanted, Chat):
-                run = await service.current().start(await wish(owner, wanted, wanted.idempotency_key))
+                run = await service.current().start(await wish(caller, wanted, wanted.idempotency_key))
             else:
-                run = await service.current().resume(wanted.run_id, owner)
+                run = await service.current().resume(wanted.run_id, caller)
             run_id = run.launch.run_id
         except AlreadyBegun as again:
             run_id = again.run_id
         if wanted.ref:
             await self._done(wanted, run_id=str(run_id))
-        self._follow(run_id, owner, 0)
+        self._follow(run_id, caller.owner, 0)
 
     def _follow(self, run_id: UUID, owner: str, cursor: int) -> None:
         self._check_room()
@@ -188,20 +216,46 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                 with suppress(Exception):
                     await self.close(DROPPED)
 
-    async def _enter(self, authorization: str, api_key: str) -> None:
+    async def _needs_key(self) -> bool:
+        """False also where that is not known: then nobody comes in."""
+        try:
+            return await door.current().is_keyed()
+        except StorageUnavailable:
+            return False
+
+    async def _enter(self, keys: Sequence[bytes]) -> None:
         """Lets the caller in whose key this is, or closes."""
         try:
-            self._owner = authenticate(authorization, api_key, access_conf.api_key()).owner
+            if self._caller is not None and self._caller is not LOCAL:
+                raise Refusal(400, "two_keys", "A key was shown before: open another socket for another key.")
+            self._caller = await door.current().identify(self._visit, keys)
         except Refusal as refusal:
-            await self._refuse(refusal, "")
-            await self.close(UNAUTHORIZED)
+            await self._shut(refusal)
+        except StorageUnavailable as error:
+            await self._shut(REFUSALS[StorageUnavailable](error), LATER)
+        else:
+            self._release = door.current().watch.hold(self._caller.key, self._shut_soon)
+
+    def _shut_soon(self, refusal: Refusal) -> None:
+        self._spawn(self._shut(refusal), self._tasks)
+
+    async def _shut(self, refusal: Refusal, code: int = UNAUTHORIZED) -> None:
+        """Says why, to a reader who takes it, and closes; once."""
+        if self._is_shut:
+            return
+        self._is_shut = True
+        for task in self._following:
+            task.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._refuse(refusal, "")
+        await self.close(code)
 
     async def _expel(self) -> None:
         """Closes a socket on which no key was shown in time."""
         await asyncio.sleep(AUTH_SECONDS)
-        if self._owner is None:
-            await self._refuse(Refusal(401, "unauthorized", f"No key was shown within {AUTH_SECONDS:g} s."), "")
-            await self.close(UNAUTHORIZED)
+        if self._caller is None:
+            await self._shut(unauthorized(f"No key was shown within {AUTH_SECONDS:g} s."))
 
     async def _refuse(self, refusal: Refusal, ref: str) -> None:
         told = {**msgspec.json.decode(refusal.body()), "type": "refused", "status": refusal.status}

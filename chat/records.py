@@ -1,13 +1,17 @@
-"""What is read of stored conversations: sync functions that fetch all they return. Others' rows do not exist."""
+"""What is read of stored conversations: sync functions that fetch all they return.
+
+Others' rows do not exist; an `owner` that is None reads everybody's.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from django.db.models import OuterRef, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
+from spending import ledger
 
 ROWS_AT_ONCE: Final = 200
 """Rows of a log that are held in memory at a time while it is replayed."""
@@ -46,6 +50,11 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
     }
 
 
+def owner_of(run_id: UUID) -> str | None:
+    """Whose a run is, or None where there is no such run."""
+    return Run.objects.filter(id=run_id).values_list("session__owner", flat=True).first()
+
+
 def log(run_id: UUID, owner: str) -> StoredLog | None:
     """The log of a run, or None where there is no such run."""
     status = Run.objects.filter(id=run_id, session__owner=owner).values_list("status", flat=True).first()
@@ -71,19 +80,19 @@ def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
     ]
 
 
-def sessions(owner: str, limit: int, offset: int) -> dict[str, Any]:
-    own = Session.objects.filter(owner=owner)
+def sessions(owner: str | None, limit: int, offset: int) -> dict[str, Any]:
+    own = _sessions(owner)
     return {"items": [_session(row) for row in own.order_by("-updated")[offset : offset + limit]], "count": own.count()}
 
 
-def session(session_id: UUID, owner: str) -> dict[str, Any] | None:
-    row = Session.objects.filter(id=session_id, owner=owner).first()
+def session(session_id: UUID, owner: str | None) -> dict[str, Any] | None:
+    row = _sessions(owner).filter(id=session_id).first()
     return _session(row) if row else None
 
 
-def messages(session_id: UUID, owner: str, limit: int, offset: int) -> dict[str, Any] | None:
+def messages(session_id: UUID, owner: str | None, limit: int, offset: int) -> dict[str, Any] | None:
     """A session's messages, the oldest first, or None where there is no such session."""
-    if not Session.objects.filter(id=session_id, owner=owner).exists():
+    if not _sessions(owner).filter(id=session_id).exists():
         return None
     found = Message.objects.filter(session=session_id)
     return {"items": [_message(row) for row in found.order_by("id")[offset : offset + limit]], "count": found.count()}
@@ -106,6 +115,7 @@ def delete_session(session_id: UUID, owner: str) -> UUID | bool:
     if active[0] is not None:
         return active[0]
     own.delete()
+    ledger.forget_session(session_id)
     return True
 
 
@@ -120,8 +130,13 @@ def usage(row: TokenCounts) -> dict[str, Any]:
     }
 
 
+def _sessions(owner: str | None) -> QuerySet[Session]:
+    rows = Session.objects.all()
+    return rows if owner is None else rows.filter(owner=owner)
+
+
 def _session(row: Session) -> dict[str, Any]:
-    names = ("id", "title", "user", "metadata", "active_run", "created", "updated")
+    names = ("id", "owner", "title", "user", "metadata", "active_run", "created", "updated")
     return {name: getattr(row, name) for name in names}
 
 

@@ -123,6 +123,7 @@ class CancelOut(Schema):
 
 class SessionOut(Schema):
     id: UUID
+    owner: str
     title: str
     user: str
     metadata: dict[str, Any]

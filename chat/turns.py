@@ -6,15 +6,19 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from access.budgets import budget
+from access.callers import OPERATOR
 from chat import conf
 from chat.asking import Ask
 from chat.context import history
 from chat.engine.attempts import Candidate
 from chat.engine.messages import Message
+from chat.engine.purse import Purse
 from chat.engine.turn import Plan, Resumption, Turn
-from chat.pricing import Prices
 from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
 from chat.runs import store
+from chat.runs.purse import RunPurse, Tariff
+from spending.accounts import Payer
 from storage.reader import read
 from storage.writer import writer
 from tools.execution import Place, ToolDoor, Toolset
@@ -28,13 +32,17 @@ class ModelUnknown(Exception):
     """The chosen provider has no such model."""
 
 
+class BudgetUnkept(Exception):
+    """A budget holds for the caller, and nothing is kept that it could be counted by."""
+
+
 class Turns:
     """Makes turns. `stored` says that what is said is kept in the database."""
 
-    def __init__(self, catalogue: Catalogue, tools: Callable[[], Toolset], prices: Prices, *, stored: bool) -> None:
+    def __init__(self, catalogue: Catalogue, tools: Callable[[], Toolset], tariff: Tariff, *, stored: bool) -> None:
         self._catalogue = catalogue
         self._tools = tools
-        self._prices = prices
+        self._tariff = tariff
         self._stored = stored
         self._limits = conf.limits()
         self._retries = conf.retries()
@@ -54,6 +62,20 @@ class Turns:
             raise ImagesUnsupported(f"{provider.name} takes no pictures.")
         return (first, *(other for other in others if not ask.images or other.supports_images))
 
+    def purse(self, ask: Ask, run_id: UUID, session_id: UUID) -> RunPurse:
+        """What the run may spend. Raises `BudgetUnkept`."""
+        payer = Payer(
+            owner=ask.owner,
+            key=str(ask.caller.key or OPERATOR),
+            run_id=run_id,
+            session_id=session_id,
+            budgets=tuple(map(budget, ask.caller.budgets)),
+        )
+        purse = RunPurse(payer, self._tariff, partial(_keep_of, run_id))
+        if purse.is_bound and not self._stored:
+            raise BudgetUnkept
+        return purse
+
     def candidates_again(self, ask: Ask) -> tuple[Candidate, ...]:
         """Who may answer a run that goes on; nobody, where its provider is configured no more."""
         if not ask.provider:
@@ -70,6 +92,7 @@ class Turns:
         session_id: UUID,
         candidates: tuple[Candidate, ...],
         *,
+        purse: Purse,
         asks_model: bool | None = None,
         resumption: Resumption | None = None,
     ) -> Turn:
@@ -88,7 +111,15 @@ class Turns:
             limits=self._limits,
             retries=self._retries,
         )
-        return Turn(plan, door=door, price=self._prices, sleep=asyncio.sleep, resumption=resumption)
+        return Turn(
+            plan,
+            door=door,
+            price=self._tariff.price,
+            sleep=asyncio.sleep,
+            purse=purse,
+            count=self._tariff.count,
+            resumption=resumption,
+        )
 
     async def _messages(self, ask: Ask) -> tuple[Message, ...]:
         if ask.session_id is not None:
@@ -97,10 +128,17 @@ class Turns:
         return (message,) if message else ()
 
     def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
-        place = Place(owner=ask.owner, session_id=session_id, run_id=run_id)
+        place = Place(owner=ask.owner, key=str(ask.caller.key or OPERATOR), session_id=session_id, run_id=run_id)
         tools = self._tools()
         keep = partial(_keep_of, run_id) if self._stored else _forget
-        return ToolDoor(tools, place, keep, offered=tools.registry.matching(ask.tools), stored=self._stored)
+        return ToolDoor(
+            tools,
+            place,
+            keep,
+            offered=tools.registry.matching(ask.tools),
+            stored=self._stored,
+            granted=ask.caller.scopes.may_use,
+        )
 
 
 async def _keep_of(run_id: UUID, job: Callable[[], Any]) -> Any:

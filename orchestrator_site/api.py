@@ -8,6 +8,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
 
+from access.api import router as keys_router
 from access.auth import KeyAuth
 from access.refusal import CONTENT_TYPE, Refusal
 from chat.api import router as chat_router
@@ -51,6 +52,7 @@ api = OrchestratorAPI(
 api.add_router("", chat_router)
 api.add_router("", tools_router)
 api.add_router("", speech_router)
+api.add_router("", keys_router)
 api.add_router("", health_router)
 
 

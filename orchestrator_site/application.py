@@ -8,7 +8,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 from django.db import DatabaseError
 
-from access import conf
+from access import conf, door
 from access.guard import Knock, Rules, check, may_share
 from access.refusal import CONTENT_TYPE, Refusal
 from chat import service
@@ -27,6 +27,9 @@ PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
 SOCKET: Final = "/ws/chat"
 FORBIDDEN: Final = 4403
 MISSING: Final = 4404
+
+EXPOSED: Final = b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After, RateLimit, RateLimit-Policy"
+"""Headers of answers that a page of another origin may read."""
 
 CORS_SECONDS: Final = b"600"
 
@@ -50,7 +53,7 @@ class Application:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
         try:
-            check(Knock.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), conf.rules())
+            check(Knock.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
         except Refusal:
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
@@ -60,7 +63,7 @@ class Application:
         await self._socket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rules = conf.rules()
+        rules = await _rules()
         knock = Knock.of(scope, scope["headers"])
         try:
             check(knock, rules)
@@ -84,6 +87,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await send({"type": "lifespan.startup.complete"})
         else:
             await service.close()
+            await door.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
 
@@ -96,6 +100,14 @@ async def _prepare() -> None:
         await service.current().open()
     except (DatabaseError, StorageUnavailable) as error:
         logger.warning("database.unavailable", extra={"error": str(error)})
+
+
+async def _rules() -> Rules:
+    """Where it cannot be known whether there are keys, the guard lets in what it would let in without any."""
+    try:
+        return conf.rules(keyed=await door.current().is_keyed())
+    except StorageUnavailable:
+        return conf.rules(keyed=False)
 
 
 async def _refuse(refusal: Refusal, send: Send) -> None:
@@ -112,7 +124,7 @@ def _sharing(knock: Knock, rules: Rules, send: Send) -> Send:
     if may_share(knock, rules):
         headers += [
             (b"access-control-allow-origin", knock.origin.encode("latin-1")),
-            (b"access-control-expose-headers", b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After"),
+            (b"access-control-expose-headers", EXPOSED),
         ]
 
     async def share(message: Message) -> None:

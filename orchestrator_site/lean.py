@@ -4,6 +4,7 @@ Everything that it calls is async. A sync view behind it would hold up every str
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -18,7 +19,8 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_urlconf
 
-from access import conf
+from access import conf, door
+from access.callers import Caller
 from access.refusal import CONTENT_TYPE, Refusal
 from chat.event_stream import EventStream
 from orchestrator_site.connection import Receive, Scope, Send
@@ -31,6 +33,10 @@ STATUS_ERRORS: Final = {
     405: ("method_not_allowed", "This path does not take this method; the Allow header lists those that it takes."),
     500: ("internal", "The service failed by a fault of its own; its log says more."),
 }
+
+
+LAST_SECONDS: Final = 1.0
+"""How long a reader has to take the end of a stream whose key was shut."""
 
 
 class Disconnected(Exception):
@@ -52,41 +58,63 @@ class LeanHandler(ASGIHandler):
         started = time.perf_counter()
         request_id.set(uuid.uuid4().hex)
         try:
-            response = await self._respond(scope, receive)
+            response, caller = await self._respond(scope, receive)
         except Disconnected:
             return
         response["X-Request-Id"] = request_id.get()
         try:
-            await self._send(response, receive, send)
+            await self._send(response, caller, receive, send)
         finally:
             _close(response)
             _report(scope, response.status_code, time.perf_counter() - started)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> HttpResponseBase:
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, Caller | None]:
+        """The response, and whoever it is for, where that is known."""
         try:
             body = await _body(scope, receive, conf.max_body_bytes())
         except Refusal as refusal:
-            return refused(refusal)
+            return refused(refusal), None
         set_urlconf(None)
         request, error = self.create_request(dict(scope), BytesIO(body))
         if request is None:
-            return refused(Refusal(400, "bad_request", f"The request is malformed ({error}).".replace("\n", " ")))
+            return refused(Refusal(400, "bad_request", f"The request is malformed ({error}).".replace("\n", " "))), None
         chain: Any = self._middleware_chain
         response: HttpResponseBase = await chain(request)
-        return _as_json(response)
+        return _as_json(response), getattr(request, "auth", None)
 
-    async def _send(self, response: HttpResponseBase, receive: Receive, send: Send) -> None:
+    async def _send(self, response: HttpResponseBase, caller: Caller | None, receive: Receive, send: Send) -> None:
+        """Ends a stream when the client has gone, and when the caller's key was shut."""
         if not response.streaming:
             await self.send_response(response, send)
             return
-        watching = asyncio.create_task(_watch(receive, asyncio.current_task()))
+        sending = asyncio.current_task()
+        watching = asyncio.create_task(_watch(receive, sending))
+        shut = _Shut(sending)
+        release = door.current().watch.hold(caller.key if caller else None, shut)
         try:
             await _stream(response, send)
         except asyncio.CancelledError:
-            if not watching.done() and not (isinstance(response, EventStream) and response.dropped):
+            dropped = isinstance(response, EventStream) and response.dropped
+            if not (watching.done() or shut.is_so or dropped):
                 raise
+            if shut.is_so and isinstance(response, EventStream):
+                await _end(send)
         finally:
+            release()
             watching.cancel()
+
+
+class _Shut:
+    """Stops a task that sends when the key is shut that it sends for."""
+
+    def __init__(self, sending: "asyncio.Task[Any] | None") -> None:
+        self._sending = sending
+        self.is_so = False
+
+    def __call__(self, _: Refusal) -> None:
+        self.is_so = True
+        if self._sending is not None:
+            self._sending.cancel()
 
 
 def refused(refusal: Refusal) -> HttpResponse:
@@ -108,6 +136,13 @@ async def _stream(response: HttpResponseBase, send: Send) -> None:
     async for part in parts:
         await send({"type": "http.response.body", "body": part, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+
+
+async def _end(send: Send) -> None:
+    """The end of a body, unless the reader takes nothing."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_SECONDS):
+            await send({"type": "http.response.body", "body": b""})
 
 
 async def _watch(receive: Receive, sending: "asyncio.Task[Any] | None") -> None:

@@ -4,6 +4,8 @@ import os
 from functools import partial
 from pathlib import Path
 
+from access import budgets, proxies, rates
+from chat import price_list
 from orchestrator_site import secret_key
 from orchestrator_site.environment import Environment, redis_url
 from storage import options
@@ -18,6 +20,9 @@ env = Environment.load(dict(os.environ))
 API_KEY = env.secret("API_KEY")
 ALLOWED_HOSTS = list(env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"))
 CORS_ALLOWED_ORIGINS = env.names("CORS_ALLOWED_ORIGINS")
+TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", proxies.networks)
+RATE_LIMIT = env.parsed("RATE_LIMIT", rates.optional)
+RATE_LIMIT_PER_KEY = env.parsed("RATE_LIMIT_PER_KEY", rates.optional)
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 16 * 2**20, least=1_024)
 
 # Where things are kept
@@ -44,6 +49,10 @@ PROVIDER_CONNECT_TIMEOUT = env.seconds("PROVIDER_CONNECT_TIMEOUT", 10, least=0.0
 PROVIDER_FIRST_BYTE_TIMEOUT = env.seconds("PROVIDER_FIRST_BYTE_TIMEOUT", 120, least=0.01)
 PROVIDER_IDLE_TIMEOUT = env.seconds("PROVIDER_IDLE_TIMEOUT", 60, least=0.01)
 PROVIDER_MAX_RETRIES = env.integer("PROVIDER_MAX_RETRIES", 2, most=10)
+
+# Money and tokens
+MODEL_PRICES = env.parsed("MODEL_PRICES", price_list.price_list)
+BUDGETS = env.parsed("BUDGETS", budgets.budgets)
 
 # Limits of a run
 MAX_ACTIVE_RUNS = env.integer("MAX_ACTIVE_RUNS", 2_000, least=1)
@@ -154,6 +163,7 @@ INSTALLED_APPS = [
     "ninja",
     "orchestrator_site",
     "access",
+    "spending",
     "speech",
     "tools",
     "chat",

@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from ninja import Router
 from pydantic import ValidationError
 
-from access.auth import caller
+from access.auth import KeyAuth, caller
 from access.refusal import Refusal
 from speech import conf, told
 from speech.audio_stream import AudioStream
@@ -31,11 +31,11 @@ from speech.service import Heard
 
 Result = TypeVar("Result")
 
-router = Router(tags=["speech"])
+router = Router(tags=["speech"], auth=KeyAuth("speech"))
 
 MULTIPART: Final = "multipart/form-data"
 AUDIO: Final = "audio/"
-ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 413, 415, 422, 502, 503, 504), ErrorOut)
+ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), ErrorOut)
 
 
 @router.get("/speech/providers", response=ProviderList)

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from django.conf import settings
 
+from access import door
 from chat import service
 from chat.providers.base import Provider
 from chat.providers.catalogue import Catalogue, Entry
@@ -108,6 +109,7 @@ async def start() -> AsyncIterator[Start]:
         async def end() -> None:
             await session.close()
             await running.close()
+            await door.close()
             await server.shutdown()
 
         closing.append(end)

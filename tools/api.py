@@ -8,16 +8,20 @@ from django.http import HttpRequest
 from ninja import Router
 from ninja.params import functions as params
 
-from access.auth import caller
+from access.auth import KeyAuth, caller
 from access.refusal import Refusal
 from storage.reader import read
 from tools import records, toolbox
 from tools.catalogue import catalogue
 from tools.deciding import decide
+from tools.execution import everything
 from tools.outputs import OutputPage, page_of
 from tools.schemas import DecisionIn, ErrorOut, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
 
 router = Router(tags=["tools"])
+
+READ: Final = KeyAuth("chat", "approve", "audit")
+DECIDE: Final = KeyAuth("approve")
 
 MOST_ITEMS: Final = 200
 MOST_PAGE_BYTES: Final = 2**20
@@ -28,37 +32,38 @@ OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MOST_PAGE_BYTES)
 FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53)
 
-ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 404, 422, 503), ErrorOut)
+ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), ErrorOut)
 DECISION_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut}
 
 
-@router.get("/tools", response=ToolList)
+@router.get("/tools", response={200: ToolList, **ERRORS})
 async def list_tools(request: HttpRequest) -> dict[str, Any]:
-    """The tools: what they take and do, what the policy says of them, and what holds them."""
-    return catalogue(toolbox.toolset())
+    """The tools that the caller may use: what they take and do, what the policy says of them, and what holds them."""
+    scopes = caller(request).scopes
+    return catalogue(toolbox.toolset(), everything if scopes.may("audit") else scopes.may_use)
 
 
-@router.get("/tools/executions", response={200: ExecutionList, **ERRORS})
+@router.get("/tools/executions", response={200: ExecutionList, **ERRORS}, auth=READ)
 async def list_executions(
     request: HttpRequest, wanted: Wanted = WANTED, limit: int = LIMIT, offset: int = OFFSET
 ) -> dict[str, Any]:
-    """The caller's executions, the newest first: all of them, or those of a status, a session or a run."""
-    return await read(records.executions, caller(request).owner, wanted.dict(exclude_none=True), limit, offset)
+    """The caller's executions (with the scope audit everybody's), the newest first: all, or those that are wanted."""
+    return await read(records.executions, caller(request).reads, wanted.dict(exclude_none=True), limit, offset)
 
 
-@router.get("/tools/executions/{uuid:execution_id}", response={200: ExecutionOut, **ERRORS})
+@router.get("/tools/executions/{uuid:execution_id}", response={200: ExecutionOut, **ERRORS}, auth=READ)
 async def get_execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:
     """One execution: what was asked, what was decided, and what came of it."""
     return await _execution(request, execution_id)
 
 
-@router.get("/tools/executions/{uuid:execution_id}/output", response={200: OutputOut, **ERRORS})
+@router.get("/tools/executions/{uuid:execution_id}/output", response={200: OutputOut, **ERRORS}, auth=READ)
 async def get_output(
     request: HttpRequest, execution_id: UUID, offset: int = FIRST_BYTE, limit: int = BYTES
 ) -> dict[str, Any]:
     """A page of the whole output: what the tool printed, or its result as JSON where it printed nothing."""
     row = await _execution(request, execution_id)
-    page = await _page(row, caller(request).owner, offset, limit)
+    page = await _page(row, offset, limit)
     if page is None:
         raise Refusal(404, "not_kept", "The whole output is not kept here (any more); the execution tells its ends.")
     if offset > page.size:
@@ -66,14 +71,16 @@ async def get_output(
     return msgspec.structs.asdict(page)
 
 
-@router.post("/tools/executions/{uuid:execution_id}/approve", response={200: ExecutionOut, **DECISION_ERRORS})
+@router.post(
+    "/tools/executions/{uuid:execution_id}/approve", response={200: ExecutionOut, **DECISION_ERRORS}, auth=DECIDE
+)
 async def approve(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
     """Lets a waiting execution run, with exactly the params that the hash is of. Safe to call again."""
     owner = caller(request).owner
     return await decide(owner, execution_id, "approved", params_sha256=body.params_sha256, note=body.note)
 
 
-@router.post("/tools/executions/{uuid:execution_id}/deny", response={200: ExecutionOut, **DECISION_ERRORS})
+@router.post("/tools/executions/{uuid:execution_id}/deny", response={200: ExecutionOut, **DECISION_ERRORS}, auth=DECIDE)
 async def deny(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
     """Refuses a waiting execution; the run goes on, and its model reads the note. Safe to call again."""
     owner = caller(request).owner
@@ -81,15 +88,15 @@ async def deny(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> di
 
 
 async def _execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:
-    found = await read(records.execution, execution_id, caller(request).owner)
+    found = await read(records.execution, execution_id, caller(request).reads)
     if found is None:
         raise Refusal(404, "not_found", "There is no such execution.")
     return found
 
 
-async def _page(row: dict[str, Any], owner: str, offset: int, limit: int) -> OutputPage | None:
+async def _page(row: dict[str, Any], offset: int, limit: int) -> OutputPage | None:
     if row["output_size"] is None:
         return page_of("" if row["data"] is None else msgspec.json.encode(row["data"]).decode(), offset, limit)
     if len(row["output"].encode()) == row["output_size"]:
         return page_of(row["output"], offset, limit)
-    return await toolbox.outputs().page(owner, row["id"], offset, limit)
+    return await toolbox.outputs().page(row["owner"], row["id"], offset, limit)

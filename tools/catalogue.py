@@ -1,16 +1,17 @@
 """What there is to run, as the API and the command line tell of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from tools import toolbox
 from tools.base import Tool
-from tools.execution import Toolset
+from tools.execution import Toolset, everything
 from tools.policy import Policy
 
 
-def catalogue(toolset: Toolset) -> dict[str, Any]:
-    """The tools, and for each kind of them what holds it."""
-    items = [_told(tool, toolset.policy) for tool in toolset.registry]
+def catalogue(toolset: Toolset, granted: Callable[[str], bool] = everything) -> dict[str, Any]:
+    """The tools that are `granted`, by their names, and for each kind of them what holds it."""
+    items = [_told(tool, toolset.policy) for tool in toolset.registry if granted(tool.name)]
     return {"items": items, "count": len(items), "confinement": toolbox.confinement()}
 
 

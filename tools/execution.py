@@ -8,12 +8,15 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from django.utils import timezone
 
+from access.callers import OPERATOR
+from spending import ledger
+from spending.ledger import Used
 from storage.ids import new_id
 from tools.base import (
     Approval,
@@ -48,11 +51,15 @@ STOPPED = Failed(error="The run was stopped while the tool ran.", code="cancelle
 OUTPUT_TOOL = "output.read"
 MOST_UNREADABLE_CHARS = 4_096
 
+UNKNOWN_TOOL: Final = "unknown"
+"""What calls of tools that there are not are counted as."""
+
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an execution belongs."""
+    """Where an execution belongs. `key` is the id of the caller's key, or `operator`."""
 
     owner: str
+    key: str = OPERATOR
     session_id: UUID | None = None
     run_id: UUID | None = None
 
@@ -83,17 +90,33 @@ class _Call(msgspec.Struct, frozen=True, kw_only=True):
         return event_params(self.intent.params)
 
 
+def everything(_: str) -> bool:
+    """Grants every tool."""
+    return True
+
+
 class ToolDoor:
     """The door as one run sees it.
 
-    `offered` are the tools that its model may be told of; where nothing is `stored`, nothing can wait for an approval.
+    `offered` are the tools that its model may be told of, and `granted` says by its name whether a tool may be used at
+    all; where nothing is `stored`, nothing can wait for an approval.
     """
 
-    def __init__(self, toolset: Toolset, place: Place, keep: Keep, *, offered: Sequence[Tool], stored: bool) -> None:
+    def __init__(
+        self,
+        toolset: Toolset,
+        place: Place,
+        keep: Keep,
+        *,
+        offered: Sequence[Tool],
+        stored: bool,
+        granted: Callable[[str], bool] = everything,
+    ) -> None:
         self._toolset = toolset
         self._place = place
         self._keep = keep
         self._stored = stored
+        self._granted = granted
         self._named = {tool.name for tool in offered}
         self._offered = {tool.name: tool for tool in offered if self._may_offer(tool)}
 
@@ -213,9 +236,11 @@ class ToolDoor:
             return masker.text(arguments)[:MOST_UNREADABLE_CHARS], params_sha256(arguments)
 
     def _tool(self, request: ToolRequest) -> Tool:
-        """The tool that is meant. Raises `ToolError` where there is none, or where it is off."""
+        """The tool that is meant. Raises `ToolError` where there is none, it is not granted, or it is off."""
         registry = self._toolset.registry
         tool = registry.get(request.tool)
+        if tool is not None and not self._granted(tool.name):
+            raise ToolError(f"The caller's key does not have the scope {tool.name}.", code="denied")
         if tool is None or (request.source == "model" and request.tool not in self._named):
             valid = registry.names if request.source == "caller" else tuple(self._offered)
             raise ToolError(
@@ -241,7 +266,7 @@ class ToolDoor:
 
     def _may_offer(self, tool: Tool) -> bool:
         denied = self._toolset.policy.decide(tool.name, tool.effect, "model", {}) == "deny"
-        return not (denied or tool.disabled)
+        return self._granted(tool.name) and not (denied or tool.disabled)
 
     def _awaited(self, call: _Call) -> Intent:
         expires = call.intent.created + timedelta(seconds=self._toolset.approval_seconds)
@@ -288,7 +313,14 @@ class ToolDoor:
             output_sha256=stored.sha256 if stored else "",
             truncated=bool(stored and not stored.whole),
         )
-        await self._keep(partial(close_execution, written, status))
+        used = Used(
+            owner=self._place.owner,
+            key=self._place.key,
+            tool=call.intent.tool if self._toolset.registry.get(call.intent.tool) else UNKNOWN_TOOL,
+            failed=isinstance(outcome, Failed),
+            milliseconds=round(seconds * 1_000),
+        )
+        await self._keep(partial(_close_and_count, written, status, used))
 
     async def _store(self, data: Any, printed: LiveOutput | None, recording: Recording | None) -> Stored | None:
         """Keeps what was printed, or the result of a tool that prints nothing, where the row has no room for it."""
@@ -351,3 +383,9 @@ def _refusal(call: _Call, approval: Approval) -> ToolError | None:
     if approval.params_sha256 != call.intent.params_sha256:
         return ToolError("What was approved are other params than these.", code="denied")
     return call.refusal
+
+
+def _close_and_count(written: Outcome, status: "ToolExecution.Status", used: Used) -> None:
+    """Writes what came of an execution, and counts it."""
+    close_execution(written, status)
+    ledger.add([used], written.ended)

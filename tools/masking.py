@@ -21,6 +21,7 @@ LONGEST_WORD: Final = 4_096
 
 SHAPES: Final = (
     r"\bsk-[A-Za-z0-9_-]{20,}",
+    r"\bosk_[A-Za-z0-9]{49}",
     r"\b[rs]k_live_[A-Za-z0-9]{16,}",
     r"\bAIza[A-Za-z0-9_-]{35}",
     r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,}|glpat-[A-Za-z0-9_-]{20,})",

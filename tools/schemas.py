@@ -40,6 +40,7 @@ class ExecutionOut(Schema):
     """One execution. `output_size` (bytes) and `output_sha256` are those of output that is kept beside it."""
 
     id: UUID
+    owner: str
     session_id: UUID | None
     run_id: UUID | None
     tool: str

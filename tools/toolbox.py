@@ -16,7 +16,7 @@ from tools.registry import Registry
 from tools.sandbox.confinement import Confinement
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
-from tools.workspace import Workspace
+from tools.workspace import Workspace, WorkspaceUnavailableError
 
 FILES_HIDE: Final = "all that is not beneath ALLOW_FS_BASE, git's own folders, and files with the name of a secret"
 FILES_CANNOT_HIDE: Final = "a secret in a file with an ordinary name, but for what has the shape of one"
@@ -67,6 +67,14 @@ def registry() -> Registry:
             *output.tools(outputs()),
         )
     )
+
+
+def names() -> tuple[str, ...]:
+    """The names of the tools; none where the workspace cannot be opened, of which the service tells at its start."""
+    try:
+        return registry().names
+    except (OSError, WorkspaceUnavailableError):
+        return ()
 
 
 @cache

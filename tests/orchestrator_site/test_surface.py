@@ -29,6 +29,8 @@ ROUTES = {
     "/speech/providers": {"get"},
     "/speech/transcriptions": {"post"},
     "/speech/synthesis": {"post"},
+    "/keys": {"get", "post"},
+    "/keys/{key_id}": {"delete"},
     "/healthz": {"get"},
 }
 EVENTS = {

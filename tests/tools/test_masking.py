@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from access.keys import mint
 from tools.masking import LONGEST_WORD, MASK, MaskedStream, Masker
 
 KNOWN = "hunter2-of-the-house"
@@ -13,6 +14,7 @@ SECRETS = (
     KNOWN,
     "hunter2%2Fodd",
     "sk-" + "a1B2" * 8,
+    mint(),
     "sk-proj-" + "a1B2" * 8,
     "AIza" + "x" * 35,
     "ghp_" + "a" * 36,

@@ -13,6 +13,7 @@ from django.db import DatabaseError
 
 from access import conf as access_conf
 from access.guard import is_loopback
+from access.models import ApiKey
 from chat import conf
 from chat.engine.completion import ProviderError
 from chat.providers.catalogue import NotConfigured, UnknownProvider
@@ -58,13 +59,16 @@ class Command(BaseCommand):
             return
         if workers > 1 and not conf.is_stored():
             raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
-        if not is_loopback(host) and not access_conf.api_key():
-            raise CommandError(f"--host {host} is open to others: set API_KEY first, or listen on 127.0.0.1.")
+        if not is_loopback(host) and not _is_keyed():
+            raise CommandError(
+                f"--host {host} is open to others: set API_KEY first, or make a key with manage.py create_api_key; or "
+                "listen on 127.0.0.1."
+            )
         with _listening(host, port) as listening:
             self._migrate()
             self._open_workspace()
             self.stderr.write("Getting ready ...")
-            welcome = partial(self._welcome, _address(host, listening.getsockname()[1]))
+            welcome = partial(self._welcome, _address(host, listening.getsockname()[1]), KEY if _is_keyed() else "")
             if workers > 1:
                 sys.exit(Workers(listening, workers, welcome).run())
             self._serve(listening, welcome)
@@ -98,10 +102,18 @@ class Command(BaseCommand):
         except (WorkspaceUnavailableError, OSError) as error:
             raise CommandError(f"ALLOW_FS_BASE names a folder that cannot be used: {error}") from None
 
-    def _welcome(self, address: str) -> None:
-        curl = CURL.format(address=address, key=KEY if access_conf.api_key() else "")
+    def _welcome(self, address: str, key: str) -> None:
+        curl = CURL.format(address=address, key=key)
         self.stdout.write(WELCOME.format(address=address, curl=curl))
         self.stdout.flush()
+
+
+def _is_keyed() -> bool:
+    """Whether callers show keys. A database that is not there yet has none."""
+    try:
+        return bool(access_conf.api_key()) or ApiKey.objects.any()
+    except DatabaseError:
+        return False
 
 
 def _count(text: str) -> int:

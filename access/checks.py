@@ -1,0 +1,20 @@
+"""Misconfiguration of who may call, found before the service starts."""
+
+from typing import Any, Final
+
+from django.core.checks import CheckMessage, register
+from django.core.checks import Warning as Caution
+
+from access import conf
+
+SHORTEST: Final = 16
+"""Characters: a shorter key can be guessed over the network."""
+
+
+@register
+def check_api_key(**_: Any) -> list[CheckMessage]:
+    key = conf.api_key()
+    if not key or len(key) >= SHORTEST:
+        return []
+    hint = "Give it 32 random characters, or leave it out and make keys with manage.py create_api_key."
+    return [Caution(f"API_KEY has {len(key)} characters, and can be guessed.", hint=hint, id="access.W001")]

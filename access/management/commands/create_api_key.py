@@ -1,0 +1,73 @@
+"""`manage.py create_api_key`: makes a key, and prints it, alone, once."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from access import issuing
+from access.issuing import KeyInvalid
+from access.management.keeping import database
+from access.scopes import DEFAULT, TOOLS, WORDS
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes an API key and prints it, alone, on standard output: it is kept nowhere, and is never shown again. From "
+        "the first key on, all callers show one. Example: manage.py create_api_key ci --scope chat --scope 'git.*' "
+        "--expires 90d --rate 60/minute --budget 10usd/month"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        words = f"{', '.join(WORDS)}, {TOOLS} (every one), or a tool's name or pattern, such as fs.read or git.*"
+        default = " ".join(DEFAULT.texts())
+        parser.add_argument("name", help="what the key is called in lists and logs")
+        parser.add_argument(
+            "--scope", action="append", default=[], metavar="SCOPE",
+            help=f"what it may do: {words}; may be given several times (default: {default})",
+        )  # fmt: skip
+        parser.add_argument("--expires", default="", metavar="WHEN", help="such as 30d, 12h or 2027-01-31")
+        parser.add_argument("--rate", default="", help="requests, such as 60/minute (default: RATE_LIMIT_PER_KEY)")
+        parser.add_argument("--max-runs", type=int, metavar="N", help="runs at a time")
+        parser.add_argument(
+            "--budget", action="append", default=[], metavar="BUDGET",
+            help="what may be spent, such as 10usd/month or 200000tokens/day; may be given several times",
+        )  # fmt: skip
+        parser.add_argument("--user", metavar="USERNAME", help="whose things its own are (default: the key's alone)")
+
+    def handle(self, **options: Any) -> None:
+        try:
+            with database():
+                issued = _issued(**options)
+        except KeyInvalid as error:
+            raise CommandError(f"{error.field}: {error}") from None
+        self.stdout.write(issued.secret)
+        row = issued.row
+        self.stderr.write(f"{row.name} may: {' '.join(row.scopes)}. Keep the key now: it is not shown again.")
+
+
+def _issued(*, name: str, scope: list[str], user: str | None, **options: Any) -> issuing.Issued:
+    """Raises `KeyInvalid`."""
+    now = timezone.now()
+    asked = issuing.wanted(
+        now,
+        name=name,
+        words=scope,
+        expires=options["expires"],
+        rate=options["rate"],
+        max_runs=options["max_runs"],
+        budgets=options["budget"],
+        user_id=_user(user),
+    )
+    return issuing.issue(asked, now)
+
+
+def _user(username: str | None) -> int | None:
+    if username is None:
+        return None
+    found = get_user_model().objects.filter(username=username, is_active=True).values_list("pk", flat=True).first()
+    if found is None:
+        raise KeyInvalid("user", "There is no active user of this name; manage.py createsuperuser makes one.")
+    return found

@@ -1,0 +1,38 @@
+"""`manage.py list_api_keys`: the keys that there are and were."""
+
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.utils import timezone
+
+from access.management.keeping import database
+from access.models import ApiKey
+
+
+class Command(BaseCommand):
+    help = "Lists the API keys, the newest first: what each may do, until when, and when it was last used."
+
+    def handle(self, **_: Any) -> None:
+        with database():
+            rows = list(ApiKey.objects.select_related("user"))
+        for row in rows:
+            self.stdout.write(f"{row.prefix}  {row.name}  {_state(row, timezone.now())}")
+            limits = [row.rate, f"{row.max_runs} runs" if row.max_runs else "", *row.budgets]
+            whose = ascii(row.user.get_username()) if row.user else "its own"
+            told = ", ".join(filter(None, limits)) or "no limits"
+            self.stdout.write(f"    may {' '.join(row.scopes)}; of {whose}; {told}")
+            self.stdout.write(f"    made {_day(row.created)}, last used {_day(row.last_used)}")
+        self.stderr.write(f"{len(rows)} keys.")
+
+
+def _state(row: ApiKey, now: datetime) -> str:
+    if row.revoked:
+        return f"revoked {_day(row.revoked)}"
+    if row.expires:
+        return f"{'expired' if row.expires <= now else 'until'} {_day(row.expires)}"
+    return "live"
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "never"

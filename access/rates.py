@@ -1,0 +1,36 @@
+"""How many requests are let in, as an operator writes it: `60/minute`, `5/second`, `1000/2 hours`."""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from limits import RateLimitItem
+from limits import parse as parsed
+
+MOST_REQUESTS: Final = 10**9
+MOST_UNITS: Final = 10**4
+
+_WRITTEN: Final = re.compile(r"(?P<amount>\d{1,10}) ?(?:/|per) ?(?:(?P<count>\d{1,5}) )?(second|minute|hour|day)s?")
+
+
+class RateInvalid(ValueError):
+    """A text is no rate; it says which are."""
+
+
+@lru_cache(maxsize=1_024)
+def rate(text: str) -> RateLimitItem:
+    """The rate that the text says. Raises `RateInvalid`."""
+    written = text.strip().lower()
+    found = _WRITTEN.fullmatch(written) if written.isascii() else None
+    if found is None:
+        raise RateInvalid("A rate is a number of requests and a time, such as 5/second, 60/minute or 1000/2 hours.")
+    if not 0 < int(found["amount"]) <= MOST_REQUESTS or not 0 < int(found["count"] or 1) <= MOST_UNITS:
+        raise RateInvalid(f"A rate is 1 to {MOST_REQUESTS} requests in 1 to {MOST_UNITS} units of time.")
+    return parsed(written)
+
+
+def optional(text: str) -> str:
+    """The text of a rate, or nothing. Raises `RateInvalid`."""
+    if text:
+        rate(text)
+    return text

@@ -1,0 +1,64 @@
+"""What the API of keys takes and gives."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from ninja import Field, Schema
+from pydantic import BaseModel, ConfigDict
+
+from access.issuing import MOST_BUDGETS, MOST_RUNS
+from access.models import ApiKey
+from access.scopes import MOST_CHARS, MOST_SCOPES
+
+Text = Annotated[str, Field(max_length=MOST_CHARS)]
+
+
+class KeyIn(BaseModel):
+    """A key to be made; `expires` is a moment, or an age such as `30d`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(max_length=ApiKey.NAME_LENGTH)]
+    scopes: Annotated[list[Text], Field(max_length=MOST_SCOPES)] | None = None
+    expires: Text = ""
+    rate: Text = ""
+    max_runs: Annotated[int, Field(ge=1, le=MOST_RUNS)] | None = None
+    budgets: Annotated[list[Text], Field(max_length=MOST_BUDGETS)] = []
+
+
+class KeyOut(Schema):
+    """A key that there is or was; `prefix` is its beginning."""
+
+    id: UUID
+    name: str
+    prefix: str
+    owner: str
+    scopes: list[str]
+    rate: str
+    max_runs: int | None
+    budgets: list[str]
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    last_used: datetime | None
+
+
+class NewKeyOut(KeyOut):
+    """A key that was just made: `key` is the key itself, which is never told again."""
+
+    key: str
+
+
+class KeyList(Schema):
+    items: list[KeyOut]
+    count: int
+
+
+class ErrorOut(Schema):
+    """What every HTTP error of the API looks like."""
+
+    type: str = "error"
+    error: str
+    code: str
+    detail: list[Any] = []
