@@ -18,6 +18,7 @@ from chat.wire import strict_json
 from orchestrator_site.health import router as health_router
 from orchestrator_site.settings import VERSION
 from speech.api import router as speech_router
+from spending.api import router as usage_router
 from tools.api import router as tools_router
 
 
@@ -52,6 +53,7 @@ api = OrchestratorAPI(
 api.add_router("", chat_router)
 api.add_router("", tools_router)
 api.add_router("", speech_router)
+api.add_router("", usage_router)
 api.add_router("", keys_router)
 api.add_router("", health_router)
 

@@ -1,0 +1,28 @@
+"""The API of usage: what was used, and what it cost."""
+
+from datetime import date
+from typing import Any, Final
+
+from django.http import HttpRequest
+from ninja import Router
+from ninja.params import functions as params
+
+from access.auth import caller
+from spending import report
+from spending.report import GroupBy, Span
+from spending.schemas import ErrorOut, UsageOut
+from storage.reader import read
+
+router = Router(tags=["usage"])
+
+DAY: Final[Any] = params.Query(None)
+GROUP: Final[Any] = params.Query("day")
+ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 422, 429, 503), ErrorOut)
+
+
+@router.get("/usage", response={200: UsageOut, **ERRORS}, exclude_unset=True)
+async def get_usage(
+    request: HttpRequest, group_by: GroupBy = GROUP, since: date | None = DAY, until: date | None = DAY
+) -> dict[str, Any]:
+    """Calls, tokens and cost by day, key, model or tool: the caller's own, or everybody's with the scope `audit`."""
+    return await read(report.usage, group_by, caller(request).reads, Span(since=since, until=until))

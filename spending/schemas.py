@@ -1,0 +1,50 @@
+"""What the API of usage gives."""
+
+from datetime import date
+from typing import Any
+
+from ninja import Schema
+from pydantic import BaseModel
+
+
+class ErrorOut(BaseModel):
+    type: str
+    error: str
+    code: str
+    detail: list[dict[str, Any]]
+
+
+class SumsOut(Schema):
+    """Sums over calls. `cost_usd` leaves out the `unpriced` ones, whose price is not known.
+
+    `estimated` ones have tokens that their service did not count. `milliseconds` are those of tools.
+    """
+
+    calls: int
+    failed: int
+    estimated: int
+    unpriced: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    milliseconds: int
+    cost_usd: float
+
+
+class UsageRow(SumsOut):
+    """A group's sums, and the fields that it is grouped by."""
+
+    day: date | None = None
+    owner: str | None = None
+    key: str | None = None
+    name: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    tool: str | None = None
+
+
+class UsageOut(Schema):
+    items: list[UsageRow]
+    count: int
+    total: SumsOut
