@@ -39,6 +39,11 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     retryable: bool = False
     reason: str = ""
     next_provider: str = ""
+    scope: str = ""
+    span: str = ""
+    unit: str = ""
+    spent: float = 0
+    limit: float = 0
     usage: Tokens | None = None
 
     @property

@@ -117,6 +117,11 @@ def _waits(item: Frame) -> tuple[Style, str]:
     return "warning", f"{item.tool} waits for an approval: manage.py approve_tool {item.execution_id}, or deny_tool"
 
 
+def _budget(item: Frame) -> tuple[Style, str]:
+    span = "" if item.span in {"ever", item.scope} else f" for this {item.span}"
+    return "warning", f"{item.spent:g} of {item.limit:g} {item.unit} of the {item.scope}'s budget{span} are spent"
+
+
 NOTES: Final[dict[str, Callable[[Frame], tuple[Style, str]]]] = {
     "tool_call": lambda item: ("dim", f"-> {item.tool} {_json(item.params)}"),
     "approval_required": _waits,
@@ -124,6 +129,7 @@ NOTES: Final[dict[str, Callable[[Frame], tuple[Style, str]]]] = {
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
     "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
     "retry": lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),
+    "budget": _budget,
     "end": _end,
     "error": _error,
 }

@@ -5,7 +5,7 @@ UnknownKind           a column of a kind that nobody has thought about yet
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -17,6 +17,7 @@ from django.db.models import (
     BinaryField,
     BooleanField,
     CharField,
+    DateField,
     DateTimeField,
     DecimalField,
     Field,
@@ -117,4 +118,5 @@ KINDS: Final[dict[type[Any], Decode]] = {
     FloatField: float,
     BinaryField: bytes,
     JSONField: _document,
+    DateField: date.fromisoformat,
 }

@@ -52,6 +52,14 @@ def test_what_is_told_about_it_stands_on_lines_of_its_own() -> None:
         ),
         (frame("tool_error", tool="fs.read", code="not_found", error="None."), "<- fs.read failed (not_found): None."),
         (frame("retry", provider="a", error="It is busy.", next_provider="b"), "a: It is busy. Asking b ..."),
+        (
+            frame("budget", scope="key", span="month", spent=8.5, limit=10, unit="usd"),
+            "8.5 of 10 usd of the key's budget for this month are spent",
+        ),
+        (
+            frame("budget", scope="run", span="run", spent=90, limit=100, unit="tokens"),
+            "90 of 100 tokens of the run's budget are spent",
+        ),
         (Reconnecting(attempt=2, most=8, seconds=0.5, why="reset"), "connection lost (reset); again in 0.5 s (2/8)"),
     ],
 )
@@ -119,12 +127,12 @@ def test_every_event_of_the_service_can_be_read() -> None:
     tags = {kind.__struct_config__.tag for kind in EVENT_TYPES}
     assert tags == {
         "start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "retry", "usage", "end", "error",
-        "approval_required", "approval_resolved",
+        "approval_required", "approval_resolved", "budget",
     }  # fmt: skip
 
 
 def test_unknown_fields_types_and_reasons_are_no_fault() -> None:
-    stream = b'data: {"type":"budget","spent":1}\n\ndata: {"type":"end","reason":"new","run_id":"r","more":[1]}\n\n'
-    assert [(one.type, one.reason) for one in Reader().feed(stream)] == [("budget", ""), ("end", "new")]
+    stream = b'data: {"type":"news","spent":1}\n\ndata: {"type":"end","reason":"new","run_id":"r","more":[1]}\n\n'
+    assert [(one.type, one.reason) for one in Reader().feed(stream)] == [("news", ""), ("end", "new")]
     with pytest.raises(ValueError, match="no event"):
         list(Reader().feed(b"data: <html>\n\n"))

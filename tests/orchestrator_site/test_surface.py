@@ -29,13 +29,14 @@ ROUTES = {
     "/speech/providers": {"get"},
     "/speech/transcriptions": {"post"},
     "/speech/synthesis": {"post"},
+    "/usage": {"get"},
     "/keys": {"get", "post"},
     "/keys/{key_id}": {"delete"},
     "/healthz": {"get"},
 }
 EVENTS = {
     *("start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "approval_required"),
-    *("approval_resolved", "retry", "usage", "end", "error"),
+    *("approval_resolved", "retry", "budget", "usage", "end", "error"),
 }
 SEED_VARIABLES = (
     *("OPENAI_API_KEY", "DEFAULT_MODEL", "ALLOW_FS_BASE", "ENABLE_TERMINAL", "ENABLE_GIT", "ENABLE_SPEECH"),

@@ -245,10 +245,10 @@ async def test_an_answer_without_a_reason_is_a_broken_protocol() -> None:
 
 
 async def test_usage_that_nobody_told_is_estimated() -> None:
-    items = await play(turn([text("a", "b", "c"), STOP]))
+    items = await play(turn([text("One of three", "bytes each"), STOP]))
     (usage,) = [item for item in items if isinstance(item, Usage)]
     assert usage.estimated
-    assert usage.output_tokens == 3
+    assert usage.output_tokens == 8
 
 
 async def test_what_a_stop_cut_off_is_still_told() -> None:
