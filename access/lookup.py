@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Field
 
 from access.callers import Caller, unauthorized
@@ -70,17 +70,21 @@ def caller_now(key: UUID, owner: str, now: datetime) -> Caller:
 
 
 def _find(column: str, value: Any) -> list[Known]:
-    with connection.cursor() as cursor:
-        cursor.execute(_statement(column), [_field(column).get_db_prep_value(value, connection)])
+    """On the driver's own cursor: Django's would cost as much again."""
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    with database.wrap_database_errors:
+        cursor = database.connection.cursor()
+        cursor.execute(_statement(column), [_field(column).get_db_prep_value(value, database)])
         return [_known(row) for row in cursor.fetchall()]
 
 
 @cache
 def _statement(column: str) -> str:
-    """The ORM's own, as text."""
+    """The ORM's own, as the driver takes it."""
     anything = _field(column).to_python("0" * 32)
     statement, _ = ApiKey.objects.order_by().filter(**{column: anything}).values_list(*COLUMNS).query.sql_with_params()
-    return str(statement)
+    return str(statement).replace("%s", "?") if connection.vendor == "sqlite" else str(statement)
 
 
 def _field(name: str) -> "Field[Any, Any]":

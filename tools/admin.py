@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import URLPattern, path, reverse
 
 from tools import approvals
-from tools.audit import cells, columns, speech_requests, spending  # noqa: F401 - their pages register themselves
+from tools.audit import api_keys, cells, columns, speech_requests, spending  # noqa: F401 - pages register themselves
 from tools.audit.console import ROWS, AuditAdmin
 from tools.audit.filters import BelongsToFilter, DayFilter, RecentValueFilter
 from tools.models import ToolExecution
