@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import connection
 from django.db.models import (
     BinaryField,
     BooleanField,
@@ -19,7 +19,7 @@ from django.db.models import (
     UUIDField,
 )
 
-from storage import fitting
+from storage import fitting, pending
 
 Key = TypeVar("Key")
 Conversion = Callable[[Any], Any]
@@ -39,7 +39,7 @@ class Insert:
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
         """Inserts the rows, each with its values in the order of the names. Raises what the database raises."""
-        _execute(self._statement, [_prepared(self._conversions, row) for row in rows])
+        pending.send(self._statement, [_prepared(self._conversions, row) for row in rows])
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
@@ -67,7 +67,7 @@ class Sum:
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
         """Adds rows, each the values of its key and then its numbers. Raises what the database raises."""
-        _execute(self._statement, [_prepared(self._conversions, row) for row in rows])
+        pending.send(self._statement, [_prepared(self._conversions, row) for row in rows])
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
@@ -97,7 +97,15 @@ class Update:
 
     def __call__(self, values: Sequence[Any], where: Sequence[Any]) -> int:
         """The number of rows that were changed. Raises what the database raises."""
-        return _execute(self._statement, [_prepared(self._conversions, (*values, *where))])
+        pending.flush()
+        return int(pending.execute(self._statement, [self._row(values, where)]).rowcount)
+
+    def later(self, values: Sequence[Any], where: Sequence[Any]) -> None:
+        """The same where nobody asks for the number: it may be sent with others like it."""
+        pending.send(self._statement, [self._row(values, where)])
+
+    def _row(self, values: Sequence[Any], where: Sequence[Any]) -> Sequence[Any]:
+        return _prepared(self._conversions, (*values, *where))
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
@@ -152,7 +160,7 @@ class Exists:
 
     def __call__(self) -> bool:
         """Raises what the database raises."""
-        with connections[DEFAULT_DB_ALIAS].cursor() as cursor:
+        with connection.cursor() as cursor:
             cursor.execute(*self._statement)
             return cursor.fetchone() is not None
 
@@ -200,26 +208,9 @@ class Locked:
 
 
 def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """The rows, by the driver's own cursor, of the connection that Django has open."""
-    database = connections[DEFAULT_DB_ALIAS]
-    database.ensure_connection()
-    with database.wrap_database_errors:
-        cursor = database.connection.cursor()
-        cursor.execute(statement, values)
-        return list(cursor.fetchall())
-
-
-def _execute(statement: str, rows: Sequence[Sequence[Any]]) -> int:
-    """Runs the statement for each row on the driver's own cursor, within the transaction that Django has open."""
-    database = connections[DEFAULT_DB_ALIAS]
-    database.ensure_connection()
-    with database.wrap_database_errors:
-        cursor = database.connection.cursor()
-        if len(rows) == 1:
-            cursor.execute(statement, rows[0])
-        else:
-            cursor.executemany(statement, rows)
-        return int(cursor.rowcount)
+    pending.flush()
+    with connection.wrap_database_errors:
+        return list(pending.execute(statement, [values]).fetchall())
 
 
 def _place() -> str:
@@ -258,11 +249,11 @@ def _conversion(field: "Field[Any, Any]") -> "Conversion | None":
 
 @lru_cache(maxsize=64)
 def _moment(value: datetime) -> Any:
-    return connections[DEFAULT_DB_ALIAS].ops.adapt_datetimefield_value(value)
+    return connection.ops.adapt_datetimefield_value(value)
 
 
 def _by_django(field: "Field[Any, Any]", value: Any) -> Any:
-    return field.get_db_prep_save(value, connections[DEFAULT_DB_ALIAS])
+    return field.get_db_prep_save(value, connection)
 
 
 def _column(field: "Field[Any, Any]") -> str:

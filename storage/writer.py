@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from django.db import InterfaceError, OperationalError, connection, transaction
 
+from storage import pending
 from storage.connections import driver, is_broken, lost_to_another, release
 
 Result = TypeVar("Result")
@@ -120,7 +121,8 @@ def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
     try:
         with transaction.atomic():
             used = driver()
-            outcomes = [_Outcome(job, job.run()) for job in batch]
+            with pending.collected():
+                outcomes = [_Outcome(job, job.run()) for job in batch]
             uncommitted = False
     except (OperationalError, InterfaceError) as error:
         if lost_to_another(error) and len(batch) > 1:

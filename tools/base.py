@@ -37,8 +37,8 @@ class ToolError(Exception):
         self.code = code
 
 
-class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is told of a tool: `parameters` is a JSON Schema of type object."""
+class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What a model is told of a tool: `parameters` is a JSON Schema of type object. Equal to itself alone."""
 
     name: str
     description: str

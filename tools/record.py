@@ -90,7 +90,7 @@ def close_execution(outcome: Outcome, status: "ToolExecution.Status" = Status.RU
     became = STATUS_OF_CODE.get(code, Status.FAILED) if code else Status.SUCCEEDED
     told = (became, outcome.data, outcome.error, code or "", outcome.ended, outcome.duration_ms)
     output = (outcome.output, outcome.output_size, outcome.output_sha256, outcome.truncated)
-    _close((*told, *output), (outcome.execution_id, status))
+    _close.later((*told, *output), (outcome.execution_id, status))
 
 
 def close_awaited(execution_id: UUID) -> None:

@@ -1,10 +1,12 @@
 """How many tokens something has: counted by whatever counts texts, or about."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from chat.engine.completion import CompletionRequest
 from chat.engine.messages import Message, ToolMessage, UserMessage
+from tools.base import ToolSpec
 
 Count = Callable[[str], int]
 """How many tokens a text has, or about how many."""
@@ -34,5 +36,10 @@ def message_tokens(message: Message, count: Count = text_tokens) -> int:
 
 def request_tokens(request: CompletionRequest, count: Count = text_tokens) -> int:
     """About how many tokens a request has, its tools included."""
-    tools = sum(count(f"{tool.name}{tool.description}{tool.parameters}") for tool in request.tools)
+    tools = sum(_tool_tokens(tool, count) for tool in request.tools)
     return count(request.instructions) + tools + sum(message_tokens(message, count) for message in request.messages)
+
+
+@lru_cache(maxsize=1_024)
+def _tool_tokens(tool: ToolSpec, count: Count) -> int:
+    return count(f"{tool.name}{tool.description}{tool.parameters}")

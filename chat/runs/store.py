@@ -253,8 +253,8 @@ def finish(ending: Ending) -> None:
     why = (ending.status, ending.reason, ending.error, ending.retryable)
     told = (*why, ending.provider, ending.model, now)
     tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
-    _end_run((*told, *tokens, _money(usage.cost_usd), usage.estimated), (ending.run_id, Run.Status.RUNNING))
-    _free_session((None,), (ending.session_id, ending.run_id))
+    _end_run.later((*told, *tokens, _money(usage.cost_usd), usage.estimated), (ending.run_id, Run.Status.RUNNING))
+    _free_session.later((None,), (ending.session_id, ending.run_id))
 
 
 def _open_session(beginning: Beginning, now: datetime) -> None:

@@ -1,0 +1,100 @@
+"""What waits within a transaction is sent before anything that could see that it waited."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from chat.models import Session
+from storage import pending
+from storage.ids import new_id
+from storage.rows import Exists, Insert, Locked, Select, Update
+from storage.writer import writer
+
+NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
+insert = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
+rename = Update(Session, names=("title",), where=("id",))
+newest = Select(Session, "title", where="owner")
+owned = Locked(Session, "owner")
+any_session = Exists(lambda: Session.objects.filter(owner="o"))
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def row(key: UUID, title: str = "") -> tuple[object, ...]:
+    return (key, "o", "", title, {}, None, NOW, NOW)
+
+
+@pytest.mark.parametrize(
+    "sees",
+    [
+        lambda key: Session.objects.filter(id=key).exists(),
+        lambda key: newest("o", 1) == [("first",)],
+        lambda key: owned([key], "o") == {key},
+        lambda key: any_session(),
+        lambda key: rename(("second",), (key,)) == 1,
+        lambda key: Session.objects.filter(id=key).update(title="second") == 1,
+        lambda key: bool(connection.cursor().execute("SELECT 1 FROM sessions").fetchall()),
+    ],
+)
+def test_whatever_asks_next_sees_what_waited(sees: object) -> None:
+    key = new_id()
+    with transaction.atomic(), pending.collected():
+        insert([row(key, "first")])
+        assert sees(key)  # type: ignore[operator]  # it is a function
+
+
+def test_the_same_statement_of_many_jobs_is_sent_once() -> None:
+    sent: list[int] = []
+    real = pending.execute
+
+    def counted(statement: str, rows: object) -> object:
+        sent.append(len(rows))  # type: ignore[arg-type]  # it is a list
+        return real(statement, rows)  # type: ignore[arg-type]
+
+    keys = [new_id() for _ in range(5)]
+    with pytest.MonkeyPatch.context() as patch, transaction.atomic(), pending.collected():
+        patch.setattr(pending, "execute", counted)
+        for key in keys:
+            insert([row(key)])
+            rename.later(("new",), (key,))
+        assert sent == []
+        pending.flush()
+        assert sent == [5, 5]
+    assert set(Session.objects.values_list("title", flat=True)) == {"new"}
+
+
+def test_what_waited_in_a_savepoint_goes_with_it() -> None:
+    kept, gone = new_id(), new_id()
+    with transaction.atomic(), pending.collected():
+        insert([row(kept)])
+        with suppress(RuntimeError), transaction.atomic():
+            insert([row(gone)])
+            raise RuntimeError
+    assert set(Session.objects.values_list("id", flat=True)) == {kept}
+
+
+def test_a_transaction_that_fails_leaves_nothing_waiting_for_the_next() -> None:
+    with suppress(RuntimeError), transaction.atomic(), pending.collected():
+        insert([row(new_id())])
+        raise RuntimeError
+    with transaction.atomic(), pending.collected(), CaptureQueriesContext(connection) as queries:
+        Session.objects.exists()
+    assert len(queries) == 1
+    assert not Session.objects.exists()
+
+
+async def test_a_row_that_cannot_be_fails_its_own_job_alone() -> None:
+    """However many jobs were committed together with it."""
+    key = new_id()
+    await writer.write(lambda: insert([row(key)]))
+    others = [new_id() for _ in range(20)]
+    jobs = [lambda key=key: insert([row(key)]) for key in (*others[:10], key, *others[10:])]
+    outcomes = await asyncio.gather(*map(writer.write, jobs), return_exceptions=True)
+    assert [isinstance(outcome, IntegrityError) for outcome in outcomes] == [False] * 10 + [True] + [False] * 10
+    stored = await writer.write(lambda: set(Session.objects.values_list("id", flat=True)))
+    assert stored == {key, *others}
