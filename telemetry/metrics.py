@@ -1,0 +1,86 @@
+"""The instruments of the service, and the functions by which its parts count on them.
+
+Every value of a label is one of a bounded number: a caller cannot make new ones.
+"""
+
+from typing import Final
+
+from telemetry.instruments import OTHER, Counter, Gauge, Histogram, Instrument, Names
+
+SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds, of what takes a moment."""
+
+LONG: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
+"""Seconds, of what waits for a model."""
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MOST_MODELS: Final = 100
+
+requests = Counter("orchestrator_requests_total", "Answered requests.", ("method", "route", "status"))
+request_seconds = Histogram(
+    "orchestrator_request_seconds", "From a request to the start of its answer.", ("method", "route"), bounds=SHORT
+)
+refusals = Counter("orchestrator_refusals_total", "Requests and messages that were turned away.", ("code",))
+runs_started = Counter("orchestrator_runs_started_total", "Runs that were begun.")
+runs_ended = Counter("orchestrator_runs_ended_total", "Runs that have ended.", ("status", "reason"))
+runs_active = Gauge("orchestrator_runs_active", "Runs that are being played.")
+run_seconds = Histogram(
+    "orchestrator_run_seconds", "From a run's beginning, or its going on, to its end.", bounds=LONG
+)
+first_token_seconds = Histogram(
+    "orchestrator_first_token_seconds", "From a run's beginning, or its going on, to its first token.", bounds=LONG
+)
+tokens = Counter("orchestrator_tokens_total", "Tokens of models.", ("provider", "model", "kind"))
+cost_usd = Counter("orchestrator_cost_usd_total", "What models have cost, where it is known.", ("provider", "model"))
+provider_errors = Counter(
+    "orchestrator_provider_errors_total", "Calls of a model that failed before an answer.", ("provider", "code")
+)
+tool_executions = Counter("orchestrator_tool_executions_total", "Executions that have ended.", ("tool", "outcome"))
+tool_seconds = Histogram("orchestrator_tool_seconds", "An execution at work.", ("tool",), bounds=LONG)
+followers = Gauge("orchestrator_followers", "Open streams of runs, over HTTP and WebSockets.")
+commits = Counter("orchestrator_commits_total", "Transactions of the writer.")
+commit_seconds = Histogram("orchestrator_commit_seconds", "One transaction of the writer.", bounds=SHORT)
+writes_waiting = Gauge("orchestrator_writes_waiting", "Writes that wait for the writer.")
+
+INSTRUMENTS: Final[tuple[Instrument, ...]] = (
+    *(requests, request_seconds, refusals),
+    *(runs_started, runs_ended, runs_active, run_seconds, first_token_seconds),
+    *(tokens, cost_usd, provider_errors, tool_executions, tool_seconds, followers),
+    *(commits, commit_seconds, writes_waiting),
+)
+
+_models: Final = Names(MOST_MODELS)
+
+
+def request(method: str, route: str, status: int, seconds: float) -> None:
+    """An answer begins. `route` is a pattern of the service's own, or `other`."""
+    method = method if method in METHODS else OTHER
+    requests.add(method, route, str(status))
+    request_seconds.add(seconds, method, route)
+
+
+def run_ended(status: str, reason: str, seconds: float) -> None:
+    runs_ended.add(status, reason)
+    run_seconds.add(seconds)
+
+
+def used(provider: str, model: str, *, answered: bool, cost: float | None, **kinds: int) -> None:
+    """A call of a model took so many tokens of each kind. What never answered may be any name that somebody chose."""
+    model = _models.label(model, is_real=answered)
+    for kind, count in kinds.items():
+        if count:
+            tokens.add(provider, model, kind, amount=count)
+    if cost:
+        cost_usd.add(provider, model, amount=cost)
+
+
+def tool_ended(tool: str, outcome: str, seconds: float) -> None:
+    """`tool` is one of the registry, or `unknown`; `outcome` is `succeeded`, or the failure's code."""
+    tool_executions.add(tool, outcome)
+    tool_seconds.add(seconds, tool)
+
+
+def committed(seconds: float) -> None:
+    """Called by the writer's thread alone."""
+    commits.add()
+    commit_seconds.add(seconds)
