@@ -98,7 +98,8 @@ async def start() -> AsyncIterator[Start]:
         common = partial(msgspec.structs.replace, toolset(), **given)
         running = Service(catalogue=catalogue_of(*providers, fallback=fallback), tools=common, stored=stored)
         service.use(running)
-        config = uvicorn.Config(application, port=0, log_config=None, access_log=False, lifespan="off")
+        quiet = {"log_config": None, "access_log": False}
+        config = uvicorn.Config(application, port=0, lifespan="off", proxy_headers=False, **quiet)
         server = uvicorn.Server(config)
         config.load()
         server.lifespan = config.lifespan_class(config)

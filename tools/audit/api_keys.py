@@ -109,7 +109,7 @@ class ApiKeyAdmin(AuditAdmin):
     search_fields = ("name", "prefix")
     search_help_text = "Words of the name, the beginning of a key, or the id of one."
     sections = (
-        (None, (columns.text("id"), _name, columns.text("prefix"), _status, _whose, _may)),
+        (None, (columns.whole_link("id", "access_apikey", "id"), _name, columns.text("prefix"), _status, _whose, _may)),
         ("Limits", (_limits,)),
         (
             "Time",
@@ -175,7 +175,7 @@ class ApiKeyAdmin(AuditAdmin):
         with transaction.atomic():
             if issuing.revoke(row, timezone.now()):
                 self.log_change(request, row, REVOKED)
-                messages.success(request, f"{row.name} was revoked.")
+                messages.success(request, f"Revoked: {row.name}.")
 
 
 def _words(text: str) -> list[str]:

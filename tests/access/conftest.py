@@ -1,0 +1,64 @@
+"""Callers with keys of their own."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from access import issuing
+from access.models import ApiKey
+from storage.reader import read
+from storage.writer import writer
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Somebody with a key."""
+
+    name: str
+    secret: str
+    id: UUID
+    owner: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret}"}
+
+
+MakeKey = Callable[..., Awaitable[Holder]]
+
+
+@pytest.fixture
+def make_key() -> MakeKey:
+    """Makes keys in the database: give it a name, scopes, and what else `issuing.wanted` takes."""
+
+    async def make(name: str, *words: str, **given: Any) -> Holder:
+        asked = issuing.wanted(timezone.now(), name=name, words=words, **given)
+        issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
+        return Holder(name, issued.secret, issued.row.id, issued.row.owner)
+
+    return make
+
+
+async def make_user(name: str, **fields: Any) -> int:
+    """The id of a new user of Django's."""
+    user = await writer.write(partial(User.objects.create_user, name, **fields))
+    return int(user.pk)
+
+
+async def revoke(holder: Holder) -> None:
+    row = await row_of(holder)
+    assert await writer.write(partial(issuing.revoke, row, timezone.now()))
+
+
+async def row_of(holder: Holder) -> ApiKey:
+    return await read(ApiKey.objects.get, id=holder.id)
+
+
+async def change(holder: Holder, **fields: Any) -> None:
+    """Changes the row behind the service's back."""
+    await writer.write(lambda: ApiKey.objects.filter(id=holder.id).update(**fields))

@@ -1,0 +1,147 @@
+"""The console's pages of keys, as an operator's browser asks for them."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from access import issuing
+from access.keys import parse
+from access.models import ApiKey
+
+LIST = "/admin/access/apikey/"
+ADD = LIST + "add/"
+FORM = {"name": "ci", "scopes": "chat git.*", "expires": "30d", "rate": "5/second", "max_runs": "3",
+        "budgets": "10usd/month, 1usd/run", "user": ""}  # fmt: skip
+
+
+@pytest.fixture
+def console(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create(username="op", is_staff=True, is_superuser=True))
+    return client
+
+
+def key(name: str = "ci", **given: Any) -> ApiKey:
+    return issuing.issue(issuing.wanted(timezone.now(), name=name, **given), timezone.now()).row
+
+
+def change(row: ApiKey) -> str:
+    return reverse("admin:access_apikey_change", args=[row.pk])
+
+
+def page(client: Client, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_a_key_is_made_and_shown_once(console: Client) -> None:
+    response = console.post(ADD, FORM)
+    found = re.search(r"osk_[0-9A-Za-z]{49}", response.content.decode())
+    assert found
+    secret = found[0]
+    assert "no-store" in response.headers["Cache-Control"]
+    row = ApiKey.objects.get()
+    assert row.sha256 == parse(secret.encode()).sha256
+    assert (row.scopes, row.budgets, row.max_runs) == (["chat", "git.*"], ["10usd/month", "1usd/run"], 3)
+    for path in (LIST, ADD, change(row), "/admin/"):
+        assert secret not in page(console, path)
+    assert secret not in str(response.cookies) + str(console.session.items())
+    assert LogEntry.objects.get().object_id == str(row.pk)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", "", "required"),
+        ("name", "\x1b[31m", "printable"),
+        ("scopes", "shout", "is no scope"),
+        ("scopes", "fs.raed", "is about no tool"),
+        ("budgets", "ten", "A budget is an amount"),
+        ("expires", "2020-01-01", "over already"),
+        ("rate", "lots", "A rate is"),
+        ("max_runs", "many", "whole number"),
+        ("user", "7", "valid choice"),
+    ],
+)
+def test_each_bad_field_is_told(console: Client, field: str, value: str, said: str) -> None:
+    text = console.post(ADD, {**FORM, field: value}).content.decode()
+    assert said in text
+    assert "errorlist" in text
+    assert not ApiKey.objects.exists()
+
+
+def test_a_name_that_is_taken_is_told(console: Client) -> None:
+    key("ci")
+    assert "revoke it, or choose another name" in console.post(ADD, FORM).content.decode()
+
+
+def test_markup_in_a_name_is_shown_as_text(console: Client) -> None:
+    hostile = "<script>alert(1)</script>"
+    assert hostile not in console.post(ADD, {**FORM, "name": hostile}).content.decode()
+    row = ApiKey.objects.get()
+    for path in (LIST, change(row), "/admin/", "/admin/access/"):
+        text = page(console, path)
+        assert hostile not in text
+    assert "&lt;script&gt;" in page(console, LIST)
+    assert hostile not in console.post(change(row).replace("change", "revoke"), follow=True).content.decode()
+
+
+def test_a_key_is_revoked_on_its_page_and_from_the_list_once(console: Client) -> None:
+    one, other = key("one"), key("other")
+    assert "Revoke</button>" in page(console, change(one))
+    assert "Revoked: one." in console.post(change(one).replace("change", "revoke"), follow=True).content.decode()
+    one.refresh_from_db()
+    assert one.revoked is not None
+    assert "Revoke</button>" not in page(console, change(one))
+    action = {"action": "revoke_selected", "_selected_action": [str(one.pk), str(other.pk)]}
+    text = console.post(LIST, action, follow=True).content.decode()
+    assert "Revoked: other." in text
+    assert "Revoked: one." not in text
+    assert not ApiKey.objects.filter(revoked=None).exists()
+    assert console.get(change(one).replace("change", "revoke")).status_code == 405
+    assert "Revoked" in page(console, LIST)
+
+
+def test_nobody_changes_or_deletes_a_key(console: Client) -> None:
+    row = key("ci")
+    assert console.post(change(row), {"name": "changed"}).status_code == 403
+    assert console.post(change(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
+    console.post(LIST, {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"})
+    row.refresh_from_db()
+    assert (row.name, row.revoked) == ("ci", None)
+
+
+def test_who_may_look_may_not_make_or_revoke(client: Client, db: None) -> None:
+    staff = User.objects.create(username="op", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename="view_apikey"))
+    client.force_login(staff)
+    row = key("ci")
+    assert "Revoke</button>" not in page(client, change(row))
+    assert client.get(ADD).status_code == 403
+    assert client.post(ADD, {**FORM, "name": "other"}).status_code == 403
+    assert client.post(change(row).replace("change", "revoke")).status_code == 403
+    client.post(LIST, {"action": "revoke_selected", "_selected_action": [str(row.pk)]})
+    row.refresh_from_db()
+    assert row.revoked is None
+
+
+def test_a_form_of_another_page_makes_no_key(db: None) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create(username="op", is_staff=True, is_superuser=True))
+    assert client.post(ADD, FORM).status_code == 403
+    assert not ApiKey.objects.exists()
+
+
+def test_a_user_who_has_keys_stays(console: Client) -> None:
+    user = User.objects.create(username="alice")
+    row = key("ci", user_id=user.pk)
+    assert "alice" in page(console, LIST)
+    console.post(reverse("admin:auth_user_delete", args=[user.pk]), {"post": "yes"})
+    row.refresh_from_db()
+    assert row.user == user

@@ -1,0 +1,47 @@
+"""The key that a request shows."""
+
+import pytest
+
+from access.callers import shown
+from access.refusal import Refusal
+
+AUTHORIZATION, API_KEY = b"authorization", b"x-api-key"
+
+
+@pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ([], b""),
+        ([(AUTHORIZATION, b"Bearer secret")], b"secret"),
+        ([(AUTHORIZATION, b"bearer   secret ")], b"secret"),
+        ([(API_KEY, b" secret ")], b"secret"),
+        ([(b"cookie", b"a"), (API_KEY, b"secret"), (b"x-api-key-2", b"b")], b"secret"),
+        ([(AUTHORIZATION, b"Bearer")], b""),
+    ],
+)
+def test_a_key_is_shown_in_one_of_two_headers(headers: list[tuple[bytes, bytes]], key: bytes) -> None:
+    assert shown(headers) == key
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(AUTHORIZATION, b"Bearer secret"), (API_KEY, b"secret")],
+        [(AUTHORIZATION, b"Bearer secret"), (AUTHORIZATION, b"Bearer secret")],
+        [(API_KEY, b"secret"), (API_KEY, b"secret")],
+        [(API_KEY, b""), (API_KEY, b"secret")],
+    ],
+)
+def test_two_keys_are_refused_also_where_they_are_equal(headers: list[tuple[bytes, bytes]]) -> None:
+    with pytest.raises(Refusal) as caught:
+        shown(headers)
+    assert (caught.value.status, caught.value.code) == (400, "two_keys")
+    with pytest.raises(Refusal):
+        shown(headers[:1], [b"secret"])
+
+
+@pytest.mark.parametrize("value", [b"Basic c2VjcmV0", b"secret", b"", b"Bearersecret", b"\xff\x00"])
+def test_another_scheme_is_401(value: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        shown([(AUTHORIZATION, value)])
+    assert (caught.value.status, caught.value.headers["WWW-Authenticate"]) == (401, "Bearer")

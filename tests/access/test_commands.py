@@ -1,0 +1,126 @@
+"""`create_api_key`, `list_api_keys`, `revoke_api_key`, and a service that a key lets onto the network."""
+
+import re
+import urllib.request
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.core.management.base import BaseCommand
+
+from access.keys import parse
+from access.models import ApiKey
+from tests.managing import manage, managed
+from tests.orchestrator_site.test_serve import address, refusal, serving
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' database is: no command has to look again."""
+    monkeypatch.setattr("access.management.keeping.call_command", lambda *_, **__: None)
+
+
+def run(name: str, *arguments: str, **options: Any) -> tuple[str, str]:
+    """What a command wrote to standard output, and to standard error."""
+    out, errors = StringIO(), StringIO()
+    call_command(name, *arguments, stdout=out, stderr=errors, **options)
+    return out.getvalue(), errors.getvalue()
+
+
+def test_a_key_is_printed_alone_and_kept_as_a_hash() -> None:
+    out, errors = run("create_api_key", "ci", "--scope", "chat", "--scope", "git.*", "--rate", "5/second", "--budget",
+                      "10usd/month", "--budget", "1usd/run", "--expires", "30d", "--max-runs", "3")  # fmt: skip
+    assert re.fullmatch(r"osk_[0-9A-Za-z]{49}\n", out)
+    row = ApiKey.objects.get()
+    assert row.sha256 == parse(out.strip().encode()).sha256
+    assert (row.name, row.scopes, row.rate) == ("ci", ["chat", "git.*"], "5/second")
+    assert (row.budgets, row.max_runs, row.user) == (["10usd/month", "1usd/run"], 3, None)
+    assert row.expires is not None
+    assert "ci may: chat git.*" in errors
+    assert out.strip() not in errors
+
+
+def test_a_key_of_a_user_shares_their_things() -> None:
+    user = User.objects.create_user("alice")
+    run("create_api_key", "ci", "--user", "alice")
+    assert ApiKey.objects.get().owner == f"user:{user.pk}"
+    User.objects.create_user("bob", is_active=False)
+    for name in ("bob", "nobody"):
+        with pytest.raises(CommandError, match="no active user"):
+            run("create_api_key", "other", "--user", name)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--scope", "shout"], "scopes: 'shout' is no scope; there are chat"),
+        (["--scope", "fs.raed"], "scopes: fs.raed is about no tool; there are fs.read"),
+        (["--budget", "ten"], "budgets: A budget is an amount"),
+        (["--expires", "2020-01-01"], "expires: That is over already"),
+        (["--expires", "later"], "expires: Give a date"),
+        (["--rate", "lots"], "rate: A rate is a number of requests"),
+        (["--max-runs", "0"], "max_runs: Runs at once are a number from 1"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        run("create_api_key", "ci", *arguments)
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert not ApiKey.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31m", "a" * 65])
+def test_a_name_is_one_printable_line(name: str) -> None:
+    with pytest.raises(CommandError, match="name: A name is 1 to 64 printable"):
+        run("create_api_key", name)
+
+
+def test_keys_are_listed_and_revoked_and_their_names_come_back() -> None:
+    secret = run("create_api_key", "ci", "--expires", "30d")[0].strip()
+    out, errors = run("list_api_keys")
+    assert f"{secret[:12]}  ci  until " in out
+    assert "last used never" in out
+    assert secret not in out + errors
+    assert "was revoked" in run("revoke_api_key", "ci")[0]
+    assert "ci  revoked" in run("list_api_keys")[0]
+    for name, said in (("ci", "revoked already"), ("nobody", "no key of this name")):
+        with pytest.raises(CommandError, match=said):
+            run("revoke_api_key", name)
+    run("create_api_key", "ci")
+    assert ApiKey.objects.count() == 2
+
+
+def test_a_key_in_the_database_lets_the_service_onto_the_network(tmp_path: Path) -> None:
+    assert "create_api_key" in refusal(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
+    done = manage(tmp_path, "create_api_key", "first")
+    assert re.fullmatch(r"osk_[0-9A-Za-z]{49}\n", done.stdout)
+    with serving(tmp_path, "--host", "0.0.0.0") as (told, _):
+        assert "Authorization: Bearer $API_KEY" in told
+        base = address(told).replace("0.0.0.0", "127.0.0.1")
+        headers = {"Authorization": f"Bearer {done.stdout.strip()}"}
+        request = urllib.request.Request(f"{base}/tools", headers=headers)  # noqa: S310 - our own server
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own server
+            assert response.status == 200
+    assert "was revoked" in managed(tmp_path, "revoke_api_key", "first")
+    with serving(tmp_path, "--host", "0.0.0.0"):
+        pass  # a key that was revoked still keeps the door shut to whoever has none
+
+
+def test_a_database_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "orchestrator.db").write_bytes(b"not a database" * 100)
+    done = manage(tmp_path, "create_api_key", "first")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "DATABASE_URL names a database that cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["create_api_key", "list_api_keys", "revoke_api_key"])
+def test_each_command_says_what_it_does(name: str) -> None:
+    command = __import__(f"access.management.commands.{name}", fromlist=["Command"]).Command
+    assert issubclass(command, BaseCommand)
+    assert command.help.endswith((".", "10usd/month"))

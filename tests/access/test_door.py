@@ -1,0 +1,258 @@
+"""Keys at the door of a real server."""
+
+import asyncio
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from django.utils import timezone
+from pytest_django import Settings
+
+from access import door, lookup, watch
+from access.incidents import MOST_LINES, Incidents, incidents
+from access.keys import mint
+from chat.engine.completion import Finished
+from chat.providers.scripted import Scripted, text
+from orchestrator_site.logging import JsonLines, TextLines
+from storage.writer import writer
+from tests.access.conftest import MakeKey, change, make_user, revoke, row_of
+from tests.conftest import Api, Start
+from tests.streams import Answer
+
+STOP = Finished(reason="stop")
+
+
+@pytest.fixture(autouse=True)
+def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test may log as much as a new process."""
+    monkeypatch.setattr(incidents, "_windows", {})
+
+
+async def ask(api: Api, headers: Any) -> Answer:
+    return await api.call("GET", "/chat/sessions", headers=headers)
+
+
+async def test_a_key_opens_the_door_and_nothing_else_does(start: Start, make_key: MakeKey) -> None:
+    alice = await make_key("alice")
+    api = await start(Scripted([text("Hello"), STOP]))
+    answer = await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=alice.headers)
+    assert answer.text == "Hello"
+    (session,) = (await ask(api, {"X-API-Key": alice.secret})).json()["items"]
+    assert session["owner"] == alice.owner == f"key:{alice.id}"
+    answer = await ask(api, {})
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert (await api.call("GET", "/healthz")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "said"),
+    [
+        ([("X-API-Key", "secret")], 401, "one is osk_ and 49 characters"),
+        ([("Authorization", "Bearer osk_short")], 401, "one is osk_ and 49 characters"),
+        ([("Authorization", f"Bearer {mint()[:-1]}!")], 401, "one is osk_ and 49 characters"),
+        ([("Authorization", f"Bearer {mint()[:-6]}000000")], 401, "its checksum does not fit"),
+        ([("Authorization", f"Bearer {mint()}")], 401, "There is no such key"),
+        ([("Authorization", "Basic YTpi")], 401, "Authorization: Bearer <key>"),
+        ([("Authorization", "Bearer ")], 401, "Show a key"),
+        ([("X-API-Key", "KEY"), ("Authorization", "Bearer KEY")], 400, "Show one key, once"),
+        ([("X-API-Key", "KEY"), ("X-API-Key", "KEY")], 400, "Show one key, once"),
+        ([("Authorization", "Bearer KEY"), ("Authorization", "Bearer KEY")], 400, "Show one key, once"),
+        ([("Authorization", "Bearer KEY,KEY")], 401, "one is osk_ and 49 characters"),
+        ([("X-API-Key", "\xff\xfe<b>")], 401, "one is osk_ and 49 characters"),
+    ],
+)
+async def test_each_bad_key_has_its_status_and_sentence(
+    start: Start, make_key: MakeKey, headers: list[tuple[str, str]], status: int, said: str
+) -> None:
+    alice = await make_key("alice")
+    api = await start(Scripted())
+    answer = await raw(api, [(name, value.replace("KEY", alice.secret)) for name, value in headers])
+    assert answer.status == status
+    assert said in answer.json()["error"]
+
+
+async def raw(api: Api, headers: list[tuple[str, str]]) -> Answer:
+    """A request with just these bytes in its headers; clients would mend them."""
+    host, port = api.base_url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    lines = [f"{name}: {value}\r\n" for name, value in [("Host", host), ("Connection", "close"), *headers]]
+    writer.write(f"GET /chat/sessions HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1"))
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    return Answer(int(head.split()[1]), {}, next(line for line in body.splitlines() if line.startswith(b"{")))
+
+
+async def test_what_was_revoked_has_expired_or_is_a_strangers_opens_nothing(start: Start, make_key: MakeKey) -> None:
+    user = await make_user("bob")
+    alice, bob, charlie = (
+        await make_key("alice"),
+        await make_key("bob", user_id=user),
+        await make_key("charlie", expires="1h"),
+    )
+    api = await start(Scripted())
+    for holder in (alice, bob, charlie):
+        assert (await ask(api, holder.headers)).status == 200
+    await revoke(alice)
+    await make_inactive(user)
+    await change(charlie, expires=timezone.now() - timedelta(seconds=1))
+    for holder, code in ((alice, "key_revoked"), (bob, "user_inactive"), (charlie, "key_expired")):
+        answer = await ask(api, holder.headers)
+        assert (answer.status, answer.json()["code"]) == (401, code)
+
+
+async def make_inactive(user: int) -> None:
+    await writer.write(lambda: User.objects.filter(pk=user).update(is_active=False))
+
+
+async def test_keys_of_one_user_share_what_they_own(start: Start, make_key: MakeKey) -> None:
+    user = await make_user("alice")
+    one, other = await make_key("laptop", user_id=user), await make_key("phone", user_id=user)
+    api = await start(Scripted([text("Hello"), STOP]))
+    await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=one.headers)
+    (session,) = (await ask(api, other.headers)).json()["items"]
+    assert session["owner"] == f"user:{user}"
+
+
+async def test_garbage_is_refused_without_the_database(
+    start: Start, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await make_key("alice")
+    api = await start(Scripted())
+    assert (await ask(api, alice.headers)).status == 200
+    asked = []
+
+    async def read(query: Any, *args: Any) -> Any:
+        asked.append(query)
+        raise AssertionError("the database was asked")
+
+    monkeypatch.setattr(door, "read", read)
+    for secret in ("secret", alice.secret[:-1], f"{alice.secret[:-1]}!", mint()[:-6] + "abcdef"):
+        assert (await ask(api, {"X-API-Key": secret})).status == 401
+    assert asked == []
+    assert (await ask(api, {"X-API-Key": mint()})).status == 500
+    assert len(asked) == 1
+
+
+async def test_without_any_key_no_request_asks_the_database_who_it_is(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = await start(Scripted())
+    assert (await api.call("GET", "/providers")).status == 200
+
+    async def read(query: Any, *args: Any) -> Any:
+        raise AssertionError("the database was asked")
+
+    monkeypatch.setattr(door, "read", read)
+    monkeypatch.setattr(watch, "read", read)
+    assert [(await api.call("GET", "/providers")).status for _ in range(3)] == [200] * 3
+
+
+async def test_the_first_key_shuts_the_door_of_a_running_service_and_its_end_does_not_open_it(
+    start: Start, make_key: MakeKey
+) -> None:
+    api = await start(Scripted())
+    assert (await ask(api, {})).status == 200
+    alice = await make_key("alice")
+    async with asyncio.timeout(5):
+        while (await ask(api, {})).status == 200:
+            await asyncio.sleep(0.05)
+    assert (await ask(api, alice.headers)).status == 200
+    await revoke(alice)
+    await door.current().watch._look()
+    assert (await ask(api, {})).status == 401
+
+
+async def test_the_services_own_key_may_do_all_beside_the_others(
+    start: Start, make_key: MakeKey, settings: Settings
+) -> None:
+    settings.API_KEY = "the-key-of-this-service"
+    alice = await make_key("alice", "chat")
+    api = await start(Scripted([text("Hello"), STOP], [text("Hello"), STOP]))
+    own = {"Authorization": "Bearer the-key-of-this-service"}
+    for headers in (own, alice.headers):
+        await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=headers)
+    assert {session["owner"] for session in (await ask(api, own)).json()["items"]} == {"operator", alice.owner}
+    assert (await api.call("GET", "/keys", headers=own)).json()["count"] == 1
+    assert (await ask(api, {"X-API-Key": "the-key-of-this-servicE"})).status == 401
+
+
+async def test_when_a_key_was_last_used_is_written_down_in_batches(start: Start, make_key: MakeKey) -> None:
+    alice, bob = await make_key("alice"), await make_key("bob")
+    api = await start(Scripted())
+    began = timezone.now()
+    for _ in range(5):
+        await ask(api, alice.headers)
+    assert (await row_of(alice)).last_used is None
+    await door.close()
+    last_used = (await row_of(alice)).last_used
+    assert last_used is not None
+    assert began <= last_used <= timezone.now()
+    assert (await row_of(bob)).last_used is None
+
+
+async def test_failures_are_logged_without_the_key(
+    start: Start, make_key: MakeKey, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice, bob = await make_key("alice"), await make_key("bob", "speech")
+    api = await start(Scripted())
+    await revoke(alice)
+    unknown, garbage = mint(), mint()[:-6] + "abcdef"
+    with caplog.at_level(logging.WARNING):
+        for secret in (alice.secret, bob.secret, unknown, garbage, "hunter2<b>hi</b>"):
+            await ask(api, {"X-API-Key": secret})
+    lines = [json.loads(JsonLines().format(record)) for record in caplog.records]
+    assert [line["event"] for line in lines] == [
+        *("key_refused.key_revoked", "scope.missing", "key_refused.unknown"),
+        *("key_refused.malformed", "key_refused.malformed"),
+    ]
+    assert [line.get("prefix") for line in lines] == [alice.secret[:12], None, unknown[:12], None, None]
+    assert {line["client"] for line in lines} == {"127.0.0.1"}
+    logged = "\n".join(formatter().format(line) for line in caplog.records for formatter in (JsonLines, TextLines))
+    for secret in (alice.secret, bob.secret, unknown, garbage, garbage[:12], "hunter2", "<b>"):
+        assert secret not in logged
+
+
+async def test_garbage_cannot_flood_the_log(start: Start, make_key: MakeKey, caplog: pytest.LogCaptureFixture) -> None:
+    await make_key("alice")
+    api = await start(Scripted())
+    with caplog.at_level(logging.WARNING):
+        answers = [await ask(api, {"X-API-Key": "secret"}) for _ in range(100)]
+    assert sum(record.message == "key_refused.malformed" for record in caplog.records) == MOST_LINES
+    assert [answer.status for answer in answers] == [401] * 60 + [429] * 40
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+
+
+def test_the_log_tells_later_how_much_it_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    times = iter([0.0] * 10 + [61.0])
+    told = Incidents(most=3, now=lambda: next(times))
+    for _ in range(11):
+        told.report("scope.missing", client="127.0.0.1")
+    assert [record.message for record in caplog.records] == ["scope.missing"] * 3 + [
+        "incidents.left_out",
+        "scope.missing",
+    ]
+    assert caplog.records[3].__dict__["count"] == 7
+
+
+async def test_a_database_that_does_not_answer_lets_nobody_in(
+    start: Start, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await make_key("alice")
+    api = await start(Scripted())
+
+    def broken(*_: Any) -> Any:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.ApiKey.objects, "any", broken)
+        for headers in ({}, alice.headers):
+            answer = await api.call("GET", "/providers", headers=headers)
+            assert (answer.status, answer.json()["code"]) == (503, "storage")
+    assert (await api.call("GET", "/providers", headers=alice.headers)).status == 200
+    monkeypatch.setattr(lookup, "_find", broken)
+    assert (await api.call("GET", "/providers", headers=alice.headers)).status == 503

@@ -1,0 +1,88 @@
+"""Making a key: what is asked for, and what cannot be."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from access import issuing
+from access.issuing import KeyInvalid
+from access.keys import parse
+from access.models import ApiKey
+from access.scopes import DEFAULT
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [
+        ("name", {"name": ""}),
+        ("name", {"name": "  "}),
+        ("name", {"name": "a" * 65}),
+        ("name", {"name": "two\nlines"}),
+        ("name", {"name": "\x1b[31mred"}),
+        ("name", {"name": "\u202etxt.exe"}),
+        ("name", {"name": "a\u2028b"}),
+        ("scopes", {"words": ["chat", "shout"]}),
+        ("scopes", {"words": ["fs.raed"]}),
+        ("scopes", {"words": ["nothing.*"]}),
+        ("expires", {"expires": "yesterday"}),
+        ("expires", {"expires": "2026-03-04"}),
+        ("expires", {"expires": "2026-03-04T12:00:00Z"}),
+        ("expires", {"expires": "1999-01-01"}),
+        ("expires", {"expires": "0001-01-01T00:00:00+14:00"}),
+        ("expires", {"expires": "0d"}),
+        ("expires", {"expires": "-3d"}),
+        ("rate", {"rate": "lots"}),
+        ("budgets", {"budgets": ["ten"]}),
+        ("budgets", {"budgets": ["10usd/month", "ten"]}),
+        ("budgets", {"budgets": ["1usd"] * 17}),
+        ("max_runs", {"max_runs": 0}),
+        ("max_runs", {"max_runs": 10**7}),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_field(field: str, given: dict[str, Any]) -> None:
+    with pytest.raises(KeyInvalid) as caught:
+        issuing.wanted(NOW, **{"name": "alice", **given})
+    assert caught.value.field == field
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2h", NOW + timedelta(hours=2)),
+        ("30d", NOW + timedelta(days=30)),
+        ("2026-03-05", datetime(2026, 3, 5, tzinfo=UTC)),
+        ("2026-03-04T14:00:00+01:00", NOW + timedelta(hours=1)),
+        ("2026-03-04 12:01", NOW + timedelta(minutes=1)),
+        ("", None),
+    ],
+)
+def test_an_expiry_is_a_moment_or_a_time_from_now(text: str, moment: datetime | None) -> None:
+    assert issuing.wanted(NOW, name="alice", expires=text).expires == moment
+
+
+@pytest.mark.django_db
+def test_of_a_key_the_hash_alone_is_kept() -> None:
+    asked = issuing.wanted(NOW, name="alice", budgets=["10 USD/month"], rate="5/second", max_runs=3)
+    issued = issuing.issue(asked, NOW)
+    row = ApiKey.objects.get()
+    assert parse(issued.secret.encode()).sha256 == row.sha256
+    assert issued.secret not in str(vars(row))
+    assert (row.scopes, row.budgets, row.rate, row.max_runs) == (DEFAULT.texts(), ["10usd/month"], "5/second", 3)
+    assert row.owner == f"key:{row.id}"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_live_keys_have_different_names_and_a_revoked_one_gives_its_name_back() -> None:
+    asked = issuing.wanted(NOW, name="alice")
+    first = issuing.issue(asked, NOW)
+    with pytest.raises(KeyInvalid) as caught:
+        issuing.issue(asked, NOW)
+    assert caught.value.field == "name"
+    assert (issuing.revoke(first.row, NOW), issuing.revoke(first.row, NOW)) == (True, False)
+    issuing.issue(asked, NOW)
+    assert ApiKey.objects.count() == 2
+    assert ApiKey.objects.live("alice") != first.row

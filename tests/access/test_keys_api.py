@@ -1,0 +1,91 @@
+"""`/keys`: whoever has the scope makes, lists and revokes keys, and gives no more than they have."""
+
+from typing import Any
+
+import pytest
+
+from access.keys import parse
+from chat.engine.completion import Finished
+from chat.providers.scripted import Scripted, text
+from tests.access.conftest import MakeKey
+from tests.conftest import Api, Start
+from tests.streams import Answer
+
+
+async def create(api: Api, headers: dict[str, str], **body: Any) -> Answer:
+    return await api.call("POST", "/keys", json=body, headers=headers)
+
+
+async def test_a_key_is_told_once_works_and_is_revoked(start: Start, make_key: MakeKey) -> None:
+    admin = await make_key("admin", "keys", "chat", "fs.*")
+    api = await start(Scripted([text("Hello"), Finished(reason="stop")]))
+    answer = await create(
+        api, admin.headers, name="ci", scopes=["chat", "fs.read"], expires="30d", budgets=["900000tokens/day"]
+    )
+    assert (answer.status, answer.headers["Cache-Control"]) == (201, "no-store")
+    made = answer.json()
+    key = made.pop("key")
+    assert made["prefix"] == parse(key.encode()).prefix
+    assert (made["scopes"], made["budgets"], made["owner"]) == (
+        ["chat", "fs.read"],
+        ["900000tokens/day"],
+        f"key:{made['id']}",
+    )
+    own = {"X-API-Key": key}
+    assert (await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=own)).text == "Hello"
+    assert (await api.call("GET", "/keys", headers=own)).status == 403
+    listed = await api.call("GET", "/keys?limit=1", headers=admin.headers)
+    assert listed.json() == {"items": [made], "count": 2}
+    assert key not in listed.body.decode()
+    for _ in range(2):
+        assert (await api.call("DELETE", f"/keys/{made['id']}", headers=admin.headers)).status == 204
+    assert (await api.call("GET", "/chat/sessions", headers=own)).json()["code"] == "key_revoked"
+    (first, _) = (await api.get("/keys", headers=admin.headers))["items"]
+    assert first["revoked"] is not None
+
+
+@pytest.mark.parametrize("scopes", [["audit"], ["chat", "tools"], ["*"], ["fs.*"], None])
+async def test_nobody_gives_scopes_that_they_do_not_have(
+    start: Start, make_key: MakeKey, scopes: list[str] | None
+) -> None:
+    admin = await make_key("admin", "keys", "chat", "fs.r*")
+    api = await start()
+    answer = await create(api, admin.headers, name="ci", scopes=scopes)
+    assert (answer.status, answer.json()["code"]) == (403, "scope")
+    assert (await api.get("/keys", headers=admin.headers))["count"] == 1
+    assert (await create(api, admin.headers, name="ci", scopes=["fs.read", "fs.r*", "keys"])).status == 201
+
+
+@pytest.mark.parametrize(
+    ("field", "body"),
+    [
+        ("name", {"name": ""}),
+        ("name", {"name": "two\nlines"}),
+        ("name", {"name": "admin"}),
+        ("name", {"name": "a" * 65}),
+        ("scopes", {"scopes": ["shout"]}),
+        ("scopes", {"scopes": ["fs.raed"]}),
+        ("budgets", {"budgets": ["ten"]}),
+        ("expires", {"expires": "2020-01-01"}),
+        ("expires", {"expires": "soon"}),
+        ("rate", {"rate": "lots"}),
+        ("max_runs", {"max_runs": 0}),
+        ("max_runs", {"max_runs": "many"}),
+        ("user", {"user": "alice"}),
+    ],
+)
+async def test_each_bad_field_is_named(start: Start, make_key: MakeKey, field: str, body: dict[str, Any]) -> None:
+    admin = await make_key("admin", "keys", "chat", "tools", "approve", "speech")
+    api = await start()
+    answer = await create(api, admin.headers, **{"name": "ci", **body})
+    assert answer.status == 422
+    told = answer.json()
+    assert [detail["field"] for detail in told["detail"]] == [field]
+    assert told["error"].isprintable()
+
+
+async def test_without_any_key_the_first_one_is_made_on_this_machine_and_shuts_the_door(start: Start) -> None:
+    api = await start()
+    key = (await create(api, {}, name="first")).json()["key"]
+    assert (await api.call("GET", "/chat/sessions")).status == 401
+    assert (await api.call("GET", "/chat/sessions", headers={"X-API-Key": key})).status == 200

@@ -1,0 +1,76 @@
+"""What belongs to Alice does not exist for Bob, at any endpoint of the service's document; Charlie audits."""
+
+from typing import Any
+
+import pytest
+
+from tests.access.belongings import POLICY, belongings, knock, model
+from tests.access.conftest import MakeKey
+from tests.access.endpoints import ENDPOINTS, OPEN, documented
+from tests.conftest import Start
+
+
+def test_every_endpoint_is_known_here() -> None:
+    assert documented() == set(ENDPOINTS) | OPEN
+
+
+@pytest.mark.parametrize("words", [("chat", "approve", "speech", "tools"), ("chat", "approve", "keys", "tools")])
+async def test_what_is_somebody_elses_is_not_there(start: Start, make_key: MakeKey, words: tuple[str, ...]) -> None:
+    alice, bob = await make_key("alice"), await make_key("bob", *words)
+    api = await start(model(), policy=POLICY)
+    hers = await belongings(api, alice)
+    for where, endpoint in ENDPOINTS.items():
+        if endpoint.kind in {"nobody", "list"}:
+            continue
+        real = await knock(api, bob, where, endpoint, hers)
+        made_up = await knock(api, bob, where, endpoint)
+        assert (real.status, real.body) == (404, made_up.body), where
+        assert made_up.status == 404, where
+    for where, endpoint in ENDPOINTS.items():
+        if endpoint.kind == "list":
+            assert (await knock(api, bob, where, endpoint)).json()["items"] == [], where
+            assert (await knock(api, alice, where, endpoint)).json()["items"], where
+    for path in (f"/tools/executions?session_id={hers.session}", f"/tools/executions?run_id={hers.run}"):
+        assert (await api.get(path, headers=bob.headers))["count"] == 0
+        assert (await api.get(path, headers=alice.headers))["count"] == 1
+
+
+async def test_it_is_there_for_who_owns_it_and_for_another_key_of_the_same_user(
+    start: Start, make_key: MakeKey
+) -> None:
+    alice = await make_key("alice")
+    api = await start(model(), policy=POLICY)
+    hers = await belongings(api, alice)
+    for where, endpoint in ENDPOINTS.items():
+        if endpoint.kind != "nobody":
+            answer = await knock(api, alice, where, endpoint, hers)
+            assert answer.status == endpoint.opens_with, (where, answer.body)
+
+
+async def test_an_auditor_reads_everything_and_changes_nothing(start: Start, make_key: MakeKey) -> None:
+    alice, charlie = await make_key("alice"), await make_key("charlie", "audit")
+    api = await start(model(), policy=POLICY)
+    hers = await belongings(api, alice)
+    for where, endpoint in ENDPOINTS.items():
+        answer = await knock(api, charlie, where, endpoint, hers)
+        if not endpoint.scopes or "audit" in endpoint.scopes:
+            assert answer.status == 200, where
+            own = await knock(api, alice, where, endpoint, hers)
+            assert without_moments(answer) == without_moments(own), where
+        else:
+            assert (answer.status, answer.json()["code"]) == (403, "scope"), where
+    assert (await api.get(f"/chat/sessions/{hers.session}", headers=alice.headers))["title"] == "Hi"
+    assert len((await api.get("/tools", headers=charlie.headers))["items"]) > 5
+
+
+async def test_who_may_read_everything_changes_their_own_alone(start: Start, make_key: MakeKey) -> None:
+    alice, bob = await make_key("alice"), await make_key("bob", "audit", "chat", "approve", "tools")
+    api = await start(model(), policy=POLICY)
+    hers = await belongings(api, alice)
+    for where, endpoint in ENDPOINTS.items():
+        if endpoint.kind not in {"nobody", "list"} and where[0] != "get":
+            assert (await knock(api, bob, where, endpoint, hers)).status == 404, where
+
+
+def without_moments(answer: Any) -> Any:
+    return answer.body if answer.body.startswith(b"id:") else answer.json()

@@ -1,0 +1,153 @@
+"""What a key holds open ends when it is revoked or expires; in this process and in another one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import aiohttp
+import pytest
+from django.utils import timezone
+
+from access import door
+from chat import consumers
+from chat.providers.scripted import Scripted, text
+from orchestrator_site import lean
+from tests.access.conftest import Holder, MakeKey, change, revoke
+from tests.chat.providers.fake_openai import said, streamed
+from tests.chat.test_processes import DEADLINE, Stream
+from tests.chat.test_socket import connected, received
+from tests.conftest import Api, Start
+from tests.fake_service import FakeService, fake_service
+from tests.managing import managed
+from tests.orchestrator_site.test_serve import address, serving
+from tests.servers import Postgres
+
+SECONDS = 5
+"""In which everything that a shut key holds open has to be over."""
+
+End = Callable[[Holder], Awaitable[None]]
+
+
+def streams() -> list[UUID]:
+    """The keys of the streams that are open here."""
+    return [key for key, ends in door.current().watch._held.items() for end in ends if isinstance(end, lean._Shut)]
+
+
+async def expire(holder: Holder) -> None:
+    await change(holder, expires=timezone.now() - timedelta(seconds=1))
+
+
+def endless() -> Scripted:
+    forever = asyncio.Event()
+    return Scripted(*([text("Half"), forever.wait] for _ in range(4)))
+
+
+@pytest.mark.parametrize("end", [revoke, expire])
+async def test_open_streams_and_sockets_of_the_key_end_and_no_others(start: Start, make_key: MakeKey, end: End) -> None:
+    alice, bob = await make_key("alice"), await make_key("bob")
+    api = await start(endless())
+    async with opened(api, alice) as hers, opened(api, bob) as his, connected(api, headers=alice.headers) as socket:
+        await socket.send_json({"type": "chat", "message": "Hi"})
+        await received(socket, "token")
+        await end(alice)
+        async with asyncio.timeout(SECONDS):
+            body = await hers.rest()
+            refused = (await received(socket, "refused"))[-1]
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+        assert b"Half" in body
+        assert refused["code"] in {"key_revoked", "key_expired"}
+        assert socket.close_code == consumers.UNAUTHORIZED
+        assert streams() == [bob.id]
+        assert not his.response.content.at_eof()
+
+
+class opened:  # noqa: N801 - it is used like a function
+    """A stream of an endless answer, as a context."""
+
+    def __init__(self, api: Api, holder: Holder) -> None:
+        self._response = api.session.post(f"{api.base_url}/chat/stream", json={"message": "Hi"}, headers=holder.headers)
+
+    async def __aenter__(self) -> Stream:
+        stream = Stream(await self._response.__aenter__())
+        await stream.until(b"Half")
+        return stream
+
+    async def __aexit__(self, *of: object) -> None:
+        await self._response.__aexit__(*of)
+
+
+async def test_a_reader_who_takes_nothing_is_cut_off_too(start: Start, make_key: MakeKey) -> None:
+    alice = await make_key("alice")
+    api = await start(Scripted([text(*["x" * 100_000] * 200), asyncio.Event().wait]))
+    async with api.session.post(
+        f"{api.base_url}/chat/stream", json={"message": "Hi"}, headers=alice.headers
+    ) as response:
+        await response.content.readany()
+        await revoke(alice)
+        async with asyncio.timeout(SECONDS):
+            while streams():
+                await asyncio.sleep(0.02)
+
+
+async def test_what_has_ended_is_let_go_of(start: Start, make_key: MakeKey) -> None:
+    alice = await make_key("alice")
+    api = await start(endless())
+    async with opened(api, alice):
+        assert streams() == [alice.id]
+    async with asyncio.timeout(SECONDS):
+        while streams():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeService]:
+    async with fake_service() as service:
+        yield service
+
+
+@pytest.fixture
+def processes() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_every_process_knows_at_once_and_ends_what_is_open(
+    fake: FakeService, tmp_path: Path, processes: ExitStack, database: str, request: pytest.FixtureRequest
+) -> None:
+    where = {}
+    if database == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        where = {"DATABASE_URL": server.database()}
+    secret = await asyncio.to_thread(lambda: managed(tmp_path, "create_api_key", "alice", **where).strip())
+    headers = {"Authorization": f"Bearer {secret}"}
+    given = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", "LOG_LEVEL": "error", **where}
+
+    def begin() -> str:
+        return address(processes.enter_context(serving(tmp_path, **given))[0])
+
+    one, other = await asyncio.gather(asyncio.to_thread(begin), asyncio.to_thread(begin))
+    fake.play(*(streamed(said("Half"), ending="silence") for _ in range(2)))
+    timeout = aiohttp.ClientTimeout(total=DEADLINE)
+    async with (
+        aiohttp.ClientSession(timeout=timeout, headers=headers) as client,
+        client.post(f"{one}/chat/stream", json={"message": "Hi"}) as response,
+        client.ws_connect(f"{other.replace('http', 'ws')}/ws/chat") as socket,
+    ):
+        stream = Stream(response)
+        await stream.until(b"Half")
+        await socket.send_json({"type": "chat", "message": "Hi"})
+        await received(socket, "token")
+        await asyncio.to_thread(lambda: managed(tmp_path, "revoke_api_key", "alice", **where))
+        async with asyncio.timeout(SECONDS):
+            for address_of_one in (one, other):
+                async with client.get(f"{address_of_one}/chat/sessions") as refused:
+                    assert (refused.status, (await refused.json())["code"]) == (401, "key_revoked")
+            await stream.rest()
+            assert (await received(socket, "refused"))[-1]["code"] == "key_revoked"
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+    async with aiohttp.ClientSession() as client, client.get(f"{other}/chat/sessions") as nobody:
+        assert nobody.status == 401

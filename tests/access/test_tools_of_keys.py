@@ -1,0 +1,78 @@
+"""The tools of a key: what its model is offered and may call, and what its caller may run."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chat.engine.completion import Finished, ToolCall
+from chat.providers.scripted import Scripted, text
+from tests.access.belongings import until_waiting
+from tests.access.conftest import MakeKey, make_user, revoke
+from tests.conftest import Start
+from tools import conf
+
+STOP = Finished(reason="stop")
+CALLS = Finished(reason="tool_calls")
+LIST = ToolCall(call_id="d", name="fs.list", arguments="{}")
+
+
+def write(path: str) -> ToolCall:
+    return ToolCall(call_id="c", name="fs.write", arguments=f'{{"path": "{path}", "content": "x"}}')
+
+
+async def test_a_model_is_offered_the_tools_of_the_key_and_no_more(start: Start, make_key: MakeKey) -> None:
+    alice = await make_key("alice", "chat", "fs.l*", "git.*")
+    model = Scripted([text("Hello"), STOP], [text("Hello"), STOP])
+    api = await start(model)
+    for body in ({"message": "Hi"}, {"message": "Hi", "tools": ["fs.*", "terminal.*"]}):
+        await api.call("POST", "/chat/stream", json=body, headers=alice.headers)
+    first, second = [{tool.name for tool in request.tools} for request in model.requests]
+    assert first == {"fs.list", "git.status", "git.diff", "git.log", "git.show"}
+    assert second == {"fs.list"}
+    assert {tool["name"] for tool in (await api.get("/tools", headers=alice.headers))["items"]} == first
+
+
+async def test_what_a_model_calls_all_the_same_is_denied_and_recorded(start: Start, make_key: MakeKey) -> None:
+    alice = await make_key("alice", "chat", "fs.list")
+    api = await start(Scripted([write("denied.txt"), LIST, CALLS], [text("Well."), STOP]))
+    answer = await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=alice.headers)
+    error = answer.one("tool_error")
+    assert (error["tool"], error["code"]) == ("fs.write", "denied")
+    assert "fs.write" in error["error"]
+    assert answer.one("tool_result")["tool"] == "fs.list"
+    row = await api.get(f"/tools/executions/{error['execution_id']}", headers=alice.headers)
+    assert (row["status"], row["code"], row["source"]) == ("denied", "denied", "model")
+    assert answer.one("end")["reason"] == "completed"
+    assert not (conf.workspace_base() / "denied.txt").exists()
+
+
+async def test_a_caller_runs_the_tools_of_the_key_and_no_more(start: Start, make_key: MakeKey) -> None:
+    alice = await make_key("alice", "chat", "fs.list")
+    api = await start(Scripted())
+    calls = [{"name": "fs.list"}, {"name": "fs.read", "params": {"path": "x"}}, {"name": "fs.nothing"}]
+    answer = await api.call("POST", "/chat/stream", json={"tool_calls": calls}, headers=alice.headers)
+    assert answer.one("tool_result")["tool"] == "fs.list"
+    codes = {event["tool"]: event["code"] for event in answer.events if event["type"] == "tool_error"}
+    assert codes == {"fs.read": "denied", "fs.nothing": "unknown_tool"}
+
+
+@pytest.mark.parametrize("end", ["revoked", "live"])
+async def test_what_waited_runs_with_what_the_key_opens_by_then(start: Start, make_key: MakeKey, end: str) -> None:
+    user = await make_user("alice")
+    one, other = await make_key("one", user_id=user), await make_key("other", user_id=user)
+    api = await start(Scripted([write("allowed.txt"), CALLS], [text("Well."), STOP]), policy="ask fs.write")
+    asking: asyncio.Task[Any] = asyncio.create_task(
+        api.call("POST", "/chat/stream", json={"message": "Hi", "on_disconnect": "continue"}, headers=one.headers)
+    )
+    waits = await until_waiting(api, one)
+    if end == "revoked":
+        await revoke(one)
+    path = f"/tools/executions/{waits['id']}"
+    body = {"params_sha256": waits["params_sha256"]}
+    assert (await api.call("POST", f"{path}/approve", json=body, headers=other.headers)).status == 200
+    async with asyncio.timeout(10):
+        while (row := await api.get(path, headers=other.headers))["ended"] is None:
+            await asyncio.sleep(0.02)
+    assert (row["status"], row["code"]) == (("denied", "denied") if end == "revoked" else ("succeeded", None))
+    asking.cancel()
