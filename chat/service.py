@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 from django.db import IntegrityError
 
+from access import door
 from access.callers import Caller
 from chat import conf, records
 from chat.asking import Ask, asked_before
@@ -127,6 +128,7 @@ class Service:
                 session_id=session_id,
                 owner=ask.owner,
                 purse=purse,
+                hold=partial(door.current().watch.hold, ask.caller.key),
                 start=start,
                 turn=partial(turn, run_id, session_id, candidates, purse=purse),
                 max_seconds=self._max_seconds,
@@ -279,6 +281,7 @@ class Service:
             session_id=row.session_id,
             owner=ask.owner,
             purse=purse,
+            hold=partial(door.current().watch.hold, ask.caller.key),
             start=start,
             turn=turn,
             max_seconds=taken.seconds_left,

@@ -14,16 +14,18 @@ import msgspec
 from django.utils import timezone
 
 from chat.engine.completion import Text
-from chat.engine.events import ApprovalRequired, End, Error, Start, Terminal, TotalUsage, Usage
+from chat.engine.events import ApprovalRequired, End, Error, Retry, Start, Terminal, TotalUsage, Usage
 from chat.engine.transcript import fold
 from chat.engine.turn import Item, Said, Suspended, Turn
 from chat.models import Run
 from chat.runs import store, waiting
 from chat.runs.feed import Feed
 from chat.runs.journal import Journal, RunLog
+from chat.runs.numbers import count_call, count_end
 from chat.runs.purse import RunPurse
 from chat.wire import sse
 from storage.writer import StorageUnavailable
+from telemetry import metrics
 from tools.record import close_awaited
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     slow_reader: float
 
 
+Hold = Callable[[Callable[[object], None]], Callable[[], None]]
+"""Has a function called when whoever began the run may not go on; returns what lets go of that."""
+
+
 class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """What starts a run, or lets one go on; `turn` is awaited in the run's own task.
 
@@ -61,6 +67,7 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
     session_id: UUID
     owner: str
     purse: RunPurse
+    hold: Hold
     start: Start
     turn: Callable[[], Awaitable[Turn]]
     max_seconds: float
@@ -93,12 +100,15 @@ class LiveRun:
         self._grace: asyncio.TimerHandle | None = None
         self._awaited: UUID | None = None
         self._asking: asyncio.Task[None] | None = None
+        self._has_spoken = False
 
     async def live(self) -> None:
         """Plays the turn to its end, whatever end that is, and has it kept. Cancel it only with the process."""
         loop = asyncio.get_running_loop()
         limit = loop.call_later(self.launch.max_seconds, self.stop, "max_seconds")
+        let_go = self.launch.hold(lambda _: self.stop("cancelled"))
         await asyncio.wait([self._playing])
+        let_go()
         limit.cancel()
         played = self._terminal(self._playing)
         if isinstance(played, Suspended):
@@ -174,12 +184,19 @@ class LiveRun:
         async with aclosing(self._turn.run()) as items:
             async for item in items:
                 if isinstance(item, Text):
+                    if not self._has_spoken:
+                        self._speak()
                     self._log.tokens(item)
                 elif isinstance(item, End | Error | Suspended):
                     terminal = item
                 else:
                     self._take(item)
         return terminal
+
+    def _speak(self) -> None:
+        """The first token is here."""
+        self._has_spoken = True
+        metrics.first_token_seconds.add(asyncio.get_running_loop().time() - self._started)
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Text):
@@ -192,8 +209,11 @@ class LiveRun:
             self._log.append(item, urgent=not isinstance(item, Usage))
             if isinstance(item, Usage):
                 self._pay(item)
+            elif isinstance(item, Retry):
+                metrics.provider_errors.add(item.provider, item.code)
 
     def _pay(self, usage: Usage) -> None:
+        count_call(self.launch.purse.asked, usage)
         told = self.launch.purse.settled(usage)
         self._log.record(self.launch.purse.settlement(usage))
         for event in told:
@@ -296,6 +316,8 @@ class LiveRun:
     def _report(self, seconds: float) -> None:
         ending = self.ending
         if ending is not None:
+            if not self.feed.parked:
+                count_end(ending, self.launch.purse.asked, seconds)
             logger.info(
                 "run.ended",
                 extra={
