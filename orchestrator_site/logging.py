@@ -3,6 +3,7 @@
 No message text and no secret is logged at `info`.
 """
 
+import json
 import logging
 from contextvars import ContextVar
 from functools import cached_property
@@ -32,7 +33,7 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "
 
 
 class JsonLines(_Masked, MsgspecFormatter):
-    """One JSON object a line."""
+    """One JSON object a line, in which nothing moves a cursor or ends a line."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -47,6 +48,10 @@ class JsonLines(_Masked, MsgspecFormatter):
             log_data["request_id"] = request_id.get()
         log_data.pop("color_message", None)
 
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return line if line.isprintable() else "".join(map(_escaped, line))
+
 
 class TextLines(_Masked, logging.Formatter):
     """One readable line: time, level, event, and its fields as `name=value`."""
@@ -60,6 +65,10 @@ class TextLines(_Masked, logging.Formatter):
             fields["request_id"] = request_id.get()
         told = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
         return f"{super().formatMessage(record)} {told}".rstrip()
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 def _plain(value: object) -> str:

@@ -24,6 +24,14 @@ def test_a_line_is_one_json_object() -> None:
     assert told["time"]
 
 
+def test_no_control_character_is_raw_in_a_line_of_json() -> None:
+    path = "/a\nb\x1b[31m\x9b1m\u2028\u202e\U000e0041é\U0001f600"
+    line = JsonLines().format(record("request", path=path))
+    assert line.isprintable()
+    assert "é\U0001f600" in line
+    assert json.loads(line)["path"] == path
+
+
 def test_a_line_of_text_has_its_fields_and_no_raw_control_characters() -> None:
     line = TextLines().format(record("request", path="/a\nb\x1b[31m", status=200))
     assert "status=200" in line
