@@ -28,7 +28,13 @@ class Running:
     @property
     def target(self) -> Target:
         contestant = self.contestant
-        return Target(port=self.place.port, path=contestant.path, dialect=contestant.dialect, body=contestant.body)
+        return Target(
+            port=self.place.port,
+            path=contestant.path,
+            dialect=contestant.dialect,
+            body=contestant.body,
+            key=contestant.key(self.place),
+        )
 
 
 class Arena:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -89,6 +90,7 @@ class Contestant:
     body: Callable[[str], dict[str, object]]
     launch: Callable[[Place], Launch] | None
     missing: str = field(default="")
+    key: Callable[["Place"], str] = lambda _: ""
     needs_postgres: bool = False
 
 
@@ -125,6 +127,25 @@ def _unstored_service(place: Place) -> Launch:
 def _serve(place: Place, *, stored: bool) -> Launch:
     command = [sys.executable, str(PROJECT / "manage.py"), "serve", "--port", str(place.port)]
     return Launch(command, place.folder, service_environment(place, stored=stored))
+
+
+def _keyed_service(place: Place) -> Launch:
+    """The service for a caller whose key is limited in every way, and far from each limit."""
+    launch = _service(place)
+    settings = {"MODEL_PRICES": "*:1,1", "RATE_LIMIT": "100000000/minute", "BUDGETS": "1000000usd/month"}
+    environment = {**launch.environment, **settings}
+    limits = ["--rate", "100000000/minute", "--max-runs", "1000", "--budget", "1000000usd/day"]
+    manage = [sys.executable, str(PROJECT / "manage.py")]
+    for command in (["migrate", "--verbosity", "0"], ["create_api_key", "benchmark", *limits]):
+        done = subprocess.run(
+            [*manage, *command], cwd=place.folder, env=environment, stdout=subprocess.PIPE, check=True, text=True
+        )
+    _key_file(place).write_text(done.stdout.strip())
+    return Launch(launch.command, launch.folder, environment)
+
+
+def _key_file(place: Place) -> Path:
+    return place.folder / "key"
 
 
 def _unjournaled_service(place: Place) -> Launch:
@@ -193,6 +214,9 @@ FASTAPI: Final = Contestant(
 DJANGO: Final = Contestant(title="Django's ORM + openai SDK", path=CHAT, dialect=NATIVE, body=native, launch=_django)
 
 CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNJOURNALED, UNSTORED, FASTAPI, DJANGO)
+
+KEYED: Final = replace(SERVICE, launch=_keyed_service, key=lambda place: _key_file(place).read_text())
+"""Each request shows a key with a rate, a number of runs and a budget; the service has a rate and a budget too."""
 
 COUNTED: Final = replace(SERVICE, launch=_counted_service)
 """It stops at once what nobody follows, and tells at `TASKS` how many tasks it has."""

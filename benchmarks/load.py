@@ -49,20 +49,22 @@ OPENAI: Final = Dialect(key="content", end=rb"data: \[DONE\]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where streams are asked for: `body` makes a request's body of the user's message."""
+    """Where streams are asked for: `body` makes a request's body of the user's message; `key` is shown, if any."""
 
     port: int
     path: str
     dialect: Dialect
     body: Callable[[str], dict[str, object]]
+    key: str = ""
 
     def request(self, message: str) -> bytes:
         body = json.dumps(self.body(message), separators=(",", ":")).encode()
         head = (
             f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nContent-Type: application/json\r\n"
-            f"Accept: text/event-stream\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Accept: text/event-stream\r\nContent-Length: {len(body)}\r\n"
         )
-        return head.encode() + body
+        shown = f"Authorization: Bearer {self.key}\r\n" if self.key else ""
+        return f"{head}{shown}\r\n".encode() + body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from benchmarks.measures.history import History
+from benchmarks.measures.keys import Keys
 from benchmarks.measures.measure import Figure, Goal, Measure, Round, Unmeasurable
 from benchmarks.measures.scale import Scale
 from benchmarks.measures.storing import Storing, StoringOnPostgres
@@ -13,7 +14,7 @@ from benchmarks.measures.tools import Tools
 from benchmarks.measures.turns import Turn
 
 MEASURES: Final[tuple[type[Measure], ...]] = (
-    *(Burst, Paced, Turn, OpenStreams, Storm, History, Storing, StoringOnPostgres, Tools),
+    *(Burst, Paced, Turn, OpenStreams, Storm, History, Storing, StoringOnPostgres, Tools, Keys),
     Scale,
 )
 
