@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from access import conf, lookup, proxies
 from access.callers import LOCAL, SERVICE_KEY, Caller, require, shown, shows_key, unauthorized
+from access.clerk import clerk
 from access.incidents import incidents
 from access.keys import NotAKey, parse
 from access.limiting import Limiter, too_many
@@ -129,7 +130,7 @@ class Door:
         except NotAKey as error:
             raise await self._failed("key_refused.malformed", unauthorized(str(error)), visit) from None
         await self.watch.open()
-        known = await read(lookup.by_secret, parsed)
+        known = await clerk.find(parsed)
         if known is None or not hmac.compare_digest(known.sha256, parsed.sha256):
             refusal = unauthorized("There is no such key.")
             raise await self._failed("key_refused.unknown", refusal, visit, prefix=parsed.prefix)

@@ -3,9 +3,9 @@
 The statement of a look-up is compiled once: every request of a caller with a key waits for it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -14,7 +14,6 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Field
 
 from access.callers import Caller, unauthorized
-from access.keys import Key
 from access.models import ApiKey
 from access.refusal import Refusal
 from access.scopes import NONE, scopes
@@ -24,6 +23,7 @@ COLUMNS: Final = (
     *("id", "name", "user_id", "scopes", "rate", "max_runs", "budgets"),
 )
 MOST_REMEMBERED: Final = 4_096
+MOST_STATEMENTS: Final = 256
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,18 +47,17 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-def by_secret(key: Key) -> Known | None:
-    """The key that was shown. Whoever asks compares the hashes in constant time."""
-    return next(iter(_find("sha256", key.sha256)), None)
+def by_hashes(hashes: Sequence[str]) -> dict[str, Known]:
+    """The keys that were shown. Whoever asks compares the hashes in constant time."""
+    return {known.sha256: known for known in _find("sha256", hashes)}
 
 
 def by_id(key: UUID) -> Known | None:
-    return next(iter(_find("id", key)), None)
+    return next(iter(_find("id", [key])), None)
 
 
 def by_ids(keys: Collection[UUID]) -> dict[UUID, Known]:
-    rows = ApiKey.objects.filter(id__in=keys).values_list(*COLUMNS)
-    return {known.caller.key: known for known in map(_known, rows) if known.caller.key is not None}
+    return {known.caller.key: known for known in _find("id", list(keys)) if known.caller.key is not None}
 
 
 def caller_now(key: UUID, owner: str, now: datetime) -> Caller:
@@ -69,21 +68,23 @@ def caller_now(key: UUID, owner: str, now: datetime) -> Caller:
     return known.caller
 
 
-def _find(column: str, value: Any) -> list[Known]:
+def _find(column: str, values: Sequence[Any]) -> list[Known]:
     """On the driver's own cursor: Django's would cost as much again."""
     database = connections[DEFAULT_DB_ALIAS]
+    prepared = [_field(column).get_db_prep_value(value, database) for value in values]
     database.ensure_connection()
     with database.wrap_database_errors:
         cursor = database.connection.cursor()
-        cursor.execute(_statement(column), [_field(column).get_db_prep_value(value, database)])
+        cursor.execute(_statement(column, len(prepared)), prepared)
         return [_known(row) for row in cursor.fetchall()]
 
 
-@cache
-def _statement(column: str) -> str:
+@lru_cache(maxsize=MOST_STATEMENTS)
+def _statement(column: str, count: int) -> str:
     """The ORM's own, as the driver takes it."""
-    anything = _field(column).to_python("0" * 32)
-    statement, _ = ApiKey.objects.order_by().filter(**{column: anything}).values_list(*COLUMNS).query.sql_with_params()
+    wanted = [_field(column).to_python(f"{number:032}") for number in range(count)]
+    rows = ApiKey.objects.order_by().filter(**{f"{column}__in": wanted}).values_list(*COLUMNS)
+    statement, _ = rows.query.sql_with_params()
     return str(statement).replace("%s", "?") if connection.vendor == "sqlite" else str(statement)
 
 

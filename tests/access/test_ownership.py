@@ -1,7 +1,5 @@
 """What belongs to Alice does not exist for Bob, at any endpoint of the service's document; Charlie audits."""
 
-from typing import Any
-
 import pytest
 
 from tests.access.belongings import POLICY, belongings, knock, model
@@ -55,8 +53,8 @@ async def test_an_auditor_reads_everything_and_changes_nothing(start: Start, mak
         answer = await knock(api, charlie, where, endpoint, hers)
         if not endpoint.scopes or "audit" in endpoint.scopes:
             assert answer.status == 200, where
-            own = await knock(api, alice, where, endpoint, hers)
-            assert without_moments(answer) == without_moments(own), where
+            if endpoint.kind != "nobody":
+                assert answer.body == (await knock(api, alice, where, endpoint, hers)).body, where
         else:
             assert (answer.status, answer.json()["code"]) == (403, "scope"), where
     assert (await api.get(f"/chat/sessions/{hers.session}", headers=alice.headers))["title"] == "Hi"
@@ -70,7 +68,3 @@ async def test_who_may_read_everything_changes_their_own_alone(start: Start, mak
     for where, endpoint in ENDPOINTS.items():
         if endpoint.kind not in {"nobody", "list"} and where[0] != "get":
             assert (await knock(api, bob, where, endpoint, hers)).status == 404, where
-
-
-def without_moments(answer: Any) -> Any:
-    return answer.body if answer.body.startswith(b"id:") else answer.json()
