@@ -28,6 +28,7 @@ from chat.schemas import ChatIn, Strict
 from chat.wire import sse, strict_json
 from chat.wishes import wish
 from storage.writer import StorageUnavailable
+from telemetry import metrics
 from tools.deciding import decide
 from tools.schemas import DecisionIn
 
@@ -258,6 +259,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
             await self._shut(unauthorized(f"No key was shown within {AUTH_SECONDS:g} s."))
 
     async def _refuse(self, refusal: Refusal, ref: str) -> None:
+        metrics.refusals.add(refusal.code)
         told = {**msgspec.json.decode(refusal.body()), "type": "refused", "status": refusal.status}
         await self._tell(told, ref)
 

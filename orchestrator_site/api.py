@@ -16,6 +16,8 @@ from chat.refusals import REFUSALS
 from chat.schemas import event_schemas
 from chat.wire import strict_json
 from orchestrator_site.health import router as health_router
+from orchestrator_site.lean import refused
+from orchestrator_site.scraping import router as metrics_router
 from orchestrator_site.settings import VERSION
 from speech.api import router as speech_router
 from spending.api import router as usage_router
@@ -56,35 +58,32 @@ api.add_router("", speech_router)
 api.add_router("", usage_router)
 api.add_router("", keys_router)
 api.add_router("", health_router)
-
-
-def refuse(_: HttpRequest, refusal: Refusal) -> HttpResponse:
-    return HttpResponse(refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers)
+api.add_router("", metrics_router)
 
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Names each field with what it takes, and never repeats what was sent."""
     if request.method != "GET" and not request.body:
-        return refuse(request, Refusal(400, "invalid_json", "The body is empty: send a JSON object."))
+        return refused(Refusal(400, "invalid_json", "The body is empty: send a JSON object."))
     detail = [{"field": _field(problem["loc"]), "error": problem["msg"]} for problem in error.errors]
     told = "; ".join(
         f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail
     )
-    return refuse(request, Refusal(422, "invalid_field", told, detail=detail))
+    return refused(Refusal(422, "invalid_field", told, detail=detail))
 
 
 @api.exception_handler(HttpError)
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     """The parser's own refusal, which ninja wraps, says more."""
     if isinstance(error.__cause__, Refusal):
-        return refuse(request, error.__cause__)
-    return refuse(request, Refusal(error.status_code, "bad_request", str(error)))
+        return refused(error.__cause__)
+    return refused(Refusal(error.status_code, "bad_request", str(error)))
 
 
 @api.exception_handler(Http404)
 def missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return refuse(request, Refusal(404, "not_found", "There is nothing at this path."))
+    return refused(Refusal(404, "not_found", "There is nothing at this path."))
 
 
 def _field(location: tuple[Any, ...]) -> str:
@@ -94,7 +93,7 @@ def _field(location: tuple[Any, ...]) -> str:
 
 def _refuse_as(refusal_of: Callable[[Any], Refusal]) -> Any:
     def handle(request: HttpRequest, error: Exception) -> HttpResponse:
-        return refuse(request, refusal_of(error))
+        return refused(refusal_of(error))
 
     return handle
 

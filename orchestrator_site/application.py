@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
@@ -17,6 +18,8 @@ from orchestrator_site.connection import Message, Receive, Scope, Send
 from orchestrator_site.database import migrate
 from orchestrator_site.lean import LeanHandler
 from storage.writer import StorageUnavailable
+from telemetry import metrics
+from telemetry.instruments import OTHER
 from tools import toolbox
 
 logger = logging.getLogger(__name__)
@@ -54,7 +57,8 @@ class Application:
         """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
         try:
             check(Knock.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
-        except Refusal:
+        except Refusal as refusal:
+            metrics.refusals.add(refusal.code)
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
         if scope["path"] != SOCKET:
@@ -68,6 +72,7 @@ class Application:
         try:
             check(knock, rules)
         except Refusal as refusal:
+            metrics.requests.add(knock.method if knock.method in metrics.METHODS else OTHER, OTHER, str(refusal.status))
             await _refuse(refusal, send)
             return
         if knock.origin:
@@ -75,8 +80,10 @@ class Application:
             if knock.method == "OPTIONS":
                 await _preflight(send)
                 return
-        page = scope["path"] == "/" or scope["path"].startswith(PAGES)
-        await (self._pages if page else self._lean)(scope, receive, send)
+        if scope["path"] == "/" or scope["path"].startswith(PAGES):
+            await self._pages(scope, receive, _counting(scope, send))
+        else:
+            await self._lean(scope, receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -110,7 +117,21 @@ async def _rules() -> Rules:
         return conf.rules(keyed=False)
 
 
+def _counting(scope: Scope, send: Send) -> Send:
+    """Counts the answer of a page when it begins."""
+    began = time.perf_counter()
+    route = next((page for page in PAGES if scope["path"].startswith(page)), "/")
+
+    async def count(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            metrics.request(scope["method"], route, message["status"], time.perf_counter() - began)
+        await send(message)
+
+    return count
+
+
 async def _refuse(refusal: Refusal, send: Send) -> None:
+    metrics.refusals.add(refusal.code)
     body = refusal.body()
     headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     headers.append((b"connection", b"close"))

@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_urlconf
 
@@ -25,6 +25,8 @@ from access.refusal import CONTENT_TYPE, Refusal
 from chat.event_stream import EventStream
 from orchestrator_site.connection import Receive, Scope, Send
 from orchestrator_site.logging import request_id
+from telemetry import metrics
+from telemetry.instruments import OTHER
 
 logger = logging.getLogger(__name__)
 
@@ -58,18 +60,19 @@ class LeanHandler(ASGIHandler):
         started = time.perf_counter()
         request_id.set(uuid.uuid4().hex)
         try:
-            response, caller = await self._respond(scope, receive)
+            response, request = await self._respond(scope, receive)
         except Disconnected:
             return
         response["X-Request-Id"] = request_id.get()
+        metrics.request(scope["method"], _route(request), response.status_code, time.perf_counter() - started)
         try:
-            await self._send(response, caller, receive, send)
+            await self._send(response, getattr(request, "auth", None), receive, send)
         finally:
             _close(response)
             _report(scope, response.status_code, time.perf_counter() - started)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, Caller | None]:
-        """The response, and whoever it is for, where that is known."""
+    async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, HttpRequest | None]:
+        """The response, and the request, where it could be read."""
         try:
             body = await _body(scope, receive, conf.max_body_bytes())
         except Refusal as refusal:
@@ -80,7 +83,7 @@ class LeanHandler(ASGIHandler):
             return refused(Refusal(400, "bad_request", f"The request is malformed ({error}).".replace("\n", " "))), None
         chain: Any = self._middleware_chain
         response: HttpResponseBase = await chain(request)
-        return _as_json(response), getattr(request, "auth", None)
+        return _as_json(response), request
 
     async def _send(self, response: HttpResponseBase, caller: Caller | None, receive: Receive, send: Send) -> None:
         """Ends a stream when the client has gone, and when the caller's key was shut."""
@@ -118,7 +121,15 @@ class _Shut:
 
 
 def refused(refusal: Refusal) -> HttpResponse:
+    """The refusal as a response; it is counted."""
+    metrics.refusals.add(refusal.code)
     return HttpResponse(refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers)
+
+
+def _route(request: HttpRequest | None) -> str:
+    """The pattern of the service's own that the path has."""
+    found = request.resolver_match if request is not None else None
+    return f"/{found.route}" if found is not None else OTHER
 
 
 def _close(response: HttpResponseBase) -> None:

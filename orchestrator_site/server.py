@@ -8,12 +8,14 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 import uvicorn
 
 from access import conf as access_conf
 from chat import conf, service
+from telemetry.sums import sums
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS: Final = 5
@@ -29,10 +31,10 @@ GARBAGE: Final = (50_000, 20, 50)
 class Server(uvicorn.Server):
     """Stops in order at the first SIGTERM or SIGINT, and at once when it is told again later.
 
-    `ready` is called when requests are taken.
+    `ready` is called when requests are taken. The folder `numbers` is shared with other workers.
     """
 
-    def __init__(self, ready: Callable[[], None]) -> None:
+    def __init__(self, ready: Callable[[], None], numbers: Path | None = None) -> None:
         config = uvicorn.Config(
             "orchestrator_site.asgi:application",
             loop="uvloop",
@@ -47,12 +49,15 @@ class Server(uvicorn.Server):
         )
         super().__init__(config)
         self._ready = ready
+        self._numbers = numbers
         self._stopping: asyncio.Task[None] | None = None
         self._told = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await service.current().warm_up()
         await super().startup(sockets)
+        if self._numbers is not None:
+            sums.share(self._numbers)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GARBAGE)

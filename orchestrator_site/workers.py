@@ -5,9 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, Any, Final, cast
+
+from telemetry.sums import retire
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +24,12 @@ MOST_SHORT_LIVES: Final = 3
 
 
 class Worker:
-    """One process."""
+    """One process. It shares what it counts in the folder `numbers`."""
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, numbers: Path) -> None:
         handle = listening.fileno()
-        command = [sys.executable, sys.argv[0], "serve", "--worker", str(handle)]
+        command = [sys.executable, sys.argv[0], "serve", "--worker", str(handle), "--numbers", str(numbers)]
+        self._numbers = numbers
         self._process = subprocess.Popen(command, pass_fds=[handle], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self._began = time.monotonic()
 
@@ -45,7 +50,9 @@ class Worker:
 
     def end(self) -> int:
         """Its exit status, once it has ended."""
-        return self._process.wait()
+        status = self._process.wait()
+        retire(self._numbers, self._process.pid)
+        return status
 
 
 class Workers:
@@ -62,18 +69,22 @@ class Workers:
         """The exit status: 0 when it was told to stop, 1 when the workers would not live."""
         before = {number: signal.signal(number, self._stop) for number in SIGNALS}
         try:
-            self._workers = [Worker(self._listening) for _ in range(self._count)]
-            if all(worker.becomes_ready() for worker in self._workers):
-                self._ready()
-                self._watch()
-            failed = not self._stopping
-            self._stop()
-            return max([*(worker.end() for worker in self._workers), int(failed)])
+            with tempfile.TemporaryDirectory(prefix="orchestrator-numbers-") as numbers:
+                return self._run(Path(numbers))
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _watch(self) -> None:
+    def _run(self, numbers: Path) -> int:
+        self._workers = [Worker(self._listening, numbers) for _ in range(self._count)]
+        if all(worker.becomes_ready() for worker in self._workers):
+            self._ready()
+            self._watch(numbers)
+        failed = not self._stopping
+        self._stop()
+        return max([*(worker.end() for worker in self._workers), int(failed)])
+
+    def _watch(self, numbers: Path) -> None:
         """Replaces those that die, until it is told to stop, or they die again and again."""
         short_lives = 0
         while not self._stopping and short_lives < MOST_SHORT_LIVES:
@@ -82,7 +93,7 @@ class Workers:
                 if not worker.is_alive and not self._stopping:
                     short_lives = 0 if worker.lived_long else short_lives + 1
                     logger.error("worker.died", extra={"status": worker.end()})
-                    self._workers[place] = Worker(self._listening)
+                    self._workers[place] = Worker(self._listening, numbers)
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True

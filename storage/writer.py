@@ -9,6 +9,7 @@ here, in memory and in order, and not inside the database.
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
@@ -18,6 +19,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from storage import pending
 from storage.connections import driver, is_broken, lost_to_another, release
+from telemetry import metrics
 
 Result = TypeVar("Result")
 
@@ -76,6 +78,10 @@ class Writer:
         self._jobs.put(_Job(job, loop, future))
         return await future
 
+    def waiting(self) -> int:
+        """How many jobs wait for the thread."""
+        return self._jobs.qsize()
+
     def close(self) -> None:
         """Writes what waits, and ends the thread."""
         with self._starting:
@@ -93,7 +99,10 @@ class Writer:
     def _work(self) -> None:
         while (first := self._jobs.get()) is not None:
             batch, ended = self._gather(first)
-            _deliver(_commit(batch))
+            began = time.perf_counter()
+            outcomes = _commit(batch)
+            metrics.committed(time.perf_counter() - began)
+            _deliver(outcomes)
             if ended:
                 break
         connection.close()
@@ -110,6 +119,7 @@ class Writer:
 
 
 writer = Writer()
+metrics.writes_waiting.read = writer.waiting
 
 
 def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:

@@ -1,6 +1,6 @@
 """The numbers as Prometheus reads them, in its text format 0.0.4 or as OpenMetrics 1.0.0, whichever is asked for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Final
 
@@ -15,6 +15,10 @@ from telemetry.instruments import Histogram, Instrument, Rows
 from telemetry.metrics import INSTRUMENTS
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+MEDIA_TYPES: Final = ("text/plain", "application/openmetrics-text")
+
+
+_openmetrics: Callable[[Any], bytes] = generate_openmetrics  # it ships without a type
 
 
 class Exposition(msgspec.Struct, frozen=True):
@@ -36,8 +40,8 @@ class _Families:
 def expose(numbers: Mapping[str, Rows], accept: str) -> Exposition:
     """The rows of each instrument, by its name. `accept` is the request's header."""
     families: Any = _Families(numbers)
-    if "application/openmetrics-text" in accept:
-        return Exposition(generate_openmetrics(families), OPENMETRICS)
+    if MEDIA_TYPES[1] in accept:
+        return Exposition(_openmetrics(families), OPENMETRICS)
     return Exposition(generate_latest(families), TEXT)
 
 

@@ -24,17 +24,13 @@ refusals = Counter("orchestrator_refusals_total", "Requests and messages that we
 runs_started = Counter("orchestrator_runs_started_total", "Runs that were begun.")
 runs_ended = Counter("orchestrator_runs_ended_total", "Runs that have ended.", ("status", "reason"))
 runs_active = Gauge("orchestrator_runs_active", "Runs that are being played.")
-run_seconds = Histogram(
-    "orchestrator_run_seconds", "From a run's beginning, or its going on, to its end.", bounds=LONG
-)
+run_seconds = Histogram("orchestrator_run_seconds", "From a run's beginning, or its going on, to its end.", bounds=LONG)
 first_token_seconds = Histogram(
     "orchestrator_first_token_seconds", "From a run's beginning, or its going on, to its first token.", bounds=LONG
 )
 tokens = Counter("orchestrator_tokens_total", "Tokens of models.", ("provider", "model", "kind"))
 cost_usd = Counter("orchestrator_cost_usd_total", "What models have cost, where it is known.", ("provider", "model"))
-provider_errors = Counter(
-    "orchestrator_provider_errors_total", "Calls of a model that failed before an answer.", ("provider", "code")
-)
+provider_errors = Counter("orchestrator_provider_errors_total", "Calls of a model that failed.", ("provider", "code"))
 tool_executions = Counter("orchestrator_tool_executions_total", "Executions that have ended.", ("tool", "outcome"))
 tool_seconds = Histogram("orchestrator_tool_seconds", "An execution at work.", ("tool",), bounds=LONG)
 followers = Gauge("orchestrator_followers", "Open streams of runs, over HTTP and WebSockets.")
@@ -75,9 +71,13 @@ def used(provider: str, model: str, *, answered: bool, cost: float | None, **kin
 
 
 def tool_ended(tool: str, outcome: str, seconds: float) -> None:
-    """`tool` is one of the registry, or `unknown`; `outcome` is `succeeded`, or the failure's code."""
+    """`tool` is one of the registry, or `unknown`; `outcome` is `succeeded`, or the code of a failure.
+
+    What never ran has taken no seconds.
+    """
     tool_executions.add(tool, outcome)
-    tool_seconds.add(seconds, tool)
+    if seconds:
+        tool_seconds.add(seconds, tool)
 
 
 def committed(seconds: float) -> None:

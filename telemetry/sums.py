@@ -1,7 +1,7 @@
 """The numbers of all workers of one `serve`, summed by whichever of them is asked.
 
-Each worker writes its own into a file of a folder that they share: every second, and before it tells any, so that no sum
-that was told ever shrinks. What a worker counted stays in the sums when it has ended; what it held open does not.
+Each worker writes its own into a file of a folder that they share: every second, and before it tells any, so that no
+sum that was told ever shrinks. What a worker counted stays in the sums when it has ended; what it held open does not.
 """
 
 import asyncio
@@ -105,4 +105,3 @@ def _numbers(folder: Path) -> Iterator[Numbers]:
             numbers = _decoder.decode(path.read_bytes())
             left = _GAUGES if path.suffix == ENDED else frozenset()
             yield {name: rows for name, rows in numbers.items() if name not in left}
-

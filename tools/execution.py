@@ -15,9 +15,11 @@ import msgspec
 from django.utils import timezone
 
 from access.callers import OPERATOR
+from access.incidents import incidents
 from spending import ledger
 from spending.ledger import Used
 from storage.ids import new_id
+from telemetry import metrics
 from tools.base import (
     Approval,
     Failed,
@@ -321,6 +323,15 @@ class ToolDoor:
             milliseconds=round(seconds * 1_000),
         )
         await self._keep(partial(_close_and_count, written, status, used))
+        metrics.tool_ended(used.tool, written.code or "succeeded", seconds if call.refusal is None else 0.0)
+        if written.code == "denied":
+            self._report(call, used.tool)
+
+    def _report(self, call: _Call, tool: str) -> None:
+        """A line for whoever looks for misuse."""
+        place = self._place
+        told = {"tool": tool, "source": call.request.source, "owner": place.owner, "key": place.key}
+        incidents.report("tool.denied", execution=str(call.intent.execution_id), **told)
 
     async def _store(self, data: Any, printed: LiveOutput | None, recording: Recording | None) -> Stored | None:
         """Keeps what was printed, or the result of a tool that prints nothing, where the row has no room for it."""

@@ -94,4 +94,4 @@ async def _begin(candidate: Candidate, request: CompletionRequest) -> Begun:
 def _retry(candidate: Candidate, number: int, error: ProviderError, following: Candidate | None) -> Retry:
     asked = candidate.provider.name
     following_name = following.provider.name if following else asked
-    return Retry(provider=asked, attempt=number, error=str(error), next_provider=following_name)
+    return Retry(provider=asked, attempt=number, error=str(error), next_provider=following_name, code=error.code)

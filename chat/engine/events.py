@@ -108,12 +108,16 @@ class ToolFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="retry"):
-    """A model's service failed before its first token; `next_provider` is asked next."""
+    """A model's service failed before its first token; `next_provider` is asked next.
+
+    `code` has a default for the sake of frames that are older than it.
+    """
 
     provider: str
     attempt: int
     error: str
     next_provider: str
+    code: ProviderErrorCode = "provider_unavailable"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="usage"):

@@ -12,6 +12,7 @@ import msgspec
 
 from chat.runs.feed import Feed
 from chat.wire import sse
+from telemetry import metrics
 
 
 class Living(Protocol):
@@ -74,6 +75,8 @@ class Follower:
         self.dropped = False
         self._task: asyncio.Task[object] | None = None
         self._timer = self._loop.call_later(heartbeat, self._tick)
+        self._closed = False
+        metrics.followers.add(1)
         self._join()
 
     def __aiter__(self) -> "Follower":
@@ -102,6 +105,9 @@ class Follower:
 
     def close(self) -> None:
         """Stops following. Safe to call again."""
+        if not self._closed:
+            self._closed = True
+            metrics.followers.add(-1)
         self._timer.cancel()
         self._leave()
 

@@ -22,6 +22,7 @@ from chat.runs import process, store
 from chat.wire import sse
 from spending import ledger
 from storage.writer import StorageUnavailable, writer
+from telemetry import metrics
 from tools.record import interrupt_executions
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Lease:
         Raises `StorageUnavailable`.
         """
         await writer.write(partial(_renew, self._seconds))
-        await writer.write(partial(_end_dead, proven=True))
+        await _end_of_dead(proven=True)
 
     async def keep(self) -> None:
         """Renews the row and looks for the dead, when it is time to. Raises `StorageUnavailable`."""
@@ -63,7 +64,7 @@ class Lease:
             raise
         if self._steady_since is None:
             self._steady_since = now
-        await writer.write(partial(_end_dead, proven=now - self._steady_since < self._seconds))
+        await _end_of_dead(proven=now - self._steady_since < self._seconds)
 
     async def close(self) -> None:
         """Gives the lease back: nothing of this process is open any more. Raises `StorageUnavailable`."""
@@ -79,6 +80,12 @@ def _renew(seconds: float) -> None:
     own = process.name()
     if not Process.objects.filter(name=own).update(renewed=Now()):
         Process.objects.create(name=own, renewed=Now(), lease_seconds=seconds)
+
+
+async def _end_of_dead(*, proven: bool) -> None:
+    ended = await writer.write(partial(_end_dead, proven=proven))
+    if ended:
+        metrics.runs_ended.add("interrupted", "interrupted", amount=ended)
 
 
 def _end_dead(*, proven: bool) -> int:

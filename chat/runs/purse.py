@@ -63,6 +63,11 @@ class RunPurse:
         self._told: set[str] = set()
 
     @property
+    def asked(self) -> Candidate | None:
+        """Whose answer is on its way, or came last."""
+        return self._asked
+
+    @property
     def is_bound(self) -> bool:
         """Whether any budget holds for the run."""
         return bool(self._payer.budgets or self._tariff.budgets)

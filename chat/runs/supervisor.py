@@ -13,6 +13,7 @@ from uuid import UUID
 
 from chat.runs.journal import Journal
 from chat.runs.live import Launch, LiveRun, Patience
+from telemetry import metrics
 
 LINGER_SECONDS: Final = 60.0
 """How long an ended run that is stored nowhere can still be read."""
@@ -60,6 +61,9 @@ class Supervisor:
         run = self._runs[launch.run_id] = LiveRun(launch, self._journal, self._patience)
         task = asyncio.get_running_loop().create_task(run.live())
         self._tasks.add(task)
+        metrics.runs_active.add(1)
+        if launch.last == 0:
+            metrics.runs_started.add()
         task.add_done_callback(partial(self._ended, run))
         return run
 
@@ -88,6 +92,7 @@ class Supervisor:
 
     def _ended(self, run: LiveRun, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        metrics.runs_active.add(-1)
         forget = partial(self._forget, run)
         if self._stored:
             forget()

@@ -50,6 +50,7 @@ ENDPOINTS: Final = {
     ("get", "/keys"): Endpoint(kind="nobody", scopes=("keys",)),
     ("post", "/keys"): Endpoint(kind="nobody", scopes=("keys",), body={"name": ""}, opens_with=422),
     ("delete", "/keys/{key_id}"): Endpoint(kind="nobody", scopes=("keys",), opens_with=404),
+    ("get", "/metrics"): Endpoint(kind="nobody", scopes=("audit",)),
     # last, since it takes the session away
     ("delete", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=("chat",), opens_with=204),
 }

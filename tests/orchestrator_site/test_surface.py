@@ -33,6 +33,7 @@ ROUTES = {
     "/keys": {"get", "post"},
     "/keys/{key_id}": {"delete"},
     "/healthz": {"get"},
+    "/metrics": {"get"},
 }
 EVENTS = {
     *("start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "approval_required"),

@@ -6,6 +6,7 @@ import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
@@ -52,10 +53,11 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on, 0 for any (default: {PORT})")
         parser.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
         parser.add_argument("--worker", type=int, metavar="HANDLE", help=SUPPRESS)
+        parser.add_argument("--numbers", type=Path, metavar="FOLDER", help=SUPPRESS)
 
-    def handle(self, *, host: str, port: int, workers: int, worker: int | None, **_: Any) -> None:
+    def handle(self, *, host: str, port: int, workers: int, worker: int | None, numbers: Path | None, **_: Any) -> None:
         if worker is not None:
-            self._work(worker)
+            self._work(worker, numbers)
             return
         if workers > 1 and not conf.is_stored():
             raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
@@ -73,16 +75,16 @@ class Command(BaseCommand):
                 sys.exit(Workers(listening, workers, welcome).run())
             self._serve(listening, welcome)
 
-    def _work(self, handle: int) -> None:
+    def _work(self, handle: int, numbers: Path | None) -> None:
         """Serves as one of several, and ends with their parent."""
         end_with_parent(signal.SIGTERM)
         self._open_workspace()
         with socket.socket(fileno=handle) as listening:
-            self._serve(listening, self._tell_ready)
+            self._serve(listening, self._tell_ready, numbers)
 
-    def _serve(self, listening: socket.socket, ready: Callable[[], None]) -> None:
+    def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> None:
         try:
-            Server(ready).run([listening])
+            Server(ready, numbers).run([listening])
         except (ProviderError, UnknownProvider, NotConfigured) as error:
             raise CommandError(str(error)) from None
 

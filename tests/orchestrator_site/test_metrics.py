@@ -1,0 +1,176 @@
+"""`/metrics`, after what it tells of has happened."""
+
+import asyncio
+import os
+import re
+import signal
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from chat.engine.completion import Finished, ProviderError, TokensUsed
+from chat.engine.messages import ToolCall
+from chat.providers.scripted import Scripted, text
+from tests.conftest import Api, Start
+from tests.orchestrator_site.test_serve import address, serving
+
+STOP = Finished(reason="stop")
+USED = TokensUsed(input_tokens=10, output_tokens=4, cached_tokens=3)
+Samples = dict[tuple[str, frozenset[str]], float]
+
+
+def samples(told: str) -> Samples:
+    """Each sample by its name and its labels' values."""
+    families = text_string_to_metric_families(told)
+    return {
+        (sample.name.removeprefix("orchestrator_"), frozenset(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def scraped(api: Api) -> Samples:
+    return samples((await api.call("GET", "/metrics")).body.decode())
+
+
+def value(of: Samples, name: str, *labels: str) -> float:
+    return of.get((name, frozenset(labels)), 0.0)
+
+
+def grown(before: Samples, after: Samples, name: str, *labels: str) -> float:
+    return value(after, name, *labels) - value(before, name, *labels)
+
+
+async def test_a_turn_is_counted_with_its_calls_its_tokens_and_its_tool(start: Start) -> None:
+    called = ToolCall(call_id="1", name="fs.list", arguments="{}")
+    api = await start(Scripted([called, USED, Finished(reason="tool_calls")], [text("Hi"), USED, STOP]))
+    before = await scraped(api)
+    await api.ask(message="a")
+    after = await scraped(api)
+    for name, labels, by in (
+        ("requests_total", ("POST", "/chat/stream", "200"), 1),
+        ("request_seconds_count", ("POST", "/chat/stream"), 1),
+        ("runs_started_total", (), 1),
+        ("runs_ended_total", ("completed", "completed"), 1),
+        ("run_seconds_count", (), 1),
+        ("first_token_seconds_count", (), 1),
+        ("tokens_total", ("scripted", "scripted-1", "input"), 20),
+        ("tokens_total", ("scripted", "scripted-1", "output"), 8),
+        ("tokens_total", ("scripted", "scripted-1", "cached"), 6),
+        ("tool_executions_total", ("fs.list", "succeeded"), 1),
+        ("tool_seconds_count", ("fs.list",), 1),
+    ):
+        assert grown(before, after, name, *labels) == by, name
+    assert grown(before, after, "commits_total") >= 3
+    assert grown(before, after, "commit_seconds_count") == grown(before, after, "commits_total")
+    assert [value(after, name) for name in ("runs_active", "followers", "writes_waiting")] == [0, 0, 0]
+
+
+async def test_what_is_open_is_told_while_it_is_open(start: Start) -> None:
+    api = await start(Scripted([text("a"), asyncio.Event().wait, STOP]))
+    async with api.open({"message": "a"}) as response:
+        await response.content.readuntil(b'"a"}')
+        told = await scraped(api)
+        assert (value(told, "runs_active"), value(told, "followers")) == (1, 1)
+    async with asyncio.timeout(5):
+        while value(await scraped(api), "followers"):
+            await asyncio.sleep(0.01)
+
+
+async def test_failures_of_a_provider_are_counted_by_code_and_the_run_by_its_end(start: Start) -> None:
+    error = ProviderError("Refused.", code="provider_rejected", retryable=False)
+    api = await start(Scripted([error]))
+    before = await scraped(api)
+    await api.ask(message="a")
+    after = await scraped(api)
+    assert grown(before, after, "provider_errors_total", "scripted", "provider_rejected") == 1
+    assert grown(before, after, "runs_ended_total", "failed", "provider_rejected") == 1
+
+
+async def test_a_failure_that_was_tried_again_is_counted_too(start: Start) -> None:
+    busy = ProviderError("Busy.", code="provider_rate_limited", retryable=True, retry_after=0.0)
+    api = await start(Scripted([busy], [text("Hi"), STOP]))
+    before = await scraped(api)
+    answer = await api.ask(message="a")
+    assert answer.one("retry")["code"] == "provider_rate_limited"
+    after = await scraped(api)
+    assert grown(before, after, "provider_errors_total", "scripted", "provider_rate_limited") == 1
+
+
+async def test_no_caller_makes_a_value_of_a_label(start: Start) -> None:
+    api = await start(Scripted([asyncio.Event().wait], [text("Hi"), STOP]))
+    await api.call("GET", "/made-up-path")
+    await api.call("PROPFIND", "/healthz")
+    await api.ask(tool_calls=[{"name": "made.up", "params": {}}])
+    async with api.open({"message": "a", "model": "made-up-model"}) as response:
+        run = response.headers["X-Run-Id"]
+        await api.call("POST", f"/chat/runs/{run}/cancel")
+    await api.call("GET", "/healthz", headers={"X-Forwarded-For": "made up"})
+    told = (await api.call("GET", "/metrics")).body.decode()
+    assert "made" not in told.lower()
+    assert "PROPFIND" not in told
+    assert run not in told
+    counted = samples(told)
+    for name, *labels in (
+        ("requests_total", "GET", "other", "404"),
+        ("requests_total", "other", "/healthz", "405"),
+        ("tool_executions_total", "unknown", "unknown_tool"),
+        ("refusals_total", "forwarded"),
+        ("refusals_total", "not_found"),
+    ):
+        assert value(counted, name, *labels) >= 1, name
+
+
+async def test_pages_are_counted_by_where_they_begin(start: Start) -> None:
+    api = await start(Scripted())
+    before = await scraped(api)
+    await api.call("GET", "/admin/login/")
+    after = await scraped(api)
+    assert grown(before, after, "requests_total", "GET", "/admin", "200") == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, 401), ({"Authorization": "Bearer wrong"}, 401), ({"Authorization": "Bearer secret"}, 200)],
+)
+async def test_with_a_key_the_numbers_are_for_whoever_shows_it(
+    start: Start, settings: Any, headers: dict[str, str], status: int
+) -> None:
+    settings.API_KEY = "secret"
+    api = await start(Scripted())
+    assert (await api.call("GET", "/metrics", headers=headers)).status == status
+
+
+def test_several_workers_are_summed_also_when_one_of_them_has_died(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2", LOG_LEVEL="error") as (told, process):
+        base = address(told)
+        for _ in range(60):
+            fetch(f"{base}/healthz")
+        assert settled(base, 60) == 60
+        (child, *_) = re.findall(r"\d+", Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+        os.kill(int(child), signal.SIGKILL)
+        assert settled(base, 60) == 60
+        for _ in range(20):
+            fetch(f"{base}/healthz")
+        assert settled(base, 80) == 80
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - our own server
+        return str(response.read().decode())
+
+
+def settled(base: str, expected: float) -> float:
+    """How many answers of `/healthz` are told, by each of several scrapes, once that is no less than expected."""
+    deadline = time.monotonic() + 10
+    told: set[float] = set()
+    while time.monotonic() < deadline:
+        told = {value(samples(fetch(f"{base}/metrics")), "requests_total", "GET", "/healthz", "200") for _ in range(8)}
+        if min(told) >= expected:
+            break
+        time.sleep(0.2)
+    return max(told)
