@@ -5,29 +5,28 @@ What is reserved counts as spent until it is settled, so calls at the same momen
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 
 from access.budgets import MOST_AMOUNT
-from spending.accounts import NOTHING, Amount, Line, accounts_of_run, accounts_of_session
+from spending.accounts import Amount, Line, accounts_of_run, accounts_of_session
 from spending.models import Account, Reservation, Use
-from storage.rows import Sum
+from storage.rows import Insert, Statement, Sum
 
-_OPEN: Final = """
-    INSERT INTO spending_accounts (name, spent, reserved, updated) VALUES (%s, 0, 0, %s) ON CONFLICT (name) DO NOTHING
-"""
-_RESERVE: Final = """
-    UPDATE spending_accounts SET reserved = reserved + %s, updated = %s
-    WHERE name = %s AND spent + reserved + %s <= %s RETURNING spent
-"""
-_SETTLE: Final = """
-    UPDATE spending_accounts SET reserved = reserved - %s, spent = spent + %s, updated = %s WHERE name = %s
-"""
-_TAKE_BACK: Final = "DELETE FROM spending_reservations WHERE run = %s RETURNING amounts"
-
+_open = Statement(
+    "INSERT INTO spending_accounts (name, spent, reserved, updated) VALUES (%s, 0, 0, %s) ON CONFLICT (name) DO NOTHING"
+)
+_reserve = Statement(
+    "UPDATE spending_accounts SET reserved = reserved + %s, updated = %s "
+    "WHERE name = %s AND spent + reserved + %s <= %s RETURNING spent"
+)
+_settle = Statement(
+    "UPDATE spending_accounts SET reserved = reserved - %s, spent = spent + %s, updated = %s WHERE name = %s"
+)
+_take_back = Statement("DELETE FROM spending_reservations WHERE run = %s RETURNING amounts")
+_insert_reservation = Insert(Reservation, "run", "amounts", "created")
 _add_use = Sum(
     Use,
     key=("day", "owner", "key", "provider", "model", "tool"),
@@ -70,8 +69,10 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) -> Reserved | Refused:
-    """Sets the most that a run's next call may cost aside on all of its lines, or on none."""
-    settle(run_id, NOTHING, now)
+    """Sets the most that a run's next call may cost aside on all of its lines, or on none.
+
+    Whoever has reserved for an earlier call of the run settles that first.
+    """
     taken: list[tuple[Line, int]] = []
     spent: list[int] = []
     for line in lines:
@@ -79,12 +80,12 @@ def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) ->
         before = None if amount is None else _take(line, amount, now)
         if amount is None or before is None:
             for other, set_aside in taken:
-                _execute(_SETTLE, (set_aside, 0, now, other.account))
+                _settle.later(set_aside, 0, now, other.account)
             return Refused(line, spent_on(line.account))
         taken.append((line, amount))
         spent.append(before)
     amounts = [(line.account, line.unit, amount) for line, amount in taken]
-    Reservation.objects.create(run=run_id, amounts=amounts, created=now)
+    _insert_reservation([(run_id, amounts, now)])
     return Reserved(tuple(spent))
 
 
@@ -93,7 +94,7 @@ def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
     for account, unit, reserved in _taken_back(run_id):
         actual = cost.of(unit) if cost is not None else None
         booked = reserved if actual is None else min(actual, MOST_AMOUNT)
-        _execute(_SETTLE, (reserved, booked, now, account))
+        _settle.later(reserved, booked, now, account)
 
 
 def spent_on(account: str) -> int:
@@ -118,27 +119,16 @@ def forget_session(session_id: UUID) -> None:
 def _take(line: Line, amount: int, now: datetime) -> int | None:
     """What was spent on the line before; None where too little is left."""
     values = (amount, now, line.account, amount, line.limit)
-    taken = _execute(_RESERVE, values)
+    taken = _reserve(*values)
     if not taken:
-        _execute(_OPEN, (line.account, now))
-        taken = _execute(_RESERVE, values)
+        _open.later(line.account, now)
+        taken = _reserve(*values)
     return int(taken[0][0]) if taken else None
 
 
 def _taken_back(run_id: UUID) -> list[tuple[str, Any, int]]:
-    rows = _execute(_TAKE_BACK, (_key(run_id),))
+    rows = _take_back(run_id)
     return [tuple(entry) for (amounts,) in rows for entry in msgspec.json.decode(amounts)]
-
-
-def _key(run_id: UUID) -> Any:
-    return run_id if connection.features.has_native_uuid_field else run_id.hex
-
-
-def _execute(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    adapt = connection.ops.adapt_datetimefield_value
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [adapt(value) if isinstance(value, datetime) else value for value in values])
-        return list(cursor.fetchall()) if cursor.description else []
 
 
 def _row(used: Used, now: datetime) -> Sequence[Any]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final, TypeVar, cast
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import (
@@ -205,6 +206,32 @@ class Locked:
     @cached_property
     def _lock(self) -> str:
         return " FOR SHARE" if connection.features.has_select_for_update else ""
+
+
+class Statement:
+    """A statement of our own, with `%s` for each of its values: text, numbers, moments and UUIDs."""
+
+    def __init__(self, statement: str) -> None:
+        self._written = statement
+
+    def __call__(self, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows that it returns. Raises what the database raises."""
+        return _fetch(self._statement, [_plain(value) for value in values])
+
+    def later(self, *values: Any) -> None:
+        """The same for one that returns nothing: it may be sent with others like it."""
+        pending.send(self._statement, [[_plain(value) for value in values]])
+
+    @cached_property
+    def _statement(self) -> str:
+        return self._written.replace("%s", _place())
+
+
+def _plain(value: Any) -> Any:
+    """What the database's driver takes of a value."""
+    if isinstance(value, datetime):
+        return _moment(value)
+    return value.hex if isinstance(value, UUID) and not connection.features.has_native_uuid_field else value
 
 
 def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

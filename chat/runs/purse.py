@@ -6,6 +6,7 @@ pass no budget, and a dead run's reservation is found.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
 from fractions import Fraction
 from functools import partial
 from math import ceil
@@ -87,11 +88,11 @@ class RunPurse:
         """As `chat.engine.purse.Purse` says."""
         self._asked = asked.candidate
         now = timezone.now()
-        drawn = lines(self._payer, self._tariff.budgets, now)
+        drawn = self._lines(now)
         if not drawn:
             return ()
         most = self._cost(asked.candidate, await self._most(asked, most_output))
-        outcome = await self._keep(partial(ledger.reserve, self._payer.run_id, drawn, most, now))
+        outcome = await self._keep(partial(self._reserve, drawn, most, now, again=bool(self._open)))
         if isinstance(outcome, ledger.Refused):
             self._open = ()
             raise LimitReached("budget_exceeded", [_told(outcome.line, outcome.spent)])
@@ -111,7 +112,16 @@ class RunPurse:
 
     def closing(self) -> Record | None:
         """Gives back what is reserved still, and forgets the run's own accounts; None where there is nothing of it."""
-        return self._close if self.is_bound else None
+        own = any(line.scope == "run" for line in self._lines(timezone.now()))
+        return partial(self._close, own=own) if self._open or own else None
+
+    def _reserve(
+        self, drawn: Sequence[Line], most: Amount, now: datetime, *, again: bool
+    ) -> ledger.Reserved | ledger.Refused:
+        """For a further attempt, in place of what the one before it had reserved."""
+        if again:
+            ledger.settle(self._payer.run_id, NOTHING, now)
+        return ledger.reserve(self._payer.run_id, drawn, most, now)
 
     def _settle(self, usage: Usage, asked: Candidate | None, *, reserved: bool) -> None:
         now = timezone.now()
@@ -132,15 +142,19 @@ class RunPurse:
         )
         ledger.add([used], now)
 
-    def _close(self) -> None:
+    def _close(self, *, own: bool) -> None:
         ledger.settle(self._payer.run_id, NOTHING, timezone.now())
-        ledger.forget_run(self._payer.run_id)
+        if own:
+            ledger.forget_run(self._payer.run_id)
 
     async def _most(self, asked: Asked, most_output: int) -> TokensUsed:
         size = sum(len(str(message)) for message in asked.request.messages)
         counted = partial(request_tokens, asked.request, self._tariff.count)
         asks = counted() if size <= MOST_COUNTED_HERE else await asyncio.to_thread(counted)
         return TokensUsed(input_tokens=asks, output_tokens=min(most_output, asked.candidate.context_tokens))
+
+    def _lines(self, now: datetime) -> tuple[Line, ...]:
+        return lines(self._payer, self._tariff.budgets, now) if self.is_bound else ()
 
     def _cost(self, candidate: Candidate, used: TokensUsed) -> Amount:
         cost = self._tariff.price(candidate.provider.name, candidate.model, used)

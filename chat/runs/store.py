@@ -17,17 +17,17 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import msgspec
+from django.db import connection
 from django.utils import timezone
 
 from access.callers import Caller
-from access.models import ApiKey
 from chat.engine.attempts import Candidate
 from chat.engine.events import TotalUsage, Usage
 from chat.engine.messages import AssistantMessage, Image, Message, ToolMessage, UserMessage
 from chat.models import Attachment, Run, RunEvent, RunKey, Session
 from chat.models import Message as MessageRow
 from chat.runs import process
-from storage.rows import Insert, Locked, Update
+from storage.rows import Insert, Locked, Statement, Update
 from storage.writer import StorageUnavailable
 
 Result = TypeVar("Result")
@@ -57,6 +57,8 @@ _end_run = Update(
     where=("id", "status"),
 )
 _select_own = Locked(Run, "process", status=Run.Status.RUNNING)
+_lock_key = Statement("SELECT id FROM api_keys WHERE id = %s FOR UPDATE")
+_count_runs = Statement("SELECT COUNT(*) FROM runs WHERE key = %s AND status = 'running'")
 _free_session = Update(Session, names=("active_run",), where=("id", "active_run"))
 
 
@@ -205,8 +207,9 @@ def _check_room(caller: Caller) -> None:
     """Raises `TooManyOfKey` where the caller's key has all its runs already; whoever starts another waits for us."""
     if caller.key is None or caller.max_runs is None:
         return
-    list(ApiKey.objects.select_for_update().filter(id=caller.key).values_list("id"))
-    if Run.objects.filter(key=caller.key, status=Run.Status.RUNNING).count() >= caller.max_runs:
+    if connection.features.has_select_for_update:
+        _lock_key(caller.key)
+    if _count_runs(caller.key)[0][0] >= caller.max_runs:
         raise TooManyOfKey(caller.max_runs)
 
 

@@ -87,6 +87,7 @@ def test_what_is_settled_twice_is_booked_once() -> None:
 def test_another_attempt_replaces_what_the_first_had_reserved() -> None:
     who = payer("100tokens")
     reserve(who, 80)
+    settle(who, 0)
     assert reserve(who, 90) == Reserved((0,))
     assert balances() == {"key:a:tokens": (0, 90)}
 
