@@ -121,7 +121,14 @@ class Service:
             provider=first.provider.name if first else None,
             model=first.model if first else None,
         )
-        await self._write_down(self._beginning(ask, start, session_id, resumed_from))
+        beginning = self._beginning(ask, start, session_id, resumed_from)
+        begin: Callable[[], None] = partial(store.begin, beginning)
+        play: Callable[[], Awaitable[Turn]] = partial(turn, run_id, session_id, candidates, purse=purse)
+        if purse.is_bound and candidates and ask.session_id is None and not ask.tool_calls:
+            made = await play()
+            play = partial(_made, made)
+            begin = await purse.reserving(*made.first_call(), begin)
+        await self._write_down(beginning, begin)
         return self.supervisor.start(
             Launch(
                 run_id=run_id,
@@ -130,22 +137,25 @@ class Service:
                 purse=purse,
                 hold=partial(door.current().watch.hold, ask.caller.key),
                 start=start,
-                turn=partial(turn, run_id, session_id, candidates, purse=purse),
+                turn=play,
                 max_seconds=self._max_seconds,
                 cancel_unfollowed=ask.on_disconnect == "cancel",
                 followed_elsewhere=self._followed_elsewhere(run_id),
             )
         )
 
-    async def _write_down(self, beginning: store.Beginning) -> None:
-        """Commits the beginning. What another process begins with the same key meanwhile is found the second time."""
+    async def _write_down(self, beginning: store.Beginning, begin: Callable[[], None]) -> None:
+        """Commits the beginning, by the job that writes it.
+
+        What another process begins with the same key meanwhile is found the second time.
+        """
         if not self.stored:
             self._remember(beginning)
             return
         try:
-            await writer.write(partial(store.begin, beginning))
+            await writer.write(begin)
         except IntegrityError:
-            await writer.write(partial(store.begin, beginning))
+            await writer.write(begin)
 
     def _remember(self, beginning: store.Beginning) -> None:
         """Where nothing is stored, keys are known for as long as their runs are."""
@@ -322,6 +332,10 @@ async def _newest(run_ids: Sequence[UUID]) -> Sequence[tuple[UUID, int | None, s
 
 def _silently(_: object) -> None:
     """Without a channel layer no word is sent."""
+
+
+async def _made(turn: Turn) -> Turn:
+    return turn
 
 
 async def _nobody() -> bool:

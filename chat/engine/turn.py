@@ -108,6 +108,11 @@ class Turn:
         self._answer: Answer | None = None
         self._requests: tuple[ToolRequest, ...] = ()
 
+    def first_call(self) -> tuple[Asked, int]:
+        """What the first candidate is asked, if no tool is called before, and the most tokens that it may say."""
+        first = self._candidates[0]
+        return Asked(first, self._question().to(first)), self._output_left()
+
     async def run(self) -> AsyncGenerator[Item]:
         """Yields all that happens; closing it stops the model and the tools. Raises only what is a fault of our own."""
         reason: EndReason = "completed"

@@ -62,6 +62,7 @@ class RunPurse:
         self._asked: Candidate | None = None
         self._open: tuple[tuple[Line, int], ...] = ()
         self._told: set[str] = set()
+        self._ready: tuple[tuple[Line, ...], ledger.Reserved | ledger.Refused] | None = None
 
     @property
     def asked(self) -> Candidate | None:
@@ -84,6 +85,18 @@ class RunPurse:
                     "this call: name another model, or its price in MODEL_PRICES."
                 )
 
+    async def reserving(self, asked: Asked, most_output: int, begin: Record) -> Record:
+        """A job that begins the run, and reserves for its first call in the same transaction."""
+        now = timezone.now()
+        drawn = self._lines(now)
+        most = self._cost(asked.candidate, await self._most(asked, most_output))
+
+        def begin_and_reserve() -> None:
+            begin()
+            self._ready = drawn, ledger.reserve(self._payer.run_id, drawn, most, now)
+
+        return begin_and_reserve
+
     async def reserve(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
         """As `chat.engine.purse.Purse` says."""
         self._asked = asked.candidate
@@ -91,8 +104,11 @@ class RunPurse:
         drawn = self._lines(now)
         if not drawn:
             return ()
-        most = self._cost(asked.candidate, await self._most(asked, most_output))
-        outcome = await self._keep(partial(self._reserve, drawn, most, now, again=bool(self._open)))
+        if self._ready is not None:
+            (drawn, outcome), self._ready = self._ready, None
+        else:
+            most = self._cost(asked.candidate, await self._most(asked, most_output))
+            outcome = await self._keep(partial(self._reserve, drawn, most, now, again=bool(self._open)))
         if isinstance(outcome, ledger.Refused):
             self._open = ()
             raise LimitReached("budget_exceeded", [_told(outcome.line, outcome.spent)])
