@@ -13,8 +13,6 @@ from typing import Any, Final
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from access.refusal import Refusal
 
@@ -102,6 +100,9 @@ async def _take(counter: SlidingWindowCounterRateLimiter, rate: RateLimitItem, n
 
 def _redis(url: str) -> RedisStorage:
     """A failure is told at once: what it costs to try again is each request's."""
+    from redis.asyncio.retry import Retry  # noqa: PLC0415 - a tenth of a second, for who has such a server
+    from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
+
     found = url.replace("unix://", "redis+unix://") if url.startswith("unix://") else url
     options: Any = {
         "socket_timeout": PATIENCE_SECONDS,

@@ -31,6 +31,14 @@ def redis_url(text: str) -> str:
     return text
 
 
+def origin(text: str) -> str:
+    """The origin of a web site (RFC 6454), or nothing. Raises `ValueError`."""
+    parts = urlsplit(text)
+    if text and text not in {f"{scheme}://{parts.netloc}" for scheme in ("http", "https") if parts.hostname}:
+        raise ValueError("it must be an origin, such as https://chat.example.org, without a path")
+    return text
+
+
 class Environment:
     """The process's variables over those of a file."""
 
@@ -70,7 +78,7 @@ class Environment:
         try:
             return parse(value)
         except ValueError as error:
-            raise InvalidSetting(name, value, str(error)) from None
+            raise InvalidSetting(name, value, str(error).removesuffix(".")) from None
 
     def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
         value = self.text(name, default).lower()

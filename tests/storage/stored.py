@@ -46,6 +46,11 @@ def fill(path: Path, sessions: int) -> int:
             "INSERT INTO usage VALUES (1, '2026-02-28', 'o', 'k', 'p', 'm', '', 1, 0, 0, 0, 5, 6, 0, 0, 7, 0)"
         )
         database.execute("INSERT INTO auth_user VALUES (1, '!', NULL, 1, 'root', '', '', 1, 1, '2026-01-01', '')")
+        database.execute(
+            "INSERT INTO api_keys (id, name, prefix, sha256, scopes, rate, budgets, created, revoked, user_id) VALUES "
+            "(?, 'é', 'osk_', 'ab', '[\"chat\", \"git.*\"]', '', '[]', '2026-01-01', '2026-01-02', 1)",
+            [key(7, 1)],
+        )
         database.commit()
     return sum(map(len, rows.values()))
 

@@ -23,6 +23,7 @@ def run(code: str) -> None:
 def test_the_pure_modules_import_without_django() -> None:
     run("import chat.engine.turn, chat.wire.sse, chat.wire.strict_json, chat.providers.scripted")
     run("import tools.base, tools.registry, tools.showing, tools.builtin.fs, access.guard, access.callers")
+    run("import access.keys, access.scopes, access.budgets, access.rates, access.proxies, access.refusal")
 
 
 def test_the_engines_own_tests_pass_without_django() -> None:
