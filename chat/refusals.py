@@ -6,8 +6,16 @@ from typing import Any, Final
 from access.refusal import Refusal
 from chat.providers.catalogue import NotConfigured, UnknownProvider
 from chat.runs.purse import PriceUnknown
-from chat.runs.store import KeyMismatch, NotResumable, RunMissing, SessionBusy, SessionMissing, TooManyOfKey
-from chat.runs.supervisor import ShuttingDown, TooManyRuns
+from chat.runs.store import (
+    KeyMismatch,
+    NotResumable,
+    RunMissing,
+    SessionBusy,
+    SessionMissing,
+    TooManyOfKey,
+    TooManyRuns,
+)
+from chat.runs.supervisor import ShuttingDown
 from chat.turns import BudgetUnkept, ImagesUnsupported, ModelUnknown
 from storage.writer import StorageFull, StorageUnavailable
 

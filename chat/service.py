@@ -264,6 +264,7 @@ class Service:
             metadata=ask.metadata,
             start_frame=sse.frame(1, start),
             key=ask.key,
+            most_runs=self.supervisor.most_together,
             resumed_from=resumed_from,
         )
 

@@ -6,7 +6,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chat.runs.supervisor import ShuttingDown, TooManyRuns
+from chat.runs.store import TooManyRuns
+from chat.runs.supervisor import ShuttingDown
 from storage.writer import StorageUnavailable
 
 logger = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ SessionBusy           the session has an active run already
 NotOwner              the run is this process's no more
 AlreadyBegun          what is asked for was begun before, by the same key or as the resumption of the same run
 KeyMismatch           the key was used with another body
+TooManyRuns           as many runs are active as may be
 TooManyOfKey          the caller's API key has as many runs as it may
 RunMissing            there is no such run for this owner
 NotResumable          the run was not interrupted
@@ -32,6 +33,9 @@ from storage.writer import StorageUnavailable
 
 Result = TypeVar("Result")
 
+RUNS_LOCK: Final = 0x6F72_6368
+"""PostgreSQL's advisory lock of whoever counts all runs before another begins."""
+
 TITLE_LENGTH: Final = 80
 NOT_OWNER: Final = "Another process took this one for dead, and ended the run."
 
@@ -58,6 +62,8 @@ _end_run = Update(
 )
 _select_own = Locked(Run, "process", status=Run.Status.RUNNING)
 _lock_key = Statement("SELECT id FROM api_keys WHERE id = %s FOR UPDATE")
+_lock_runs = Statement("SELECT pg_advisory_xact_lock(%s)")
+_count_all_runs = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running'")
 _count_runs = Statement("SELECT COUNT(*) FROM runs WHERE key = %s AND status = 'running'")
 _free_session = Update(Session, names=("active_run",), where=("id", "active_run"))
 
@@ -80,6 +86,10 @@ class NotResumable(Exception):
 
 class KeyMismatch(Exception):
     """The `Idempotency-Key` was used with another body."""
+
+
+class TooManyRuns(Exception):
+    """`MAX_ACTIVE_RUNS` are active: in this process, or in all together."""
 
 
 class TooManyOfKey(Exception):
@@ -118,7 +128,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is written before a run starts."""
+    """All that is written before a run starts, if fewer than `most_runs` are active in all processes."""
 
     run_id: UUID
     session_id: UUID
@@ -133,6 +143,7 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     start_frame: bytes
     key: Key | None = None
     resumed_from: UUID | None = None
+    most_runs: int | None = None
 
     @property
     def owner(self) -> str:
@@ -166,7 +177,8 @@ def begin(beginning: Beginning) -> None:
     """Writes the session (or claims it), the run, the user's message and the first frame. Raises as the module says."""
     now = timezone.now()
     _check_new(beginning)
-    _check_room(beginning.caller)
+    _check_room(beginning.most_runs)
+    _check_room_of_key(beginning.caller)
     if beginning.new_session:
         _open_session(beginning, now)
     else:
@@ -203,7 +215,17 @@ def _check_new(beginning: Beginning) -> None:
             raise AlreadyBegun(again)
 
 
-def _check_room(caller: Caller) -> None:
+def _check_room(most: int | None) -> None:
+    """Raises `TooManyRuns` where all processes together have as many; whoever starts another waits for us."""
+    if most is None:
+        return
+    if connection.features.has_select_for_update:
+        _lock_runs(RUNS_LOCK)
+    if _count_all_runs()[0][0] >= most:
+        raise TooManyRuns
+
+
+def _check_room_of_key(caller: Caller) -> None:
     """Raises `TooManyOfKey` where the caller's key has all its runs already; whoever starts another waits for us."""
     if caller.key is None or caller.max_runs is None:
         return

@@ -1,6 +1,5 @@
 """The runs that this process owns.
 
-TooManyRuns           the process has as many active runs as it may
 ShuttingDown          the process takes no new runs
 """
 
@@ -13,14 +12,14 @@ from uuid import UUID
 
 from chat.runs.journal import Journal
 from chat.runs.live import Launch, LiveRun, Patience
+from chat.runs.store import TooManyRuns
 from telemetry import metrics
+
+COUNTED: Final = 500
+"""So many places from the last, the runs of all processes are counted before another begins."""
 
 LINGER_SECONDS: Final = 60.0
 """How long an ended run that is stored nowhere can still be read."""
-
-
-class TooManyRuns(Exception):
-    """The process has as many active runs as it may."""
 
 
 class ShuttingDown(Exception):
@@ -39,10 +38,18 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._admitted = 0
         self._closing = False
+        self.elsewhere = 0
+        """Runs of other processes, about a second ago."""
 
     @property
     def active(self) -> int:
         return len(self._tasks)
+
+    @property
+    def most_together(self) -> int | None:
+        """How many runs all processes may have, where that is near; None where nobody needs to count."""
+        about = self.active + self._admitted + self.elsewhere
+        return self._most if self._stored and about >= self._most - COUNTED else None
 
     @contextlib.contextmanager
     def admission(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from chat.runs.lease import Lease
 from chat.runs.supervisor import Supervisor
 from chat.runs.watch import Watch
 from storage.reader import read
+from storage.rows import Statement
 from storage.writer import writer
 
 MARK_SECONDS: Final = 1.0
@@ -21,6 +22,9 @@ MARK_SECONDS: Final = 1.0
 
 MARKS_HOLD: Final = 5
 """How many times as long a mark holds: a busy machine is late."""
+
+
+_count = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running' AND process <> %s")
 
 
 class _News(msgspec.Struct, frozen=True):
@@ -53,12 +57,18 @@ class Upkeep:
             await self._go_on(run_id)
 
     async def _mark(self) -> None:
+        """Counts the runs of others, and marks those that are followed here."""
         now = asyncio.get_running_loop().time()
         if now < self._mark_at:
             return
         self._mark_at = now + MARK_SECONDS
+        self._supervisor.elsewhere = await read(_count_elsewhere)
         if runs := self._watch.followed(MARK_SECONDS):
             await writer.write(partial(followed.mark, runs, MARKS_HOLD * MARK_SECONDS))
+
+
+def _count_elsewhere() -> int:
+    return int(_count(process.name())[0][0])
 
 
 def _news() -> _News:

@@ -131,3 +131,20 @@ async def test_two_processes_together_let_a_key_have_no_more_runs_than_it_may(
         assert sorted(response.status for response in responses) == [200] * 3 + [429] * 17
         for response in responses:
             response.close()
+
+
+async def test_two_processes_together_have_no_more_runs_than_the_service_may(
+    service: Service, fake: FakeService, variables: dict[str, str]
+) -> None:
+    variables["MAX_ACTIVE_RUNS"] = "4"
+    await service.make_key()
+    (one, _), (other, _) = await asyncio.gather(service.begin(), service.begin())
+    fake.play(*[streamed(said("Hi"), ending="silence")] * 20)
+    timeout = aiohttp.ClientTimeout(total=DEADLINE)
+    async with aiohttp.ClientSession(timeout=timeout, headers=service.headers) as client:
+        asked = (client.post(f"{(one, other)[number % 2]}/chat/stream", json={"message": "Hi"}) for number in range(20))
+        responses = await asyncio.gather(*asked)
+        assert sorted(response.status for response in responses) == [200] * 4 + [503] * 16
+        assert all(response.headers["Retry-After"] for response in responses if response.status == 503)
+        for response in responses:
+            response.close()
