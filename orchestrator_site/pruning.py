@@ -15,6 +15,8 @@ from django.db.models import BinaryField, Count, Exists, F, Model, OuterRef, Q, 
 from django.db.models.functions import Cast, Coalesce, Length
 
 from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Session
+from speech.models import SpeechRequest
+from spending.models import Account
 from tools.models import ToolExecution
 from tools.outputs import OutputStore
 
@@ -33,6 +35,7 @@ MEASURED: Final[dict[type[Model], tuple[str, ...]]] = {
     Run: ("options", "metadata", "error"),
     Session: ("title", "metadata"),
     ToolExecution: ("params", "data", "output"),
+    SpeechRequest: ("audio", "error", "note"),
 }
 """Where the bytes of a row are."""
 
@@ -69,6 +72,17 @@ def frames(ages: Ages, going: "QuerySet[Session]") -> "QuerySet[RunEvent]":
     return ended.filter(Q(run__ended__lt=ages.frames) | Q(run__session__in=going))
 
 
+def calls_of_speech(ages: Ages) -> "QuerySet[SpeechRequest]":
+    """Those of a process that died as well: no call takes that long."""
+    return SpeechRequest.objects.filter(created__lt=ages.rows)
+
+
+def accounts(ages: Ages) -> "QuerySet[Account]":
+    """Of runs, sessions, days and months: what was spent of a budget for ever is never old."""
+    ending = Q(name__startswith="run:") | Q(name__startswith="session:") | Q(name__contains="/")
+    return Account.objects.filter(ending, updated__lt=ages.rows, reserved=0)
+
+
 def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
     """All that goes where these sessions go, each before what it refers to."""
     return [
@@ -80,6 +94,8 @@ def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
         Message.objects.filter(session__in=going),
         Run.objects.filter(session__in=going),
         going,
+        calls_of_speech(ages),
+        accounts(ages),
     ]
 
 

@@ -21,6 +21,7 @@ from chat.models import Process, Run, RunEvent, Session
 from chat.runs import process, store
 from chat.wire import sse
 from spending import ledger
+from spending.models import Reservation
 from storage.writer import StorageUnavailable, writer
 from telemetry import metrics
 from tools.record import interrupt_executions
@@ -94,11 +95,19 @@ def _end_dead(*, proven: bool) -> int:
     open_runs = Run.objects.filter(status=Run.Status.RUNNING, process__in=dead)
     runs = list(open_runs.only("id", "session_id", "process")[:MOST_AT_ONCE])
     ended = sum(map(_interrupt, runs))
+    _settle_left()
     if len(runs) < MOST_AT_ONCE:
         Process.objects.filter(name__in=dead).delete()
     if ended:
         logger.warning("runs.interrupted", extra={"runs": ended, "processes": dead})
     return ended
+
+
+def _settle_left() -> None:
+    """Books what runs had reserved that are over, and that nobody settled: their last commit was lost."""
+    open_runs = Run.objects.filter(status=Run.Status.RUNNING).values("id")
+    for run_id in Reservation.objects.exclude(run__in=open_runs).values_list("run", flat=True)[:MOST_AT_ONCE]:
+        ledger.settle(run_id, None, timezone.now())
 
 
 def _processes() -> Iterator[_Seen]:

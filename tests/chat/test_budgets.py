@@ -198,3 +198,13 @@ async def test_without_a_database_to_count_in_a_budget_refuses(start: Start, set
     settings.BUDGETS = budgets("1000tokens")
     answer = await (await start(Scripted([STOP]), stored=False)).ask(message="Hi", tools=[])
     assert (answer.status, answer.json()["code"]) == (409, "budget_unkept")
+
+
+async def test_a_reservation_that_nobody_settled_is_booked_when_its_run_is_over(start: Start, settings: Any) -> None:
+    settings.BUDGETS = budgets("1000tokens")
+    api = await start(Scripted([text("Hello"), USED, STOP]))
+    run_id = UUID((await api.ask(message="Hi", tools=[])).headers["X-Run-Id"])
+    await Reservation.objects.acreate(run=run_id, amounts=[["service:tokens", "tokens", 70]], created=timezone.now())
+    await Account.objects.filter(name="service:tokens").aupdate(reserved=70)
+    await sync_to_async(lease._end_dead)(proven=True)
+    assert await balances() == {"service:tokens": (120, 0)}

@@ -13,6 +13,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Session
+from speech.models import SpeechRequest
+from spending.models import Account
 from storage.ids import new_id
 from tools import toolbox
 from tools.models import ToolExecution
@@ -155,3 +157,17 @@ def test_the_size_of_each_table_and_what_a_turn_adds() -> None:
     )
     assert "average of the newest 2: 500 bytes of frames in 1.0 rows, 100 characters in 1.0 messages" in said.getvalue()
     assert int(re.findall(r"all +([\d,]+) bytes", said.getvalue())[0].replace(",", "")) > 10_000
+
+
+def test_calls_of_speech_and_accounts_that_have_ended_go_and_what_is_spent_for_ever_stays(outputs: OutputStore) -> None:
+    for when in (OLD, NEW):
+        SpeechRequest.objects.create(id=new_id(), owner="alice", operation="synthesis", status="running", created=when)
+    names = ["service:usd", "service:usd/2025-01", "key:a:tokens/2025-01-02", "run:r:usd", "session:s:usd"]
+    for name in names:
+        Account.objects.create(name=name, spent=5, reserved=0, updated=OLD)
+    Account.objects.create(name="run:open:usd", spent=0, reserved=5, updated=OLD)
+    Account.objects.create(name="service:usd/new", spent=5, reserved=0, updated=NEW)
+    prune("--older-than", "30d", "--yes")
+    assert [row.created for row in SpeechRequest.objects.all()] == [NEW]
+    kept = {"service:usd", "service:usd/new", "run:open:usd"}
+    assert set(Account.objects.values_list("name", flat=True)) == kept
