@@ -197,7 +197,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
 
     def _follow(self, run_id: UUID, owner: str, cursor: int) -> None:
         self._check_room()
-        self._spawn(self._send_events(run_id, service.current().follow(run_id, owner, cursor)), self._following)
+        follower = service.current().follow(run_id, owner, cursor)
+        sending = self._spawn(self._send_events(run_id, follower), self._following)
+        sending.add_done_callback(lambda _: follower.close())  # also where it was cancelled before it began
 
     def _check_room(self) -> None:
         if len(self._following) >= MOST_RUNS:
@@ -212,7 +214,6 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                         number, _, data = block[4:].partition(b"\ndata: {")
                         await self.send(text_data=(b'{"id":%b,' % number + head + data).decode())
         finally:
-            follower.close()
             if follower.dropped:
                 with suppress(Exception):
                     await self.close(DROPPED)
@@ -269,10 +270,11 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
     async def _tell(self, told: dict[str, Any], ref: str) -> None:
         await self.send(text_data=msgspec.json.encode({**told, **({"ref": ref} if ref else {})}).decode())
 
-    def _spawn(self, work: Any, tasks: "set[asyncio.Task[None]]") -> None:
+    def _spawn(self, work: Any, tasks: "set[asyncio.Task[None]]") -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        return task
 
 
 def _invalid(error: ValidationError) -> Refusal:

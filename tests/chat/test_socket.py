@@ -5,12 +5,13 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
 from pytest_django import Settings
 
+from access.callers import OPERATOR
 from chat import consumers
 from chat.engine.completion import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
@@ -147,6 +148,19 @@ async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypat
         await received(socket, "token")
         await socket.send_json({"type": "chat", "message": "2"})
         assert (await received(socket, "refused"))[-1]["code"] == "too_many_runs"
+
+
+async def test_a_socket_that_goes_before_it_follows_leaves_nobody_behind(start: Start, settings: Settings) -> None:
+    settings.DISCONNECT_GRACE_SECONDS = 0
+    api = await start(Scripted([text("One"), asyncio.Event().wait]))
+    async with api.open({"message": "Hi"}) as response:
+        run = response.headers["X-Run-Id"]
+        socket = consumers.ChatConsumer()
+        socket._follow(UUID(run), OPERATOR, 0)
+        await socket.disconnect(1000)
+    async with asyncio.timeout(5):
+        while (await api.get(f"/chat/runs/{run}"))["status"] != "cancelled":
+            await asyncio.sleep(0.02)
 
 
 async def test_a_page_of_another_origin_gets_no_socket(start: Start) -> None:
