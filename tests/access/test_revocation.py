@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -92,7 +93,8 @@ async def test_a_reader_who_takes_nothing_is_cut_off_too(start: Start, make_key:
                 await asyncio.sleep(0.02)
 
 
-async def test_what_has_ended_is_let_go_of(start: Start, make_key: MakeKey) -> None:
+async def test_what_has_ended_is_let_go_of(start: Start, make_key: MakeKey, settings: Any) -> None:
+    settings.DISCONNECT_GRACE_SECONDS = 0
     alice = await make_key("alice")
     api = await start(endless())
     async with opened(api, alice):

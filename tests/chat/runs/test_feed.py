@@ -57,8 +57,9 @@ async def test_a_follower_gets_every_frame_behind_its_cursor_once(cursor: int) -
 
 
 async def test_all_that_is_pending_is_one_write() -> None:
-    feed = filled(1, 1, 1)
-    assert await anext(follow(feed)) == b"".join(map(frame, (1, 2, 3)))
+    follower = follow(filled(1, 1, 1))
+    assert await anext(follower) == b"".join(map(frame, (1, 2, 3)))
+    follower.close()
 
 
 async def test_a_long_backlog_comes_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +105,7 @@ async def test_a_run_knows_how_many_follow_it() -> None:
     followers[0].close()
     followers[0].close()
     assert run.followers == 1
+    followers[1].close()
 
 
 async def test_a_reader_that_takes_nothing_is_dropped() -> None:
