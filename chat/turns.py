@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from access.budgets import budget
 from access.callers import OPERATOR
 from chat import conf
 from chat.asking import Ask
@@ -18,7 +17,7 @@ from chat.engine.turn import Plan, Resumption, Turn
 from chat.providers.catalogue import Catalogue, NotConfigured, UnknownProvider
 from chat.runs import store
 from chat.runs.purse import RunPurse, Tariff
-from spending.accounts import Payer
+from spending.accounts import payer
 from storage.reader import read
 from storage.writer import writer
 from tools.execution import Place, ToolDoor, Toolset
@@ -64,14 +63,7 @@ class Turns:
 
     def purse(self, ask: Ask, run_id: UUID, session_id: UUID) -> RunPurse:
         """What the run may spend. Raises `BudgetUnkept`."""
-        payer = Payer(
-            owner=ask.owner,
-            key=str(ask.caller.key or OPERATOR),
-            run_id=run_id,
-            session_id=session_id,
-            budgets=tuple(map(budget, ask.caller.budgets)),
-        )
-        purse = RunPurse(payer, self._tariff, partial(_keep_of, run_id))
+        purse = RunPurse(run_id, payer(ask.caller, run_id, session_id), self._tariff, partial(_keep_of, run_id))
         if purse.is_bound and not self._stored:
             raise BudgetUnkept
         return purse

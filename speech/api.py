@@ -15,7 +15,7 @@ from speech.audio_stream import AudioStream
 from speech.base import SpeechError
 from speech.models import SpeechRequest
 from speech.multipart import Form, NotMultipart, parse
-from speech.record import Call
+from speech.record import BudgetSpent, Call
 from speech.refusals import refusal_of
 from speech.requests import Hearing, Saying
 from speech.schemas import (
@@ -50,7 +50,7 @@ async def transcribe(request: HttpRequest) -> Heard:
     _check_enabled()
     wanted = _hearing(request)
     call = Call(
-        caller(request).owner,
+        caller(request),
         SpeechRequest.Operation.TRANSCRIPTION,
         provider=wanted.provider,
         model=wanted.model,
@@ -58,7 +58,7 @@ async def transcribe(request: HttpRequest) -> Heard:
         format=wanted.format,
     )
     call.take_audio(wanted.audio)
-    await call.open()
+    await _open(call)
     heard = await _recorded(call, conf.service().transcribe(wanted))
     await call.heard(heard)
     return heard
@@ -69,7 +69,7 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
     """The text as audio, streamed as it is made; `X-Speech-...` headers tell who speaks."""
     _check_enabled()
     call = Call(
-        caller(request).owner,
+        caller(request),
         SpeechRequest.Operation.SYNTHESIS,
         provider=body.provider,
         model=body.model,
@@ -77,7 +77,7 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
         format=body.format,
     )
     call.take_text(body.text)
-    await call.open()
+    await _open(call)
     spoken = await _recorded(call, conf.service().synthesize(Saying(**body.dict())))
     call.begin(spoken)
     return AudioStream(spoken, call)
@@ -88,6 +88,16 @@ def _check_enabled() -> None:
         conf.service().check_enabled()
     except SpeechError as error:
         raise refusal_of(error) from None
+
+
+async def _open(call: Call) -> None:
+    try:
+        await call.open()
+    except BudgetSpent as spent:
+        budget = spent.line
+        raise Refusal(
+            403, "budget_exceeded", f"Nothing is left of the {budget.scope}'s budget of {budget.unit} ({budget.span})."
+        ) from None
 
 
 async def _recorded(call: Call, work: Awaitable[Result]) -> Result:

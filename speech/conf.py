@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from access.budgets import Budget
 from speech.audio.limits import Limits
 from speech.catalogue import Catalogue, Entry
 from speech.choice import Defaults
@@ -50,6 +51,11 @@ def service() -> SpeechService:
 def disabled() -> str:
     """Why speech is off; empty where it is on."""
     return "" if settings.ENABLE_SPEECH else "ENABLE_SPEECH is false"
+
+
+def budgets() -> tuple[Budget, ...]:
+    """The service's own."""
+    return tuple(settings.BUDGETS)
 
 
 def is_stored() -> bool:

@@ -4,15 +4,18 @@ import hashlib
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any, Final
 
 from django.utils import timezone
 
+from access.budgets import NANO
+from access.callers import Caller
 from speech import conf
 from speech.base import SpeechError
 from speech.models import SpeechRequest
 from speech.service import Heard, Spoken
+from spending import ledger
+from spending.accounts import Amount, Line, lines, payer
 from storage.ids import new_id
 from storage.writer import writer
 
@@ -21,12 +24,25 @@ SHORTEST_SECRET: Final = 8
 STOPPED: Final = "The caller went away before the end."
 
 
+class BudgetSpent(Exception):
+    """Nothing is left on `line`."""
+
+    def __init__(self, line: Line) -> None:
+        super().__init__(line.account)
+        self.line = line
+
+
 class Call:
     """One call. `open` it before it is made, and end it once. Where nothing is stored, it writes nothing."""
 
-    def __init__(self, owner: str, operation: SpeechRequest.Operation, **wanted: str | None) -> None:
+    def __init__(self, caller: Caller, operation: SpeechRequest.Operation, **wanted: str | None) -> None:
+        self._payer = payer(caller)
         self._row = SpeechRequest(
-            id=new_id(), owner=owner, operation=operation, status=SpeechRequest.Status.RUNNING, created=timezone.now()
+            id=new_id(),
+            owner=caller.owner,
+            operation=operation,
+            status=SpeechRequest.Status.RUNNING,
+            created=timezone.now(),
         )
         self._began = time.perf_counter()
         self._digest = hashlib.sha256()
@@ -34,8 +50,8 @@ class Call:
         self._set(**{name: _name(value) for name, value in wanted.items()})
 
     async def open(self) -> None:
-        """Raises `StorageUnavailable`."""
-        await self._keep(partial(self._row.save, force_insert=True))
+        """Raises `StorageUnavailable`, and `BudgetSpent` where nothing is left of a budget that it draws on."""
+        await self._keep(self._open)
 
     def take_audio(self, audio: bytes) -> None:
         """Counts a piece of the audio that was sent or made."""
@@ -91,7 +107,31 @@ class Call:
             audio_sha256=self._digest.hexdigest() if self._row.audio_bytes else "",
             audio=b"".join(self._audio) if self._audio else None,
         )
-        await self._keep(partial(self._row.save, force_update=True))
+        await self._keep(self._close)
+
+    def _open(self) -> None:
+        if spent := ledger.first_spent(self._lines()):
+            raise BudgetSpent(spent)
+        self._row.save(force_insert=True)
+
+    def _close(self) -> None:
+        """Writes the end, counts the call, and books what it cost: what it would be, nobody knows before."""
+        self._row.save(force_update=True)
+        now, row = timezone.now(), self._row
+        cost = None if row.cost_usd is None else int(row.cost_usd * NANO)
+        ledger.book(self._lines(), Amount(nanos=cost, tokens=0), now)
+        used = ledger.Used(
+            owner=self._payer.owner,
+            key=self._payer.key,
+            provider=row.provider,
+            model=row.model,
+            failed=row.status != SpeechRequest.Status.SUCCEEDED,
+            nanos=cost,
+        )
+        ledger.add([used], now)
+
+    def _lines(self) -> tuple[Line, ...]:
+        return lines(self._payer, conf.budgets(), timezone.now())
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():

@@ -7,19 +7,33 @@ from uuid import UUID
 
 import msgspec
 
-from access.budgets import UNITS, Budget, Span, Unit
+from access.budgets import UNITS, Budget, Span, Unit, budget
+from access.callers import OPERATOR, Caller
 
 Scope = Literal["run", "session", "key", "service"]
 
 
 class Payer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a run's calls are paid by. `key` is the key's id, or `operator`; `budgets` are the key's own."""
+    """Who calls are paid by. `key` is the key's id, or `operator`; `budgets` are the key's own.
+
+    What belongs to no run draws on no budget of runs and sessions.
+    """
 
     owner: str
     key: str
-    run_id: UUID
-    session_id: UUID
+    run_id: UUID | None = None
+    session_id: UUID | None = None
     budgets: tuple[Budget, ...] = ()
+
+
+def payer(caller: Caller, run_id: UUID | None = None, session_id: UUID | None = None) -> Payer:
+    return Payer(
+        owner=caller.owner,
+        key=str(caller.key or OPERATOR),
+        run_id=run_id,
+        session_id=session_id,
+        budgets=tuple(map(budget, caller.budgets)),
+    )
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,14 +78,16 @@ def accounts_of_session(session_id: UUID) -> list[str]:
 
 
 def _lines(payer: Payer, budgets: Iterable[Budget], whose: Literal["key", "service"], now: datetime) -> Iterator[Line]:
-    for budget in budgets:
-        scope: Scope = budget.span if budget.span in {"run", "session"} else whose
+    for one in budgets:
+        scope: Scope = one.span if one.span in {"run", "session"} else whose
+        if {"run": payer.run_id, "session": payer.session_id}.get(scope, True) is None:
+            continue
         yield Line(
-            account=f"{_subject(payer, scope)}{budget.unit}{_span(budget, now)}",
-            limit=budget.amount,
-            unit=budget.unit,
+            account=f"{_subject(payer, scope)}{one.unit}{_span(one, now)}",
+            limit=one.amount,
+            unit=one.unit,
             scope=scope,
-            span=budget.span,
+            span=one.span,
         )
 
 
@@ -83,7 +99,7 @@ def _subject(payer: Payer, scope: Scope) -> str:
     return f"key:{payer.key}:" if scope == "key" else "service:"
 
 
-def _span(budget: Budget, now: datetime) -> str:
-    if budget.span == "day":
+def _span(one: Budget, now: datetime) -> str:
+    if one.span == "day":
         return f"/{now:%Y-%m-%d}"
-    return f"/{now:%Y-%m}" if budget.span == "month" else ""
+    return f"/{now:%Y-%m}" if one.span == "month" else ""

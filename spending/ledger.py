@@ -97,6 +97,19 @@ def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
         _settle.later(reserved, booked, now, account)
 
 
+def first_spent(lines: Iterable[Line]) -> Line | None:
+    """A line on which nothing is left."""
+    return next((line for line in lines if _used_on(line.account) >= line.limit), None)
+
+
+def book(lines: Iterable[Line], cost: Amount, now: datetime) -> None:
+    """Books what was not reserved for."""
+    for line in lines:
+        if amount := cost.of(line.unit):
+            _open.later(line.account, now)
+            _settle.later(0, min(amount, MOST_AMOUNT), now, line.account)
+
+
 def spent_on(account: str) -> int:
     return Account.objects.filter(name=account).values_list("spent", flat=True).first() or 0
 
@@ -114,6 +127,10 @@ def forget_run(run_id: UUID) -> None:
 def forget_session(session_id: UUID) -> None:
     """Removes the accounts of a session that is deleted."""
     Account.objects.filter(name__in=accounts_of_session(session_id)).delete()
+
+
+def _used_on(account: str) -> int:
+    return sum(sum(row) for row in Account.objects.filter(name=account).values_list("spent", "reserved"))
 
 
 def _take(line: Line, amount: int, now: datetime) -> int | None:

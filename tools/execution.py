@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
+from math import ceil
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from django.utils import timezone
 
+from access.budgets import NANO
 from access.callers import OPERATOR
 from access.incidents import incidents
 from spending import ledger
@@ -321,6 +323,7 @@ class ToolDoor:
             tool=call.intent.tool if self._toolset.registry.get(call.intent.tool) else UNKNOWN_TOOL,
             failed=isinstance(outcome, Failed),
             milliseconds=round(seconds * 1_000),
+            nanos=_cost(data),
         )
         await self._keep(partial(_close_and_count, written, status, used))
         metrics.tool_ended(used.tool, written.code or "succeeded", seconds if call.refusal is None else 0.0)
@@ -394,6 +397,12 @@ def _refusal(call: _Call, approval: Approval) -> ToolError | None:
     if approval.params_sha256 != call.intent.params_sha256:
         return ToolError("What was approved are other params than these.", code="denied")
     return call.refusal
+
+
+def _cost(data: Any) -> int | None:
+    """Billionths of a dollar, of a result that says what it cost; most tools cost nothing."""
+    cost = data.get("cost_usd", 0) if isinstance(data, dict) else 0
+    return None if cost is None else ceil(cost * NANO)
 
 
 def _close_and_count(written: Outcome, status: "ToolExecution.Status", used: Used) -> None:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import partial
 from math import ceil
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 import msgspec
 from django.utils import timezone
@@ -55,7 +56,8 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
 class RunPurse:
     """One run's. `keep` commits; the events that it returns are told once for each budget."""
 
-    def __init__(self, payer: Payer, tariff: Tariff, keep: Keep) -> None:
+    def __init__(self, run_id: UUID, payer: Payer, tariff: Tariff, keep: Keep) -> None:
+        self._run_id = run_id
         self._payer = payer
         self._tariff = tariff
         self._keep = keep
@@ -93,7 +95,7 @@ class RunPurse:
 
         def begin_and_reserve() -> None:
             begin()
-            self._ready = drawn, ledger.reserve(self._payer.run_id, drawn, most, now)
+            self._ready = drawn, ledger.reserve(self._run_id, drawn, most, now)
 
         return begin_and_reserve
 
@@ -136,14 +138,14 @@ class RunPurse:
     ) -> ledger.Reserved | ledger.Refused:
         """For a further attempt, in place of what the one before it had reserved."""
         if again:
-            ledger.settle(self._payer.run_id, NOTHING, now)
-        return ledger.reserve(self._payer.run_id, drawn, most, now)
+            ledger.settle(self._run_id, NOTHING, now)
+        return ledger.reserve(self._run_id, drawn, most, now)
 
     def _settle(self, usage: Usage, asked: Candidate | None, *, reserved: bool) -> None:
         now = timezone.now()
         amount = _amount(usage.cost_usd, usage.input_tokens + usage.output_tokens)
         if reserved:
-            ledger.settle(self._payer.run_id, amount, now)
+            ledger.settle(self._run_id, amount, now)
         used = ledger.Used(
             owner=self._payer.owner,
             key=self._payer.key,
@@ -159,9 +161,9 @@ class RunPurse:
         ledger.add([used], now)
 
     def _close(self, *, own: bool) -> None:
-        ledger.settle(self._payer.run_id, NOTHING, timezone.now())
+        ledger.settle(self._run_id, NOTHING, timezone.now())
         if own:
-            ledger.forget_run(self._payer.run_id)
+            ledger.forget_run(self._run_id)
 
     async def _most(self, asked: Asked, most_output: int) -> TokensUsed:
         size = sum(len(str(message)) for message in asked.request.messages)
