@@ -39,7 +39,7 @@ class _News(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """Looks from `open` until `close`."""
+    """Looks from `open`, or the first `hold`, until `close`."""
 
     def __init__(self) -> None:
         self.keyed: bool | None = None
@@ -52,10 +52,9 @@ class Watch:
 
     async def open(self) -> None:
         """Safe to call again, and at no cost. Raises `StorageUnavailable`."""
-        if self._task is None:
+        if self.keyed is None:
             self.keyed = await read(ApiKey.objects.any)
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._go())
+        self._begin()
 
     def hold(self, key: UUID | None, end: End) -> Callable[[], None]:
         """Has `end` called when the key is revoked, expires, or its user may not come in any more.
@@ -65,6 +64,7 @@ class Watch:
         if key is None:
             return _nothing
         self._held[key].append(end)
+        self._begin()
         return partial(self._release, key, end)
 
     def use(self, key: UUID | None) -> None:
@@ -81,6 +81,10 @@ class Watch:
             self._task = None
         with contextlib.suppress(StorageUnavailable):
             await self._note()
+
+    def _begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._go())
 
     async def _go(self) -> None:
         while True:
@@ -105,8 +109,12 @@ class Watch:
     async def _note(self) -> None:
         used, self._used = self._used, {}
         self._noted = asyncio.get_running_loop().time()
-        if used:
-            await writer.write(partial(_note, sorted(used.items())))
+        try:
+            if used:
+                await writer.write(partial(_note, sorted(used.items())))
+        except StorageUnavailable:
+            self._used = used | self._used
+            raise
 
     def _release(self, key: UUID, end: End) -> None:
         ends = self._held.get(key)

@@ -1,0 +1,86 @@
+"""What a process hears of keys, without a server in front of it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from access import watch
+from access.refusal import Refusal
+from access.watch import Watch
+from storage.writer import StorageUnavailable, writer
+from tests.access.conftest import MakeKey, revoke, row_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_what_is_held_is_watched_in_a_process_that_had_no_request(make_key: MakeKey) -> None:
+    alice, bob = await make_key("alice"), await make_key("bob")
+    told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+    watching = Watch()
+    try:
+        watching.hold(alice.id, told.set_result)
+        release = watching.hold(bob.id, lambda _: pytest.fail("nobody shut it"))
+        await revoke(alice)
+        async with asyncio.timeout(5):
+            assert (await told).code == "key_revoked"
+        release()
+        release()
+        assert not watching._held
+        assert watching.keyed is True
+    finally:
+        await watching.close()
+
+
+async def test_a_key_whose_row_is_gone_is_shut(make_key: MakeKey) -> None:
+    alice = await make_key("alice")
+    told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+    watching = Watch()
+    try:
+        watching.hold(alice.id, told.set_result)
+        row = await row_of(alice)
+        await writer.write(row.delete)
+        async with asyncio.timeout(5):
+            assert (await told).status == 401
+    finally:
+        await watching.close()
+
+
+async def test_without_a_key_there_is_nothing_to_watch() -> None:
+    watching = Watch()
+    watching.hold(None, lambda _: pytest.fail("there is no key"))()
+    assert watching._task is None
+
+
+async def test_a_database_that_is_away_for_a_while_loses_nothing(
+    make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await make_key("alice")
+    told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+    failed = asyncio.Event()
+
+    async def away(*_: Any) -> Any:
+        failed.set()
+        raise StorageUnavailable("It is away.")
+
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watch, "NOTE_SECONDS", 0.0)
+    watching = Watch()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(watch, "read", away)
+            watching.hold(alice.id, told.set_result)
+            watching.use(alice.id)
+            async with asyncio.timeout(5):
+                await failed.wait()
+        failed.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(watch.writer, "write", away)
+            async with asyncio.timeout(5):
+                await failed.wait()
+        await revoke(alice)
+        async with asyncio.timeout(5):
+            await told
+    finally:
+        await watching.close()
+    assert (await row_of(alice)).last_used is not None
