@@ -25,7 +25,7 @@ class UseAdmin(AuditAdmin):
     """What each key used on each day, of each model and tool."""
 
     ordering = ("-day", "-id")
-    list_display = (_day, _what, *_whose, *_counts, *_tokens, _cost)
+    list_display = (_day, _what, *_whose, *_counts[:2], *_tokens[:2], _cost)
     list_display_links = (_what,)
     sortable_by = ()
     list_filter: ClassVar = [(field, RecentValueFilter) for field in ("key", "model", "tool")]
