@@ -23,6 +23,12 @@ def networks(text: str) -> Networks:
         raise ValueError(f"name addresses or networks such as 127.0.0.1 or 10.0.0.0/8 ({error})") from None
 
 
+def is_trusted(peer: str, trusted: Networks) -> bool:
+    """Whether the peer is one of the proxies that are believed."""
+    address = _address(peer)
+    return address is not None and any(address in network for network in trusted)
+
+
 def client(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks) -> str:
     """The caller's address: the peer's, or what trusted proxies have written into `X-Forwarded-For`, from its right.
 

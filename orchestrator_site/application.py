@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from typing import Final
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
@@ -14,18 +13,17 @@ from access.guard import Knock, Rules, check, may_share
 from access.refusal import CONTENT_TYPE, Refusal
 from chat import service
 from chat.consumers import ChatConsumer
+from orchestrator_site import heads
 from orchestrator_site.connection import Message, Receive, Scope, Send
 from orchestrator_site.database import migrate
 from orchestrator_site.lean import LeanHandler
+from orchestrator_site.pages import as_asked, guarded, is_page
 from storage.writer import StorageUnavailable
 from telemetry import metrics
 from telemetry.instruments import OTHER
 from tools import toolbox
 
 logger = logging.getLogger(__name__)
-
-PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
-"""Paths whose views are sync: they take the way through all of Django."""
 
 SOCKET: Final = "/ws/chat"
 FORBIDDEN: Final = 4403
@@ -56,6 +54,7 @@ class Application:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
         try:
+            heads.check(scope)
             check(Knock.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
         except Refusal as refusal:
             metrics.refusals.add(refusal.code)
@@ -70,6 +69,7 @@ class Application:
         rules = await _rules()
         knock = Knock.of(scope, scope["headers"])
         try:
+            heads.check(scope)
             check(knock, rules)
         except Refusal as refusal:
             metrics.requests.add(knock.method if knock.method in metrics.METHODS else OTHER, OTHER, str(refusal.status))
@@ -80,8 +80,8 @@ class Application:
             if knock.method == "OPTIONS":
                 await _preflight(send)
                 return
-        if scope["path"] == "/" or scope["path"].startswith(PAGES):
-            await self._pages(scope, receive, _counting(scope, send))
+        if is_page(scope["path"]):
+            await self._pages(as_asked(scope), receive, guarded(scope, send))
         else:
             await self._lean(scope, receive, send)
 
@@ -115,19 +115,6 @@ async def _rules() -> Rules:
         return conf.rules(keyed=await door.current().is_keyed())
     except StorageUnavailable:
         return conf.rules(keyed=False)
-
-
-def _counting(scope: Scope, send: Send) -> Send:
-    """Counts the answer of a page when it begins."""
-    began = time.perf_counter()
-    route = next((page for page in PAGES if scope["path"].startswith(page)), "/")
-
-    async def count(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            metrics.request(scope["method"], route, message["status"], time.perf_counter() - began)
-        await send(message)
-
-    return count
 
 
 async def _refuse(refusal: Refusal, send: Send) -> None:

@@ -64,6 +64,7 @@ class LeanHandler(ASGIHandler):
         except Disconnected:
             return
         response["X-Request-Id"] = request_id.get()
+        response["X-Content-Type-Options"] = "nosniff"
         metrics.request(scope["method"], _route(request), response.status_code, time.perf_counter() - started)
         try:
             await self._send(response, getattr(request, "auth", None), receive, send)

@@ -15,6 +15,7 @@ import uvicorn
 
 from access import conf as access_conf
 from chat import conf, service
+from orchestrator_site.http_protocol import HttpProtocol
 from telemetry.sums import sums
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -38,7 +39,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             "orchestrator_site.asgi:application",
             loop="uvloop",
-            http="httptools",
+            http=HttpProtocol,
             lifespan="on",
             log_config=None,
             access_log=False,

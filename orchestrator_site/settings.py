@@ -7,19 +7,21 @@ from pathlib import Path
 from access import budgets, proxies, rates
 from chat import price_list
 from orchestrator_site import secret_key
-from orchestrator_site.environment import Environment, redis_url
+from orchestrator_site.environment import Environment, origin, redis_url
 from storage import options
 from tools import commands, policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
+YEAR_SECONDS = 365 * 24 * 3_600
 
 env = Environment.load(dict(os.environ))
 
 # Who may call
+PUBLIC_URL = env.parsed("PUBLIC_URL", origin)
 API_KEY = env.secret("API_KEY")
 ALLOWED_HOSTS = list(env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"))
-CORS_ALLOWED_ORIGINS = env.names("CORS_ALLOWED_ORIGINS")
+CORS_ALLOWED_ORIGINS = (*env.names("CORS_ALLOWED_ORIGINS"), *([PUBLIC_URL] if PUBLIC_URL else ()))
 TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", proxies.networks)
 RATE_LIMIT = env.parsed("RATE_LIMIT", rates.optional)
 RATE_LIMIT_PER_KEY = env.parsed("RATE_LIMIT_PER_KEY", rates.optional)
@@ -178,6 +180,17 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+# The console's and the document's: what a browser is told, and when a cookie may travel.
+IS_HTTPS = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_SECURE = IS_HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+SECURE_HSTS_SECONDS = YEAR_SECONDS if IS_HTTPS else 0
+SECURE_SSL_REDIRECT = IS_HTTPS and bool(TRUSTED_PROXIES)
+X_FRAME_OPTIONS = "DENY"
+# HSTS for the neighbours of our name, and for browsers that have never been here: that is for its owner to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

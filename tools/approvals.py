@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from django.utils import timezone
 
+from storage import fitting
 from tools.base import Approval, ApprovalDecision
 from tools.models import ToolExecution
 
@@ -59,7 +60,7 @@ def decide(
         )
     now = timezone.now()
     waiting = own.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="", expires__gt=now)
-    if not waiting.update(decision=verdict, decided=now, decided_by=by, note=note[:MOST_NOTE_CHARS]):
+    if not waiting.update(decision=verdict, decided=now, decided_by=by, note=fitting.text(note, MOST_NOTE_CHARS)):
         row.refresh_from_db()
         _check_same(row, verdict, now)
     row.refresh_from_db()

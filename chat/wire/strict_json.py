@@ -5,7 +5,11 @@ NotJson               the text is not JSON, or is JSON that two readers might un
 
 import json
 import math
-from typing import Any
+from collections import Counter
+from typing import Any, Final
+
+MOST_DEPTH: Final = 100
+"""Objects and lists inside each other."""
 
 
 class NotJson(ValueError):
@@ -23,19 +27,38 @@ def loads(data: bytes) -> Any:
     except NotJson:
         raise
     except RecursionError:
-        raise NotJson("The body is nested too deeply.") from None
+        raise _too_deep() from None
     except ValueError as error:
         raise NotJson(f"The body is not JSON: {error}.") from None
+    if text.count("[") + text.count("{") > MOST_DEPTH:
+        _check_depth(value)
     if "\\u" in text:
         _check(value)
     return value
 
 
+def _check_depth(value: Any) -> None:
+    """Goes down level by level, in no more memory than the value has."""
+    level: list[Any] = [[value]]
+    for _ in range(MOST_DEPTH + 1):
+        level = [item for each in level for item in _inside(each) if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _inside(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _too_deep() -> NotJson:
+    return NotJson(f"The body is nested too deeply: {MOST_DEPTH} levels are the most.")
+
+
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise NotJson(f"The key {twice[:80]!r} stands twice in one object.")
     return found
 

@@ -1,0 +1,27 @@
+"""Django's own checks of a deployment, with the settings of `docs/operations.md`."""
+
+from pathlib import Path
+from secrets import token_urlsafe
+
+from tests.managing import manage
+from tests.orchestrator_site.test_operations import BLOCKS
+
+
+def settings_of_the_page(folder: Path) -> dict[str, str]:
+    """Those of its first block, with the folders and the database of this machine, and a key."""
+    pairs = (line.partition("=") for line in BLOCKS["orchestrator.env"].splitlines())
+    found = {name: value for name, _, value in pairs if not value.startswith(("/var/lib/", "postgres://"))}
+    return found | {"API_KEY": token_urlsafe(32), "SECRET_KEY_PATH": str(folder / "secret_key")}
+
+
+def test_djangos_checks_find_nothing_to_say_of_the_deployment(tmp_path: Path) -> None:
+    done = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **settings_of_the_page(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "no issues" in done.stdout
+
+
+def test_a_public_address_is_an_origin(tmp_path: Path) -> None:
+    for wrong in ("chat.example.org", "https://chat.example.org/path", "ftp://chat.example.org", "https://"):
+        done = manage(tmp_path, "check", PUBLIC_URL=wrong)
+        assert done.returncode != 0
+        assert f"PUBLIC_URL={wrong!r} is not valid: it must be an origin" in done.stderr
