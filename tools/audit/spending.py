@@ -6,12 +6,12 @@ from django.contrib import admin
 
 from spending.models import Account, Use
 from spending.report import cost_of
-from tools.audit import columns
+from tools.audit import cells, columns
 from tools.audit.console import AuditAdmin
 from tools.audit.filters import RecentValueFilter
 
 _day = columns.column("day", lambda row: row.day.isoformat())
-_what = columns.column("what", lambda row: row.tool or row.model)
+_what = columns.column("what", lambda row: cells.short(row.tool or row.model))
 _whose = (columns.text("key"), columns.text("provider"))
 _cost = columns.column("cost (USD)", lambda row: f"{cost_of(row.cost):.6f}")
 _counts = tuple(columns.number(name) for name in ("calls", "failed", "estimated", "unpriced"))
