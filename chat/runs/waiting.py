@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from access import lookup
 from access.callers import Caller
-from access.scopes import ALL
+from access.scopes import ALL, NONE
 from chat.engine.turn import Resumption, Suspended
 from chat.models import Message, Run, RunEvent
 from chat.runs import process
@@ -83,10 +83,15 @@ def ready(now: datetime) -> list[UUID]:
 
 
 def take(run_id: UUID, *, cancelled: bool = False) -> Taken | None:
-    """Makes a waiting run this process's, if what it waits for is decided, or it is to end as `cancelled`."""
+    """Makes a waiting run this process's, if what it waits for is decided, or it is to end as `cancelled`.
+
+    That is what becomes of a run whose key was revoked or has expired.
+    """
     row = Run.objects.select_related("session").filter(id=run_id, status=Run.Status.WAITING).first()
     if row is None:
         return None
+    caller = _caller(row)
+    cancelled = cancelled or caller.scopes == NONE
     state = msgspec.json.decode(row.suspended, type=_State)
     approval = approvals.settle(UUID(state.suspended.execution_id), timezone.now(), cancelled=cancelled)
     if approval is None:
@@ -97,7 +102,7 @@ def take(run_id: UUID, *, cancelled: bool = False) -> Taken | None:
     said = Message.objects.filter(run=run_id, role=Message.Role.ASSISTANT).order_by("id")
     return Taken(
         row=row,
-        caller=_caller(row),
+        caller=caller,
         resumption=Resumption(suspended=state.suspended, approval=approval),
         seconds_left=state.seconds_left,
         last=RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True)[0],

@@ -74,5 +74,5 @@ async def test_what_waited_runs_with_what_the_key_opens_by_then(start: Start, ma
     async with asyncio.timeout(10):
         while (row := await api.get(path, headers=other.headers))["ended"] is None:
             await asyncio.sleep(0.02)
-    assert (row["status"], row["code"]) == (("denied", "denied") if end == "revoked" else ("succeeded", None))
+    assert (row["status"], row["code"]) == (("cancelled", "cancelled") if end == "revoked" else ("succeeded", None))
     asking.cancel()
