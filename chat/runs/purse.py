@@ -63,6 +63,7 @@ class RunPurse:
         self._keep = keep
         self._asked: Candidate | None = None
         self._open: tuple[tuple[Line, int], ...] = ()
+        self._holds = False
         self._told: set[str] = set()
         self._ready: tuple[tuple[Line, ...], ledger.Reserved | ledger.Refused] | None = None
 
@@ -97,6 +98,7 @@ class RunPurse:
             begin()
             self._ready = drawn, ledger.reserve(self._run_id, drawn, most, now)
 
+        self._holds = True
         return begin_and_reserve
 
     async def reserve(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
@@ -110,9 +112,10 @@ class RunPurse:
             (drawn, outcome), self._ready = self._ready, None
         else:
             most = self._cost(asked.candidate, await self._most(asked, most_output))
-            outcome = await self._keep(partial(self._reserve, drawn, most, now, again=bool(self._open)))
+            again, self._holds = self._holds, True  # also where the run is stopped while it waits for this
+            outcome = await self._keep(partial(self._reserve, drawn, most, now, again=again))
         if isinstance(outcome, ledger.Refused):
-            self._open = ()
+            self._open, self._holds = (), False
             raise LimitReached("budget_exceeded", [_told(outcome.line, outcome.spent)])
         self._open = tuple(zip(drawn, outcome.spent, strict=True))
         return tuple(self._nearly_used(self._open))
@@ -125,13 +128,13 @@ class RunPurse:
 
     def settlement(self, usage: Usage) -> Record:
         """Writes down what the call took, in place of what was reserved for it."""
-        reserved, self._open = bool(self._open), ()
+        reserved, self._open, self._holds = self._holds, (), False
         return partial(self._settle, usage, self._asked, reserved=reserved)
 
     def closing(self) -> Record | None:
         """Gives back what is reserved still, and forgets the run's own accounts; None where there is nothing of it."""
         own = any(line.scope == "run" for line in self._lines(timezone.now()))
-        return partial(self._close, own=own) if self._open or own else None
+        return partial(self._close, own=own) if self._holds or own else None
 
     def _reserve(
         self, drawn: Sequence[Line], most: Amount, now: datetime, *, again: bool

@@ -14,6 +14,7 @@ from chat.models import Run
 from chat.price_list import price_list
 from chat.providers.scripted import Scripted, text
 from chat.runs import lease
+from chat.runs.purse import RunPurse
 from spending.models import Account, Reservation, Use
 from tests.conftest import Start
 
@@ -208,3 +209,27 @@ async def test_a_reservation_that_nobody_settled_is_booked_when_its_run_is_over(
     await Account.objects.filter(name="service:tokens").aupdate(reserved=70)
     await sync_to_async(lease._end_dead)(proven=True)
     assert await balances() == {"service:tokens": (120, 0)}
+
+
+async def test_what_was_reserved_for_a_call_that_was_never_made_is_given_back(
+    start: Start, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is stopped after its reservation, and before it could ask."""
+    settings.BUDGETS = budgets("1000tokens")
+    asked, reserve = asyncio.Event(), RunPurse.reserve
+
+    async def slowly(purse: RunPurse, *of: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+        return await reserve(purse, *of)
+
+    monkeypatch.setattr(RunPurse, "reserve", slowly)
+    model = Scripted([text("Hello"), STOP])
+    api = await start(model)
+    async with api.open({"message": "Hi", "tools": []}) as response:
+        await asyncio.wait_for(asked.wait(), 5)
+        assert [reserved for _, reserved in (await balances()).values()] == [105]
+        await api.call("POST", f"/chat/runs/{response.headers['X-Run-Id']}/cancel")
+        await response.read()
+    assert model.requests == []
+    assert await balances() == {"service:tokens": (0, 0)}
