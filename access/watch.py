@@ -112,7 +112,7 @@ class Watch:
         try:
             if used:
                 await writer.write(partial(_note, sorted(used.items())))
-        except StorageUnavailable:
+        except (StorageUnavailable, asyncio.CancelledError):
             self._used = used | self._used
             raise
 

@@ -70,12 +70,12 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(watch, "read", away)
             watching.hold(alice.id, told.set_result)
-            watching.use(alice.id)
             async with asyncio.timeout(5):
                 await failed.wait()
         failed.clear()
         with monkeypatch.context() as patch:
             patch.setattr(watch.writer, "write", away)
+            watching.use(alice.id)
             async with asyncio.timeout(5):
                 await failed.wait()
         await revoke(alice)
