@@ -19,7 +19,7 @@ from orchestrator_site.database import migrate
 from orchestrator_site.lean import LeanHandler
 from orchestrator_site.pages import as_asked, guarded, is_page
 from storage.writer import StorageUnavailable
-from telemetry import metrics
+from telemetry import metrics, tracing
 from telemetry.instruments import OTHER
 from tools import toolbox
 
@@ -53,6 +53,7 @@ class Application:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
+        tracing.hear(scope["headers"])
         try:
             heads.check(scope)
             check(Knock.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
@@ -66,6 +67,7 @@ class Application:
         await self._socket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tracing.hear(scope["headers"])
         rules = await _rules()
         knock = Knock.of(scope, scope["headers"])
         try:
@@ -95,6 +97,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         else:
             await service.close()
             await door.close()
+            await tracing.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
 

@@ -118,6 +118,14 @@ KNOWN_SECRETS = (
     DATABASES["default"].get("PASSWORD", ""),
 )
 
+# Traces
+OTEL_EXPORTER_OTLP_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_ENDPOINT")
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = env.url("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+OTEL_SERVICE_NAME = env.text("OTEL_SERVICE_NAME", "orchestrator-service")
+OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT = env.flag(
+    "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", default=False
+)
+
 # Logging
 LOG_LEVEL = env.choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error"))
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", ("json", "text"))
@@ -136,6 +144,7 @@ LOGGING = {
         "uvicorn": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
+        "opentelemetry": {"level": "CRITICAL"},
     },
 }
 
@@ -164,6 +173,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "ninja",
     "orchestrator_site",
+    "telemetry",
     "access",
     "spending",
     "speech",

@@ -23,6 +23,8 @@ ErrorCode = Literal[
     "context_too_long",
 ]
 
+FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
+
 
 class ProviderError(Exception):
     """A model's service failed.
@@ -71,7 +73,7 @@ class TokensUsed(msgspec.Struct, frozen=True, kw_only=True):
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The model stopped. `provider_parts` is what must be replayed verbatim with this message, if anything."""
 
-    reason: Literal["stop", "tool_calls", "length", "content_filter"]
+    reason: FinishReason
     provider_parts: ProviderParts | None = None
 
 

@@ -13,7 +13,7 @@ import msgspec
 from chat.engine.answer import Answer, Price
 from chat.engine.attempts import Asked, Candidate, Question, Sleep, attempt
 from chat.engine.calls import Calls, LimitReached, Tally, Told, Waits
-from chat.engine.completion import CompletionEvent, ProviderError, Text
+from chat.engine.completion import CompletionEvent, FinishReason, ProviderError, Text
 from chat.engine.counting import Count, text_tokens
 from chat.engine.events import End, EndReason, Error, Event, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
@@ -26,12 +26,13 @@ from tools.base import Approval, Door, ToolRequest, ToolSpec
 class Said(msgspec.Struct, frozen=True, kw_only=True):
     """A message is complete, and part of the conversation from now on.
 
-    An assistant's comes with who wrote it and what it cost.
+    An assistant's comes with who wrote it, what it cost, and why it ended.
     """
 
     message: Message
     candidate: Candidate | None = None
     usage: Usage | None = None
+    finish_reason: FinishReason | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,7 +264,8 @@ class Turn:
         message = answer.message()
         if message.text or message.tool_calls:
             self._messages.append(message)
-            yield Said(message=message, candidate=answer.asked.candidate, usage=usage)
+            reason = answer.finished.reason if answer.finished else None
+            yield Said(message=message, candidate=answer.asked.candidate, usage=usage, finish_reason=reason)
 
     def _check_limits(self) -> None:
         if self._steps >= self._plan.limits.max_steps:

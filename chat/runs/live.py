@@ -18,7 +18,7 @@ from chat.engine.events import ApprovalRequired, End, Error, Retry, Start, Termi
 from chat.engine.transcript import fold
 from chat.engine.turn import Item, Said, Suspended, Turn
 from chat.models import Run
-from chat.runs import store, waiting
+from chat.runs import store, trace, waiting
 from chat.runs.feed import Feed
 from chat.runs.journal import Journal, RunLog
 from chat.runs.numbers import count_call, count_end
@@ -101,6 +101,9 @@ class LiveRun:
         self._awaited: UUID | None = None
         self._asking: asyncio.Task[None] | None = None
         self._has_spoken = False
+        self._trace = trace.begin(launch.start, goes_on=launch.last > 0)
+        if self._trace is not None:
+            launch.purse.asking = self._trace.asking
 
     async def live(self) -> None:
         """Plays the turn to its end, whatever end that is, and has it kept. Cancel it only with the process."""
@@ -199,6 +202,8 @@ class LiveRun:
         metrics.first_token_seconds.add(asyncio.get_running_loop().time() - self._started)
 
     def _take(self, item: Item) -> None:
+        if self._trace is not None:
+            self._trace.note(item)
         if isinstance(item, Text):
             self._log.tokens(item)
         elif isinstance(item, Said):
@@ -292,6 +297,8 @@ class LiveRun:
             await self._log.settled()
         except StorageUnavailable:
             return False
+        if self._trace is not None:
+            self._trace.park()
         self._be_patient()
         self.feed.close(parked=True)
         return True
@@ -316,6 +323,8 @@ class LiveRun:
     def _report(self, seconds: float) -> None:
         ending = self.ending
         if ending is not None:
+            if self._trace is not None:
+                self._trace.end(ending)
             if not self.feed.parked:
                 count_end(ending, self.launch.purse.asked, seconds)
             logger.info(

@@ -61,6 +61,9 @@ class RunPurse:
         self._payer = payer
         self._tariff = tariff
         self._keep = keep
+        self.asking: Callable[[Asked], None] | None = None
+        """Called before each call of a model."""
+
         self._asked: Candidate | None = None
         self._open: tuple[tuple[Line, int], ...] = ()
         self._holds = False
@@ -103,6 +106,12 @@ class RunPurse:
 
     async def reserve(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
         """As `chat.engine.purse.Purse` says."""
+        told = await self._reserve_for(asked, most_output)
+        if self.asking is not None:
+            self.asking(asked)
+        return told
+
+    async def _reserve_for(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
         self._asked = asked.candidate
         now = timezone.now()
         drawn = self._lines(now)

@@ -1,0 +1,15 @@
+"""Misconfiguration of telemetry, found before the service starts."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+from telemetry import conf
+
+
+@register
+def check_packages(**_: Any) -> list[CheckMessage]:
+    if not conf.traces_endpoint() or conf.is_installed():
+        return []
+    told = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and the packages that send traces are not installed."
+    return [Error(told, hint="Install them: uv sync --extra otel; or leave it empty.", id="telemetry.E001")]
