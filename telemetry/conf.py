@@ -25,7 +25,7 @@ def version() -> str:
 
 def captures_content() -> bool:
     """Whether spans hold what was said, and what tools were given and gave."""
-    return bool(settings.OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT)
+    return bool(settings.OTEL_CAPTURES_CONTENT)
 
 
 def is_installed() -> bool:
