@@ -76,6 +76,8 @@ class Descendants:
             _send(-1)
             return
         for process in _walk(os.getpid()):
+            if _group(process) == self._program:
+                _send(-self._program)  # the kernel lets nobody of a group fork past this
             _send(process)
 
 
@@ -84,6 +86,13 @@ def _send(process: int) -> None:
         os.kill(process, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # ended meanwhile
         return
+
+
+def _group(process: int) -> int:
+    try:
+        return os.getpgid(process)
+    except ProcessLookupError:
+        return 0
 
 
 def _walk(root: int) -> Iterator[int]:

@@ -46,6 +46,8 @@ def main(report_handle: int) -> None:
     if not gone:
         message = "Processes of the command could not be ended in time."
     os.write(report_handle, _report(ended, family.wait_status or 0, message).encode())
+    while not gone:
+        gone = family.end()
 
 
 def watch(program: int, family: Descendants, limits: Limits) -> Ended:
