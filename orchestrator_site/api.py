@@ -1,7 +1,7 @@
 """The API as one piece: its routers, its authentication, and the one shape of its errors."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
@@ -36,12 +36,27 @@ class StrictParser(Parser):
             raise Refusal(400, "invalid_json", str(error)) from None
 
 
+EVERYWHERE: Final = {
+    400: "The request is malformed, or names another host.",
+    403: "The caller may not come in, or not do this.",
+    413: "The body is larger than MAX_BODY_BYTES.",
+    414: "Path and query are too long.",
+    431: "The headers are too large.",
+}
+"""What meets every request before its endpoint does, and how each is described."""
+
+
 class OrchestratorAPI(NinjaAPI):
-    """Adds the schemas of all events to the document: ninja knows those of requests and responses."""
+    """Adds to the document what ninja does not know: the schemas of all events, and what meets every request."""
 
     def get_openapi_schema(self, **options: Any) -> Any:
         document = super().get_openapi_schema(**options)
         document.setdefault("components", {}).setdefault("schemas", {}).update(event_schemas())
+        error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                for status, described in EVERYWHERE.items():
+                    operation["responses"].setdefault(status, {"description": described, "content": error})
         return document
 
 

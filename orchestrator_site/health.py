@@ -1,10 +1,10 @@
 """`GET /healthz`: whether the service can serve, and with what."""
 
-from typing import Any
+from typing import Any, Literal
 
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
-from ninja import Router
+from ninja import Router, Schema
 
 from chat import service
 from orchestrator_site.settings import VERSION
@@ -15,7 +15,20 @@ from tools import toolbox
 router = Router(tags=["health"])
 
 
-@router.get("/healthz", auth=None)
+class HealthOut(Schema):
+    """`providers` says which are configured, `confinement` what holds the tools."""
+
+    status: Literal["ok", "unavailable"]
+    version: str
+    database: Literal["ok", "unavailable"]
+    persistence: bool
+    providers: dict[str, bool]
+    allowed_tools: list[str]
+    confinement: dict[str, Any]
+    active_runs: int
+
+
+@router.get("/healthz", auth=None, response={200: HealthOut, 503: HealthOut})
 async def health(request: HttpRequest) -> JsonResponse:
     """200 with what it has, or 503 where the database does not answer."""
     database = await _database()

@@ -22,7 +22,7 @@ from speech.schemas import (
     AUDIO_ANSWER,
     AUDIO_BODY,
     ErrorOut,
-    ProviderList,
+    SpeechProviderList,
     SynthesisIn,
     TranscriptionFields,
     TranscriptionOut,
@@ -38,7 +38,10 @@ AUDIO: Final = "audio/"
 ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), ErrorOut)
 
 
-@router.get("/speech/providers", response=ProviderList)
+LIST_ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 429, 503), ErrorOut)
+
+
+@router.get("/speech/providers", response={200: SpeechProviderList, **LIST_ERRORS})
 async def list_providers(request: HttpRequest) -> dict[str, Any]:
     """The providers of speech: configured or why not, their models, voices, formats and languages."""
     return told.providers(conf.service())

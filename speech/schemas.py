@@ -19,7 +19,7 @@ class PartOut(Schema):
     default_voice: str | None = None
 
 
-class ProviderOut(Schema):
+class SpeechProviderOut(Schema):
     """A provider: whether it is configured, and if not why. `streams`: audio comes before all of it is made."""
 
     name: str
@@ -34,10 +34,10 @@ class ProviderOut(Schema):
     synthesis: PartOut | None
 
 
-class ProviderList(Schema):
+class SpeechProviderList(Schema):
     """The providers; `enabled` is false where `ENABLE_SPEECH` is, and `limits` are the settings of that name."""
 
-    items: list[ProviderOut]
+    items: list[SpeechProviderOut]
     count: int
     enabled: bool
     limits: dict[str, float]

@@ -10,7 +10,7 @@ from ninja.params import functions as params
 from access.auth import caller
 from spending import report
 from spending.report import GroupBy, Span
-from spending.schemas import ErrorOut, UsageOut
+from spending.schemas import ErrorOut, UsageList
 from storage.reader import read
 
 router = Router(tags=["usage"])
@@ -20,7 +20,7 @@ GROUP: Final[Any] = params.Query("day")
 ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 422, 429, 503), ErrorOut)
 
 
-@router.get("/usage", response={200: UsageOut, **ERRORS}, exclude_unset=True)
+@router.get("/usage", response={200: UsageList, **ERRORS}, exclude_unset=True)
 async def get_usage(
     request: HttpRequest, group_by: GroupBy = GROUP, since: date | None = DAY, until: date | None = DAY
 ) -> dict[str, Any]:

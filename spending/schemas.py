@@ -44,7 +44,7 @@ class UsageRow(SumsOut):
     tool: str | None = None
 
 
-class UsageOut(Schema):
+class UsageList(Schema):
     items: list[UsageRow]
     count: int
     total: SumsOut

@@ -1,0 +1,144 @@
+"""The service against its own document: requests that the document allows, and others that it does not, as schemathesis
+makes them, over a real socket. No answer is a fault, and each is one that the document has.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from itertools import count, product
+from typing import Any, Final
+
+import jsonschema_rs
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.core.failures import Failure, FailureGroup
+
+from chat.engine.completion import CompletionEvent, CompletionRequest, Finished
+from chat.providers.scripted import Scripted, text
+from tests.conftest import Start
+from tests.streams import events
+
+EXAMPLES: Final = int(os.environ.get("SCHEMA_EXAMPLES", "500"))
+CHECKS: Final = [
+    *(not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance),
+]
+OF_BODIES: Final = [response_schema_conformance]
+"""To schemathesis an event is an object with a text `data`; the document says what is in that text."""
+
+KEY: Final = "of-the-service-itself"
+AT_ONCE: Final = 10
+SECONDS: Final = 60.0
+"""Of one answer: streams end by themselves."""
+
+
+class Talker(Scripted):
+    """Has an answer to everything."""
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
+        yield text("Hi")
+        yield Finished(reason="stop")
+
+
+def check_events(case: Case, frames: bytes) -> None:
+    """Each event is as the document says of the data of one. Raises `Failure`."""
+    document = case.operation.schema.raw_schema
+    stream = document["paths"]["/chat/stream"]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    event_of = jsonschema_rs.validator_for({"oneOf": stream["oneOf"], "components": document["components"]})
+    for event in events(frames):
+        data = {name: value for name, value in event.items() if name != "id"}
+        if not event_of.is_valid(data):
+            raise Failure(
+                operation=case.operation.label, title="An event is not as the document says", message=str(data)
+            )
+
+
+class Tried:
+    """What became of so many examples."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[int] = Counter()
+        self.failures: dict[tuple[str, str, int], str] = {}
+
+    def one(self, case: Case, session: requests.Session, base: str) -> None:
+        response = case.call(base, session, headers={"Authorization": f"Bearer {KEY}"}, timeout=SECONDS)
+        self.statuses[response.status_code] += 1
+        is_stream = response.headers.get("content-type", [""])[0].startswith("text/event-stream")
+        try:
+            if is_stream:
+                check_events(case, response.content)
+            case.validate_response(response, checks=CHECKS, excluded_checks=OF_BODIES if is_stream else [])
+        except (Failure, FailureGroup) as failure:
+            told = "; ".join(map(str, getattr(failure, "exceptions", [failure])))
+            place = case.operation.label, type(failure).__name__, response.status_code
+            self.failures.setdefault(place, f"{told[:1_000]}\n{case.as_curl_command()[:1_000]}")
+
+
+class Trial:
+    """One service; `known` are ids of what there is."""
+
+    def __init__(self, base: str, known: dict[str, str]) -> None:
+        self._base = base
+        self._known = known
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {KEY}"
+
+    def run(self, examples: int) -> Tried:
+        """At least so many examples, of every operation alike: what its document allows, and what it does not."""
+        schema = schemathesis.openapi.from_url(f"{self._base}/openapi.json")
+        operations = [operation.ok() for operation in schema.get_all_operations()]
+        tried = Tried()
+        with self._session:
+            for number in count():
+                for operation, mode in product(operations, GenerationMode):
+                    with suppress(Unsatisfiable):  # an operation that takes nothing can be asked nothing wrong
+                        self._try(operation.as_strategy(mode), number, tried)
+                if tried.statuses.total() >= examples:
+                    return tried
+        return tried
+
+    def _try(self, cases: Any, number: int, tried: Tried) -> None:
+        @seed(number)
+        @settings(
+            max_examples=AT_ONCE,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=cases, is_known=st.booleans())
+        def one(case: Case, is_known: bool) -> None:
+            if is_known and case.path_parameters:
+                case.path_parameters = case.path_parameters | {
+                    name: self._known[name] for name in case.path_parameters if name in self._known
+                }
+            tried.one(case, self._session, self._base)
+
+        one()
+
+
+async def test_no_request_finds_a_fault_or_an_answer_that_is_not_documented(start: Start, settings: Any) -> None:
+    settings.API_KEY = KEY
+    api = await start(Talker())
+    api.session.headers["Authorization"] = f"Bearer {KEY}"
+    answer = await api.ask(message="Hi", tool_calls=[{"name": "fs.list", "params": {}}])
+    known = {
+        "session_id": answer.headers["X-Session-Id"],
+        "run_id": answer.headers["X-Run-Id"],
+        "execution_id": answer.one("tool_call")["execution_id"],
+    }
+    tried = await asyncio.to_thread(Trial(api.base_url, known).run, EXAMPLES)
+    print(sum(tried.statuses.values()), "examples:", dict(tried.statuses))  # noqa: T201 - for whoever asks, with -s
+    assert not tried.failures, "\n\n".join(f"{place}: {told}" for place, told in tried.failures.items())
+    assert tried.statuses[200] > 0
