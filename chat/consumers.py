@@ -212,7 +212,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                 for block in frames.split(sse.END_OF_FRAME):
                     if block.startswith(b"id: "):
                         number, _, data = block[4:].partition(b"\ndata: {")
-                        await self.send(text_data=(b'{"id":%b,' % number + head + data).decode())
+                        await self._send(b'{"id":%b,' % number + head + data)
         finally:
             if follower.dropped:
                 with suppress(Exception):
@@ -268,7 +268,12 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         await self._tell({"type": "done", "action": wanted.type, **fields}, wanted.ref)
 
     async def _tell(self, told: dict[str, Any], ref: str) -> None:
-        await self.send(text_data=msgspec.json.encode({**told, **({"ref": ref} if ref else {})}).decode())
+        await self._send(msgspec.json.encode({**told, **({"ref": ref} if ref else {})}))
+
+    async def _send(self, message: bytes) -> None:
+        """Nothing, where the reader has left: `disconnect` comes next, and ends what goes on here."""
+        with suppress(OSError):  # what a server raises then, by the ASGI specification of websockets
+            await self.send(text_data=message.decode())
 
     def _spawn(self, work: Any, tasks: "set[asyncio.Task[None]]") -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)

@@ -29,11 +29,14 @@ class _Masked:
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+FURTHER: Final = "    | "
+"""Before each line that is not the first of what is logged, so that nobody can make one up."""
+
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
 class JsonLines(_Masked, MsgspecFormatter):
-    """One JSON object a line, in which nothing moves a cursor or ends a line."""
+    """One JSON object a line, in which nothing moves a cursor, ends the line, or is markup to what shows it."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -49,12 +52,11 @@ class JsonLines(_Masked, MsgspecFormatter):
         log_data.pop("color_message", None)
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        return line if line.isprintable() else "".join(map(_escaped, line))
+        return _harmless(super().format(record))
 
 
 class TextLines(_Masked, logging.Formatter):
-    """One readable line: time, level, event, and its fields as `name=value`."""
+    """One readable line: time, level, event, and its fields as `name=value`; below it a traceback, marked as such."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
@@ -64,10 +66,21 @@ class TextLines(_Masked, logging.Formatter):
         if request_id.get():
             fields["request_id"] = request_id.get()
         told = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
-        return f"{super().formatMessage(record)} {told}".rstrip()
+        return _harmless(f"{super().formatMessage(record)} {told}".rstrip())
+
+    def format(self, record: logging.LogRecord) -> str:
+        first, *further = super().format(record).split("\n")
+        return "\n".join([first, *(FURTHER + _harmless(line) for line in further)])
+
+
+def _harmless(line: str) -> str:
+    """The line with escapes of JSON for all that is not to be seen, and for the beginning of markup."""
+    return line if line.isprintable() and "<" not in line else "".join(map(_escaped, line))
 
 
 def _escaped(character: str) -> str:
+    if character == "<":
+        return "\\u003c"
     return character if character.isprintable() else json.dumps(character)[1:-1]
 
 

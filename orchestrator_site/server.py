@@ -22,6 +22,11 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS: Final = 5
 """How long connections may take to close once every run has ended."""
 
+IDLE_SECONDS: Final = 75
+"""How long a connection is kept without a request: longer than a proxy keeps it (nginx: 60 s), which could send one else just
+as it is closed, and cannot tell whether it was read.
+"""
+
 SAME_SIGNAL_SECONDS: Final = 1.0
 """Within this time a further signal is the same one: a terminal and each launcher in between pass it on."""
 
@@ -45,6 +50,7 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
             ws_max_size=access_conf.max_body_bytes(),
         )

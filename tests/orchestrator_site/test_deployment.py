@@ -3,6 +3,7 @@
 from pathlib import Path
 from secrets import token_urlsafe
 
+from orchestrator_site.server import Server
 from tests.managing import manage
 from tests.orchestrator_site.test_operations import BLOCKS
 
@@ -25,3 +26,9 @@ def test_a_public_address_is_an_origin(tmp_path: Path) -> None:
         done = manage(tmp_path, "check", PUBLIC_URL=wrong)
         assert done.returncode != 0
         assert f"PUBLIC_URL={wrong!r} is not valid: it must be an origin" in done.stderr
+
+
+def test_a_proxy_lets_go_of_an_idle_connection_first() -> None:
+    proxys_own = 60  # seconds, of https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout
+    assert "keepalive_timeout" not in BLOCKS["nginx.conf"]
+    assert Server(lambda: None).config.timeout_keep_alive > proxys_own

@@ -144,7 +144,7 @@ async def test_what_a_model_says_cannot_fail_a_statement(site: Site, reply: Repl
 
 async def test_what_a_caller_says_cannot_either(site: Site) -> None:
     nest: Any = 1
-    for _ in range(300):
+    for _ in range(90):
         nest = [nest]
     numbers = {"a": 1e308, "b": -0.0, "c": 10**3_000, "d": 5e-324, "nest": nest}
     answer = await site.ask(
