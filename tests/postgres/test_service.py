@@ -151,14 +151,11 @@ async def test_what_a_caller_says_cannot_either(site: Site) -> None:
         tool_calls=[{"name": "é" * 128, "params": {"\uffff": "\ufffe"}}], metadata=numbers, user="\U0001f600" * 255
     )
     assert answer.one("tool_error")["code"] == "unknown_tool"
-    for path in (
-        "/tools/executions?status=%00",
-        "/tools/executions?run_id=%00",
-        "/chat/sessions?offset=99999999999999999999",
-    ):
-        assert (await site.call("GET", path)).status == 422
     run = answer.headers["Content-Location"]
-    for cursor in ("2147483648", "9223372036854775808", "-1", "%00"):
+    for path in ("/tools/executions?status=%00", "/tools/executions?run_id=%00", f"{run}?after=%00"):
+        assert (await site.call("GET", path)).status == 400
+    assert (await site.call("GET", "/chat/sessions?offset=99999999999999999999")).status == 422
+    for cursor in ("2147483648", "9223372036854775808", "-1"):
         assert (await site.call("GET", f"{run}?after={cursor}")).status == 422
 
 
