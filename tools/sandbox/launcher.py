@@ -45,7 +45,8 @@ def main(report_handle: int) -> None:
         gone = family.end()
     if not gone:
         message = "Processes of the command could not be ended in time."
-    os.write(report_handle, _report(ended, family.wait_status or 0, message).encode())
+    with contextlib.suppress(BrokenPipeError):  # the service waits no more, or has ended
+        os.write(report_handle, _report(ended, family.wait_status or 0, message).encode())
     while not gone:
         gone = family.end()
 

@@ -18,6 +18,8 @@ LAST_HANDLE = 0xFFFFFFFF
 NICENESS = 10
 """The supervisor and the service go first, also beside a fork bomb."""
 UMASK = 0o077
+ROOM_TASKS = 16
+"""Of commands: how many times one's own tasks its user may start beside what runs on the machine."""
 
 
 def become(policy: Policy, supervisor: int) -> NoReturn:
@@ -38,12 +40,17 @@ def become(policy: Policy, supervisor: int) -> NoReturn:
 
 
 def limit(limits: Limits) -> None:
-    """Sets each process's own limits. A second after SIGXCPU comes SIGKILL. Source: getrlimit(2)."""
+    """Sets each process's own limits. A second after SIGXCPU comes SIGKILL. Source: getrlimit(2).
+
+    The supervisor counts a command's tasks; the kernel's number, which holds all of the user's, is for one that forks
+    faster than it is counted. Root has none.
+    """
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
     bounds = {
         resource.RLIMIT_AS: limits.memory_bytes,
         resource.RLIMIT_FSIZE: limits.file_bytes,
         resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_NPROC: _tasks_of_the_machine() + ROOM_TASKS * limits.tasks,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
@@ -53,6 +60,12 @@ def limit(limits: Limits) -> None:
         _, hard = resource.getrlimit(name)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(name, (bound, bound))
+
+
+def _tasks_of_the_machine() -> int:
+    """Threads of all processes. Source: proc_loadavg(5)."""
+    with open("/proc/loadavg", "rb") as load:  # noqa: PTH123  slow
+        return int(load.read().split()[3].partition(b"/")[2])
 
 
 def confine(policy: Policy) -> None:

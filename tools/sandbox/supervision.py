@@ -3,12 +3,13 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from tools.base import OutputStream
+from tools.sandbox import landlock
 from tools.sandbox.policy import Policy, Report
 from tools.sandbox.refusals import SandboxUnavailableError
 
@@ -43,8 +44,9 @@ class Taker(Protocol):
 class Supervision:
     """One launcher and its pipes. Output is taken until it ends, or until `stop` was called and it is over."""
 
-    def __init__(self, process: asyncio.subprocess.Process, report: int, taker: Taker) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, report: int, taker: Taker, *, is_guarded: bool) -> None:
         self._process = process
+        self._is_guarded = is_guarded
         self._report = report
         self._taker = taker
         self._output: asyncio.Future[Any] = asyncio.gather(self._drain("stdout"), self._drain("stderr"))
@@ -71,7 +73,7 @@ class Supervision:
             os.close(writing)
         if process.stdin:
             process.stdin.write(policy.encode())
-        return cls(process, reading, taker)
+        return cls(process, reading, taker, is_guarded=policy.landlock_abi >= landlock.SCOPES_ABI)
 
     async def report(self, seconds: float) -> Report:
         """What came of the command, once all of it has ended: by the launcher's word, or by force.
@@ -112,20 +114,44 @@ class Supervision:
             os.close(self._report)
 
     async def _see_gone(self, patience: float) -> None:
-        """Waits until the launcher and its output have ended, at most so many seconds; then kills it."""
+        """Waits until the launcher and its output have ended, at most so many seconds; then kills it, if its guard is
+        there to end the command. Without one it alone can, and is left to it.
+        """
         self.stop()
         self._taker.hurry()
         _, late = await asyncio.wait({self._output, self._ended}, timeout=patience)
         if late:
-            with suppress(ProcessLookupError):
-                self._process.kill()
+            if self._is_guarded:
+                with suppress(ProcessLookupError):
+                    self._process.kill()
             for future in late:
                 future.cancel()
+            if not self._is_guarded:
+                _leave(self._see_out())
+
+    async def _see_out(self) -> None:
+        """Passes over the output of what a late launcher still has to end."""
+        await asyncio.gather(_pass_over(self._process.stdout), _pass_over(self._process.stderr), self._process.wait())
 
     async def _drain(self, stream: OutputStream) -> None:
         reader = self._process.stdout if stream == "stdout" else self._process.stderr
         while reader and (block := await reader.read(BLOCK_BYTES)):
             await self._taker.take(stream, block)
+
+
+left: set[asyncio.Task[None]] = set()
+"""Launchers that were late, while they end what they have started."""
+
+
+def _leave(ending: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(ending)
+    left.add(task)
+    task.add_done_callback(left.discard)
+
+
+async def _pass_over(reader: asyncio.StreamReader | None) -> None:
+    while reader and await reader.read(BLOCK_BYTES):
+        pass
 
 
 def launcher_command(report: int) -> Sequence[str]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.sandbox.conftest import QUICK, RunPython
-from tools.sandbox import landlock
+from tools.sandbox import landlock, supervision
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 
@@ -233,6 +234,54 @@ async def test_tree_ends_with_a_killed_supervisor(marker: str, run_python: RunPy
         await asyncio.wait_for(call, 2)
 
     assert alive(marker) == []
+
+
+async def test_a_late_supervisor_still_ends_the_tree(abi: int, marker: str, run_python: RunPython) -> None:
+    """A machine under load holds the supervisor up; a signal from outside the command does, here."""
+    supervisor: list[int] = []
+
+    async def on_output(stream: str, piece: bytes) -> None:
+        supervisor.append(int(piece))
+
+    body = "print(os.getppid(), flush=True)\nfor _ in range(3):\n    if os.fork() == 0: os.setsid()\ntime.sleep(60)"
+    call = asyncio.ensure_future(run_python(code(body, marker), limits=SHORT, on_output=on_output))
+    async with asyncio.timeout(5):
+        while not supervisor:
+            await asyncio.sleep(0.005)
+    os.kill(supervisor[0], signal.SIGSTOP)
+    try:
+        with pytest.raises(SandboxUnavailableError, match="without a report"):
+            await asyncio.wait_for(call, 5)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(supervisor[0], signal.SIGCONT)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*supervision.left)
+        while alive(marker):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can be somebody else.")
+def test_the_kernel_bounds_the_processes_of_an_ordinary_user() -> None:
+    body = (
+        "import os, signal\n"
+        "from tools.sandbox.policy import Limits\n"
+        "from tools.sandbox.program import ROOM_TASKS, _tasks_of_the_machine, limit\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); os.setpgid(0, 0)\n"
+        "most = _tasks_of_the_machine() + ROOM_TASKS + 200\n"
+        "limit(Limits(tasks=1))\n"
+        "started = []\n"
+        "try:\n"
+        "    while len(started) < most:\n"
+        "        process = os.fork()\n"
+        "        if process == 0: signal.pause()\n"
+        "        started.append(process)\n"
+        "except BlockingIOError: print('denied')\n"
+        "for process in started: os.kill(process, signal.SIGKILL)\n"
+    )
+    argv = (sys.executable, "-c", body)
+    done = subprocess.run(argv, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("denied\n", "")
 
 
 async def test_what_fails_to_take_output_ends_the_command(marker: str, run_python: RunPython) -> None:
