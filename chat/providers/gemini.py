@@ -32,6 +32,7 @@ from chat.engine.completion import (
 )
 from chat.engine.messages import AssistantMessage, Image, Message, ProviderParts, ToolCall, ToolMessage, UserMessage
 from chat.providers.base import Provider, Timeouts, wire_name, wire_names
+from chat.providers.tool_text import call_text, result_text
 from tools.base import ToolSpec
 
 BASE_URL: Final = "https://generativelanguage.googleapis.com/"
@@ -422,12 +423,8 @@ def _told(said: UserMessage | AssistantMessage, results: Sequence[ToolMessage]) 
         parts += [{"inlineData": _inline_data(image)} for image in said.images]
     else:
         role = "model"
-        parts += [{"text": f"[Called the tool {call.name} with {call.arguments}]"} for call in said.tool_calls]
-    outcomes = [
-        {"text": f"[The tool {result.name} {'failed' if result.is_error else 'answered'}]\n{result.content}"}
-        for result in results
-    ]
-    return _content(role, parts), _content("user", outcomes)
+        parts += [{"text": call_text(call)} for call in said.tool_calls]
+    return _content(role, parts), _content("user", [{"text": result_text(result)} for result in results])
 
 
 def _inline_data(image: Image) -> Json:

@@ -29,6 +29,7 @@ from chat.engine.completion import (
 )
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.providers.base import Provider
+from chat.providers.tool_text import call_text, result_text
 
 if TYPE_CHECKING:
     import xllamacpp
@@ -365,10 +366,6 @@ def _line(message: Message) -> tuple[str, str]:
         case UserMessage():
             return "user", message.text
         case AssistantMessage():
-            told = (f"[Called the tool {call.name} with {call.arguments}]" for call in message.tool_calls)
-            return "assistant", "\n".join(filter(None, (message.text, *told)))
+            return "assistant", "\n".join(filter(None, (message.text, *map(call_text, message.tool_calls))))
         case ToolMessage():
-            return (
-                "user",
-                f"[The tool {message.name} {'failed' if message.is_error else 'answered'}]\n{message.content}",
-            )
+            return "user", result_text(message)
