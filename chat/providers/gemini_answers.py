@@ -70,7 +70,7 @@ class Answer:
             raise broken(f"it stopped for {self._reason}")
         if reason == "stop" and self._calls:
             reason = "tool_calls"
-        return Finished(reason=reason, provider_parts=self._parts.of_model(self._model))
+        return Finished(reason=reason, provider_parts=self._parts.for_model(self._model))
 
     def _read_part(self, part: types.Part) -> Iterator[Text | ToolCall]:
         if part.text is not None:

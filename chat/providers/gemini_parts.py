@@ -34,7 +34,7 @@ class Parts:
         elif kept != {"text": ""}:
             self._kept.append(kept)
 
-    def of_model(self, model: str) -> ProviderParts | None:
+    def for_model(self, model: str) -> ProviderParts | None:
         """What `model` needs back; None where the message's text is all of it."""
         if all(part.keys() == PLAIN_TEXT for part in self._kept):
             return None

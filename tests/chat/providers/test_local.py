@@ -13,14 +13,9 @@ import pytest_asyncio
 
 from chat.engine.completion import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
-from chat.providers.local import (
-    DEFAULT_INSTRUCTIONS,
-    MAX_WAITING,
-    SHIPPED_MODEL,
-    Local,
-    chat_messages,
-    friendly_name,
-)
+from chat.providers.local import MAX_WAITING, Local
+from chat.providers.local_model import SHIPPED_MODEL, friendly_name
+from chat.providers.local_requests import DEFAULT_INSTRUCTIONS, chat_messages
 
 PARALLEL = 2
 CONTEXT = 1024
