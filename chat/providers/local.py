@@ -52,7 +52,9 @@ class Local(Provider):
         answer = Answer(body(request))
         self._answers.add(answer)
         try:
-            self._executor.submit(answer.generate, await self._loaded())
+            server = await self._loaded()
+            if not answer.stopped:  # as it is where the provider was closed meanwhile
+                self._executor.submit(answer.generate, server)
             async for event in answer.events():
                 yield event
         finally:

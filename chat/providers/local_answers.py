@@ -20,16 +20,17 @@ class Answer:
         self._loop = asyncio.get_running_loop()
         self._arrived: deque[bytes | Exception | None] = deque()
         self._news = asyncio.Event()
-        self._stopped = False
+        self.stopped = False
 
     def stop(self) -> None:
-        """Ends the generating at its next token, or at the next batch of the prompt."""
-        self._stopped = True
+        """Ends the reading at once, and the generating at its next token or at the next batch of the prompt."""
+        self.stopped = True
+        self._put(None)
 
     def generate(self, server: "xllamacpp.Server") -> None:
         """Runs in a thread of its own until the answer is whole or stopped."""
         try:
-            if not self._stopped:
+            if not self.stopped:
                 server.handle_chat_completions(self._body, self._take)
         except (RuntimeError, ValueError) as error:  # what the binding raises
             self._put(error)
@@ -50,7 +51,7 @@ class Answer:
 
     def _take(self, chunk: bytes) -> bool:
         self._put(chunk)
-        return self._stopped
+        return self.stopped
 
     def _put(self, item: bytes | Exception | None) -> None:
         self._arrived.append(item)

@@ -189,6 +189,26 @@ async def test_model_is_looked_for_again_after_it_was_missing(tmp_path: Path) ->
     await provider.close()
 
 
+async def test_closing_ends_answers_that_run_and_those_that_wait() -> None:
+    provider = made()
+    await provider.warm_up()
+    story = asking("Write a very long story.", most=900)
+    answers = [asyncio.create_task(events(provider, story)) for _ in range(PARALLEL + MAX_WAITING)]
+    await asyncio.wait(answers, timeout=0.2)
+    await provider.close()
+    ends = await asyncio.gather(*answers, return_exceptions=True)
+    assert {type(end) for end in ends} == {ProviderError}
+
+
+async def test_closing_while_the_model_is_loaded_ends_who_waits_for_it() -> None:
+    provider = made()
+    answer = asyncio.create_task(events(provider, asking("Hello")))
+    await asyncio.sleep(0)
+    await provider.close()
+    with pytest.raises(ProviderError):
+        await answer
+
+
 async def test_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.gguf"
     path.write_text("not a model")
