@@ -52,7 +52,7 @@ class Gemini(Provider):
         yield answer.end()
 
     def context_tokens(self, model: str) -> int:
-        return GEMMA_CONTEXT_TOKENS if model.startswith("gemma-") else CONTEXT_TOKENS
+        return GEMMA_CONTEXT_TOKENS if model.removeprefix("models/").startswith("gemma-") else CONTEXT_TOKENS
 
     async def models(self) -> tuple[str, ...]:
         """The models that generate content, the default first. Raises `ProviderError`."""

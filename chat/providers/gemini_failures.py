@@ -34,7 +34,7 @@ def failure(error: Exception, api_key: str) -> ProviderError:
     """What one of `FAILURES` is to a run, without the key in its message."""
     match error:
         case errors.APIError():
-            return _refusal(error, _masked(str(error.message or error.status), api_key))
+            return _refusal(error, _masked(str(error.message or error.status or "no reason is given"), api_key))
         case TimeoutError():
             return ProviderError("Gemini did not answer in time", code="provider_timeout", retryable=True)
         case aiohttp.ClientPayloadError():

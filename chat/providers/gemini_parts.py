@@ -7,6 +7,7 @@ https://ai.google.dev/gemini-api/docs/thought-signatures.
 import base64
 from typing import Any, Final
 
+import msgspec
 from google.genai import types
 
 from chat.engine.messages import AssistantMessage, ProviderParts
@@ -26,9 +27,11 @@ class Parts:
         self._kept: list[Json] = []
 
     def keep(self, part: types.Part) -> None:
+        """Adds a part. Raises `UnicodeEncodeError` for half of a surrogate pair, which nobody could store."""
         kept = part.model_dump(mode="json", by_alias=True, exclude_none=True)
         if part.thought_signature is not None:
             kept["thoughtSignature"] = base64.b64encode(part.thought_signature).decode()
+        msgspec.json.encode(kept)
         if self._kept and kept.keys() == PLAIN_TEXT == self._kept[-1].keys():
             self._kept[-1]["text"] += kept["text"]
         elif kept != {"text": ""}:

@@ -403,6 +403,22 @@ async def test_broken_answer_can_be_retried(fake: FakeService, gemini: Gemini, r
     assert (str(error), error.code, error.retryable) == (message, "provider_protocol", True)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(called("\ud83d"), id="a tool's name"),
+        pytest.param(called("fs_read", call_id="\ud83d"), id="a call's id"),
+        pytest.param({"executableCode": {"code": "\ud83d"}}, id="a part that is kept"),
+    ],
+)
+async def test_half_of_a_surrogate_pair_beside_text_is_a_broken_answer(
+    fake: FakeService, gemini: Gemini, part: dict[str, object]
+) -> None:
+    escaped = json.dumps(said(part, finish="STOP")).encode()
+    fake.play(Reply(pieces=[b"data: " + escaped + b"\r\n\r\n"]))
+    assert str(await failure(gemini)) == UNREADABLE
+
+
 TOO_LONG = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
 BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 
@@ -437,6 +453,11 @@ async def test_refusal_has_its_code(
 async def test_refusal_tells_what_gemini_said_but_never_the_key(fake: FakeService, gemini: Gemini) -> None:
     fake.play(refused(403, f"The key {KEY} is not yours"))
     assert str(await failure(gemini)) == "Gemini answered 403: The key *** is not yours"
+
+
+async def test_refusal_without_a_reason_says_so(fake: FakeService, gemini: Gemini) -> None:
+    fake.play(Reply(status=400, pieces=[b'{"error": "no"}']))
+    assert str(await failure(gemini)) == "Gemini answered 400: no reason is given"
 
 
 RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.5s"}
@@ -562,3 +583,4 @@ def test_context_is_that_of_the_model_family() -> None:
     gemini = made(FakeService())
     assert gemini.context_tokens(MODEL) == CONTEXT_TOKENS
     assert gemini.context_tokens("gemma-3-27b-it") == GEMMA_CONTEXT_TOKENS
+    assert gemini.context_tokens("models/gemma-3-27b-it") == GEMMA_CONTEXT_TOKENS
