@@ -9,7 +9,8 @@ class SpeechRequest(models.Model):
     """One call: who asked for what, who served, and what it cost.
 
     Of audio and text it keeps hashes and sizes; the audio itself only where `SPEECH_KEEP_AUDIO` says so. `seconds` is
-    how long the audio lasts, where that is known. A call whose process died stays `running`.
+    how long the audio lasts, where that is known. `process` is the process that the call is open in, where that holds a
+    lease; when it dies, the call becomes `interrupted`, and nobody knows what it cost.
     """
 
     class Operation(models.TextChoices):
@@ -21,6 +22,7 @@ class SpeechRequest(models.Model):
         SUCCEEDED = "succeeded"
         FAILED = "failed"
         CANCELLED = "cancelled"
+        INTERRUPTED = "interrupted"
 
     NAME_LENGTH: ClassVar = 80
     ERROR_LENGTH: ClassVar = 2_000
@@ -29,6 +31,7 @@ class SpeechRequest(models.Model):
     owner = models.CharField(max_length=64)
     operation = models.CharField(max_length=16, choices=Operation)
     status = models.CharField(max_length=16, choices=Status)
+    process = models.CharField(max_length=200, null=True)  # noqa: DJ001 - SQLite adds it without a copy
     provider = models.CharField(max_length=NAME_LENGTH, default="")
     model = models.CharField(max_length=NAME_LENGTH, default="")
     voice = models.CharField(max_length=NAME_LENGTH, default="")
@@ -51,7 +54,10 @@ class SpeechRequest(models.Model):
     class Meta:
         db_table = "speech_requests"
         ordering: ClassVar = ["-created"]
-        indexes: ClassVar = [models.Index(fields=["-created"], name="speech_requests_by_time")]
+        indexes: ClassVar = [
+            models.Index(fields=["-created"], name="speech_requests_by_time"),
+            models.Index(fields=["process"], name="speech_requests_of_a_process", condition=models.Q(status="running")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.operation} {self.id}"

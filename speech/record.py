@@ -2,10 +2,13 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+from django.db.models import Q
 from django.utils import timezone
 
 from access.budgets import NANO
@@ -22,6 +25,19 @@ from storage.writer import writer
 MASK: Final = "[secret]"
 SHORTEST_SECRET: Final = 8
 STOPPED: Final = "The caller went away before the end."
+INTERRUPTED: Final = "The process was stopped before the end; what it cost is not known."
+
+LONGEST: Final = timedelta(days=1)
+"""No call is open for as long: `SPEECH_MAX_SECONDS` is an hour at most."""
+
+
+class Here(msgspec.Struct):
+    """What calls are told of this process: its name, set and taken away by whoever holds its lease."""
+
+    process: str | None = None
+
+
+here = Here()
 
 
 class BudgetSpent(Exception):
@@ -42,6 +58,7 @@ class Call:
             owner=caller.owner,
             operation=operation,
             status=SpeechRequest.Status.RUNNING,
+            process=here.process,
             created=timezone.now(),
         )
         self._began = time.perf_counter()
@@ -115,8 +132,11 @@ class Call:
         self._row.save(force_insert=True)
 
     def _close(self) -> None:
-        """Writes the end, counts the call, and books what it cost: what it would be, nobody knows before."""
-        self._row.save(force_update=True)
+        """Writes the end, counts the call, and books what it cost: what it would be, nobody knows before.
+
+        It replaces the end that was written by one who took this process for dead, and a row that is gone by now.
+        """
+        self._row.save()
         now, row = timezone.now(), self._row
         cost = None if row.cost_usd is None else int(row.cost_usd * NANO)
         ledger.book(self._lines(), Amount(nanos=cost, tokens=0), now)
@@ -141,6 +161,20 @@ class Call:
     async def _keep(write: Callable[[], None]) -> None:
         if conf.is_stored():
             await writer.write(write)
+
+
+def processes_at_work() -> set[str]:
+    """The processes that open calls name."""
+    calls = SpeechRequest.objects.filter(status=SpeechRequest.Status.RUNNING).order_by()
+    return {name for name in calls.values_list("process", flat=True).distinct() if name is not None}
+
+
+def interrupt_calls(processes: Collection[str], now: datetime) -> int:
+    """Closes the open calls of processes that are gone, and those that name none and are too old; says how many."""
+    of_the_gone = Q(process__in=processes) | Q(process=None, created__lt=now - LONGEST)
+    return SpeechRequest.objects.filter(of_the_gone, status=SpeechRequest.Status.RUNNING).update(
+        status=SpeechRequest.Status.INTERRUPTED, error=INTERRUPTED, code="interrupted", ended=now
+    )
 
 
 def _name(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The lease of this process on its runs, and the end of those whose process is gone.
+"""The lease of this process on its runs, and the end of those, and of calls of speech, whose process is gone.
 
 A process is dead when the kernel says so, or when its row was not renewed for its whole lease, by the database's clock.
 Of the second this process judges only after its own row was renewed without a failure for as long: a database that
@@ -20,6 +20,7 @@ from chat.engine.events import Error
 from chat.models import Process, Run, RunEvent, Session
 from chat.runs import process, store
 from chat.wire import sse
+from speech.record import here, interrupt_calls, processes_at_work
 from spending import ledger
 from spending.models import Reservation
 from storage.writer import StorageUnavailable, writer
@@ -50,6 +51,7 @@ class Lease:
         Raises `StorageUnavailable`.
         """
         await writer.write(partial(_renew, self._seconds))
+        here.process = process.name()
         await _end_of_dead(proven=True)
 
     async def keep(self) -> None:
@@ -69,6 +71,7 @@ class Lease:
 
     async def close(self) -> None:
         """Gives the lease back: nothing of this process is open any more. Raises `StorageUnavailable`."""
+        here.process = None
         await writer.write(Process.objects.filter(name=process.name()).delete)
 
 
@@ -90,16 +93,22 @@ async def _end_of_dead(*, proven: bool) -> None:
 
 
 def _end_dead(*, proven: bool) -> int:
-    """Ends the runs of dead processes, where `proven` only of those that the kernel knows to be dead."""
+    """Ends what dead processes left open, where `proven` only of those that the kernel knows to be dead.
+
+    Returns how many of it were runs.
+    """
     dead = [seen.name for seen in _processes() if process.is_dead(seen.name) or (seen.expired and not proven)]
     open_runs = Run.objects.filter(status=Run.Status.RUNNING, process__in=dead)
     runs = list(open_runs.only("id", "session_id", "process")[:MOST_AT_ONCE])
     ended = sum(map(_interrupt, runs))
+    calls = interrupt_calls(dead, timezone.now())
     _settle_left()
     if len(runs) < MOST_AT_ONCE:
         Process.objects.filter(name__in=dead).delete()
     if ended:
         logger.warning("runs.interrupted", extra={"runs": ended, "processes": dead})
+    if calls:
+        logger.warning("speech.interrupted", extra={"calls": calls, "processes": dead})
     return ended
 
 
@@ -111,7 +120,7 @@ def _settle_left() -> None:
 
 
 def _processes() -> Iterator[_Seen]:
-    """All but this one: those with a row, and those whom a run names that has none."""
+    """All but this one: those with a row, and those without one whom a run or a call of speech names."""
     own = process.name()
     rows: Any = (
         Process.objects.exclude(name=own).annotate(now=Now()).values_list("name", "renewed", "lease_seconds", "now")
@@ -121,9 +130,8 @@ def _processes() -> Iterator[_Seen]:
         known.add(name)
         yield _Seen(name, _is_expired(renewed, seconds, moment))
     named = Run.objects.filter(status=Run.Status.RUNNING).exclude(process=own).values_list("process", flat=True)
-    for name in named.distinct():
-        if name not in known:
-            yield _Seen(name, expired=True)
+    for name in {*named.distinct(), *processes_at_work()} - known - {own}:
+        yield _Seen(name, expired=True)
 
 
 def _is_expired(renewed: datetime, seconds: float, now: datetime) -> bool:

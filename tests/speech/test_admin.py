@@ -54,3 +54,14 @@ def test_a_call_has_a_page_which_nobody_changes(console: Client, request_row: Sp
     assert console.post(path, {"owner": "eve"}).status_code == 403
     assert console.post(f"{PAGE}{request_row.pk}/delete/").status_code == 403
     assert console.get(f"{PAGE}?q={request_row.pk}").content.decode().count("synthesis") >= 1
+
+
+def test_a_calls_page_names_the_process_that_left_it(console: Client, request_row: SpeechRequest) -> None:
+    path = f"{PAGE}{request_row.pk}/change/"
+    assert "host:boot:1#5:7" not in console.get(path).content.decode()
+    SpeechRequest.objects.update(status="interrupted", process="host:boot:1#5:7")
+    page = console.get(path).content.decode()
+    assert "host:boot:1#5:7" in page
+    assert "Interrupted" in page
+    assert str(request_row.pk) in console.get(f"{PAGE}?status=interrupted").content.decode()
+    assert str(request_row.pk) not in console.get(f"{PAGE}?status=running").content.decode()

@@ -48,6 +48,7 @@ class SpeechRequestAdmin(AuditAdmin):
                     _operation,
                     columns.status(),
                     columns.text("owner"),
+                    columns.text("process"),
                 ),
                 (*_served, columns.text("language")),
             ),

@@ -1,0 +1,126 @@
+"""What is written of calls of speech, and how those are closed whose process is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from access.budgets import budgets
+from access.callers import LOCAL
+from chat.models import Process
+from chat.runs import process
+from chat.runs.lease import Lease
+from speech.models import SpeechRequest
+from speech.record import LONGEST, Call, here, interrupt_calls, processes_at_work
+from spending.models import Account, Use
+from storage.ids import new_id
+
+NOW = timezone.now()
+SYNTHESIS = SpeechRequest.Operation.SYNTHESIS
+GONE = "another-machine:boot:1#5:7"
+QUICK = 0.05
+"""Seconds of a lease."""
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def left(process: str | None, *, status: str = "running", age: timedelta = timedelta()) -> SpeechRequest:
+    return SpeechRequest.objects.create(
+        id=new_id(), owner="alice", operation=SYNTHESIS, status=status, process=process, created=NOW - age
+    )
+
+
+@pytest.fixture
+async def lease() -> AsyncIterator[Lease]:
+    """An open one, which makes this a process that looks for the dead."""
+    opened = Lease(QUICK)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def rounds(lease: Lease, row: SpeechRequest) -> None:
+    """Goes on until the row is not open any more."""
+    async with asyncio.timeout(10):
+        while row.status == "running":
+            await lease.keep()
+            await asyncio.sleep(QUICK / 4)
+            await row.arefresh_from_db()
+
+
+def test_nothing_is_closed_that_is_another_processs_or_has_ended() -> None:
+    rows = [left("at work"), left(None), *(left(GONE, status=each) for each in ("succeeded", "failed", "cancelled"))]
+    before = [row.status for row in rows]
+    assert interrupt_calls([], NOW) == 0
+    assert interrupt_calls([GONE], NOW) == 0
+    for row in rows:
+        row.refresh_from_db()
+    assert [row.status for row in rows] == before
+    assert processes_at_work() == {"at work"}
+
+
+def test_a_call_that_names_no_process_is_closed_when_no_call_is_as_old() -> None:
+    young, old = left(None, age=LONGEST - timedelta(minutes=1)), left(None, age=LONGEST + timedelta(minutes=1))
+    assert interrupt_calls([], NOW) == 1
+    young.refresh_from_db()
+    old.refresh_from_db()
+    assert (young.status, old.status) == ("running", "interrupted")
+
+
+async def test_a_call_of_a_process_with_a_lease_stays_open(lease: Lease) -> None:
+    await Process.objects.acreate(name=GONE, renewed=timezone.now() + timedelta(hours=1), lease_seconds=10)
+    living, dead = await sync_to_async(left)(GONE), await sync_to_async(left)("without#1:2")
+    own = await sync_to_async(left)(process.name())
+    await rounds(lease, dead)
+    await living.arefresh_from_db()
+    await own.arefresh_from_db()
+    assert (living.status, own.status) == ("running", "running")
+
+
+async def test_a_call_of_a_process_without_a_lease_is_interrupted_and_says_so(lease: Lease) -> None:
+    row = await sync_to_async(left)(GONE)
+    await rounds(lease, row)
+    assert (row.status, row.code, row.process) == ("interrupted", "interrupted", GONE)
+    assert row.error == "The process was stopped before the end; what it cost is not known."
+    assert row.ended is not None
+    assert (row.cost_usd, row.duration_ms) == (None, None)
+
+
+async def test_a_call_names_its_process_for_as_long_as_that_has_a_lease() -> None:
+    named = []
+    lease = Lease(QUICK)
+    for change in (None, lease.open, lease.close):
+        if change is not None:
+            await change()
+        call = Call(LOCAL, SYNTHESIS)
+        await call.open()
+        named.append((await SpeechRequest.objects.alatest("id")).process)
+        await call.cancel()
+    assert named == [None, process.name(), None]
+    assert here.process is None
+
+
+async def test_an_end_is_written_over_that_of_who_took_the_process_for_dead() -> None:
+    call = Call(LOCAL, SYNTHESIS)
+    await call.open()
+    await sync_to_async(interrupt_calls)([], timezone.now() + 2 * LONGEST)
+    assert (await SpeechRequest.objects.aget()).status == "interrupted"
+    await call.succeed()
+    row = await SpeechRequest.objects.aget()
+    assert (row.status, row.error, row.code) == ("succeeded", "", "")
+
+
+async def test_what_a_call_cost_is_booked_when_its_row_is_gone(settings: Any) -> None:
+    settings.BUDGETS = budgets("1usd/month")
+    call = Call(LOCAL, SYNTHESIS, provider="openai", model="tts-1")
+    await call.open()
+    await SpeechRequest.objects.all().adelete()
+    call._row.cost_usd = SpeechRequest._meta.get_field("cost_usd").to_python("0.015")
+    await call.succeed()
+    assert (await Account.objects.aget()).spent == 15_000_000
+    assert (await Use.objects.aget()).calls == 1
+    assert (await SpeechRequest.objects.aget()).status == "succeeded"
