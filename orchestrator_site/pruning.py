@@ -6,7 +6,8 @@ conditional update, so that nobody can go on with it while its messages go; afte
 
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Sessi
 from speech.models import SpeechRequest
 from spending.models import Account
 from tools.models import ToolExecution
-from tools.outputs import OutputStore
+from tools.outputs import Kept, OutputStore
 
 ROWS_AT_ONCE: Final = 500
 PAUSE_SECONDS: Final = 0.01
@@ -27,6 +28,10 @@ PAUSE_SECONDS: Final = 0.01
 OPEN_RUN: Final = (Run.Status.RUNNING, Run.Status.WAITING)
 OPEN_EXECUTION: Final = (ToolExecution.Status.RUNNING, ToolExecution.Status.AWAITING_APPROVAL)
 NOBODY: Final = ""
+STRAYS: Final = "outputs without rows"
+
+STRAY_AFTER: Final = timedelta(days=1)
+"""For how long nothing was added to an output without a row that goes. No tool runs as long, so none is writing it."""
 
 MEASURED: Final[dict[type[Model], tuple[str, ...]]] = {
     RunEvent: ("frames",),
@@ -41,10 +46,13 @@ MEASURED: Final[dict[type[Model], tuple[str, ...]]] = {
 
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
-    """Older than `rows`: sessions and executions. Older than `frames`: event logs of runs that have ended."""
+    """Older than `rows`: sessions, executions and calls of speech. Older than `frames`: event logs of runs that have
+    ended. Older than `strays`: outputs without a row.
+    """
 
     rows: datetime
     frames: datetime
+    strays: datetime
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,14 +81,24 @@ def frames(ages: Ages, going: "QuerySet[Session]") -> "QuerySet[RunEvent]":
 
 
 def calls_of_speech(ages: Ages) -> "QuerySet[SpeechRequest]":
-    """Those of a process that died as well: no call takes that long."""
-    return SpeechRequest.objects.filter(created__lt=ages.rows)
+    return SpeechRequest.objects.filter(created__lt=ages.rows).exclude(status=SpeechRequest.Status.RUNNING)
 
 
 def accounts(ages: Ages) -> "QuerySet[Account]":
     """Of runs, sessions, days and months: what was spent of a budget for ever is never old."""
     ending = Q(name__startswith="run:") | Q(name__startswith="session:") | Q(name__contains="/")
     return Account.objects.filter(ending, updated__lt=ages.rows, reserved=0)
+
+
+def strays(before: datetime, outputs: OutputStore) -> Iterator[Kept]:
+    """Outputs of which no row tells, and to which nothing was added since. A row is committed before its output
+    begins, so whoever looks for the file first and for the row then misses none.
+    """
+    old = (kept for kept in outputs.kept() if kept.written < before.timestamp())
+    while batch := list(islice(old, ROWS_AT_ONCE)):
+        found = ToolExecution.objects.filter(pk__in=[kept.execution_id for kept in batch])
+        told = set(found.values_list("pk", flat=True))
+        yield from (kept for kept in batch if kept.execution_id not in told)
 
 
 def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
@@ -105,6 +123,8 @@ def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
         yield _measured(part)
     found = [outputs.size(owner, key) for owner, key in executions(ages).values_list("owner", "id").iterator()]
     yield Pruned(name="stored outputs", rows=sum(size > 0 for size in found), bytes=sum(found))
+    left = [kept.size for kept in strays(ages.strays, outputs)]
+    yield Pruned(name=STRAYS, rows=len(left), bytes=sum(left))
 
 
 def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
@@ -113,6 +133,7 @@ def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
     _take_from_owners(ages)
     for part in parts(ages, sessions(ages).filter(owner=NOBODY)):
         yield _remove(part)
+    yield _remove_strays(ages, outputs)
 
 
 def _measured(part: "QuerySet[Any]") -> Pruned:
@@ -153,3 +174,11 @@ def _remove_outputs(ages: Ages, outputs: OutputStore) -> Pruned:
             outputs.remove(owner, key)
             removed, size = removed + 1, size + kept
     return Pruned(name="stored outputs", rows=removed, bytes=size)
+
+
+def _remove_strays(ages: Ages, outputs: OutputStore) -> Pruned:
+    removed = size = 0
+    for kept in strays(ages.strays, outputs):
+        kept.path.unlink(missing_ok=True)
+        removed, size = removed + 1, size + kept.size
+    return Pruned(name=STRAYS, rows=removed, bytes=size)

@@ -7,7 +7,8 @@ whoever asks for one can only find their own.
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -25,6 +26,11 @@ FOLDER_MODE: Final = 0o700
 FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE: Final = 0o600
 
+OWNER: Final = re.compile(r"[0-9a-f]{16}")
+PART: Final = re.compile(r"[0-9a-f]{2}")
+NAME: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.txt")
+"""Names that the store makes: of an owner's folder, of those in it, and of files in these."""
+
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="outputs")
 
 
@@ -34,6 +40,15 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     whole: bool
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the store: whose output it is, its bytes, and when some were last added, in seconds since 1970."""
+
+    execution_id: UUID
+    path: Path
+    size: int
+    written: float
 
 
 class OutputPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +86,12 @@ class OutputStore:
     def remove(self, owner: str, execution_id: UUID) -> None:
         """Removes an output, if it is here. Raises `OSError`."""
         self._path(owner, execution_id).unlink(missing_ok=True)
+
+    def kept(self) -> Iterator[Kept]:
+        """Every output that is here, whoever's. What the store does not make is passed over. Raises `OSError`."""
+        for owner in _folders(self._root, OWNER):
+            for part in _folders(owner.path, PART):
+                yield from _outputs(part)
 
     def _path(self, owner: str, execution_id: UUID) -> Path:
         folder = hashlib.sha256(owner.encode()).hexdigest()[:16]
@@ -133,6 +154,31 @@ def page_of(text: str, offset: int, limit: int) -> OutputPage:
     """The same page of a text that is at hand."""
     data = text.encode("utf-8", "replace")
     return _page(data[offset : offset + limit + 3], offset, limit, len(data))
+
+
+def _folders(folder: Path | str, named: re.Pattern[str]) -> list[os.DirEntry[str]]:
+    return [entry for entry in _entries(folder) if named.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
+
+
+def _outputs(part: os.DirEntry[str]) -> Iterator[Kept]:
+    for entry in _entries(part.path):
+        found = NAME.fullmatch(entry.name)
+        if found is None or found[1][-2:] != part.name or not entry.is_file(follow_symlinks=False):
+            continue
+        try:
+            stat = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        yield Kept(execution_id=UUID(found[1]), path=Path(entry.path), size=stat.st_size, written=stat.st_mtime)
+
+
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
+    """What is in a folder: nothing, where there is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
 
 
 def _finish(file: int | None) -> None:

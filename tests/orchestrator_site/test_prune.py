@@ -1,8 +1,9 @@
 """`manage.py prune` and `database_size`: what goes, what stays, and what they say."""
 
 import asyncio
+import os
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from spending.models import Account
 from storage.ids import new_id
 from tools import toolbox
 from tools.models import ToolExecution
-from tools.outputs import OutputStore
+from tools.outputs import OutputStore, Recording
 
 pytestmark = pytest.mark.django_db
 
@@ -65,6 +66,21 @@ async def keep_output(outputs: OutputStore, owner: str, key: UUID) -> None:
     recording = outputs.begin(owner, key)
     await recording.add("o" * 2_000)
     await recording.end(keep=True)
+
+
+def leave_output(outputs: OutputStore, when: datetime, key: UUID | None = None, owner: str = "alice") -> Path:
+    """The file of an output to which nothing was added since then."""
+    key = key or new_id()
+    asyncio.run(keep_output(outputs, owner, key))
+    (file,) = [kept.path for kept in outputs.kept() if kept.execution_id == key]
+    os.utime(file, (when.timestamp(), when.timestamp()))
+    return file
+
+
+def call_speech(when: datetime, status: str, **values: Any) -> None:
+    SpeechRequest.objects.create(
+        id=new_id(), owner="alice", operation="synthesis", status=status, created=when, **values
+    )
 
 
 def prune(*arguments: str) -> str:
@@ -161,7 +177,7 @@ def test_the_size_of_each_table_and_what_a_turn_adds() -> None:
 
 def test_calls_of_speech_and_accounts_that_have_ended_go_and_what_is_spent_for_ever_stays(outputs: OutputStore) -> None:
     for when in (OLD, NEW):
-        SpeechRequest.objects.create(id=new_id(), owner="alice", operation="synthesis", status="running", created=when)
+        call_speech(when, "succeeded")
     names = ["service:usd", "service:usd/2025-01", "key:a:tokens/2025-01-02", "run:r:usd", "session:s:usd"]
     for name in names:
         Account.objects.create(name=name, spent=5, reserved=0, updated=OLD)
@@ -171,3 +187,118 @@ def test_calls_of_speech_and_accounts_that_have_ended_go_and_what_is_spent_for_e
     assert [row.created for row in SpeechRequest.objects.all()] == [NEW]
     kept = {"service:usd", "service:usd/new", "run:open:usd"}
     assert set(Account.objects.values_list("name", flat=True)) == kept
+
+
+def test_calls_of_speech_that_are_open_stay_and_all_others_are_counted_before_they_go(outputs: OutputStore) -> None:
+    for status in SpeechRequest.Status.values:
+        call_speech(OLD, status, audio=b"a" * 100)
+    assert re.search(r"speech_requests +4 +400 bytes", prune("--older-than", "30d"))
+    assert SpeechRequest.objects.count() == 5
+    assert re.search(r"speech_requests +4 +400 bytes", prune("--older-than", "30d", "--yes"))
+    assert SpeechRequest.objects.get().status == "running"
+
+
+def test_outputs_without_a_row_are_counted_and_go_whatever_their_owner(outputs: OutputStore) -> None:
+    files = [leave_output(outputs, OLD), leave_output(outputs, NOW - timedelta(hours=25), owner="bob")]
+    said = prune("--older-than", "30d")
+    assert re.search(r"outputs without rows +2 +4,000 bytes", said)
+    assert "2 rows and files, 4,000 bytes would be removed" in said
+    assert all(file.exists() for file in files)
+    said = prune("--older-than", "30d", "--yes")
+    assert re.search(r"outputs without rows +2 +4,000 bytes", said)
+    assert not any(file.exists() for file in files)
+    assert re.search(r"outputs without rows +0 +0 bytes", prune("--older-than", "30d", "--yes"))
+
+
+def test_an_output_that_was_written_to_within_a_day_stays_however_short_the_age_is(outputs: OutputStore) -> None:
+    file = leave_output(outputs, NOW - timedelta(hours=23))
+    assert re.search(r"outputs without rows +0 ", prune("--older-than", "1h", "--yes"))
+    assert file.exists()
+
+
+@pytest.mark.parametrize("status", ["running", "awaiting_approval", "succeeded"])
+def test_an_old_output_with_a_row_stays(outputs: OutputStore, status: str) -> None:
+    converse(NEW, execution=status)
+    file = leave_output(outputs, OLD, ToolExecution.objects.get().id)
+    assert re.search(r"outputs without rows +0 ", prune("--older-than", "1d", "--yes"))
+    assert file.exists()
+
+
+def test_an_output_that_is_written_to_stays_though_its_row_has_gone_and_goes_a_day_later(outputs: OutputStore) -> None:
+    async def begun(recording: Recording) -> None:
+        await recording.add("o" * 300_000)
+
+    async def ended(recording: Recording) -> None:
+        await recording.end(keep=True)
+
+    recording = outputs.begin("alice", new_id())
+    asyncio.run(begun(recording))
+    (kept,) = outputs.kept()
+    prune("--older-than", "1h", "--yes")
+    assert kept.path.stat().st_size == 300_000
+    asyncio.run(ended(recording))
+    os.utime(kept.path, (OLD.timestamp(), OLD.timestamp()))
+    prune("--older-than", "1h", "--yes")
+    assert not kept.path.exists()
+
+
+def test_what_the_store_does_not_make_stays_where_it_is(outputs: OutputStore, tmp_path: Path) -> None:
+    file = leave_output(outputs, OLD)
+    elsewhere = tmp_path / "elsewhere" / file.parent.name
+    elsewhere.mkdir(parents=True)
+    strange = [
+        elsewhere / file.name,
+        tmp_path / "outputs" / "README.txt",
+        file.with_name("notes.txt"),
+        file.with_name(file.name.upper()),
+        file.with_name(f"{file.name}.txt"),
+        file.with_name(f"{UUID(int=0xFE if file.parent.name == 'ff' else 0xFF)}.txt"),
+        file.parents[1] / "not" / file.name,
+        file.parents[2] / "not hashed" / file.parent.name / file.name,
+    ]
+    for path in strange:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+        os.utime(path, (OLD.timestamp(), OLD.timestamp()))
+    link = file.with_name(f"{UUID(int=int(file.parent.name, 16))}.txt")
+    link.symlink_to(strange[0])
+    os.utime(link, (OLD.timestamp(), OLD.timestamp()), follow_symlinks=False)
+    (tmp_path / "outputs" / ("0" * 16)).symlink_to(elsewhere.parent)
+    assert re.search(r"outputs without rows +1 +2,000 bytes", prune("--older-than", "30d", "--yes"))
+    assert not file.exists()
+    assert link.is_symlink()
+    assert all(path.read_text() == "mine" for path in strange)
+
+
+def test_many_outputs_without_rows_go_beside_those_that_have_one(
+    outputs: OutputStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator_site.pruning.ROWS_AT_ONCE", 3)
+    for _ in range(5):
+        converse(NEW)
+    kept = [leave_output(outputs, OLD, key) for key in ToolExecution.objects.values_list("id", flat=True)]
+    gone = [leave_output(outputs, OLD) for _ in range(10)]
+    assert re.search(r"outputs without rows +10 ", prune("--older-than", "30d", "--yes"))
+    assert [all(file.exists() for file in kept), any(file.exists() for file in gone)] == [True, False]
+
+
+@pytest.mark.parametrize("yes", [(), ("--yes",)])
+def test_a_store_that_cannot_be_looked_at_is_told_and_not_taken_for_empty(
+    outputs: OutputStore, tmp_path: Path, yes: tuple[str, ...]
+) -> None:
+    (tmp_path / "outputs").write_text("a file where the folder should be")
+    with pytest.raises(CommandError, match=r"A stored output could not be looked at or removed: .*outputs"):
+        prune("--older-than", "30d", *yes)
+    with pytest.raises(CommandError, match=r"The stored outputs could not be looked at: .*outputs"):
+        call_command("database_size", stdout=StringIO())
+
+
+def test_the_size_of_stored_outputs_is_told_and_how_much_of_it_no_row_tells_of(outputs: OutputStore) -> None:
+    converse(NEW)
+    leave_output(outputs, OLD, ToolExecution.objects.get().id)
+    leave_output(outputs, OLD)
+    leave_output(outputs, NEW)
+    said = StringIO()
+    call_command("database_size", stdout=said)
+    assert re.search(r"stored outputs +3 files +6,000 bytes", said.getvalue())
+    assert re.search(r"outputs without rows +1 files +2,000 bytes", said.getvalue())

@@ -9,17 +9,17 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from orchestrator_site.pruning import Ages, count, prune
+from orchestrator_site.pruning import STRAY_AFTER, Ages, count, prune
 from storage import age
 from tools import toolbox
 
 
 class Command(BaseCommand):
     help = (
-        "Removes sessions with all that was said in them, tool executions and their stored outputs that are older "
-        "than an age, and the frames of runs that ended EVENT_RETENTION_HOURS ago. Without --yes it only says what "
-        "would go. Safe while the service runs: what is open or waits is never removed. "
-        "Example: manage.py prune --older-than 30d"
+        "Removes sessions with all that was said in them, tool executions with their stored outputs, and calls of "
+        "speech, where they are older than an age; the frames of runs that ended EVENT_RETENTION_HOURS ago; and stored "
+        "outputs that no row tells of and that are older than a day. Without --yes it only says what would go. Safe "
+        "while the service runs: what is open or waits is never removed. Example: manage.py prune --older-than 30d"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,7 +32,8 @@ class Command(BaseCommand):
 
     def handle(self, *, older_than: timedelta, yes: bool, vacuum: bool, **_: Any) -> None:
         now = timezone.now()
-        ages = Ages(rows=now - older_than, frames=now - timedelta(hours=settings.EVENT_RETENTION_HOURS))
+        frames = timedelta(hours=settings.EVENT_RETENTION_HOURS)
+        ages = Ages(rows=now - older_than, frames=now - frames, strays=now - STRAY_AFTER)
         try:
             done = list((prune if yes else count)(ages, toolbox.outputs()))
             for part in done:
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database could not be used: {str(error).strip()}") from None
         except OSError as error:
-            raise CommandError(f"A stored output could not be removed: {error}") from None
+            raise CommandError(f"A stored output could not be looked at or removed: {error}") from None
 
     def _vacuum(self) -> None:
         with connection.cursor() as cursor:
