@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from access.callers import OPERATOR
 from chat import conf
 from chat.asking import Ask
 from chat.context import history
@@ -20,7 +19,7 @@ from chat.runs.purse import RunPurse, Tariff
 from spending.accounts import payer
 from storage.reader import read
 from storage.writer import writer
-from tools.execution import Place, ToolDoor, Toolset
+from tools.execution import ToolDoor, Toolset
 
 
 class ImagesUnsupported(Exception):
@@ -120,12 +119,11 @@ class Turns:
         return (message,) if message else ()
 
     def _door(self, ask: Ask, run_id: UUID, session_id: UUID) -> ToolDoor:
-        place = Place(owner=ask.owner, key=str(ask.caller.key or OPERATOR), session_id=session_id, run_id=run_id)
         tools = self._tools()
         keep = partial(_keep_of, run_id) if self._stored else _forget
         return ToolDoor(
             tools,
-            place,
+            payer(ask.caller, run_id, session_id),
             keep,
             offered=tools.registry.matching(ask.tools),
             stored=self._stored,

@@ -23,8 +23,8 @@ GRACE_SECONDS: Final = 5
 """How long connections may take to close once every run has ended."""
 
 IDLE_SECONDS: Final = 75
-"""How long a connection is kept without a request: longer than a proxy keeps one (nginx: 60 s), which else could use it just
-as it is closed, and never know whether that was read.
+"""How long a connection is kept without a request: longer than a proxy keeps one (nginx: 60 s), which could else use it
+just as it is closed, and never know whether that was read.
 """
 
 SAME_SIGNAL_SECONDS: Final = 1.0

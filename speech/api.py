@@ -15,7 +15,8 @@ from speech.audio_stream import AudioStream
 from speech.base import SpeechError
 from speech.models import SpeechRequest
 from speech.multipart import Form, NotMultipart, parse
-from speech.record import BudgetSpent, Call
+from speech.purse import BudgetPurse
+from speech.record import Call
 from speech.refusals import refusal_of
 from speech.requests import Hearing, Saying
 from speech.schemas import (
@@ -62,7 +63,7 @@ async def transcribe(request: HttpRequest) -> Heard:
     )
     call.take_audio(wanted.audio)
     await _open(call)
-    heard = await _recorded(call, conf.service().transcribe(wanted))
+    heard = await _recorded(call, conf.service().transcribe(wanted, BudgetPurse(call.payer)))
     await call.heard(heard)
     return heard
 
@@ -81,7 +82,7 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
     )
     call.take_text(body.text)
     await _open(call)
-    spoken = await _recorded(call, conf.service().synthesize(Saying(**body.dict())))
+    spoken = await _recorded(call, conf.service().synthesize(Saying(**body.dict()), BudgetPurse(call.payer)))
     call.begin(spoken)
     return AudioStream(spoken, call)
 
@@ -96,11 +97,8 @@ def _check_enabled() -> None:
 async def _open(call: Call) -> None:
     try:
         await call.open()
-    except BudgetSpent as spent:
-        budget = spent.line
-        raise Refusal(
-            403, "budget_exceeded", f"Nothing is left of the {budget.scope}'s budget of {budget.unit} ({budget.span})."
-        ) from None
+    except SpeechError as error:
+        raise refusal_of(error) from None
 
 
 async def _recorded(call: Call, work: Awaitable[Result]) -> Result:

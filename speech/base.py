@@ -30,6 +30,8 @@ ErrorCode = Literal[
     "text_too_long",
     "audio_too_long",
     "audio_too_large",
+    "budget_exceeded",
+    "price_unknown",
     "busy",
     "provider_unavailable",
     "provider_timeout",

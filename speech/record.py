@@ -16,9 +16,10 @@ from access.callers import Caller
 from speech import conf
 from speech.base import SpeechError
 from speech.models import SpeechRequest
+from speech.purse import drawn_on, exceeded
 from speech.service import Heard, Spoken
 from spending import ledger
-from spending.accounts import Amount, Line, lines, payer
+from spending.accounts import payer
 from storage.ids import new_id
 from storage.writer import writer
 
@@ -40,19 +41,11 @@ class Here(msgspec.Struct):
 here = Here()
 
 
-class BudgetSpent(Exception):
-    """Nothing is left on `line`."""
-
-    def __init__(self, line: Line) -> None:
-        super().__init__(line.account)
-        self.line = line
-
-
 class Call:
     """One call. `open` it before it is made, and end it once. Where nothing is stored, it writes nothing."""
 
     def __init__(self, caller: Caller, operation: SpeechRequest.Operation, **wanted: str | None) -> None:
-        self._payer = payer(caller)
+        self.payer = payer(caller)
         self._row = SpeechRequest(
             id=new_id(),
             owner=caller.owner,
@@ -67,7 +60,7 @@ class Call:
         self._set(**{name: _name(value) for name, value in wanted.items()})
 
     async def open(self) -> None:
-        """Raises `StorageUnavailable`, and `BudgetSpent` where nothing is left of a budget that it draws on."""
+        """Raises `StorageUnavailable`, and `SpeechError` where nothing is left of a budget that it draws on."""
         await self._keep(self._open)
 
     def take_audio(self, audio: bytes) -> None:
@@ -127,31 +120,27 @@ class Call:
         await self._keep(self._close)
 
     def _open(self) -> None:
-        if spent := ledger.first_spent(self._lines()):
-            raise BudgetSpent(spent)
+        if spent := ledger.first_spent(drawn_on(self.payer)):
+            raise exceeded(spent)
         self._row.save(force_insert=True)
 
     def _close(self) -> None:
-        """Writes the end, counts the call, and books what it cost: what it would be, nobody knows before.
+        """Writes the end, and counts the call; what it costs was booked before it.
 
         It replaces the end that was written by one who took this process for dead, and a row that is gone by now.
         """
         self._row.save()
         now, row = timezone.now(), self._row
         cost = None if row.cost_usd is None else int(row.cost_usd * NANO)
-        ledger.book(self._lines(), Amount(nanos=cost, tokens=0), now)
         used = ledger.Used(
-            owner=self._payer.owner,
-            key=self._payer.key,
+            owner=self.payer.owner,
+            key=self.payer.key,
             provider=row.provider,
             model=row.model,
             failed=row.status != SpeechRequest.Status.SUCCEEDED,
             nanos=cost,
         )
         ledger.add([used], now)
-
-    def _lines(self) -> tuple[Line, ...]:
-        return lines(self._payer, conf.budgets(), timezone.now())
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():

@@ -8,6 +8,7 @@ from speech.base import ErrorCode, SpeechError
 
 STATUSES: Final[dict[ErrorCode, int]] = {
     "disabled": 403,
+    "budget_exceeded": 403,
     "text_too_long": 413,
     "audio_too_long": 413,
     "audio_too_large": 413,

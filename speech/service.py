@@ -24,6 +24,7 @@ from speech.base import (
 )
 from speech.catalogue import Catalogue
 from speech.choice import Choice, Defaults
+from speech.payment import OPEN, Purse, paid
 from speech.pricing import price_of_seconds, price_of_text
 from speech.requests import Hearing, Saying
 from speech.streams import begun, converted, took_too_long, within
@@ -86,20 +87,24 @@ class SpeechService:
         self._checkers = checkers
         self._priced = priced
 
-    async def transcribe(self, wanted: Hearing) -> Heard:
+    async def transcribe(self, wanted: Hearing, purse: Purse = OPEN) -> Heard:
         """What was said. Raises `SpeechError`."""
         self.check_enabled()
         kind = self._kind(wanted)
         return await self._ask_in_turn(
-            "transcription", wanted.provider, lambda provider, choice: self._transcribe(provider, choice, wanted, kind)
+            "transcription",
+            wanted.provider,
+            lambda provider, choice: self._transcribe(provider, choice, wanted, kind, purse),
         )
 
-    async def synthesize(self, wanted: Saying) -> Spoken:
+    async def synthesize(self, wanted: Saying, purse: Purse = OPEN) -> Spoken:
         """What is being said, once it has begun. Raises `SpeechError`."""
         self.check_enabled()
         format_ = wanted.check(self.limits.max_characters)
         return await self._ask_in_turn(
-            "synthesis", wanted.provider, lambda provider, choice: self._synthesize(provider, choice, wanted, format_)
+            "synthesis",
+            wanted.provider,
+            lambda provider, choice: self._synthesize(provider, choice, wanted, format_, purse),
         )
 
     def check_enabled(self) -> None:
@@ -146,13 +151,16 @@ class SpeechService:
             raise SpeechError(message, code="audio_too_large")
         return kind_of(wanted.audio, wanted.said)
 
-    async def _transcribe(self, provider: Provider, choice: Choice, wanted: Hearing, kind: AudioKind) -> Heard:
+    async def _transcribe(
+        self, provider: Provider, choice: Choice, wanted: Hearing, kind: AudioKind, purse: Purse
+    ) -> Heard:
         model = choice.model(wanted.model, "transcription")
         language = choice.language(wanted.language)
         try:
             async with asyncio.timeout(self.limits.max_seconds):
                 recording = await self._recording(provider, wanted.audio, kind, model, language)
-                transcript = await provider.transcribe(recording)
+                async with paid(purse, self._cost_of_seconds(provider, model, recording.seconds)):
+                    transcript = await provider.transcribe(recording)
         except TimeoutError:
             raise took_too_long(self.limits.max_seconds) from None
         seconds = recording.seconds if recording.seconds is not None else transcript.seconds
@@ -163,7 +171,7 @@ class SpeechService:
             segments=transcript.segments,
             provider=provider.name,
             model=model,
-            cost_usd=self._cost(provider, price_of_seconds(provider.name, model, seconds)),
+            cost_usd=self._cost_of_seconds(provider, model, seconds),
             note=_note(choice),
         )
 
@@ -188,7 +196,9 @@ class SpeechService:
                         seconds = answer.seconds
         return Recording(audio=audio, kind=kind, seconds=seconds, model=model, language=language, pieces=tuple(cut))
 
-    async def _synthesize(self, provider: Provider, choice: Choice, wanted: Saying, format_: AudioFormat) -> Spoken:
+    async def _synthesize(
+        self, provider: Provider, choice: Choice, wanted: Saying, format_: AudioFormat, purse: Purse
+    ) -> Spoken:
         model = choice.model(wanted.model, "synthesis")
         voice = choice.voice(wanted.voice, model)
         model = provider.model_of(voice, model)
@@ -200,7 +210,9 @@ class SpeechService:
             speed=wanted.speed,
             whole=wanted.whole,
         )
-        audio = await begun(within(_said(provider, utterance), self.limits.max_seconds))
+        cost_usd = self._cost(provider, price_of_text(provider.name, model, len(wanted.text)))
+        async with paid(purse, cost_usd):
+            audio = await begun(within(_said(provider, utterance), self.limits.max_seconds))
         return Spoken(
             audio=_naming(provider, audio),
             format=format_,
@@ -209,9 +221,12 @@ class SpeechService:
             model=model,
             voice=voice,
             characters=len(wanted.text),
-            cost_usd=self._cost(provider, price_of_text(provider.name, model, len(wanted.text))),
+            cost_usd=cost_usd,
             note=_note(choice),
         )
+
+    def _cost_of_seconds(self, provider: Provider, model: str, seconds: float | None) -> float | None:
+        return self._cost(provider, price_of_seconds(provider.name, model, seconds))
 
     def _cost(self, provider: Provider, price: float | None) -> float | None:
         """What is made on this machine costs nothing; what another service than the vendor's costs is not known."""

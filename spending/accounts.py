@@ -20,7 +20,7 @@ class Payer(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     owner: str
-    key: str
+    key: str = OPERATOR
     run_id: UUID | None = None
     session_id: UUID | None = None
     budgets: tuple[Budget, ...] = ()

@@ -22,6 +22,10 @@ _reserve = Statement(
     "UPDATE spending_accounts SET reserved = reserved + %s, updated = %s "
     "WHERE name = %s AND spent + reserved + %s <= %s RETURNING spent"
 )
+_spend = Statement(
+    "UPDATE spending_accounts SET spent = spent + %s, updated = %s "
+    "WHERE name = %s AND spent + reserved + %s <= %s RETURNING spent"
+)
 _settle = Statement(
     "UPDATE spending_accounts SET reserved = reserved - %s, spent = spent + %s, updated = %s WHERE name = %s"
 )
@@ -77,7 +81,7 @@ def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) ->
     spent: list[int] = []
     for line in lines:
         amount = most.of(line.unit)
-        before = None if amount is None else _take(line, amount, now)
+        before = None if amount is None else _take(_reserve, line, amount, now)
         if amount is None or before is None:
             for other, set_aside in taken:
                 _settle.later(set_aside, 0, now, other.account)
@@ -102,12 +106,27 @@ def first_spent(lines: Iterable[Line]) -> Line | None:
     return next((line for line in lines if _used_on(line.account) >= line.limit), None)
 
 
-def book(lines: Iterable[Line], cost: Amount, now: datetime) -> None:
-    """Books what was not reserved for."""
+def spend(lines: Iterable[Line], cost: Amount, now: datetime) -> Line | None:
+    """Books a cost that is known beforehand on all of the lines, or on none.
+
+    Returns the line on which too little is left for it, or in whose unit it is not known.
+    """
+    booked: list[tuple[Line, int]] = []
+    for line in lines:
+        amount = cost.of(line.unit)
+        if amount is None or (amount and _take(_spend, line, amount, now) is None):
+            for other, spent in booked:
+                _settle.later(0, -spent, now, other.account)
+            return line
+        booked.append((line, amount))
+    return None
+
+
+def give_back(lines: Iterable[Line], cost: Amount, now: datetime) -> None:
+    """Takes back what was spent: it has cost nothing."""
     for line in lines:
         if amount := cost.of(line.unit):
-            _open.later(line.account, now)
-            _settle.later(0, min(amount, MOST_AMOUNT), now, line.account)
+            _settle.later(0, -amount, now, line.account)
 
 
 def spent_on(account: str) -> int:
@@ -133,13 +152,13 @@ def _used_on(account: str) -> int:
     return sum(sum(row) for row in Account.objects.filter(name=account).values_list("spent", "reserved"))
 
 
-def _take(line: Line, amount: int, now: datetime) -> int | None:
-    """What was spent on the line before; None where too little is left."""
+def _take(statement: Statement, line: Line, amount: int, now: datetime) -> int | None:
+    """What was spent on the line, by what the statement returns; None where too little is left."""
     values = (amount, now, line.account, amount, line.limit)
-    taken = _reserve(*values)
+    taken = statement(*values)
     if not taken:
         _open.later(line.account, now)
-        taken = _reserve(*values)
+        taken = statement(*values)
     return int(taken[0][0]) if taken else None
 
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol, get_type_hints
 
 import msgspec
 
+from spending.accounts import Payer
+
 Effect = Literal["read", "write", "execute", "network"]
 Source = Literal["caller", "model"]
 OutputStream = Literal["stdout", "stderr"]
@@ -52,8 +54,12 @@ Emit = Callable[[OutputStream, str], Awaitable[None]]
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """What a tool may know of the execution that it works for."""
 
-    owner: str
+    payer: Payer
     emit: Emit
+
+    @property
+    def owner(self) -> str:
+        return self.payer.owner
 
 
 Facets = Mapping[str, Sequence[str]]

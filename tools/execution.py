@@ -16,9 +16,9 @@ import msgspec
 from django.utils import timezone
 
 from access.budgets import NANO
-from access.callers import OPERATOR
 from access.incidents import incidents
 from spending import ledger
+from spending.accounts import Payer
 from spending.ledger import Used
 from storage.ids import new_id
 from telemetry import metrics
@@ -59,15 +59,6 @@ UNKNOWN_TOOL: Final = "unknown"
 """What calls of tools that there are not are counted as."""
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an execution belongs. `key` is the id of the caller's key, or `operator`."""
-
-    owner: str
-    key: str = OPERATOR
-    session_id: UUID | None = None
-    run_id: UUID | None = None
-
-
 class Toolset(msgspec.Struct, frozen=True, kw_only=True):
     """What every door of a process has in common. `result_bytes` of a result are shown to a model."""
 
@@ -102,14 +93,14 @@ def everything(_: str) -> bool:
 class ToolDoor:
     """The door as one run sees it.
 
-    `offered` are the tools that its model may be told of, and `granted` says by its name whether a tool may be used at
-    all; where nothing is `stored`, nothing can wait for an approval.
+    What it does is the `payer`'s. `offered` are the tools that its model may be told of, and `granted` says by its name
+    whether a tool may be used at all; where nothing is `stored`, nothing can wait for an approval.
     """
 
     def __init__(
         self,
         toolset: Toolset,
-        place: Place,
+        payer: Payer,
         keep: Keep,
         *,
         offered: Sequence[Tool],
@@ -117,7 +108,7 @@ class ToolDoor:
         granted: Callable[[str], bool] = everything,
     ) -> None:
         self._toolset = toolset
-        self._place = place
+        self._payer = payer
         self._keep = keep
         self._stored = stored
         self._granted = granted
@@ -168,7 +159,7 @@ class ToolDoor:
         """Runs the tool, whose intent is written down, and writes down what came of it."""
         began = time.perf_counter()
         running: Running | None = None
-        recording = self._toolset.outputs.begin(self._place.owner, call.intent.execution_id) if self._stored else None
+        recording = self._toolset.outputs.begin(self._payer.owner, call.intent.execution_id) if self._stored else None
         printed = LiveOutput(self._toolset.masker, recording)
         outcome: Succeeded | Failed
         try:
@@ -198,7 +189,7 @@ class ToolDoor:
         """The tool at work. Raises the `ToolError` with which it is refused."""
         if call.refusal is not None or call.tool is None or call.values is None:
             raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
-        return Running(call.tool, call.values, self._place.owner)
+        return Running(call.tool, call.values, self._payer)
 
     def _call(self, request: ToolRequest, execution_id: UUID) -> _Call:
         """The request, looked at: nothing has happened, and nothing was written."""
@@ -216,9 +207,9 @@ class ToolDoor:
         params, params_hash = self._params(request.arguments)
         return Intent(
             execution_id=execution_id,
-            owner=self._place.owner,
-            session_id=self._place.session_id,
-            run_id=self._place.run_id,
+            owner=self._payer.owner,
+            session_id=self._payer.session_id,
+            run_id=self._payer.run_id,
             call_id=self._toolset.masker.text(request.call_id)[: ToolExecution.CALL_ID_LENGTH],
             tool=self._toolset.masker.text(request.tool)[: ToolExecution.NAME_LENGTH],
             source=request.source,
@@ -318,8 +309,8 @@ class ToolDoor:
             truncated=bool(stored and not stored.whole),
         )
         used = Used(
-            owner=self._place.owner,
-            key=self._place.key,
+            owner=self._payer.owner,
+            key=self._payer.key,
             tool=call.intent.tool if self._toolset.registry.get(call.intent.tool) else UNKNOWN_TOOL,
             failed=isinstance(outcome, Failed),
             milliseconds=round(seconds * 1_000),
@@ -332,8 +323,8 @@ class ToolDoor:
 
     def _report(self, call: _Call, tool: str) -> None:
         """A line for whoever looks for misuse."""
-        place = self._place
-        told = {"tool": tool, "source": call.request.source, "owner": place.owner, "key": place.key}
+        payer = self._payer
+        told = {"tool": tool, "source": call.request.source, "owner": payer.owner, "key": payer.key}
         incidents.report("tool.denied", execution=str(call.intent.execution_id), **told)
 
     async def _store(self, data: Any, printed: LiveOutput | None, recording: Recording | None) -> Stored | None:

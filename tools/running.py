@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from spending.accounts import Payer
 from tools.base import Execution, Output, OutputStream, Tool
 
 MOST_PENDING: Final = 64
@@ -17,11 +18,11 @@ MOST_PENDING: Final = 64
 class Running:
     """Starts the tool. Call `output` to its end, then `result`; or `stop`."""
 
-    def __init__(self, tool: Tool, params: msgspec.Struct, owner: str) -> None:
+    def __init__(self, tool: Tool, params: msgspec.Struct, payer: Payer) -> None:
         self._pieces: deque[Output] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
-        execution = Execution(owner=owner, emit=self._emit)
+        execution = Execution(payer=payer, emit=self._emit)
         self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, execution))
         self._task.add_done_callback(lambda _: self._news.set())
 

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from speech import conf as speech_conf
+from speech.purse import BudgetPurse
 from tools import conf
 from tools.base import Tool
 from tools.builtin import fs, git, output, patch, speech, terminal
@@ -63,7 +64,7 @@ def registry() -> Registry:
             *patch.tools(workspace()),
             *git.tools(Runner(workspace()), disabled=_off("ENABLE_GIT", is_on=conf.git_enabled())),
             *_terminal(),
-            *speech.tools(speech_conf.service(), workspace()),
+            *speech.tools(speech_conf.service(), workspace(), BudgetPurse),
             *output.tools(outputs()),
         )
     )

@@ -209,8 +209,8 @@ class _Call:
 
     def whole(self, index: int, names: Mapping[str, str]) -> ToolCall:
         return ToolCall(
-            call_id=self.id or f"call_{index}",
-            name=names.get(self.name, self.name),
+            call_id=_whole(self.id) or f"call_{index}",
+            name=names.get(self.name, _whole(self.name)),
             arguments=_whole("".join(self.arguments)) or "{}",
         )
 

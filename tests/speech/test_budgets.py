@@ -1,22 +1,30 @@
 """What speech costs is counted, and booked on budgets of keys and of the service."""
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from access.budgets import NANO, budgets
-from access.callers import LOCAL
 from speech.models import SpeechRequest
-from speech.record import Call
+from speech.purse import BudgetPurse
 from speech.service import SpeechService
 from spending.models import Account, Use
 from tests.conftest import Start
 from tests.speech.conftest import Make
+from tests.speech.vendor import Reply, Vendor, told
+from tools.builtin.speech import tools
+from tools.registry import Registry
+from tools.workspace import Limits, Workspace
 
-SYNTHESIS = SpeechRequest.Operation.SYNTHESIS
+TEXT = "Hello."
+COST = 90_000
+"""Billionths of a dollar, of six characters by tts-1."""
+
+MP3 = Reply(headers={"Content-Type": "audio/mpeg"}, pieces=(b"\xff\xfb\x90\x00" * 64,))
 
 
 async def test_where_nothing_is_left_a_call_is_refused_before_anything_happens(
@@ -34,15 +42,82 @@ async def test_where_nothing_is_left_a_call_is_refused_before_anything_happens(
     assert (await api.call("POST", "/speech/synthesis", json={"text": "Hello."})).status == 200
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_what_a_call_cost_is_booked_and_counted(settings: Any) -> None:
-    settings.BUDGETS = budgets("1usd/month")
-    call = Call(LOCAL, SYNTHESIS, provider="openai", model="tts-1")
-    await call.open()
-    call._row.cost_usd = SpeechRequest._meta.get_field("cost_usd").to_python("0.015")
-    await call.succeed()
-    ((name, spent),) = await sync_to_async(lambda: list(Account.objects.values_list("name", "spent")))()
-    assert name.startswith("service:usd/")
-    assert spent == 15_000_000
+async def spent() -> dict[str, int]:
+    rows = await sync_to_async(lambda: list(Account.objects.values_list("name", "spent", "reserved")))()
+    assert not any(reserved for _, _, reserved in rows)
+    return {name.partition("/")[0]: billionths for name, billionths, _ in rows}
+
+
+async def test_what_a_call_costs_is_booked_before_it_and_counted_after(
+    start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
+) -> None:
+    use(make())
+    api = await start()
+    settings.BUDGETS = budgets("1usd/month, 5tokens")
+    fake.play(MP3)
+    assert (await api.call("POST", "/speech/synthesis", json={"text": TEXT})).status == 200
+    assert await spent() == {"service:usd": COST}
     used = await Use.objects.aget()
-    assert (used.provider, used.model, used.calls, used.cost) == ("openai", "tts-1", 1, 15_000_000)
+    assert (used.provider, used.model, used.calls, used.cost) == ("openai", "tts-1", 1, COST)
+
+
+async def test_what_a_vendor_refused_has_cost_nothing(
+    start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
+) -> None:
+    use(make(("google", "local")))
+    api = await start()
+    settings.BUDGETS = budgets("1usd")
+    fake.play(told({"error": {"message": "no"}}, status=401))
+    assert (await api.call("POST", "/speech/synthesis", json={"text": TEXT})).status == 502
+    assert await spent() == {"service:usd": 0}
+
+
+async def test_what_costs_nobody_knows_how_much_is_refused_where_a_budget_of_money_holds(
+    start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
+) -> None:
+    use(make())
+    api = await start()
+    unpriced = {"text": TEXT, "provider": "openai", "model": "gpt-4o-mini-tts"}
+    settings.BUDGETS = budgets("5tokens")
+    fake.play(MP3)
+    assert (await api.call("POST", "/speech/synthesis", json=unpriced)).status == 200
+    settings.BUDGETS = budgets("1usd")
+    answer = await api.call("POST", "/speech/synthesis", json=unpriced)
+    assert (answer.status, answer.json()["code"]) == (422, "price_unknown")
+    assert len(fake.asked) == 1
+    assert (await SpeechRequest.objects.filter(code="price_unknown").acount()) == 1
+
+
+async def test_fifty_calls_at_once_spend_no_more_than_there_is(
+    start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
+) -> None:
+    use(make())
+    api = await start()
+    settings.BUDGETS = budgets(f"{COST * 5.5 / NANO:.9f}usd")
+    fake.play(*[MP3] * 50)
+    calls = [api.call("POST", "/speech/synthesis", json={"text": TEXT, "provider": "openai"}) for _ in range(50)]
+    answers = await asyncio.gather(*calls)
+    assert sorted(answer.status for answer in answers) == [200] * 5 + [403] * 45
+    assert {answer.json()["code"] for answer in answers if answer.status == 403} == {"budget_exceeded"}
+    assert len(fake.asked) == 5
+    assert await spent() == {"service:usd": 5 * COST}
+
+
+async def test_a_tool_draws_on_the_budgets_of_who_has_it_run(
+    start: Start, make: Make, fake: Vendor, tmp_path: Path, settings: Any
+) -> None:
+    workspace = Workspace(tmp_path, limits=Limits())
+    api = await start(tools=Registry(tools(make(), workspace, BudgetPurse)))
+    settings.BUDGETS = budgets(f"1usd, {COST * 1.5 / NANO:.9f}usd/session")
+    fake.play(MP3, MP3, MP3)
+    call = {"name": "speech.synthesize", "params": {"text": TEXT, "provider": "openai"}}
+    answer = await api.ask(tool_calls=[call, call])
+    assert answer.one("tool_result")["tool"] == "speech.synthesize"
+    error = answer.one("tool_error")
+    assert error["code"] == "denied"
+    assert "session's budget of usd" in error["error"]
+    assert len(fake.asked) == 1
+    other = await api.ask(tool_calls=[call])
+    assert other.one("tool_result")
+    assert (await spent())["service:usd"] == 2 * COST
+    workspace.close()

@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from django.conf import settings
 
+from spending.accounts import Payer
 from storage.writer import writer
 from tools.base import Execution, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
-from tools.execution import Place, ToolDoor, Toolset
+from tools.execution import ToolDoor, Toolset
 from tools.live_output import MOST_LIVE_CHARS, NO_MORE
 from tools.masking import Masker
 from tools.models import ToolExecution
@@ -53,7 +54,7 @@ def greeting() -> Tool:
 def door(
     *tools: Tool, offered: tuple[Tool, ...] | None = None, keep: Any = writer.write, policy: str = "", **changes: Any
 ) -> ToolDoor:
-    place = Place(owner="operator", session_id=uuid4(), run_id=uuid4())
+    place = Payer(owner="operator", session_id=uuid4(), run_id=uuid4())
     common = Toolset(
         registry=Registry(tools),
         policy=parse(policy),

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from spending.accounts import Payer
 from tests.tools.commands.terminals import ANY_PYTHON, Heard, alive, contents, git, run, terminal_of, verdict
 from tools.base import Execution, OutputStream, Tool, ToolError
 from tools.builtin import terminal
@@ -221,7 +222,7 @@ async def test_stalled_listener_keeps_no_command_beyond_its_limit(make: Make, ba
     params = msgspec.convert({"argv": script(base, f"print('up', flush=True)\n{SLEEP}"), "timeout": 0.5}, tool.params)
     began = time.monotonic()
     with pytest.raises(ToolError, match="up") as refusal:
-        await tool.run(params, Execution(owner="alice", emit=stall))
+        await tool.run(params, Execution(payer=Payer(owner="alice"), emit=stall))
 
     assert refusal.value.code == "timed_out"
     assert time.monotonic() - began < 0.5 + OVERTIME
@@ -241,7 +242,7 @@ async def test_cancelled_call_leaves_nothing(make: Make, base: Path, tmp_path: P
     )
     params = msgspec.convert({"argv": script(base, body)}, tool.params)
     handles = open_handles()
-    call = asyncio.ensure_future(tool.run(params, Execution(owner="alice", emit=emit)))
+    call = asyncio.ensure_future(tool.run(params, Execution(payer=Payer(owner="alice"), emit=emit)))
     await asyncio.wait_for(up.wait(), 5)
     assert alive(str(base))
     call.cancel()

@@ -3,28 +3,35 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
 from speech.base import FORMATS, MEDIA_TYPES, ErrorCode, Segment, SpeechError
+from speech.payment import Purse
 from speech.requests import Hearing, Saying
 from speech.service import SpeechService
-from tools.base import Effect, Facets, Tool, ToolError, ToolErrorCode, plain_facets, tool
+from spending.accounts import Payer
+from tools.base import Effect, Execution, Facets, Tool, ToolError, ToolErrorCode, plain_facets, tool
 from tools.workspace import Change, Deadline, Workspace, in_thread
 
 Result = TypeVar("Result")
 
 CODES: Final[Mapping[ErrorCode, ToolErrorCode]] = {
     "disabled": "disabled",
+    "budget_exceeded": "denied",
+    "price_unknown": "denied",
     "provider_not_configured": "disabled",
     "text_too_long": "too_large",
     "audio_too_long": "too_large",
     "audio_too_large": "too_large",
     "provider_timeout": "timed_out",
 }
+PurseOf = Callable[[Payer], Purse]
+"""What a call is paid from, for whoever pays."""
+
 BREAKS: Final = str.maketrans("", "", " \t\r\n")
 """What base64 is broken into lines with."""
 
@@ -68,6 +75,8 @@ class SynthesizeResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 async def transcribe(
     service: SpeechService,
     workspace: Workspace,
+    purse_of: PurseOf,
+    execution: Execution,
     /,
     *,
     audio_base64: Annotated[str | None, msgspec.Meta(description="The recording, as base64.")] = None,
@@ -88,13 +97,15 @@ async def transcribe(
     """
     audio = await _recording(service, workspace, audio_base64, path)
     wanted = Hearing(audio=audio, provider=provider, language=language, model=model, format=format)
-    heard = await _telling(service.transcribe(wanted))
+    heard = await _telling(service.transcribe(wanted, purse_of(execution.payer)))
     return msgspec.convert(heard, TranscribeResult, from_attributes=True)
 
 
 async def synthesize(
     service: SpeechService,
     workspace: Workspace,
+    purse_of: PurseOf,
+    execution: Execution,
     /,
     *,
     text: Annotated[str, msgspec.Meta(description="What to say.")],
@@ -116,7 +127,7 @@ async def synthesize(
     """
     most = workspace.limits.max_write_bytes if path else service.limits.max_result_bytes
     wanted = Saying(text=text, provider=provider, voice=voice, format=format, speed=speed, model=model, whole=True)
-    spoken = await _telling(service.synthesize(wanted))
+    spoken = await _telling(service.synthesize(wanted, purse_of(execution.payer)))
     audio = await _telling(_whole(spoken.audio, most))
     place: dict[str, Any] = (
         {"path": await _written(workspace, path, audio)} if path else {"audio_base64": base64.b64encode(audio).decode()}
@@ -136,8 +147,8 @@ async def synthesize(
     )
 
 
-def tools(service: SpeechService, workspace: Workspace) -> tuple[Tool, ...]:
-    """The speech tools of one service and one workspace.
+def tools(service: SpeechService, workspace: Workspace, purse_of: PurseOf) -> tuple[Tool, ...]:
+    """The speech tools of one service and one workspace, paid by who has them run.
 
     Where any provider that may be asked is a vendor's, they reach outward, and a model has to ask: a call may name that
     provider, and the default one may fail over to it. Where local models alone are configured, nothing leaves the
@@ -154,8 +165,8 @@ def tools(service: SpeechService, workspace: Workspace) -> tuple[Tool, ...]:
     writes: Effect = "network" if reaches_out else "write"
     given: dict[str, Any] = {"confinement": workspace.confinement, "disabled": service.disabled, "facets": facets}
     return (
-        tool("speech.transcribe", reads, transcribe, service, workspace, **given),
-        tool("speech.synthesize", writes, synthesize, service, workspace, **given),
+        tool("speech.transcribe", reads, transcribe, service, workspace, purse_of, **given),
+        tool("speech.synthesize", writes, synthesize, service, workspace, purse_of, **given),
     )
 
 

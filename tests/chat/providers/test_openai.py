@@ -111,6 +111,14 @@ async def test_half_a_surrogate_pair_becomes_a_replacement_character(fake: FakeS
     assert text_of(await events(openai)) == "a\ufffd"
 
 
+async def test_half_a_surrogate_pair_in_a_call_becomes_a_replacement_character(
+    fake: FakeService, openai: OpenAI
+) -> None:
+    call = rb'{"index":0,"id":"\ud83d","function":{"name":"\ud83d","arguments":"{}"}}'
+    fake.play(streamed(b'data: {"choices":[{"delta":{"tool_calls":[%b]}}]}\n\n' % call, finish("tool_calls"), DONE))
+    assert ToolCall(call_id="\ufffd", name="\ufffd", arguments="{}") in await events(openai)
+
+
 async def test_usage_comes_in_a_chunk_without_choices(fake: FakeService, openai: OpenAI) -> None:
     details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2}}
     fake.play(streamed(said("Hi"), finish(), usage(prompt_tokens=10, completion_tokens=5, **details), DONE))

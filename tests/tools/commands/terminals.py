@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from spending.accounts import Payer
 from tools.base import Execution, OutputStream, Tool, ToolError
 from tools.builtin import terminal
 from tools.commands import WHITELIST, extended
@@ -44,7 +45,7 @@ def terminal_of(workspace: Workspace, temporary: Path, **limits: Any) -> Tool:
 
 async def run(tool: Tool, heard: Heard | None = None, **params: Any) -> terminal.ExecResult:
     """The result of a call. Raises `ToolError`."""
-    execution = Execution(owner="alice", emit=(heard or Heard()).emit)
+    execution = Execution(payer=Payer(owner="alice"), emit=(heard or Heard()).emit)
     result: terminal.ExecResult = await tool.run(msgspec.convert(params, tool.params), execution)
     return result
 

@@ -11,10 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from access.callers import OPERATOR
+from spending.accounts import Payer
 from storage.writer import StorageUnavailable, writer
 from tools import toolbox
 from tools.base import Approval, Failed, Output, Progress, Succeeded, Tool, ToolRequest, Waiting
-from tools.execution import Place, ToolDoor
+from tools.execution import ToolDoor
 
 DECIDER: Final = "command line"
 
@@ -51,7 +52,7 @@ class Command(BaseCommand):
         self.stdout.write(msgspec.json.format(msgspec.json.encode(outcome.data)).decode())
 
     async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
-        door = ToolDoor(toolbox.toolset(), Place(owner=OPERATOR), writer.write, offered=(), stored=True)
+        door = ToolDoor(toolbox.toolset(), Payer(owner=OPERATOR), writer.write, offered=(), stored=True)
         last = await self._show(door.execute(request))
         if isinstance(last, Waiting):
             approval = Approval(
