@@ -10,7 +10,7 @@ class SpeechRequest(models.Model):
 
     Of audio and text it keeps hashes and sizes; the audio itself only where `SPEECH_KEEP_AUDIO` says so. `seconds` is
     how long the audio lasts, where that is known. `process` is the process that the call is open in, where that holds a
-    lease; when it dies, the call becomes `interrupted`, and nobody knows what it cost.
+    lease; when it dies, the call becomes `interrupted`, and tells no cost.
     """
 
     class Operation(models.TextChoices):

@@ -26,7 +26,7 @@ from storage.writer import writer
 MASK: Final = "[secret]"
 SHORTEST_SECRET: Final = 8
 STOPPED: Final = "The caller went away before the end."
-INTERRUPTED: Final = "The process was stopped before the end; what it cost is not known."
+INTERRUPTED: Final = "The process was stopped before the end; what budgets were charged for it stays."
 
 LONGEST: Final = timedelta(days=1)
 """No call is open for as long: `SPEECH_MAX_SECONDS` is an hour at most."""

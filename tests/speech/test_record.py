@@ -83,7 +83,7 @@ async def test_a_call_of_a_process_without_a_lease_is_interrupted_and_says_so(le
     row = await sync_to_async(left)(GONE)
     await rounds(lease, row)
     assert (row.status, row.code, row.process) == ("interrupted", "interrupted", GONE)
-    assert row.error == "The process was stopped before the end; what it cost is not known."
+    assert row.error == "The process was stopped before the end; what budgets were charged for it stays."
     assert row.ended is not None
     assert (row.cost_usd, row.duration_ms) == (None, None)
 
