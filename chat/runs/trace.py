@@ -26,7 +26,7 @@ from chat.engine.messages import AssistantMessage, Message, ToolMessage
 from chat.engine.turn import Item, Said
 from chat.runs.store import Ending
 from telemetry import tracing
-from telemetry.tracing import Attributes, Span, Tracer
+from telemetry.spans import Attributes, Span, Tracer
 from tools import conf
 from tools.masking import Masker
 
