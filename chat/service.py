@@ -21,9 +21,9 @@ from chat.engine.turn import Turn
 from chat.following import RunSource
 from chat.models import Run
 from chat.providers.catalogue import Catalogue
-from chat.runs import followed, orders, process, store, waiting
+from chat.runs import followed, orders, process, store, unheard, waiting
 from chat.runs.follower import Follower
-from chat.runs.journal import Batch, Journal
+from chat.runs.journal import Batch, Journal, forgotten
 from chat.runs.lease import Lease
 from chat.runs.live import Launch, LiveRun
 from chat.runs.rounds import Rounds
@@ -36,8 +36,8 @@ from chat.wire import sse
 from storage.ids import new_id
 from storage.reader import read
 from storage.writer import StorageUnavailable, writer
-from tools.execution import Toolset
 from tools.toolbox import toolset
+from tools.toolset import Toolset
 
 CANCEL_SECONDS: Final = 5.0
 """How long a cancel waits for a run of another process to end."""
@@ -54,7 +54,8 @@ class Service:
         layer = conf.channel_layer() if stored else None
         self._wakes = Wakes(layer, process.name()) if layer else None
         committed = self._wakes.committed if self._wakes else _silently
-        journal = Journal(_commit if stored else _pretend, seconds=conf.journal_seconds(), committed=committed)
+        kept = (_commit, _recall) if stored else (_pretend, forgotten)
+        journal = Journal(kept[0], seconds=conf.journal_seconds(), committed=committed, recall=kept[1])
         self._patience = conf.patience()
         self.supervisor = Supervisor(journal, self._patience, most=conf.max_active_runs(), stored=stored)
         self._watch = Watch(_newest, self._wakes.follow if self._wakes else _silently)
@@ -346,6 +347,10 @@ async def _nobody() -> bool:
 
 async def _commit(batch: Batch) -> Collection[UUID]:
     return await writer.write(partial(store.keep, batch.frames, batch.records))
+
+
+async def _recall(batch: Batch) -> Collection[UUID]:
+    return await read(unheard.kept, batch.frames)
 
 
 async def _pretend(_: Batch) -> Collection[UUID]:

@@ -45,6 +45,15 @@ Returns the runs that are this process's no more: nothing of them was kept.
 """
 
 
+Recall = Callable[[Batch], Awaitable[Collection[UUID]]]
+"""The runs of a batch whose frames were kept by a commit of it that seemed to fail, or raises `StorageUnavailable`."""
+
+
+async def forgotten(_: Batch) -> Collection[UUID]:
+    """What seems to fail has failed."""
+    return ()
+
+
 class RunLog:
     """Numbers a run's events, encodes each once, publishes them to its feed, and has them kept."""
 
@@ -147,9 +156,15 @@ class Journal:
     """Commits what all logs have to keep: one batch at a time, every `seconds`, or at once where one must."""
 
     def __init__(
-        self, commit: Commit, *, seconds: float, committed: Callable[[Collection[UUID]], None] = lambda _: None
+        self,
+        commit: Commit,
+        *,
+        seconds: float,
+        committed: Callable[[Collection[UUID]], None] = lambda _: None,
+        recall: Recall = forgotten,
     ) -> None:
         self._commit = commit
+        self._recall = recall
         self._committed = committed
         self._seconds = seconds
         self._waiting: dict[RunLog, None] = {}
@@ -220,11 +235,16 @@ class Journal:
             portion.log.lost(StorageUnavailable("The database cannot keep what the run is made of."))
 
     async def _commit_patiently(self, batch: Batch) -> Collection[UUID]:
+        """Commits it, again and again while the database does not take it, unless it took it and could not say so."""
         deadline = time.monotonic() + PATIENCE
+        again = False
         while True:
             try:
+                if again and (kept := await self._recall(batch)):
+                    return {frames.run_id for frames in batch.frames} - set(kept)
                 return await self._commit(batch)
             except StorageUnavailable:
                 if time.monotonic() >= deadline:
                     raise
+                again = True
                 await asyncio.sleep(RETRY_SECONDS)

@@ -7,10 +7,11 @@ was away has kept the others from renewing, too. Sync functions are each a part 
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from django.db.models.functions import Now
@@ -86,8 +87,16 @@ def _renew(seconds: float) -> None:
         Process.objects.create(name=own, renewed=Now(), lease_seconds=seconds)
 
 
+async def end_runs(run_ids: Collection[UUID]) -> None:
+    """Ends open runs of this process that it does not have, as those of the dead. Raises `StorageUnavailable`."""
+    _count(await writer.write(partial(_end_own, run_ids)))
+
+
 async def _end_of_dead(*, proven: bool) -> None:
-    ended = await writer.write(partial(_end_dead, proven=proven))
+    _count(await writer.write(partial(_end_dead, proven=proven)))
+
+
+def _count(ended: int) -> None:
     if ended:
         metrics.runs_ended.add("interrupted", "interrupted", amount=ended)
 
@@ -109,6 +118,14 @@ def _end_dead(*, proven: bool) -> int:
         logger.warning("runs.interrupted", extra={"runs": ended, "processes": dead})
     if calls:
         logger.warning("speech.interrupted", extra={"calls": calls, "processes": dead})
+    return ended
+
+
+def _end_own(run_ids: Collection[UUID]) -> int:
+    lost = Run.objects.filter(id__in=run_ids, process=process.name()).only("id", "session_id", "process")
+    ended = sum(map(_interrupt, lost))
+    if ended:
+        logger.warning("runs.lost", extra={"runs": ended})
     return ended
 
 

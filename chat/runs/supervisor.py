@@ -79,6 +79,10 @@ class Supervisor:
         run = self._runs.get(run_id)
         return run if run is not None and run.launch.owner == owner else None
 
+    def has(self, run_id: UUID) -> bool:
+        """Whether the run lives here."""
+        return run_id in self._runs
+
     def cancel(self, run_id: UUID) -> None:
         """Cancels the run, if it lives here."""
         if run_id in self._runs:

@@ -1,4 +1,6 @@
-"""What a process looks after beside its runs: its lease, orders, runs that can go on, and whom it follows elsewhere."""
+"""What a process looks after beside its runs: its lease, orders, runs that can go on or were lost, and whom it follows
+elsewhere.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,8 +11,9 @@ from uuid import UUID
 import msgspec
 from django.utils import timezone
 
+from chat.models import Run
 from chat.runs import followed, orders, process, waiting
-from chat.runs.lease import Lease
+from chat.runs.lease import Lease, end_runs
 from chat.runs.supervisor import Supervisor
 from chat.runs.watch import Watch
 from storage.reader import read
@@ -23,6 +26,9 @@ MARK_SECONDS: Final = 1.0
 MARKS_HOLD: Final = 5
 """How many times as long a mark holds: a busy machine is late."""
 
+
+LOOK_SECONDS: Final = 5.0
+"""How often this process looks for runs that are its own in the database alone."""
 
 _count = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running' AND process <> %s")
 
@@ -43,11 +49,14 @@ class Upkeep:
         self._watch = watch
         self._go_on = go_on
         self._mark_at = 0.0
+        self._look_at = 0.0
+        self._strays: frozenset[UUID] = frozenset()
 
     async def round(self) -> None:
         """Raises `StorageUnavailable`, and what `go_on` raises."""
         await self._lease.keep()
         await self._mark()
+        await self._end_strays()
         news = await read(_news)
         if news.orders:
             for _, run_id in news.orders:
@@ -66,9 +75,27 @@ class Upkeep:
         if runs := self._watch.followed(MARK_SECONDS):
             await writer.write(partial(followed.mark, runs, MARKS_HOLD * MARK_SECONDS))
 
+    async def _end_strays(self) -> None:
+        """Ends the runs that the database has as this process's, and that are not here, now and a while ago.
+
+        The answer to the commit of their beginning was lost, or the commit of their end was given up.
+        """
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        strays = frozenset(run_id for run_id in await read(_own) if not self._supervisor.has(run_id))
+        if lost := strays & self._strays:
+            await end_runs(lost)
+        self._strays = strays - lost
+
 
 def _count_elsewhere() -> int:
     return int(_count(process.name())[0][0])
+
+
+def _own() -> list[UUID]:
+    return list(Run.objects.filter(process=process.name(), status=Run.Status.RUNNING).values_list("id", flat=True))
 
 
 def _news() -> _News:

@@ -10,6 +10,7 @@ from chat.providers.scripted import text
 from chat.runs import journal as journals
 from chat.runs.feed import Feed
 from chat.runs.journal import Batch, Journal, RunLog
+from chat.runs.store import NotOwner
 from chat.wire import sse
 from storage.writer import StorageUnavailable
 
@@ -159,3 +160,26 @@ async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pyte
     assert log.feed.last == 0
     log.abandon()
     assert log.feed.frames() == sse.frame(1, USAGE)
+
+
+async def test_a_commit_whose_answer_was_lost_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "RETRY_SECONDS", 0.001)
+    store = Store()
+
+    async def commit(batch: Batch) -> Collection[UUID]:
+        store.batches.append(batch)
+        raise StorageUnavailable("the connection was cut")
+
+    async def recall(batch: Batch) -> Collection[UUID]:
+        return {frames.run_id for frames in batch.frames if batch in store.batches} - {gone.run_id}
+
+    lost: list[StorageUnavailable] = []
+    journal = Journal(commit, seconds=60, recall=recall)
+    log, gone = log_of(journal), RunLog(uuid4(), journal, Feed(), lost.append)
+    for each in (log, gone):
+        each.append(USAGE)
+    await log.settled()
+    assert log.feed.frames() == sse.frame(1, USAGE)
+    assert len(store.batches) == 1
+    assert [type(error) for error in lost] == [NotOwner]
+    assert gone.feed.frames() == b""

@@ -1,0 +1,98 @@
+"""Commits that were made and whose answer was lost, and runs that are in the database alone."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chat.engine.completion import Finished
+from chat.models import Message, Run, RunEvent
+from chat.providers.scripted import Scripted, text
+from chat.runs import journal, store, upkeep
+from storage.writer import StorageUnavailable, writer
+from tests.conftest import Api, Start
+from tests.streams import events
+
+STOP = Finished(reason="stop")
+
+
+def lose_answers(monkeypatch: pytest.MonkeyPatch, to: Callable[..., Any], most: int) -> list[object]:
+    """Has the writer make the first commits of these jobs, and tell that it could not. Returns those jobs."""
+    write, lost = writer.write, []
+
+    async def unheard(job: Callable[[], Any]) -> Any:
+        result = await write(job)
+        if isinstance(job, partial) and job.func is to and len(lost) < most:
+            lost.append(job)
+            raise StorageUnavailable("the connection was cut")
+        return result
+
+    monkeypatch.setattr(writer, "write", unheard)
+    return lost
+
+
+async def test_a_run_whose_commits_were_all_made_unheard_is_whole_and_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "RETRY_SECONDS", 0.001)
+    lost = lose_answers(monkeypatch, store.keep, 100)
+
+    async def until_kept() -> None:
+        async with asyncio.timeout(10):
+            while not lost:
+                await asyncio.sleep(0.01)
+
+    api = await start(Scripted([text("Hel"), until_kept, text("lo"), STOP]))
+    answer = await api.ask(message="Hi")
+    assert len(lost) > 1
+    assert answer.text == "Hello"
+    assert answer.one("end")["reason"] == "completed"
+    assert await Message.objects.filter(role="assistant").acount() == 1
+    kept = [bytes(row.frames) async for row in RunEvent.objects.order_by("first")]
+    assert b"".join(kept) == answer.body
+    assert (await Run.objects.aget()).status == "completed"
+
+
+async def ended(api: Api, run_id: object) -> dict[str, Any]:
+    async with asyncio.timeout(10):
+        while (run := await api.get(f"/chat/runs/{run_id}"))["status"] == "running":
+            await asyncio.sleep(0.01)
+    return dict(run)
+
+
+async def test_a_run_that_was_begun_unheard_is_ended_and_its_session_is_free(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.01)
+    api = await start(Scripted(*[[text("Hello"), STOP]] * 2))
+    session = (await api.ask(message="Hi")).headers["X-Session-Id"]
+    lose_answers(monkeypatch, store.begin, 1)
+    refused = await api.ask(message="Again", session_id=session)
+    assert (refused.status, refused.json()["code"]) == (503, "storage")
+    run = await Run.objects.alatest("id")
+    assert (await ended(api, run.id))["status"] == "interrupted"
+    log = (await api.call("GET", f"/chat/runs/{run.id}/stream")).body
+    assert events(log)[-1]["code"] == "interrupted"
+    assert (await api.ask(message="Again", session_id=session)).text == "Hello"
+
+
+async def test_a_run_that_lives_here_is_none_of_those(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.0)
+    gate, looks = asyncio.Event(), 0
+    look = upkeep._own
+
+    def counted() -> Any:
+        nonlocal looks
+        looks += 1
+        return look()
+
+    monkeypatch.setattr(upkeep, "_own", counted)
+    api = await start(Scripted([text("Hel"), gate.wait, text("lo"), STOP]))
+    asking = asyncio.ensure_future(api.ask(message="Hi"))
+    async with asyncio.timeout(10):
+        while looks < 5:
+            await asyncio.sleep(0.01)
+    gate.set()
+    assert (await asking).one("end")["reason"] == "completed"
