@@ -19,7 +19,8 @@ from chat.runs.purse import RunPurse, Tariff
 from spending.accounts import payer
 from storage.reader import read
 from storage.writer import writer
-from tools.execution import ToolDoor, Toolset
+from tools.execution import ToolDoor
+from tools.toolset import Toolset
 
 
 class ImagesUnsupported(Exception):

@@ -18,10 +18,10 @@ from chat.service import Service
 from orchestrator_site.asgi import application
 from tests.servers import Postgres, Valkey, postgres_server, valkey_server
 from tests.streams import Answer
-from tools.execution import Toolset
 from tools.policy import parse
 from tools.registry import Registry
 from tools.toolbox import toolset
+from tools.toolset import Toolset
 
 
 class Api:

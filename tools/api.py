@@ -14,7 +14,7 @@ from storage.reader import read
 from tools import records, toolbox
 from tools.catalogue import catalogue
 from tools.deciding import decide
-from tools.execution import everything
+from tools.inspection import everything
 from tools.outputs import OutputPage, page_of
 from tools.schemas import DecisionIn, ErrorOut, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
 

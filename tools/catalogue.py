@@ -5,8 +5,9 @@ from typing import Any
 
 from tools import toolbox
 from tools.base import Tool
-from tools.execution import Toolset, everything
+from tools.inspection import everything
 from tools.policy import Policy
+from tools.toolset import Toolset
 
 
 def catalogue(toolset: Toolset, granted: Callable[[str], bool] = everything) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What a tool prints: masked, shown live up to a bound, and kept."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from tools.base import Output, OutputStream
 from tools.masking import MaskedStream, Masker
-from tools.outputs import Recording
-from tools.showing import INLINE_BYTES, Excerpt
+from tools.outputs import Recording, Stored
+from tools.showing import INLINE_BYTES, Excerpt, without_binary
 
 MOST_LIVE_CHARS: Final = 256 * 1_024
 """Characters of one execution that are shown live; the rest is kept alone."""
@@ -33,6 +35,21 @@ class LiveOutput:
     async def end(self) -> list[Output]:
         """What was held back to be masked whole."""
         return [shown for stream, masked in self._masked.items() for shown in await self._keep(stream, masked.end())]
+
+    async def store(self, data: Any, most_bytes: int) -> Stored | None:
+        """Keeps what was printed, or the result of a tool that printed nothing, where the row has no room for it.
+
+        The row has room for results of `most_bytes`.
+        """
+        if self._recording is None:
+            return None
+        if self.excerpt.size:
+            return await self._recording.end(keep=self.excerpt.size > INLINE_BYTES)
+        text = msgspec.json.encode(without_binary(data))
+        if len(text) <= most_bytes:
+            return None
+        await self._recording.add(text.decode())
+        return await self._recording.end(keep=True)
 
     async def _keep(self, stream: OutputStream, text: str) -> list[Output]:
         if not text:

@@ -10,13 +10,13 @@ from speech.purse import BudgetPurse
 from tools import conf
 from tools.base import Tool
 from tools.builtin import fs, git, output, patch, speech, terminal
-from tools.execution import Toolset
 from tools.git.running import Runner
 from tools.outputs import OutputStore
 from tools.registry import Registry
 from tools.sandbox.confinement import Confinement
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
+from tools.toolset import Toolset
 from tools.workspace import Workspace, WorkspaceUnavailableError
 
 FILES_HIDE: Final = "all that is not beneath ALLOW_FS_BASE, git's own folders, and files with the name of a secret"

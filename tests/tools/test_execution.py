@@ -13,7 +13,7 @@ from django.conf import settings
 from spending.accounts import Payer
 from storage.writer import writer
 from tools.base import Execution, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
-from tools.execution import ToolDoor, Toolset
+from tools.execution import ToolDoor
 from tools.live_output import MOST_LIVE_CHARS, NO_MORE
 from tools.masking import Masker
 from tools.models import ToolExecution
@@ -21,6 +21,7 @@ from tools.outputs import OutputStore
 from tools.policy import parse
 from tools.registry import DuplicateTool, Registry
 from tools.showing import show
+from tools.toolset import Toolset
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
