@@ -42,6 +42,9 @@ AUTH_SECONDS: Final = 10.0
 MOST_RUNS: Final = 32
 """Runs that one socket follows at a time."""
 
+MOST_ORDERS: Final = 32
+"""Messages of one socket that are carried out at a time; the next one is not read before one of them is."""
+
 LAST_SECONDS: Final = 1.0
 """How long a reader has to take the reason for which its socket is closed."""
 
@@ -129,6 +132,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
             await self._refuse(_invalid(error), ref)
         else:
             self._spawn(self._carry_out(wanted), self._tasks)
+        while len(self._tasks) > MOST_ORDERS:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def disconnect(self, code: int) -> None:
         if self._release is not None:

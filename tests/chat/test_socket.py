@@ -150,6 +150,29 @@ async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypat
         assert (await received(socket, "refused"))[-1]["code"] == "too_many_runs"
 
 
+async def test_a_socket_has_so_many_orders_carried_out_at_a_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "MOST_ORDERS", 3)
+    act, at_once, most = consumers.ChatConsumer._act, 0, 0
+
+    async def counted(self: consumers.ChatConsumer, *given: Any) -> None:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        try:
+            await act(self, *given)
+        finally:
+            at_once -= 1
+
+    monkeypatch.setattr(consumers.ChatConsumer, "_act", counted)
+    api = await start()
+    async with connected(api) as socket:
+        for number in range(50):
+            await socket.send_json({"type": "cancel", "run_id": str(uuid4()), "ref": str(number)})
+        refs = {(await received(socket, "refused"))[-1]["ref"] for _ in range(50)}
+    assert refs == set(map(str, range(50)))
+    assert 1 < most <= 4
+
+
 async def test_a_socket_that_goes_before_it_follows_leaves_nobody_behind(start: Start, settings: Settings) -> None:
     settings.DISCONNECT_GRACE_SECONDS = 0
     api = await start(Scripted([text("One"), asyncio.Event().wait]))
