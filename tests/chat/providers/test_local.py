@@ -18,7 +18,7 @@ from chat.providers.local_model import SHIPPED_MODEL, friendly_name
 from chat.providers.local_requests import DEFAULT_INSTRUCTIONS, chat_messages
 
 PARALLEL = 2
-CONTEXT = 1024
+CONTEXT = 512
 DEADLINE = 60
 ROOT = Path(__file__).parents[3]
 
