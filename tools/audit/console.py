@@ -14,6 +14,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils.text import capfirst
 
 from tools.audit.columns import Column
 from tools.visible import visible_line
@@ -94,7 +95,7 @@ class AuditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic f
         return queryset.filter(reduce(or_, each)), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        title = str(self.opts.verbose_name_plural).capitalize()
+        title = capfirst(self.opts.verbose_name_plural)
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def render_change_form(
