@@ -171,7 +171,7 @@ class Exists:
 
 
 class Locked:
-    """The keys among some whose row has a given value, and others that are always the same.
+    """The keys among some whose row has a given value, and others that are always the same: words of our own.
 
     Where the database has row locks, nobody else changes these rows before the transaction ends.
     """
@@ -188,7 +188,7 @@ class Locked:
         convert = self._conversion
         by_column = {convert(key): key for key in keys} if convert else {key: key for key in keys}
         places = ", ".join([_place()] * len(keys))
-        values = [value, *self._always.values(), *by_column]
+        values = [value, *by_column]
         return {by_column[key] for (key,) in _fetch(f"{self._statement} IN ({places}){self._lock}", values)}
 
     @cached_property
@@ -198,9 +198,11 @@ class Locked:
     @cached_property
     def _statement(self) -> str:
         key = _column(self._model._meta.pk)
-        columns = [_column(field) for field in _fields(self._model, (self._name, *self._always))]
-        conditions = " AND ".join(f"{column} = {_place()}" for column in columns)
-        # Names come from the models, values only ever as parameters.
+        (name, *others) = [_column(field) for field in _fields(self._model, (self._name, *self._always))]
+        # As literals, so that an index of such rows alone is seen to do.
+        words = [f"{column} = '{word}'" for column, word in zip(others, self._always.values(), strict=True)]
+        conditions = " AND ".join((f"{name} = {_place()}", *words))
+        # Names come from the models, words from our own modules, values only ever as parameters.
         return f"SELECT {key} FROM {_table(self._model)} WHERE {conditions} AND {key}"  # noqa: S608 - see above
 
     @cached_property
