@@ -10,13 +10,13 @@ from ninja.params import functions as params
 
 from access.auth import KeyAuth, caller
 from access.refusal import Refusal
-from chat import reading, records, service
+from chat import reading, records, services
 from chat.event_stream import EventStream
 from chat.provider_list import described
 from chat.rebuilding import rebuilt
 from chat.refusals import not_found, session_busy
+from chat.runs.idempotency import AlreadyBegun
 from chat.runs.live import LiveRun
-from chat.runs.store import AlreadyBegun
 from chat.schemas import (
     STREAM_RESPONSE,
     CancelOut,
@@ -64,7 +64,7 @@ RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "Th
 async def stream(request: HttpRequest, body: ChatIn) -> HttpResponse | EventStream:
     """Starts a run and streams its events; the connection only follows the run."""
     try:
-        run = await service.current().start(
+        run = await services.current().start(
             await wish(caller(request), body, request.headers.get("Idempotency-Key", ""))
         )
     except AlreadyBegun as again:
@@ -78,11 +78,11 @@ async def resume(request: HttpRequest, run_id: UUID) -> HttpResponse | EventStre
 
     A second resume of the same run follows the same new one.
     """
-    if not service.current().stored:
+    if not services.current().stored:
         raise Refusal(409, "not_resumable", "With ENABLE_PERSISTENCE=false nothing is kept to go on from.")
     owner = caller(request).owner
     try:
-        run = await service.current().resume(run_id, caller(request))
+        run = await services.current().resume(run_id, caller(request))
     except AlreadyBegun as again:
         return _following(again.run_id, owner)
     return _followed(run, cursor=0)
@@ -93,7 +93,7 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
     """Follows a run from behind an event: the `Last-Event-ID` header, or `after`; live, or long finished."""
     cursor = _cursor(request, after)
     owner = await reading.owner_of(run_id, caller(request))
-    run = service.current().supervisor.find(run_id, owner)
+    run = services.current().supervisor.find(run_id, owner)
     if run is not None:
         return _followed_on(run, cursor)
     log = await read(records.log, run_id, owner)
@@ -107,14 +107,14 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
         raise _past_end(cursor, log.last)
     elif cursor == log.last and log.ended:
         return HttpResponse(status=204)
-    return EventStream(service.current().follow(run_id, owner, cursor), run_id)
+    return EventStream(services.current().follow(run_id, owner, cursor), run_id)
 
 
 @router.get("/chat/runs/{uuid:run_id}", response={200: RunOut, **ERRORS}, auth=READ)
 async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """A run: its status, its text so far, its usage and cost."""
     owner = await reading.owner_of(run_id, caller(request))
-    live = service.current().supervisor.find(run_id, owner)
+    live = services.current().supervisor.find(run_id, owner)
     if live is not None:
         return live.snapshot()
     return _found(await read(records.run, run_id, owner), "run")
@@ -124,7 +124,7 @@ async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Stops a run; what was produced is kept. Safe to call again, and after the end."""
     owner = caller(request).owner
-    status = await service.current().cancel(run_id, owner)
+    status = await services.current().cancel(run_id, owner)
     if status is None:
         raise not_found("run")
     return {"id": run_id, "status": status}
@@ -171,7 +171,7 @@ async def delete_session(request: HttpRequest, session_id: UUID) -> HttpResponse
 @router.get("/providers", response={200: ProviderList, **ERRORS}, tags=["providers"], auth=KeyAuth())
 async def list_providers(request: HttpRequest) -> dict[str, Any]:
     """The providers of models: which are configured, and what they can do."""
-    items = await described(service.current().catalogue)
+    items = await described(services.current().catalogue)
     return {"items": items, "count": len(items)}
 
 
@@ -202,11 +202,11 @@ async def _one(frames: bytes) -> AsyncIterator[bytes]:
 
 def _following(run_id: UUID, owner: str) -> EventStream:
     """What was begun before, from its beginning, wherever it is."""
-    return EventStream(service.current().follow(run_id, owner, 0), run_id)
+    return EventStream(services.current().follow(run_id, owner, 0), run_id)
 
 
 def _followed(run: LiveRun, cursor: int) -> EventStream:
-    follower = service.current().follow(run.launch.run_id, run.launch.owner, cursor)
+    follower = services.current().follow(run.launch.run_id, run.launch.owner, cursor)
     response = EventStream(follower, run.launch.run_id)
     if run.launch.start.session_id is not None:
         response["X-Session-Id"] = run.launch.start.session_id

@@ -8,7 +8,7 @@ import msgspec
 from access.callers import Caller
 from chat.engine.messages import Image, UserMessage
 from chat.models import Run
-from chat.runs.store import Key
+from chat.runs.idempotency import Key
 from tools.base import ToolRequest
 
 

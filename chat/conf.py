@@ -19,7 +19,7 @@ from chat.engine.limits import Limits, Retries
 from chat.pricing import Prices
 from chat.providers.base import Provider, Timeouts
 from chat.providers.catalogue import Catalogue, Entry
-from chat.runs.live import Patience
+from chat.runs.audience import Patience
 from chat.runs.purse import Tariff
 
 logger = logging.getLogger(__name__)

@@ -20,10 +20,10 @@ from access import door
 from access.callers import LOCAL, Caller, unauthorized
 from access.door import Visit
 from access.refusal import Refusal
-from chat import reading, service
+from chat import reading, services
 from chat.refusals import REFUSALS, not_found, refusal_of
 from chat.runs.follower import Follower
-from chat.runs.store import AlreadyBegun
+from chat.runs.idempotency import AlreadyBegun
 from chat.schemas import ChatIn, Strict
 from chat.wire import sse, strict_json
 from chat.wishes import wish
@@ -173,13 +173,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
             told = await decide(owner, wanted.execution_id, verdict, **given)
             await self._done(wanted, execution_id=str(told["id"]), decision=told["decision"])
         elif isinstance(wanted, OfRun) and wanted.type == "cancel":
-            status = await service.current().cancel(wanted.run_id, owner)
+            status = await services.current().cancel(wanted.run_id, owner)
             if status is None:
                 raise not_found("run")
             await self._done(wanted, run_id=str(wanted.run_id), status=status)
         elif isinstance(wanted, Follow):
             owner = await reading.owner_of(wanted.run_id, caller)
-            if not await service.current().exists(wanted.run_id, owner):
+            if not await services.current().exists(wanted.run_id, owner):
                 raise not_found("run")
             self._follow(wanted.run_id, owner, wanted.after)
         else:
@@ -190,9 +190,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         self._check_room()
         try:
             if isinstance(wanted, Chat):
-                run = await service.current().start(await wish(caller, wanted, wanted.idempotency_key))
+                run = await services.current().start(await wish(caller, wanted, wanted.idempotency_key))
             else:
-                run = await service.current().resume(wanted.run_id, caller)
+                run = await services.current().resume(wanted.run_id, caller)
             run_id = run.launch.run_id
         except AlreadyBegun as again:
             run_id = again.run_id
@@ -202,7 +202,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
 
     def _follow(self, run_id: UUID, owner: str, cursor: int) -> None:
         self._check_room()
-        follower = service.current().follow(run_id, owner, cursor)
+        follower = services.current().follow(run_id, owner, cursor)
         sending = self._spawn(self._send_events(run_id, follower), self._following)
         sending.add_done_callback(lambda _: follower.close())  # also where it was cancelled before it began
 

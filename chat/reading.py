@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from access.callers import Caller
-from chat import records, service
+from chat import records, services
 from chat.refusals import not_found
 from storage.reader import read
 
@@ -13,9 +13,9 @@ async def owner_of(run_id: UUID, caller: Caller) -> str:
 
     A caller who reads their own things alone reads as themselves, whatever there is.
     """
-    if caller.reads is not None or not service.current().stored:
+    if caller.reads is not None or not services.current().stored:
         return caller.owner
-    if service.current().supervisor.find(run_id, caller.owner) is not None:
+    if services.current().supervisor.find(run_id, caller.owner) is not None:
         return caller.owner
     owner = await read(records.owner_of, run_id)
     if owner is None:

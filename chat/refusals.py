@@ -5,16 +5,9 @@ from typing import Any, Final
 
 from access.refusal import Refusal
 from chat.providers.catalogue import NotConfigured, UnknownProvider
+from chat.runs.beginning import NotResumable, RunMissing, SessionBusy, SessionMissing, TooManyOfKey, TooManyRuns
+from chat.runs.idempotency import KeyMismatch
 from chat.runs.purse import PriceUnknown
-from chat.runs.store import (
-    KeyMismatch,
-    NotResumable,
-    RunMissing,
-    SessionBusy,
-    SessionMissing,
-    TooManyOfKey,
-    TooManyRuns,
-)
 from chat.runs.supervisor import ShuttingDown
 from chat.turns import BudgetUnkept, ImagesUnsupported, ModelUnknown
 from storage.writer import StorageFull, StorageUnavailable

@@ -2,41 +2,35 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from django.db import IntegrityError
 
-from access import door
 from access.callers import Caller
 from chat import conf, records
 from chat.asking import Ask, asked_before
-from chat.engine.attempts import Candidate
 from chat.engine.completion import TokensUsed
-from chat.engine.events import Start
-from chat.engine.turn import Turn
 from chat.following import RunSource
+from chat.launches import Launches, NewRun
 from chat.models import Run
 from chat.providers.catalogue import Catalogue
-from chat.runs import followed, orders, process, store, unheard, waiting
+from chat.runs import beginning, orders, process, store, unheard, waiting
 from chat.runs.follower import Follower
+from chat.runs.idempotency import UnstoredKeys
 from chat.runs.journal import Batch, Journal, forgotten
 from chat.runs.lease import Lease
-from chat.runs.live import Launch, LiveRun
+from chat.runs.live import LiveRun
 from chat.runs.rounds import Rounds
 from chat.runs.supervisor import Supervisor
 from chat.runs.upkeep import Upkeep
 from chat.runs.wakes import Wakes
 from chat.runs.watch import POLL_SECONDS, Watch
 from chat.turns import Turns
-from chat.wire import sse
-from storage.ids import new_id
 from storage.reader import read
 from storage.writer import StorageUnavailable, writer
-from tools.toolbox import toolset
 from tools.toolset import Toolset
 
 CANCEL_SECONDS: Final = 5.0
@@ -61,10 +55,10 @@ class Service:
         self._watch = Watch(_newest, self._wakes.follow if self._wakes else _silently)
         self._lease = Lease(conf.lease_seconds())
         self._rounds = Rounds(Upkeep(self._lease, self.supervisor, self._watch, self.go_on).round)
-        self._keys: dict[tuple[str, str], tuple[str, UUID]] = {}
+        self._keys = UnstoredKeys(self.supervisor.find)
         self._tariff = conf.tariff()
         self._turns = Turns(catalogue, tools, self._tariff, stored=stored)
-        self._max_seconds = conf.limits().max_seconds
+        self._launches = Launches(self._turns, max_seconds=conf.limits().max_seconds, stored=stored)
         self._opened: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -84,13 +78,14 @@ class Service:
     async def start(self, ask: Ask) -> LiveRun:
         """Writes down what is about to happen, and starts it.
 
-        Raises what `Catalogue.candidates`, `Supervisor.admission` and `store.begin` raise, `ImagesUnsupported`,
+        Raises what `Catalogue.candidates`, `Supervisor.admission` and `beginning.begin` raise, `ImagesUnsupported`,
         `ModelUnknown` and `StorageUnavailable`; nothing has happened then.
         """
         await self.open()
         candidates = self._turns.candidates(ask)
         with self.supervisor.admission():
-            return await self._begin(ask, candidates, turn=partial(self._turns.make, ask))
+            new = await self._launches.new(ask, candidates, most_runs=self.supervisor.most_together)
+            return await self._begin(new)
 
     async def resume(self, run_id: UUID, caller: Caller) -> LiveRun:
         """Starts a new run that goes on from an interrupted one's last durable step; that one stays as it is.
@@ -98,81 +93,32 @@ class Service:
         Raises `RunMissing`, `NotResumable`, `AlreadyBegun` where it was resumed before, and as `start` does.
         """
         await self.open()
-        row = await read(store.interrupted, run_id, caller.owner)
+        row = await read(beginning.interrupted, run_id, caller.owner)
         ask = asked_before(row, caller)
         with self.supervisor.admission():
-            turn = partial(self._turns.make, ask, asks_model=bool(row.provider))
-            return await self._begin(ask, self._turns.candidates_again(ask), turn=turn, resumed_from=run_id)
-
-    async def _begin(
-        self,
-        ask: Ask,
-        candidates: tuple[Candidate, ...],
-        *,
-        turn: Callable[..., Awaitable[Turn]],
-        resumed_from: UUID | None = None,
-    ) -> LiveRun:
-        run_id, session_id = new_id(), ask.session_id or new_id()
-        purse = self._turns.purse(ask, run_id, session_id)
-        purse.check(candidates)
-        first = candidates[0] if candidates else None
-        start = Start(
-            run_id=str(run_id),
-            session_id=str(session_id) if self.stored else None,
-            provider=first.provider.name if first else None,
-            model=first.model if first else None,
-        )
-        beginning = self._beginning(ask, start, session_id, resumed_from)
-        begin: Callable[[], None] = partial(store.begin, beginning)
-        play: Callable[[], Awaitable[Turn]] = partial(turn, run_id, session_id, candidates, purse=purse)
-        if purse.is_bound and candidates and ask.session_id is None and not ask.tool_calls:
-            made = await play()
-            play = partial(_made, made)
-            begin = await purse.reserving(*made.first_call(), begin)
-        await self._write_down(beginning, begin)
-        return self.supervisor.start(
-            Launch(
-                run_id=run_id,
-                session_id=session_id,
-                owner=ask.owner,
-                purse=purse,
-                hold=partial(door.current().watch.hold, ask.caller.key),
-                start=start,
-                turn=play,
-                max_seconds=self._max_seconds,
-                cancel_unfollowed=ask.on_disconnect == "cancel",
-                followed_elsewhere=self._followed_elsewhere(run_id),
+            new = await self._launches.new(
+                ask,
+                self._turns.candidates_again(ask),
+                most_runs=self.supervisor.most_together,
+                asks_model=bool(row.provider),
+                resumed_from=run_id,
             )
-        )
+            return await self._begin(new)
 
-    async def _write_down(self, beginning: store.Beginning, begin: Callable[[], None]) -> None:
-        """Commits the beginning, by the job that writes it.
+    async def _begin(self, new: NewRun) -> LiveRun:
+        """Has the beginning written down, and starts the run.
 
         What another process begins with the same key meanwhile is found the second time.
         """
-        if not self.stored:
-            self._remember(beginning)
-            return
-        try:
-            await writer.write(begin)
-        except IntegrityError:
-            await writer.write(begin)
-
-    def _remember(self, beginning: store.Beginning) -> None:
-        """Where nothing is stored, keys are known for as long as their runs are."""
-        if beginning.key is None:
-            return
-        known = {key: entry for key, entry in self._keys.items() if self.supervisor.find(entry[1], key[0])}
-        entry = known.get((beginning.owner, beginning.key.key))
-        if entry is not None and entry[0] != beginning.key.body_sha256:
-            raise store.KeyMismatch
-        if entry is not None:
-            raise store.AlreadyBegun(entry[1])
-        known[beginning.owner, beginning.key.key] = (beginning.key.body_sha256, beginning.run_id)
-        self._keys = known
-
-    def _followed_elsewhere(self, run_id: UUID) -> Callable[[], Awaitable[bool]]:
-        return partial(read, followed.is_marked, run_id) if self.stored else _nobody
+        key = new.beginning.key
+        if self.stored:
+            try:
+                await writer.write(new.begin)
+            except IntegrityError:
+                await writer.write(new.begin)
+        elif key is not None:
+            self._keys.remember(new.beginning.owner, key, new.beginning.run_id)
+        return self.supervisor.start(new.launch)
 
     async def go_on(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
         """Lets a waiting run go on here, if it can: what it waits for is decided, or it is to end as `cancelled`.
@@ -183,7 +129,7 @@ class Service:
             taken = await writer.write(partial(waiting.take, run_id, cancelled=cancelled))
             if taken is None:
                 return None
-            run = self.supervisor.start(self._relaunch(taken))
+            run = self.supervisor.start(self._launches.again(taken))
         self._watch.wake(run_id)
         return run
 
@@ -251,82 +197,6 @@ class Service:
                 await self._lease.close()
         await self.catalogue.close()
 
-    def _beginning(self, ask: Ask, start: Start, session_id: UUID, resumed_from: UUID | None) -> store.Beginning:
-        return store.Beginning(
-            run_id=UUID(start.run_id),
-            session_id=session_id,
-            new_session=ask.session_id is None,
-            caller=ask.caller,
-            user=ask.user,
-            message=ask.user_message,
-            provider=start.provider or "",
-            model=start.model or "",
-            options=ask.options,
-            metadata=ask.metadata,
-            start_frame=sse.frame(1, start),
-            key=ask.key,
-            most_runs=self.supervisor.most_together,
-            resumed_from=resumed_from,
-        )
-
-    def _relaunch(self, taken: waiting.Taken) -> Launch:
-        row = taken.row
-        ask = asked_before(row, taken.caller)
-        purse = self._turns.purse(ask, row.id, row.session_id)
-        start = Start(
-            run_id=str(row.id), session_id=str(row.session_id), provider=row.provider or None, model=row.model or None
-        )
-        candidates = self._turns.candidates_again(ask)
-        asks_model = taken.resumption.suspended.asks_model
-        turn = partial(
-            self._turns.make,
-            ask,
-            row.id,
-            row.session_id,
-            candidates,
-            purse=purse,
-            asks_model=asks_model,
-            resumption=taken.resumption,
-        )
-        return Launch(
-            run_id=row.id,
-            session_id=row.session_id,
-            owner=ask.owner,
-            purse=purse,
-            hold=partial(door.current().watch.hold, ask.caller.key),
-            start=start,
-            turn=turn,
-            max_seconds=taken.seconds_left,
-            cancel_unfollowed=ask.on_disconnect == "cancel",
-            followed_elsewhere=self._followed_elsewhere(row.id),
-            last=taken.last,
-            text=taken.text,
-            created=row.created,
-        )
-
-
-_services: "WeakKeyDictionary[asyncio.AbstractEventLoop, Service]" = WeakKeyDictionary()
-
-
-def current() -> Service:
-    """The service of the running event loop, made when it is first needed: not every server tells when it starts."""
-    loop = asyncio.get_running_loop()
-    if loop not in _services:
-        _services[loop] = Service(catalogue=conf.catalogue(), tools=toolset, stored=conf.is_stored())
-    return _services[loop]
-
-
-def use(service: Service) -> None:
-    """Makes `service` the running event loop's."""
-    _services[asyncio.get_running_loop()] = service
-
-
-async def close(drain: float = 0.0) -> None:
-    """Ends the running event loop's service, if it has one. It refuses new runs from then on; safe to call again."""
-    service = _services.get(asyncio.get_running_loop())
-    if service is not None:
-        await service.close(drain)
-
 
 async def _newest(run_ids: Sequence[UUID]) -> Sequence[tuple[UUID, int | None, str]]:
     return await read(records.newest, run_ids)
@@ -334,15 +204,6 @@ async def _newest(run_ids: Sequence[UUID]) -> Sequence[tuple[UUID, int | None, s
 
 def _silently(_: object) -> None:
     """Without a channel layer no word is sent."""
-
-
-async def _made(turn: Turn) -> Turn:
-    return turn
-
-
-async def _nobody() -> bool:
-    """Without a database nobody follows from elsewhere."""
-    return False
 
 
 async def _commit(batch: Batch) -> Collection[UUID]:

@@ -7,10 +7,10 @@ import msgspec
 
 from access.callers import Caller
 from access.refusal import Refusal
-from chat import service
+from chat import services
 from chat.asking import Ask
 from chat.attachments import images
-from chat.runs.store import Key
+from chat.runs.idempotency import Key
 from chat.schemas import ChatIn, ToolCallIn
 from tools import toolbox
 from tools.base import ToolRequest
@@ -20,7 +20,7 @@ MOST_KEY_CHARS: Final = 255
 
 async def wish(caller: Caller, body: ChatIn, key: str) -> Ask:
     """Raises `Refusal` for what no model and no session can take."""
-    if body.session_id is not None and not service.current().stored:
+    if body.session_id is not None and not services.current().stored:
         raise Refusal(422, "not_stored", "With ENABLE_PERSISTENCE=false there are no sessions: leave session_id out.")
     return Ask(
         caller=caller,

@@ -11,7 +11,7 @@ from django.db import DatabaseError
 from access import conf, door
 from access.guard import Knock, Rules, check, may_share
 from access.refusal import CONTENT_TYPE, Refusal
-from chat import service
+from chat import services
 from chat.consumers import ChatConsumer
 from orchestrator_site import heads
 from orchestrator_site.connection import Message, Receive, Scope, Send
@@ -95,7 +95,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await _prepare()
             await send({"type": "lifespan.startup.complete"})
         else:
-            await service.close()
+            await services.close()
             await door.close()
             await tracing.close()
             await send({"type": "lifespan.shutdown.complete"})
@@ -107,7 +107,7 @@ async def _prepare() -> None:
     try:
         await asyncio.to_thread(migrate)
         await asyncio.to_thread(toolbox.registry)
-        await service.current().open()
+        await services.current().open()
     except (DatabaseError, StorageUnavailable) as error:
         logger.warning("database.unavailable", extra={"error": str(error)})
 

@@ -6,7 +6,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from ninja import Router, Schema
 
-from chat import service
+from chat import services
 from orchestrator_site.settings import VERSION
 from storage.reader import read
 from storage.writer import StorageUnavailable
@@ -32,7 +32,7 @@ class HealthOut(Schema):
 async def health(request: HttpRequest) -> JsonResponse:
     """200 with what it has, or 503 where the database does not answer."""
     database = await _database()
-    current = service.current()
+    current = services.current()
     told: dict[str, Any] = {
         "status": "ok" if database == "ok" else "unavailable",
         "version": VERSION,

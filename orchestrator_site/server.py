@@ -14,7 +14,7 @@ from typing import Final
 import uvicorn
 
 from access import conf as access_conf
-from chat import conf, service
+from chat import conf, services
 from orchestrator_site.http_protocol import HttpProtocol
 from telemetry.sums import sums
 
@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
         self._told = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await service.current().warm_up()
+        await services.current().warm_up()
         await super().startup(sockets)
         if self._numbers is not None:
             sums.share(self._numbers)
@@ -90,5 +90,5 @@ class Server(uvicorn.Server):
             self.force_exit = True
 
     async def _stop(self) -> None:
-        await service.close(drain=conf.drain_seconds())
+        await services.close(drain=conf.drain_seconds())
         self.should_exit = True

@@ -11,7 +11,7 @@ import uvicorn
 from django.conf import settings
 
 from access import door
-from chat import service
+from chat import services
 from chat.providers.base import Provider
 from chat.providers.catalogue import Catalogue, Entry
 from chat.service import Service
@@ -97,7 +97,7 @@ async def start() -> AsyncIterator[Start]:
         given = {"policy": parse(policy), **({"registry": tools} if tools else {}), **changes}
         common = partial(msgspec.structs.replace, toolset(), **given)
         running = Service(catalogue=catalogue_of(*providers, fallback=fallback), tools=common, stored=stored)
-        service.use(running)
+        services.use(running)
         quiet = {"log_config": None, "access_log": False}
         config = uvicorn.Config(application, port=0, lifespan="off", proxy_headers=False, **quiet)
         server = uvicorn.Server(config)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from access.callers import LOCAL, OPERATOR
-from chat import service
+from chat import services
 from chat.asking import Ask
 from chat.client.frames import Frame, Reader
 from chat.client.transport import Question, Reconnecting, Refused
@@ -26,7 +26,7 @@ class InsideTransport:
 
     async def open(self, provider: str | None) -> None:
         """Gets a provider ready (loading its model), the default one where none is named. Raises `Refused`."""
-        catalogue = service.current().catalogue
+        catalogue = services.current().catalogue
         try:
             await catalogue.get(provider or catalogue.default).warm_up()
         except (ProviderError, UnknownProvider, NotConfigured) as error:
@@ -34,10 +34,10 @@ class InsideTransport:
 
     async def ask(self, question: Question) -> AsyncGenerator[Frame | Reconnecting]:
         try:
-            self._run = await service.current().start(_asked(question))
+            self._run = await services.current().start(_asked(question))
         except tuple(REFUSALS) as error:
             raise Refused(str(REFUSALS[type(error)](error))) from None
-        follower = service.current().follow(self._run.launch.run_id, OPERATOR, 0)
+        follower = services.current().follow(self._run.launch.run_id, OPERATOR, 0)
         reader = Reader()
         with closing(follower):
             async for frames in follower:
@@ -49,7 +49,7 @@ class InsideTransport:
             self._run.stop("cancelled")
 
     async def close(self) -> None:
-        await service.close()
+        await services.close()
 
 
 def _asked(question: Question) -> Ask:

@@ -1,81 +1,36 @@
-"""One run while it lives: the task that plays its turn, what stops it, and who follows it."""
+"""One run while it lives: the task that plays its turn, what stops it, and what is kept of it."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Literal
+from math import inf
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 from django.utils import timezone
 
 from chat.engine.completion import Text
-from chat.engine.events import ApprovalRequired, End, Error, Retry, Start, Terminal, TotalUsage, Usage
+from chat.engine.events import ApprovalRequired, End, Error, Retry, Terminal, TotalUsage, Usage
 from chat.engine.transcript import fold
 from chat.engine.turn import Item, Said, Suspended, Turn
 from chat.models import Run
-from chat.runs import store, trace, waiting
+from chat.runs import messages, trace, waiting
+from chat.runs.audience import Audience, Patience
+from chat.runs.ending import FAILURES, INTERNAL, NOT_KEPT, SHUTTING_DOWN, Ending, Stop, ending_of, finish, stop_of
 from chat.runs.feed import Feed
 from chat.runs.journal import Journal, RunLog
+from chat.runs.launch import Launch
 from chat.runs.numbers import count_call, count_end
-from chat.runs.purse import RunPurse
+from chat.runs.store import NotOwner
 from chat.wire import sse
 from storage.writer import StorageUnavailable
 from telemetry import metrics
 from tools.record import close_awaited
 
 logger = logging.getLogger(__name__)
-
-Stop = Literal["cancelled", "max_seconds", "shutting_down", "storage", "lost"]
-
-ASK_SECONDS: Final = 1.0
-"""The least time between two looks for followers in other processes."""
-
-SHUTTING_DOWN: Final = Error(
-    error="The service is shutting down; what was produced is kept.", code="shutting_down", retryable=True
-)
-LOST: Final = Error(error=store.NOT_OWNER, code="interrupted", retryable=True)
-NOT_KEPT: Final = Error(error="The database did not take the run's events.", code="storage", retryable=True)
-INTERNAL: Final = Error(
-    error="The run failed by a fault of the service; the service's log says more.", code="internal", retryable=False
-)
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: of silence before a ping, before an unfollowed run is cancelled, before a stalled reader is dropped."""
-
-    heartbeat: float
-    grace: float
-    slow_reader: float
-
-
-Hold = Callable[[Callable[[object], None]], Callable[[], None]]
-"""Has a function called when whoever began the run may not go on; returns what lets go of that."""
-
-
-class Launch(msgspec.Struct, frozen=True, kw_only=True):
-    """What starts a run, or lets one go on; `turn` is awaited in the run's own task.
-
-    One that goes on has `last` events and the answer's `text` already, and was `created` before.
-    """
-
-    run_id: UUID
-    session_id: UUID
-    owner: str
-    purse: RunPurse
-    hold: Hold
-    start: Start
-    turn: Callable[[], Awaitable[Turn]]
-    max_seconds: float
-    cancel_unfollowed: bool
-    followed_elsewhere: Callable[[], Awaitable[bool]]
-    last: int = 0
-    text: str = ""
-    created: datetime | None = None
 
 
 class LiveRun:
@@ -88,18 +43,19 @@ class LiveRun:
             self.feed.publish(1, sse.frame(1, launch.start))
         self.created = launch.created or timezone.now()
         self.ended: datetime | None = None
-        self.ending: store.Ending | None = None
-        self._patience = patience
+        self.ending: Ending | None = None
+        self.audience = Audience(
+            patience.grace if launch.cancel_unfollowed else inf,
+            give_up=partial(self.stop, "cancelled"),
+            followed_elsewhere=launch.followed_elsewhere,
+        )
         self._log = RunLog(launch.run_id, journal, self.feed, self._not_kept)
         self._wrote = (launch.start.provider or "", launch.start.model or "")
         self._turn: Turn | None = None
         self._started = asyncio.get_running_loop().time()
         self._playing = asyncio.get_running_loop().create_task(self._play())
         self._stop: Stop | None = None
-        self._followers = 0
-        self._grace: asyncio.TimerHandle | None = None
         self._awaited: UUID | None = None
-        self._asking: asyncio.Task[None] | None = None
         self._has_spoken = False
         self._trace = trace.begin(launch.start, goes_on=launch.last > 0)
         if self._trace is not None:
@@ -151,35 +107,11 @@ class LiveRun:
 
     def joined(self) -> None:
         """Somebody follows the run: while anybody does, it is not given up."""
-        self._followers += 1
-        self._be_patient()
+        self.audience.joined()
 
     def left(self) -> None:
         """Somebody follows the run no more."""
-        self._followers -= 1
-        if self._followers == 0 and self.launch.cancel_unfollowed and not self.feed.closed:
-            loop = asyncio.get_running_loop()
-            self._grace = loop.call_later(self._patience.grace, self._give_up)
-
-    def _give_up(self) -> None:
-        """Nobody follows the run here for too long."""
-        self._asking = asyncio.get_running_loop().create_task(self._stop_unless_followed())
-
-    async def _stop_unless_followed(self) -> None:
-        followed = False
-        with contextlib.suppress(StorageUnavailable):
-            followed = await self.launch.followed_elsewhere()
-        if self._followers:
-            return
-        if followed:
-            self._grace = asyncio.get_running_loop().call_later(max(ASK_SECONDS, self._patience.grace), self._give_up)
-        else:
-            self.stop("cancelled")
-
-    def _be_patient(self) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
-            self._grace = None
+        self.audience.left()
 
     async def _play(self) -> Terminal | Suspended:
         terminal: Terminal | Suspended = INTERNAL
@@ -228,10 +160,10 @@ class LiveRun:
         if said.candidate is not None:
             self._wrote = (said.candidate.provider.name, said.candidate.model)
         ids = self.launch.session_id, self.launch.run_id
-        self._log.record(partial(store.say, *ids, said.message, said.candidate, said.usage))
+        self._log.record(partial(messages.say, *ids, said.message, said.candidate, said.usage))
 
     def _not_kept(self, error: StorageUnavailable) -> None:
-        self.stop("lost" if isinstance(error, store.NotOwner) else "storage")
+        self.stop(stop_of(error))
 
     def _terminal(self, played: "asyncio.Task[Terminal | Suspended]") -> Terminal | Suspended:
         """How the turn ended; one that was stopped, or broke, first says what remains to be said."""
@@ -244,16 +176,14 @@ class LiveRun:
             return self._stopped()
         error = played.exception()
         if isinstance(error, StorageUnavailable):
-            return LOST if isinstance(error, store.NotOwner) else NOT_KEPT
+            return FAILURES[stop_of(error)]
         logger.error("run.broken", exc_info=error, extra={"run_id": str(self.launch.run_id)})
         return INTERNAL
 
     def _stopped(self) -> Terminal:
-        if self._stop == "storage" or self._stop == "lost":  # noqa: PLR1714 - it narrows the literal
-            return LOST if self._stop == "lost" else NOT_KEPT
         if self._stop == "cancelled" or self._stop == "max_seconds":  # noqa: PLR1714 - it narrows the literal
             return self._end(self._stop)
-        return SHUTTING_DOWN
+        return FAILURES[self._stop] if self._stop else SHUTTING_DOWN
 
     def _end(self, reason: Literal["cancelled", "max_seconds"]) -> End:
         if self._turn is not None:
@@ -262,25 +192,29 @@ class LiveRun:
         return End(reason=reason, run_id=start.run_id, session_id=start.session_id, usage=TotalUsage())
 
     async def _finish(self, terminal: Terminal) -> None:
-        self.ending = self._ending(terminal)
+        ids = self.launch.run_id, self.launch.session_id
+        self.ending = ending_of(*ids, terminal, wrote=self._wrote, usage=self._usage())
         self.ended = timezone.now()
         if self._awaited is not None:
             self._log.record(partial(close_awaited, self._awaited))
         if closing := self.launch.purse.closing():
             self._log.record(closing)
-        self._log.record(partial(store.finish, self.ending))
+        self._log.record(partial(finish, self.ending))
         self._log.append(terminal)
         try:
             await self._log.settled()
-        except store.NotOwner:
+        except NotOwner:
             self._log.drop()
-            self._be_patient()
-            self.feed.close(parked=True)
+            self._close(parked=True)
             return
         except StorageUnavailable:
             self._log.abandon()
-        self._be_patient()
-        self.feed.close()
+        self._close()
+
+    def _close(self, *, parked: bool = False) -> None:
+        """No more of the run will come here."""
+        self.audience.close()
+        self.feed.close(parked=parked)
 
     async def _park(self, suspended: Suspended) -> bool:
         """Lets the run wait in the database, with nothing of it here. False where the database does not take it."""
@@ -299,51 +233,17 @@ class LiveRun:
             return False
         if self._trace is not None:
             self._trace.park()
-        self._be_patient()
-        self.feed.close(parked=True)
+        self._close(parked=True)
         return True
-
-    def _ending(self, terminal: Terminal) -> store.Ending:
-        provider, model = self._wrote
-        return store.Ending(
-            run_id=self.launch.run_id,
-            session_id=self.launch.session_id,
-            status=_status(terminal),
-            reason=terminal.reason if isinstance(terminal, End) else terminal.code,
-            error="" if isinstance(terminal, End) else terminal.error,
-            retryable=isinstance(terminal, Error) and terminal.retryable,
-            provider=provider,
-            model=model,
-            usage=terminal.usage if isinstance(terminal, End) else self._usage(),
-        )
 
     def _usage(self) -> TotalUsage:
         return self._turn.usage if self._turn is not None else TotalUsage()
 
     def _report(self, seconds: float) -> None:
-        ending = self.ending
-        if ending is not None:
+        """Tells the trace, the metrics and the log that the run has ended, after so many seconds here."""
+        if self.ending is not None:
             if self._trace is not None:
-                self._trace.end(ending)
+                self._trace.end(self.ending)
             if not self.feed.parked:
-                count_end(ending, self.launch.purse.asked, seconds)
-            logger.info(
-                "run.ended",
-                extra={
-                    "run_id": str(ending.run_id),
-                    "session_id": str(ending.session_id),
-                    "status": ending.status,
-                    "reason": ending.reason,
-                    "provider": ending.provider,
-                    "model": ending.model,
-                    "seconds": round(seconds, 3),
-                    "input_tokens": ending.usage.input_tokens,
-                    "output_tokens": ending.usage.output_tokens,
-                },
-            )
-
-
-def _status(terminal: Terminal) -> Run.Status:
-    if isinstance(terminal, End):
-        return Run.Status.CANCELLED if terminal.reason == "cancelled" else Run.Status.COMPLETED
-    return Run.Status.INTERRUPTED if terminal.code in {"shutting_down", "interrupted"} else Run.Status.FAILED
+                count_end(self.ending, self.launch.purse.asked, seconds)
+            logger.info("run.ended", extra=self.ending.logged(seconds))

@@ -5,7 +5,7 @@ from typing import Final, get_args
 from chat.engine.attempts import Candidate
 from chat.engine.completion import ErrorCode
 from chat.engine.events import Usage
-from chat.runs.store import Ending
+from chat.runs.ending import Ending
 from telemetry import metrics
 
 OF_PROVIDERS: Final = frozenset(get_args(ErrorCode))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chat.runs.store import TooManyRuns
+from chat.runs.beginning import TooManyRuns
 from chat.runs.supervisor import ShuttingDown
 from storage.writer import StorageUnavailable
 

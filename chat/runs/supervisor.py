@@ -10,9 +10,11 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from chat.runs.audience import Patience
+from chat.runs.beginning import TooManyRuns
 from chat.runs.journal import Journal
-from chat.runs.live import Launch, LiveRun, Patience
-from chat.runs.store import TooManyRuns
+from chat.runs.launch import Launch
+from chat.runs.live import LiveRun
 from telemetry import metrics
 
 COUNTED: Final = 500

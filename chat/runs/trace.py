@@ -24,7 +24,7 @@ from chat.engine.events import (
 )
 from chat.engine.messages import AssistantMessage, Message, ToolMessage
 from chat.engine.turn import Item, Said
-from chat.runs.store import Ending
+from chat.runs.ending import Ending
 from telemetry import tracing
 from telemetry.spans import Attributes, Span, Tracer
 from tools import conf

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from chat import service
+from chat import services
 from chat.engine.completion import Finished, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
@@ -132,7 +132,7 @@ async def test_a_waiting_run_survives_a_restart_and_goes_on_elsewhere(start: Sta
         await parked(run_id)
     await first.service.close()
     second = Service(catalogue=catalogue_of(Scripted([text("Done."), STOP])), tools=first.tools, stored=True)
-    service.use(second)
+    services.use(second)
     await second.open()
     before = await first.get(f"/chat/runs/{run_id}")
     assert (before["status"], before["text"]) == ("waiting", "I will. ")
@@ -218,7 +218,7 @@ async def test_what_the_policy_denies_by_now_no_approval_allows(start: Start, pa
         waits = await stream.until("approval_required")
         await parked(response.headers["X-Run-Id"])
         denying = (await start(Scripted([text("Well."), STOP]), policy="deny fs.write")).service
-        service.use(denying)
+        services.use(denying)
         await denying.open()
         await api.service.close()
         assert (await decide(api, waits)).status == 200

@@ -10,7 +10,7 @@ import pytest
 from chat.engine.completion import Finished
 from chat.models import Message, Run, RunEvent
 from chat.providers.scripted import Scripted, text
-from chat.runs import journal, store, upkeep
+from chat.runs import beginning, journal, store, upkeep
 from storage.writer import StorageUnavailable, writer
 from tests.conftest import Api, Start
 from tests.streams import events
@@ -68,7 +68,7 @@ async def test_a_run_that_was_begun_unheard_is_ended_and_its_session_is_free(
     monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.01)
     api = await start(Scripted(*[[text("Hello"), STOP]] * 2))
     session = (await api.ask(message="Hi")).headers["X-Session-Id"]
-    lose_answers(monkeypatch, store.begin, 1)
+    lose_answers(monkeypatch, beginning.begin, 1)
     refused = await api.ask(message="Again", session_id=session)
     assert (refused.status, refused.json()["code"]) == (503, "storage")
     run = await Run.objects.alatest("id")
