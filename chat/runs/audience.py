@@ -56,9 +56,10 @@ class Audience:
         self._be_patient()
 
     def _be_patient(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for pending in (self._timer, self._asking):
+            if pending is not None:
+                pending.cancel()
+        self._timer = self._asking = None
 
     def _look_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
@@ -71,8 +72,6 @@ class Audience:
         followed = False
         with contextlib.suppress(StorageUnavailable):
             followed = await self._followed_elsewhere()
-        if self.followers or self._closed:
-            return
         if followed:
             self._look_in(max(ASK_SECONDS, self._grace))
         else:
