@@ -3,24 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
-from math import ceil
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.utils import timezone
 
-from access.budgets import NANO
-from access.incidents import incidents
-from spending import ledger
 from spending.accounts import Payer
-from spending.ledger import Used
 from storage.ids import new_id
-from telemetry import metrics
 from tools.base import (
     Approval,
     Failed,
@@ -34,26 +28,20 @@ from tools.base import (
     ToolSpec,
     Waiting,
 )
+from tools.closing import Closing, Keep
 from tools.inspection import Call, Inspector, everything
 from tools.live_output import LiveOutput
-from tools.models import ToolExecution
-from tools.outputs import Recording, Stored
-from tools.record import Intent, Outcome, close_execution, open_execution, start_execution
+from tools.outputs import Recording
+from tools.record import Intent, Status, open_execution, start_execution
 from tools.running import Running
-from tools.showing import binary_names, row_data, show
+from tools.showing import binary_names, show
 from tools.toolset import Toolset
 
 logger = logging.getLogger(__name__)
 
-Keep = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Runs a sync function in a transaction and gives its result, or does nothing where nothing is stored."""
-
 BROKEN = Failed(error="The tool failed by a fault of its own; the service's log says more.", code="failed")
 STOPPED = Failed(error="The run was stopped while the tool ran.", code="cancelled")
 OUTPUT_TOOL = "output.read"
-
-UNKNOWN_TOOL: Final = "unknown"
-"""What calls of tools that there are not are counted as."""
 
 
 class ToolDoor:
@@ -76,6 +64,7 @@ class ToolDoor:
         self._toolset = toolset
         self._payer = payer
         self._keep = keep
+        self._closing = Closing(toolset, payer, keep)
         self._stored = stored
         self._inspector = Inspector(toolset, payer, offered=offered, stored=stored, granted=granted)
 
@@ -108,7 +97,7 @@ class ToolDoor:
         if refusal is None and not await self._keep(partial(start_execution, call.intent.execution_id, timezone.now())):
             refusal = ToolError("It does not await approval any more.", code="cancelled")
         if refusal is not None:
-            await self._close(call, self._failed(refusal), 0.0, status=ToolExecution.Status.AWAITING_APPROVAL)
+            await self._closing.close(call, self._failed(refusal), status=Status.AWAITING_APPROVAL)
             yield self._failed(refusal)
             return
         async with aclosing(self._perform(call)) as steps:
@@ -136,11 +125,11 @@ class ToolDoor:
         except (asyncio.CancelledError, GeneratorExit):
             if running is not None:
                 await running.stop()
-            await self._close(call, STOPPED, time.perf_counter() - began, printed)
+            await self._closing.close(call, STOPPED, time.perf_counter() - began, printed)
             raise
         except Exception:
             logger.exception("tool.broken", extra={"tool": call.request.tool})
-        await self._close(call, outcome, time.perf_counter() - began, printed)
+        await self._closing.close(call, outcome, time.perf_counter() - began, printed)
         yield outcome
 
     def _recording(self, call: Call) -> Recording | None:
@@ -173,56 +162,6 @@ class ToolDoor:
     def _failed(self, error: ToolError) -> Failed:
         return Failed(error=self._toolset.masker.text(str(error)), code=error.code)
 
-    async def _close(
-        self,
-        call: Call,
-        outcome: Succeeded | Failed,
-        seconds: float,
-        printed: LiveOutput | None = None,
-        *,
-        status: "ToolExecution.Status" = ToolExecution.Status.RUNNING,
-    ) -> None:
-        """Writes down what came of an execution that is open in `status`, counts it, and reports what was denied."""
-        stored = await printed.store(_data(outcome), self._toolset.result_bytes) if printed else None
-        written = self._written(call, outcome, seconds, printed.excerpt.text() if printed else "", stored)
-        used = self._used(call, outcome, seconds)
-        await self._keep(partial(_close_and_count, written, status, used))
-        metrics.tool_ended(used.tool, written.code or "succeeded", seconds if call.refusal is None else 0.0)
-        if written.code == "denied":
-            self._report(call, used.tool)
-
-    def _written(
-        self, call: Call, outcome: Succeeded | Failed, seconds: float, output: str, stored: Stored | None
-    ) -> Outcome:
-        return Outcome(
-            execution_id=call.intent.execution_id,
-            data=row_data(_data(outcome), self._toolset.result_bytes),
-            error=outcome.error if isinstance(outcome, Failed) else "",
-            code=outcome.code if isinstance(outcome, Failed) else None,
-            ended=timezone.now(),
-            duration_ms=round(seconds * 1_000, 3),
-            output=output,
-            output_size=stored.size if stored else None,
-            output_sha256=stored.sha256 if stored else "",
-            truncated=bool(stored and not stored.whole),
-        )
-
-    def _used(self, call: Call, outcome: Succeeded | Failed, seconds: float) -> Used:
-        return Used(
-            owner=self._payer.owner,
-            key=self._payer.key,
-            tool=call.intent.tool if self._toolset.registry.get(call.intent.tool) else UNKNOWN_TOOL,
-            failed=isinstance(outcome, Failed),
-            milliseconds=round(seconds * 1_000),
-            nanos=_cost(_data(outcome)),
-        )
-
-    def _report(self, call: Call, tool: str) -> None:
-        """A line for whoever looks for misuse."""
-        payer = self._payer
-        told = {"tool": tool, "source": call.request.source, "owner": payer.owner, "key": payer.key}
-        incidents.report("tool.denied", execution=str(call.intent.execution_id), **told)
-
 
 def _waiting(call: Call, intent: Intent) -> Waiting:
     return Waiting(
@@ -235,19 +174,3 @@ def _waiting(call: Call, intent: Intent) -> Waiting:
 
 def _iso(moment: datetime | None) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else ""
-
-
-def _data(outcome: Succeeded | Failed) -> Any:
-    return outcome.data if isinstance(outcome, Succeeded) else None
-
-
-def _cost(data: Any) -> int | None:
-    """Billionths of a dollar, of a result that says what it cost; most tools cost nothing."""
-    cost = data.get("cost_usd", 0) if isinstance(data, dict) else 0
-    return None if cost is None else ceil(cost * NANO)
-
-
-def _close_and_count(written: Outcome, status: "ToolExecution.Status", used: Used) -> None:
-    """Writes what came of an execution, and counts it."""
-    close_execution(written, status)
-    ledger.add([used], written.ended)
