@@ -1,5 +1,6 @@
 """What came of an execution: written down, counted, and told to whoever looks for misuse."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import ceil
@@ -46,7 +47,25 @@ class Closing:
         *,
         status: "ToolExecution.Status" = ToolExecution.Status.RUNNING,
     ) -> None:
-        """Closes an execution that is open, which is to say in `status`; it took so many seconds."""
+        """Closes an execution that is open, which is to say in `status`; it took so many seconds.
+
+        Whoever is cancelled meanwhile goes when that is done: nobody else would ever close it.
+        """
+        closing = asyncio.ensure_future(self._close(call, outcome, seconds, printed, status))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await closing
+            raise
+
+    async def _close(
+        self,
+        call: Call,
+        outcome: Succeeded | Failed,
+        seconds: float,
+        printed: LiveOutput | None,
+        status: "ToolExecution.Status",
+    ) -> None:
         stored = await printed.store(_data(outcome), self._toolset.result_bytes) if printed else None
         written = self._written(call, outcome, seconds, printed.excerpt.text() if printed else "", stored)
         used = self._used(call, outcome, seconds)

@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 BROKEN = Failed(error="The tool failed by a fault of its own; the service's log says more.", code="failed")
 STOPPED = Failed(error="The run was stopped while the tool ran.", code="cancelled")
+UNSTARTED = Failed(error="The run was stopped before the tool ran: nothing happened.", code="cancelled")
 OUTPUT_TOOL = "output.read"
 
 
@@ -80,11 +81,11 @@ class ToolDoor:
         opened = Opened(execution_id=str(call.intent.execution_id), params=call.shown_params)
         if call.refusal is None and call.decision == "ask":
             waits = self._awaited(call)
-            await self._keep(partial(open_execution, waits))
+            await self._commit(call, partial(open_execution, waits), opens=Status.AWAITING_APPROVAL)
             yield opened
             yield _waiting(call, waits)
             return
-        await self._keep(partial(open_execution, call.intent))
+        await self._commit(call, partial(open_execution, call.intent))
         async with aclosing(self._perform(call, opened)) as steps:
             async for step in steps:
                 yield step
@@ -94,7 +95,8 @@ class ToolDoor:
         call = self._inspector.call(request, UUID(approval.execution_id))
         yield Resolved(execution_id=approval.execution_id, decision=approval.decision)
         refusal = call.refusal_after(approval)
-        if refusal is None and not await self._keep(partial(start_execution, call.intent.execution_id, timezone.now())):
+        start = partial(start_execution, call.intent.execution_id, timezone.now())
+        if refusal is None and not await self._commit(call, start):
             refusal = ToolError("It does not await approval any more.", code="cancelled")
         if refusal is not None:
             await self._closing.close(call, self._failed(refusal), status=Status.AWAITING_APPROVAL)
@@ -103,6 +105,14 @@ class ToolDoor:
         async with aclosing(self._perform(call)) as steps:
             async for step in steps:
                 yield step
+
+    async def _commit(self, call: Call, job: Callable[[], Any], opens: Status = Status.RUNNING) -> Any:
+        """The result of the job that opens the execution. Where the run is stopped meanwhile, it is closed again."""
+        try:
+            return await self._keep(job)
+        except asyncio.CancelledError:
+            await self._closing.close(call, UNSTARTED, status=opens)
+            raise
 
     async def _perform(self, call: Call, opened: Opened | None = None) -> AsyncGenerator[Progress]:
         """Runs the tool, whose intent is written down, and writes down what came of it."""

@@ -12,8 +12,21 @@ from django.conf import settings
 
 from spending.accounts import Payer
 from storage.writer import writer
-from tools.base import Execution, Failed, Opened, Output, Progress, Succeeded, Tool, ToolError, ToolRequest, tool
-from tools.execution import ToolDoor
+from tools.base import (
+    Approval,
+    Execution,
+    Failed,
+    Opened,
+    Output,
+    Progress,
+    Succeeded,
+    Tool,
+    ToolError,
+    ToolRequest,
+    Waiting,
+    tool,
+)
+from tools.execution import UNSTARTED, ToolDoor
 from tools.live_output import MOST_LIVE_CHARS, NO_MORE
 from tools.masking import Masker
 from tools.models import ToolExecution
@@ -184,6 +197,76 @@ async def test_a_stopped_execution_is_cancelled_and_recorded_so(greeting: Tool) 
     with pytest.raises(asyncio.CancelledError):
         await running
     assert ((await row()).status, (await row()).code) == ("cancelled", "cancelled")
+
+
+class Held:
+    """Commits each job; the answer to one of them, counted from 0, does not come before `gate` is open."""
+
+    def __init__(self, which: int) -> None:
+        self.left = which
+        self.reached = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    async def after(self, job: Callable[[], Any]) -> Any:
+        result = await writer.write(job)
+        await self._hold()
+        return result
+
+    async def before(self, job: Callable[[], Any]) -> Any:
+        await self._hold()
+        return await writer.write(job)
+
+    async def _hold(self) -> None:
+        self.left -= 1
+        if self.left == -1:
+            self.reached.set()
+            await self.gate.wait()
+
+
+@pytest.mark.parametrize("policy", ["", "ask *"])
+async def test_what_is_stopped_before_it_starts_is_recorded_so(greeting: Tool, policy: str) -> None:
+    held = Held(0)
+    entering = door(greeting, policy=policy, keep=held.after)
+    running = asyncio.create_task(opened(entering, asking('{"name": "Ann"}')))
+    await asyncio.wait_for(held.reached.wait(), 5)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    kept = await row()
+    assert (kept.status, kept.code, kept.error) == ("cancelled", "cancelled", UNSTARTED.error)
+
+
+async def test_what_is_stopped_when_it_was_approved_and_before_it_starts_is_recorded_so(greeting: Tool) -> None:
+    held = Held(1)
+    entering, request = door(greeting, policy="ask *", keep=held.after), asking('{"name": "Ann"}')
+    waiting = (await opened(entering, request))[-1]
+    assert isinstance(waiting, Waiting)
+    approval = Approval(
+        execution_id=waiting.execution_id, decision="approved", params_sha256=waiting.params_sha256, by="Alice"
+    )
+
+    async def going_on() -> list[Progress]:
+        return [step async for step in entering.resume(request, approval)]
+
+    running = asyncio.create_task(going_on())
+    await asyncio.wait_for(held.reached.wait(), 5)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    kept = await row()
+    assert (kept.status, kept.code, kept.error) == ("cancelled", "cancelled", UNSTARTED.error)
+
+
+async def test_what_came_of_a_tool_is_recorded_though_its_run_is_stopped_meanwhile(greeting: Tool) -> None:
+    held = Held(1)
+    running = asyncio.create_task(opened(door(greeting, keep=held.before), asking('{"name": "Ann"}')))
+    await asyncio.wait_for(held.reached.wait(), 5)
+    running.cancel()
+    held.gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    kept = await row()
+    assert (kept.status, kept.data) == ("succeeded", {"greeted": "Ann", "tone": None})
 
 
 async def test_what_the_policy_denies_does_not_run_and_is_recorded(greeting: Tool) -> None:
