@@ -127,6 +127,7 @@ async def test_a_wrong_call_is_told_and_the_run_goes_on(
 ) -> None:
     fake.play(calling(bad.name, bad.arguments), saying("I see."))
     api = await start(openai)
+    await api.service.warm_up()  # as before a first request: prices take 70 MB, once
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     answer = await api.ask(message="try")
     failed = answer.one("tool_error")
@@ -154,6 +155,7 @@ async def test_huge_files_cost_little_memory(
     name, params = asked
     fake.play(calling(name, json.dumps(params)), saying("I see."))
     api = await start(openai)
+    await api.service.warm_up()  # as before a first request: prices take 70 MB, once
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     answer = await api.ask(message="try")
     assert answer.events[-1]["reason"] == "completed"
