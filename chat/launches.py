@@ -31,7 +31,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Launches:
-    """Makes them. A run has `max_seconds`; `stored` says that it is kept in the database."""
+    """Makes launches. A run has `max_seconds`; `stored` says that it is kept in the database."""
 
     def __init__(self, turns: Turns, *, max_seconds: float, stored: bool) -> None:
         self._turns = turns
