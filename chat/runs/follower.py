@@ -122,17 +122,17 @@ class Follower:
     async def _from_store(self) -> bytes:
         """The next stored frames; nothing once there was a change to wait for, or the run is over or lives here."""
         changed = self._source.changed(self._cursor)
-        stored = await self._source.stored(self._cursor)
-        if stored.frames:
-            changed.cancel()
-            self._cursor = stored.last
-            return stored.frames
-        self._over = stored.over
-        if stored.over or self._join():
-            changed.cancel()
-        else:
-            await self._wait(changed)
-        return b""
+        try:
+            stored = await self._source.stored(self._cursor)
+            if stored.frames:
+                self._cursor = stored.last
+                return stored.frames
+            self._over = stored.over
+            if not (stored.over or self._join()):
+                await self._wait(changed)
+            return b""
+        finally:
+            changed.cancel()  # nobody waits for it any more, also where the reader leaves meanwhile
 
     async def _wait(self, change: "asyncio.Future[None]") -> None:
         self._pending = change
