@@ -36,14 +36,14 @@ def main() -> int:
     measures = [measure(quick=options.quick) for measure in MEASURES if measure.name in (options.only or NAMES)]
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, machine.pinned(cores.others):
         try:
-            uvloop.run(_measure(report, measures, Arena(Path(folder), cores, show_logs=options.show_logs)))
-        except (NotStarted, StreamBroken, TimeoutError, KeyboardInterrupt) as error:
+            is_whole = uvloop.run(_measure(report, measures, Arena(Path(folder), cores, show_logs=options.show_logs)))
+        except (NotStarted, KeyboardInterrupt) as error:
             print(f"Stopped, and nothing is reported: {error or type(error).__name__}", file=sys.stderr)
             return 1
     print(report.markdown())
     if options.json:
         options.json.write_text(report.as_json())
-    return 0
+    return 0 if is_whole else 1
 
 
 def _options() -> argparse.Namespace:
@@ -61,22 +61,30 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _measure(report: Report, measures: Sequence[Measure], arena: Arena) -> None:
+async def _measure(report: Report, measures: Sequence[Measure], arena: Arena) -> bool:
+    """Returns whether nothing broke off. What did is told in the report, beside the rounds before it."""
+    is_whole = True
     async with arena:
         for measure in measures:
+            rounds: list[Round] = []
             try:
-                report.measured.append(Measured(measure, await _rounds(measure, arena)))
+                await _play(measure, arena, rounds)
             except Unmeasurable as error:
                 report.notes.append(f"Not measured: {measure.name}. {error}")
+            except (NotStarted, StreamBroken, TimeoutError) as error:
+                is_whole = False
+                report.notes.append(f"Broken off: {measure.name}, in round {len(rounds) + 1}. {error!r}")
+            if rounds:
+                report.measured.append(Measured(measure, rounds))
+    return is_whole
 
 
-async def _rounds(measure: Measure, arena: Arena) -> list[Round]:
+async def _play(measure: Measure, arena: Arena, rounds: list[Round]) -> None:
+    """Adds each round once it is over."""
     count = measure.rounds[measure.quick]
-    rounds: list[Round] = []
     for number in range(count):
         print(f"{measure.name}: round {number + 1} of {count}", file=sys.stderr)
         rounds.append(await measure.round(arena, number))
-    return rounds
 
 
 if __name__ == "__main__":
