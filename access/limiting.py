@@ -95,7 +95,7 @@ def too_many(policy: str, rate: RateLimitItem, seconds: float) -> Refusal:
 async def _take(counter: SlidingWindowCounterRateLimiter, rate: RateLimitItem, name: str) -> float | None:
     if await counter.hit(rate, name):
         return None
-    return (await counter.get_window_stats(rate, name)).reset_time - time.time()
+    return max(0.0, (await counter.get_window_stats(rate, name)).reset_time - time.time())
 
 
 def _redis(url: str) -> RedisStorage:

@@ -144,7 +144,7 @@ async def test_a_server_that_comes_back_is_asked_again(valkey: Valkey, monkeypat
         assert await limiter.take(rate("1/day"), "name") is None
         wait = await limiter.take(rate("1/day"), "name")
         assert wait is not None
-        assert wait > 0
+        assert wait >= 0  # 0 in the first moment of a day, which still counts what was let in before it
     finally:
         await limiter.close()
         server.stop()
