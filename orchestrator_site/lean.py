@@ -66,8 +66,10 @@ class LeanHandler(ASGIHandler):
         response["X-Request-Id"] = request_id.get()
         response["X-Content-Type-Options"] = "nosniff"
         metrics.request(scope["method"], _route(request), response.status_code, time.perf_counter() - started)
+        caller = getattr(request, "auth", None)
+        del request  # a stream is long, and needs nothing of it: some KB each
         try:
-            await self._send(response, getattr(request, "auth", None), receive, send)
+            await self._send(response, caller, receive, send)
         finally:
             _close(response)
             _report(scope, response.status_code, time.perf_counter() - started)
