@@ -62,7 +62,7 @@ async def transcribe(request: HttpRequest) -> Heard:
         format=wanted.format,
     )
     call.take_audio(wanted.audio)
-    await _open(call)
+    await call.open()
     heard = await _recorded(call, conf.service().transcribe(wanted, BudgetPurse(call.payer)))
     await call.heard(heard)
     return heard
@@ -81,7 +81,7 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
         format=body.format,
     )
     call.take_text(body.text)
-    await _open(call)
+    await call.open()
     spoken = await _recorded(call, conf.service().synthesize(Saying(**body.dict()), BudgetPurse(call.payer)))
     call.begin(spoken)
     return AudioStream(spoken, call)
@@ -90,13 +90,6 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
 def _check_enabled() -> None:
     try:
         conf.service().check_enabled()
-    except SpeechError as error:
-        raise refusal_of(error) from None
-
-
-async def _open(call: Call) -> None:
-    try:
-        await call.open()
     except SpeechError as error:
         raise refusal_of(error) from None
 

@@ -22,13 +22,14 @@ class BudgetPurse:
 
     async def spend(self, cost_usd: float | None) -> None:
         """As `speech.payment.Purse` says; and raises `StorageUnavailable`."""
-        drawn = drawn_on(self._payer)
+        now = timezone.now()
+        drawn = lines(self._payer, conf.budgets(), now)
         if not drawn or not conf.is_stored():
             return
         cost = Amount(nanos=None if cost_usd is None else ceil(cost_usd * NANO), tokens=0)
-        refused = await writer.write(partial(ledger.spend, drawn, cost, timezone.now()))
+        refused = await writer.write(partial(ledger.spend, drawn, cost, now))
         if refused is not None:
-            raise exceeded(refused) if cost.of(refused.unit) is not None else _unknown(refused)
+            raise _exceeded(refused) if cost.of(refused.unit) is not None else _unknown(refused)
         self._booked = drawn, cost
 
     async def give_back(self) -> None:
@@ -38,11 +39,7 @@ class BudgetPurse:
             await writer.write(partial(ledger.give_back, drawn, cost, timezone.now()))
 
 
-def drawn_on(payer: Payer) -> tuple[Line, ...]:
-    return lines(payer, conf.budgets(), timezone.now())
-
-
-def exceeded(line: Line) -> SpeechError:
+def _exceeded(line: Line) -> SpeechError:
     return SpeechError(
         f"Too little is left of the {line.scope}'s budget of {line.unit} ({line.span}).", code="budget_exceeded"
     )

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,6 @@ from access.callers import Caller
 from speech import conf
 from speech.base import SpeechError
 from speech.models import SpeechRequest
-from speech.purse import drawn_on, exceeded
 from speech.service import Heard, Spoken
 from spending import ledger
 from spending.accounts import payer
@@ -60,8 +60,8 @@ class Call:
         self._set(**{name: _name(value) for name, value in wanted.items()})
 
     async def open(self) -> None:
-        """Raises `StorageUnavailable`, and `SpeechError` where nothing is left of a budget that it draws on."""
-        await self._keep(self._open)
+        """Raises `StorageUnavailable`."""
+        await self._keep(partial(self._row.save, force_insert=True))
 
     def take_audio(self, audio: bytes) -> None:
         """Counts a piece of the audio that was sent or made."""
@@ -118,11 +118,6 @@ class Call:
             audio=b"".join(self._audio) if self._audio else None,
         )
         await self._keep(self._close)
-
-    def _open(self) -> None:
-        if spent := ledger.first_spent(drawn_on(self.payer)):
-            raise exceeded(spent)
-        self._row.save(force_insert=True)
 
     def _close(self) -> None:
         """Writes the end, and counts the call; what it costs was booked before it.

@@ -101,11 +101,6 @@ def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
         _settle.later(reserved, booked, now, account)
 
 
-def first_spent(lines: Iterable[Line]) -> Line | None:
-    """A line on which nothing is left."""
-    return next((line for line in lines if _used_on(line.account) >= line.limit), None)
-
-
 def spend(lines: Iterable[Line], cost: Amount, now: datetime) -> Line | None:
     """Books a cost that is known beforehand on all of the lines, or on none.
 
@@ -146,10 +141,6 @@ def forget_run(run_id: UUID) -> None:
 def forget_session(session_id: UUID) -> None:
     """Removes the accounts of a session that is deleted."""
     Account.objects.filter(name__in=accounts_of_session(session_id)).delete()
-
-
-def _used_on(account: str) -> int:
-    return sum(sum(row) for row in Account.objects.filter(name=account).values_list("spent", "reserved"))
 
 
 def _take(statement: Statement, line: Line, amount: int, now: datetime) -> int | None:

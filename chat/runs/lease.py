@@ -31,6 +31,7 @@ from tools.record import interrupt_executions
 logger = logging.getLogger(__name__)
 
 MESSAGE: Final = "The process that ran this was stopped; what was produced until then is kept."
+LOST: Final = "The database could not be told how this went on; what was kept until then is there."
 RENEWALS: Final = 4
 """Renewals in the time of one lease."""
 
@@ -123,7 +124,7 @@ def _end_dead(*, proven: bool) -> int:
 
 def _end_own(run_ids: Collection[UUID]) -> int:
     lost = Run.objects.filter(id__in=run_ids, process=process.name()).only("id", "session_id", "process")
-    ended = sum(map(_interrupt, lost))
+    ended = sum(_interrupt(run, LOST) for run in lost)
     if ended:
         logger.warning("runs.lost", extra={"runs": ended})
     return ended
@@ -155,14 +156,14 @@ def _is_expired(renewed: datetime, seconds: float, now: datetime) -> bool:
     return renewed + timedelta(seconds=seconds) < now
 
 
-def _interrupt(run: Run) -> bool:
-    """Ends the run, if it is still open and that process's. Whether it was."""
+def _interrupt(run: Run, message: str = MESSAGE) -> bool:
+    """Ends the run, if it is still open and that process's, and tells why. Whether it was."""
     now = timezone.now()
     mine = Run.objects.filter(id=run.id, status=Run.Status.RUNNING, process=run.process)
-    if not mine.update(status=Run.Status.INTERRUPTED, reason="interrupted", error=MESSAGE, retryable=True, ended=now):
+    if not mine.update(status=Run.Status.INTERRUPTED, reason="interrupted", error=message, retryable=True, ended=now):
         return False
     last = RunEvent.objects.filter(run=run).order_by("-first").values_list("last", flat=True).first() or 0
-    terminal = Error(error=MESSAGE, code="interrupted", retryable=True, durable_to=last)
+    terminal = Error(error=message, code="interrupted", retryable=True, durable_to=last)
     store.keep_frames([store.Frames(run.id, last + 1, last + 1, sse.frame(last + 1, terminal))])
     Session.objects.filter(id=run.session_id, active_run=run.id).update(active_run=None)
     interrupt_executions(run.id, now)

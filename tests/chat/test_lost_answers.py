@@ -10,7 +10,7 @@ import pytest
 from chat.engine.completion import Finished
 from chat.models import Message, Run, RunEvent
 from chat.providers.scripted import Scripted, text
-from chat.runs import beginning, journal, store, upkeep
+from chat.runs import beginning, journal, lease, store, upkeep
 from storage.writer import StorageUnavailable, writer
 from tests.conftest import Api, Start
 from tests.streams import events
@@ -74,7 +74,7 @@ async def test_a_run_that_was_begun_unheard_is_ended_and_its_session_is_free(
     run = await Run.objects.alatest("id")
     assert (await ended(api, run.id))["status"] == "interrupted"
     log = (await api.call("GET", f"/chat/runs/{run.id}/stream")).body
-    assert events(log)[-1]["code"] == "interrupted"
+    assert (events(log)[-1]["code"], events(log)[-1]["error"]) == ("interrupted", lease.LOST)
     assert (await api.ask(message="Again", session_id=session)).text == "Hello"
 
 

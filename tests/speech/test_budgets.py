@@ -27,19 +27,23 @@ COST = 90_000
 MP3 = Reply(headers={"Content-Type": "audio/mpeg"}, pieces=(b"\xff\xfb\x90\x00" * 64,))
 
 
-async def test_where_nothing_is_left_a_call_is_refused_before_anything_happens(
-    start: Start, make: Make, use: Callable[[SpeechService], None], settings: Any
+async def test_where_nothing_is_left_no_vendor_is_asked_and_what_costs_nothing_is_let_in(
+    start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
 ) -> None:
-    use(make(("openai", "google")))
+    use(make())
     api = await start()
     settings.BUDGETS = budgets("1usd, 0.1usd/run")
     await Account.objects.acreate(name="service:usd", spent=NANO, reserved=0, updated=timezone.now())
-    answer = await api.call("POST", "/speech/synthesis", json={"text": "Hello."})
+    answer = await api.call("POST", "/speech/synthesis", json={"text": TEXT, "provider": "openai"})
     assert (answer.status, answer.json()["code"]) == (403, "budget_exceeded")
     assert "service" in answer.json()["error"]
-    assert not await SpeechRequest.objects.aexists()
+    assert fake.asked == []
+    row = await SpeechRequest.objects.aget()
+    assert (row.status, row.code, row.cost_usd) == ("failed", "budget_exceeded", None)
+    assert (await api.call("POST", "/speech/synthesis", json={"text": TEXT, "provider": "local"})).status == 200
     settings.BUDGETS = budgets("2usd")
-    assert (await api.call("POST", "/speech/synthesis", json={"text": "Hello."})).status == 200
+    fake.play(MP3)
+    assert (await api.call("POST", "/speech/synthesis", json={"text": TEXT, "provider": "openai"})).status == 200
 
 
 async def spent() -> dict[str, int]:
