@@ -131,7 +131,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         except ValidationError as error:
             await self._refuse(_invalid(error), ref)
         else:
-            self._spawn(self._carry_out(wanted), self._tasks)
+            carrying_out = self._spawn(self._carry_out(wanted), self._tasks)
+            if isinstance(wanted, Auth):  # what comes next is asked for with this key
+                await asyncio.wait([carrying_out])
         while len(self._tasks) > MOST_ORDERS:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 

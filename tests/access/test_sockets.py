@@ -1,11 +1,15 @@
 """Keys on a WebSocket: the same door, and the same scopes, ownership and limits for each message."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import aiohttp
 import pytest
 
+from access.callers import Caller
+from access.door import Door, Visit
 from chat import consumers
 from tests.access.belongings import POLICY, belongings, model
 from tests.access.conftest import Holder, MakeKey, revoke
@@ -85,6 +89,28 @@ async def test_a_key_is_shown_in_one_of_three_ways(start: Start, make_key: MakeK
         assert (await received(socket, "end"))[-1]["reason"] == "completed"
     (session,) = (await api.get("/chat/sessions", headers=alice.headers))["items"]
     assert session["owner"] == alice.owner
+
+
+async def test_what_comes_behind_a_key_waits_for_it(
+    start: Start, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await make_key("alice")
+    api = await start(model())
+    sent, identify = asyncio.Event(), Door.identify
+
+    async def identified_late(self: Door, visit: Visit, offered: Sequence[bytes] = ()) -> Caller:
+        if offered:
+            await sent.wait()
+            await api.get("/healthz")
+        return await identify(self, visit, offered)
+
+    monkeypatch.setattr(Door, "identify", identified_late)
+    async with connected(api) as socket:
+        await socket.send_json({"type": "auth", "key": alice.secret})
+        await socket.send_json({"type": "chat", "message": "Hi"})
+        sent.set()
+        found = await received(socket, "end")
+    assert "refused" not in {message["type"] for message in found}
 
 
 @pytest.mark.parametrize("ways", [("header", "subprotocol"), ("header", "message"), ("subprotocol", "message")])
