@@ -4,12 +4,10 @@ The service's own key is compared first, then what is no key is turned away, and
 time: a key that was revoked opens nothing from that moment on, in any process.
 """
 
-import asyncio
 import hmac
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import msgspec
 from django.utils import timezone
@@ -24,6 +22,7 @@ from access.lookup import Known
 from access.rates import rate
 from access.refusal import Refusal
 from access.watch import Watch
+from storage.loops import OfLoop
 from storage.reader import read
 
 FAILURES: Final = rate("60/minute")
@@ -170,20 +169,14 @@ def _told(caller: Caller, visit: Visit) -> dict[str, str]:
     return {"client": visit.client, "key": str(key), "key_name": caller.name}
 
 
-_doors: "WeakKeyDictionary[asyncio.AbstractEventLoop, Door]" = WeakKeyDictionary()
-
-
-def current() -> Door:
-    """The door of the running event loop."""
-    loop = asyncio.get_running_loop()
-    door = _doors.get(loop)
-    if door is None:
-        door = _doors[loop] = Door()
-    return door
+_doors = OfLoop(Door)
+current = _doors.current
+"""The door of the running event loop."""
 
 
 async def close() -> None:
     """Ends the running event loop's door, if it has one."""
-    door = _doors.pop(asyncio.get_running_loop(), None)
+    door = _doors.known()
     if door is not None:
+        _doors.forget()
         await door.close()

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from django.http import StreamingHttpResponse
 
-from chat.runs.follower import Follower
 from chat.wire import sse
 
 
@@ -21,8 +20,3 @@ class EventStream(StreamingHttpResponse):
         }
         super().__init__(frames, content_type=sse.CONTENT_TYPE, headers=headers)
         self.frames = frames
-
-    @property
-    def dropped(self) -> bool:
-        """Whether the reader was given up because it took nothing."""
-        return isinstance(self.frames, Follower) and self.frames.dropped

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from chat import conf
@@ -20,7 +20,11 @@ from spending.accounts import payer
 from storage.reader import read
 from storage.writer import writer
 from tools.execution import ToolDoor
+from tools.offer import Offer, offer
 from tools.toolset import Toolset
+
+MOST_OFFERS: Final = 64
+"""Kinds of callers whose offer of tools is remembered."""
 
 
 class ImagesUnsupported(Exception):
@@ -43,6 +47,7 @@ class Turns:
         self._tools = tools
         self._tariff = tariff
         self._stored = stored
+        self._offers: dict[tuple[tuple[str, ...], tuple[str, ...]], Offer] = {}
         self._limits = conf.limits()
         self._retries = conf.retries()
 
@@ -126,10 +131,19 @@ class Turns:
             tools,
             payer(ask.caller, run_id, session_id),
             keep,
-            offered=tools.registry.matching(ask.tools),
+            offer=self._offer(tools, ask),
             stored=self._stored,
             granted=ask.caller.scopes.may_use,
         )
+
+    def _offer(self, tools: Toolset, ask: Ask) -> Offer:
+        """That of all callers who may use the same tools, and chose them in the same words."""
+        kind = ask.tools, ask.caller.scopes.tools
+        if kind not in self._offers:
+            if len(self._offers) >= MOST_OFFERS:
+                self._offers.clear()
+            self._offers[kind] = offer(tools.registry.matching(ask.tools), tools.policy, ask.caller.scopes.may_use)
+        return self._offers[kind]
 
 
 async def _keep_of(run_id: UUID, job: Callable[[], Any]) -> Any:

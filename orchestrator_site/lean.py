@@ -8,14 +8,14 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any, Final
 
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_urlconf
 
@@ -23,7 +23,8 @@ from access import conf, door
 from access.callers import Caller
 from access.refusal import CONTENT_TYPE, Refusal
 from chat.event_stream import EventStream
-from orchestrator_site.connection import Receive, Scope, Send
+from chat.runs.follower import Follower
+from orchestrator_site.connection import Message, Receive, Scope, Send
 from orchestrator_site.logging import request_id
 from telemetry import metrics
 from telemetry.instruments import OTHER
@@ -67,12 +68,19 @@ class LeanHandler(ASGIHandler):
         response["X-Content-Type-Options"] = "nosniff"
         metrics.request(scope["method"], _route(request), response.status_code, time.perf_counter() - started)
         caller = getattr(request, "auth", None)
-        del request  # a stream is long, and needs nothing of it: some KB each
+        status, closers = response.status_code, _closers(response)
         try:
-            await self._send(response, caller, receive, send)
+            if isinstance(response, StreamingHttpResponse):
+                await send(_head(response))
+                parts = response.frames if isinstance(response, EventStream) else aiter(response)
+                del request, response  # a stream is long, and needs nothing of them: some KB each
+                await _Streaming(parts, caller).send(receive, send)
+            else:
+                await self.send_response(response, send)
         finally:
-            _close(response)
-            _report(scope, response.status_code, time.perf_counter() - started)
+            for close in closers:
+                close()
+            _report(scope, status, time.perf_counter() - started)
 
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, HttpRequest | None]:
         """The response, and the request, where it could be read."""
@@ -88,39 +96,46 @@ class LeanHandler(ASGIHandler):
         response: HttpResponseBase = await chain(request)
         return _as_json(response), request
 
-    async def _send(self, response: HttpResponseBase, caller: Caller | None, receive: Receive, send: Send) -> None:
-        """Ends a stream when the client has gone, and when the caller's key was shut."""
-        if not response.streaming:
-            await self.send_response(response, send)
-            return
-        sending = asyncio.current_task()
-        watching = asyncio.create_task(_watch(receive, sending))
-        shut = _Shut(sending)
-        release = door.current().watch.hold(caller.key if caller else None, shut)
+
+class _Streaming:
+    """The body of a response while it is sent: until it ends, the client has gone, or the caller's key is shut."""
+
+    def __init__(self, parts: AsyncIterator[bytes], caller: Caller | None) -> None:
+        self._parts = parts
+        self._key = caller.key if caller else None
+        self._task = asyncio.current_task()
+        self._is_shut = False
+
+    async def send(self, receive: Receive, send: Send) -> None:
+        watching = asyncio.create_task(self._watch(receive))
+        release = door.current().watch.hold(self._key, self._shut)
         try:
-            await _stream(response, send)
+            async for part in self._parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
         except asyncio.CancelledError:
-            dropped = isinstance(response, EventStream) and response.dropped
-            if not (watching.done() or shut.is_so or dropped):
+            events = self._parts if isinstance(self._parts, Follower) else None
+            if not (watching.done() or self._is_shut or (events and events.dropped)):
                 raise
-            if shut.is_so and isinstance(response, EventStream):
+            if self._is_shut and events:
                 await _end(send)
         finally:
             release()
             watching.cancel()
 
+    async def _watch(self, receive: Receive) -> None:
+        """Stops the sending when the client has gone."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._stop()
 
-class _Shut:
-    """Stops a task that sends when the key is shut that it sends for."""
+    def _shut(self, _: Refusal) -> None:
+        self._is_shut = True
+        self._stop()
 
-    def __init__(self, sending: "asyncio.Task[Any] | None") -> None:
-        self._sending = sending
-        self.is_so = False
-
-    def __call__(self, _: Refusal) -> None:
-        self.is_so = True
-        if self._sending is not None:
-            self._sending.cancel()
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 def refused(refusal: Refusal) -> HttpResponse:
@@ -135,21 +150,16 @@ def _route(request: HttpRequest | None) -> str:
     return f"/{found.route}" if found is not None else OTHER
 
 
-def _close(response: HttpResponseBase) -> None:
+def _closers(response: HttpResponseBase) -> Sequence[Callable[[], None]]:
     """All that Django's `close` does, but for a signal that is about connections which are not held here."""
     closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined]  # private
-    for close in closers:
-        close()
+    return closers
 
 
-async def _stream(response: HttpResponseBase, send: Send) -> None:
-    """What Django's `send_response` does, without the layers that it puts around each part."""
+def _head(response: HttpResponseBase) -> Message:
+    """What Django's `send_response` sends before a body."""
     headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-    parts: Any = response.frames if isinstance(response, EventStream) else response
-    async for part in parts:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
 async def _end(send: Send) -> None:
@@ -157,14 +167,6 @@ async def _end(send: Send) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_SECONDS):
             await send({"type": "http.response.body", "body": b""})
-
-
-async def _watch(receive: Receive, sending: "asyncio.Task[Any] | None") -> None:
-    """Stops the sending when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if sending is not None:
-        sending.cancel()
 
 
 async def _body(scope: Scope, receive: Receive, most: int) -> bytes:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +22,6 @@ from tools.base import (
     Progress,
     Resolved,
     Succeeded,
-    Tool,
     ToolError,
     ToolRequest,
     ToolSpec,
@@ -31,6 +30,7 @@ from tools.base import (
 from tools.closing import Closing, Keep
 from tools.inspection import Call, Inspector, everything
 from tools.live_output import LiveOutput
+from tools.offer import Offer
 from tools.outputs import Recording
 from tools.record import Intent, Status, open_execution, start_execution
 from tools.running import Running
@@ -48,8 +48,8 @@ OUTPUT_TOOL = "output.read"
 class ToolDoor:
     """The door as one run sees it.
 
-    What it does is the `payer`'s. `offered` are the tools that its model may be told of, and `granted` says by its name
-    whether a tool may be used at all; where nothing is `stored`, nothing can wait for an approval.
+    What it does is the `payer`'s. `offer` is what its model is told of, and `granted` says by its name whether a tool
+    may be used at all; where nothing is `stored`, nothing can wait for an approval.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class ToolDoor:
         payer: Payer,
         keep: Keep,
         *,
-        offered: Sequence[Tool],
+        offer: Offer,
         stored: bool,
         granted: Callable[[str], bool] = everything,
     ) -> None:
@@ -67,10 +67,10 @@ class ToolDoor:
         self._keep = keep
         self._closing = Closing(toolset, payer, keep)
         self._stored = stored
-        self._inspector = Inspector(toolset, payer, offered=offered, stored=stored, granted=granted)
+        self._inspector = Inspector(toolset, payer, offer=offer, stored=stored, granted=granted)
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        return self._inspector.specs()
+        return self._inspector.offer.specs
 
     def only_reads(self, request: ToolRequest) -> bool:
         return self._inspector.only_reads(request)
@@ -157,7 +157,7 @@ class ToolDoor:
 
     def _succeeded(self, call: Call, result: Any) -> Succeeded:
         data = self._masked(msgspec.to_builtins(result))
-        keeps = self._stored and self._inspector.offers(OUTPUT_TOOL)
+        keeps = self._stored and OUTPUT_TOOL in self._inspector.offer.names
         rest = f"{OUTPUT_TOOL} with execution_id {call.intent.execution_id} reads on" if keeps else "ask for less"
         return Succeeded(data=data, content=show(data, self._toolset.result_bytes, rest))
 

@@ -1,7 +1,7 @@
 """What is found out about a request before anything happens: which tool it means, its params, and if it may run."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,8 +9,9 @@ import msgspec
 from django.utils import timezone
 
 from spending.accounts import Payer
-from tools.base import Approval, Tool, ToolError, ToolRequest, ToolSpec
+from tools.base import Approval, Tool, ToolError, ToolRequest
 from tools.models import ToolExecution
+from tools.offer import Offer
 from tools.policy import Decision
 from tools.record import Intent
 from tools.showing import event_params, row_params
@@ -62,7 +63,7 @@ class Inspector:
         toolset: Toolset,
         payer: Payer,
         *,
-        offered: Sequence[Tool],
+        offer: Offer,
         stored: bool,
         granted: Callable[[str], bool],
     ) -> None:
@@ -70,16 +71,7 @@ class Inspector:
         self._payer = payer
         self._stored = stored
         self._granted = granted
-        self._named = {tool.name for tool in offered}
-        self._offered = {tool.name: tool for tool in offered if self._may_offer(tool)}
-
-    def specs(self) -> tuple[ToolSpec, ...]:
-        """The tools that a model is told of."""
-        return tuple(tool.spec for tool in self._offered.values())
-
-    def offers(self, name: str) -> bool:
-        """Whether a model is told of the tool."""
-        return name in self._offered
+        self.offer = offer
 
     def only_reads(self, request: ToolRequest) -> bool:
         """Whether it changes nothing, and need not wait."""
@@ -134,8 +126,8 @@ class Inspector:
         tool = registry.get(request.tool)
         if tool is not None and not self._granted(tool.name):
             raise ToolError(f"The caller's key does not have the scope {tool.name}.", code="denied")
-        if tool is None or (request.source == "model" and request.tool not in self._named):
-            valid = registry.names if request.source == "caller" else tuple(self._offered)
+        if tool is None or (request.source == "model" and request.tool not in self.offer.chosen):
+            valid = registry.names if request.source == "caller" else self.offer.names
             raise ToolError(
                 f"There is no tool {request.tool[:80]!r}; there are {', '.join(valid) or 'none'}.", code="unknown_tool"
             )
@@ -156,10 +148,6 @@ class Inspector:
                 code="denied",
             )
         return decision
-
-    def _may_offer(self, tool: Tool) -> bool:
-        denied = self._toolset.policy.decide(tool.name, tool.effect, "model", {}) == "deny"
-        return self._granted(tool.name) and not (denied or tool.disabled)
 
 
 def params_sha256(params: Any) -> str:

@@ -25,9 +25,8 @@ class Answer:
         self._used: TokensUsed | None = None
 
     def add(self, text: Text) -> None:
-        for piece in text.pieces:
-            self.pieces.append(piece)
-            self.size += len(piece)
+        self.pieces += text.pieces
+        self.size += sum(map(len, text.pieces))
 
     def note(self, event: ToolCall | TokensUsed | Finished) -> None:
         if isinstance(event, ToolCall):

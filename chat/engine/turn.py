@@ -1,11 +1,11 @@
 """The one loop of the product: ask the model, run the tools it calls, ask again, until it stops or meets a limit.
 
-A turn yields `Text` (tokens on their way), events, and `Said` (a message is complete). The last item is `End`, `Error`,
-or `Suspended`, where a call waits for an approval: a later turn goes on from that. It knows no clock, no storage and no
-network: the models, the door to the tools, prices and sleep are handed in.
+A turn yields events and `Said` (a message is complete); tokens, of which there are many, are told as they come. The
+last item is `End`, `Error`, or `Suspended`, where a call waits for an approval: a later turn goes on from that. It
+knows no clock, no storage and no network: the models, the door to the tools, prices and sleep are handed in.
 """
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 
 import msgspec
@@ -74,7 +74,8 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
     approval: Approval
 
 
-Item = Text | Event | Said | Suspended
+Item = Event | Said | Suspended
+Hear = Callable[[Text], None]
 
 OPEN = OpenPurse()
 
@@ -114,12 +115,15 @@ class Turn:
         first = self._candidates[0]
         return Asked(first, self._question().to(first)), self._output_left()
 
-    async def run(self) -> AsyncGenerator[Item]:
-        """Yields all that happens; closing it stops the model and the tools. Raises only what is a fault of our own."""
+    async def run(self, hear: Hear) -> AsyncGenerator[Item]:
+        """Yields all that happens, but for tokens, with which `hear` is called: between two items, in their order.
+
+        Closing it stops the model and the tools. Raises only what is a fault of our own.
+        """
         reason: EndReason = "completed"
         failure: Error | None = None
         try:
-            async with aclosing(self._loop()) as items:
+            async with aclosing(self._loop(hear)) as items:
                 async for item in items:
                     yield item
         except Waits as waits:
@@ -153,7 +157,7 @@ class Turn:
     def end(self, reason: EndReason) -> End:
         return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self.usage)
 
-    async def _loop(self) -> AsyncGenerator[Item]:
+    async def _loop(self, hear: Hear) -> AsyncGenerator[Item]:
         """Tools and model in turn, until the model calls no more."""
         requests, asks = self._plan.caller_calls, self._plan.asks_model
         if self._resumption is not None:
@@ -168,9 +172,9 @@ class Turn:
                     yield self._take(item)
             if not asks:
                 return
-            async with aclosing(self._ask()) as items:
-                async for heard in items:
-                    yield heard
+            async with aclosing(self._ask(hear)) as answered:
+                async for event in answered:
+                    yield event
             requests = self._requests
             asks = bool(requests)
             if not asks:
@@ -194,7 +198,7 @@ class Turn:
             tally=self._calls.tally,
         )
 
-    async def _ask(self) -> AsyncGenerator[Item]:
+    async def _ask(self, hear: Hear) -> AsyncGenerator[Item]:
         """One answer of the model. What it wants to be run is in `_requests` then."""
         self._check_limits()
         self._steps += 1
@@ -211,17 +215,19 @@ class Turn:
                     begun = event
         answer = self._begun_answer()
         async with aclosing(begun.rest):
-            heard: CompletionEvent | None = begun.first
-            while heard is not None:
-                if isinstance(heard, Text):
-                    answer.add(heard)
-                    yield heard
-                    self._check_output(answer)
-                else:
-                    answer.note(heard)
-                heard = await anext(begun.rest, None)
+            self._note(answer, begun.first, hear)
+            async for heard in begun.rest:
+                self._note(answer, heard, hear)
         for item in self._finish_answer(answer):
             yield item
+
+    def _note(self, answer: Answer, event: CompletionEvent, hear: Hear) -> None:
+        if isinstance(event, Text):
+            answer.add(event)
+            hear(event)
+            self._check_output(answer)
+        else:
+            answer.note(event)
 
     def _question(self) -> Question:
         return Question(

@@ -2,13 +2,17 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import ClassVar
+from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import lru_cache
+from typing import ClassVar, Final
 
 import msgspec
 
 from chat.engine.completion import CompletionEvent, CompletionRequest
 from tools.base import ToolSpec
+
+MOST_OFFERS: Final = 64
+"""Sets of tools of which it is remembered how services are told of them: there is one for each kind of caller."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +59,8 @@ class Provider(ABC):
         """Ends open connections and threads. The provider is not used afterwards."""
 
 
-def wire_names(tools: Iterable[ToolSpec]) -> dict[str, str]:
+@lru_cache(maxsize=MOST_OFFERS)
+def wire_names(tools: tuple[ToolSpec, ...]) -> Mapping[str, str]:
     """The tools' names as services allow them (no dots), each with the registry's own: `{"fs_read": "fs.read"}`."""
     return {wire_name(tool.name): tool.name for tool in tools}
 

@@ -8,7 +8,7 @@ one callback, one wake-up and no copy, which is why it exists; what is not a str
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -42,9 +42,9 @@ class Answer:
         """By their names in lower case; of a repeated one the last."""
         return self._connection.headers
 
-    async def read(self) -> bytes:
+    def read(self) -> Awaitable[bytes]:
         """What has arrived since, or nothing where the answer has ended. Raises `BrokenConnection`."""
-        return await self._connection.read()
+        return self._connection.read()
 
     async def read_up_to(self, most: int) -> bytes:
         """The beginning of the body, about `most` bytes of it. Raises `BrokenConnection`."""
@@ -180,11 +180,11 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
         self._wake()
 
-    async def _news(self) -> None:
+    def _news(self) -> "asyncio.Future[None]":
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
-        await self._waiter
+        return self._waiter
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
@@ -19,9 +20,10 @@ import openai
 
 from chat.engine.completion import CompletionEvent, CompletionRequest, ProviderError, Text
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
-from chat.providers.base import Provider, Silence, Timeouts, wire_name, wire_names
+from chat.providers.base import MOST_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.chunks import Broken, Reader
 from chat.providers.connections import Answer, BrokenConnection, Connections
+from tools.base import ToolSpec
 
 OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
@@ -107,17 +109,7 @@ class OpenAI(Provider):
         if self._is_openai:
             body["stream_options"]["include_obfuscation"] = False
         if request.tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "function": {
-                        "name": wire_name(tool.name),
-                        "description": tool.description,
-                        "parameters": tool.parameters,
-                    },
-                }
-                for tool in request.tools
-            ]
+            body["tools"] = _tools(request.tools)
         if request.max_output_tokens is not None:
             # Other services know the older name; OpenAI's reasoning models refuse it.
             body["max_completion_tokens" if self._is_openai else "max_tokens"] = request.max_output_tokens
@@ -179,6 +171,17 @@ def _seconds(retry_after: str | None) -> float | None:
         return max(0.0, float(retry_after)) if retry_after else None
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=MOST_OFFERS)
+def _tools(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
+    """The tools as they stand in a body."""
+    return msgspec.Raw(_encode([_tool(tool) for tool in tools]))
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    about = {"name": wire_name(tool.name), "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": about}
 
 
 def _messages(request: CompletionRequest) -> list[dict[str, Any]]:

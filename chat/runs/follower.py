@@ -90,7 +90,13 @@ class Follower:
             if run is not None and self._cursor >= run.feed.base:
                 self._cursor, frames = run.feed.after(self._cursor)
                 if not frames and not self._pings:
-                    await self._until_changed(run)
+                    if run.feed.closed:
+                        self._over = not run.feed.parked
+                        self._leave()
+                    else:
+                        self._pending = run.feed.changed(self._loop)
+                        await self._pending
+                        self._pending = None
             else:
                 frames = await self._from_store()
             if not frames and self._pings:
@@ -111,14 +117,6 @@ class Follower:
         self._timer.cancel()
         self._leave()
 
-    async def _until_changed(self, run: Living) -> None:
-        """Waits for more of a run that lives here, and leaves it when no more will come here."""
-        if run.feed.closed:
-            self._over = not run.feed.parked
-            self._leave()
-        else:
-            await self._wait(run.feed.changed(self._loop))
-
     async def _from_store(self) -> bytes:
         """The next stored frames; nothing once there was a change to wait for, or the run is over or lives here."""
         changed = self._source.changed(self._cursor)
@@ -129,15 +127,12 @@ class Follower:
                 return stored.frames
             self._over = stored.over
             if not (stored.over or self._join()):
-                await self._wait(changed)
+                self._pending = changed
+                await changed
+                self._pending = None
             return b""
         finally:
             changed.cancel()  # nobody waits for it any more, also where the reader leaves meanwhile
-
-    async def _wait(self, change: "asyncio.Future[None]") -> None:
-        self._pending = change
-        await change
-        self._pending = None
 
     def _join(self) -> bool:
         """Whether the run lives here; it is followed here from now on then."""

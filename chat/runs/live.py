@@ -66,7 +66,9 @@ class LiveRun:
         loop = asyncio.get_running_loop()
         limit = loop.call_later(self.launch.max_seconds, self.stop, "max_seconds")
         let_go = self.launch.hold(lambda _: self.stop("cancelled"))
-        await asyncio.wait([self._playing])
+        ended: asyncio.Future[None] = loop.create_future()
+        self._playing.add_done_callback(partial(_tell, ended))
+        await ended
         let_go()
         limit.cancel()
         played = self._terminal(self._playing)
@@ -116,29 +118,24 @@ class LiveRun:
     async def _play(self) -> Terminal | Suspended:
         terminal: Terminal | Suspended = INTERNAL
         self._turn = await self.launch.turn()
-        async with aclosing(self._turn.run()) as items:
+        async with aclosing(self._turn.run(self._hear)) as items:
             async for item in items:
-                if isinstance(item, Text):
-                    if not self._has_spoken:
-                        self._speak()
-                    self._log.tokens(item)
-                elif isinstance(item, End | Error | Suspended):
+                if isinstance(item, End | Error | Suspended):
                     terminal = item
                 else:
                     self._take(item)
         return terminal
 
-    def _speak(self) -> None:
-        """The first token is here."""
-        self._has_spoken = True
-        metrics.first_token_seconds.add(asyncio.get_running_loop().time() - self._started)
+    def _hear(self, text: Text) -> None:
+        if not self._has_spoken:
+            self._has_spoken = True
+            metrics.first_token_seconds.add(asyncio.get_running_loop().time() - self._started)
+        self._log.tokens(text)
 
     def _take(self, item: Item) -> None:
         if self._trace is not None:
             self._trace.note(item)
-        if isinstance(item, Text):
-            self._log.tokens(item)
-        elif isinstance(item, Said):
+        if isinstance(item, Said):
             self._keep(item)
         elif not isinstance(item, Suspended):
             if isinstance(item, ApprovalRequired):
@@ -247,3 +244,8 @@ class LiveRun:
             if not self.feed.parked:
                 count_end(self.ending, self.launch.purse.asked, seconds)
             logger.info("run.ended", extra=self.ending.logged(seconds))
+
+
+def _tell(waiter: "asyncio.Future[None]", _: object) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

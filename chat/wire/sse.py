@@ -59,6 +59,9 @@ class Splitter:
         """The events that are complete now, as they came but for their lines, which all end at LF."""
         buffer = self._rest + segment if self._rest else segment
         held = b""
+        if buffer.endswith(END_OF_FRAME) and b"\r" not in buffer:
+            self._rest = b""
+            return buffer
         if b"\r" in buffer:
             held = b"\r" if buffer.endswith(b"\r") else b""
             buffer = buffer.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")

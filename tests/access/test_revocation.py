@@ -34,7 +34,8 @@ End = Callable[[Holder], Awaitable[None]]
 
 def streams() -> list[UUID]:
     """The keys of the streams that are open here."""
-    return [key for key, ends in door.current().watch._held.items() for end in ends if isinstance(end, lean._Shut)]
+    held = door.current().watch._held.items()
+    return [key for key, ends in held for end in ends if isinstance(getattr(end, "__self__", None), lean._Streaming)]
 
 
 async def expire(holder: Holder) -> None:

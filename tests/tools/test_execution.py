@@ -27,9 +27,11 @@ from tools.base import (
     tool,
 )
 from tools.execution import UNSTARTED, ToolDoor
+from tools.inspection import everything
 from tools.live_output import MOST_LIVE_CHARS, NO_MORE
 from tools.masking import Masker
 from tools.models import ToolExecution
+from tools.offer import offer
 from tools.outputs import OutputStore
 from tools.policy import parse
 from tools.registry import DuplicateTool, Registry
@@ -78,7 +80,8 @@ def door(
         approval_seconds=60,
     )
     given = msgspec.structs.replace(common, **changes)
-    return ToolDoor(given, place, keep, offered=tools if offered is None else offered, stored=True)
+    told = offer(tools if offered is None else offered, given.policy, everything)
+    return ToolDoor(given, place, keep, offer=told, stored=True)
 
 
 def asking(arguments: str, *, name: str = "people.greet", source: Literal["caller", "model"] = "model") -> ToolRequest:

@@ -109,24 +109,32 @@ async def _no_sleep(seconds: float) -> None:
     assert seconds >= 0
 
 
-async def play(playing: Turn) -> list[Item]:
-    return [item async for item in playing.run()]
+async def play(playing: Turn) -> list[Item | Text]:
+    """All that is told, in its order."""
+    told: list[Item | Text] = []
+    async for item in playing.run(told.append):
+        told += [item]
+    return told
 
 
-def last(items: list[Item]) -> End | Error:
+def unheard(_: Text) -> None:
+    """For what is not about tokens."""
+
+
+def last(items: list[Item | Text]) -> End | Error:
     end = items[-1]
     assert isinstance(end, End | Error)
     assert not any(isinstance(item, End | Error) for item in items[:-1])
     return end
 
 
-def reason(items: list[Item]) -> str:
+def reason(items: list[Item | Text]) -> str:
     end = last(items)
     assert isinstance(end, End)
     return end.reason
 
 
-def said(items: list[Item]) -> list[Any]:
+def said(items: list[Item | Text]) -> list[Any]:
     return [item.message for item in items if isinstance(item, Said)]
 
 
@@ -252,9 +260,13 @@ async def test_usage_that_nobody_told_is_estimated() -> None:
 
 
 async def test_what_a_stop_cut_off_is_still_told() -> None:
-    playing = turn([text("Half"), text("more"), STOP])
-    async with aclosing(playing.run()) as items:
-        assert await anext(items) == text("Half")
+    heard: asyncio.Queue[Text] = asyncio.Queue()
+    playing = turn([text("Half"), asyncio.Event().wait, text("more"), STOP])
+    async with aclosing(playing.run(heard.put_nowait)) as items:
+        waiting = asyncio.ensure_future(anext(items))
+        assert await heard.get() == text("Half")
+        waiting.cancel()
+        await asyncio.wait([waiting])
     remains = list(playing.remains())
     assert said(remains) == [AssistantMessage(text="Half")]
     assert playing.end("cancelled").usage.estimated
@@ -263,7 +275,7 @@ async def test_what_a_stop_cut_off_is_still_told() -> None:
 
 async def test_a_tool_that_a_stop_cut_off_is_answered_as_cancelled() -> None:
     playing = turn([call("a"), CALLS])
-    async with aclosing(playing.run()) as items:
+    async with aclosing(playing.run(unheard)) as items:
         async for item in items:
             if isinstance(item, ToolCalled):
                 break
@@ -308,7 +320,7 @@ async def test_writing_calls_run_in_order_between_reading_ones() -> None:
 
 async def test_calls_that_a_stop_cut_off_together_are_all_answered() -> None:
     playing = turn([call("read.1", 1), call("read.2", 2), CALLS], door=Slow(3))
-    async with aclosing(playing.run()) as items:
+    async with aclosing(playing.run(unheard)) as items:
         opened = 0
         async for item in items:
             opened += isinstance(item, ToolCalled)

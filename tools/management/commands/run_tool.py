@@ -16,6 +16,7 @@ from storage.writer import StorageUnavailable, writer
 from tools import toolbox
 from tools.base import Approval, Failed, Output, Progress, Succeeded, Tool, ToolRequest, Waiting
 from tools.execution import ToolDoor
+from tools.offer import Offer
 
 DECIDER: Final = "command line"
 
@@ -52,7 +53,7 @@ class Command(BaseCommand):
         self.stdout.write(msgspec.json.format(msgspec.json.encode(outcome.data)).decode())
 
     async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
-        door = ToolDoor(toolbox.toolset(), Payer(owner=OPERATOR), writer.write, offered=(), stored=True)
+        door = ToolDoor(toolbox.toolset(), Payer(owner=OPERATOR), writer.write, offer=Offer(), stored=True)
         last = await self._show(door.execute(request))
         if isinstance(last, Waiting):
             approval = Approval(
