@@ -23,11 +23,16 @@ from storage.reader import read
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that can begin: `begin` writes the `beginning` down, and then the `launch` starts it."""
+    """A run that can begin: `begin` writes the `beginning` down, and then the `launch` starts it.
+
+    One that `may_start` before that needs nothing but the database's taking it: no claim, no room and no reservation
+    can be refused it.
+    """
 
     beginning: Beginning
     begin: Callable[[], None]
     launch: Launch
+    may_start: bool
 
 
 class Launches:
@@ -65,7 +70,9 @@ class Launches:
             play = partial(_made, made)
             write = await purse.reserving(*made.first_call(), write)
         launch = self._launch(ask, start, session_id, purse=purse, turn=play, max_seconds=self._max_seconds)
-        return NewRun(beginning=beginning, begin=write, launch=launch)
+        return NewRun(
+            beginning=beginning, begin=write, launch=launch, may_start=beginning.is_certain and not purse.is_bound
+        )
 
     def again(self, taken: Taken) -> Launch:
         """A run that has waited, and goes on."""

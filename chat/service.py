@@ -111,6 +111,8 @@ class Service:
         What another process begins with the same key meanwhile is found the second time.
         """
         key = new.beginning.key
+        if self.stored and new.may_start and not writer.is_failing:
+            return await self._start_meanwhile(new)
         if self.stored:
             try:
                 await writer.write(new.begin)
@@ -119,6 +121,20 @@ class Service:
         elif key is not None:
             self._keys.remember(new.beginning.owner, key, new.beginning.run_id)
         return self.supervisor.start(new.launch)
+
+    async def _start_meanwhile(self, new: NewRun) -> LiveRun:
+        """Asks the model while the beginning is written down. Whatever the run writes is committed after that.
+
+        Nobody is told of the run before it is kept; where it cannot be, it is stopped, and nothing was told.
+        """
+        written = writer.submit(new.begin)
+        run = self.supervisor.start(new.launch)
+        try:
+            await written
+        except BaseException:
+            run.stop("storage")
+            raise
+        return run
 
     async def go_on(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
         """Lets a waiting run go on here, if it can: what it waits for is decided, or it is to end as `cancelled`.

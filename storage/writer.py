@@ -66,9 +66,18 @@ class Writer:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self.is_failing = False
+        """Whether the database did not take what was committed last."""
 
     async def write(self, job: Callable[[], Result]) -> Result:
         """The job's result, once it is committed. Raises what the job raises, or `StorageUnavailable`."""
+        return await self.submit(job)
+
+    def submit(self, job: Callable[[], Result]) -> "asyncio.Future[Result]":
+        """The same for who does something else meanwhile: it is committed before whatever is submitted later.
+
+        Raises `StorageUnavailable` where too much is waiting.
+        """
         if self._jobs.qsize() >= MAX_WAITING:
             raise StorageUnavailable("Too many writes are waiting for the database.")
         if self._thread is None:
@@ -76,7 +85,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._jobs.put(_Job(job, loop, future))
-        return await future
+        return future
 
     def waiting(self) -> int:
         """How many jobs wait for the thread."""
@@ -102,6 +111,7 @@ class Writer:
             began = time.perf_counter()
             outcomes = _commit(batch)
             metrics.committed(time.perf_counter() - began)
+            self.is_failing = any(isinstance(outcome.error, StorageUnavailable) for outcome in outcomes)
             _deliver(outcomes)
             if ended:
                 break

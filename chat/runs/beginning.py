@@ -98,6 +98,12 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     def owner(self) -> str:
         return self.caller.owner
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether nothing that is stored can be a reason not to begin."""
+        once = self.key is not None or self.resumed_from is not None
+        return self.new_session and not once and self.most_runs is None and self.caller.max_runs is None
+
 
 def begin(beginning: Beginning) -> None:
     """Writes the session (or claims it), the run, the user's message and the first frame.

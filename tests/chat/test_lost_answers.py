@@ -20,16 +20,16 @@ STOP = Finished(reason="stop")
 
 def lose_answers(monkeypatch: pytest.MonkeyPatch, to: Callable[..., Any], most: int) -> list[object]:
     """Has the writer make the first commits of these jobs, and tell that it could not. Returns those jobs."""
-    write, lost = writer.write, []
+    submit, lost = writer.submit, []
 
     async def unheard(job: Callable[[], Any]) -> Any:
-        result = await write(job)
+        result = await submit(job)
         if isinstance(job, partial) and job.func is to and len(lost) < most:
             lost.append(job)
             raise StorageUnavailable("the connection was cut")
         return result
 
-    monkeypatch.setattr(writer, "write", unheard)
+    monkeypatch.setattr(writer, "submit", lambda job: asyncio.ensure_future(unheard(job)))
     return lost
 
 
