@@ -29,6 +29,7 @@ from chat.runs.upkeep import Upkeep
 from chat.runs.wakes import Wakes
 from chat.runs.watch import POLL_SECONDS, Watch
 from chat.turns import Turns
+from storage.checkpoints import checkpoint
 from storage.reader import read
 from storage.writer import StorageUnavailable, writer
 from tools.toolset import Toolset
@@ -55,6 +56,7 @@ class Service:
         self._watch = Watch(_newest, self._wakes.follow if self._wakes else _silently)
         self._lease = Lease(conf.lease_seconds())
         self._rounds = Rounds(Upkeep(self._lease, self.supervisor, self._watch, self.go_on).round)
+        self._checkpoints = Rounds(checkpoint)
         self._keys = UnstoredKeys(self.supervisor.find)
         self._tariff = conf.tariff()
         self._turns = Turns(catalogue, tools, self._tariff, stored=stored)
@@ -72,6 +74,7 @@ class Service:
             self._opened = asyncio.create_task(self._lease.open())
         await asyncio.shield(self._opened)
         self._rounds.start()
+        self._checkpoints.start()
         if self._wakes:
             self._wakes.start(news=self._watch.wake, ordered=self._rounds.hurry)
 
@@ -205,6 +208,7 @@ class Service:
         """Takes no new runs, ends the open ones as interrupted after `drain` seconds, then the connections."""
         await self.supervisor.close(drain)
         self._rounds.close()
+        self._checkpoints.close()
         self._watch.close()
         if self._wakes:
             await self._wakes.close()

@@ -2,11 +2,16 @@
 
 from typing import Any, Final
 
+LOG_BYTES: Final = 40 * 2**20
+"""SQLite's log is taken into the database where it is longer: a checkpoint is worth its fsync every 40 MB, not 4."""
+
 SQLITE: Final[dict[str, Any]] = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 5,
-    # A checkpoint is worth its fsync every 40 MB of log, not every 4.
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=10000;",
+    # A service takes the log in by itself (`storage.checkpoints`); within a commit, after so many pages of 4 KB, only
+    # where that did not get round to it. A log that begins anew is cut, so that its size says how long it is.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=40000; "
+    "PRAGMA journal_size_limit=4194304;",
 }
 
 POSTGRESQL: Final[dict[str, Any]] = {
