@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -15,6 +16,9 @@ NANO: Final = 10**9
 
 MOST_AMOUNT: Final = 2**53
 """Whole units (billionths of a dollar, or tokens) of one budget: nine million dollars."""
+
+MOST_REMEMBERED: Final = 1_024
+"""Texts of which it is remembered what they say: each request of a key has its own read."""
 
 _WRITTEN: Final = re.compile(
     r"(?P<amount>\d{1,16}(?:\.\d{1,9})?) ?(?P<unit>usd|tokens)(?:/(?P<span>run|session|day|month|ever))?", re.ASCII
@@ -37,6 +41,7 @@ class Budget(msgspec.Struct, frozen=True):
         return f"{amount}{self.unit}" + ("" if self.span == "ever" else f"/{self.span}")
 
 
+@lru_cache(maxsize=MOST_REMEMBERED)
 def budget(text: str) -> Budget:
     """The budget that a text says. Raises `BudgetInvalid`."""
     found = _WRITTEN.fullmatch(text.strip().lower())

@@ -26,6 +26,25 @@ AWAY_SECONDS: Final = 5.0
 MOST_COUNTERS: Final = 10_000
 
 
+class Windows(MemoryStorage):
+    """The library's storage in memory, without the task that it begins for each request to look for old windows.
+
+    There is one window and the one before it: what is older is dropped when another begins.
+    """
+
+    async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        """The number in the window, once it has grown. Nothing is awaited: no other request comes in between."""
+        now = time.time()
+        if self.expirations.get(key, 0.0) <= now:
+            for old in [name for name, end in self.expirations.items() if end <= now]:
+                del self.expirations[old]
+                self.storage.pop(old, None)
+            self.expirations[key] = now + expiry
+            self.storage[key] = 0
+        self.storage[key] += amount
+        return int(self.storage[key])
+
+
 class Counters:
     """One counter for each name, in memory: of many, those that were asked for least recently are forgotten."""
 
@@ -37,7 +56,7 @@ class Counters:
         """Each has a storage of its own: the library looks through all of one whenever it counts."""
         counter = self._counters.get(name)
         if counter is None:
-            counter = self._counters[name] = SlidingWindowCounterRateLimiter(MemoryStorage())
+            counter = self._counters[name] = SlidingWindowCounterRateLimiter(Windows())
             if len(self._counters) > self._most:
                 self._counters.popitem(last=False)
         else:

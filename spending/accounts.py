@@ -101,5 +101,5 @@ def _subject(payer: Payer, scope: Scope) -> str:
 
 def _span(one: Budget, now: datetime) -> str:
     if one.span == "day":
-        return f"/{now:%Y-%m-%d}"
-    return f"/{now:%Y-%m}" if one.span == "month" else ""
+        return f"/{now.date()}"
+    return f"/{now.date().isoformat()[:7]}" if one.span == "month" else ""

@@ -6,7 +6,7 @@ pass no budget, and a dead run's reservation is found.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from fractions import Fraction
 from functools import partial
 from math import ceil
@@ -64,6 +64,8 @@ class RunPurse:
         self.asking: Callable[[Asked], None] | None = None
         """Called before each call of a model."""
 
+        self._day: date | None = None
+        self._drawn: tuple[Line, ...] = ()
         self._asked: Candidate | None = None
         self._open: tuple[tuple[Line, int], ...] = ()
         self._holds = False
@@ -184,7 +186,13 @@ class RunPurse:
         return TokensUsed(input_tokens=asks, output_tokens=min(most_output, asked.candidate.context_tokens))
 
     def _lines(self, now: datetime) -> tuple[Line, ...]:
-        return lines(self._payer, self._tariff.budgets, now) if self.is_bound else ()
+        """Those of the day."""
+        if not self.is_bound:
+            return ()
+        if self._day != now.date():
+            self._day = now.date()
+            self._drawn = lines(self._payer, self._tariff.budgets, now)
+        return self._drawn
 
     def _cost(self, candidate: Candidate, used: TokensUsed) -> Amount:
         cost = self._tariff.price(candidate.provider.name, candidate.model, used)

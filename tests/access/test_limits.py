@@ -11,7 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from access import limiting
-from access.limiting import Counters, Limiter
+from access.limiting import Counters, Limiter, Windows
 from access.proxies import networks
 from access.rates import rate
 from chat.providers.scripted import Scripted
@@ -158,3 +158,12 @@ async def test_counters_are_bounded() -> None:
     counters.of("c")
     assert counters.of("a") is first
     assert len(counters._counters) == 2
+
+
+async def test_windows_that_are_over_are_not_kept() -> None:
+    windows = Windows()
+    for number in range(100):
+        assert await windows.incr(f"window {number}", 0.0) == 1
+    assert await windows.incr("the last", 60) == 1
+    assert await windows.incr("the last", 60, amount=2) == 3
+    assert list(windows.storage) == list(windows.expirations) == ["the last"]
