@@ -16,6 +16,9 @@ MASK: Final = "[secret]"
 SHORTEST: Final = 8
 """Characters: a shorter value is more often a common word than a secret."""
 
+SHORTEST_SHAPE: Final = len("a://:b@")
+"""Characters of the shortest text that has any of the shapes below; most texts of results are shorter."""
+
 LONGEST_WORD: Final = 4_096
 """Characters of a word, or of the line around it, that a stream holds back until it ends."""
 
@@ -55,7 +58,9 @@ class Masker:
     def text(self, text: str) -> str:
         """The text without its secrets. Halves of surrogate pairs and NUL, which no database takes, as U+FFFD."""
         clean = text if _is_storable(text) else _storable(text)
-        masked: str = self._pattern.sub(self._masked, clean) if self._pattern.search(clean) else clean
+        if len(clean) < SHORTEST_SHAPE or not self._pattern.search(clean):
+            return clean
+        masked: str = self._pattern.sub(self._masked, clean)
         return masked
 
     def _masked(self, match: Any) -> str:

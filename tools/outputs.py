@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
@@ -69,7 +70,7 @@ class OutputStore:
 
     def begin(self, owner: str, execution_id: UUID) -> "Recording":
         """A new output, of which nothing is on disk yet."""
-        return Recording(self._path(owner, execution_id), self._most_bytes)
+        return Recording(partial(self._path, owner, execution_id), self._most_bytes)
 
     async def page(self, owner: str, execution_id: UUID, offset: int, limit: int) -> OutputPage | None:
         """At most `limit` bytes of an output, or None where there is none of this owner's."""
@@ -104,7 +105,7 @@ class Recording:
     A full disk, or whatever else keeps it from being written, is told by `Stored.whole`; the tool goes on.
     """
 
-    def __init__(self, path: Path, most_bytes: int) -> None:
+    def __init__(self, path: Callable[[], Path], most_bytes: int) -> None:
         self._path = path
         self._left = most_bytes
         self._buffer = bytearray()
@@ -143,8 +144,9 @@ class Recording:
 
     def _append(self, data: bytes) -> None:
         if self._file is None:
-            self._path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            self._file = os.open(self._path, FILE, FILE_MODE)
+            path = self._path()
+            path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            self._file = os.open(path, FILE, FILE_MODE)
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]

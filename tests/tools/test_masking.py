@@ -42,6 +42,7 @@ def test_a_secret_is_masked_wherever_it_stands(secret: str) -> None:
     ("text", "masked"),
     [
         ("postgres://app:pa55word@db/x", f"postgres://app:{MASK}@db/x"),
+        ("a://:b@", f"a://:{MASK}@"),
         ("Authorization: Bearer abcdef123456", f"Authorization: Bearer {MASK}"),
         ('{"authorization": "Basic YWxhZGRpbjpvcGVu"}', f'{{"authorization": "Basic {MASK}"}}'),
     ],
