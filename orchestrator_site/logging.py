@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, Final
 
-from pythonjsonlogger.msgspec import MsgspecFormatter
+import msgspec
 
 from tools import conf
 from tools.masking import Masker
@@ -34,27 +34,49 @@ class _Masked:
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
 FURTHER: Final = "    | "
 """Before each line that is not the first of what is logged, so that nobody can make one up."""
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
 
-class JsonLines(_Masked, MsgspecFormatter):
-    """One JSON object a line, in which nothing moves a cursor, ends the line, or is markup to what shows it."""
+class _Json(logging.Formatter):
+    """Time (UTC), level, logger and event, then the event's own fields, as JSON."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "%(asctime)s %(levelname)s %(name)s %(message)s",
-            rename_fields={"asctime": "time", "levelname": "level", "name": "logger", "message": "event"},
-            datefmt="%Y-%m-%dT%H:%M:%S%z",
-        )
+        super().__init__(datefmt="%Y-%m-%dT%H:%M:%S%z")
+        self._second, self._time = 0, ""
 
-    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        super().add_fields(log_data, record, message_dict)
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "time": self._at(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        fields.update((name, value) for name, value in record.__dict__.items() if name not in _STANDARD)
         if request_id.get():
-            log_data["request_id"] = request_id.get()
-        log_data.pop("color_message", None)
+            fields["request_id"] = request_id.get()
+        if record.exc_info:
+            fields["exc_info"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            fields["stack_info"] = self.formatStack(record.stack_info)
+        try:
+            return _encode(fields).decode()
+        except UnicodeEncodeError:  # half of a surrogate pair
+            return json.dumps(fields, default=str)
+
+    def _at(self, record: logging.LogRecord) -> str:
+        """The second of the record, written out once for all of its lines."""
+        if int(record.created) != self._second:
+            self._second, self._time = int(record.created), self.formatTime(record, self.datefmt)
+        return self._time
+
+
+class JsonLines(_Masked, _Json):
+    """One JSON object a line, in which nothing moves a cursor, ends the line, or is markup to what shows it."""
 
     def format(self, record: logging.LogRecord) -> str:
         return _harmless(super().format(record))

@@ -1,5 +1,9 @@
 import json
 import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from pytest_django import Settings
@@ -22,6 +26,30 @@ def test_a_line_is_one_json_object() -> None:
     assert (told["event"], told["level"], told["logger"]) == ("run.ended", "INFO", "a.b")
     assert (told["run_id"], told["seconds"], told["request_id"]) == ("x", 1.5, "r1")
     assert told["time"]
+
+
+def test_a_line_takes_values_of_any_kind() -> None:
+    line = JsonLines().format(record("odd", half="\ud800", path=Path("/a"), run=UUID(int=7), error=ValueError("x")))
+    told = json.loads(line)
+    assert (told["half"], told["path"], told["run"], told["error"]) == ("\ud800", "/a", str(UUID(int=7)), "x")
+    assert line.isprintable()
+
+
+def test_a_failure_is_told_with_its_traceback_in_one_line() -> None:
+    try:
+        raise ValueError("it broke\nin two")
+    except ValueError:
+        line = JsonLines().format(record("run.broken", exc_info=sys.exc_info()))
+    assert "\n" not in line
+    assert "it broke\nin two" in json.loads(line)["exc_info"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.4, 1.0, 86_400.0])
+def test_a_line_has_the_time_of_its_own(seconds: float) -> None:
+    lines, begun = JsonLines(), datetime(2026, 11, 28, 23, 59, 59, tzinfo=UTC)
+    lines.format(record("first", created=begun.timestamp()))
+    told = json.loads(lines.format(record("second", created=begun.timestamp() + seconds)))
+    assert datetime.fromisoformat(told["time"]) == begun + timedelta(seconds=int(seconds))
 
 
 def test_no_control_character_is_raw_in_a_line_of_json() -> None:
