@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from django.db.models import BigIntegerField, CharField, Field, IntegerField, JSONField, TextField
+from django.db.models import CharField, Field, IntegerField, JSONField, TextField
 from django.db.models.fields import PositiveIntegerRelDbTypeMixin
 
 Fit = Callable[[Any], Any]
@@ -25,11 +25,16 @@ def fit(field: "Field[Any, Any]") -> Fit | None:
         return partial(document, encoder=field.encoder)
     if isinstance(field, CharField | TextField):
         return partial(text, most=field.max_length)
-    if isinstance(field, IntegerField | BigIntegerField):
-        highest = 2 ** BITS.get(field.get_internal_type(), 63) - 1
-        lowest = 0 if isinstance(field, PositiveIntegerRelDbTypeMixin) else -highest - 1
+    if isinstance(field, IntegerField):
+        lowest, highest = bounds(field)
         return partial(number, lowest=lowest, highest=highest)
     return None
+
+
+def bounds(field: "IntegerField[Any, Any]") -> tuple[int, int]:
+    """The lowest and the highest number that the field keeps."""
+    highest = 2 ** BITS.get(field.get_internal_type(), 63) - 1
+    return 0 if isinstance(field, PositiveIntegerRelDbTypeMixin) else -highest - 1, highest
 
 
 def text(value: str, most: int | None = None) -> str:

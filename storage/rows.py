@@ -1,34 +1,16 @@
 """Statements of the hot path, compiled once from a model: what the ORM would send, without its work on each row."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
-from functools import cached_property, lru_cache, partial
-from operator import attrgetter
-from typing import Any, Final, TypeVar, cast
-from uuid import UUID
+from functools import cached_property
+from typing import Any, TypeVar, cast
 
 from django.db import connection
-from django.db.models import (
-    BinaryField,
-    BooleanField,
-    DateTimeField,
-    Field,
-    FloatField,
-    ForeignKey,
-    Model,
-    QuerySet,
-    UUIDField,
-)
+from django.db.models import Field, Model, QuerySet
 
-from storage import fitting, pending
+from storage import pending
+from storage.values import Conversion, Values, conversion, plain
 
 Key = TypeVar("Key")
-Conversion = Callable[[Any], Any]
-Conversions = Sequence[tuple[int, Conversion]]
-"""Of a row's values that need one, by their places."""
-
-PLAIN: Final = (BinaryField, BooleanField, FloatField)
-"""Fields whose Python values every driver of ours takes."""
 
 
 class Insert:
@@ -40,15 +22,15 @@ class Insert:
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
         """Inserts the rows, each with its values in the order of the names. Raises what the database raises."""
-        pending.send(self._statement, [_prepared(self._conversions, row) for row in rows])
+        pending.send(self._statement, [self._prepare(row) for row in rows])
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
         return _fields(self._model, self._names)
 
     @cached_property
-    def _conversions(self) -> Conversions:
-        return _conversions(self._fields)
+    def _prepare(self) -> Values:
+        return Values(self._fields)
 
     @cached_property
     def _statement(self) -> str:
@@ -68,15 +50,15 @@ class Sum:
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
         """Adds rows, each the values of its key and then its numbers. Raises what the database raises."""
-        pending.send(self._statement, [_prepared(self._conversions, row) for row in rows])
+        pending.send(self._statement, [self._prepare(row) for row in rows])
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
         return _fields(self._model, (*self._key, *self._sums))
 
     @cached_property
-    def _conversions(self) -> Conversions:
-        return _conversions(self._fields)
+    def _prepare(self) -> Values:
+        return Values(self._fields)
 
     @cached_property
     def _statement(self) -> str:
@@ -106,15 +88,15 @@ class Update:
         pending.send(self._statement, [self._row(values, where)])
 
     def _row(self, values: Sequence[Any], where: Sequence[Any]) -> Sequence[Any]:
-        return _prepared(self._conversions, (*values, *where))
+        return self._prepare((*values, *where))
 
     @cached_property
     def _fields(self) -> "list[Field[Any, Any]]":
         return _fields(self._model, (*self._names, *self._where))
 
     @cached_property
-    def _conversions(self) -> Conversions:
-        return _conversions(self._fields)
+    def _prepare(self) -> Values:
+        return Values(self._fields)
 
     @cached_property
     def _statement(self) -> str:
@@ -138,11 +120,11 @@ class Select:
 
     def __call__(self, value: Any, most: int) -> list[tuple[Any, ...]]:
         """At most `most` rows, the newest first. Raises what the database raises."""
-        return _fetch(self._statement, _prepared(self._conversions, (value, most)))
+        return _fetch(self._statement, [*self._prepare((value,)), most])
 
     @cached_property
-    def _conversions(self) -> Conversions:
-        return _conversions(_fields(self._model, [self._where]))
+    def _prepare(self) -> Values:
+        return Values(_fields(self._model, [self._where]))
 
     @cached_property
     def _statement(self) -> str:
@@ -185,15 +167,15 @@ class Locked:
         """Raises what the database raises."""
         if not keys:
             return set()
-        convert = self._conversion
+        convert = self._convert
         by_column = {convert(key): key for key in keys} if convert else {key: key for key in keys}
         places = ", ".join([_place()] * len(keys))
         values = [value, *by_column]
         return {by_column[key] for (key,) in _fetch(f"{self._statement} IN ({places}){self._lock}", values)}
 
     @cached_property
-    def _conversion(self) -> "Conversion | None":
-        return _conversion(self._model._meta.pk)
+    def _convert(self) -> Conversion | None:
+        return conversion(self._model._meta.pk)
 
     @cached_property
     def _statement(self) -> str:
@@ -218,22 +200,15 @@ class Statement:
 
     def __call__(self, *values: Any) -> list[tuple[Any, ...]]:
         """The rows that it returns. Raises what the database raises."""
-        return _fetch(self._statement, [_plain(value) for value in values])
+        return _fetch(self._statement, [plain(value) for value in values])
 
     def later(self, *values: Any) -> None:
         """The same for one that returns nothing: it may be sent with others like it."""
-        pending.send(self._statement, [[_plain(value) for value in values]])
+        pending.send(self._statement, [[plain(value) for value in values]])
 
     @cached_property
     def _statement(self) -> str:
         return self._written.replace("%s", _place())
-
-
-def _plain(value: Any) -> Any:
-    """What the database's driver takes of a value."""
-    if isinstance(value, datetime):
-        return _moment(value)
-    return value.hex if isinstance(value, UUID) and not connection.features.has_native_uuid_field else value
 
 
 def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -248,41 +223,6 @@ def _place() -> str:
 
 def _fields(model: type[Model], names: Sequence[str]) -> "list[Field[Any, Any]]":
     return [cast("Field[Any, Any]", model._meta.get_field(name)) for name in names]
-
-
-def _prepared(conversions: Conversions, values: Sequence[Any]) -> list[Any]:
-    prepared = list(values)
-    for index, convert in conversions:
-        if prepared[index] is not None:
-            prepared[index] = convert(prepared[index])
-    return prepared
-
-
-def _conversions(fields: "Sequence[Field[Any, Any]]") -> Conversions:
-    return [(index, convert) for index, field in enumerate(fields) if (convert := _conversion(field)) is not None]
-
-
-def _conversion(field: "Field[Any, Any]") -> "Conversion | None":
-    """What the database wants of a field's value; nothing to do for what its driver takes as it is."""
-    plain = field.target_field if isinstance(field, ForeignKey) else field
-    if isinstance(plain, PLAIN):
-        return None
-    if fit := fitting.fit(plain):
-        return fit
-    if isinstance(plain, DateTimeField):
-        return _moment
-    if isinstance(plain, UUIDField) and not connection.features.has_native_uuid_field:
-        return attrgetter("hex")
-    return partial(_by_django, field)
-
-
-@lru_cache(maxsize=64)
-def _moment(value: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(value)
-
-
-def _by_django(field: "Field[Any, Any]", value: Any) -> Any:
-    return field.get_db_prep_save(value, connection)
 
 
 def _column(field: "Field[Any, Any]") -> str:

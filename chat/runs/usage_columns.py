@@ -7,6 +7,10 @@ from typing import Any, Final
 from chat.engine.events import TotalUsage, Usage
 
 NAMES: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated")
+SMALLEST: Final = Decimal("1e-10")
+MOST_USD: Final = 9_999_999_999.0
+"""What the column of a cost can keep: a service may tell of any number of tokens."""
+
 UNKNOWN: Final = (None, None, None, None, None, False)
 
 
@@ -17,4 +21,4 @@ def values(usage: Usage | TotalUsage) -> Sequence[Any]:
 
 
 def _money(cost: float | None) -> Decimal | None:
-    return None if cost is None else Decimal(repr(cost)).quantize(Decimal("1e-10"))
+    return None if cost is None else Decimal(repr(min(cost, MOST_USD))).quantize(SMALLEST)

@@ -1,18 +1,33 @@
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
+from hypothesis import given
+from hypothesis import strategies as some
 
-from chat.models import Run, Session
+from chat.engine.events import TotalUsage
+from chat.models import Message, Run, Session
+from chat.runs import usage_columns
 from storage.ids import new_id
 from storage.rows import Insert, Select, Update
+from storage.values import conversion
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
 insert = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
+say = Insert(
+    Message,
+    *("session", "run", "role", "content", "attachments", "tool_calls", "call_id", "tool", "is_error"),
+    *("provider_parts", "provider", "model", "created", "input_tokens", "output_tokens", "estimated"),
+)
+TEXTS = some.text(some.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
+NUMBERS = some.integers() | some.floats(allow_nan=False, allow_infinity=False)
+VALUES = some.none() | some.booleans() | NUMBERS | TEXTS
 insert_run = Insert(
     Run,
     "id",
@@ -79,3 +94,29 @@ def test_ids_are_ordered_by_the_time_of_their_making() -> None:
     assert {key.version for key in ids} == {7}
     milliseconds = [key.int >> 80 for key in ids]
     assert milliseconds == sorted(milliseconds)
+
+
+def test_what_a_column_cannot_keep_is_brought_to_what_it_can() -> None:
+    key = new_id()
+    with transaction.atomic():
+        insert([(key, "o" * 100, "\ud800", "a\x00b", {"a\x00": [float("nan"), "\ud800"]}, None, NOW, NOW)])
+        insert_run([(key, key, "running", "", "", "p", "m", "x", {}, {}, None, False, NOW)])
+        say([(key, key, "user", "x", 2**40, None, "", "", False, None, "p", "m", NOW, -1, 2**70, False)])
+    row = Session.objects.get()
+    assert (row.owner, row.user, row.title) == ("o" * 64, "\ufffd", "a\ufffdb")
+    assert row.metadata == {"a\ufffd": [None, "\ufffd"]}
+    message = Message.objects.get()
+    assert (message.attachments, message.input_tokens, message.output_tokens) == (2**15 - 1, 0, 2**31 - 1)
+
+
+@given(some.recursive(VALUES, lambda inner: some.lists(inner) | some.dictionaries(TEXTS, inner), max_leaves=6))
+def test_a_document_is_read_as_it_was_given(value: Any) -> None:
+    assert json.loads(conversion(Session._meta.get_field("metadata"))(value)) == value
+
+
+@pytest.mark.parametrize("cost", [0.0, 1e-10, 0.1, 123456.789, 1e9, 1e40, float("inf")])
+def test_every_cost_is_kept(cost: float) -> None:
+    (*_, kept, _) = usage_columns.values(TotalUsage(cost_usd=cost))
+    text = conversion(Run._meta.get_field("cost_usd"))(kept)
+    assert float(text) == pytest.approx(min(cost, usage_columns.MOST_USD), abs=1e-10)
+    assert len(text.replace(".", "")) <= 20
