@@ -1,6 +1,7 @@
 """One answer of a model while it arrives."""
 
 from collections.abc import Callable
+from typing import Final
 
 from chat.engine.attempts import Asked
 from chat.engine.completion import Finished, Text, TokensUsed
@@ -11,6 +12,9 @@ from chat.engine.transcript import decode_pieces
 
 Price = Callable[[str, str, TokensUsed], float | None]
 """The cost in USD of a provider's model's tokens, or None where it is unknown."""
+
+MOST_TOKENS: Final = 2**31 - 1
+"""Of one call: more than any model takes, and what every database keeps."""
 
 
 class Answer:
@@ -32,7 +36,7 @@ class Answer:
         if isinstance(event, ToolCall):
             self.calls.append(event)
         elif isinstance(event, TokensUsed):
-            self._used = event
+            self._used = _plausible(event)
         else:
             self.finished = event
 
@@ -70,3 +74,18 @@ class Answer:
         called = sum(count(call.name + call.arguments) for call in self.calls)
         answered = count(decode_pieces(self.pieces)) + called
         return TokensUsed(input_tokens=request_tokens(self.asked.request, count), output_tokens=answered)
+
+
+def _plausible(told: TokensUsed) -> TokensUsed:
+    """What a service has told, within what there can be: nobody gets tokens back by a number below 0."""
+    input_tokens, output_tokens = _between(told.input_tokens, MOST_TOKENS), _between(told.output_tokens, MOST_TOKENS)
+    return TokensUsed(
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        cached_tokens=_between(told.cached_tokens, input_tokens),
+        reasoning_tokens=_between(told.reasoning_tokens, output_tokens),
+    )
+
+
+def _between(count: int, most: int) -> int:
+    return min(max(count, 0), most)

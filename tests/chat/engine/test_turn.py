@@ -259,6 +259,23 @@ async def test_usage_that_nobody_told_is_estimated() -> None:
     assert usage.output_tokens == 8
 
 
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        (TokensUsed(input_tokens=-5, output_tokens=-1, cached_tokens=-9, reasoning_tokens=-9), (0, 0, 0, 0)),
+        (TokensUsed(input_tokens=10**400, output_tokens=3, cached_tokens=10**401), (2**31 - 1, 3, 2**31 - 1, 0)),
+        (TokensUsed(input_tokens=7, output_tokens=5, cached_tokens=8, reasoning_tokens=6), (7, 5, 7, 5)),
+    ],
+)
+async def test_tokens_that_there_cannot_be_are_not_counted(told: TokensUsed, counted: tuple[int, ...]) -> None:
+    items = await play(turn([text("Hello"), told, STOP]))
+    (usage,) = [item for item in items if isinstance(item, Usage)]
+    assert (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens) == counted
+    assert not usage.estimated
+    if told.output_tokens < LIMITS.max_output_tokens:
+        assert reason(items) == "completed"
+
+
 async def test_what_a_stop_cut_off_is_still_told() -> None:
     heard: asyncio.Queue[Text] = asyncio.Queue()
     playing = turn([text("Half"), asyncio.Event().wait, text("more"), STOP])
