@@ -81,14 +81,21 @@ class Service:
     async def start(self, ask: Ask) -> LiveRun:
         """Writes down what is about to happen, and starts it.
 
+        Where nothing stored can be a reason not to begin, the model is asked meanwhile: all that the run writes is
+        committed after its beginning, and the caller is told nothing before that.
+
         Raises what `Catalogue.candidates`, `Supervisor.admission` and `beginning.begin` raise, `ImagesUnsupported`,
-        `ModelUnknown` and `StorageUnavailable`; nothing has happened then.
+        `ModelUnknown` and `StorageUnavailable`; nothing has happened then, but that a model may have been asked.
         """
         await self.open()
         candidates = self._turns.candidates(ask)
         with self.supervisor.admission():
             new = await self._launches.new(ask, candidates, most_runs=self.supervisor.most_together)
-            return await self._begin(new)
+            if not (self.stored and new.may_start) or writer.is_failing:
+                return await self._begin(new)
+            written = writer.submit(new.begin)
+            run = self.supervisor.start(new.launch)
+        return await _kept(run, written)
 
     async def resume(self, run_id: UUID, caller: Caller) -> LiveRun:
         """Starts a new run that goes on from an interrupted one's last durable step; that one stays as it is.
@@ -114,8 +121,6 @@ class Service:
         What another process begins with the same key meanwhile is found the second time.
         """
         key = new.beginning.key
-        if self.stored and new.may_start and not writer.is_failing:
-            return await self._start_meanwhile(new)
         if self.stored:
             try:
                 await writer.write(new.begin)
@@ -124,20 +129,6 @@ class Service:
         elif key is not None:
             self._keys.remember(new.beginning.owner, key, new.beginning.run_id)
         return self.supervisor.start(new.launch)
-
-    async def _start_meanwhile(self, new: NewRun) -> LiveRun:
-        """Asks the model while the beginning is written down. Whatever the run writes is committed after that.
-
-        Nobody is told of the run before it is kept; where it cannot be, it is stopped, and nothing was told.
-        """
-        written = writer.submit(new.begin)
-        run = self.supervisor.start(new.launch)
-        try:
-            await written
-        except BaseException:
-            run.stop("storage")
-            raise
-        return run
 
     async def go_on(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
         """Lets a waiting run go on here, if it can: what it waits for is decided, or it is to end as `cancelled`.
@@ -216,6 +207,16 @@ class Service:
             with contextlib.suppress(StorageUnavailable):
                 await self._lease.close()
         await self.catalogue.close()
+
+
+async def _kept(run: LiveRun, written: "asyncio.Future[None]") -> LiveRun:
+    """The run, once its beginning is written down; where that fails it is stopped, and nobody was told of it."""
+    try:
+        await written
+    except BaseException:
+        run.stop("storage")
+        raise
+    return run
 
 
 async def _newest(run_ids: Sequence[UUID]) -> Sequence[tuple[UUID, int | None, str]]:

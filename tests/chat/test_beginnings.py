@@ -11,12 +11,13 @@ from uuid import uuid4
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
+from pytest_django import Settings
 
 from access.callers import LOCAL
 from chat.engine.completion import Finished
 from chat.models import Message, Run, Session
 from chat.providers.scripted import Scripted, text
-from chat.runs import beginning
+from chat.runs import beginning, supervisor
 from chat.runs.beginning import Beginning
 from chat.runs.idempotency import Key
 from storage.writer import StorageUnavailable, Writer, writer
@@ -60,6 +61,22 @@ async def test_a_model_is_asked_while_its_run_is_written_down_and_nothing_is_tol
     assert [event["id"] for event in answer.events] == list(range(1, len(answer.events) + 1))
     run = answer.one("start")["run_id"]
     assert (await api.call("GET", f"/chat/runs/{run}/stream")).body == answer.body
+
+
+async def test_a_run_that_is_being_written_down_has_one_place_and_not_two(
+    start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "COUNTED", -1)  # nobody counts those of other processes
+    settings.MAX_ACTIVE_RUNS = 2
+    model = Scripted([text("First"), STOP], [text("One"), STOP], [text("Two"), STOP])
+    api = await start(model)
+    await api.ask(message="Hi")
+    with locked():
+        asking = [asyncio.ensure_future(api.ask(message="Hi")) for _ in range(2)]
+        await until_asked(model, 3)
+        refused = await api.ask(message="Hi")
+    assert (refused.status, refused.json()["code"]) == (503, "too_many_runs")
+    assert sorted(answer.text for answer in await asyncio.gather(*asking)) == ["One", "Two"]
 
 
 async def test_where_it_cannot_be_written_down_the_model_is_stopped_and_nothing_was_told(
