@@ -7,7 +7,6 @@ pass no budget, and a dead run's reservation is found.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import date, datetime
-from fractions import Fraction
 from functools import partial
 from math import ceil
 from typing import Any, Final, Protocol
@@ -26,8 +25,8 @@ from chat.engine.events import BudgetUsed, Usage
 from spending import ledger
 from spending.accounts import NOTHING, Amount, Line, Payer, lines
 
-NEARLY: Final = Fraction(4, 5)
-"""The part of a budget behind which its use is told."""
+NEARLY: Final = 80
+"""The hundredths of a budget behind which its use is told."""
 
 MOST_COUNTED_HERE: Final = 256 * 1_024
 """Characters of a request that are counted in the event loop; a longer one has a thread."""
@@ -200,7 +199,7 @@ class RunPurse:
 
     def _nearly_used(self, spent: Sequence[tuple[Line, int]]) -> Iterator[BudgetUsed]:
         for line, so_far in spent:
-            if so_far >= line.limit * NEARLY and line.account not in self._told:
+            if so_far * 100 >= line.limit * NEARLY and line.account not in self._told:
                 self._told.add(line.account)
                 yield _told(line, so_far)
 
