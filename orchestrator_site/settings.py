@@ -162,7 +162,7 @@ CHANNEL_LAYERS = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 INSTALLED_APPS = [
-    "daphne",
+    "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -170,7 +170,6 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "ninja",
-    "orchestrator_site",
     "telemetry",
     "access",
     "spending",

@@ -83,6 +83,14 @@ class SpeechError(Exception):
         return self.code.startswith("provider_") or self.code in PROVIDER_FAILURES
 
 
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds: until there is a connection, until the answer begins, and between two pieces of it."""
+
+    connect: float
+    first_byte: float
+    idle: float
+
+
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of speech: `start` and `end` in seconds from the beginning."""
 

@@ -7,7 +7,7 @@ https://cloud.google.com/text-to-speech/docs/reference/rest/v1/text/synthesize
 import base64
 import binascii
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -21,11 +21,13 @@ from speech.base import (
     Recording,
     Segment,
     SpeechError,
+    Timeouts,
     Transcript,
     Utterance,
 )
 from speech.languages import GOOGLE, Languages, code_of, parse
-from speech.providers.http import Timeouts, Vendor
+from speech.providers.google_credentials import Headers
+from speech.providers.http import Vendor
 
 STT_MODELS: Final = ("latest_long", "latest_short", "telephony", "telephony_short", "command_and_search", "default")
 DEFAULT_LANGUAGE: Final = "en"
@@ -51,18 +53,6 @@ MOST_BYTES: Final = 5_000
 """Of a text, as UTF-8."""
 
 MOST_CHARACTERS: Final = MOST_BYTES // 4
-
-Headers = Callable[[], Awaitable[dict[str, str]]]
-"""What a request is authenticated with, asked for anew each time: tokens expire. Raises `SpeechError`."""
-
-
-def key_headers(api_key: str) -> Headers:
-    """Those of an API key."""
-
-    async def headers() -> dict[str, str]:
-        return {"X-Goog-Api-Key": api_key}
-
-    return headers
 
 
 class Google(Provider):

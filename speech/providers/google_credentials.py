@@ -1,4 +1,4 @@
-"""Google's credentials: a file of them, or those of the application's surroundings (the extra `google`).
+"""Google's credentials: an API key, a file of them, or those of the application's surroundings (the extra `google`).
 
 https://cloud.google.com/docs/authentication/application-default-credentials
 """
@@ -6,14 +6,26 @@ https://cloud.google.com/docs/authentication/application-default-credentials
 import asyncio
 import json
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 from speech.base import SpeechError
-from speech.providers.google import Headers
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 INSTALL: Final = "google-auth is not installed: uv sync --extra google"
+
+Headers = Callable[[], Awaitable[dict[str, str]]]
+"""What a request is authenticated with, asked for anew each time: tokens expire. Raises `SpeechError`."""
+
+
+def key_headers(api_key: str) -> Headers:
+    """Those of an API key."""
+
+    async def headers() -> dict[str, str]:
+        return {"X-Goog-Api-Key": api_key}
+
+    return headers
 
 
 def credential_headers(path: Path | None) -> Headers:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from speech.base import ErrorCode, SpeechError
+from speech.base import ErrorCode, SpeechError, Timeouts
 
 MOST_ANSWER_BYTES: Final = 64 * 2**20
 """Of an answer that is read whole."""
@@ -18,14 +18,6 @@ MOST_ERROR_CHARACTERS: Final = 500
 AUTH: Final = frozenset({401, 403})
 MASK: Final = "[secret]"
 SHORTEST_SECRET: Final = 8
-
-
-class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: until there is a connection, until the answer begins, and between two pieces of it."""
-
-    connect: float
-    first_byte: float
-    idle: float
 
 
 class Vendor:

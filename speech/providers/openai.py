@@ -20,11 +20,12 @@ from speech.base import (
     Recording,
     Segment,
     SpeechError,
+    Timeouts,
     Transcript,
     Utterance,
 )
 from speech.languages import WHISPER, Languages, code_of, parse
-from speech.providers.http import Timeouts, Vendor
+from speech.providers.http import Vendor
 
 STT_MODELS: Final = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
 TIMED: Final = frozenset({"whisper-1"})

@@ -7,10 +7,11 @@ import pytest
 
 from speech import conf
 from speech.audio.limits import Limits
+from speech.base import Timeouts
 from speech.catalogue import Catalogue, Entry
 from speech.choice import Defaults
-from speech.providers.google import Google, key_headers
-from speech.providers.http import Timeouts
+from speech.providers.google import Google
+from speech.providers.google_credentials import key_headers
 from speech.providers.local import Local
 from speech.providers.openai import OpenAI
 from speech.service import SpeechService

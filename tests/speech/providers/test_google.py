@@ -9,10 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from speech.audio.encoding import encoded
-from speech.base import AudioFormat, Piece, Recording, Segment, SpeechError, Utterance
-from speech.providers.google import Google, Headers, key_headers
-from speech.providers.google_credentials import credential_headers
-from speech.providers.http import Timeouts
+from speech.base import AudioFormat, Piece, Recording, Segment, SpeechError, Timeouts, Utterance
+from speech.providers.google import Google
+from speech.providers.google_credentials import Headers, credential_headers, key_headers
 from tests.speech.recordings import tone
 from tests.speech.vendor import Reply, Vendor, told, vendor
 

@@ -2,8 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from speech.base import FORMATS, AudioFormat, Piece, Recording, Segment, SpeechError, Utterance
-from speech.providers.http import Timeouts
+from speech.base import FORMATS, AudioFormat, Piece, Recording, Segment, SpeechError, Timeouts, Utterance
 from speech.providers.openai import OpenAI
 from tests.speech.recordings import recording
 from tests.speech.vendor import Reply, Vendor, told, vendor

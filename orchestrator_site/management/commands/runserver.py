@@ -1,0 +1,8 @@
+"""`manage.py runserver`: daphne's, over ASGI.
+
+Its app is not installed: it would load Twisted in every process, for this command alone.
+"""
+
+from daphne.management.commands.runserver import Command  # type: ignore[import-untyped]  # it ships no types
+
+__all__ = ["Command"]

@@ -1,0 +1,54 @@
+"""`manage.py runserver`, as a real process: daphne serves, and no other process loads what it is made of."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from tests.faults.upstream import upstream
+from tests.managing import managed
+from tests.orchestrator_site.test_serve import ROOT, environment, wait_for
+from tests.servers import free_port
+
+
+async def test_daphne_streams_and_the_admin_has_its_styles(tmp_path: Path) -> None:
+    base = f"http://127.0.0.1:{free_port()}"
+    managed(tmp_path, "migrate")
+    async with upstream() as models:
+        models.tokens, models.pause = 10_000, 0.01
+        process = subprocess.Popen(  # noqa: ASYNC220 - it is only started here
+            [sys.executable, "manage.py", "runserver", "--noreload", base.removeprefix("http://")],
+            cwd=ROOT,
+            env=environment(tmp_path, OPENAI_BASE_URL=models.url, OPENAI_API_KEY="x"),
+            stdout=subprocess.PIPE,
+        )
+        try:
+            await asyncio.to_thread(wait_for, base, process)
+            async with aiohttp.ClientSession() as client:
+                async with client.get(f"{base}/static/admin/css/base.css") as styles:
+                    assert (styles.status, styles.content_type) == (200, "text/css")
+                async with client.post(f"{base}/chat/stream", json={"message": "Hi"}) as answer:
+                    await answer.content.readuntil(b"t3 ")
+                    assert models.open == 1
+        finally:
+            process.terminate()
+            told, _ = process.communicate(timeout=15)
+    assert b"Starting ASGI/Daphne" in told
+
+
+LOADED = """
+import django, sys
+django.setup()
+import orchestrator_site.application, tools.toolbox
+tools.toolbox.registry()
+print(*sorted({"aiohttp", "google.genai", "openai", "twisted"} & set(sys.modules)))
+"""
+
+
+def test_no_other_process_loads_it_or_what_vendors_are_asked_with(tmp_path: Path) -> None:
+    variables = environment(tmp_path, DJANGO_SETTINGS_MODULE="orchestrator_site.settings")
+    command = [sys.executable, "-c", LOADED]
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "\n"
