@@ -3,7 +3,7 @@
 import base64
 import json
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -13,6 +13,7 @@ from tests.conftest import Start
 
 JSON = {"Content-Type": "application/json"}
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 16).decode()
+NOBODYS = UUID(int=1)
 
 
 def assert_told(answer: Any, status: int, code: str) -> None:
@@ -139,10 +140,10 @@ async def test_another_method_is_405_with_allow(start: Start, method: str) -> No
         "/nothing",
         "/chat",
         "/chat/runs/not-a-uuid",
-        f"/chat/runs/{uuid4()}",
-        f"/chat/runs/{uuid4()}/stream",
-        f"/chat/sessions/{uuid4()}",
-        f"/chat/sessions/{uuid4()}/messages",
+        f"/chat/runs/{NOBODYS}",
+        f"/chat/runs/{NOBODYS}/stream",
+        f"/chat/sessions/{NOBODYS}",
+        f"/chat/sessions/{NOBODYS}/messages",
     ],
 )
 async def test_what_is_not_there_is_404(start: Start, path: str) -> None:

@@ -21,6 +21,7 @@ from tools.toolbox import workspace
 STOP = Finished(reason="stop")
 CALLS = Finished(reason="tool_calls")
 KEY = "the-key-of-this-service"
+NOBODYS = UUID(int=1)
 
 Socket = aiohttp.ClientWebSocketResponse
 
@@ -122,10 +123,10 @@ async def test_one_key_is_one_run(start: Start) -> None:
         ('{"type": "chat", "message": "Hi", "provider": "nobody"}', 422, "unknown_provider"),
         ('{"type": "chat", "message": "Hi", "more": 1}', 422, "invalid_field"),
         ('{"type": "cancel", "run_id": "x"}', 422, "invalid_field"),
-        (json.dumps({"type": "cancel", "run_id": str(uuid4())}), 404, "not_found"),
-        (json.dumps({"type": "follow", "run_id": str(uuid4())}), 404, "not_found"),
-        (json.dumps({"type": "resume", "run_id": str(uuid4())}), 404, "not_found"),
-        (json.dumps({"type": "approve", "execution_id": str(uuid4()), "params_sha256": "0" * 64}), 404, "not_found"),
+        (json.dumps({"type": "cancel", "run_id": str(NOBODYS)}), 404, "not_found"),
+        (json.dumps({"type": "follow", "run_id": str(NOBODYS)}), 404, "not_found"),
+        (json.dumps({"type": "resume", "run_id": str(NOBODYS)}), 404, "not_found"),
+        (json.dumps({"type": "approve", "execution_id": str(NOBODYS), "params_sha256": "0" * 64}), 404, "not_found"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_and_the_socket_stays(

@@ -14,7 +14,7 @@ SECRETS = (
     KNOWN,
     "hunter2%2Fodd",
     "sk-" + "a1B2" * 8,
-    mint(),
+    mint(bytes(range(32))),
     "sk-proj-" + "a1B2" * 8,
     "AIza" + "x" * 35,
     "ghp_" + "a" * 36,
