@@ -12,11 +12,11 @@ import json
 from collections.abc import AsyncGenerator
 from functools import lru_cache
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
-import openai
 
 from chat.engine.completion import CompletionEvent, CompletionRequest, ProviderError, Text
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
@@ -82,6 +82,8 @@ class OpenAI(Provider):
         return CONTEXT_TOKENS
 
     async def models(self) -> tuple[str, ...]:
+        """Loads the vendor's package, which nothing else needs, in a thread: it takes a second, and streams go on."""
+        openai = await asyncio.to_thread(import_module, "openai")
         client = openai.AsyncOpenAI(
             api_key=self._api_key or "none", base_url=self._base_url, timeout=self._timeouts.connect, max_retries=0
         )

@@ -1,5 +1,7 @@
 import asyncio
 import base64
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from chat.providers.base import Timeouts
 from chat.providers.openai import OpenAI, refusal
 from tests.chat.providers.fake_openai import DONE, call, delta, finish, refused, said, sse, streamed, usage
 from tests.fake_service import FakeService, Reply, fake_service
+from tests.orchestrator_site.test_serve import ROOT
 from tools.base import ToolSpec
 
 KEY = "sk-nobody-may-see-this"
@@ -337,3 +340,10 @@ async def test_models_that_cannot_be_listed_are_a_failure(fake: FakeService, ope
     fake.play(refused(500))
     with pytest.raises(ProviderError):
         await openai.models()
+
+
+def test_the_vendors_package_is_loaded_to_list_them_and_for_nothing_else() -> None:
+    program = "import sys, chat.providers.openai; print('openai' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
