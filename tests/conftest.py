@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import msgspec
@@ -22,6 +22,9 @@ from tools.policy import parse
 from tools.registry import Registry
 from tools.toolbox import toolset
 from tools.toolset import Toolset
+
+PROCESSES: Final = 3
+"""More than the cores of a small machine: tests mostly wait, for processes that they start."""
 
 
 class Api:
@@ -58,6 +61,11 @@ Start = Callable[..., Awaitable[Api]]
 def catalogue_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> Catalogue:
     entries = [Entry(name=provider.name, make=lambda provider=provider: provider) for provider in providers]
     return Catalogue(entries, fallback=fallback)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests run in several processes. Those that are named run in this one, which has nothing to start first."""
+    return PROCESSES if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

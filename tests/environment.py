@@ -1,10 +1,16 @@
 """The environment of every test, set before Django reads it: no key, no `.env`, nothing of the person's own."""
 
 import os
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 FOLDER = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
+
+# The processes that tests start are many: what they load is compiled once, whatever the person's shell says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "API_KEY", "OPENAI_BASE_URL", "GEMINI_BASE_URL", "DEFAULT_MODEL"):
     os.environ.pop(name, None)
@@ -17,3 +23,7 @@ os.environ.update(
     TOOL_OUTPUT_DIR=str(FOLDER / "tool_outputs"),
     LOG_LEVEL="warning",
 )
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(FOLDER, ignore_errors=True)
