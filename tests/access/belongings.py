@@ -60,7 +60,7 @@ async def until_waiting(api: Api, holder: Holder) -> Any:
     async with asyncio.timeout(10):
         while True:
             found = await api.get("/tools/executions?status=awaiting_approval", headers=holder.headers)
-            if found["count"]:
+            if found["items"]:
                 return found["items"][0]
             await asyncio.sleep(0.02)
 

@@ -34,7 +34,8 @@ async def local() -> AsyncIterator[Local]:
 
 
 def made(model_path: Path | None = None) -> Local:
-    return Local(model_path=model_path, parallel=PARALLEL, context_tokens=CONTEXT)
+    """One thread: several wait for each other without rest, and other tests have the cores meanwhile."""
+    return Local(model_path=model_path, parallel=PARALLEL, context_tokens=CONTEXT, threads=1)
 
 
 def asking(
@@ -312,7 +313,7 @@ async def test_process_ends_silently(steps: list[str]) -> None:
         "from chat.engine.messages import UserMessage",
         "from chat.providers.local import Local",
         "async def main():",
-        "    local = Local(model_path=None, parallel=2, context_tokens=512)",
+        "    local = Local(model_path=None, parallel=2, context_tokens=512, threads=1)",
         "    messages = (UserMessage(text='Tell a story.'),)",
         "    request = CompletionRequest(model=local.default_model, messages=messages)",
         "    short = CompletionRequest(model=local.default_model, messages=messages, max_output_tokens=4)",
