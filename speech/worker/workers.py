@@ -168,12 +168,13 @@ class _Job:
 
     def abandon(self) -> None:
         """Nobody waits any more: the worker is told, and killed where it does not listen."""
-        with self._lock:
+        with self._lock:  # held until the process is told: it may have another task right after
             self.abandoned = True
-            process = self._process
+            at_work = self._process is not None
+            if self._process:
+                self._process.send(Stop())
         self._room.release(MOST_AHEAD)
-        if process:
-            process.send(Stop())
+        if at_work:
             timer = threading.Timer(STOP_SECONDS, self._kill)
             timer.daemon = True
             timer.start()
@@ -185,15 +186,13 @@ class _Job:
                 return
             self._process = process
         process.send(self._task)
-        last: Answer | None = None
-        while not isinstance(last, LAST):
-            last = process.read()
-            if last is None:
-                process.end()
-                last = Failed(error="the worker died at it", code="provider_unavailable")
-            self._deliver(last)
-        with self._lock:
+        while (answer := process.read()) and not isinstance(answer, LAST):
+            self._deliver(answer)
+        with self._lock:  # before anybody can take the last answer and leave: there is nothing to stop any more
             self._process = None
+        if answer is None:
+            process.end()
+        self._deliver(answer or Failed(error="the worker died at it", code="provider_unavailable"))
         self._deliver(None)
 
     def _kill(self) -> None:

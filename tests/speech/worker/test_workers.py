@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from speech.base import SpeechError
 from speech.worker.messages import Answer, Check, Checked, Speak
-from speech.worker.workers import MAX_WAITING, Workers
+from speech.worker.workers import MAX_WAITING, Workers, _Job
 from tests.speech.recordings import long_silence, recording
 
 CHECK = Check(audio=recording("wav"), kind="wav", most_seconds=60.0, piece_seconds=None)
@@ -68,6 +69,27 @@ async def test_a_worker_that_dies_is_told_and_replaced(workers: Workers) -> None
     with pytest.raises(SpeechError, match="the worker died at it") as caught:
         await working
     assert caught.value.code == "provider_unavailable"
+    assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
+
+
+async def test_a_death_is_told_however_late_the_thread_that_told_it_goes_on(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, deliver = threading.Event(), _Job._deliver
+
+    def deliver_and_wait(job: _Job, answer: Answer | None) -> None:
+        deliver(job, answer)
+        told.wait(10)
+
+    monkeypatch.setattr(_Job, "_deliver", deliver_and_wait)
+    _others.update(_children())
+    working = asyncio.create_task(answers(workers, LONG))
+    os.kill(await process_of(workers), signal.SIGKILL)
+    try:
+        with pytest.raises(SpeechError, match="the worker died at it"):
+            await working
+    finally:
+        told.set()
     assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
