@@ -48,9 +48,16 @@ def load(path: Path | None, *, parallel: int, context_tokens: int, threads: int 
     if threads is not None:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     try:
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
     except RuntimeError as error:
         raise _unusable(f"llama.cpp cannot load {weights}: LOCAL_MODEL_PATH must name a GGUF model") from error
+    _wait_until_at_work(server)
+    return server
+
+
+def _wait_until_at_work(server: "xllamacpp.Server") -> None:
+    """Has one token made. A server that is let go of before its thread has begun waits for that thread for ever."""
+    server.handle_completions({"prompt": ".", "max_tokens": 1, "stream": False}, lambda _: None)
 
 
 def _weights(path: Path | None) -> Path:
