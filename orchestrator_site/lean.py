@@ -71,10 +71,10 @@ class LeanHandler(ASGIHandler):
         status, closers = response.status_code, _closers(response)
         try:
             if isinstance(response, StreamingHttpResponse):
-                await send(_head(response))
                 parts = response.frames if isinstance(response, EventStream) else aiter(response)
+                sending = _Streaming(parts, caller).send(_head(response), receive, send)
                 del request, response  # a stream is long, and needs nothing of them: some KB each
-                await _Streaming(parts, caller).send(receive, send)
+                await sending
             else:
                 await self.send_response(response, send)
         finally:
@@ -106,10 +106,12 @@ class _Streaming:
         self._task = asyncio.current_task()
         self._is_shut = False
 
-    async def send(self, receive: Receive, send: Send) -> None:
+    async def send(self, head: Message, receive: Receive, send: Send) -> None:
         watching = asyncio.create_task(self._watch(receive))
         release = door.current().watch.hold(self._key, self._shut)
         try:
+            await send(head)
+            del head
             async for part in self._parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
