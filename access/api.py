@@ -10,14 +10,15 @@ from ninja import Router
 from ninja.params import functions as params
 from ninja.responses import Status
 
-from access import door, issuing
+from access import authenticator
 from access.auth import KeyAuth, caller
-from access.issuing import KeyInvalid
+from access.keys import issuing
+from access.keys.issuing import KeyInvalid
 from access.models import ApiKey
-from access.refusal import Refusal
 from access.schemas import ErrorOut, KeyIn, KeyList, KeyOut, NewKeyOut
 from storage.reader import read
 from storage.writer import writer
+from web.errors import ApiError
 
 router = Router(tags=["keys"], auth=KeyAuth("keys"))
 
@@ -39,12 +40,12 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
     try:
         asked = await read(_wanted, body)
         if not caller(request).scopes.covers(asked.scopes):
-            raise Refusal(403, "scope", "A key can not give scopes that it does not have itself.")
+            raise ApiError(403, "scope", "A key can not give scopes that it does not have itself.")
         issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
     except KeyInvalid as error:
         detail = [{"field": error.field, "error": str(error)}]
-        raise Refusal(422, "invalid_field", f"{error.field}: {error}", detail=detail) from None
-    door.current().watch.keyed = True
+        raise ApiError(422, "invalid_field", f"{error.field}: {error}", detail=detail) from None
+    authenticator.current().watch.keyed = True
     response["Cache-Control"] = "no-store"
     return Status(201, {**_told(issued.row), "key": issued.secret})
 
@@ -53,11 +54,11 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
 async def revoke_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
     """Shuts a key, for ever. Safe to call again."""
     if not await writer.write(partial(_revoke, key_id)):
-        raise Refusal(404, "not_found", "There is no such key.")
+        raise ApiError(404, "not_found", "There is no such key.")
     return HttpResponse(status=204)
 
 
-def _wanted(body: KeyIn) -> issuing.Wanted:
+def _wanted(body: KeyIn) -> issuing.KeySpec:
     given = body.model_dump(exclude={"scopes"})
     return issuing.wanted(timezone.now(), words=body.scopes or (), **given)
 

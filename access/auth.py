@@ -5,9 +5,9 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 
-from access import door
-from access.callers import Caller
-from access.door import Visit
+from access import authenticator
+from access.authenticator import ClientInfo
+from access.caller import Caller
 
 
 class KeyAuth(AuthBase):
@@ -25,7 +25,7 @@ class KeyAuth(AuthBase):
 
     async def __call__(self, request: HttpRequest) -> Any:
         scope: Any = request.scope  # type: ignore[attr-defined]  # every request of ours came over ASGI
-        return await door.current().admit(Visit.of(scope), self.words)
+        return await authenticator.current().admit(ClientInfo.of(scope), self.words)
 
 
 def caller(request: HttpRequest) -> Caller:

@@ -2,8 +2,8 @@
 
 from django.conf import settings
 
-from access.guard import Rules
-from access.proxies import Networks
+from access.network.host_check import Rules
+from access.network.proxies import Networks
 
 
 def api_key() -> str:

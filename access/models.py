@@ -23,7 +23,7 @@ class ApiKey(models.Model):
     """One key. What it opens is never changed: it is only revoked, and the row stays as the record that it was there.
 
     `user` is whose things its own are; without one they are the key's alone. `scopes`, `rate` and `budgets` are texts
-    that `access.scopes`, `access.rates` and `access.budgets` read. `last_used` lags by a few seconds.
+    that `access.scopes`, `access.limits.rates` and `access.limits.budgets` read. `last_used` lags by a few seconds.
     """
 
     NAME_LENGTH: ClassVar = 64

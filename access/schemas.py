@@ -7,7 +7,7 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import BaseModel, ConfigDict
 
-from access.issuing import MOST_BUDGETS, MOST_RUNS
+from access.keys.issuing import MOST_BUDGETS, MOST_RUNS
 from access.models import ApiKey
 from access.scopes import MOST_CHARS, MOST_SCOPES
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup()
 
-from access.callers import OPERATOR
+from access.caller import OPERATOR
 from chat.models import Message, Run, RunEvent, Session
 from storage.ids import new_id
 

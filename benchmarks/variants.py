@@ -22,10 +22,10 @@ django.setup()
 
 from benchmarks.contestants import TASKS
 from chat import service
-from chat.runs import store
-from chat.runs.journal import Batch
-from orchestrator_site.application import Application
-from orchestrator_site.connection import Receive, Scope, Send
+from chat.runs.log import frame_store
+from chat.runs.log.journal import Batch
+from orchestrator_site.http.app import Application
+from orchestrator_site.http.asgi_types import Receive, Scope, Send
 from storage.writer import writer
 
 
@@ -56,7 +56,7 @@ VARIANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
 async def _records_alone(batch: Batch) -> Collection[UUID]:
     if not batch.records:
         return ()
-    return await writer.write(partial(store.keep, (), batch.records))
+    return await writer.write(partial(frame_store.save_batch, (), batch.records))
 
 
 async def _tell_tasks(send: Send) -> None:

@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 from channels.layers import BaseChannelLayer, get_channel_layer  # type: ignore[import-untyped]  # it ships no types
 from django.conf import settings
 
-from chat import tokens
 from chat.engine.limits import Limits, Retries
-from chat.pricing import Prices
+from chat.pricing import tokenizer
+from chat.pricing.prices import Prices
 from chat.providers.base import Provider, Timeouts
-from chat.providers.catalogue import Catalogue, Entry
-from chat.runs.audience import Patience
-from chat.runs.purse import Tariff
+from chat.providers.registry import Entry, ProviderRegistry
+from chat.runs.live.budget import Tariff
+from chat.runs.live.subscribers import StreamTimeouts
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +74,8 @@ def retries() -> Retries:
     return Retries(attempts=settings.PROVIDER_MAX_RETRIES)
 
 
-def patience() -> Patience:
-    return Patience(
+def patience() -> StreamTimeouts:
+    return StreamTimeouts(
         heartbeat=settings.HEARTBEAT_SECONDS,
         grace=settings.DISCONNECT_GRACE_SECONDS,
         slow_reader=settings.SLOW_READER_SECONDS,
@@ -93,25 +93,29 @@ def prices() -> Prices:
 
 
 def tariff() -> Tariff:
-    return Tariff(price=prices(), count=tokens.count, budgets=settings.BUDGETS)
+    return Tariff(price=prices(), count=tokenizer.count, budgets=settings.BUDGETS)
 
 
-def catalogue() -> Catalogue:
+def catalogue() -> ProviderRegistry:
     """The providers in the order in which one becomes the default: OpenAI, Gemini, the local model."""
     own_service = urlsplit(settings.OPENAI_BASE_URL).hostname != "api.openai.com"
-    return Catalogue(
+    return ProviderRegistry(
         (
             Entry(
                 name="openai",
-                make=partial(_make, "chat.providers.openai", "OpenAI", _openai),
+                make=partial(_make, "chat.providers.openai.provider", "OpenAI", _openai),
                 missing="" if settings.OPENAI_API_KEY or own_service else "OPENAI_API_KEY is not set",
             ),
             Entry(
                 name="gemini",
-                make=partial(_make, "chat.providers.gemini", "Gemini", _gemini),
+                make=partial(_make, "chat.providers.gemini.provider", "Gemini", _gemini),
                 missing="" if settings.GEMINI_API_KEY else "GEMINI_API_KEY is not set",
             ),
-            Entry(name="local", make=partial(_make, "chat.providers.local", "Local", _local), missing=_local_missing()),
+            Entry(
+                name="local",
+                make=partial(_make, "chat.providers.local.provider", "Local", _local),
+                missing=_local_missing(),
+            ),
         ),
         default=settings.DEFAULT_PROVIDER,
         fallback=settings.PROVIDER_FALLBACK,

@@ -9,30 +9,34 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from access.callers import Caller
-from chat import conf, records
-from chat.asking import Ask, asked_before
-from chat.engine.completion import TokensUsed
-from chat.following import RunSource
-from chat.launches import Launches, NewRun
+from access.caller import Caller
+from chat import conf
+from chat.engine.model_port import TokensUsed
+from chat.history import queries
+from chat.history.run_source import RunSource
 from chat.models import Run
-from chat.providers.catalogue import Catalogue
-from chat.runs import beginning, orders, process, store, unheard, waiting
-from chat.runs.follower import Follower
-from chat.runs.idempotency import UnstoredKeys
-from chat.runs.journal import Batch, Journal, forgotten
-from chat.runs.lease import Lease
-from chat.runs.live import LiveRun
-from chat.runs.rounds import Rounds
-from chat.runs.supervisor import Supervisor
-from chat.runs.upkeep import Upkeep
-from chat.runs.wakes import Wakes
-from chat.runs.watch import POLL_SECONDS, Watch
-from chat.turns import Turns
-from storage.checkpoints import checkpoint
+from chat.providers.registry import ProviderRegistry
+from chat.runs.cluster import commands, process
+from chat.runs.cluster.lease import Lease
+from chat.runs.cluster.maintenance import Maintenance
+from chat.runs.cluster.notifications import Notifications
+from chat.runs.cluster.remote_watch import POLL_SECONDS, RemoteWatch
+from chat.runs.cluster.ticker import PeriodicTask
+from chat.runs.live import suspension
+from chat.runs.live.manager import RunManager
+from chat.runs.live.run import LiveRun
+from chat.runs.log import commit_recovery, frame_store
+from chat.runs.log.journal import Batch, Journal, forgotten
+from chat.runs.log.subscription import Subscription
+from chat.runs.start import begin
+from chat.runs.start.idempotency import UnstoredKeys
+from chat.starting.factory import NewRun, RunFactory
+from chat.starting.request import RunRequest, asked_before
+from chat.starting.turns import Turns
 from storage.reader import read
+from storage.wal_checkpoint import checkpoint
 from storage.writer import StorageUnavailable, writer
-from tools.toolset import Toolset
+from tools.execution.context import ToolContext
 
 CANCEL_SECONDS: Final = 5.0
 """How long a cancel waits for a run of another process to end."""
@@ -43,24 +47,24 @@ NO_TOKENS: Final = TokensUsed(input_tokens=0, output_tokens=0)
 class Service:
     """Starts runs. Everything that it is made of can be replaced by a test."""
 
-    def __init__(self, *, catalogue: Catalogue, tools: Callable[[], Toolset], stored: bool) -> None:
+    def __init__(self, *, catalogue: ProviderRegistry, tools: Callable[[], ToolContext], stored: bool) -> None:
         self.catalogue = catalogue
         self.stored = stored
         layer = conf.channel_layer() if stored else None
-        self._wakes = Wakes(layer, process.name()) if layer else None
+        self._wakes = Notifications(layer, process.name()) if layer else None
         committed = self._wakes.committed if self._wakes else _silently
         kept = (_commit, _recall) if stored else (_pretend, forgotten)
         journal = Journal(kept[0], seconds=conf.journal_seconds(), committed=committed, recall=kept[1])
         self._patience = conf.patience()
-        self.supervisor = Supervisor(journal, self._patience, most=conf.max_active_runs(), stored=stored)
-        self._watch = Watch(_newest, self._wakes.follow if self._wakes else _silently)
+        self.supervisor = RunManager(journal, self._patience, most=conf.max_active_runs(), stored=stored)
+        self._watch = RemoteWatch(_newest, self._wakes.follow if self._wakes else _silently)
         self._lease = Lease(conf.lease_seconds())
-        self._rounds = Rounds(Upkeep(self._lease, self.supervisor, self._watch, self.go_on).round)
-        self._checkpoints = Rounds(checkpoint)
+        self._rounds = PeriodicTask(Maintenance(self._lease, self.supervisor, self._watch, self.go_on).round)
+        self._checkpoints = PeriodicTask(checkpoint)
         self._keys = UnstoredKeys(self.supervisor.find)
         self._tariff = conf.tariff()
         self._turns = Turns(catalogue, tools, self._tariff, stored=stored)
-        self._launches = Launches(self._turns, max_seconds=conf.limits().max_seconds, stored=stored)
+        self._launches = RunFactory(self._turns, max_seconds=conf.limits().max_seconds, stored=stored)
         self._opened: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -78,14 +82,14 @@ class Service:
         if self._wakes:
             self._wakes.start(news=self._watch.wake, ordered=self._rounds.hurry)
 
-    async def start(self, ask: Ask) -> LiveRun:
+    async def start(self, ask: RunRequest) -> LiveRun:
         """Writes down what is about to happen, and starts it.
 
         Where nothing stored can be a reason not to begin, the model is asked meanwhile: all that the run writes is
         committed after its beginning, and the caller is told nothing before that.
 
-        Raises what `Catalogue.candidates`, `Supervisor.admission` and `beginning.begin` raise, `ImagesUnsupported`,
-        `ModelUnknown` and `StorageUnavailable`; nothing has happened then, but that a model may have been asked.
+        Raises what `ProviderRegistry.candidates`, `RunManager.admission` and `begin.begin` raise,
+        `ImagesUnsupported`, `ModelUnknown` and `StorageUnavailable`; nothing has happened then, but that a model may have been asked.
         """
         await self.open()
         candidates = self._turns.candidates(ask)
@@ -103,7 +107,7 @@ class Service:
         Raises `RunMissing`, `NotResumable`, `AlreadyBegun` where it was resumed before, and as `start` does.
         """
         await self.open()
-        row = await read(beginning.interrupted, run_id, caller.owner)
+        row = await read(begin.interrupted, run_id, caller.owner)
         ask = asked_before(row, caller)
         with self.supervisor.admission():
             new = await self._launches.new(
@@ -133,10 +137,10 @@ class Service:
     async def go_on(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
         """Lets a waiting run go on here, if it can: what it waits for is decided, or it is to end as `cancelled`.
 
-        Raises what `Supervisor.admission` raises, and `StorageUnavailable`.
+        Raises what `RunManager.admission` raises, and `StorageUnavailable`.
         """
         with self.supervisor.admission():
-            taken = await writer.write(partial(waiting.take, run_id, cancelled=cancelled))
+            taken = await writer.write(partial(suspension.resume, run_id, cancelled=cancelled))
             if taken is None:
                 return None
             run = self.supervisor.start(self._launches.again(taken))
@@ -164,7 +168,7 @@ class Service:
 
     async def _cancel_elsewhere(self, run_id: UUID, owner: str) -> str | None:
         """Has another process cancel its run, and waits a moment for that."""
-        process = await writer.write(partial(orders.cancel, run_id))
+        process = await writer.write(partial(commands.cancel, run_id))
         if process and self._wakes:
             self._wakes.order(process)
         deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
@@ -177,17 +181,17 @@ class Service:
     async def _status(self, run_id: UUID, owner: str) -> str | None:
         if not self.stored:
             return None
-        run = await read(records.run, run_id, owner)
+        run = await read(queries.run, run_id, owner)
         return str(run["status"]) if run else None
 
     async def exists(self, run_id: UUID, owner: str) -> bool:
         """Whether there is such a run of this owner's, here or in the database."""
         return self.supervisor.find(run_id, owner) is not None or await self._status(run_id, owner) is not None
 
-    def follow(self, run_id: UUID, owner: str, cursor: int) -> Follower:
+    def follow(self, run_id: UUID, owner: str, cursor: int) -> Subscription:
         """The run's frames from behind number `cursor`, wherever it lives."""
         source = RunSource(run_id, owner, self.supervisor.find, self._watch, is_stored=self.stored)
-        return Follower(source, cursor, heartbeat=self._patience.heartbeat, patience=self._patience.slow_reader)
+        return Subscription(source, cursor, heartbeat=self._patience.heartbeat, patience=self._patience.slow_reader)
 
     async def warm_up(self) -> None:
         """Does now what the first request would wait for. Raises `ProviderError` and `NotConfigured`."""
@@ -220,7 +224,7 @@ async def _kept(run: LiveRun, written: "asyncio.Future[None]") -> LiveRun:
 
 
 async def _newest(run_ids: Sequence[UUID]) -> Sequence[tuple[UUID, int | None, str]]:
-    return await read(records.newest, run_ids)
+    return await read(queries.newest, run_ids)
 
 
 def _silently(_: object) -> None:
@@ -228,11 +232,11 @@ def _silently(_: object) -> None:
 
 
 async def _commit(batch: Batch) -> Collection[UUID]:
-    return await writer.write(partial(store.keep, batch.frames, batch.records))
+    return await writer.write(partial(frame_store.save_batch, batch.frames, batch.records))
 
 
 async def _recall(batch: Batch) -> Collection[UUID]:
-    return await read(unheard.kept, batch.frames)
+    return await read(commit_recovery.committed_runs, batch.frames)
 
 
 async def _pretend(_: Batch) -> Collection[UUID]:

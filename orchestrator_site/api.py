@@ -10,18 +10,18 @@ from ninja.parser import Parser
 
 from access.api import router as keys_router
 from access.auth import KeyAuth
-from access.refusal import CONTENT_TYPE, Refusal
-from chat.api import router as chat_router
-from chat.refusals import REFUSALS
-from chat.schemas import event_schemas
-from chat.wire import strict_json
-from orchestrator_site.health import router as health_router
-from orchestrator_site.lean import refused
-from orchestrator_site.scraping import router as metrics_router
+from chat.api.errors import REFUSALS
+from chat.api.schemas import event_schemas
+from chat.api.views import router as chat_router
+from orchestrator_site.health_api import router as health_router
+from orchestrator_site.http.api_handler import refused
+from orchestrator_site.metrics_api import router as metrics_router
 from orchestrator_site.settings import VERSION
-from speech.api import router as speech_router
+from speech.api.views import router as speech_router
 from spending.api import router as usage_router
 from tools.api import router as tools_router
+from web import strict_json
+from web.errors import CONTENT_TYPE, ApiError
 
 
 class StrictParser(Parser):
@@ -29,11 +29,11 @@ class StrictParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type != CONTENT_TYPE:
-            raise Refusal(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json.")
+            raise ApiError(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json.")
         try:
             return strict_json.loads(request.body)
         except strict_json.NotJson as error:
-            raise Refusal(400, "invalid_json", str(error)) from None
+            raise ApiError(400, "invalid_json", str(error)) from None
 
 
 EVERYWHERE: Final = {
@@ -80,25 +80,25 @@ api.add_router("", metrics_router)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Names each field with what it takes, and never repeats what was sent."""
     if request.method != "GET" and not request.body:
-        return refused(Refusal(400, "invalid_json", "The body is empty: send a JSON object."))
+        return refused(ApiError(400, "invalid_json", "The body is empty: send a JSON object."))
     detail = [{"field": _field(problem["loc"]), "error": problem["msg"]} for problem in error.errors]
     told = "; ".join(
         f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail
     )
-    return refused(Refusal(422, "invalid_field", told, detail=detail))
+    return refused(ApiError(422, "invalid_field", told, detail=detail))
 
 
 @api.exception_handler(HttpError)
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     """The parser's own refusal, which ninja wraps, says more."""
-    if isinstance(error.__cause__, Refusal):
+    if isinstance(error.__cause__, ApiError):
         return refused(error.__cause__)
-    return refused(Refusal(error.status_code, "bad_request", str(error)))
+    return refused(ApiError(error.status_code, "bad_request", str(error)))
 
 
 @api.exception_handler(Http404)
 def missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return refused(Refusal(404, "not_found", "There is nothing at this path."))
+    return refused(ApiError(404, "not_found", "There is nothing at this path."))
 
 
 def _field(location: tuple[Any, ...]) -> str:
@@ -106,12 +106,12 @@ def _field(location: tuple[Any, ...]) -> str:
     return ".".join(str(part) for part in (location[2:] if location[0] == "body" else location[1:]))
 
 
-def _refuse_as(refusal_of: Callable[[Any], Refusal]) -> Any:
+def _refuse_as(refusal_of: Callable[[Any], ApiError]) -> Any:
     def handle(request: HttpRequest, error: Exception) -> HttpResponse:
         return refused(refusal_of(error))
 
     return handle
 
 
-for kind, refusal_of in {**REFUSALS, Refusal: lambda refusal: refusal}.items():
+for kind, refusal_of in {**REFUSALS, ApiError: lambda refusal: refusal}.items():
     api.add_exception_handler(kind, _refuse_as(refusal_of))

@@ -19,6 +19,6 @@ except ImproperlyConfigured as error:
 if faults := [message for message in run_checks() if message.is_serious()]:
     sys.exit("\n".join(f"Error: {fault.msg} {fault.hint or ''}" for fault in faults))
 
-from orchestrator_site.application import Application
+from orchestrator_site.http.app import Application
 
 application = Application()

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tools import conf
-from tools.masking import Masker
+from tools.output.masking import Masker
 
 # What a record knows of its place, thread and process stands in no line of ours, and costs as much as a line
 # (https://docs.python.org/3/howto/logging.html#optimization).

@@ -4,11 +4,12 @@ import os
 from functools import partial
 from pathlib import Path
 
-from access import budgets, proxies, rates
-from chat import price_list
+from access.limits import budgets, rates
+from access.network import proxies
+from chat.pricing import price_list
 from orchestrator_site import secret_key
-from orchestrator_site.environment import Environment, origin, redis_url
-from storage import options
+from orchestrator_site.env import Environment, origin, redis_url
+from storage import engine_options
 from tools import commands, policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -171,6 +172,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "ninja",
     "telemetry",
+    "console",
     "access",
     "spending",
     "speech",
@@ -217,8 +219,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = options.SQLITE
+    DATABASES["default"]["OPTIONS"] = engine_options.SQLITE
     DATABASES["default"]["TEST"] = {"NAME": DATABASES["default"]["NAME"] + ".test"}
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = 0
-    DATABASES["default"]["OPTIONS"] = options.postgresql(DATABASES["default"].get("OPTIONS", {}))
+    DATABASES["default"]["OPTIONS"] = engine_options.postgresql(DATABASES["default"].get("OPTIONS", {}))

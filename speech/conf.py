@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from access.budgets import Budget
+from access.limits.budgets import Budget
 from speech.audio.limits import Limits
 from speech.base import Provider, Timeouts
-from speech.catalogue import Catalogue, Entry
-from speech.choice import Defaults
 from speech.providers.google_credentials import INSTALL, Headers, credential_headers, key_headers
+from speech.providers.registry import Entry, SpeechProviderRegistry
+from speech.selection import Defaults
 from speech.service import SpeechService
-from speech.worker.workers import Workers
+from speech.worker.pool import WorkerPool
 
 PROVIDERS: Final = ("openai", "google", "local")
 OPENAI_HOST: Final = "api.openai.com"
@@ -38,7 +38,7 @@ def service() -> SpeechService:
     return SpeechService(
         catalogue=_catalogue(),
         limits=limits(),
-        checkers=Workers(parallel=settings.LOCAL_SPEECH_PARALLEL, threads=1),
+        checkers=WorkerPool(parallel=settings.LOCAL_SPEECH_PARALLEL, threads=1),
         defaults=Defaults(
             stt_model=settings.DEFAULT_STT_MODEL, tts_model=settings.DEFAULT_TTS_MODEL, voice=settings.DEFAULT_TTS_VOICE
         ),
@@ -80,8 +80,8 @@ def limits() -> Limits:
     )
 
 
-def _catalogue() -> Catalogue:
-    return Catalogue(
+def _catalogue() -> SpeechProviderRegistry:
+    return SpeechProviderRegistry(
         (
             Entry(
                 name="openai",
@@ -162,7 +162,7 @@ def _google_missing() -> str:
 def _local() -> dict[str, Any]:
     most = limits()
     return {
-        "workers": Workers(parallel=settings.LOCAL_SPEECH_PARALLEL, threads=settings.LOCAL_SPEECH_THREADS),
+        "workers": WorkerPool(parallel=settings.LOCAL_SPEECH_PARALLEL, threads=settings.LOCAL_SPEECH_THREADS),
         "max_audio_seconds": most.max_audio_seconds,
         "max_characters": most.max_characters,
     }

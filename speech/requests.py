@@ -17,7 +17,7 @@ OTHER_NAMES: Final[dict[str, AudioKind]] = {
 }
 
 
-class Hearing(msgspec.Struct, frozen=True, kw_only=True):
+class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants to have transcribed. `format` is what it says of the audio."""
 
     audio: bytes
@@ -41,7 +41,7 @@ class Hearing(msgspec.Struct, frozen=True, kw_only=True):
         return kind
 
 
-class Saying(msgspec.Struct, frozen=True, kw_only=True):
+class SynthesisRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller wants to have said. Of a `whole` file nothing is sent before its end."""
 
     text: str

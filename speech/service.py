@@ -7,9 +7,10 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from speech.audio.kinds import kind_of
+from speech.audio.detection import kind_of
 from speech.audio.limits import Limits
-from speech.audio.sentences import pieces
+from speech.audio.streams import begun, converted, took_too_long, within
+from speech.audio.text_chunks import split_text
 from speech.base import (
     MEDIA_TYPES,
     AudioFormat,
@@ -22,14 +23,13 @@ from speech.base import (
     SpeechError,
     Utterance,
 )
-from speech.catalogue import Catalogue
-from speech.choice import Choice, Defaults
-from speech.payment import OPEN, Purse, paid
+from speech.budget_port import OPEN, Budget, paid
 from speech.pricing import price_of_seconds, price_of_text
-from speech.requests import Hearing, Saying
-from speech.streams import begun, converted, took_too_long, within
-from speech.worker.messages import Check, Checked, Cut
-from speech.worker.workers import Workers
+from speech.providers.registry import SpeechProviderRegistry
+from speech.requests import SynthesisRequest, TranscriptionRequest
+from speech.selection import Choice, Defaults
+from speech.worker.pool import WorkerPool
+from speech.worker.protocol import Check, Checked, Cut
 
 Result = TypeVar("Result")
 
@@ -73,9 +73,9 @@ class SpeechService:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
+        catalogue: SpeechProviderRegistry,
         limits: Limits,
-        checkers: Workers,
+        checkers: WorkerPool,
         defaults: Defaults,
         priced: frozenset[str] = frozenset(),
         disabled: str = "",
@@ -87,7 +87,7 @@ class SpeechService:
         self._checkers = checkers
         self._priced = priced
 
-    async def transcribe(self, wanted: Hearing, purse: Purse = OPEN) -> Heard:
+    async def transcribe(self, wanted: TranscriptionRequest, purse: Budget = OPEN) -> Heard:
         """What was said. Raises `SpeechError`."""
         self.check_enabled()
         kind = self._kind(wanted)
@@ -97,7 +97,7 @@ class SpeechService:
             lambda provider, choice: self._transcribe(provider, choice, wanted, kind, purse),
         )
 
-    async def synthesize(self, wanted: Saying, purse: Purse = OPEN) -> Spoken:
+    async def synthesize(self, wanted: SynthesisRequest, purse: Budget = OPEN) -> Spoken:
         """What is being said, once it has begun. Raises `SpeechError`."""
         self.check_enabled()
         format_ = wanted.check(self.limits.max_characters)
@@ -144,7 +144,7 @@ class SpeechService:
             told.insert(0, f"{default} is not configured ({missing})")
         return [*told, f"{provider.name} served"] if told else []
 
-    def _kind(self, wanted: Hearing) -> AudioKind:
+    def _kind(self, wanted: TranscriptionRequest) -> AudioKind:
         most = self.limits.max_audio_bytes
         if len(wanted.audio) > most:
             message = f"The audio has {len(wanted.audio)} bytes: at most {most} (SPEECH_MAX_AUDIO_BYTES) are taken."
@@ -152,7 +152,7 @@ class SpeechService:
         return kind_of(wanted.audio, wanted.said)
 
     async def _transcribe(
-        self, provider: Provider, choice: Choice, wanted: Hearing, kind: AudioKind, purse: Purse
+        self, provider: Provider, choice: Choice, wanted: TranscriptionRequest, kind: AudioKind, purse: Budget
     ) -> Heard:
         model = choice.model(wanted.model, "transcription")
         language = choice.language(wanted.language)
@@ -197,13 +197,13 @@ class SpeechService:
         return Recording(audio=audio, kind=kind, seconds=seconds, model=model, language=language, pieces=tuple(cut))
 
     async def _synthesize(
-        self, provider: Provider, choice: Choice, wanted: Saying, format_: AudioFormat, purse: Purse
+        self, provider: Provider, choice: Choice, wanted: SynthesisRequest, format_: AudioFormat, purse: Budget
     ) -> Spoken:
         model = choice.model(wanted.model, "synthesis")
         voice = choice.voice(wanted.voice, model)
         model = provider.model_of(voice, model)
         utterance = Utterance(
-            pieces=pieces(wanted.text, provider.max_characters),
+            pieces=split_text(wanted.text, provider.max_characters),
             model=model,
             voice=voice,
             format=format_,

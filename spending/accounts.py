@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from access.budgets import UNITS, Budget, Span, Unit, budget
-from access.callers import OPERATOR, Caller
+from access.caller import OPERATOR, Caller
+from access.limits.budgets import UNITS, Budget, Span, Unit, budget
 
 Scope = Literal["run", "session", "key", "service"]
 

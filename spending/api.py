@@ -8,9 +8,9 @@ from ninja import Router
 from ninja.params import functions as params
 
 from access.auth import caller
-from spending import report
-from spending.report import GroupBy, Span
+from spending import usage_report
 from spending.schemas import ErrorOut, UsageList
+from spending.usage_report import GroupBy, Span
 from storage.reader import read
 
 router = Router(tags=["usage"])
@@ -25,4 +25,4 @@ async def get_usage(
     request: HttpRequest, group_by: GroupBy = GROUP, since: date | None = DAY, until: date | None = DAY
 ) -> dict[str, Any]:
     """Calls, tokens and cost by day, key, model or tool: the caller's own, or everybody's with the scope `audit`."""
-    return await read(report.usage, group_by, caller(request).reads, Span(since=since, until=until))
+    return await read(usage_report.usage, group_by, caller(request).reads, Span(since=since, until=until))

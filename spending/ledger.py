@@ -10,10 +10,10 @@ from uuid import UUID
 
 import msgspec
 
-from access.budgets import MOST_AMOUNT
+from access.limits.budgets import MOST_AMOUNT
 from spending.accounts import Amount, Line, accounts_of_run, accounts_of_session
 from spending.models import Account, Reservation, Use
-from storage.rows import Insert, Statement, Sum
+from storage.statements import Insert, Statement, Sum
 
 _open = Statement(
     "INSERT INTO spending_accounts (name, spent, reserved, updated) VALUES (%s, 0, 0, %s) ON CONFLICT (name) DO NOTHING"

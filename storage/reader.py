@@ -7,7 +7,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from storage.connections import driver, is_broken, release
+from storage.connection_recovery import driver, is_broken, release
 from storage.writer import StorageUnavailable
 
 Result = TypeVar("Result")

@@ -17,8 +17,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from storage import pending
-from storage.connections import driver, is_broken, lost_to_another, release
+from storage import statement_batch
+from storage.connection_recovery import driver, is_broken, lost_to_another, release
 from telemetry import metrics
 
 Result = TypeVar("Result")
@@ -141,7 +141,7 @@ def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
     try:
         with transaction.atomic():
             used = driver()
-            with pending.collected():
+            with statement_batch.collected():
                 outcomes = [_Outcome(job, job.run()) for job in batch]
             uncommitted = False
     except (OperationalError, InterfaceError) as error:

@@ -21,7 +21,7 @@ from opentelemetry.trace import Tracer as OtelTracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from telemetry import conf
-from telemetry.spans import Attributes, Kind, Parent
+from telemetry.span_port import Attributes, Kind, Parent
 
 logger = logging.getLogger(__name__)
 

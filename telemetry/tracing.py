@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from telemetry import conf
-from telemetry.spans import Parent, Tracer
+from telemetry.span_port import Parent, Tracer
 
 HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
 

@@ -10,18 +10,18 @@ import pytest
 import uvicorn
 from django.conf import settings
 
-from access import door
-from chat import services
+from access import authenticator
+from chat import service_registry
 from chat.providers.base import Provider
-from chat.providers.catalogue import Catalogue, Entry
+from chat.providers.registry import Entry, ProviderRegistry
 from chat.service import Service
 from orchestrator_site.asgi import application
 from tests.servers import Postgres, Valkey, postgres_server, valkey_server
 from tests.streams import Answer
+from tools.assembly import tool_context
+from tools.execution.context import ToolContext
 from tools.policy import parse
 from tools.registry import Registry
-from tools.toolbox import toolset
-from tools.toolset import Toolset
 
 PROCESSES: Final = 3
 """More than the cores of a small machine: tests mostly wait, for processes that they start."""
@@ -31,7 +31,7 @@ class Api:
     """A client of the running server."""
 
     def __init__(
-        self, base_url: str, session: aiohttp.ClientSession, running: Service, tools: Callable[[], Toolset]
+        self, base_url: str, session: aiohttp.ClientSession, running: Service, tools: Callable[[], ToolContext]
     ) -> None:
         self.base_url = base_url
         self.tools = tools
@@ -58,9 +58,9 @@ class Api:
 Start = Callable[..., Awaitable[Api]]
 
 
-def catalogue_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> Catalogue:
+def catalogue_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> ProviderRegistry:
     entries = [Entry(name=provider.name, make=lambda provider=provider: provider) for provider in providers]
-    return Catalogue(entries, fallback=fallback)
+    return ProviderRegistry(entries, fallback=fallback)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -103,9 +103,9 @@ async def start() -> AsyncIterator[Start]:
         **changes: Any,
     ) -> Api:
         given = {"policy": parse(policy), **({"registry": tools} if tools else {}), **changes}
-        common = partial(msgspec.structs.replace, toolset(), **given)
+        common = partial(msgspec.structs.replace, tool_context(), **given)
         running = Service(catalogue=catalogue_of(*providers, fallback=fallback), tools=common, stored=stored)
-        services.use(running)
+        service_registry.use(running)
         quiet = {"log_config": None, "access_log": False}
         config = uvicorn.Config(application, port=0, lifespan="off", proxy_headers=False, **quiet)
         server = uvicorn.Server(config)
@@ -118,7 +118,7 @@ async def start() -> AsyncIterator[Start]:
         async def end() -> None:
             await session.close()
             await running.close()
-            await door.close()
+            await authenticator.close()
             await server.shutdown()
 
         closing.append(end)

@@ -11,10 +11,10 @@ from django.db.models.functions import Cast, Substr
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
-from tools import approvals
-from tools.audit import api_keys, cells, columns, speech_requests, spending  # noqa: F401 - pages register themselves
-from tools.audit.console import ROWS, AuditAdmin
-from tools.audit.filters import BelongsToFilter, DayFilter, RecentValueFilter
+from console import cells, columns
+from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
+from console.pages import ROWS, ReadOnlyAdmin
+from tools.approvals import decisions
 from tools.models import ToolExecution
 
 
@@ -64,10 +64,10 @@ def executions_table(**of: object) -> str:
 
 
 @admin.register(ToolExecution)
-class ToolExecutionAdmin(AuditAdmin):
+class ToolExecutionAdmin(ReadOnlyAdmin):
     """What tools were asked to do, by whom, and what came of it."""
 
-    change_form_template = "audit/execution.html"
+    change_form_template = "console/execution.html"
     ordering = ("-created",)
     list_display = (
         *(_time, _tool, _status, columns.text("source", "asked by"), _params, _result, _took),
@@ -139,12 +139,12 @@ class ToolExecutionAdmin(AuditAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not request.user.has_perm(DECIDE):
             raise PermissionDenied
-        verdict: approvals.Verdict = "approved" if request.POST.get("verdict") == "approved" else "denied"
+        verdict: decisions.Verdict = "approved" if request.POST.get("verdict") == "approved" else "denied"
         given = {"params_sha256": request.POST.get("params_sha256", ""), "note": request.POST.get("note", "")}
         try:
             with transaction.atomic():
-                approvals.decide(execution_id, verdict, by=request.user.get_username(), **given)
-        except approvals.DecisionRefused as error:
+                decisions.decide(execution_id, verdict, by=request.user.get_username(), **given)
+        except decisions.DecisionRefused as error:
             messages.error(request, str(error))
         else:
             messages.success(request, f"The execution was {verdict}; its run goes on.")

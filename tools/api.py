@@ -9,14 +9,14 @@ from ninja import Router
 from ninja.params import functions as params
 
 from access.auth import KeyAuth, caller
-from access.refusal import Refusal
 from storage.reader import read
-from tools import records, toolbox
-from tools.catalogue import catalogue
-from tools.deciding import decide
-from tools.inspection import everything
-from tools.outputs import OutputPage, page_of
+from tools import assembly, queries
+from tools.approvals.api import decide
+from tools.execution.request import grant_all
+from tools.listing import describe_tools
+from tools.output.store import OutputPage, page_of
 from tools.schemas import DecisionIn, ErrorOut, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
+from web.errors import ApiError
 
 router = Router(tags=["tools"])
 
@@ -40,7 +40,7 @@ DECISION_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut
 async def list_tools(request: HttpRequest) -> dict[str, Any]:
     """The tools that the caller may use: what they take and do, what the policy says of them, and what holds them."""
     scopes = caller(request).scopes
-    return catalogue(toolbox.toolset(), everything if scopes.may("audit") else scopes.may_use)
+    return describe_tools(assembly.tool_context(), grant_all if scopes.may("audit") else scopes.may_use)
 
 
 @router.get("/tools/executions", response={200: ExecutionList, **ERRORS}, auth=READ)
@@ -48,7 +48,7 @@ async def list_executions(
     request: HttpRequest, wanted: Wanted = WANTED, limit: int = LIMIT, offset: int = OFFSET
 ) -> dict[str, Any]:
     """The caller's executions (with the scope audit everybody's), the newest first: all, or those that are wanted."""
-    return await read(records.executions, caller(request).reads, wanted.dict(exclude_none=True), limit, offset)
+    return await read(queries.executions, caller(request).reads, wanted.dict(exclude_none=True), limit, offset)
 
 
 @router.get("/tools/executions/{uuid:execution_id}", response={200: ExecutionOut, **ERRORS}, auth=READ)
@@ -65,9 +65,9 @@ async def get_output(
     row = await _execution(request, execution_id)
     page = await _page(row, offset, limit)
     if page is None:
-        raise Refusal(404, "not_kept", "The whole output is not kept here (any more); the execution tells its ends.")
+        raise ApiError(404, "not_kept", "The whole output is not kept here (any more); the execution tells its ends.")
     if offset > page.size:
-        raise Refusal(422, "invalid_field", f"offset: the output has {page.size} bytes.")
+        raise ApiError(422, "invalid_field", f"offset: the output has {page.size} bytes.")
     return msgspec.structs.asdict(page)
 
 
@@ -88,9 +88,9 @@ async def deny(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> di
 
 
 async def _execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:
-    found = await read(records.execution, execution_id, caller(request).reads)
+    found = await read(queries.execution, execution_id, caller(request).reads)
     if found is None:
-        raise Refusal(404, "not_found", "There is no such execution.")
+        raise ApiError(404, "not_found", "There is no such execution.")
     return found
 
 
@@ -99,4 +99,4 @@ async def _page(row: dict[str, Any], offset: int, limit: int) -> OutputPage | No
         return page_of("" if row["data"] is None else msgspec.json.encode(row["data"]).decode(), offset, limit)
     if len(row["output"].encode()) == row["output_size"]:
         return page_of(row["output"], offset, limit)
-    return await toolbox.outputs().page(row["owner"], row["id"], offset, limit)
+    return await assembly.outputs().page(row["owner"], row["id"], offset, limit)

@@ -5,7 +5,7 @@ class ToolsConfig(AppConfig):
     name = "tools"
 
     def ready(self) -> None:
-        from access import tool_names  # noqa: PLC0415 - as below
-        from tools import checks, toolbox  # noqa: F401, PLC0415 - checks register themselves, once the apps are there
+        from access import known_tools  # noqa: PLC0415 - as below
+        from tools import assembly, checks  # noqa: F401, PLC0415 - checks register themselves, once the apps are there
 
-        tool_names.come_from(toolbox.names)
+        known_tools.come_from(assembly.names)

@@ -215,7 +215,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 Progress = Opened | Waiting | Resolved | Output | Succeeded | Failed
 
 
-class Door(Protocol):
+class ToolPort(Protocol):
     """The one way to a tool: validate, decide, record, run, record."""
 
     def specs(self) -> tuple[ToolSpec, ...]:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
-from tools import conf, toolbox
+from tools import assembly, conf
 
 CODE: Final = ("access", "chat", "orchestrator_site", "speech", "storage", "tools", "tests", ".git", ".venv")
 
@@ -27,7 +27,7 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
 @register
 def check_policy(**_: Any) -> list[CheckMessage]:
     """Every rule is about a tool that there is: one with a misspelt name would silently never hold."""
-    names = toolbox.names()
+    names = assembly.names()
     return [
         Caution(
             f"TOOL_POLICY has a rule about {rule.tool!r}, which is no tool's name.",

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from tools.masking import Masker
+from tools.output.masking import Masker
 from tools.policy import Policy
 from tools.terminal.limits import Limits as TerminalLimits
 from tools.workspace import Limits, SecretNames
-from tools.workspace.names import SECRETS
+from tools.workspace.confinement.names import SECRETS
 
 
 def workspace_base() -> Path:

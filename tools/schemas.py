@@ -7,7 +7,7 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import BaseModel, ConfigDict
 
-from tools.approvals import MOST_NOTE_CHARS
+from tools.approvals.decisions import MOST_NOTE_CHARS
 
 
 class ToolOut(Schema):

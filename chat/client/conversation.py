@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from chat.client.frames import Frame
+from chat.client.events import Frame
 from chat.client.rendering import Rendering, Span
 from chat.client.transport import Call, Lost, Question, Refused, Transport
 
@@ -16,7 +16,7 @@ Outcome = Literal["completed", "cancelled", "failed"]
 Show = Callable[[Span], None]
 
 
-class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+class ChatDefaults(msgspec.Struct, frozen=True, kw_only=True):
     """What every question of a conversation is asked with."""
 
     provider: str | None = None
@@ -27,7 +27,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 class Conversation:
     """Asks one question after the other. `session_id` is the newest run's; None before it, or where none is kept."""
 
-    def __init__(self, transport: Transport, show: Show, wishes: Wishes, session_id: str | None = None) -> None:
+    def __init__(self, transport: Transport, show: Show, wishes: ChatDefaults, session_id: str | None = None) -> None:
         self.session_id = session_id
         self._transport = transport
         self._show = show

@@ -9,7 +9,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from chat.client.frames import Frame, Reader
+from chat.client.events import Frame, Reader
 from chat.client.transport import Lost, Question, Reconnecting, Refused
 from chat.wire import sse
 

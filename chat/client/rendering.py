@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from chat.client.frames import Frame, Tokens
+from chat.client.events import Frame, Tokens
 from chat.client.transport import Reconnecting
-from tools.visible import visible, visible_line
+from console.visible_text import visible_text, visible_text_line
 
 Style = Literal["answer", "dim", "warning", "error", "prompt"]
 
@@ -68,7 +68,7 @@ class Rendering:
         return self._note(*tell(item)) if tell else ()
 
     def _answer(self, token: str) -> Sequence[Span]:
-        text = visible(token)
+        text = visible_text(token)
         if not text:
             return ()
         self._mid_line = not text.endswith("\n")
@@ -79,12 +79,12 @@ class Rendering:
         self._output[item.execution_id] = shown + len(item.text)
         if shown >= OUTPUT:
             return ()
-        text = visible(item.text[: OUTPUT - shown]).rstrip("\n").replace("\n", "\n   ")
+        text = visible_text(item.text[: OUTPUT - shown]).rstrip("\n").replace("\n", "\n   ")
         more = " …" if shown + len(item.text) > OUTPUT else ""
         return (*self._fresh_line(), Span("dim", f"   {text}{more}\n"))
 
     def _note(self, style: Style, text: str) -> Sequence[Span]:
-        return (*self._fresh_line(), Span(style, f"{visible_line(text, 2 * SHORT)}\n"))
+        return (*self._fresh_line(), Span(style, f"{visible_text_line(text, 2 * SHORT)}\n"))
 
     def _fresh_line(self) -> Sequence[Span]:
         if not self._mid_line:
@@ -94,7 +94,7 @@ class Rendering:
 
 
 def _json(value: Any) -> str:
-    return visible_line(json.dumps(value, ensure_ascii=False), SHORT)
+    return visible_text_line(json.dumps(value, ensure_ascii=False), SHORT)
 
 
 def _end(item: Frame) -> tuple[Style, str]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from chat.client.frames import Frame
+from chat.client.events import Frame
 
 
 class Refused(Exception):

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
-from chat.engine.attempts import Asked
-from chat.engine.completion import Finished, Text, TokensUsed
-from chat.engine.counting import Count, request_tokens
 from chat.engine.events import Usage
 from chat.engine.messages import AssistantMessage, ToolCall
+from chat.engine.model_port import Finished, Text, TokensUsed
+from chat.engine.retry import Asked
+from chat.engine.token_estimate import Count, request_tokens
 from chat.engine.transcript import decode_pieces
 
 Price = Callable[[str, str, TokensUsed], float | None]

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from chat.engine.completion import ErrorCode as ProviderErrorCode
+from chat.engine.model_port import ErrorCode as ProviderErrorCode
 from tools.base import ApprovalDecision, OutputStream, Source, ToolErrorCode
 
 EndReason = Literal[

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from chat.engine.completion import CompletionEvent, CompletionRequest
+from chat.engine.model_port import CompletionEvent, CompletionRequest
 from tools.base import ToolSpec
 
 MOST_OFFERS: Final = 64

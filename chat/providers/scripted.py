@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
-from chat.engine.completion import CompletionEvent, CompletionRequest, ProviderError, Text
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
 from chat.providers.base import Provider
 
 Line = CompletionEvent | ProviderError | Callable[[], Awaitable[object]]

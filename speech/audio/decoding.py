@@ -15,8 +15,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from speech.audio.declared import missing_bytes, tells_duration
-from speech.audio.kinds import kind_of
+from speech.audio.detection import kind_of
 from speech.audio.limits import (
     LEAST_RATE,
     MISSING_PART,
@@ -26,6 +25,7 @@ from speech.audio.limits import (
     MOST_RATE,
 )
 from speech.audio.mp3 import HEAD_BYTES, frame_bytes
+from speech.audio.truncation import missing_bytes, tells_duration
 from speech.base import SAMPLE_BYTES, SAMPLE_RATE, AudioKind, SpeechError
 
 DEMUXERS: Final[dict[AudioKind, str]] = {

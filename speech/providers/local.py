@@ -6,9 +6,9 @@ from typing import ClassVar, Final
 
 from speech.base import FORMATS, SPEEDS, AudioKind, Provider, Recording, SpeechError, Transcript, Utterance
 from speech.languages import ENGLISH, Languages
-from speech.worker.messages import Heard, Listen, Said, Speak
-from speech.worker.models import VOICE
-from speech.worker.workers import Workers
+from speech.worker.local_models import VOICE
+from speech.worker.pool import WorkerPool
+from speech.worker.protocol import Heard, Listen, Said, Speak
 
 STT_MODEL: Final = "tiny.en"
 TTS_MODEL: Final = "hibari"
@@ -27,7 +27,7 @@ class Local(Provider):
     own_speeds = SPEEDS
     languages: ClassVar[Languages] = ENGLISH
 
-    def __init__(self, workers: Workers, *, max_audio_seconds: float, max_characters: int) -> None:
+    def __init__(self, workers: WorkerPool, *, max_audio_seconds: float, max_characters: int) -> None:
         self.stt_models = (STT_MODEL,)
         self.tts_models = (TTS_MODEL,)
         self.formats = FORMATS

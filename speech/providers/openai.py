@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 import aiohttp
 import msgspec
 
-from speech.audio.kinds import MEDIA_TYPES
+from speech.audio.detection import MEDIA_TYPES
 from speech.base import (
     FORMATS,
     SPEEDS,

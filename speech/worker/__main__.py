@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Final, cast
 import av.logging
 
 from speech.base import SpeechError
-from speech.worker.messages import LAST, Answer, Done, Failed, Stop, Task, read_order, send
-from speech.worker.work import answers
+from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Task, read_order, send
+from speech.worker.tasks import answers
 
 NICE: Final = 10
 MOST_MEMORY: Final = 4 * 2**30

@@ -29,7 +29,7 @@ from django.db.models import (
     UUIDField,
 )
 
-from storage import fitting
+from storage import sanitize
 
 Decode = Callable[[Any], Any]
 
@@ -68,7 +68,7 @@ def decoder(field: "Field[Any, Any]") -> Decode:
         if isinstance(field, kind):
             return decode
     if isinstance(field, CharField | TextField | IntegerField):
-        return fitting.fit(field) or str
+        return sanitize.sanitizer(field) or str
     raise UnknownKind(f"{field} is of the kind {type(field).__name__}.")
 
 
@@ -102,7 +102,7 @@ def _decimal(value: Any, step: Decimal) -> Decimal:
 
 def _document(value: str) -> str:
     if "\\u0000" in value or "\\ud" in value.lower():
-        return fitting.document(json.loads(value))
+        return sanitize.document(json.loads(value))
     return value
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import msgspec
 
-from chat.engine.completion import Finished
+from chat.engine.model_port import Finished
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
 from storage.writer import writer

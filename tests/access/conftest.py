@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from access import issuing
+from access.keys import issuing
 from access.models import ApiKey
 from storage.reader import read
 from storage.writer import writer

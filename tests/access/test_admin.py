@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from access import issuing
-from access.keys import parse
+from access.keys import issuing
+from access.keys.key_format import parse
 from access.models import ApiKey
 
 LIST = "/admin/access/apikey/"

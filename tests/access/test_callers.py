@@ -2,8 +2,8 @@
 
 import pytest
 
-from access.callers import shown
-from access.refusal import Refusal
+from access.caller import extract_key
+from web.errors import ApiError
 
 AUTHORIZATION, API_KEY = b"authorization", b"x-api-key"
 
@@ -20,7 +20,7 @@ AUTHORIZATION, API_KEY = b"authorization", b"x-api-key"
     ],
 )
 def test_a_key_is_shown_in_one_of_two_headers(headers: list[tuple[bytes, bytes]], key: bytes) -> None:
-    assert shown(headers) == key
+    assert extract_key(headers) == key
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,15 @@ def test_a_key_is_shown_in_one_of_two_headers(headers: list[tuple[bytes, bytes]]
     ],
 )
 def test_two_keys_are_refused_also_where_they_are_equal(headers: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(Refusal) as caught:
-        shown(headers)
+    with pytest.raises(ApiError) as caught:
+        extract_key(headers)
     assert (caught.value.status, caught.value.code) == (400, "two_keys")
-    with pytest.raises(Refusal):
-        shown(headers[:1], [b"secret"])
+    with pytest.raises(ApiError):
+        extract_key(headers[:1], [b"secret"])
 
 
 @pytest.mark.parametrize("value", [b"Basic c2VjcmV0", b"secret", b"", b"Bearersecret", b"\xff\x00"])
 def test_another_scheme_is_401(value: bytes) -> None:
-    with pytest.raises(Refusal) as caught:
-        shown([(AUTHORIZATION, value)])
+    with pytest.raises(ApiError) as caught:
+        extract_key([(AUTHORIZATION, value)])
     assert (caught.value.status, caught.value.headers["WWW-Authenticate"]) == (401, "Bearer")

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.core.management.base import BaseCommand
 
-from access.keys import parse
+from access.keys.key_format import parse
 from access.models import ApiKey
 from tests.managing import manage, managed
 from tests.orchestrator_site.test_serve import address, refusal, serving

@@ -12,11 +12,12 @@ from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import Settings
 
-from access import door, lookup, watch
-from access.clerk import clerk
-from access.incidents import MOST_LINES, Incidents, incidents
-from access.keys import Key, mint
-from chat.engine.completion import Finished
+from access import authenticator
+from access.keys import lookup, revocation
+from access.keys.key_format import Key, mint
+from access.keys.lookup_thread import lookup_thread
+from access.security_log import MOST_LINES, SecurityLog, security_log
+from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.logging import JsonLines, TextLines
 from storage.writer import writer
@@ -30,7 +31,7 @@ STOP = Finished(reason="stop")
 @pytest.fixture(autouse=True)
 def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test may log as much as a new process."""
-    monkeypatch.setattr(incidents, "_windows", {})
+    monkeypatch.setattr(security_log, "_windows", {})
 
 
 async def ask(api: Api, headers: Any) -> Answer:
@@ -129,7 +130,7 @@ async def test_garbage_is_refused_without_the_database(
     async def find(key: Key) -> None:
         asked.append(key)
 
-    monkeypatch.setattr(clerk, "find", find)
+    monkeypatch.setattr(lookup_thread, "find", find)
     for secret in ("secret", alice.secret[:-1], f"{alice.secret[:-1]}!", mint()[:-6] + "abcdef"):
         assert (await ask(api, {"X-API-Key": secret})).status == 401
     assert asked == []
@@ -146,9 +147,9 @@ async def test_without_any_key_no_request_asks_the_database_who_it_is(
     async def read(*_: Any) -> Any:
         raise AssertionError("the database was asked")
 
-    monkeypatch.setattr(clerk, "find", read)
-    monkeypatch.setattr(door, "read", read)
-    monkeypatch.setattr(watch, "read", read)
+    monkeypatch.setattr(lookup_thread, "find", read)
+    monkeypatch.setattr(authenticator, "read", read)
+    monkeypatch.setattr(revocation, "read", read)
     assert [(await api.call("GET", "/providers")).status for _ in range(3)] == [200] * 3
 
 
@@ -163,7 +164,7 @@ async def test_the_first_key_shuts_the_door_of_a_running_service_and_its_end_doe
             await asyncio.sleep(0.05)
     assert (await ask(api, alice.headers)).status == 200
     await revoke(alice)
-    await door.current().watch._look()
+    await authenticator.current().watch._look()
     assert (await ask(api, {})).status == 401
 
 
@@ -188,7 +189,7 @@ async def test_when_a_key_was_last_used_is_written_down_in_batches(start: Start,
     for _ in range(5):
         await ask(api, alice.headers)
     assert (await row_of(alice)).last_used is None
-    await door.close()
+    await authenticator.close()
     last_used = (await row_of(alice)).last_used
     assert last_used is not None
     assert began <= last_used <= timezone.now()
@@ -230,7 +231,7 @@ async def test_garbage_cannot_flood_the_log(start: Start, make_key: MakeKey, cap
 
 def test_the_log_tells_later_how_much_it_left_out(caplog: pytest.LogCaptureFixture) -> None:
     times = iter([0.0] * 10 + [61.0])
-    told = Incidents(most=3, now=lambda: next(times))
+    told = SecurityLog(most=3, now=lambda: next(times))
     for _ in range(11):
         told.report("scope.missing", client="127.0.0.1")
     assert [record.message for record in caplog.records] == ["scope.missing"] * 3 + [
@@ -250,7 +251,7 @@ async def test_a_database_that_does_not_answer_lets_nobody_in(
         raise OperationalError("gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch.ApiKey.objects, "any", broken)
+        patch.setattr(revocation.ApiKey.objects, "any", broken)
         for headers in ({}, alice.headers):
             answer = await api.call("GET", "/providers", headers=headers)
             assert (answer.status, answer.json()["code"]) == (503, "storage")

@@ -2,14 +2,14 @@ from typing import Any
 
 import pytest
 
-from access.guard import Knock, Rules, check, is_loopback
-from access.refusal import Refusal
+from access.network.host_check import RequestOrigin, Rules, check, is_loopback
+from web.errors import ApiError
 
 OPEN = Rules(keyed=False, hosts=("localhost",), origins=())
 KEYED = Rules(keyed=True, hosts=("api.example.com", ".example.org"), origins=("https://app.example.com",))
 
 
-def knock(**given: Any) -> Knock:
+def knock(**given: Any) -> RequestOrigin:
     fields: dict[str, Any] = {
         "peer": "127.0.0.1",
         "scheme": "http",
@@ -18,11 +18,11 @@ def knock(**given: Any) -> Knock:
         "origin": "",
         "forwarded": False,
     }
-    return Knock(**(fields | given))
+    return RequestOrigin(**(fields | given))
 
 
-def refused(rules: Rules, **given: Any) -> Refusal:
-    with pytest.raises(Refusal) as caught:
+def refused(rules: Rules, **given: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
         check(knock(**given), rules)
     return caught.value
 
@@ -52,7 +52,7 @@ def test_without_a_key_nothing_comes_through_a_proxy() -> None:
 
 @pytest.mark.parametrize("name", [b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"])
 def test_every_forwarding_header_counts(name: bytes) -> None:
-    assert Knock.of({"type": "http", "client": ("127.0.0.1", 1)}, [(name, b"1.2.3.4")]).forwarded
+    assert RequestOrigin.of({"type": "http", "client": ("127.0.0.1", 1)}, [(name, b"1.2.3.4")]).forwarded
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:3000", "https://localhost:8010"])

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from access import issuing
-from access.issuing import KeyInvalid
-from access.keys import parse
+from access.keys import issuing
+from access.keys.issuing import KeyInvalid
+from access.keys.key_format import parse
 from access.models import ApiKey
 from access.scopes import DEFAULT
 

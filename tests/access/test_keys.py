@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from access.keys import ALPHABET, LENGTH, SHOWN_CHARS, NotAKey, mint, parse
+from access.keys.key_format import ALPHABET, LENGTH, SHOWN_CHARS, NotAKey, mint, parse
 
 KEY = mint(bytes(range(32))).encode()
 

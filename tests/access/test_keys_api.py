@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from access.keys import parse
-from chat.engine.completion import Finished
+from access.keys.key_format import parse
+from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from tests.access.conftest import MakeKey
 from tests.conftest import Api, Start

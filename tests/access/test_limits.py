@@ -10,10 +10,9 @@ import aiohttp
 import pytest
 from pytest_django import Settings
 
-from access import limiting
-from access.limiting import Counters, Limiter, Windows
-from access.proxies import networks
-from access.rates import rate
+from access.limits.limiter import Counters, Limiter, Windows
+from access.limits.rates import rate
+from access.network.proxies import networks
 from chat.providers.scripted import Scripted
 from tests.access.conftest import Holder, MakeKey
 from tests.conftest import Api, Start
@@ -135,7 +134,7 @@ async def test_where_the_server_is_gone_each_process_counts_for_itself(valkey: V
 
 
 async def test_a_server_that_comes_back_is_asked_again(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiting, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr("access.limits.limiter.AWAY_SECONDS", 0.0)
     server = Valkey()
     limiter = Limiter(server.url)
     try:

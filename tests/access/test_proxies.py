@@ -2,7 +2,7 @@
 
 import pytest
 
-from access.proxies import client, networks, subscriber
+from access.network.proxies import client, networks, subscriber
 
 TRUSTED = networks("127.0.0.1, 10.0.0.0/8, ::1")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from access.rates import RateInvalid, optional, rate
+from access.limits.rates import RateInvalid, optional, rate
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 from django.utils import timezone
 
-from access import door
-from chat import consumers
+from access import authenticator
+from chat.api import websocket
 from chat.providers.scripted import Scripted, text
-from orchestrator_site import lean
+from orchestrator_site.http import api_handler
 from tests.access.conftest import Holder, MakeKey, change, revoke
 from tests.chat.providers.fake_openai import said, streamed
 from tests.chat.test_processes import DEADLINE, Stream
@@ -34,8 +34,10 @@ End = Callable[[Holder], Awaitable[None]]
 
 def streams() -> list[UUID]:
     """The keys of the streams that are open here."""
-    held = door.current().watch._held.items()
-    return [key for key, ends in held for end in ends if isinstance(getattr(end, "__self__", None), lean._Streaming)]
+    held = authenticator.current().watch._held.items()
+    return [
+        key for key, ends in held for end in ends if isinstance(getattr(end, "__self__", None), api_handler._Streaming)
+    ]
 
 
 async def expire(holder: Holder) -> None:
@@ -61,7 +63,7 @@ async def test_open_streams_and_sockets_of_the_key_end_and_no_others(start: Star
             assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
         assert b"Half" in body
         assert refused["code"] in {"key_revoked", "key_expired"}
-        assert socket.close_code == consumers.UNAUTHORIZED
+        assert socket.close_code == websocket.UNAUTHORIZED
         assert streams() == [bob.id]
         assert not his.response.content.at_eof()
 

@@ -8,9 +8,9 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from access.callers import Caller
-from access.door import Door, Visit
-from chat import consumers
+from access.authenticator import Authenticator, ClientInfo
+from access.caller import Caller
+from chat.api import websocket
 from tests.access.belongings import POLICY, belongings, model
 from tests.access.conftest import Holder, MakeKey, revoke
 from tests.chat.test_socket import Socket, connected, received
@@ -39,7 +39,7 @@ async def refusal(socket: Socket, **message: Any) -> dict[str, Any]:
 
 
 def test_every_message_is_known_here() -> None:
-    assert set(MESSAGES) == set(consumers.SCOPES)
+    assert set(MESSAGES) == set(websocket.SCOPES)
 
 
 async def test_what_is_somebody_elses_is_not_there(start: Start, make_key: MakeKey) -> None:
@@ -75,7 +75,7 @@ async def test_a_message_needs_its_scope(start: Start, make_key: MakeKey, word: 
     async with connected(api, headers=alice.headers) as socket:
         for kind, (_, fields) in MESSAGES.items():
             found = await refusal(socket, type=kind, **filled(fields, str(uuid4()), "0" * 64))
-            assert (found["code"] == "scope") is (word not in consumers.SCOPES[kind]), kind
+            assert (found["code"] == "scope") is (word not in websocket.SCOPES[kind]), kind
 
 
 @pytest.mark.parametrize("way", ["header", "subprotocol", "message"])
@@ -96,15 +96,15 @@ async def test_what_comes_behind_a_key_waits_for_it(
 ) -> None:
     alice = await make_key("alice")
     api = await start(model())
-    sent, identify = asyncio.Event(), Door.identify
+    sent, identify = asyncio.Event(), Authenticator.identify
 
-    async def identified_late(self: Door, visit: Visit, offered: Sequence[bytes] = ()) -> Caller:
+    async def identified_late(self: Authenticator, visit: ClientInfo, offered: Sequence[bytes] = ()) -> Caller:
         if offered:
             await sent.wait()
             await api.get("/healthz")
         return await identify(self, visit, offered)
 
-    monkeypatch.setattr(Door, "identify", identified_late)
+    monkeypatch.setattr(Authenticator, "identify", identified_late)
     async with connected(api) as socket:
         await socket.send_json({"type": "auth", "key": alice.secret})
         await socket.send_json({"type": "chat", "message": "Hi"})
@@ -121,7 +121,7 @@ async def test_two_keys_close_the_socket(start: Start, make_key: MakeKey, ways: 
         if "message" in ways:
             await socket.send_json({"type": "auth", "key": alice.secret})
         assert (await received(socket, "refused"))[-1]["code"] == "two_keys"
-        assert await close_code(socket) == consumers.UNAUTHORIZED
+        assert await close_code(socket) == websocket.UNAUTHORIZED
 
 
 async def test_a_key_that_was_revoked_does_nothing_from_that_moment_on(start: Start, make_key: MakeKey) -> None:
@@ -131,7 +131,7 @@ async def test_a_key_that_was_revoked_does_nothing_from_that_moment_on(start: St
     async with connected(api, headers=alice.headers) as socket:
         await revoke(alice)
         assert (await refusal(socket, type="chat", message="Hi"))["code"] == "key_revoked"
-        assert await close_code(socket) == consumers.UNAUTHORIZED
+        assert await close_code(socket) == websocket.UNAUTHORIZED
     assert silent.requests == []
 
 
@@ -156,7 +156,7 @@ async def test_the_first_key_shuts_sockets_that_needed_none(start: Start, make_k
         await make_key("alice")
         while (await socket_answer(socket)) == "end":
             pass
-        assert await close_code(socket) == consumers.UNAUTHORIZED
+        assert await close_code(socket) == websocket.UNAUTHORIZED
 
 
 async def socket_answer(socket: Socket) -> str:

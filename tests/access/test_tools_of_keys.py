@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.engine.completion import Finished, ToolCall
+from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.access.belongings import until_waiting
 from tests.access.conftest import MakeKey, make_user, revoke

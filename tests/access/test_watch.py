@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from access import watch
-from access.refusal import Refusal
-from access.watch import Watch
+from access.keys import revocation
+from access.keys.revocation import RevocationWatcher
 from storage.writer import StorageUnavailable, writer
 from tests.access.conftest import MakeKey, revoke, row_of
+from web.errors import ApiError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def test_what_is_held_is_watched_in_a_process_that_had_no_request(make_key: MakeKey) -> None:
     alice, bob = await make_key("alice"), await make_key("bob")
-    told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
-    watching = Watch()
+    told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
+    watching = RevocationWatcher()
     try:
         watching.hold(alice.id, told.set_result)
         release = watching.hold(bob.id, lambda _: pytest.fail("nobody shut it"))
@@ -34,8 +34,8 @@ async def test_what_is_held_is_watched_in_a_process_that_had_no_request(make_key
 
 async def test_a_key_whose_row_is_gone_is_shut(make_key: MakeKey) -> None:
     alice = await make_key("alice")
-    told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
-    watching = Watch()
+    told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
+    watching = RevocationWatcher()
     try:
         watching.hold(alice.id, told.set_result)
         row = await row_of(alice)
@@ -47,7 +47,7 @@ async def test_a_key_whose_row_is_gone_is_shut(make_key: MakeKey) -> None:
 
 
 async def test_without_a_key_there_is_nothing_to_watch() -> None:
-    watching = Watch()
+    watching = RevocationWatcher()
     watching.hold(None, lambda _: pytest.fail("there is no key"))()
     assert watching._task is None
 
@@ -56,25 +56,25 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing(
     make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await make_key("alice")
-    told: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+    told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
     failed = asyncio.Event()
 
     async def away(*_: Any) -> Any:
         failed.set()
         raise StorageUnavailable("It is away.")
 
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(watch, "NOTE_SECONDS", 0.0)
-    watching = Watch()
+    monkeypatch.setattr(revocation, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(revocation, "NOTE_SECONDS", 0.0)
+    watching = RevocationWatcher()
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(watch, "read", away)
+            patch.setattr(revocation, "read", away)
             watching.hold(alice.id, told.set_result)
             async with asyncio.timeout(5):
                 await failed.wait()
         failed.clear()
         with monkeypatch.context() as patch:
-            patch.setattr(watch.writer, "write", away)
+            patch.setattr(revocation.writer, "write", away)
             watching.use(alice.id)
             async with asyncio.timeout(5):
                 await failed.wait()

@@ -12,16 +12,16 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from chat.audit import logs
-from chat.engine.completion import Finished, ProviderError, TokensUsed, ToolCall
+from chat.admin import log_table
 from chat.engine.events import End, ToolResult, TotalUsage
-from chat.event_lines import event_lines
+from chat.engine.model_port import Finished, ProviderError, TokensUsed, ToolCall
+from chat.history.log_lines import event_lines
 from chat.models import Attachment, Message, Run, RunEvent, Session
 from chat.providers.scripted import Scripted, text
 from chat.wire import sse
 from tests.conftest import Start
+from tools.assembly import workspace
 from tools.models import ToolExecution
-from tools.toolbox import workspace
 
 SESSIONS, RUNS, MESSAGES = "/admin/chat/session/", "/admin/chat/run/", "/admin/chat/message/"
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202etxt.exe\r\nnext"
@@ -229,7 +229,7 @@ def test_a_long_log_is_cut_and_can_be_had_whole(console: Client) -> None:
 
 
 def test_a_run_whose_events_were_pruned_says_so(console: Client) -> None:
-    assert unescape(logs.PRUNED) in page(console, change(run(session())))
+    assert unescape(log_table.PRUNED) in page(console, change(run(session())))
 
 
 def test_a_messages_pictures_are_told_by_type_and_size(console: Client) -> None:

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from chat import services
-from chat.engine.completion import Finished, ToolCall
+from chat import service_registry
+from chat.engine.model_port import Finished, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
 from chat.service import Service
 from tests.conftest import Api, Start, catalogue_of
 from tests.streams import Answer, events
-from tools import approvals
+from tools.approvals import decisions
+from tools.assembly import workspace
 from tools.models import ToolExecution
-from tools.toolbox import workspace
 
 CALLS = Finished(reason="tool_calls")
 STOP = Finished(reason="stop")
@@ -132,7 +132,7 @@ async def test_a_waiting_run_survives_a_restart_and_goes_on_elsewhere(start: Sta
         await parked(run_id)
     await first.service.close()
     second = Service(catalogue=catalogue_of(Scripted([text("Done."), STOP])), tools=first.tools, stored=True)
-    services.use(second)
+    service_registry.use(second)
     await second.open()
     before = await first.get(f"/chat/runs/{run_id}")
     assert (before["status"], before["text"]) == ("waiting", "I will. ")
@@ -218,7 +218,7 @@ async def test_what_the_policy_denies_by_now_no_approval_allows(start: Start, pa
         waits = await stream.until("approval_required")
         await parked(response.headers["X-Run-Id"])
         denying = (await start(Scripted([text("Well."), STOP]), policy="deny fs.write")).service
-        services.use(denying)
+        service_registry.use(denying)
         await denying.open()
         await api.service.close()
         assert (await decide(api, waits)).status == 200
@@ -233,7 +233,7 @@ async def test_a_decision_of_another_process_is_taken_up(start: Start, path: str
         stream = Following(response)
         waits = await stream.until("approval_required")
         await asyncio.to_thread(
-            approvals.decide, waits["execution_id"], "approved", by="command line", params_sha256=None
+            decisions.decide, waits["execution_id"], "approved", by="command line", params_sha256=None
         )
         found = await stream.rest()
     assert types(found)[-2:] == ["tool_result", "end"]

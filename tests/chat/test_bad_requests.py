@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chat.engine.completion import Finished
+from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
 

@@ -13,13 +13,14 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from pytest_django import Settings
 
-from access.callers import LOCAL
-from chat.engine.completion import Finished
+from access.caller import LOCAL
+from chat.engine.model_port import Finished
 from chat.models import Message, Run, Session
 from chat.providers.scripted import Scripted, text
-from chat.runs import beginning, supervisor
-from chat.runs.beginning import Beginning
-from chat.runs.idempotency import Key
+from chat.runs.live import manager
+from chat.runs.start import begin
+from chat.runs.start.begin import RunStart
+from chat.runs.start.idempotency import Key
 from storage.writer import StorageUnavailable, Writer, writer
 from tests.chat.test_runs import read_until
 from tests.conftest import Start
@@ -66,7 +67,7 @@ async def test_a_model_is_asked_while_its_run_is_written_down_and_nothing_is_tol
 async def test_a_run_that_is_being_written_down_has_one_place_and_not_two(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "COUNTED", -1)  # nobody counts those of other processes
+    monkeypatch.setattr(manager, "COUNTED", -1)  # nobody counts those of other processes
     settings.MAX_ACTIVE_RUNS = 2
     model = Scripted([text("First"), STOP], [text("One"), STOP], [text("Two"), STOP])
     api = await start(model)
@@ -87,7 +88,7 @@ async def test_where_it_cannot_be_written_down_the_model_is_stopped_and_nothing_
     submit = writer.submit
 
     def away(job: Any) -> "asyncio.Future[Any]":
-        if isinstance(job, partial) and job.func is beginning.begin:
+        if isinstance(job, partial) and job.func is begin.begin:
             return asyncio.ensure_future(fail())
         return submit(job)
 
@@ -114,7 +115,7 @@ async def test_while_the_database_takes_nothing_no_model_is_asked(
     write = writer.write
 
     async def away(job: Any) -> Any:
-        if isinstance(job, partial) and job.func is beginning.begin:
+        if isinstance(job, partial) and job.func is begin.begin:
             raise StorageUnavailable("locked")
         return await write(job)
 
@@ -140,7 +141,7 @@ async def test_the_writer_knows_whether_the_database_takes_anything(start: Start
     assert not writer.is_failing
 
 
-def plain(**changes: Any) -> Beginning:
+def plain(**changes: Any) -> RunStart:
     given = {
         "run_id": uuid4(),
         "session_id": uuid4(),
@@ -154,7 +155,7 @@ def plain(**changes: Any) -> Beginning:
         "metadata": {},
         "start_frame": b"",
     }
-    return Beginning(**{**given, **changes})
+    return RunStart(**{**given, **changes})
 
 
 def test_what_a_row_could_refuse_is_not_certain() -> None:

@@ -8,13 +8,13 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from access.budgets import budgets
-from chat.engine.completion import Finished, ProviderError, TokensUsed, ToolCall
+from access.limits.budgets import budgets
+from chat.engine.model_port import Finished, ProviderError, TokensUsed, ToolCall
 from chat.models import Run
-from chat.price_list import price_list
+from chat.pricing.price_list import price_list
 from chat.providers.scripted import Scripted, text
-from chat.runs import lease
-from chat.runs.purse import RunPurse
+from chat.runs.cluster import lease
+from chat.runs.live.budget import RunBudget
 from spending.models import Account, Reservation, Use
 from tests.conftest import Start
 
@@ -216,14 +216,14 @@ async def test_what_was_reserved_for_a_call_that_was_never_made_is_given_back(
 ) -> None:
     """The run is stopped after its reservation, and before it could ask."""
     settings.BUDGETS = budgets("1000tokens")
-    asked, reserve = asyncio.Event(), RunPurse.reserve
+    asked, reserve = asyncio.Event(), RunBudget.reserve
 
-    async def slowly(purse: RunPurse, *of: Any) -> Any:
+    async def slowly(purse: RunBudget, *of: Any) -> Any:
         asked.set()
         await asyncio.Event().wait()
         return await reserve(purse, *of)
 
-    monkeypatch.setattr(RunPurse, "reserve", slowly)
+    monkeypatch.setattr(RunBudget, "reserve", slowly)
     model = Scripted([text("Hello"), STOP])
     api = await start(model)
     async with api.open({"message": "Hi", "tools": []}) as response:

@@ -16,17 +16,17 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from chat.client import http
-from chat.client.conversation import Conversation, Wishes
+from chat.client.conversation import ChatDefaults, Conversation
 from chat.client.http import HttpTransport
-from chat.client.inside import InsideTransport
-from chat.client.prompt import sendable
+from chat.client.in_process import InProcessTransport
 from chat.client.rendering import Span
-from chat.client.screen import outlet
+from chat.client.repl import sendable
+from chat.client.terminal import outlet
 from chat.client.transport import Call, Transport
-from chat.engine.completion import Finished, ProviderError, TokensUsed
+from chat.engine.model_port import Finished, ProviderError, TokensUsed
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
-from tools.toolbox import workspace
+from tools.assembly import workspace
 
 STOP = Finished(reason="stop")
 USED = TokensUsed(input_tokens=7, output_tokens=2)
@@ -51,12 +51,12 @@ class Terminal:
 
 def talk(transport: Transport, **wishes: str) -> tuple[Conversation, Terminal]:
     terminal = Terminal()
-    return Conversation(transport, terminal.spans.append, Wishes(**wishes)), terminal
+    return Conversation(transport, terminal.spans.append, ChatDefaults(**wishes)), terminal
 
 
 @pytest.fixture(params=["http", "inside"])
 def transport_to(request: pytest.FixtureRequest) -> Callable[[Api], Transport]:
-    return lambda api: HttpTransport(api.base_url) if request.param == "http" else InsideTransport()
+    return lambda api: HttpTransport(api.base_url) if request.param == "http" else InProcessTransport()
 
 
 To = Callable[[Api], Transport]

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from chat.engine.completion import Finished
+from chat.engine.model_port import Finished
 from chat.models import Message, Run, RunEvent
 from chat.providers.scripted import Scripted, text
-from chat.runs import beginning, journal, lease, store, upkeep
+from chat.runs.cluster import lease, maintenance
+from chat.runs.log import frame_store, journal
+from chat.runs.start import begin
 from storage.writer import StorageUnavailable, writer
 from tests.conftest import Api, Start
 from tests.streams import events
@@ -37,7 +39,7 @@ async def test_a_run_whose_commits_were_all_made_unheard_is_whole_and_once(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "RETRY_SECONDS", 0.001)
-    lost = lose_answers(monkeypatch, store.keep, 100)
+    lost = lose_answers(monkeypatch, frame_store.save_batch, 100)
 
     async def until_kept() -> None:
         async with asyncio.timeout(10):
@@ -65,10 +67,10 @@ async def ended(api: Api, run_id: object) -> dict[str, Any]:
 async def test_a_run_that_was_begun_unheard_is_ended_and_its_session_is_free(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.01)
     api = await start(Scripted(*[[text("Hello"), STOP]] * 2))
     session = (await api.ask(message="Hi")).headers["X-Session-Id"]
-    lose_answers(monkeypatch, beginning.begin, 1)
+    lose_answers(monkeypatch, begin.begin, 1)
     refused = await api.ask(message="Again", session_id=session)
     assert (refused.status, refused.json()["code"]) == (503, "storage")
     run = await Run.objects.alatest("id")
@@ -79,16 +81,16 @@ async def test_a_run_that_was_begun_unheard_is_ended_and_its_session_is_free(
 
 
 async def test_a_run_that_lives_here_is_none_of_those(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.0)
     gate, looks = asyncio.Event(), 0
-    look = upkeep._own
+    look = maintenance._own
 
     def counted() -> Any:
         nonlocal looks
         looks += 1
         return look()
 
-    monkeypatch.setattr(upkeep, "_own", counted)
+    monkeypatch.setattr(maintenance, "_own", counted)
     api = await start(Scripted([text("Hel"), gate.wait, text("lo"), STOP]))
     asking = asyncio.ensure_future(api.ask(message="Hi"))
     async with asyncio.timeout(10):

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from chat.providers.base import Timeouts
-from chat.providers.openai import OpenAI
+from chat.providers.openai.provider import OpenAI
 from tests.chat.providers.fake_openai import DONE, call, finish, said, streamed
 from tests.conftest import Start
 from tests.fake_service import FakeService, Reply, fake_service
-from tools.toolbox import workspace
+from tools.assembly import workspace
 
 TIMEOUTS = Timeouts(connect=5, first_byte=5, idle=5)
 FOLDER = "model-tools"

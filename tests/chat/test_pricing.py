@@ -1,8 +1,8 @@
 import pytest
 
 from chat import conf
-from chat.engine.completion import TokensUsed
-from chat.pricing import Prices
+from chat.engine.model_port import TokensUsed
+from chat.pricing.prices import Prices
 
 USED = TokensUsed(input_tokens=1_000_000, output_tokens=1_000_000)
 

@@ -150,7 +150,9 @@ async def test_who_follows_elsewhere_keeps_a_run_alive(
         response.close()
         before = there.body.count(b": ping")
         while there.body.count(b": ping") < before + 6:
-            there.body += await elsewhere.content.readany()
+            received = await elsewhere.content.readany()
+            assert received, "the stream ended before its subscriber left"
+            there.body += received
         assert (await (await client.get(one + run)).json())["status"] == "running"
 
     async def ended() -> bool:

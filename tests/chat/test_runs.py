@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from asgiref.sync import sync_to_async
 
-from chat.engine.completion import Finished, ProviderError
+from chat.engine.model_port import Finished, ProviderError
 from chat.models import Message, Run, RunEvent
 from chat.providers.scripted import Scripted, text
-from chat.runs import lease
+from chat.runs.cluster import lease
 from storage.writer import StorageUnavailable
 from tests.conftest import Api, Start
 from tests.streams import Answer, events
@@ -271,7 +271,7 @@ async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_back(
             raise away.pop()
         return 0
 
-    monkeypatch.setattr("chat.runs.lease._end_dead", end_dead)
+    monkeypatch.setattr("chat.runs.cluster.lease._end_dead", end_dead)
     refused = await api.ask(message="Hi")
     assert (refused.status, refused.json()["code"]) == (503, "storage")
     assert int(refused.headers["Retry-After"]) > 0

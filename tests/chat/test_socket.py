@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 from pytest_django import Settings
 
-from access.callers import OPERATOR
-from chat import consumers
-from chat.engine.completion import Finished, ToolCall
+from access.caller import OPERATOR
+from chat.api import websocket
+from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
-from tools.toolbox import workspace
+from tools.assembly import workspace
 
 STOP = Finished(reason="stop")
 CALLS = Finished(reason="tool_calls")
@@ -142,7 +142,7 @@ async def test_what_cannot_be_done_is_refused_and_the_socket_stays(
 
 
 async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "MOST_RUNS", 1)
+    monkeypatch.setattr(websocket, "MOST_RUNS", 1)
     api = await start(Scripted([text("One"), asyncio.Event().wait], [text("Two"), STOP]))
     async with connected(api) as socket:
         await socket.send_json({"type": "chat", "message": "1"})
@@ -152,10 +152,10 @@ async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypat
 
 
 async def test_a_socket_has_so_many_orders_carried_out_at_a_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "MOST_ORDERS", 3)
-    act, at_once, most = consumers.ChatConsumer._act, 0, 0
+    monkeypatch.setattr(websocket, "MOST_ORDERS", 3)
+    act, at_once, most = websocket.ChatConsumer._act, 0, 0
 
-    async def counted(self: consumers.ChatConsumer, *given: Any) -> None:
+    async def counted(self: websocket.ChatConsumer, *given: Any) -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
@@ -164,7 +164,7 @@ async def test_a_socket_has_so_many_orders_carried_out_at_a_time(start: Start, m
         finally:
             at_once -= 1
 
-    monkeypatch.setattr(consumers.ChatConsumer, "_act", counted)
+    monkeypatch.setattr(websocket.ChatConsumer, "_act", counted)
     api = await start()
     async with connected(api) as socket:
         for number in range(50):
@@ -179,7 +179,7 @@ async def test_a_socket_that_goes_before_it_follows_leaves_nobody_behind(start: 
     api = await start(Scripted([text("One"), asyncio.Event().wait]))
     async with api.open({"message": "Hi"}) as response:
         run = response.headers["X-Run-Id"]
-        socket = consumers.ChatConsumer()
+        socket = websocket.ChatConsumer()
         socket._follow(UUID(run), OPERATOR, 0)
         await socket.disconnect(1000)
     async with asyncio.timeout(5):
@@ -227,13 +227,13 @@ async def test_a_wrong_key_closes_the_socket(start: Start, settings: Settings, o
     async with connected(api, **options) as socket:
         assert (await received(socket, "refused"))[-1]["code"] == "unauthorized"
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
-        assert socket.close_code == consumers.UNAUTHORIZED
+        assert socket.close_code == websocket.UNAUTHORIZED
 
 
 async def test_who_shows_no_key_in_time_is_sent_away(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumers, "AUTH_SECONDS", 0.05)
+    monkeypatch.setattr(websocket, "AUTH_SECONDS", 0.05)
     settings.API_KEY = KEY
     api = await start()
     async with connected(api) as socket:

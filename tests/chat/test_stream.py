@@ -2,10 +2,10 @@
 
 import pytest
 
-from chat.engine.completion import Finished, ProviderError, TokensUsed, ToolCall
+from chat.engine.model_port import Finished, ProviderError, TokensUsed, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
-from tools.toolbox import workspace
+from tools.assembly import workspace
 
 STOP = Finished(reason="stop")
 USED = TokensUsed(input_tokens=7, output_tokens=2, cached_tokens=3)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chat.engine.completion import Finished, ProviderError
+from chat.engine.model_port import Finished, ProviderError
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from secrets import token_urlsafe
 
-from orchestrator_site.server import Server
+from orchestrator_site.serving.server import Server
 from tests.managing import manage
 from tests.orchestrator_site.test_operations import BLOCKS
 

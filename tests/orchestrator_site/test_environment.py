@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_site.environment import Environment, InvalidSetting
+from orchestrator_site.env import Environment, InvalidSetting
 
 
 def reader(**variables: str) -> Environment:

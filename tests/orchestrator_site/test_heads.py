@@ -9,7 +9,7 @@ from io import BytesIO
 
 import pytest
 
-from orchestrator_site.heads import MOST_HEADER_BYTES, MOST_HEADERS, MOST_URL_BYTES
+from orchestrator_site.http.request_limits import MOST_HEADER_BYTES, MOST_HEADERS, MOST_URL_BYTES
 from tests.orchestrator_site.test_serve import address, serving
 
 GET = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\n%bConnection: close\r\n\r\n"

@@ -16,8 +16,8 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.urls import reverse
 
-from chat.engine.completion import Finished
 from chat.engine.messages import ToolCall
+from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.logging import JsonLines, TextLines
 from storage.reader import read

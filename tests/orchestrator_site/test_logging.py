@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
-from chat.engine.completion import Finished
+from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.logging import JsonLines, TextLines, request_id
 from tests.conftest import Start

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chat.engine.completion import Finished, ProviderError, TokensUsed
 from chat.engine.messages import ToolCall
+from chat.engine.model_port import Finished, ProviderError, TokensUsed
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
 from tests.orchestrator_site.test_serve import address, serving

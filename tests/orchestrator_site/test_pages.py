@@ -15,7 +15,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from chat.providers.scripted import Scripted
-from orchestrator_site.pages import HEADERS, POLICY
+from orchestrator_site.http.browser_pages import HEADERS, POLICY
 from storage.reader import read
 from tests.conftest import Start
 from tests.managing import managed

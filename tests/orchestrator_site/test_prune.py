@@ -17,9 +17,9 @@ from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Sessi
 from speech.models import SpeechRequest
 from spending.models import Account
 from storage.ids import new_id
-from tools import toolbox
+from tools import assembly
 from tools.models import ToolExecution
-from tools.outputs import OutputStore, Recording
+from tools.output.store import OutputStore, Recording
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ EVERYTHING = (Session, Run, RunKey, Order, Message, Attachment, RunEvent, ToolEx
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OutputStore:
     store = OutputStore(tmp_path / "outputs", 10**6)
-    monkeypatch.setattr(toolbox, "outputs", lambda: store)
+    monkeypatch.setattr(assembly, "outputs", lambda: store)
     return store
 
 
@@ -150,7 +150,7 @@ def test_what_a_killed_pruning_had_taken_goes_with_the_next(outputs: OutputStore
 
 
 def test_many_rows_go_in_batches(outputs: OutputStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator_site.pruning.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("orchestrator_site.retention.ROWS_AT_ONCE", 3)
     for _ in range(10):
         converse(OLD)
     prune("--older-than", "30d", "--yes")
@@ -273,7 +273,7 @@ def test_what_the_store_does_not_make_stays_where_it_is(outputs: OutputStore, tm
 def test_many_outputs_without_rows_go_beside_those_that_have_one(
     outputs: OutputStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator_site.pruning.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("orchestrator_site.retention.ROWS_AT_ONCE", 3)
     for _ in range(5):
         converse(NEW)
     kept = [leave_output(outputs, OLD, key) for key in ToolExecution.objects.values_list("id", flat=True)]

@@ -41,8 +41,8 @@ async def test_daphne_streams_and_the_admin_has_its_styles(tmp_path: Path) -> No
 LOADED = """
 import django, sys
 django.setup()
-import orchestrator_site.application, tools.toolbox
-tools.toolbox.registry()
+import orchestrator_site.http.app, tools.assembly
+tools.assembly.registry()
 print(*sorted({"aiohttp", "google.genai", "openai", "twisted"} & set(sys.modules)))
 """
 

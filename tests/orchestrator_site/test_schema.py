@@ -25,7 +25,7 @@ from schemathesis.checks import (
 )
 from schemathesis.core.failures import Failure, FailureGroup
 
-from chat.engine.completion import CompletionEvent, CompletionRequest, Finished
+from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
 from tests.streams import events

@@ -8,19 +8,19 @@ import pytest
 from speech import conf
 from speech.audio.limits import Limits
 from speech.base import Timeouts
-from speech.catalogue import Catalogue, Entry
-from speech.choice import Defaults
 from speech.providers.google import Google
 from speech.providers.google_credentials import key_headers
 from speech.providers.local import Local
 from speech.providers.openai import OpenAI
+from speech.providers.registry import Entry, SpeechProviderRegistry
+from speech.selection import Defaults
 from speech.service import SpeechService
-from speech.worker.workers import Workers
+from speech.worker.pool import WorkerPool
 from tests.speech.vendor import Vendor, vendor
 
 KEY = "sk-a-key-of-the-tests"
-WORKERS = Workers(parallel=1, threads=1)
-CHECKERS = Workers(parallel=1, threads=1)
+WORKERS = WorkerPool(parallel=1, threads=1)
+CHECKERS = WorkerPool(parallel=1, threads=1)
 TIMEOUTS = Timeouts(connect=5, first_byte=5, idle=5)
 DEFAULTS = Defaults(stt_model="whisper-1", tts_model="tts-1", voice="alloy")
 
@@ -53,7 +53,7 @@ def make(fake: Vendor) -> Make:
             for name, maker in makers.items()
         ]
         return SpeechService(
-            catalogue=Catalogue(entries, default=default),
+            catalogue=SpeechProviderRegistry(entries, default=default),
             limits=limits,
             checkers=CHECKERS,
             defaults=DEFAULTS,

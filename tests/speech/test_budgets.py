@@ -8,9 +8,9 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from access.budgets import NANO, budgets
+from access.limits.budgets import NANO, budgets
+from speech.budgets import CallBudget
 from speech.models import SpeechRequest
-from speech.purse import BudgetPurse
 from speech.service import SpeechService
 from spending.models import Account, Use
 from tests.conftest import Start
@@ -111,7 +111,7 @@ async def test_a_tool_draws_on_the_budgets_of_who_has_it_run(
     start: Start, make: Make, fake: Vendor, tmp_path: Path, settings: Any
 ) -> None:
     workspace = Workspace(tmp_path, limits=Limits())
-    api = await start(tools=Registry(tools(make(), workspace, BudgetPurse)))
+    api = await start(tools=Registry(tools(make(), workspace, CallBudget)))
     settings.BUDGETS = budgets(f"1usd, {COST * 1.5 / NANO:.9f}usd/session")
     fake.play(MP3, MP3, MP3)
     call = {"name": "speech.synthesize", "params": {"text": TEXT, "provider": "openai"}}

@@ -1,6 +1,6 @@
 import pytest
 
-from speech.multipart import Form, NotMultipart, parse
+from speech.api.multipart import Form, NotMultipart, parse
 
 TYPE = 'multipart/form-data; boundary="a b"'
 

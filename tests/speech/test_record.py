@@ -8,12 +8,12 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from access.callers import LOCAL
+from access.caller import LOCAL
 from chat.models import Process
-from chat.runs import process
-from chat.runs.lease import Lease
+from chat.runs.cluster import process
+from chat.runs.cluster.lease import Lease
+from speech.call_log import LONGEST, CallLog, here, interrupt_calls, processes_at_work
 from speech.models import SpeechRequest
-from speech.record import LONGEST, Call, here, interrupt_calls, processes_at_work
 from spending.models import Use
 from storage.ids import new_id
 
@@ -94,7 +94,7 @@ async def test_a_call_names_its_process_for_as_long_as_that_has_a_lease() -> Non
     for change in (None, lease.open, lease.close):
         if change is not None:
             await change()
-        call = Call(LOCAL, SYNTHESIS)
+        call = CallLog(LOCAL, SYNTHESIS)
         await call.open()
         named.append((await SpeechRequest.objects.alatest("id")).process)
         await call.cancel()
@@ -103,7 +103,7 @@ async def test_a_call_names_its_process_for_as_long_as_that_has_a_lease() -> Non
 
 
 async def test_an_end_is_written_over_that_of_who_took_the_process_for_dead() -> None:
-    call = Call(LOCAL, SYNTHESIS)
+    call = CallLog(LOCAL, SYNTHESIS)
     await call.open()
     await sync_to_async(interrupt_calls)([], timezone.now() + 2 * LONGEST)
     assert (await SpeechRequest.objects.aget()).status == "interrupted"
@@ -113,7 +113,7 @@ async def test_an_end_is_written_over_that_of_who_took_the_process_for_dead() ->
 
 
 async def test_a_call_is_counted_when_its_row_is_gone() -> None:
-    call = Call(LOCAL, SYNTHESIS, provider="openai", model="tts-1")
+    call = CallLog(LOCAL, SYNTHESIS, provider="openai", model="tts-1")
     await call.open()
     await SpeechRequest.objects.all().adelete()
     call._row.cost_usd = SpeechRequest._meta.get_field("cost_usd").to_python("0.015")

@@ -5,7 +5,7 @@ import pytest
 
 from speech.audio.decoding import Decoder
 from speech.base import FORMATS, MEDIA_TYPES, SAMPLE_RATE, AudioFormat, SpeechError
-from speech.requests import Hearing, Saying
+from speech.requests import SynthesisRequest, TranscriptionRequest
 from speech.service import SpeechService, Spoken
 from tests.speech.conftest import Make
 from tests.speech.recordings import accuracy, long_silence, pitch, recording, silence, tone
@@ -25,18 +25,18 @@ async def whole(spoken: Spoken) -> bytes:
 
 
 async def said(service: SpeechService, text: str = "Hello world.", **wanted: object) -> bytes:
-    return await whole(await service.synthesize(Saying(text=text, **wanted)))  # type: ignore[arg-type]
+    return await whole(await service.synthesize(SynthesisRequest(text=text, **wanted)))  # type: ignore[arg-type]
 
 
 async def refused_hearing(service: SpeechService, audio: bytes | None = None, **wanted: object) -> SpeechError:
     with pytest.raises(SpeechError) as caught:
-        await service.transcribe(Hearing(audio=audio or recording("wav"), **wanted))  # type: ignore[arg-type]
+        await service.transcribe(TranscriptionRequest(audio=audio or recording("wav"), **wanted))  # type: ignore[arg-type]
     return caught.value
 
 
 async def refused_saying(service: SpeechService, text: str = "Hello.", **wanted: object) -> SpeechError:
     with pytest.raises(SpeechError) as caught:
-        await service.synthesize(Saying(text=text, **wanted))  # type: ignore[arg-type]
+        await service.synthesize(SynthesisRequest(text=text, **wanted))  # type: ignore[arg-type]
     return caught.value
 
 
@@ -129,7 +129,7 @@ async def test_where_no_provider_is_configured_each_says_why(make: Make) -> None
 @pytest.mark.parametrize(("format_", "sentence"), [*zip(("mp3", "opus", "wav"), SENTENCES, strict=True)])
 async def test_what_is_said_is_heard_again(make: Make, format_: AudioFormat, sentence: str) -> None:
     service = make(LOCAL)
-    heard = await service.transcribe(Hearing(audio=await said(service, sentence, format=format_)))
+    heard = await service.transcribe(TranscriptionRequest(audio=await said(service, sentence, format=format_)))
     assert accuracy(sentence, heard.text) >= 0.85
     assert (heard.provider, heard.model, heard.language, heard.cost_usd) == ("local", "tiny.en", "en", 0.0)
     assert heard.duration
@@ -137,14 +137,14 @@ async def test_what_is_said_is_heard_again(make: Make, format_: AudioFormat, sen
 
 
 async def test_silence_is_heard_as_nothing(make: Make) -> None:
-    heard = await make(LOCAL).transcribe(Hearing(audio=silence(3.0), format="pcm"))
+    heard = await make(LOCAL).transcribe(TranscriptionRequest(audio=silence(3.0), format="pcm"))
     assert (heard.text, heard.segments, heard.duration) == ("", (), 3.0)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("whole_file", [False, True])
 async def test_every_format_is_given(make: Make, format_: AudioFormat, whole_file: bool) -> None:
-    spoken = await make(LOCAL).synthesize(Saying(text="Hello.", format=format_, whole=whole_file))
+    spoken = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", format=format_, whole=whole_file))
     assert spoken.mime == MEDIA_TYPES[format_]
     decoder = Decoder(await whole(spoken), "pcm" if format_ == "pcm" else None, rate=16_000, most_seconds=10)
     assert sum(map(len, decoder.blocks())) > 16_000
@@ -160,7 +160,9 @@ async def test_speed_changes_how_long_it_takes(make: Make, speed: float) -> None
 
 async def test_the_first_words_are_heard_long_before_the_last_are_said(make: Make) -> None:
     service = make(LOCAL)
-    spoken = await service.synthesize(Saying(text="This is a sentence of several words. " * 300, format="mp3"))
+    spoken = await service.synthesize(
+        SynthesisRequest(text="This is a sentence of several words. " * 300, format="mp3")
+    )
     first = await anext(spoken.audio)
     await spoken.audio.aclose()
     assert 0 < len(first) < 100_000
@@ -168,7 +170,7 @@ async def test_the_first_words_are_heard_long_before_the_last_are_said(make: Mak
 
 async def test_a_reader_who_leaves_keeps_nobody_waiting(make: Make) -> None:
     service = make(LOCAL)
-    spoken = await service.synthesize(Saying(text="This is a long text. " * 900))
+    spoken = await service.synthesize(SynthesisRequest(text="This is a long text. " * 900))
     await spoken.audio.aclose()
     async with asyncio.timeout(5):
         assert await said(service, "Next.")
@@ -178,7 +180,7 @@ async def test_a_reader_who_leaves_keeps_nobody_waiting(make: Make) -> None:
 
 
 async def test_local_serves_where_the_default_is_not_configured_and_says_so(make: Make) -> None:
-    spoken = await make(LOCAL).synthesize(Saying(text="Hello.", voice="alloy", model="tts-1"))
+    spoken = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", voice="alloy", model="tts-1"))
     await spoken.audio.aclose()
     assert (spoken.provider, spoken.voice, spoken.model) == ("local", "heart", "hibari")
     assert spoken.note == (
@@ -190,10 +192,10 @@ async def test_local_serves_where_the_default_is_not_configured_and_says_so(make
 async def test_the_default_provider_gets_the_default_models(make: Make, fake: Vendor) -> None:
     fake.play(told(HEARD), Reply(pieces=(b"audio",)))
     service = make()
-    heard = await service.transcribe(Hearing(audio=recording("mp3", 30.0)))
+    heard = await service.transcribe(TranscriptionRequest(audio=recording("mp3", 30.0)))
     assert (heard.provider, heard.model, heard.note) == ("openai", "whisper-1", None)
     assert heard.cost_usd == pytest.approx(0.003, rel=0.01)
-    spoken = await service.synthesize(Saying(text="Hello."))
+    spoken = await service.synthesize(SynthesisRequest(text="Hello."))
     assert (spoken.provider, spoken.model, spoken.voice) == ("openai", "tts-1", "alloy")
     assert spoken.cost_usd == pytest.approx(6 * 15 / 1e6)
     assert await whole(spoken) == b"audio"
@@ -201,7 +203,7 @@ async def test_the_default_provider_gets_the_default_models(make: Make, fake: Ve
 
 async def test_the_next_one_is_tried_where_none_was_named(make: Make, fake: Vendor) -> None:
     fake.play(told({"error": {"message": "down"}}, 503), told({"error": {"message": "no quota"}}, 429))
-    spoken = await make().synthesize(Saying(text="Hello."))
+    spoken = await make().synthesize(SynthesisRequest(text="Hello."))
     await spoken.audio.aclose()
     assert spoken.provider == "local"
     assert "openai: it answered 503: down; google: it answered 429: no quota; local served" in (spoken.note or "")
@@ -229,13 +231,15 @@ async def test_a_mistake_of_the_callers_is_tried_nowhere_else(make: Make, fake: 
 
 async def test_a_language_goes_to_who_understands_it(make: Make, fake: Vendor) -> None:
     fake.play(told({"results": []}))
-    heard = await make(("openai",), default="local").transcribe(Hearing(audio=recording("wav"), language="de"))
+    heard = await make(("openai",), default="local").transcribe(
+        TranscriptionRequest(audio=recording("wav"), language="de")
+    )
     assert heard.provider == "google"
 
 
 async def test_a_stream_that_breaks_says_whose_it_was(make: Make, fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one",), ending="cut"))
-    spoken = await make().synthesize(Saying(text="Hello."))
+    spoken = await make().synthesize(SynthesisRequest(text="Hello."))
     with pytest.raises(SpeechError, match="openai: ") as caught:
         await whole(spoken)
     assert caught.value.provider == "openai"
@@ -250,7 +254,7 @@ async def test_time_is_bounded(make: Make, fake: Vendor) -> None:
     fake.play(Reply(ending="silent from the start"), Reply(pieces=(b"one",), ending="silence"))
     service = make(max_seconds=0.3)
     assert (await refused_hearing(service, provider="openai")).code == "provider_timeout"
-    spoken = await service.synthesize(Saying(text="Hello.", provider="openai"))
+    spoken = await service.synthesize(SynthesisRequest(text="Hello.", provider="openai"))
     with pytest.raises(SpeechError, match="SPEECH_MAX_SECONDS"):
         await whole(spoken)
 
@@ -263,7 +267,7 @@ async def test_a_format_that_a_vendor_has_not_is_made_of_samples(
     make: Make, fake: Vendor, format_: AudioFormat
 ) -> None:
     fake.play(told({"audioContent": base64.b64encode(tone(1.0)).decode()}))
-    spoken = await make().synthesize(Saying(text="Hello.", provider="google", format=format_))
+    spoken = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format=format_))
     samples = b"".join(Decoder(await whole(spoken), None, rate=SAMPLE_RATE, most_seconds=10).blocks())
     assert fake.asked[0].body["audioConfig"]["audioEncoding"] == "LINEAR16"
     assert pitch(samples) == pytest.approx(440, rel=0.02)
@@ -271,7 +275,7 @@ async def test_a_format_that_a_vendor_has_not_is_made_of_samples(
 
 async def test_a_speed_that_a_vendor_has_not_is_made_of_what_it_has(make: Make, fake: Vendor) -> None:
     fake.play(told({"audioContent": base64.b64encode(tone(2.0)).decode()}))
-    spoken = await make().synthesize(Saying(text="Hello.", provider="google", format="pcm", speed=4.0))
+    spoken = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format="pcm", speed=4.0))
     samples = await whole(spoken)
     assert fake.asked[0].body["audioConfig"]["speakingRate"] == 2.0
     assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(1.0, rel=0.02)
@@ -290,9 +294,9 @@ async def test_a_text_too_long_for_one_request_is_said_in_several_as_one_file(ma
 
 async def test_audio_that_a_vendor_does_not_take_goes_as_flac(make: Make, fake: Vendor) -> None:
     fake.play(told(HEARD), *(told({"results": []}) for _ in range(3)))
-    await make().transcribe(Hearing(audio=recording("aac", 2.0), provider="openai"))
+    await make().transcribe(TranscriptionRequest(audio=recording("aac", 2.0), provider="openai"))
     assert fake.asked[0].fields["file"][:2] == ("audio.flac", "audio/flac")
-    await make().transcribe(Hearing(audio=recording("mp3", 130.0), provider="google"))
+    await make().transcribe(TranscriptionRequest(audio=recording("mp3", 130.0), provider="google"))
     seconds = []
     for asked in fake.asked[1:]:
         piece = base64.b64decode(asked.body["audio"]["content"])

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from django.db import transaction
 
-from access.budgets import Budget, budget
+from access.limits.budgets import Budget, budget
 from spending import ledger
 from spending.accounts import Amount, Line, Payer, lines
 from spending.ledger import Refused, Reserved, Used

@@ -11,9 +11,9 @@ from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from access.issuing import issue, wanted
-from chat.engine.completion import Finished, TokensUsed, ToolCall
-from chat.price_list import price_list
+from access.keys.issuing import issue, wanted
+from chat.engine.model_port import Finished, TokensUsed, ToolCall
+from chat.pricing.price_list import price_list
 from chat.providers.scripted import Scripted, text
 from spending import ledger
 from spending.ledger import Used

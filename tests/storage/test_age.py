@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage import age
+from storage import durations
 
 
 @pytest.mark.parametrize(
@@ -15,10 +15,10 @@ from storage import age
     ],
 )
 def test_an_age_is_a_number_and_a_unit(text: str, meant: timedelta) -> None:
-    assert age.parse(text) == meant
+    assert durations.parse_duration(text) == meant
 
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "30 d", "1d2h", "30m", "∞d", "٣d", "100000w"])
 def test_nonsense_is_told_what_is_valid(text: str) -> None:
     with pytest.raises(ValueError, match="is no age: give a number and h, d or w, such as 12h, 30d or 2w"):
-        age.parse(text)
+        durations.parse_duration(text)

@@ -9,8 +9,8 @@ import pytest
 from django.db import connection
 
 from chat.models import Process
-from storage import checkpoints
-from storage.checkpoints import checkpoint
+from storage import wal_checkpoint
+from storage.wal_checkpoint import checkpoint
 from storage.writer import writer
 from tests.conftest import Start
 
@@ -37,12 +37,12 @@ async def test_a_long_log_is_taken_in_and_a_short_one_is_left(
 ) -> None:
     await start()
     with monkeypatch.context() as patched:
-        patched.setattr(checkpoints, "LOG_BYTES", 4_096)
+        patched.setattr(wal_checkpoint, "LOG_BYTES", 4_096)
         await checkpoint()
     await writer.write(partial(fill, "first"))
     await checkpoint()
     assert kept_without_the_log(tmp_path, "first") == 0
-    monkeypatch.setattr(checkpoints, "LOG_BYTES", 4_096)
+    monkeypatch.setattr(wal_checkpoint, "LOG_BYTES", 4_096)
     await checkpoint()
     assert kept_without_the_log(tmp_path, "first") == ROWS
 
@@ -51,7 +51,7 @@ async def test_what_is_written_beside_it_waits_for_nothing_and_is_there(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await start()
-    monkeypatch.setattr(checkpoints, "LOG_BYTES", 4_096)
+    monkeypatch.setattr(wal_checkpoint, "LOG_BYTES", 4_096)
     reader = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT COUNT(*) FROM processes").fetchone()  # a reader of what was before holds the log

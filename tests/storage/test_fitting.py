@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from chat.models import Message, Run
-from storage import fitting
+from storage import sanitize
 
 NEST = some.recursive(
     some.none() | some.booleans() | some.integers() | some.floats() | some.text(some.characters()),
@@ -16,7 +16,7 @@ NEST = some.recursive(
 
 
 def fitted(name: str, value: Any) -> Any:
-    fit = fitting.fit(Message._meta.get_field(name))
+    fit = sanitize.sanitizer(Message._meta.get_field(name))
     assert fit
     return fit(value)
 
@@ -40,13 +40,13 @@ def test_a_count_is_in_the_range_of_its_column(value: int, kept: int) -> None:
 
 
 def test_what_takes_every_value_is_left_alone() -> None:
-    assert fitting.fit(Run._meta.get_field("created")) is None
-    assert fitting.fit(Run._meta.get_field("cost_usd")) is None
+    assert sanitize.sanitizer(Run._meta.get_field("created")) is None
+    assert sanitize.sanitizer(Run._meta.get_field("cost_usd")) is None
 
 
 def test_a_document_keeps_what_is_valid_and_replaces_the_rest() -> None:
     said = {"a\x00": ["\ud800", "é\U0001f600", {"n": float("nan"), "i": float("-inf")}], "b": "\\u0000", "c": "NaN"}
-    assert json.loads(fitting.document(said)) == {
+    assert json.loads(sanitize.document(said)) == {
         "a\ufffd": ["\ufffd", "é\U0001f600", {"n": None, "i": None}],
         "b": "\\u0000",
         "c": "NaN",
@@ -55,14 +55,14 @@ def test_a_document_keeps_what_is_valid_and_replaces_the_rest() -> None:
 
 @given(NEST)
 def test_every_document_is_json_that_postgresql_takes(value: Any) -> None:
-    kept = fitting.document(value)
+    kept = sanitize.document(value)
     kept.encode()
     assert "\x00" not in str(json.loads(kept))
-    assert json.loads(kept) == json.loads(json.dumps(fitting.clean(value)))
+    assert json.loads(kept) == json.loads(json.dumps(sanitize.clean(value)))
 
 
 @given(some.text(some.characters()))
 def test_every_text_is_unicode_without_nul(value: str) -> None:
-    kept = fitting.text(value)
+    kept = sanitize.text(value)
     assert "\x00" not in kept
     kept.encode()

@@ -3,11 +3,11 @@
 import asyncio
 import gc
 
-from storage.loops import OfLoop
+from storage.per_loop import PerLoop
 
 
 def test_each_loop_has_its_own_and_keeps_it() -> None:
-    made = OfLoop(object)
+    made = PerLoop(object)
 
     async def twice() -> tuple[object, object]:
         return made.current(), made.current()
@@ -24,7 +24,7 @@ def test_each_loop_has_its_own_and_keeps_it() -> None:
 
 
 async def test_another_takes_its_place_and_is_forgotten() -> None:
-    made = OfLoop(object)
+    made = PerLoop(object)
     assert made.known() is None
     other = object()
     made.use(other)
@@ -35,7 +35,7 @@ async def test_another_takes_its_place_and_is_forgotten() -> None:
 
 
 def test_what_was_made_for_a_loop_that_is_gone_is_not_kept() -> None:
-    made = OfLoop(object)
+    made = PerLoop(object)
 
     async def ask() -> None:
         made.current()

@@ -10,9 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from chat.models import Session
-from storage import pending
+from storage import statement_batch
 from storage.ids import new_id
-from storage.rows import Exists, Insert, Locked, Select, Update
+from storage.statements import Exists, Insert, Locked, Select, Update
 from storage.writer import writer
 
 NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
@@ -43,34 +43,34 @@ def row(key: UUID, title: str = "") -> tuple[object, ...]:
 )
 def test_whatever_asks_next_sees_what_waited(sees: object) -> None:
     key = new_id()
-    with transaction.atomic(), pending.collected():
+    with transaction.atomic(), statement_batch.collected():
         insert([row(key, "first")])
         assert sees(key)  # type: ignore[operator]  # it is a function
 
 
 def test_the_same_statement_of_many_jobs_is_sent_once() -> None:
     sent: list[int] = []
-    real = pending.execute
+    real = statement_batch.execute
 
     def counted(statement: str, rows: object) -> object:
         sent.append(len(rows))  # type: ignore[arg-type]  # it is a list
         return real(statement, rows)  # type: ignore[arg-type]
 
     keys = [new_id() for _ in range(5)]
-    with pytest.MonkeyPatch.context() as patch, transaction.atomic(), pending.collected():
-        patch.setattr(pending, "execute", counted)
+    with pytest.MonkeyPatch.context() as patch, transaction.atomic(), statement_batch.collected():
+        patch.setattr(statement_batch, "execute", counted)
         for key in keys:
             insert([row(key)])
             rename.later(("new",), (key,))
         assert sent == []
-        pending.flush()
+        statement_batch.flush()
         assert sent == [5, 5]
     assert set(Session.objects.values_list("title", flat=True)) == {"new"}
 
 
 def test_what_waited_in_a_savepoint_goes_with_it() -> None:
     kept, gone = new_id(), new_id()
-    with transaction.atomic(), pending.collected():
+    with transaction.atomic(), statement_batch.collected():
         insert([row(kept)])
         with suppress(RuntimeError), transaction.atomic():
             insert([row(gone)])
@@ -79,10 +79,10 @@ def test_what_waited_in_a_savepoint_goes_with_it() -> None:
 
 
 def test_a_transaction_that_fails_leaves_nothing_waiting_for_the_next() -> None:
-    with suppress(RuntimeError), transaction.atomic(), pending.collected():
+    with suppress(RuntimeError), transaction.atomic(), statement_batch.collected():
         insert([row(new_id())])
         raise RuntimeError
-    with transaction.atomic(), pending.collected(), CaptureQueriesContext(connection) as queries:
+    with transaction.atomic(), statement_batch.collected(), CaptureQueriesContext(connection) as queries:
         Session.objects.exists()
     assert len(queries) == 1
     assert not Session.objects.exists()

@@ -11,10 +11,10 @@ from hypothesis import strategies as some
 
 from chat.engine.events import TotalUsage
 from chat.models import Message, Run, Session
-from chat.runs import usage_columns
+from chat.runs.log import usage_columns
 from storage.ids import new_id
-from storage.rows import Insert, Select, Update
-from storage.values import conversion
+from storage.row_adapters import conversion
+from storage.statements import Insert, Select, Update
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -6,8 +6,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
-from telemetry.exposition import expose
 from telemetry.metrics import INSTRUMENTS
+from telemetry.prometheus import render
 
 NUMBERS: Any = {
     "orchestrator_requests_total": {("GET", "/healthz", "200"): [3.0]},
@@ -26,7 +26,7 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0
     ],
 )
 def test_all_instruments_are_told_in_the_format_that_is_asked_for(accept: str, content_type: str, read: Any) -> None:
-    told = expose(NUMBERS, accept)
+    told = render(NUMBERS, accept)
     assert told.content_type == content_type
     families = {family.name: family for family in read(told.body.decode())}
     assert len(families) == len(INSTRUMENTS)
@@ -43,7 +43,7 @@ def test_all_instruments_are_told_in_the_format_that_is_asked_for(accept: str, c
 
 
 def test_what_has_no_labels_is_told_before_it_first_happens() -> None:
-    told = expose({}, "").body.decode()
+    told = render({}, "").body.decode()
     assert "\norchestrator_runs_started_total 0.0\n" in told
     assert 'orchestrator_run_seconds_bucket{le="+Inf"} 0.0' in told
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from telemetry import metrics
-from telemetry.sums import Sums, retire
+from telemetry.worker_totals import WorkerTotals, retire
 
 
 def of_another(folder: Path, pid: int) -> None:
@@ -17,12 +17,12 @@ def of_another(folder: Path, pid: int) -> None:
     (folder / f"{pid}.living").write_bytes(msgspec.json.encode(numbers))
 
 
-def started(sums: Sums) -> float:
+def started(sums: WorkerTotals) -> float:
     return sums.all().get("orchestrator_runs_started_total", {}).get((), [0.0])[0]
 
 
 async def test_the_living_and_the_ended_are_counted_and_what_the_ended_held_open_is_not(tmp_path: Path) -> None:
-    own, sums = Sums(), Sums()
+    own, sums = WorkerTotals(), WorkerTotals()
     sums.share(tmp_path)
     of_another(tmp_path, 1)
     assert started(sums) == started(own) + 5
@@ -36,7 +36,7 @@ async def test_the_living_and_the_ended_are_counted_and_what_the_ended_held_open
 
 
 async def test_what_a_worker_counts_is_there_for_the_others_within_a_second_or_two(tmp_path: Path) -> None:
-    sums = Sums()
+    sums = WorkerTotals()
     sums.share(tmp_path)
     metrics.runs_started.add()
     async with asyncio.timeout(5):
@@ -45,7 +45,7 @@ async def test_what_a_worker_counts_is_there_for_the_others_within_a_second_or_t
 
 
 async def test_what_was_told_is_in_the_file_so_that_another_tells_no_less(tmp_path: Path) -> None:
-    sums = Sums()
+    sums = WorkerTotals()
     sums.share(tmp_path)
     metrics.runs_started.add()
     told = started(sums)
@@ -56,7 +56,7 @@ async def test_what_was_told_is_in_the_file_so_that_another_tells_no_less(tmp_pa
 async def test_without_its_folder_a_worker_tells_nothing_and_goes_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sums = Sums()
+    sums = WorkerTotals()
     sums.share(tmp_path / "gone")
     assert sums.all() == {}
     assert "metrics.unshared" in caplog.text

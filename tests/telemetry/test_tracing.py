@@ -217,7 +217,7 @@ async def test_a_collector_that_is_away_is_told_of_once_and_holds_nothing_up(tmp
 PLAY = """
 import django, sys
 django.setup()
-import orchestrator_site.application, chat.service
+import orchestrator_site.http.app, chat.service
 from telemetry import tracing
 assert tracing.tracer() is None
 print([name for name in sys.modules if name.startswith("opentelemetry")])

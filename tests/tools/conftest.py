@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools.workspace import KernelOpener, WalkOpener, Workspace
-from tools.workspace.opening import Opener
+from tools.workspace.confinement.opening import Opener
 
 
 @pytest.fixture(params=[KernelOpener, WalkOpener], ids=["openat2", "walk"])

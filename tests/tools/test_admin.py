@@ -10,9 +10,9 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tools.audit import cells
+from console import cells
+from console.visible_text import visible_text, visible_text_line
 from tools.models import ToolExecution
-from tools.visible import visible, visible_line
 
 LIST = "/admin/tools/toolexecution/"
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202etxt.exe\r\nnext"
@@ -195,17 +195,17 @@ def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(
 
 
 def test_hidden_characters_are_shown_and_the_others_kept() -> None:
-    assert visible("a\x1b[2J\x07\x9b\r\u202e\u2066\u200b\ufeff\U000e0041") == (
+    assert visible_text("a\x1b[2J\x07\x9b\r\u202e\u2066\u200b\ufeff\U000e0041") == (
         "a\\x1b[2J\\x07\\x9b\\r\\u202e\\u2066\\u200b\\ufeff\\U000e0041"
     )
     for kept in ("tab\tline\nend", "日本語 مرحبا 👨\u200d👩", "\u0645\u200c\u062e", "a\u00a0b\u3000c"):
-        assert visible(kept) == kept
-    assert visible("one\r\ntwo") == "one\ntwo"
-    assert visible("\ud800") == "\\ud800"
+        assert visible_text(kept) == kept
+    assert visible_text("one\r\ntwo") == "one\ntwo"
+    assert visible_text("\ud800") == "\\ud800"
 
 
 def test_a_line_is_bounded_and_says_that_there_is_more() -> None:
-    assert visible_line("  one\n two ", 10) == "one two"
-    assert visible_line("x" * 11, 10) == "x" * 9 + "…"
-    assert visible_line("a" + " " * 100 + "b", 10) == "a…"
-    assert len(visible_line("\x1b" * 100, 10)) == 10
+    assert visible_text_line("  one\n two ", 10) == "one two"
+    assert visible_text_line("x" * 11, 10) == "x" * 9 + "…"
+    assert visible_text_line("a" + " " * 100 + "b", 10) == "a…"
+    assert len(visible_text_line("\x1b" * 100, 10)) == 10

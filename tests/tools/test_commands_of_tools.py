@@ -12,10 +12,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from tools import toolbox
+from tools import assembly
+from tools.assembly import registry, workspace
 from tools.models import ToolExecution
 from tools.policy import parse
-from tools.toolbox import registry, workspace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,8 +64,8 @@ def test_what_goes_wrong_is_told(command: tuple[str, ...], told: str) -> None:
 
 
 def test_what_the_policy_asks_about_is_run_when_it_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    asking = msgspec.structs.replace(toolbox.toolset(), policy=parse("ask fs.write"))
-    monkeypatch.setattr(toolbox, "toolset", lambda: asking)
+    asking = msgspec.structs.replace(assembly.tool_context(), policy=parse("ask fs.write"))
+    monkeypatch.setattr(assembly, "toolset", lambda: asking)
     command = ("run_tool", "fs.write", "--param", "path=commands/asked.txt", "--param", "content=x")
     monkeypatch.setattr("sys.stdin", StringIO())
     with pytest.raises(CommandError, match="give --yes"):

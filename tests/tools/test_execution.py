@@ -26,17 +26,17 @@ from tools.base import (
     Waiting,
     tool,
 )
-from tools.execution import UNSTARTED, ToolDoor
-from tools.inspection import everything
-from tools.live_output import MOST_LIVE_CHARS, NO_MORE
-from tools.masking import Masker
+from tools.execution.context import ToolContext
+from tools.execution.executor import UNSTARTED, ToolExecutor
+from tools.execution.offered import offered_tools
+from tools.execution.request import grant_all
 from tools.models import ToolExecution
-from tools.offer import offer
-from tools.outputs import OutputStore
+from tools.output.live import MOST_LIVE_CHARS, NO_MORE
+from tools.output.masking import Masker
+from tools.output.rendering import show
+from tools.output.store import OutputStore
 from tools.policy import parse
 from tools.registry import DuplicateTool, Registry
-from tools.showing import show
-from tools.toolset import Toolset
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,9 +69,9 @@ def greeting() -> Tool:
 
 def door(
     *tools: Tool, offered: tuple[Tool, ...] | None = None, keep: Any = writer.write, policy: str = "", **changes: Any
-) -> ToolDoor:
+) -> ToolExecutor:
     place = Payer(owner="operator", session_id=uuid4(), run_id=uuid4())
-    common = Toolset(
+    common = ToolContext(
         registry=Registry(tools),
         policy=parse(policy),
         masker=Masker(["the-house-secret"]),
@@ -80,15 +80,15 @@ def door(
         approval_seconds=60,
     )
     given = msgspec.structs.replace(common, **changes)
-    told = offer(tools if offered is None else offered, given.policy, everything)
-    return ToolDoor(given, place, keep, offer=told, stored=True)
+    told = offered_tools(tools if offered is None else offered, given.policy, grant_all)
+    return ToolExecutor(given, place, keep, offer=told, stored=True)
 
 
 def asking(arguments: str, *, name: str = "people.greet", source: Literal["caller", "model"] = "model") -> ToolRequest:
     return ToolRequest(tool=name, arguments=arguments, source=source, call_id="c1")
 
 
-async def opened(door: ToolDoor, request: ToolRequest) -> list[Progress]:
+async def opened(door: ToolExecutor, request: ToolRequest) -> list[Progress]:
     return [step async for step in door.execute(request)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from tools.base import ToolError
 from tools.builtin import fs
 from tools.workspace import Limits, Workspace
-from tools.workspace.opening import Opener
+from tools.workspace.confinement.opening import Opener
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from access.keys import mint
-from tools.masking import LONGEST_WORD, MASK, MaskedStream, Masker
+from access.keys.key_format import mint
+from tools.output.masking import LONGEST_WORD, MASK, MaskedStream, Masker
 
 KNOWN = "hunter2-of-the-house"
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----"

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tools.outputs import BLOCK_BYTES, OutputPage, OutputStore, page_of
+from tools.output.store import BLOCK_BYTES, OutputPage, OutputStore, page_of
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
-from chat.engine.completion import Finished
+from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from speech.audio.decoding import Decoder
-from speech.purse import BudgetPurse
+from speech.budgets import CallBudget
 from speech.service import SpeechService
 from tests.conftest import Api, Start
 from tests.speech.conftest import Make, fake, make
@@ -37,7 +37,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 
 def registry(service: SpeechService, workspace: Workspace) -> Registry:
-    return Registry(speech.tools(service, workspace, BudgetPurse))
+    return Registry(speech.tools(service, workspace, CallBudget))
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ async def test_where_speech_is_off_the_tools_say_so(start: Start, make: Make, wo
     code, told_ = await error(api, "synthesize", text="x")
     assert code == "disabled"
     assert "ENABLE_SPEECH is false" in told_
-    assert {tool.disabled for tool in speech.tools(service, workspace, BudgetPurse)} == {"ENABLE_SPEECH is false"}
+    assert {tool.disabled for tool in speech.tools(service, workspace, CallBudget)} == {"ENABLE_SPEECH is false"}
 
 
 def test_what_stays_on_this_machine_needs_no_approval_and_what_leaves_it_does(make: Make, workspace: Workspace) -> None:
@@ -223,7 +223,7 @@ def test_what_stays_on_this_machine_needs_no_approval_and_what_leaves_it_does(ma
         (LOCAL, ["read", "write"], "allow"),
         (("google",), ["network", "network"], "ask"),
     ):
-        made = speech.tools(make(missing), workspace, BudgetPurse)
+        made = speech.tools(make(missing), workspace, CallBudget)
         assert [tool.effect for tool in made] == effects
         for tool in made:
             assert parse("").decide(tool.name, tool.effect, "model", {}) == decided
@@ -233,7 +233,7 @@ def test_what_stays_on_this_machine_needs_no_approval_and_what_leaves_it_does(ma
 def test_a_rule_about_a_provider_looks_at_all_that_may_get_it(
     make: Make, workspace: Workspace, provider: str | None, decided: str
 ) -> None:
-    (_, synthesize) = speech.tools(make(), workspace, BudgetPurse)
+    (_, synthesize) = speech.tools(make(), workspace, CallBudget)
     params = synthesize.params(**json.loads(json.dumps({"text": "x", "provider": provider})))
     policy = parse("allow speech.* provider=local")
     assert policy.decide(synthesize.name, synthesize.effect, "model", synthesize.facets(params)) == decided

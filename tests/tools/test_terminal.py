@@ -16,7 +16,7 @@ from tools.base import Execution, OutputStream, Tool, ToolError
 from tools.builtin import terminal
 from tools.commands import WHITELIST, extended
 from tools.commands.output import MOST_SHOWN_BYTES
-from tools.sandbox import parts
+from tools.sandbox import subtrees
 from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
@@ -351,7 +351,7 @@ async def test_file_of_a_divided_folder_is_read_in_its_own_folder(make: Make, ba
 async def test_files_beyond_the_bound_are_not_read_and_that_is_told(
     make: Make, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "MOST_WALKED", 1)
+    monkeypatch.setattr(subtrees, "MOST_WALKED", 1)
     result = await run(make(), command="cat docs/guide.md")
 
     assert (result.exit_code, result.stdout) == (1, "")

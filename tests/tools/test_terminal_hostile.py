@@ -15,14 +15,14 @@ import pytest
 
 from tests.tools.commands.terminals import contents, git, terminal_of, verdict
 from tools.base import Tool
+from tools.sandbox.carveouts import unread
 from tools.sandbox.confinement import kernel_confinement
-from tools.sandbox.parts import parts_without
 from tools.sandbox.policy import Limits
-from tools.sandbox.reach import unread
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
+from tools.sandbox.subtrees import parts_without
 from tools.workspace import SecretNames, Workspace
-from tools.workspace.names import is_git
+from tools.workspace.confinement.names import is_git
 
 OUTSIDE, SERVICE, SECRET, TOKEN, RAN = (
     f"canary-of-{name}" for name in ("the-outside", "the-service", "the-secret", "the-token", "the-program")

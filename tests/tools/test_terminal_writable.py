@@ -9,7 +9,7 @@ import pytest
 
 from tests.tools.commands.terminals import ANY_PYTHON, contents, run, terminal_of, verdict
 from tools.base import Tool
-from tools.sandbox import parts
+from tools.sandbox import subtrees
 from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.workspace import Workspace
@@ -202,7 +202,7 @@ async def test_workspace_without_repository_is_written_as_a_whole(tool: Tool, ba
 async def test_workspace_too_large_to_be_told_apart_is_not_written(
     bound: str, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, bound, 2)
+    monkeypatch.setattr(subtrees, bound, 2)
     code, said = await verdict(tool, command="echo")
 
     assert (code, "TERMINAL_WRITABLE" in said) == ("too_large", True)

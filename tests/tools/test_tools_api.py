@@ -4,11 +4,11 @@ from uuid import uuid4
 
 import pytest
 
-from chat.engine.completion import Finished, ToolCall
+from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
+from tools.assembly import registry, workspace
 from tools.models import ToolExecution
-from tools.toolbox import registry, workspace
 
 
 async def read(api: Api, path: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from tools.base import ToolError
 from tools.builtin import fs
 from tools.workspace import Deadline, Workspace
-from tools.workspace.opening import Opener
+from tools.workspace.confinement.opening import Opener
 
 CANARY = "canary-b5f1"
 

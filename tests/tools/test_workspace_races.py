@@ -14,7 +14,7 @@ import pytest
 
 from tools.base import ToolError
 from tools.workspace import Deadline, Workspace
-from tools.workspace.opening import Opener
+from tools.workspace.confinement.opening import Opener
 
 CANARY = b"canary"
 INSIDE = b"inside"

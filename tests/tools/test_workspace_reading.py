@@ -10,8 +10,8 @@ import pytest
 
 from tools.base import ToolError
 from tools.workspace import Deadline, KernelOpener, Limits, WalkOpener, Workspace, WorkspaceUnavailableError
-from tools.workspace.opening import Opener
-from tools.workspace.paths import Parts
+from tools.workspace.confinement.opening import Opener
+from tools.workspace.confinement.paths import Parts
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_missing_system_call_leads_to_the_walk(number: int, tmp_path: Path, monk
         ctypes.set_errno(number)
         return -1
 
-    monkeypatch.setattr("tools.workspace.opening._libc_syscall", lambda: refuse)
+    monkeypatch.setattr("tools.workspace.confinement.opening._libc_syscall", lambda: refuse)
     (tmp_path / "a").write_bytes(b"a")
     workspace = Workspace(tmp_path)
     assert workspace.confinement == "walk"
@@ -69,7 +69,7 @@ def test_kernel_that_asks_to_try_again_is_asked_a_bounded_number_of_times(
         ctypes.set_errno(errno.EAGAIN)
         return -1
 
-    monkeypatch.setattr("tools.workspace.opening._libc_syscall", lambda: busy)
+    monkeypatch.setattr("tools.workspace.confinement.opening._libc_syscall", lambda: busy)
     workspace = Workspace(tmp_path, opener=KernelOpener())
     assert code_of(workspace, "a") == "conflict"
     assert 1 < len(asked) <= 1000

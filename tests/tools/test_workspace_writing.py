@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tools.base import ToolError
 from tools.workspace import Change, Deadline, Limits, SecretNames, Workspace
-from tools.workspace.opening import Opener
+from tools.workspace.confinement.opening import Opener
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,7 +15,7 @@ from tools.git.revisions import Revisions, one_revision, revisions
 from tools.git.running import Runner, Said
 from tools.git.status import Status, parse_status
 from tools.workspace import Deadline, in_thread
-from tools.workspace.paths import shown
+from tools.workspace.confinement.paths import shown
 
 DEFAULT_LOG = 20
 MOST_LOG = 200

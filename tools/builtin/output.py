@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from tools.base import Execution, Tool, ToolError, tool
-from tools.outputs import OutputPage, OutputStore
+from tools.output.store import OutputPage, OutputStore
 
 MOST_BYTES = 24 * 1_024
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from speech.base import FORMATS, MEDIA_TYPES, ErrorCode, Segment, SpeechError
-from speech.payment import Purse
-from speech.requests import Hearing, Saying
+from speech.budget_port import Budget
+from speech.requests import SynthesisRequest, TranscriptionRequest
 from speech.service import SpeechService
 from spending.accounts import Payer
 from tools.base import Effect, Execution, Facets, Tool, ToolError, ToolErrorCode, plain_facets, tool
@@ -29,7 +29,7 @@ CODES: Final[Mapping[ErrorCode, ToolErrorCode]] = {
     "audio_too_large": "too_large",
     "provider_timeout": "timed_out",
 }
-PurseOf = Callable[[Payer], Purse]
+PurseOf = Callable[[Payer], Budget]
 """What a call is paid from, for whoever pays."""
 
 BREAKS: Final = str.maketrans("", "", " \t\r\n")
@@ -96,7 +96,7 @@ async def transcribe(
     The text is empty where nobody speaks. `segments` have their times in seconds, where the model tells them.
     """
     audio = await _recording(service, workspace, audio_base64, path)
-    wanted = Hearing(audio=audio, provider=provider, language=language, model=model, format=format)
+    wanted = TranscriptionRequest(audio=audio, provider=provider, language=language, model=model, format=format)
     heard = await _telling(service.transcribe(wanted, purse_of(execution.payer)))
     return msgspec.convert(heard, TranscribeResult, from_attributes=True)
 
@@ -126,7 +126,9 @@ async def synthesize(
     Give a path for anything longer than a few sentences.
     """
     most = workspace.limits.max_write_bytes if path else service.limits.max_result_bytes
-    wanted = Saying(text=text, provider=provider, voice=voice, format=format, speed=speed, model=model, whole=True)
+    wanted = SynthesisRequest(
+        text=text, provider=provider, voice=voice, format=format, speed=speed, model=model, whole=True
+    )
     spoken = await _telling(service.synthesize(wanted, purse_of(execution.payer)))
     audio = await _telling(_whole(spoken.audio, most))
     place: dict[str, Any] = (

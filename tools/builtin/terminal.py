@@ -21,14 +21,14 @@ from tools.base import Execution, Facets, Tool, ToolError, tool
 from tools.commands import Ground, check, split
 from tools.commands.words import check_words
 from tools.sandbox import policy as sandboxing
-from tools.sandbox.live_text import LiveText
+from tools.sandbox.output.live_text import LiveText
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.terminal.limits import DEFAULT_LIMITS, Limits
-from tools.terminal.readying import WALK_SECONDS, parts, ready
-from tools.terminal.telling import ExecResult, check_ended, told
+from tools.terminal.preparation import WALK_SECONDS, parts, ready
+from tools.terminal.result import ExecResult, check_ended, told
 from tools.workspace import Deadline, Workspace, in_thread
-from tools.workspace.names import is_git
+from tools.workspace.confinement.names import is_git
 
 PLACE: Final = os.O_PATH | os.O_CLOEXEC
 

@@ -15,8 +15,8 @@ from tools.git.limits import Limits
 from tools.git.quoting import quoted
 from tools.git.texts import parts_of, path_of
 from tools.workspace import SecretNames
-from tools.workspace.names import is_git
-from tools.workspace.paths import Parts
+from tools.workspace.confinement.names import is_git
+from tools.workspace.confinement.paths import Parts
 
 Action = Literal["added", "modified", "deleted", "renamed", "copied", "type_changed", "conflicted"]
 ACTIONS: dict[int, Action] = {

@@ -9,7 +9,7 @@ from tools.base import ToolError, ToolErrorCode
 from tools.git.repository import Repository
 from tools.git.revisions import Revisions
 from tools.git.running import Said
-from tools.workspace.paths import shown
+from tools.workspace.confinement.paths import shown
 
 UNKNOWN_REVISION = re.compile(
     rb"bad revision|unknown revision|ambiguous argument|invalid revision range|invalid symmetric difference"

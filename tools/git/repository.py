@@ -13,7 +13,7 @@ import msgspec
 
 from tools.base import ToolError
 from tools.workspace import Folder, Workspace
-from tools.workspace.paths import Parts, joined, shown
+from tools.workspace.confinement.paths import Parts, joined, shown
 
 GIT = ".git"
 

@@ -9,7 +9,7 @@ import re
 import msgspec
 
 from tools.base import ToolError
-from tools.workspace.paths import shown
+from tools.workspace.confinement.paths import shown
 
 MOST_CHARS = 250
 NAME = r"[\w@#][\w./@#%+=,!&$-]*"

@@ -7,7 +7,7 @@ import msgspec
 
 from tools.git.limits import Limits
 from tools.git.texts import line, path_of
-from tools.workspace.paths import Parts
+from tools.workspace.confinement.paths import Parts
 
 COMMAND = ("status", "--porcelain=v2", "-z", "--branch", "--ahead-behind", "--untracked-files=normal", "--find-renames")
 

@@ -2,7 +2,7 @@
 
 import os
 
-from tools.workspace.paths import Parts, joined
+from tools.workspace.confinement.paths import Parts, joined
 
 ELLIPSIS = "…"
 

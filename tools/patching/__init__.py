@@ -13,8 +13,8 @@ What git takes and we refuse:
 - two names after `---` and `+++` that differ by more than their prefixes; lines of other formats.
 """
 
+from tools.patching.formats.parsing import parse
 from tools.patching.limits import Limits
-from tools.patching.parsing import parse
 from tools.patching.patch import Action, Hunk, Line, Patch, Section
 from tools.patching.plan import Content, Effect, PatchedFile, Plan, Read
 from tools.patching.planning import apply

@@ -6,7 +6,7 @@ from itertools import islice
 import msgspec
 
 from tools.base import ToolError
-from tools.patching.lines import BYTE_ORDER_MARK
+from tools.patching.formats.lines import BYTE_ORDER_MARK
 from tools.patching.patch import Hunk
 from tools.patching.target import Target
 from tools.patching.telling import quoted

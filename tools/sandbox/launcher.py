@@ -11,12 +11,12 @@ import select
 import signal
 import time
 
-from tools.sandbox import landlock
 from tools.sandbox.descendants import Descendants
+from tools.sandbox.kernel import landlock
+from tools.sandbox.kernel.privileges import adopt_orphans, end_with_parent, forgo_privileges, go_first_without_memory
+from tools.sandbox.kernel.syscalls import syscall
 from tools.sandbox.policy import Ended, Limits, Policy, Report
-from tools.sandbox.privileges import adopt_orphans, end_with_parent, forgo_privileges, go_first_without_memory
 from tools.sandbox.program import CLOSE_RANGE, LAST_HANDLE, become
-from tools.sandbox.syscalls import syscall
 
 ORDERS = 0
 BLOCK_BYTES = 64 * 1024

@@ -6,11 +6,11 @@ import signal
 import stat
 from typing import NoReturn
 
-from tools.sandbox import landlock, seccomp
-from tools.sandbox.parts import open_part
+from tools.sandbox.kernel import landlock, seccomp
+from tools.sandbox.kernel.privileges import end_with_parent
+from tools.sandbox.kernel.syscalls import syscall
 from tools.sandbox.policy import Limits, Part, Policy
-from tools.sandbox.privileges import end_with_parent
-from tools.sandbox.syscalls import syscall
+from tools.sandbox.subtrees import open_part
 
 CLOSE_RANGE, CLOSE_ON_EXEC_FLAG = 436, 4
 FIRST_OTHER_HANDLE = 3

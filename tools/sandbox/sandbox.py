@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from tools.base import OutputStream
-from tools.sandbox.capture import Captured
 from tools.sandbox.confinement import Confinement, kernel_confinement
-from tools.sandbox.output import Output
+from tools.sandbox.output.capture import Captured
+from tools.sandbox.output.stream import Output
 from tools.sandbox.policy import Ended, Limits, Part, Policy, Report
 from tools.sandbox.programs import Programs, installed_programs
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tools.base import OutputStream
-from tools.sandbox import landlock
+from tools.sandbox.kernel import landlock
 from tools.sandbox.policy import Policy, Report
 from tools.sandbox.refusals import SandboxUnavailableError
 

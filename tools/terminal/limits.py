@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tools.commands import WHITELIST, Program
-from tools.workspace.names import SECRETS
+from tools.workspace.confinement.names import SECRETS
 
 MOST_AT_ONCE: Final = 4
 """Commands of one workspace that run at a time; more wait."""

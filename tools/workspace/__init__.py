@@ -1,11 +1,11 @@
 """Confined files: everything that a tool reads, lists, searches or writes goes through a `Workspace`."""
 
 from tools.workspace.confined import Workspace
+from tools.workspace.confinement.files import File, Folder
+from tools.workspace.confinement.names import SecretNames
+from tools.workspace.confinement.opening import KernelOpener, WalkOpener, WorkspaceUnavailableError
 from tools.workspace.deadline import Deadline
-from tools.workspace.files import File, Folder
 from tools.workspace.limits import Limits
-from tools.workspace.names import SecretNames
-from tools.workspace.opening import KernelOpener, WalkOpener, WorkspaceUnavailableError
 from tools.workspace.pages import Page, read_page
 from tools.workspace.patterns import Glob, LinePattern
 from tools.workspace.search import LineSearch, Match

@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Self
 
 from tools.base import ToolError
+from tools.workspace.confinement.names import SecretNames
+from tools.workspace.confinement.opening import READ_DIRECTORY
+from tools.workspace.confinement.paths import Parts, joined, shown
+from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.limits import Limits
-from tools.workspace.names import SecretNames
-from tools.workspace.opening import READ_DIRECTORY
-from tools.workspace.paths import Parts, joined, shown
 from tools.workspace.refusals import refuse_folder_path, telling_of
-from tools.workspace.resolving import Resolver
 from tools.workspace.writing import Change, Changed, Place, make_durable
 
 

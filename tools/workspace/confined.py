@@ -8,11 +8,9 @@ from pathlib import Path
 
 from tools.base import ToolError
 from tools.workspace.batch import Batch
-from tools.workspace.deadline import Deadline
-from tools.workspace.files import File, Folder
-from tools.workspace.limits import Limits
-from tools.workspace.names import SecretNames
-from tools.workspace.opening import (
+from tools.workspace.confinement.files import File, Folder
+from tools.workspace.confinement.names import SecretNames
+from tools.workspace.confinement.opening import (
     DIRECTORY,
     READ_DIRECTORY,
     READ_FILE,
@@ -22,9 +20,11 @@ from tools.workspace.opening import (
     choose_opener,
     link_met,
 )
-from tools.workspace.paths import Parts, parse, shown
+from tools.workspace.confinement.paths import Parts, parse, shown
+from tools.workspace.confinement.resolving import Resolver
+from tools.workspace.deadline import Deadline
+from tools.workspace.limits import Limits
 from tools.workspace.refusals import not_regular, refuse_folder_path, telling_of
-from tools.workspace.resolving import Resolver
 from tools.workspace.walking import Entry, Walk, entry_of
 from tools.workspace.writing import Change, Changed
 

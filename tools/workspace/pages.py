@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import msgspec
 
 from tools.base import ToolError
+from tools.workspace.confinement.files import File
+from tools.workspace.confinement.paths import shown
 from tools.workspace.deadline import Deadline
-from tools.workspace.files import File
 from tools.workspace.limits import Limits
 from tools.workspace.lines import lines_of, runs
-from tools.workspace.paths import shown
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import re
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
 from tools.base import ToolError
-from tools.workspace.paths import shown
+from tools.workspace.confinement.paths import shown
 
 MAX_MEMORY_BYTES = 4 * 1024 * 1024
 ONE_TEXT_SIGNS = ("\\A", "\\z", "(?")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tools.base import ToolError, ToolErrorCode
-from tools.workspace.paths import shown
+from tools.workspace.confinement.paths import shown
 
 KEPT = "Nothing was changed."
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tools.workspace.confinement.files import File
 from tools.workspace.deadline import Deadline
-from tools.workspace.files import File
 from tools.workspace.limits import Limits
 from tools.workspace.lines import lines_of, runs
 from tools.workspace.patterns import LinePattern

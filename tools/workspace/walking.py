@@ -8,13 +8,13 @@ from typing import Literal
 
 import msgspec
 
+from tools.workspace.confinement.names import is_git
+from tools.workspace.confinement.opening import READ_DIRECTORY
+from tools.workspace.confinement.paths import Parts, joined
+from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.names import is_git
-from tools.workspace.opening import READ_DIRECTORY
-from tools.workspace.paths import Parts, joined
 from tools.workspace.refusals import telling_of
-from tools.workspace.resolving import Resolver
 
 EntryType = Literal["file", "directory", "symlink", "other"]
 

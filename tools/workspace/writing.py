@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 
 from tools.base import ToolError
-from tools.workspace.files import File
-from tools.workspace.opening import link_met
-from tools.workspace.paths import Parts, joined, shown
+from tools.workspace.confinement.files import File
+from tools.workspace.confinement.opening import link_met
+from tools.workspace.confinement.paths import Parts, joined, shown
 from tools.workspace.refusals import not_regular
 
 NEW_FILE_MODE = 0o666

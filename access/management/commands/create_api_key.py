@@ -7,8 +7,8 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from access import issuing
-from access.issuing import KeyInvalid
+from access.keys import issuing
+from access.keys.issuing import KeyInvalid
 from access.management.keeping import database
 from access.scopes import DEFAULT, TOOLS, WORDS
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         self.stderr.write(f"{row.name} may: {' '.join(row.scopes)}. Keep the key now: it is not shown again.")
 
 
-def _issued(*, name: str, scope: list[str], user: str | None, **options: Any) -> issuing.Issued:
+def _issued(*, name: str, scope: list[str], user: str | None, **options: Any) -> issuing.CreatedKey:
     """Raises `KeyInvalid`."""
     now = timezone.now()
     asked = issuing.wanted(

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from access import issuing
+from access.keys import issuing
 from access.management.keeping import database
 from access.models import ApiKey
 

@@ -16,12 +16,12 @@ from django.db import DatabaseError
 
 from access import conf as access_conf
 from chat import conf
-from chat.client.conversation import Conversation, Outcome, Wishes
+from chat.client.conversation import ChatDefaults, Conversation, Outcome
 from chat.client.http import HttpTransport
-from chat.client.inside import InsideTransport
-from chat.client.prompt import Dialogue, sendable
+from chat.client.in_process import InProcessTransport
 from chat.client.rendering import Span
-from chat.client.screen import Screen, outlet
+from chat.client.repl import Dialogue, sendable
+from chat.client.terminal import Screen, outlet
 from chat.client.transport import Call, Refused, Transport
 
 FAILED: Final = 1
@@ -93,7 +93,7 @@ class Command(BaseCommand):
             raise CommandError(f"DATABASE_URL names a database that cannot be used: {error}") from None
         if not conf.is_stored():
             self.stderr.write("Nothing is stored (ENABLE_PERSISTENCE=false): no answer knows of the one before it.")
-        transport = InsideTransport()
+        transport = InProcessTransport()
         try:
             runner.run(transport.open(provider))
         except Refused as refused:
@@ -108,7 +108,9 @@ class Command(BaseCommand):
         answers = outlet(sys.stdout, plain=plain, forced=forced)
         notes = answers if question is None else outlet(sys.stderr, plain=plain, forced=forced)
         screen = Screen(answers, notes)
-        wishes = Wishes(provider=options["provider"], model=options["model"], instructions=options["instructions"])
+        wishes = ChatDefaults(
+            provider=options["provider"], model=options["model"], instructions=options["instructions"]
+        )
         conversation = Conversation(transport, screen.show, wishes, options["session"])
         calls = tuple(options["tool"])
         if question is None:

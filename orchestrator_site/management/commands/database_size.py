@@ -10,10 +10,10 @@ from django.db.models.functions import Coalesce, Length
 from django.utils import timezone
 
 from chat.models import Message, Run, RunEvent
-from orchestrator_site.pruning import STRAY_AFTER, STRAYS, strays
-from storage.sizes import sizes, total
-from tools import toolbox
-from tools.outputs import Kept
+from orchestrator_site.retention import STRAY_AFTER, STRAYS, strays
+from storage.table_sizes import sizes, total
+from tools import assembly
+from tools.output.store import Kept
 
 NEWEST: Final = 1_000
 """Runs that the growth is measured on."""
@@ -43,7 +43,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{'all':28} {'':>15} {total():>15,} bytes")
 
     def _tell_outputs(self) -> None:
-        outputs = toolbox.outputs()
+        outputs = assembly.outputs()
         self._tell_files("stored outputs", outputs.kept())
         self._tell_files(STRAYS, strays(timezone.now() - STRAY_AFTER, outputs))
 

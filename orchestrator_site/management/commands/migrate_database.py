@@ -18,7 +18,7 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from chat.models import Process, Run
-from orchestrator_site.environment import Environment, InvalidSetting
+from orchestrator_site.env import Environment, InvalidSetting
 from storage.migration import snapshot as snapshots
 from storage.migration.copying import Compared, compare, copy
 from storage.migration.snapshot import Snapshot, SnapshotFailed

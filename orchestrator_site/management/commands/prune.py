@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from orchestrator_site.pruning import STRAY_AFTER, Ages, count, prune
-from storage import age
-from tools import toolbox
+from orchestrator_site.retention import STRAY_AFTER, Ages, count, prune
+from storage import durations
+from tools import assembly
 
 
 class Command(BaseCommand):
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         frames = timedelta(hours=settings.EVENT_RETENTION_HOURS)
         ages = Ages(rows=now - older_than, frames=now - frames, strays=now - STRAY_AFTER)
         try:
-            done = list((prune if yes else count)(ages, toolbox.outputs()))
+            done = list((prune if yes else count)(ages, assembly.outputs()))
             for part in done:
                 self.stdout.write(f"{part.name:20} {part.rows:>10} {part.bytes:>15,} bytes")
             told = f"{sum(part.rows for part in done)} rows and files, {sum(part.bytes for part in done):,} bytes"
@@ -55,6 +55,6 @@ class Command(BaseCommand):
 
 def _age(text: str) -> timedelta:
     try:
-        return age.parse(text)
+        return durations.parse_duration(text)
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from None

@@ -13,16 +13,16 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from access import conf as access_conf
-from access.guard import is_loopback
 from access.models import ApiKey
+from access.network.host_check import is_loopback
 from chat import conf
-from chat.engine.completion import ProviderError
-from chat.providers.catalogue import NotConfigured, UnknownProvider
-from orchestrator_site.database import migrate
-from orchestrator_site.server import Server
-from orchestrator_site.workers import READY, Workers
-from tools import toolbox
-from tools.sandbox.privileges import end_with_parent
+from chat.engine.model_port import ProviderError
+from chat.providers.registry import NotConfigured, UnknownProvider
+from orchestrator_site.serving.server import Server
+from orchestrator_site.serving.workers import READY, Workers
+from storage.schema import migrate
+from tools import assembly
+from tools.sandbox.kernel.privileges import end_with_parent
 from tools.workspace import WorkspaceUnavailableError
 
 PORT: Final = 8010
@@ -100,7 +100,7 @@ class Command(BaseCommand):
 
     def _open_workspace(self) -> None:
         try:
-            toolbox.registry()
+            assembly.registry()
         except (WorkspaceUnavailableError, OSError) as error:
             raise CommandError(f"ALLOW_FS_BASE names a folder that cannot be used: {error}") from None
 

@@ -8,8 +8,8 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from spending import report
-from spending.report import FIELDS, GROUPS, GroupBy, Span
+from spending import usage_report
+from spending.usage_report import FIELDS, GROUPS, GroupBy, Span
 
 
 class Command(BaseCommand):
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             if budgets:
                 self._tell_budgets()
                 return
-            told = report.usage(group_by, None, Span(since=since, until=until))
+            told = usage_report.usage(group_by, None, Span(since=since, until=until))
         except DatabaseError as error:
             raise CommandError(f"The database could not be used: {str(error).strip()}") from None
         if json:
@@ -44,9 +44,11 @@ class Command(BaseCommand):
         self.stdout.write(_line("all", told["total"]))
 
     def _tell_budgets(self) -> None:
-        for name, spent, reserved in report.accounts():
+        for name, spent, reserved in usage_report.accounts():
             unit = "usd" if ":usd" in name else "tokens"
-            amounts = [f"{report.cost_of(value):f}" if unit == "usd" else str(value) for value in (spent, reserved)]
+            amounts = [
+                f"{usage_report.cost_of(value):f}" if unit == "usd" else str(value) for value in (spent, reserved)
+            ]
             self.stdout.write(f"{name:80} {amounts[0]:>16} {unit} spent, {amounts[1]} reserved")
 
 

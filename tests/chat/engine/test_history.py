@@ -1,4 +1,4 @@
-from chat.engine.history import UNANSWERED, answered, fit
+from chat.engine.context_window import UNANSWERED, answered, fit
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
 
 CALL = ToolCall(call_id="c", name="fs.read", arguments="{}")

@@ -21,9 +21,15 @@ def run(code: str) -> None:
 
 
 def test_the_pure_modules_import_without_django() -> None:
-    run("import chat.engine.turn, chat.wire.sse, chat.wire.strict_json, chat.providers.scripted")
-    run("import tools.base, tools.registry, tools.showing, tools.builtin.fs, access.guard, access.callers")
-    run("import access.keys, access.scopes, access.budgets, access.rates, access.proxies, access.refusal")
+    run("import chat.engine.loop, chat.wire.sse, web.strict_json, chat.providers.scripted")
+    run(
+        "import tools.base, tools.registry, tools.output.rendering, tools.builtin.fs, "
+        "access.network.host_check, access.caller"
+    )
+    run(
+        "import access.keys.key_format, access.scopes, access.limits.budgets, access.limits.rates, "
+        "access.network.proxies, web.errors"
+    )
 
 
 def test_the_engines_own_tests_pass_without_django() -> None:

@@ -6,8 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.engine.attempts import Candidate
-from chat.engine.completion import Finished, ProviderError, Text, TokensUsed, ToolCall
 from chat.engine.events import (
     ApprovalRequired,
     ApprovalResolved,
@@ -20,8 +18,10 @@ from chat.engine.events import (
     Usage,
 )
 from chat.engine.limits import Limits, Retries
+from chat.engine.loop import Item, MessageAdded, Plan, Resumption, Suspended, Turn
 from chat.engine.messages import AssistantMessage, ToolMessage, UserMessage
-from chat.engine.turn import Item, Plan, Resumption, Said, Suspended, Turn
+from chat.engine.model_port import Finished, ProviderError, Text, TokensUsed, ToolCall
+from chat.engine.retry import Candidate
 from chat.providers.scripted import Line, Scripted, text
 from tools.base import (
     Approval,
@@ -135,12 +135,12 @@ def reason(items: list[Item | Text]) -> str:
 
 
 def said(items: list[Item | Text]) -> list[Any]:
-    return [item.message for item in items if isinstance(item, Said)]
+    return [item.message for item in items if isinstance(item, MessageAdded)]
 
 
 async def test_an_answer_ends_completed_with_its_usage_and_cost() -> None:
     items = await play(turn([text("Hel", "lo"), TokensUsed(input_tokens=3, output_tokens=2), STOP]))
-    assert [type(item) for item in items] == [Text, Usage, Said, End]
+    assert [type(item) for item in items] == [Text, Usage, MessageAdded, End]
     assert said(items) == [AssistantMessage(text="Hello")]
     end = last(items)
     assert isinstance(end, End)
@@ -299,7 +299,7 @@ async def test_a_tool_that_a_stop_cut_off_is_answered_as_cancelled() -> None:
     failed, answer = playing.remains()
     assert isinstance(failed, ToolFailed)
     assert (failed.code, failed.execution_id) == ("cancelled", "e1")
-    assert isinstance(answer, Said)
+    assert isinstance(answer, MessageAdded)
 
 
 class Slow(Echo):

@@ -5,7 +5,7 @@ import pytest
 from django.core.checks import run_checks
 
 from chat import conf
-from chat.providers.catalogue import Catalogue, Entry, NotConfigured, UnknownProvider
+from chat.providers.registry import Entry, NotConfigured, ProviderRegistry, UnknownProvider
 from chat.providers.scripted import Scripted
 
 
@@ -13,12 +13,12 @@ class Second(Scripted):
     name = "second"
 
 
-def catalogue(*, missing: str = "", default: str = "", fallback: tuple[str, ...] = ()) -> Catalogue:
+def catalogue(*, missing: str = "", default: str = "", fallback: tuple[str, ...] = ()) -> ProviderRegistry:
     entries = (
         Entry(name="scripted", make=Scripted, missing=missing),
         Entry(name="second", make=Second),
     )
-    return Catalogue(entries, default=default, fallback=fallback)
+    return ProviderRegistry(entries, default=default, fallback=fallback)
 
 
 def test_the_first_configured_provider_is_the_default() -> None:
@@ -46,7 +46,7 @@ def test_what_cannot_be_had_is_said_with_what_can() -> None:
     with pytest.raises(NotConfigured, match="not configured: no key"):
         catalogue(missing="no key").get("scripted")
     with pytest.raises(NotConfigured, match="scripted: no key"):
-        assert Catalogue([Entry(name="scripted", make=Scripted, missing="no key")]).default
+        assert ProviderRegistry([Entry(name="scripted", make=Scripted, missing="no key")]).default
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from chat.engine.completion import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.engine.messages import (
     AssistantMessage,
     Image,
@@ -16,8 +15,9 @@ from chat.engine.messages import (
     ToolMessage,
     UserMessage,
 )
+from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.providers.base import Timeouts
-from chat.providers.gemini import CONTEXT_TOKENS, GEMMA_CONTEXT_TOKENS, Gemini
+from chat.providers.gemini.provider import CONTEXT_TOKENS, GEMMA_CONTEXT_TOKENS, Gemini
 from tests.chat.providers.fake_gemini import called, refused, said, sse, streamed
 from tests.fake_service import FakeService, Reply, fake_service
 from tools.base import ToolSpec

@@ -11,11 +11,11 @@ from urllib.request import urlopen
 import pytest
 import pytest_asyncio
 
-from chat.engine.completion import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
-from chat.providers.local import MAX_WAITING, Local
-from chat.providers.local_model import SHIPPED_MODEL, friendly_name
-from chat.providers.local_requests import DEFAULT_INSTRUCTIONS, chat_messages
+from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
+from chat.providers.local.model import SHIPPED_MODEL, friendly_name
+from chat.providers.local.provider import MAX_WAITING, Local
+from chat.providers.local.requests import DEFAULT_INSTRUCTIONS, chat_messages
 
 PARALLEL = 2
 CONTEXT = 512
@@ -309,9 +309,9 @@ CANCEL_ONE = "task = asyncio.create_task(anext(local.stream(request))); await as
 async def test_process_ends_silently(steps: list[str]) -> None:
     lines = [
         "import asyncio",
-        "from chat.engine.completion import CompletionRequest",
+        "from chat.engine.model_port import CompletionRequest",
         "from chat.engine.messages import UserMessage",
-        "from chat.providers.local import Local",
+        "from chat.providers.local.provider import Local",
         "async def main():",
         "    local = Local(model_path=None, parallel=2, context_tokens=512, threads=1)",
         "    messages = (UserMessage(text='Tell a story.'),)",

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from chat.engine.completion import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
+from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.engine.transcript import decode_pieces
 from chat.providers.base import Timeouts
-from chat.providers.openai import OpenAI, refusal
+from chat.providers.openai.provider import OpenAI, refusal
 from tests.chat.providers.fake_openai import DONE, call, delta, finish, refused, said, sse, streamed, usage
 from tests.fake_service import FakeService, Reply, fake_service
 from tests.orchestrator_site.test_serve import ROOT
@@ -343,7 +343,7 @@ async def test_models_that_cannot_be_listed_are_a_failure(fake: FakeService, ope
 
 
 def test_the_vendors_package_is_loaded_to_list_them_and_for_nothing_else() -> None:
-    program = "import sys, chat.providers.openai; print('openai' in sys.modules)"
+    program = "import sys, chat.providers.openai.provider; print('openai' in sys.modules)"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"

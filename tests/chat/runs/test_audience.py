@@ -5,8 +5,8 @@ from math import inf
 
 import pytest
 
-from chat.runs import audience as audiences
-from chat.runs.audience import Audience
+from chat.runs.live import subscribers as audiences
+from chat.runs.live.subscribers import Subscribers
 from storage.writer import StorageUnavailable
 
 GRACE = 0.05
@@ -41,8 +41,8 @@ class Run:
         self.at = asyncio.get_running_loop().time()
 
 
-def audience_of(run: Run, elsewhere: Elsewhere, grace: float = GRACE) -> Audience:
-    return Audience(grace, give_up=run.give_up, followed_elsewhere=elsewhere.followed)
+def audience_of(run: Run, elsewhere: Elsewhere, grace: float = GRACE) -> Subscribers:
+    return Subscribers(grace, give_up=run.give_up, followed_elsewhere=elsewhere.followed)
 
 
 async def test_a_run_that_nobody_follows_is_given_up_after_the_grace() -> None:

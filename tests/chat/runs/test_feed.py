@@ -3,9 +3,9 @@ import asyncio
 import pytest
 
 from chat.engine.events import Token
-from chat.runs import feed as feeds
-from chat.runs.feed import Feed
-from chat.runs.follower import Follower, Stored
+from chat.runs.log import broadcast as feeds
+from chat.runs.log.broadcast import Broadcast
+from chat.runs.log.subscription import Stored, Subscription
 from chat.wire import sse
 
 
@@ -13,9 +13,9 @@ def frame(number: int) -> bytes:
     return sse.frame(number, Token(token=f"t{number}"))
 
 
-def filled(*counts: int) -> Feed:
+def filled(*counts: int) -> Broadcast:
     """A feed whose appends had so many frames each."""
-    feed = Feed()
+    feed = Broadcast()
     for count in counts:
         feed.publish(count, b"".join(frame(feed.last + 1 + index) for index in range(count)))
     return feed
@@ -24,7 +24,7 @@ def filled(*counts: int) -> Feed:
 class Here:
     """A run that lives here, and is stored nowhere."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Broadcast) -> None:
         self.feed = feed
         self.followers = 0
 
@@ -44,8 +44,8 @@ class Here:
         return asyncio.get_running_loop().create_future()
 
 
-def follow(feed: Feed, cursor: int = 0, *, heartbeat: float = 60) -> Follower:
-    return Follower(Here(feed), cursor, heartbeat=heartbeat, patience=60)
+def follow(feed: Broadcast, cursor: int = 0, *, heartbeat: float = 60) -> Subscription:
+    return Subscription(Here(feed), cursor, heartbeat=heartbeat, patience=60)
 
 
 @pytest.mark.parametrize("cursor", range(11))
@@ -72,7 +72,7 @@ async def test_a_long_backlog_comes_in_bounded_pieces(monkeypatch: pytest.Monkey
 
 
 async def test_followers_at_every_seam_lose_and_double_nothing() -> None:
-    feed = Feed()
+    feed = Broadcast()
 
     async def collect(cursor: int) -> bytes:
         return b"".join([part async for part in follow(feed, cursor)])
@@ -100,7 +100,7 @@ async def test_a_silent_feed_pings_and_goes_on() -> None:
 
 async def test_a_run_knows_how_many_follow_it() -> None:
     run = Here(filled(1))
-    followers = [Follower(run, 0, heartbeat=60, patience=60) for _ in range(2)]
+    followers = [Subscription(run, 0, heartbeat=60, patience=60) for _ in range(2)]
     assert run.followers == 2
     followers[0].close()
     followers[0].close()
@@ -110,7 +110,7 @@ async def test_a_run_knows_how_many_follow_it() -> None:
 
 async def test_a_reader_that_takes_nothing_is_dropped() -> None:
     feed = filled(1)
-    follower = Follower(Here(feed), 0, heartbeat=0.01, patience=0.02)
+    follower = Subscription(Here(feed), 0, heartbeat=0.01, patience=0.02)
 
     async def stall() -> None:
         async for _ in follower:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from chat.runs.follower import Follower, Stored
+from chat.runs.log.subscription import Stored, Subscription
 
 
 class Elsewhere:
@@ -31,7 +31,7 @@ async def test_who_leaves_waits_for_nothing_any_more(answered: bool) -> None:
     source = Elsewhere()
     if answered:
         source.answered.set()
-    follower = Follower(source, 0, heartbeat=60, patience=60)
+    follower = Subscription(source, 0, heartbeat=60, patience=60)
     reading = asyncio.ensure_future(anext(follower))
     await source.asked.wait()
     await asyncio.sleep(0)

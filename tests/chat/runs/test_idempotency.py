@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chat.runs.idempotency import AlreadyBegun, Key, KeyMismatch, UnstoredKeys
+from chat.runs.start.idempotency import AlreadyBegun, Key, KeyMismatch, UnstoredKeys
 
 KEY = Key(key="k", body_sha256="a")
 

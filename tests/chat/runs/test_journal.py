@@ -7,10 +7,10 @@ import pytest
 
 from chat.engine.events import Token, Usage
 from chat.providers.scripted import text
-from chat.runs import journal as journals
-from chat.runs.feed import Feed
-from chat.runs.journal import Batch, Journal, RunLog
-from chat.runs.store import NotOwner
+from chat.runs.log import journal as journals
+from chat.runs.log.broadcast import Broadcast
+from chat.runs.log.frame_store import NotOwner
+from chat.runs.log.journal import Batch, Journal, RunLog
 from chat.wire import sse
 from storage.writer import StorageUnavailable
 
@@ -39,7 +39,7 @@ class Store:
 
 
 def log_of(journal: Journal) -> RunLog:
-    return RunLog(uuid4(), journal, Feed(), lambda _: None)
+    return RunLog(uuid4(), journal, Broadcast(), lambda _: None)
 
 
 async def test_tokens_are_published_before_they_are_kept() -> None:
@@ -101,7 +101,7 @@ async def test_a_run_that_no_database_can_keep_is_lost_alone() -> None:
     store = Store()
     journal = Journal(store.commit, seconds=0.001)
     lost: list[StorageUnavailable] = []
-    bad = RunLog(uuid4(), journal, Feed(), lost.append)
+    bad = RunLog(uuid4(), journal, Broadcast(), lost.append)
     good = log_of(journal)
     plain = store.commit
 
@@ -152,7 +152,7 @@ async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pyte
     store = Store()
     store.failures = 1
     lost: list[int] = []
-    log = RunLog(uuid4(), Journal(store.commit, seconds=0.001), Feed(), lambda _: lost.append(1))
+    log = RunLog(uuid4(), Journal(store.commit, seconds=0.001), Broadcast(), lambda _: lost.append(1))
     log.append(USAGE)
     with pytest.raises(StorageUnavailable):
         await log.settled()
@@ -175,7 +175,7 @@ async def test_a_commit_whose_answer_was_lost_is_not_made_again(monkeypatch: pyt
 
     lost: list[StorageUnavailable] = []
     journal = Journal(commit, seconds=60, recall=recall)
-    log, gone = log_of(journal), RunLog(uuid4(), journal, Feed(), lost.append)
+    log, gone = log_of(journal), RunLog(uuid4(), journal, Broadcast(), lost.append)
     for each in (log, gone):
         each.append(USAGE)
     await log.settled()

@@ -1,6 +1,6 @@
 import pytest
 
-from speech.audio.kinds import kind_of
+from speech.audio.detection import kind_of
 from speech.base import AudioFormat, AudioKind, SpeechError
 from tests.speech.recordings import recording, tone
 

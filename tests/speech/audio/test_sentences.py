@@ -1,11 +1,11 @@
 import pytest
 
-from speech.audio.sentences import pieces, sentences
+from speech.audio.text_chunks import split_sentences, split_text
 
 
 def test_a_text_is_said_sentence_by_sentence() -> None:
     text = 'First one. "Is this the second?" Yes!\n\nA new paragraph\nwith a line break'
-    assert list(sentences(text, 100)) == [
+    assert list(split_sentences(text, 100)) == [
         "First one.",
         '"Is this the second?',
         "Yes!",
@@ -14,16 +14,16 @@ def test_a_text_is_said_sentence_by_sentence() -> None:
 
 
 def test_languages_without_spaces_have_sentences_too() -> None:
-    assert list(sentences("你好。今天天气很好。", 100)) == ["你好。", "今天天气很好。"]
+    assert list(split_sentences("你好。今天天气很好。", 100)) == ["你好。", "今天天气很好。"]
 
 
 @pytest.mark.parametrize("text", ["word " * 1_000, "x" * 5_000, "a, b; " * 900, "x. " * 2_000, "x" * 299 + ". y"])
 def test_no_piece_is_longer_than_allowed_and_none_is_lost(text: str) -> None:
-    for made in (list(sentences(text, 300)), list(pieces(text, 300))):
+    for made in (list(split_sentences(text, 300)), list(split_text(text, 300))):
         assert max(map(len, made)) <= 300
         assert "".join("".join(made).split()) == "".join(text.split())
 
 
 def test_a_short_text_stays_as_it_is() -> None:
-    assert pieces("One.  Two.\n", 100) == ("One.  Two.\n",)
-    assert pieces("   ", 1) == ()
+    assert split_text("One.  Two.\n", 100) == ("One.  Two.\n",)
+    assert split_text("   ", 1) == ()

@@ -5,10 +5,10 @@ import pytest
 from speech.audio.decoding import Decoder
 from speech.audio.encoding import Encoder, encoded
 from speech.base import FORMATS, AudioFormat
-from speech.worker.cutting import parts
-from speech.worker.messages import Done, Said
-from speech.worker.models import WHISPER_RATE
-from speech.worker.work import speak
+from speech.worker.local_models import WHISPER_RATE
+from speech.worker.protocol import Done, Said
+from speech.worker.splitting import parts
+from speech.worker.tasks import speak
 from tests.speech.recordings import silence, tone
 
 

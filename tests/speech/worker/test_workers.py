@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from speech.base import SpeechError
-from speech.worker.messages import Answer, Check, Checked, Speak
-from speech.worker.workers import MAX_WAITING, Workers, _Job
+from speech.worker.pool import MAX_WAITING, WorkerPool, _Job
+from speech.worker.protocol import Answer, Check, Checked, Speak
 from tests.speech.recordings import long_silence, recording
 
 CHECK = Check(audio=recording("wav"), kind="wav", most_seconds=60.0, piece_seconds=None)
@@ -17,17 +17,17 @@ LONG = Check(audio=long_silence(4.0), kind="flac", most_seconds=1e9, piece_secon
 
 
 @pytest.fixture
-async def workers() -> AsyncIterator[Workers]:
-    made = Workers(parallel=1, threads=1)
+async def workers() -> AsyncIterator[WorkerPool]:
+    made = WorkerPool(parallel=1, threads=1)
     yield made
     made.close()
 
 
-async def answers(workers: Workers, task: Check | Speak) -> list[Answer]:
+async def answers(workers: WorkerPool, task: Check | Speak) -> list[Answer]:
     return [answer async for answer in workers.run(task)]
 
 
-async def process_of(workers: Workers) -> int:
+async def process_of(workers: WorkerPool) -> int:
     """The process id of the only worker at work."""
     async with asyncio.timeout(10):
         while True:
@@ -57,12 +57,12 @@ def _environment(process: int) -> bytes:
     return Path(f"/proc/{process}/environ").read_bytes()
 
 
-async def test_one_process_does_one_task_after_the_other(workers: Workers) -> None:
+async def test_one_process_does_one_task_after_the_other(workers: WorkerPool) -> None:
     done = await asyncio.gather(*(answers(workers, CHECK) for _ in range(5)))
     assert done == [[Checked(seconds=1.0)]] * 5
 
 
-async def test_a_worker_that_dies_is_told_and_replaced(workers: Workers) -> None:
+async def test_a_worker_that_dies_is_told_and_replaced(workers: WorkerPool) -> None:
     _others.update(_children())
     working = asyncio.create_task(answers(workers, LONG))
     os.kill(await process_of(workers), signal.SIGKILL)
@@ -73,7 +73,7 @@ async def test_a_worker_that_dies_is_told_and_replaced(workers: Workers) -> None
 
 
 async def test_a_death_is_told_however_late_the_thread_that_told_it_goes_on(
-    workers: Workers, monkeypatch: pytest.MonkeyPatch
+    workers: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, deliver = threading.Event(), _Job._deliver
 
@@ -93,7 +93,7 @@ async def test_a_death_is_told_however_late_the_thread_that_told_it_goes_on(
     assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
-async def test_a_worker_has_none_of_the_services_secrets(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_has_none_of_the_services_secrets(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     _others.update(_children())
     working = asyncio.create_task(answers(workers, LONG))
@@ -106,7 +106,7 @@ async def test_a_worker_has_none_of_the_services_secrets(workers: Workers, monke
     assert nice in {os.getpriority(os.PRIO_PROCESS, 0), 10}
 
 
-async def test_what_nobody_waits_for_holds_up_nobody(workers: Workers) -> None:
+async def test_what_nobody_waits_for_holds_up_nobody(workers: WorkerPool) -> None:
     working = asyncio.create_task(answers(workers, LONG))
     await asyncio.sleep(0)
     working.cancel()
@@ -114,7 +114,7 @@ async def test_what_nobody_waits_for_holds_up_nobody(workers: Workers) -> None:
         assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
-async def test_the_queue_is_bounded(workers: Workers) -> None:
+async def test_the_queue_is_bounded(workers: WorkerPool) -> None:
     waiting = [asyncio.create_task(answers(workers, LONG)) for _ in range(1 + MAX_WAITING)]
     await asyncio.sleep(0)
     with pytest.raises(SpeechError, match="32 requests wait already") as caught:
@@ -128,7 +128,7 @@ async def test_the_queue_is_bounded(workers: Workers) -> None:
         assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
-async def test_a_reader_who_takes_nothing_makes_the_worker_wait(workers: Workers) -> None:
+async def test_a_reader_who_takes_nothing_makes_the_worker_wait(workers: WorkerPool) -> None:
     task = Speak(text="This is a sentence. " * 900, voice="heart", format="wav", speed=1.0, whole=False)
     stream = workers.run(task)
     await anext(stream)

@@ -1,7 +1,7 @@
 """The ground that commands are tried on: a workspace at /base, with the names that the real one keeps to itself."""
 
 from tools.commands import Ground
-from tools.workspace.names import SECRETS, SecretNames, is_git
+from tools.workspace.confinement.names import SECRETS, SecretNames, is_git
 
 SECRET_NAMES = SecretNames()
 

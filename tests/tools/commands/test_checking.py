@@ -5,7 +5,7 @@ import pytest
 from tests.tools.commands.grounds import ground
 from tools.base import ToolError
 from tools.commands import WHITELIST, check, split
-from tools.workspace.names import SECRETS
+from tools.workspace.confinement.names import SECRETS
 
 ALLOWED = {
     "ls -la docs": "ls -l -a docs",

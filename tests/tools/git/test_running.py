@@ -18,7 +18,7 @@ from tools.git import process, running
 from tools.git.installed import InstalledGit, installed_git
 from tools.git.limits import Limits
 from tools.git.running import Runner
-from tools.sandbox import landlock
+from tools.sandbox.kernel import landlock
 from tools.sandbox.refusals import CommandRefusedError
 from tools.workspace import Deadline, Workspace
 

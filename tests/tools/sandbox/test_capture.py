@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.sandbox.capture import Capture
+from tools.sandbox.output.capture import Capture
 
 
 @given(st.lists(st.binary(max_size=20), max_size=20), st.integers(0, 30), st.integers(0, 30))

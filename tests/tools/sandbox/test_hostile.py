@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.sandbox.conftest import QUICK, SECRET
-from tools.sandbox import landlock, seccomp
+from tools.sandbox.kernel import landlock, seccomp
 from tools.sandbox.sandbox import Sandbox
 
 DENIALS = {"EPERM", "EACCES", "EAFNOSUPPORT", "ENOSYS", "EXDEV"}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tools.sandbox import parts
-from tools.sandbox.parts import open_part, parts_without
+from tools.sandbox import subtrees
 from tools.sandbox.policy import Part
+from tools.sandbox.subtrees import open_part, parts_without
 
 NAMES = st.sampled_from(["a", "b", "keep"])
 TREES = st.recursive(st.just(None), lambda below: st.dictionaries(NAMES, below, max_size=3), max_leaves=12)
@@ -73,14 +73,14 @@ def test_folder_that_is_whole_is_not_looked_into(folder: Path, handle: int) -> N
 def test_what_lies_beyond_a_bound_is_no_part(
     bound: str, folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, bound, 2)
+    monkeypatch.setattr(subtrees, bound, 2)
     make(folder, "a/b/c/keep", "d")
 
     assert divided(handle) == ({"d"}, False)
 
 
 def test_huge_folder_takes_no_room_from_the_others(folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MOST_WALKED", 6)
+    monkeypatch.setattr(subtrees, "MOST_WALKED", 6)
     make(folder, *(f"huge/{number}" for number in range(20)), "small/a")
 
     assert divided(handle) == ({"small"}, False)

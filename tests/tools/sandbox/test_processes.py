@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.sandbox.conftest import QUICK, RunPython
-from tools.sandbox import landlock, supervision
+from tools.sandbox import supervision
+from tools.sandbox.kernel import landlock
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 

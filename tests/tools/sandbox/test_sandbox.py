@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.sandbox.conftest import QUICK, RunPython
-from tools.sandbox import landlock, seccomp
 from tools.sandbox.confinement import kernel_confinement
+from tools.sandbox.kernel import landlock, seccomp
 from tools.sandbox.programs import Programs
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox

@@ -1,6 +1,6 @@
 """`manage.py approve_tool`: lets a waiting execution run."""
 
-from tools.management.deciding import DecisionCommand
+from tools.management.decision_command import DecisionCommand
 
 
 class Command(DecisionCommand):

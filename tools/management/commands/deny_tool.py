@@ -1,6 +1,6 @@
 """`manage.py deny_tool`: refuses a waiting execution."""
 
-from tools.management.deciding import DecisionCommand
+from tools.management.decision_command import DecisionCommand
 
 
 class Command(DecisionCommand):

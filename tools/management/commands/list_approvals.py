@@ -6,9 +6,9 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from tools import approvals
-from tools.management.deciding import unusable
-from tools.visible import visible_line
+from console.visible_text import visible_text_line
+from tools.approvals import decisions
+from tools.management.decision_command import unusable
 
 SHORT = 400
 
@@ -18,11 +18,11 @@ class Command(BaseCommand):
 
     def handle(self, **_: Any) -> None:
         try:
-            waiting = approvals.waiting()
+            waiting = decisions.waiting()
         except DatabaseError as error:
             raise CommandError(unusable(error)) from None
         for row in waiting:
-            params = visible_line(msgspec.json.encode(row.params).decode(), SHORT)
+            params = visible_text_line(msgspec.json.encode(row.params).decode(), SHORT)
             self.stdout.write(f"{row.id}  {row.tool} {params}")
             self.stdout.write(f"    asked by a {row.source}, until {row.expires:%Y-%m-%d %H:%M:%S} UTC")
         self.stderr.write(f"{len(waiting)} waiting.")

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from django.core.management.base import BaseCommand
 
-from tools import toolbox
-from tools.catalogue import catalogue
+from tools import assembly
+from tools.listing import describe_tools
 
 
 class Command(BaseCommand):
@@ -17,7 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="as GET /tools gives it, with every param's schema")
 
     def handle(self, *, json: bool, **_: Any) -> None:
-        told = catalogue(toolbox.toolset())
+        told = describe_tools(assembly.tool_context())
         if json:
             self.stdout.write(msgspec.json.format(msgspec.json.encode(told)).decode())
             return

@@ -10,13 +10,13 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from access.callers import OPERATOR
+from access.caller import OPERATOR
 from spending.accounts import Payer
 from storage.writer import StorageUnavailable, writer
-from tools import toolbox
+from tools import assembly
 from tools.base import Approval, Failed, Output, Progress, Succeeded, Tool, ToolRequest, Waiting
-from tools.execution import ToolDoor
-from tools.offer import Offer
+from tools.execution.executor import ToolExecutor
+from tools.execution.offered import OfferedTools
 
 DECIDER: Final = "command line"
 
@@ -36,9 +36,9 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="approve it, where TOOL_POLICY asks for an approval")
 
     def handle(self, *, name: str, param: list[tuple[str, str]], yes: bool, **_: Any) -> None:
-        tool = toolbox.registry().get(name)
+        tool = assembly.registry().get(name)
         if tool is None:
-            raise CommandError(f"There is no tool {name!r}; there are {', '.join(toolbox.registry().names)}.")
+            raise CommandError(f"There is no tool {name!r}; there are {', '.join(assembly.registry().names)}.")
         arguments = msgspec.json.encode({key: _value(tool, key, value) for key, value in param}).decode()
         request = ToolRequest(tool=name, arguments=arguments, source="caller")
         try:
@@ -53,7 +53,9 @@ class Command(BaseCommand):
         self.stdout.write(msgspec.json.format(msgspec.json.encode(outcome.data)).decode())
 
     async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
-        door = ToolDoor(toolbox.toolset(), Payer(owner=OPERATOR), writer.write, offer=Offer(), stored=True)
+        door = ToolExecutor(
+            assembly.tool_context(), Payer(owner=OPERATOR), writer.write, offer=OfferedTools(), stored=True
+        )
         last = await self._show(door.execute(request))
         if isinstance(last, Waiting):
             approval = Approval(

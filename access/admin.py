@@ -1,0 +1,182 @@
+"""The console's pages of API keys: here, because access may not import what pages are made of."""
+
+import re
+from typing import Any, Final
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+
+from access.keys import issuing
+from access.keys.issuing import CreatedKey, KeyInvalid
+from access.models import ApiKey
+from access.scopes import DEFAULT, TOOLS, WORDS
+from console import cells, columns
+from console.pages import ReadOnlyAdmin
+
+REVOKE: Final = "access.revoke_apikey"
+ADDED: Final[list[Any]] = [{"added": {}}]
+REVOKED: Final[list[Any]] = [{"changed": {"fields": ["revoked"]}}]
+
+
+def _state(row: Any) -> str:
+    if row.revoked:
+        return cells.status("cancelled", "Revoked")
+    if row.expires and row.expires <= timezone.now():
+        return cells.status("failed", "Expired")
+    return cells.status("succeeded", "Live")
+
+
+_name = columns.text("name")
+_status = columns.column("status", _state)
+_created = columns.moment("created", sortable=True)
+_may = columns.column("may", lambda row: cells.short(" ".join(row.scopes)))
+_limits = (
+    columns.text("rate"),
+    columns.number("max_runs"),
+    columns.column("budgets", lambda row: cells.short(", ".join(row.budgets))),
+)
+_whose = columns.column("owner", lambda row: cells.short(row.user.get_username() if row.user else row.owner))
+
+
+class KeyForm(forms.Form):
+    """A key to be made, as the command line takes it."""
+
+    name = forms.CharField(max_length=ApiKey.NAME_LENGTH)
+    scopes = forms.CharField(
+        initial=" ".join(DEFAULT.texts()),
+        help_text=f"Any of {', '.join(WORDS)}, {TOOLS}, and names or patterns of tools, such as fs.read or git.*",
+    )
+    expires = forms.CharField(required=False, help_text="Such as 30d, 12h or 2027-01-31; empty for never.")
+    rate = forms.CharField(required=False, help_text="Requests, such as 60/minute; empty for RATE_LIMIT_PER_KEY.")
+    max_runs = forms.IntegerField(required=False, min_value=1, help_text="Runs at a time; empty for any number.")
+    budgets = forms.CharField(required=False, help_text="What may be spent, such as 10usd/month, 200000tokens/day.")
+    user = forms.ModelChoiceField(
+        get_user_model().objects.filter(is_active=True), required=False, help_text="Whose things its own are."
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        if not self.errors:
+            try:
+                self.asked = issuing.wanted(
+                    timezone.now(),
+                    name=given["name"],
+                    words=_words(given["scopes"]),
+                    expires=given["expires"],
+                    rate=given["rate"],
+                    max_runs=given["max_runs"],
+                    budgets=[text for text in given["budgets"].split(",") if text.strip()],
+                    user_id=given["user"].pk if given["user"] else None,
+                )
+            except KeyInvalid as error:
+                self.add_error(error.field, str(error))
+        return given
+
+    def issue(self) -> CreatedKey | None:
+        """The key; None where it can't be made, which the form tells."""
+        if not self.is_valid():
+            return None
+        try:
+            return issuing.issue(self.asked, timezone.now())
+        except KeyInvalid as error:
+            self.add_error(error.field, str(error))
+            return None
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnlyAdmin):
+    """Keys of callers: made here, shown once, and revoked, but neither changed nor deleted."""
+
+    change_form_template = "console/api_key.html"
+    ordering = ("-created",)
+    actions = ("revoke_selected",)  # type: ignore[assignment]  # the other pages have none
+    list_display = (
+        *(_name, columns.text("prefix"), _status, _may, _whose, *_limits),
+        *(_created, columns.moment("expires"), columns.moment("last_used", "last used")),
+    )
+    list_display_links = (_name,)
+    list_select_related = ("user",)
+    sortable_by = (_created,)
+    search_fields = ("name", "prefix")
+    search_help_text = "Words of the name, the beginning of a key, or the id of one."
+    sections = (
+        (None, (columns.whole_link("id", "access_apikey", "id"), _name, columns.text("prefix"), _status, _whose, _may)),
+        ("Limits", (_limits,)),
+        (
+            "Time",
+            (
+                (columns.exact_moment("created"), columns.exact_moment("expires")),
+                (columns.exact_moment("revoked"), columns.exact_moment("last_used")),
+            ),
+        ),
+    )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.revoke_view)
+        return [path("<uuid:key_id>/revoke/", view, name="access_apikey_revoke"), *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("access.add_apikey")
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(REVOKE)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Makes a key, and shows it on the page that answers: it is nowhere else, neither in a session nor in a URL."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = KeyForm(request.POST if request.method == "POST" else None)
+        issued = form.issue() if request.method == "POST" else None
+        if issued is not None:
+            self.log_addition(request, issued.row, ADDED)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "New API key",
+            "form": form,
+            "issued": issued,
+        }
+        return TemplateResponse(request, "console/new_api_key.html", context, headers={"Cache-Control": "no-store"})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row: ApiKey = context["original"]
+        if row.revoked is None and self.has_revoke_permission(request):
+            context = {**context, "revoke_url": reverse("admin:access_apikey_revoke", args=[row.pk])}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def revoke_view(self, request: HttpRequest, key_id: UUID) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        row = ApiKey.objects.filter(pk=key_id).first()
+        if row is None:
+            raise Http404
+        self._revoke(request, row)
+        return HttpResponseRedirect(reverse("admin:access_apikey_change", args=[key_id]))
+
+    @admin.action(permissions=["revoke"], description="Revoke the selected API keys")
+    def revoke_selected(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> None:
+        for row in rows:
+            self._revoke(request, row)
+
+    def _revoke(self, request: HttpRequest, row: ApiKey) -> None:
+        if not self.has_revoke_permission(request):
+            raise PermissionDenied
+        with transaction.atomic():
+            if issuing.revoke(row, timezone.now()):
+                self.log_change(request, row, REVOKED)
+                messages.success(request, f"Revoked: {row.name}.")
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[\s,]+", text) if word]

@@ -1,0 +1,119 @@
+"""Which requests reach the service at all: rules on the peer's address, `Host`, `Origin` and forwarding headers.
+
+They keep a web page, a name that was rebound to loopback (RFC 6454 says why an origin is not enough), and a proxy
+that nobody configured, from driving a service that listens on somebody's own machine.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+import msgspec
+
+from web.errors import ApiError
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """`keyed`: callers show a key, so they may come from elsewhere, through a proxy, under the names of `hosts`."""
+
+    keyed: bool
+    hosts: tuple[str, ...]
+    origins: tuple[str, ...]
+
+
+class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a request before anything of it is believed. `peer` is empty for a Unix socket."""
+
+    peer: str
+    scheme: str
+    method: str
+    host: str
+    origin: str
+    forwarded: bool
+
+    @classmethod
+    def of(cls, scope: Mapping[str, object], headers: Iterable[tuple[bytes, bytes]]) -> "RequestOrigin":
+        """Reads an ASGI connection scope."""
+        host = origin = ""
+        forwarded = False
+        for name, value in headers:
+            if name == b"host":
+                host = value.decode("latin-1").lower()
+            elif name == b"origin":
+                origin = value.decode("latin-1").lower()
+            elif name == b"forwarded" or name.startswith(b"x-forwarded-"):
+                forwarded = True
+        client = scope.get("client")
+        return cls(
+            peer=str(client[0]) if isinstance(client, list | tuple) else "",
+            scheme=str(scope.get("scheme") or "http"),
+            method=str(scope.get("method") or "GET"),
+            host=host,
+            origin=origin,
+            forwarded=forwarded,
+        )
+
+
+def check(knock: RequestOrigin, rules: Rules) -> None:
+    """Raises `ApiError` for a request that may not come in."""
+    if not rules.keyed:
+        _check_loopback(knock)
+    elif not _named(knock.host, rules.hosts):
+        raise ApiError(400, "bad_host", f"The Host header is not one of ALLOWED_HOSTS: {', '.join(rules.hosts)}.")
+    if knock.origin and knock.method not in SAFE_METHODS and not may_share(knock, rules):
+        raise ApiError(
+            403,
+            "bad_origin",
+            "A page of another origin may not call this service; CORS_ALLOWED_ORIGINS names those that may.",
+        )
+
+
+def may_share(knock: RequestOrigin, rules: Rules) -> bool:
+    """Whether a page of the request's origin may read the answer."""
+    scheme = {"ws": "http", "wss": "https"}.get(knock.scheme, knock.scheme)
+    return knock.origin == f"{scheme}://{knock.host}" or knock.origin in rules.origins
+
+
+@lru_cache(maxsize=256)
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _check_loopback(knock: RequestOrigin) -> None:
+    if knock.peer and not is_loopback(knock.peer):
+        raise ApiError(403, "loopback_only", "Without any key the service answers callers on its own machine only.")
+    if knock.forwarded:
+        raise ApiError(
+            403,
+            "forwarded",
+            "Behind a proxy every caller looks local: set API_KEY or make a key before the service is put behind one.",
+        )
+    if not is_loopback(_hostname(knock.host)):
+        raise ApiError(403, "bad_host", "Without any key the Host header must be localhost or a loopback address.")
+
+
+def _named(host: str, hosts: tuple[str, ...]) -> bool:
+    name = _hostname(host)
+    return any(
+        allowed in ("*", name) or name == allowed.strip("[]") or (allowed.startswith(".") and name.endswith(allowed))
+        for allowed in (entry.lower() for entry in hosts)
+    )
+
+
+@lru_cache(maxsize=256)
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

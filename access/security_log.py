@@ -1,0 +1,36 @@
+"""What the log is told of callers who are turned away: so much, and of what they sent a key's beginning at most."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+logger = logging.getLogger(__name__)
+
+WINDOW_SECONDS: Final = 60.0
+MOST_LINES: Final = 30
+"""Of one event in one window; the next window tells how many were left out."""
+
+
+class SecurityLog:
+    """The lines of one process."""
+
+    def __init__(self, most: int = MOST_LINES, now: Callable[[], float] = time.monotonic) -> None:
+        self._most = most
+        self._now = now
+        self._windows: dict[str, tuple[float, int]] = {}
+
+    def report(self, event: str, **fields: str) -> None:
+        """Logs the event, such as `scope.missing`, unless it was logged often enough."""
+        moment = self._now()
+        began, count = self._windows.get(event, (moment, 0))
+        if moment - began >= WINDOW_SECONDS:
+            if count > self._most:
+                logger.warning("incidents.left_out", extra={"of": event, "count": count - self._most})
+            began, count = moment, 0
+        self._windows[event] = (began, count + 1)
+        if count < self._most:
+            logger.warning(event, extra=fields)
+
+
+security_log = SecurityLog()

@@ -1,0 +1,105 @@
+"""Columns and tables of sessions, runs and messages."""
+
+from typing import Any
+
+from django.db.models.functions import Length
+
+from chat.admin import annotations
+from chat.models import Attachment, Message, Run
+from console import cells
+from console.columns import column, moment, number, status
+from console.pages import ROWS
+from console.visible_text import visible_text_line
+from tools.admin import executions_table
+
+
+def _cost(row: Any) -> str:
+    """A row's cost: known, known in part, unknown although tokens were used, or none."""
+    unpriced = getattr(row, "unpriced", None)
+    partial = bool(row.input_tokens) and row.cost_usd is None if unpriced is None else unpriced > 0
+    return cells.money(row.cost_usd, partial=partial)
+
+
+def _took(row: Any) -> str:
+    over = row.ended and row.started
+    return cells.duration((row.ended - row.started).total_seconds() * 1_000) if over else cells.NOTHING
+
+
+def _said(row: Any) -> str:
+    """The beginning of a message, or what it is where it has no text."""
+    if row.content_start:
+        return cells.short(row.content_start)
+    if row.first_call:
+        return cells.short(f"calls {row.first_call}{', …' if row.second_call else ''}")
+    return f"pictures: {row.attachments}" if row.attachments else cells.NOTHING
+
+
+title = column("title", lambda row: cells.short(row.title or str(row.pk)))
+updated = moment("updated", sortable=True)
+time = moment("created", "time", sortable=True)
+cost = column("cost", _cost)
+counted = column("counted by", lambda row: "estimate" if row.estimated else "the provider" if row.input_tokens else "")
+took = column("took", _took)
+runs = number("run_count", "runs")
+session_totals = (
+    *(number("message_count", "messages"), number("input_tokens", "input"), number("output_tokens", "output")),
+    cost,
+)
+
+run_id = column("run", lambda row: cells.short_id(row.pk))
+run_status = status()
+run_error = column("error", lambda row: cells.short(row.error_start))
+session_title = column(
+    "session", lambda row: cells.link("chat_session", row.session_id, visible_text_line(row.title, 40))
+)
+
+message_id = column("message", lambda row: str(row.pk), order="id")
+role = column("role", lambda row: cells.status("failed", "tool error") if row.is_error else str(row.role))
+said = column("text", _said)
+
+
+def runs_table(**of: object) -> str:
+    """The newest runs that have these values, for another row's page, the oldest of them first."""
+    found = Run.objects.filter(**of)
+    newest = annotations.with_session_title(found.order_by("-created"))[:ROWS]
+    rows = [
+        (
+            time(row),
+            cells.link("chat_run", row.pk),
+            *(run_status(row), cells.short(row.reason), cells.short(row.provider), cells.short(row.model)),
+            *(cells.number(row.input_tokens), cells.number(row.output_tokens), cost(row), took(row), run_error(row)),
+        )
+        for row in reversed(newest)
+    ]
+    head = ("Time", "Run", "Status", "Reason", "Provider", "Model", "Input", "Output", "Cost", "Took", "Error")
+    return cells.with_rest(cells.table(head, rows), "chat_run", len(rows), found.count(), of)
+
+
+def messages_table(**of: object) -> str:
+    """The newest messages that have these values, for another row's page, in the order in which they were said."""
+    found = Message.objects.filter(**of)
+    newest = annotations.with_beginnings(found.order_by("-id"))[:ROWS]
+    rows = [
+        (
+            cells.moment(row.created),
+            cells.link("chat_message", row.pk),
+            *(role(row), said(row), cells.short(row.tool), cells.short(row.model)),
+            *(cells.number(row.input_tokens), cells.number(row.output_tokens), cost(row)),
+            cells.link("chat_run", row.run_id),
+        )
+        for row in reversed(newest)
+    ]
+    head = ("Time", "Message", "Role", "Text", "Tool", "Model", "Input", "Output", "Cost", "Run")
+    return cells.with_rest(cells.table(head, rows), "chat_message", len(rows), found.count(), of)
+
+
+def executions_of_calls(row: Message) -> str:
+    """The executions that a message asked for, or that it answers."""
+    calls = [call["call_id"] for call in row.tool_calls or ()] or [row.call_id]
+    return executions_table(run_id=row.run_id, call_id__in=calls) if any(calls) else cells.NOTHING
+
+
+def pictures(row: Message) -> str:
+    """The pictures that a message came with, by type and size."""
+    found = Attachment.objects.filter(message=row).annotate(size=Length("data")).defer("data").order_by("id")
+    return cells.table(("Type", "Bytes"), [(cells.short(one.media_type), cells.number(one.size)) for one in found])

@@ -1,0 +1,57 @@
+"""A run's event log on its page."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from django.db.models import Max
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from chat.history.log_lines import EventLine, event_lines
+from chat.models import Run, RunEvent
+from console import cells
+from console.visible_text import visible_text
+
+MOST_LINES: Final = 200
+MOST_BYTES: Final = 512 * 1_024
+"""Bytes of frames that the page reads, to the end of the row that reaches them."""
+
+MOST_CHARACTERS: Final = 2_000
+"""Characters of one line."""
+
+PRUNED: Final = "No events are kept (any more): the messages and the tool executions are the lasting record."
+
+
+def log_table(run: Run) -> str:
+    """The beginning of the log, and the way to the rest of it."""
+    lines = list(islice(event_lines(_rows(run)), MOST_LINES))
+    if not lines:
+        return PRUNED
+    shown = cells.table(("No.", "Event", "What"), [(line.numbers, line.kind, _what(line)) for line in lines])
+    last = RunEvent.objects.filter(run=run).aggregate(last=Max("last"))["last"]
+    template = '{}<p class="audit-cut">Events to {} of {}. <a href="{}">Download the log as it was streamed</a></p>'
+    return format_html(template, shown, lines[-1].last, last, reverse("admin:chat_run_whole", args=[run.pk, "events"]))
+
+
+def whole_log(run: Run) -> str:
+    """All frames of the log, as they were streamed."""
+    frames = RunEvent.objects.filter(run=run).order_by("first").values_list("frames", flat=True)
+    return b"".join(bytes(part) for part in frames).decode()
+
+
+def _rows(run: Run) -> Iterator[tuple[int, bytes]]:
+    size = 0
+    rows = RunEvent.objects.filter(run=run).order_by("first").values_list("first", "frames")
+    for first, frames in rows.iterator(chunk_size=50):
+        yield first, bytes(frames)
+        size += len(frames)
+        if size >= MOST_BYTES:
+            return
+
+
+def _what(line: EventLine) -> str | SafeString:
+    text = line.text or cells.compact(line.fields)
+    cut = text[:MOST_CHARACTERS] + (f" … ({len(text):,} characters)" if len(text) > MOST_CHARACTERS else "")
+    return format_html('<pre class="audit-text" dir="auto">{}</pre>', visible_text(cut))

@@ -1,0 +1,156 @@
+"""The audit console's pages of sessions, messages and runs."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from chat.admin import annotations, fields, log_table
+from chat.models import Message, Run, Session
+from console import columns
+from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
+from console.pages import ReadOnlyAdmin
+from tools.admin import executions_table
+
+admin.site.site_header = "Orchestrator Service"
+admin.site.site_title = "Orchestrator Service"
+admin.site.index_title = "Audit console"
+admin.site.site_url = "/docs"
+admin.site.enable_nav_sidebar = False  # the lists need its room
+
+_session = columns.whole_link("session", "chat_session", "session_id")
+_run = columns.whole_link("run", "chat_run", "run_id")
+_tokens = tuple(columns.number(f"{kind}_tokens", kind) for kind in ("input", "output", "cached", "reasoning"))
+_provider = columns.text("provider")
+_model = columns.text("model")
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    """Conversations, with what they came to."""
+
+    ordering = ("-updated",)
+    list_display = (
+        *(fields.title, columns.text("user"), columns.text("owner"), *fields.session_totals),
+        *(columns.moment("created"), fields.updated),
+    )
+    list_display_links = (fields.title,)
+    sortable_by = (fields.updated,)
+    list_filter: ClassVar = [("updated", DayFilter), ("user", RecentValueFilter), ("owner", RecentValueFilter)]
+    search_fields = ("id__endswith", "title", "user", "metadata")
+    search_help_text = "Words of the title, the user or the metadata; or the id of a session or of a run of it."
+    uuid_fields = ("id", "runs__id")
+    long_fields: ClassVar = {"metadata": columns.json_of("metadata")}
+    sections = (
+        (
+            None,
+            (
+                *(columns.whole_link("id", "chat_session", "id"), fields.title, columns.text("user")),
+                *(columns.text("owner"), columns.whole_link("active run", "chat_run", "active_run")),
+                *(columns.exact_moment("created"), columns.exact_moment("updated")),
+            ),
+        ),
+        ("Totals", ((fields.runs, *fields.session_totals),)),
+        ("Messages", (columns.column("messages", lambda row: fields.messages_table(session_id=row.pk)),)),
+        ("Runs", (columns.column("runs", lambda row: fields.runs_table(session_id=row.pk)),)),
+        ("Tool executions", (columns.column("executions", lambda row: executions_table(session_id=row.pk)),)),
+        ("Metadata", (columns.block("metadata", long_fields["metadata"]),)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return annotations.with_totals(super().get_queryset(request))
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    """Turns of conversations: how they went, what they cost, and their event logs."""
+
+    ordering = ("-created",)
+    list_display = (
+        *(fields.time, fields.run_id, fields.run_status, fields.session_title, _model),
+        *(*_tokens[:2], fields.cost, fields.took, fields.run_error),
+    )
+    list_display_links = (fields.run_id,)
+    sortable_by = (fields.time,)
+    list_filter: ClassVar = [
+        ("created", DayFilter),
+        "status",
+        *((field, RecentValueFilter) for field in ("provider", "model", "reason")),
+        ("session_id", BelongsToFilter),
+    ]
+    search_fields = ("id__endswith", "session__title", "model", "error", "metadata")
+    search_help_text = "Words of the session's title, model, error or metadata; or the id of a run or session."
+    uuid_fields = ("id", "session_id")
+    long_fields: ClassVar = {
+        "error": lambda row: row.error,
+        "options": columns.json_of("options"),
+        "metadata": columns.json_of("metadata"),
+        "events": log_table.whole_log,
+    }
+    sections = (
+        (
+            None,
+            (
+                *(columns.whole_link("id", "chat_run", "id"), _session, fields.run_status, columns.text("reason")),
+                *(columns.block("error", long_fields["error"]), _provider, _model, columns.text("process")),
+            ),
+        ),
+        ("Time", ((*(columns.exact_moment(name) for name in ("created", "started", "ended")), fields.took),)),
+        ("Tokens and cost", ((*_tokens, fields.cost, fields.counted),)),
+        ("Messages", (columns.column("messages", lambda row: fields.messages_table(run_id=row.pk)),)),
+        ("Tool executions", (columns.column("executions", lambda row: executions_table(run_id=row.pk)),)),
+        ("Events", (columns.column("events", log_table.log_table),)),
+        ("Options", (columns.block("options", long_fields["options"]),)),
+        ("Metadata", (columns.block("metadata", long_fields["metadata"]),)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return annotations.with_session_title(super().get_queryset(request))
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnlyAdmin):
+    """What was said."""
+
+    ordering = ("-id",)
+    list_display = (
+        *(columns.moment("created", "time"), fields.message_id, fields.role, fields.said, columns.text("tool")),
+        *(_model, *_tokens[:2], fields.cost),
+        *(columns.link("session", "chat_session", "session_id"), columns.link("run", "chat_run", "run_id")),
+    )
+    list_display_links = (fields.message_id, fields.said)
+    sortable_by = (fields.message_id,)
+    list_filter: ClassVar = [
+        ("run__created", DayFilter),
+        "role",
+        *((field, RecentValueFilter) for field in ("provider", "model", "tool")),
+        "is_error",
+        *((field, BelongsToFilter) for field in ("session_id", "run_id")),
+    ]
+    search_fields = ("content", "call_id")
+    search_help_text = "Words of the text; or the id of a session, a run or a tool call."
+    uuid_fields = ("session_id", "run_id")
+    long_fields: ClassVar = {
+        "content": lambda row: row.content,
+        "tool_calls": columns.json_of("tool_calls"),
+        "provider_parts": columns.json_of("provider_parts"),
+    }
+    sections = (
+        (
+            None,
+            (
+                *(fields.message_id, fields.role, _session, _run, columns.exact_moment("created"), _provider, _model),
+                *(columns.text("tool"), columns.text("call_id")),
+            ),
+        ),
+        ("Text", (columns.block("content", long_fields["content"]),)),
+        ("Pictures", (columns.column("pictures", fields.pictures),)),
+        ("Tool calls", (columns.block("tool_calls", long_fields["tool_calls"]),)),
+        ("Tool executions", (columns.column("executions", fields.executions_of_calls),)),
+        ("Tokens and cost", ((*_tokens, fields.cost, fields.counted),)),
+        ("What the provider needs back", (columns.block("provider_parts", long_fields["provider_parts"]),)),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return annotations.with_beginnings(super().get_queryset(request))

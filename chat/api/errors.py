@@ -1,0 +1,79 @@
+"""What each failure of a conversation is to an HTTP caller."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from chat.providers.registry import NotConfigured, UnknownProvider
+from chat.runs.live.budget import PriceUnknown
+from chat.runs.live.manager import ShuttingDown
+from chat.runs.start.begin import (
+    NotResumable,
+    RunNotFound,
+    SessionBusy,
+    SessionNotFound,
+    TooManyRuns,
+    TooManyRunsForKey,
+)
+from chat.runs.start.idempotency import KeyMismatch
+from chat.starting.turns import BudgetUnkept, ImagesUnsupported, ModelUnknown
+from storage.writer import StorageFull, StorageUnavailable
+from web.errors import ApiError
+
+SOON: Final = {"Retry-After": "1"}
+LATER: Final = {"Retry-After": "5"}
+
+
+def not_found(what: str) -> ApiError:
+    return ApiError(404, "not_found", f"There is no such {what}.")
+
+
+def session_busy(run_id: object) -> ApiError:
+    return ApiError(
+        409,
+        "session_busy",
+        f"The session has an active run, {run_id}: follow it, cancel it, or wait for its end.",
+        detail=[{"run_id": str(run_id)}],
+        headers={"Content-Location": f"/chat/runs/{run_id}"},
+    )
+
+
+def refusal_of(error: Exception) -> ApiError | None:
+    """What the failure is to a caller; None for a fault of our own."""
+    if isinstance(error, ApiError):
+        return error
+    return next((refuse(error) for kind, refuse in REFUSALS.items() if isinstance(error, kind)), None)
+
+
+REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
+    RunNotFound: lambda _: not_found("run"),
+    NotResumable: lambda error: ApiError(
+        409, "not_resumable", f"Only an interrupted run can be resumed: this one is {error.status}."
+    ),
+    KeyMismatch: lambda _: ApiError(
+        409, "idempotency_mismatch", "This Idempotency-Key came with another body before: use a new one."
+    ),
+    SessionNotFound: lambda _: not_found("session"),
+    SessionBusy: lambda error: session_busy(error.run_id),
+    UnknownProvider: lambda error: ApiError(422, "unknown_provider", str(error)),
+    NotConfigured: lambda error: ApiError(422, "provider_not_configured", str(error)),
+    ModelUnknown: lambda error: ApiError(422, "unknown_model", str(error)),
+    ImagesUnsupported: lambda error: ApiError(422, "images_unsupported", str(error)),
+    PriceUnknown: lambda error: ApiError(422, "price_unknown", str(error)),
+    BudgetUnkept: lambda _: ApiError(
+        409, "budget_unkept", "A budget holds for this call, and with ENABLE_PERSISTENCE=false nothing counts by it."
+    ),
+    TooManyRunsForKey: lambda error: ApiError(
+        429,
+        "too_many_runs",
+        f"The key has {error.most} active runs, as many as it may: wait for one to end.",
+        headers=SOON,
+    ),
+    TooManyRuns: lambda _: ApiError(503, "too_many_runs", "MAX_ACTIVE_RUNS runs are active already.", headers=LATER),
+    ShuttingDown: lambda _: ApiError(503, "shutting_down", "The service is shutting down.", headers=LATER),
+    StorageFull: lambda _: ApiError(
+        507, "no_space", "The database's disk takes nothing any more (it is full, or broken): nothing was begun."
+    ),
+    StorageUnavailable: lambda _: ApiError(
+        503, "storage", "The database does not take or give anything at the moment; try again.", headers=SOON
+    ),
+}

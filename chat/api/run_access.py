@@ -1,0 +1,24 @@
+"""As whom a caller reads a run."""
+
+from uuid import UUID
+
+from access.caller import Caller
+from chat import service_registry
+from chat.api.errors import not_found
+from chat.history import queries
+from storage.reader import read
+
+
+async def owner_of(run_id: UUID, caller: Caller) -> str:
+    """The run's owner, as whom the caller may read it. Raises `Refusal` (404) and `StorageUnavailable`.
+
+    A caller who reads their own things alone reads as themselves, whatever there is.
+    """
+    if caller.reads is not None or not service_registry.current().stored:
+        return caller.owner
+    if service_registry.current().supervisor.find(run_id, caller.owner) is not None:
+        return caller.owner
+    owner = await read(queries.owner_of, run_id)
+    if owner is None:
+        raise not_found("run")
+    return owner

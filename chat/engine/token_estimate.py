@@ -1,0 +1,45 @@
+"""How many tokens something has: counted by whatever counts texts, or about."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from chat.engine.messages import Message, ToolMessage, UserMessage
+from chat.engine.model_port import CompletionRequest
+from tools.base import ToolSpec
+
+Count = Callable[[str], int]
+"""How many tokens a text has, or about how many."""
+
+BYTES_PER_TOKEN: Final = 3
+"""Cautious for English prose and code (about 4); other scripts count by their UTF-8 length."""
+
+MESSAGE_TOKENS: Final = 4
+IMAGE_TOKENS: Final = 1_000
+
+
+def text_tokens(text: str) -> int:
+    """About how many tokens a text has."""
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def message_tokens(message: Message, count: Count = text_tokens) -> int:
+    """About how many tokens a message costs."""
+    if isinstance(message, ToolMessage):
+        return MESSAGE_TOKENS + count(message.content)
+    size = MESSAGE_TOKENS + count(message.text)
+    if isinstance(message, UserMessage):
+        return size + IMAGE_TOKENS * len(message.images)
+    return size + sum(count(call.name + call.arguments) for call in message.tool_calls)
+
+
+def request_tokens(request: CompletionRequest, count: Count = text_tokens) -> int:
+    """About how many tokens a request has, its tools included."""
+    tools = sum(_tool_tokens(tool, count) for tool in request.tools)
+    return count(request.instructions) + tools + sum(message_tokens(message, count) for message in request.messages)
+
+
+@lru_cache(maxsize=1_024)
+def _tool_tokens(tool: ToolSpec, count: Count) -> int:
+    return count(f"{tool.name}{tool.description}{tool.parameters}")

@@ -1,0 +1,69 @@
+"""Gemini through Google's SDK, as https://ai.google.dev/api/generate-content describes the service."""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import ClassVar, Final
+
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError
+from chat.providers.base import Provider, Timeouts
+from chat.providers.gemini.answers import Answer
+from chat.providers.gemini.client import Client
+from chat.providers.gemini.failures import FAILURES, MAX_ERROR_CHARACTERS, failure
+from chat.providers.gemini.parts import PROVIDER
+from chat.providers.gemini.requests import config
+
+BASE_URL: Final = "https://generativelanguage.googleapis.com/"
+
+CONTEXT_TOKENS: Final = 1_048_576
+"""The input limit of the Gemini 2.5 and 3 models: https://ai.google.dev/gemini-api/docs/models."""
+
+GEMMA_CONTEXT_TOKENS: Final = 131_072
+"""The context of the Gemma models that the same service offers: https://ai.google.dev/gemma/docs/core."""
+
+MODEL: Final = re.compile(r"(?:(?:models|tunedModels)/)?[\w-]+(?:\.[\w-]+)*", re.ASCII)
+"""A model's name stands in the URL's path."""
+
+
+class Gemini(Provider):
+    """Google's Gemini API with an API key. `base_url` is Google's own where None."""
+
+    name: ClassVar[str] = PROVIDER
+    supports_tools: ClassVar[bool] = True
+    supports_images: ClassVar[bool] = True
+
+    def __init__(self, *, api_key: str, base_url: str | None, default_model: str, timeouts: Timeouts) -> None:
+        self.default_model = default_model
+        self._api_key = api_key
+        self._client = Client(api_key=api_key, base_url=base_url or BASE_URL, timeouts=timeouts)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
+        if not MODEL.fullmatch(request.model):
+            message = f"{request.model[:MAX_ERROR_CHARACTERS]!r} cannot be the name of a Gemini model"
+            raise ProviderError(message, code="provider_rejected", retryable=False)
+        answer = Answer(request)
+        try:
+            async with aclosing(self._client.chunks(request.model, config(request))) as chunks:
+                async for chunk in chunks:
+                    for event in answer.read(chunk):
+                        yield event
+        except FAILURES as error:
+            raise failure(error, self._api_key) from error
+        yield answer.end()
+
+    def context_tokens(self, model: str) -> int:
+        return GEMMA_CONTEXT_TOKENS if model.removeprefix("models/").startswith("gemma-") else CONTEXT_TOKENS
+
+    async def models(self) -> tuple[str, ...]:
+        """The models that generate content, the default first. Raises `ProviderError`."""
+        try:
+            listed = await self._client.models()
+        except FAILURES as error:
+            raise failure(error, self._api_key) from error
+        return tuple(dict.fromkeys((self.default_model, *listed)))
+
+    async def warm_up(self) -> None:
+        self._client.open()
+
+    async def close(self) -> None:
+        await self._client.close()

@@ -1,0 +1,223 @@
+"""OpenAI's chat completions, and every service that speaks them.
+
+https://platform.openai.com/docs/api-reference/chat-streaming
+
+The stream is read as bytes: a text delta's JSON string is passed on as it came, for building the SDK's model of each
+chunk costs more than ten times as much as all the rest. The SDK lists the models.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator
+from functools import lru_cache
+from http import HTTPStatus
+from importlib import import_module
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
+from chat.providers.base import MOST_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
+from chat.providers.openai.chunks import Broken, Reader
+from chat.providers.streaming_http import Answer, BrokenConnection, Connections
+from tools.base import ToolSpec
+
+OPENAI_HOST: Final = "api.openai.com"
+CONTEXT_TOKENS: Final = 128_000
+"""What the smallest of OpenAI's current models take; others say so themselves when it is too much."""
+
+MOST_ERROR_BYTES: Final = 16 * 1_024
+MOST_ERROR_CHARACTERS: Final = 500
+USER_AGENT: Final = "orchestrator-service"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class OpenAI(Provider):
+    """A service at `base_url` (with its `/v1`)."""
+
+    name: ClassVar[str] = "openai"
+    supports_tools: ClassVar[bool] = True
+    supports_images: ClassVar[bool] = True
+
+    def __init__(self, *, api_key: str, base_url: str, default_model: str, timeouts: Timeouts) -> None:
+        self.default_model = default_model
+        self._api_key = api_key
+        self._base_url = base_url
+        self._timeouts = timeouts
+        self._is_openai = urlsplit(base_url).hostname == OPENAI_HOST
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "User-Agent": USER_AGENT}
+        if api_key:
+            headers["Authorization"] = f"Bearer {api_key}"
+        url = f"{base_url}/chat/completions"
+        self._connections = Connections(url, headers, connect_seconds=timeouts.connect)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
+        response = await self._post(request)
+        silence = Silence(self._timeouts.idle, response.abort)
+        try:
+            if response.status != HTTPStatus.OK:
+                raise await self._refusal(response)
+            reading = Reader(wire_names(request.tools))
+            while segment := await response.read():
+                silence.heard()
+                if pieces := reading.take(segment):
+                    yield Text(pieces)
+                if reading.done:
+                    break
+            for event in reading.rest():
+                yield event
+        except Broken as broken:
+            raise self._told(broken.error) from broken
+        except BrokenConnection as error:
+            raise self._cut(error, silenced=silence.over) from error
+        finally:
+            silence.stop()
+            response.close()
+
+    def context_tokens(self, model: str) -> int:
+        return CONTEXT_TOKENS
+
+    async def models(self) -> tuple[str, ...]:
+        """Loads the vendor's package, which nothing else needs, in a thread: it takes a second, and streams go on."""
+        openai = await asyncio.to_thread(import_module, "openai")
+        client = openai.AsyncOpenAI(
+            api_key=self._api_key or "none", base_url=self._base_url, timeout=self._timeouts.connect, max_retries=0
+        )
+        try:
+            async with client:
+                found = [model.id async for model in client.models.list()]
+        except openai.OpenAIError as error:
+            raise ProviderError(self._clean(str(error)), code="provider_unavailable", retryable=True) from error
+        return (self.default_model, *sorted(set(found) - {self.default_model}))
+
+    async def close(self) -> None:
+        self._connections.close()
+
+    async def _post(self, request: CompletionRequest) -> Answer:
+        body = _encode(self._body(request))
+        try:
+            async with asyncio.timeout(self._timeouts.first_byte):
+                return await self._connections.post(body)
+        except (BrokenConnection, TimeoutError) as error:
+            raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
+
+    def _body(self, request: CompletionRequest) -> dict[str, Any]:
+        body: dict[str, Any] = {"model": request.model, "stream": True, "messages": _messages(request)}
+        body["stream_options"] = {"include_usage": True}
+        if self._is_openai:
+            body["stream_options"]["include_obfuscation"] = False
+        if request.tools:
+            body["tools"] = _tools(request.tools)
+        if request.max_output_tokens is not None:
+            # Other services know the older name; OpenAI's reasoning models refuse it.
+            body["max_completion_tokens" if self._is_openai else "max_tokens"] = request.max_output_tokens
+        if request.temperature is not None:
+            body["temperature"] = request.temperature
+        return body
+
+    async def _refusal(self, response: Answer) -> ProviderError:
+        text = (await response.read_up_to(MOST_ERROR_BYTES)).decode("utf-8", "replace")
+        code, message = _error_of(text)
+        message = self._clean(f"{self.name} answered {response.status}: {message}")
+        retry_after = _seconds(response.headers.get("retry-after"))
+        return refusal(response.status, code, message, retry_after)
+
+    def _told(self, error: Any) -> ProviderError:
+        code, message = _error_of(json.dumps({"error": error}))
+        status = error.get("code") if isinstance(error, dict) else None
+        message = self._clean(f"{self.name} broke off: {message}")
+        return refusal(status if isinstance(status, int) else 500, code, message, None)
+
+    def _cut(self, error: Exception, *, silenced: bool) -> ProviderError:
+        if silenced:
+            return ProviderError(f"{self.name} did not answer in time.", code="provider_timeout", retryable=True)
+        message = self._clean(f"{self.name} cannot be reached, or broke off: {error}")
+        return ProviderError(message, code="provider_unavailable", retryable=True)
+
+    def _clean(self, message: str) -> str:
+        hidden = message.replace(self._api_key, "***") if self._api_key else message
+        return hidden[:MOST_ERROR_CHARACTERS]
+
+
+def refusal(status: int, code: str, message: str, retry_after: float | None) -> ProviderError:
+    """What a status (and the service's own error code) means to a run."""
+    if status == 429:
+        retryable = code != "insufficient_quota"
+        return ProviderError(message, code="provider_rate_limited", retryable=retryable, retry_after=retry_after)
+    if status in {401, 403}:
+        return ProviderError(message, code="provider_auth", retryable=False)
+    if code == "context_length_exceeded":
+        return ProviderError(message, code="context_too_long", retryable=False)
+    if status >= 500 or status == 408:
+        return ProviderError(message, code="provider_unavailable", retryable=True, retry_after=retry_after)
+    return ProviderError(message, code="provider_rejected", retryable=False)
+
+
+def _error_of(text: str) -> tuple[str, str]:
+    """The code and the message of an error's body, whatever its shape."""
+    try:
+        error = json.loads(text)["error"]
+    except (ValueError, KeyError, TypeError):
+        return "", text
+    if not isinstance(error, dict):
+        return "", str(error)
+    return str(error.get("code") or error.get("type") or ""), str(error.get("message") or error)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return max(0.0, float(retry_after)) if retry_after else None
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=MOST_OFFERS)
+def _tools(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
+    """The tools as they stand in a body."""
+    return msgspec.Raw(_encode([_tool(tool) for tool in tools]))
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    about = {"name": wire_name(tool.name), "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": about}
+
+
+def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
+    system = [{"role": "system", "content": request.instructions}] if request.instructions else []
+    return system + [_message(message) for message in request.messages]
+
+
+def _message(message: Message) -> dict[str, Any]:
+    if isinstance(message, ToolMessage):
+        return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
+    if isinstance(message, AssistantMessage):
+        return _assistant(message)
+    return {"role": "user", "content": _user_content(message)}
+
+
+def _assistant(message: AssistantMessage) -> dict[str, Any]:
+    if not message.tool_calls:
+        return {"role": "assistant", "content": message.text}
+    calls = [
+        {
+            "id": call.call_id,
+            "type": "function",
+            "function": {"name": wire_name(call.name), "arguments": call.arguments},
+        }
+        for call in message.tool_calls
+    ]
+    return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
+
+
+def _user_content(message: UserMessage) -> Any:
+    if not message.images:
+        return message.text
+    parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text else []
+    for image in message.images:
+        data = base64.b64encode(image.data).decode()
+        parts.append({"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}})
+    return parts

@@ -1,0 +1,79 @@
+"""Columns of the audit console's lists and fields of its pages: each a function of a row that gives what is shown."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.urls import reverse
+
+from console import cells
+
+Column = Callable[[Any], str]
+
+
+def column(title: str, show: Column, *, order: str | None = None) -> Column:
+    """A column of this title; with `order` its list can be sorted by that field, which then needs an index."""
+
+    def shown(row: Any) -> str:
+        return show(row)
+
+    shown.__name__ = title.replace(" ", "_")
+    return admin.display(description=title, ordering=order)(shown)
+
+
+def text(field: str, title: str = "") -> Column:
+    """A short text that somebody else chose."""
+    return column(title or _title(field), lambda row: cells.short(getattr(row, field)))
+
+
+def number(field: str, title: str = "") -> Column:
+    return column(title or _title(field), lambda row: cells.number(getattr(row, field)))
+
+
+def moment(field: str, title: str = "", *, sortable: bool = False) -> Column:
+    """A time to the second, for a list."""
+    return column(
+        title or _title(field), lambda row: cells.moment(getattr(row, field)), order=field if sortable else None
+    )
+
+
+def exact_moment(field: str) -> Column:
+    return column(_title(field), lambda row: cells.exact_moment(getattr(row, field)))
+
+
+def status() -> Column:
+    return column("status", lambda row: cells.status(row.status, row.get_status_display()))
+
+
+def link(title: str, name: str, field: str) -> Column:
+    """A link to the page of the row that `field` names, told by its key's end."""
+    return column(title, lambda row: cells.link(name, getattr(row, field)))
+
+
+def whole_link(title: str, name: str, field: str) -> Column:
+    """A link told by the whole key."""
+    return column(title, lambda row: cells.link(name, getattr(row, field), str(getattr(row, field))))
+
+
+def block(field: str, whole: Callable[[Any], str], title: str = "") -> Column:
+    """A long text, cut where it is long, with a link to all of it: the admin's `long_fields` name it too."""
+
+    def show(row: Any) -> str:
+        url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_whole", args=[row.pk, field])
+        return cells.block(whole(row), url)
+
+    return column(title or _title(field), show)
+
+
+def json_of(field: str) -> Callable[[Any], str]:
+    """A function of a row that gives a JSON field as text for people; empty where it holds nothing."""
+
+    def whole(row: Any) -> str:
+        value = getattr(row, field)
+        return "" if value in (None, {}, []) else cells.pretty(value)
+
+    return whole
+
+
+def _title(field: str) -> str:
+    return field.replace("_", " ")

@@ -1,0 +1,137 @@
+"""What every page of the audit console is: a record that nobody can change, in bounded pages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, ClassVar, Final
+from urllib.parse import quote
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.utils import flatten, unquote
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.text import capfirst
+
+from console.columns import Column
+from console.visible_text import visible_text_line
+
+ROWS: Final = 50
+"""Rows of a list's page, and of a table on another row's page."""
+
+UUID_DIGITS: Final = 32
+
+Section = tuple[str | None, Sequence[Column | tuple[Column, ...]]]
+"""A title, and lines of a page: one field each, or several beside each other."""
+
+WIDE: Final = "audit-wide"
+"""The class of a section whose one field has the page's whole width, without a label."""
+
+
+class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type checkers alone
+    """Finds a page's keys before it reads its rows: of the rows before them no more than the keys is read."""
+
+    def page(self, number: int | str) -> "Page[Any]":
+        page = super().page(number)
+        every: Any = self.object_list
+        rows: Any = page.object_list
+        page.object_list = every.filter(pk__in=list(rows.values_list("pk", flat=True)))
+        return page
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic for type checkers alone
+    """A read-only list with a read-only page for each row, whoever looks.
+
+    `sections` are a page's parts. `long_fields` are what it shows cut; `<row>/whole/<name>/` gives each as a text
+    file. A search that is a UUID looks rows up by `uuid_fields`, which are indexed.
+    """
+
+    actions = None
+    list_per_page = ROWS
+    list_max_show_all = 0
+    paginator = KeysFirst
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    change_form_template = "console/record.html"
+
+    sections: ClassVar[Sequence[Section]]
+    sortable_by: ClassVar[Any]
+    long_fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
+    uuid_fields: ClassVar[Sequence[str]] = ("id",)
+
+    class Media:
+        css: ClassVar = {"all": ["console/console.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        lines: list[Any] = [line for _, lines in self.sections for line in lines]
+        return flatten(lines)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        return [
+            (title, {"fields": list(lines), "classes": [WIDE] if title and _is_one_field(lines) else []})
+            for title, lines in self.sections
+        ]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        key = _uuid(search_term.strip())
+        if key is None:
+            return super().get_search_results(request, queryset, search_term)
+        rows = self.model._default_manager.order_by()
+        each = (Q(pk__in=rows.filter(**{field: key}).values("pk")) for field in self.uuid_fields)
+        return queryset.filter(reduce(or_, each)), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        title = capfirst(self.opts.verbose_name_plural)
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        name = visible_text_line(str(context["original"]), 100)
+        return super().render_change_form(request, {**context, "title": name, "subtitle": None}, *args, **kwargs)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """There is none: nothing here was ever changed."""
+        raise Http404
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.whole_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_whole"
+        return [path("<path:object_id>/whole/<slug:field>/", view, name=name), *super().get_urls()]
+
+    def whole_view(self, request: HttpRequest, object_id: str, field: str) -> HttpResponse:
+        """A long field, whole and exact, as a text file."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None or field not in self.long_fields:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        name = quote(f"{self.opts.model_name}-{row.pk}-{field}.txt")
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        text = self.long_fields[field](row)
+        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
+
+
+def _is_one_field(lines: Sequence[object]) -> bool:
+    return len(lines) == 1 and not isinstance(lines[0], tuple)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if len(text) >= UUID_DIGITS else None
+    except ValueError:
+        return None

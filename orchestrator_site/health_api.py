@@ -1,0 +1,59 @@
+"""`GET /healthz`: whether the service can serve, and with what."""
+
+from typing import Any, Literal
+
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from ninja import Router, Schema
+
+from chat import service_registry
+from orchestrator_site.settings import VERSION
+from storage.reader import read
+from storage.writer import StorageUnavailable
+from tools import assembly
+
+router = Router(tags=["health"])
+
+
+class HealthOut(Schema):
+    """`providers` says which are configured, `confinement` what holds the tools."""
+
+    status: Literal["ok", "unavailable"]
+    version: str
+    database: Literal["ok", "unavailable"]
+    persistence: bool
+    providers: dict[str, bool]
+    allowed_tools: list[str]
+    confinement: dict[str, Any]
+    active_runs: int
+
+
+@router.get("/healthz", auth=None, response={200: HealthOut, 503: HealthOut})
+async def health(request: HttpRequest) -> JsonResponse:
+    """200 with what it has, or 503 where the database does not answer."""
+    database = await _database()
+    current = service_registry.current()
+    told: dict[str, Any] = {
+        "status": "ok" if database == "ok" else "unavailable",
+        "version": VERSION,
+        "database": database,
+        "persistence": current.stored,
+        "providers": {name: not current.catalogue.missing(name) for name in current.catalogue.names},
+        "allowed_tools": [tool.name for tool in assembly.registry() if not tool.disabled],
+        "confinement": assembly.confinement_levels(),
+        "active_runs": current.supervisor.active,
+    }
+    return JsonResponse(told, status=200 if database == "ok" else 503)
+
+
+async def _database() -> str:
+    try:
+        await read(_ask_database)
+    except StorageUnavailable:
+        return "unavailable"
+    return "ok"
+
+
+def _ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")

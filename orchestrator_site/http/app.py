@@ -1,0 +1,156 @@
+"""What `asgi.py` serves: the guard, the two ways behind it, CORS, and the process's beginning and end."""
+
+import asyncio
+import logging
+from typing import Final
+
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.handlers.asgi import ASGIHandler
+from django.db import DatabaseError
+
+from access import authenticator, conf
+from access.network.host_check import RequestOrigin, Rules, check, may_share
+from chat import service_registry
+from chat.api.websocket import ChatConsumer
+from orchestrator_site.http import request_limits
+from orchestrator_site.http.api_handler import ApiHandler
+from orchestrator_site.http.asgi_types import Message, Receive, Scope, Send
+from orchestrator_site.http.browser_pages import as_asked, guarded, is_page
+from storage.schema import migrate
+from storage.writer import StorageUnavailable
+from telemetry import metrics, tracing
+from telemetry.instruments import OTHER
+from tools import assembly
+from web.errors import CONTENT_TYPE, ApiError
+
+logger = logging.getLogger(__name__)
+
+SOCKET: Final = "/ws/chat"
+FORBIDDEN: Final = 4403
+MISSING: Final = 4404
+
+EXPOSED: Final = b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After, RateLimit, RateLimit-Policy"
+"""Headers of answers that a page of another origin may read."""
+
+CORS_SECONDS: Final = b"600"
+
+
+class Application:
+    """One ASGI application for HTTP, WebSocket and lifespan."""
+
+    def __init__(self) -> None:
+        self._lean = ApiHandler()
+        self._socket = ChatConsumer.as_asgi()
+        self._pages = ASGIStaticFilesHandler(ASGIHandler())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._http(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
+        tracing.hear(scope["headers"])
+        try:
+            request_limits.check(scope)
+            check(RequestOrigin.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
+        except ApiError as refusal:
+            metrics.refusals.add(refusal.code)
+            await send({"type": "websocket.close", "code": FORBIDDEN})
+            return
+        if scope["path"] != SOCKET:
+            await send({"type": "websocket.close", "code": MISSING})
+            return
+        await self._socket(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tracing.hear(scope["headers"])
+        rules = await _rules()
+        knock = RequestOrigin.of(scope, scope["headers"])
+        try:
+            request_limits.check(scope)
+            check(knock, rules)
+        except ApiError as refusal:
+            metrics.requests.add(knock.method if knock.method in metrics.METHODS else OTHER, OTHER, str(refusal.status))
+            await _refuse(refusal, send)
+            return
+        if knock.origin:
+            send = _sharing(knock, rules, send)
+            if knock.method == "OPTIONS":
+                await _preflight(send)
+                return
+        if is_page(scope["path"]):
+            await self._pages(as_asked(scope), receive, guarded(scope, send))
+        else:
+            await self._lean(scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await _prepare()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await service_registry.close()
+            await authenticator.close()
+            await tracing.close()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def _prepare() -> None:
+    """Where the database cannot be used, each request says so and tries again."""
+    try:
+        await asyncio.to_thread(migrate)
+        await asyncio.to_thread(assembly.registry)
+        await service_registry.current().open()
+    except (DatabaseError, StorageUnavailable) as error:
+        logger.warning("database.unavailable", extra={"error": str(error)})
+
+
+async def _rules() -> Rules:
+    """Where it cannot be known whether there are keys, the guard lets in what it would let in without any."""
+    try:
+        return conf.rules(keyed=await authenticator.current().is_keyed())
+    except StorageUnavailable:
+        return conf.rules(keyed=False)
+
+
+async def _refuse(refusal: ApiError, send: Send) -> None:
+    metrics.refusals.add(refusal.code)
+    body = refusal.body()
+    headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _sharing(knock: RequestOrigin, rules: Rules, send: Send) -> Send:
+    """Adds what lets a page of an allowed origin read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+    headers = [(b"vary", b"Origin")]
+    if may_share(knock, rules):
+        headers += [
+            (b"access-control-allow-origin", knock.origin.encode("latin-1")),
+            (b"access-control-expose-headers", EXPOSED),
+        ]
+
+    async def share(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], *headers]}
+        await send(message)
+
+    return share
+
+
+async def _preflight(send: Send) -> None:
+    headers = [
+        (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
+        (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key"),
+        (b"access-control-max-age", CORS_SECONDS),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,55 @@
+"""What pages have that the API has not: headers for browsers, and HTTPS where a trusted proxy tells of it."""
+
+import time
+from typing import Final
+
+from access import conf
+from access.network import proxies
+from orchestrator_site.http.asgi_types import Message, Scope, Send
+from telemetry import metrics
+
+PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
+"""Paths whose views are sync: they take the way through all of Django."""
+
+POLICY: Final = (
+    b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+    b"frame-ancestors 'none'"
+)
+"""https://www.w3.org/TR/CSP3/. The pictures in the styles of the API's document are `data:` URLs; nothing is inline."""
+
+HEADERS: Final = (
+    (b"content-security-policy", POLICY),
+    (b"x-frame-options", b"DENY"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+
+
+def is_page(path: str) -> bool:
+    return path == "/" or path.startswith(PAGES)
+
+
+def guarded(scope: Scope, send: Send) -> Send:
+    """Adds the headers that an answer lacks, and counts it when it begins."""
+    began = time.perf_counter()
+    route = next((page for page in PAGES if scope["path"].startswith(page)), "/")
+
+    async def guard(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            metrics.request(scope["method"], route, message["status"], time.perf_counter() - began)
+            names = {name.lower() for name, _ in message["headers"]}
+            missing = [header for header in HEADERS if header[0] not in names]
+            message = {**message, "headers": [*message["headers"], *missing]}
+        await send(message)
+
+    return guard
+
+
+def as_asked(scope: Scope) -> Scope:
+    """The scope with `https` where a trusted proxy says that it was asked so; nobody else is believed."""
+    client = scope.get("client")
+    told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
+    if told[-1:] == [b"https"] and client and proxies.is_trusted(str(client[0]), conf.trusted_proxies()):
+        return {**scope, "scheme": "https"}
+    return scope

@@ -1,0 +1,63 @@
+"""uvicorn's HTTP/1.1, with an end to heads that have none, and refusals in the service's one shape."""
+
+from asyncio import Transport
+from http import HTTPStatus
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from orchestrator_site.http.request_limits import MOST_HEAD_BYTES, MOST_URL_BYTES, check_size, too_large
+from telemetry import metrics
+from web.errors import CONTENT_TYPE, ApiError
+
+MOST_UNREAD: Final = 2 * (MOST_URL_BYTES + MOST_HEAD_BYTES)
+"""Bytes that may come in a row and be neither a whole head nor a part of a body. The parser keeps them in memory."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._unread = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > MOST_UNREAD and not self.transport.is_closing():
+            self._refuse(too_large())
+
+    def on_headers_complete(self) -> None:
+        self._unread = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unread = 0
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Refuses here what the protocol of WebSockets would leave without an answer."""
+        try:
+            check_size(len(self.url), self.headers)
+        except ApiError as refusal:
+            self._refuse(refusal)
+        else:
+            super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(ApiError(400, "bad_request", msg))
+
+    def _refuse(self, refusal: ApiError) -> None:
+        """Answers, past the application, and ends the connection."""
+        metrics.refusals.add(refusal.code)
+        body = refusal.body()
+        head = (
+            f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + body)
+        self.transport.close()

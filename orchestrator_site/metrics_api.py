@@ -1,0 +1,27 @@
+"""`GET /metrics`: the numbers of the service, for Prometheus."""
+
+import asyncio
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from access.auth import KeyAuth
+from chat.api.schemas import ErrorOut
+from telemetry.prometheus import MEDIA_TYPES, render
+from telemetry.worker_totals import worker_totals
+
+router = Router(tags=["health"], auth=KeyAuth("audit"))
+
+ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 429, 503), ErrorOut)
+NUMBERS: Final = {
+    "description": "The numbers of all workers of this machine, summed.",
+    "content": {media_type: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES},
+}
+
+
+@router.get("/metrics", response=ERRORS, openapi_extra={"responses": {200: NUMBERS}})
+async def metrics(request: HttpRequest) -> HttpResponse:
+    """The numbers of all workers, in Prometheus' text format, or as OpenMetrics where `Accept` asks for it."""
+    told = await asyncio.to_thread(render, worker_totals.all(), request.headers.get("Accept", ""))
+    return HttpResponse(told.body, content_type=told.content_type)

@@ -1,0 +1,102 @@
+"""Several processes that serve one listening socket: started, watched, replaced when they die, and stopped together."""
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from telemetry.worker_totals import retire
+
+logger = logging.getLogger(__name__)
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+READY: Final = b"ready\n"
+POLL_SECONDS: Final = 0.1
+SHORT_LIFE_SECONDS: Final = 5.0
+MOST_SHORT_LIVES: Final = 3
+"""Deaths soon after the start, in a row, after which all is given up."""
+
+
+class Worker:
+    """One process. It shares what it counts in the folder `numbers`."""
+
+    def __init__(self, listening: socket.socket, numbers: Path) -> None:
+        handle = listening.fileno()
+        command = [sys.executable, sys.argv[0], "serve", "--worker", str(handle), "--numbers", str(numbers)]
+        self._numbers = numbers
+        self._process = subprocess.Popen(command, pass_fds=[handle], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self._began = time.monotonic()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def lived_long(self) -> bool:
+        return time.monotonic() - self._began > SHORT_LIFE_SECONDS
+
+    def becomes_ready(self) -> bool:
+        """Waits until it takes requests. False where it ended before."""
+        return cast("IO[bytes]", self._process.stdout).readline() == READY
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+
+    def end(self) -> int:
+        """Its exit status, once it has ended."""
+        status = self._process.wait()
+        retire(self._numbers, self._process.pid)
+        return status
+
+
+class Workers:
+    """`count` workers on one socket. `ready` is called when all take requests."""
+
+    def __init__(self, listening: socket.socket, count: int, ready: Callable[[], None]) -> None:
+        self._listening = listening
+        self._count = count
+        self._ready = ready
+        self._workers: list[Worker] = []
+        self._stopping = False
+
+    def run(self) -> int:
+        """The exit status: 0 when it was told to stop, 1 when the workers would not live."""
+        before = {number: signal.signal(number, self._stop) for number in SIGNALS}
+        try:
+            with tempfile.TemporaryDirectory(prefix="orchestrator-numbers-") as numbers:
+                return self._run(Path(numbers))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _run(self, numbers: Path) -> int:
+        self._workers = [Worker(self._listening, numbers) for _ in range(self._count)]
+        if all(worker.becomes_ready() for worker in self._workers):
+            self._ready()
+            self._watch(numbers)
+        failed = not self._stopping
+        self._stop()
+        return max([*(worker.end() for worker in self._workers), int(failed)])
+
+    def _watch(self, numbers: Path) -> None:
+        """Replaces those that die, until it is told to stop, or they die again and again."""
+        short_lives = 0
+        while not self._stopping and short_lives < MOST_SHORT_LIVES:
+            time.sleep(POLL_SECONDS)
+            for place, worker in enumerate(self._workers):
+                if not worker.is_alive and not self._stopping:
+                    short_lives = 0 if worker.lived_long else short_lives + 1
+                    logger.error("worker.died", extra={"status": worker.end()})
+                    self._workers[place] = Worker(self._listening, numbers)
+
+    def _stop(self, *_: Any) -> None:
+        self._stopping = True
+        for worker in self._workers:
+            if worker.is_alive:
+                worker.stop()

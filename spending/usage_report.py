@@ -1,0 +1,84 @@
+"""What was used, added up: sync functions that only read."""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+from django.db.models import QuerySet, Sum
+
+from access.caller import OPERATOR
+from access.limits.budgets import NANO
+from access.models import ApiKey
+from spending.models import Account, Use
+
+GroupBy = Literal["day", "key", "model", "tool"]
+GROUPS: Final[tuple[GroupBy, ...]] = get_args(GroupBy)
+
+MOST_GROUPS: Final = 1_000
+"""Groups of one report; what is used most comes first, or the newest day."""
+
+FIELDS: Final[dict[GroupBy, tuple[str, ...]]] = {
+    "day": ("day",),
+    "key": ("owner", "key"),
+    "model": ("provider", "model"),
+    "tool": ("tool",),
+}
+SUMS: Final = (
+    *("calls", "failed", "estimated", "unpriced"),
+    *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "milliseconds"),
+)
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """The days of a report (UTC), both included; None leaves an end open."""
+
+    since: date | None = None
+    until: date | None = None
+
+
+def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
+    """Calls, tokens and cost of each group, and of all together; of one owner, or of everybody."""
+    rows = _rows(group_by, owner, span)
+    fields = FIELDS[group_by]
+    order = ["-day"] if group_by == "day" else ["-all_cost", "-all_calls", *fields]
+    sums = {f"all_{name}": Sum(name) for name in SUMS}
+    found = rows.order_by().values(*fields).annotate(**sums).order_by(*order)[:MOST_GROUPS]
+    names = _key_names(found) if group_by == "key" else {}
+    items = [{**{name: row[name] for name in fields}, **_sums(row), **_name(names, row)} for row in found]
+    return {"items": items, "count": len(items), "total": _sums(rows.aggregate(**sums))}
+
+
+def accounts() -> Sequence[tuple[str, int, int]]:
+    """The name of each account, what was spent on it, and what is reserved."""
+    return list(Account.objects.order_by("name").values_list("name", "spent", "reserved"))
+
+
+def cost_of(nanos: int) -> Decimal:
+    """USD."""
+    return Decimal(nanos) / NANO
+
+
+def _rows(group_by: GroupBy, owner: str | None, span: Span) -> QuerySet[Use]:
+    rows = Use.objects.exclude(tool="") if group_by == "tool" else Use.objects.filter(tool="")
+    if owner is not None:
+        rows = rows.filter(owner=owner)
+    if span.since is not None:
+        rows = rows.filter(day__gte=span.since)
+    return rows if span.until is None else rows.filter(day__lte=span.until)
+
+
+def _sums(row: dict[str, Any]) -> dict[str, Any]:
+    """`cost_usd` is of the calls whose price is known: `unpriced` counts the others."""
+    sums = {name: row[f"all_{name}"] or 0 for name in SUMS}
+    return {**sums, "cost_usd": float(cost_of(sums.pop("cost")))}
+
+
+def _key_names(rows: "QuerySet[Use, dict[str, Any]]") -> dict[str, str]:
+    keys = [row["key"] for row in rows if row["key"] != OPERATOR]
+    return {str(key): name for key, name in ApiKey.objects.filter(id__in=keys).values_list("id", "name")}
+
+
+def _name(names: dict[str, str], row: dict[str, Any]) -> dict[str, str]:
+    return {"name": names.get(row["key"], row["key"])} if "key" in row else {}

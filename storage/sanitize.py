@@ -1,0 +1,84 @@
+"""Values as every database of ours can keep them, so that nothing that a model says fails what is written beside it.
+
+PostgreSQL takes no NUL in a text, neither of them half of a surrogate pair, and PostgreSQL alone holds a column to its
+length and its range. What cannot be kept is replaced by U+FFFD, cut, or brought to the nearest number that can.
+"""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from django.db.models import CharField, Field, IntegerField, JSONField, TextField
+from django.db.models.fields import PositiveIntegerRelDbTypeMixin
+
+Fit = Callable[[Any], Any]
+
+REPLACEMENT: Final = "\ufffd"
+BITS: Final = {"SmallIntegerField": 15, "PositiveSmallIntegerField": 15, "IntegerField": 31, "PositiveIntegerField": 31}
+"""Of PostgreSQL's integers, without the sign; all others have 63."""
+
+
+def sanitizer(field: "Field[Any, Any]") -> Fit | None:
+    """What makes a value of the field one that can be kept; None where every value can."""
+    if isinstance(field, JSONField):
+        return partial(document, encoder=field.encoder)
+    if isinstance(field, CharField | TextField):
+        return partial(text, most=field.max_length)
+    if isinstance(field, IntegerField):
+        lowest, highest = bounds(field)
+        return partial(number, lowest=lowest, highest=highest)
+    return None
+
+
+def bounds(field: "IntegerField[Any, Any]") -> tuple[int, int]:
+    """The lowest and the highest number that the field keeps."""
+    highest = 2 ** BITS.get(field.get_internal_type(), 63) - 1
+    return 0 if isinstance(field, PositiveIntegerRelDbTypeMixin) else -highest - 1, highest
+
+
+def text(value: str, most: int | None = None) -> str:
+    """At most `most` characters of it, without NUL and halves of surrogate pairs."""
+    if most is not None and len(value) > most:
+        value = value[:most]
+    if "\x00" in value:
+        value = value.replace("\x00", REPLACEMENT)
+    return value if value.isascii() or _is_unicode(value) else _mended(value)
+
+
+def number(value: int, *, lowest: int, highest: int) -> int:
+    return value if lowest <= value <= highest else min(max(value, lowest), highest)
+
+
+def document(value: Any, encoder: type[json.JSONEncoder] | None = None) -> str:
+    """The value as JSON (RFC 8259): texts as `text` leaves them, and null for what is no number."""
+    encoded = json.dumps(value, ensure_ascii=False, cls=encoder)
+    if "\\u0000" in encoded or "NaN" in encoded or "Infinity" in encoded or not _is_unicode(encoded):
+        encoded = json.dumps(clean(value), ensure_ascii=False, allow_nan=False, cls=encoder)
+    return encoded
+
+
+def clean(value: Any) -> Any:
+    """A JSON value whose texts are all as `text` leaves them, and whose numbers are all numbers."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, dict):
+        return {text(key) if isinstance(key, str) else key: clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _mended(value: str) -> str:
+    """Joins the halves of surrogate pairs that stand together; a half that stands alone is replaced."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,107 @@
+"""The numbers of all workers of one `serve`, summed by whichever of them is asked.
+
+Each worker writes its own into a file of a folder that they share: every second, and before it tells any, so that no
+sum that was told ever shrinks. What a worker counted stays in the sums when it has ended; what it held open does not.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from telemetry.instruments import Labels, Rows, add_rows
+from telemetry.metrics import INSTRUMENTS
+
+logger = logging.getLogger(__name__)
+
+SECONDS: Final = 1.0
+MOST_READINGS: Final = 10
+LIVING: Final = ".living"
+ENDED: Final = ".ended"
+
+Numbers = dict[str, list[tuple[Labels, list[float]]]]
+"""The rows of each instrument, by its name, as a file has them."""
+
+_decoder = msgspec.json.Decoder(Numbers)
+_GAUGES: Final = frozenset(instrument.name for instrument in INSTRUMENTS if instrument.kind == "gauge")
+
+
+class WorkerTotals:
+    """Those of this process alone, until it shares a folder."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._written = b""
+        self._task: asyncio.Task[None] | None = None
+
+    def share(self, folder: Path) -> None:
+        """Writes into the folder from now on, as long as the event loop runs."""
+        self._folder = folder
+        self._task = asyncio.get_running_loop().create_task(self._go(folder))
+
+    def all(self) -> Mapping[str, Rows]:
+        """The rows of each instrument, by its name."""
+        if self._folder is None:
+            return _own()
+        self._write(self._folder)
+        sums: dict[str, Rows] = {}
+        for numbers in _read(self._folder):
+            for name, rows in numbers.items():
+                add_rows(sums.setdefault(name, {}), dict(rows))
+        return sums
+
+    async def _go(self, folder: Path) -> None:
+        while True:
+            await asyncio.sleep(SECONDS)
+            self._write(folder)
+
+    def _write(self, folder: Path) -> None:
+        """Replaces the file in one step; leaves it where nothing has changed."""
+        text = msgspec.json.encode({name: list(rows.items()) for name, rows in _own().items()})
+        if text == self._written:
+            return
+        path = folder / f"{os.getpid()}{LIVING}"
+        part = path.with_suffix(".part")
+        try:
+            part.write_bytes(text)
+            part.replace(path)
+        except OSError as error:
+            logger.warning("metrics.unshared", extra={"error": str(error)})
+        else:
+            self._written = text
+
+
+worker_totals = WorkerTotals()
+"""Those of this process."""
+
+
+def retire(folder: Path, pid: int) -> None:
+    """The worker has ended: what it held open is no more. Its parent calls this; process ids come again."""
+    with suppress(FileNotFoundError):
+        (folder / f"{pid}{LIVING}").replace(folder / f"{uuid4().hex}{ENDED}")
+
+
+def _own() -> Mapping[str, Rows]:
+    return {instrument.name: instrument.rows() for instrument in INSTRUMENTS}
+
+
+def _read(folder: Path) -> list[Numbers]:
+    """What all have written; all of it again, where one of them has ended meanwhile."""
+    for _ in range(MOST_READINGS):
+        with suppress(FileNotFoundError):
+            return list(_numbers(folder))
+    return []
+
+
+def _numbers(folder: Path) -> Iterator[Numbers]:
+    for path in folder.iterdir():
+        if path.suffix in {LIVING, ENDED}:
+            numbers = _decoder.decode(path.read_bytes())
+            left = _GAUGES if path.suffix == ENDED else frozenset()
+            yield {name: rows for name, rows in numbers.items() if name not in left}

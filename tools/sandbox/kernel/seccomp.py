@@ -1,0 +1,142 @@
+"""The filter of system calls: what Landlock does not gate, and what nothing here needs.
+
+Unnamed pairs of connected stream sockets stay allowed (event loops talk to themselves over one); every other socket is
+denied. So are changes of a file's mode, owner, attributes and times, which Landlock lets through outside its folders
+too, and files that are memory alone, which nobody could count. Calls newer than the table fail as if the kernel did
+not have them.
+"""
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tools.sandbox.kernel import bpf, landlock
+from tools.sandbox.kernel.bpf import Code, answer, load_argument, unless_equal, when_any_bit, when_at_least, when_equal
+from tools.sandbox.kernel.syscall_numbers import AARCH64, X86_64
+from tools.sandbox.kernel.syscalls import syscall
+
+SET_MODE_FILTER, GET_ACTION_AVAILABLE = 1, 2
+X32_BIT = 0x40000000
+NEWEST_KNOWN = 462
+"""mseal(2), of Linux 6.10."""
+
+AF_UNIX, SOCK_STREAM, SOCK_TYPE_MASK = 1, 1, 0xF
+CLONE_NAMESPACES = 0x7E020000
+"""`CLONE_NEWNS`, `NEWCGROUP`, `NEWUTS`, `NEWIPC`, `NEWUSER`, `NEWPID`, `NEWNET`."""
+DENIED_FCNTLS = (8, 10, 15, 1024, 1026)
+"""`F_SETOWN`, `F_SETSIG`, `F_SETOWN_EX`: signals by way of a file; `F_SETLEASE`: making others wait; `F_NOTIFY`."""
+ALLOWED_IOCTLS = (0x5401, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A, 0x80086601)
+"""`TCGETS`, `TIOCGPGRP`, `TIOCGWINSZ`, `FIONREAD`, `FIONBIO`, `FIONCLEX`, `FIOCLEX`, `TCGETS2`, `FS_IOC_GETFLAGS`.
+
+The others type into terminals, and change attributes of files that were opened to be read.
+"""
+
+DENIED = """
+    bind connect listen accept accept4
+    ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp pidfd_getfd
+    io_uring_setup io_uring_enter io_uring_register
+    mount umount2 mount_setattr move_mount fsopen fsmount fsconfig fspick open_tree pivot_root chroot
+    statmount listmount setns unshare memfd_create memfd_secret
+    keyctl add_key request_key bpf perf_event_open userfaultfd
+    kexec_load kexec_file_load reboot init_module finit_module delete_module create_module query_module get_kernel_syms
+    open_by_handle_at name_to_handle_at personality swapon swapoff acct syslog sethostname setdomainname
+    settimeofday clock_settime clock_adjtime adjtimex quotactl quotactl_fd nfsservctl lookup_dcookie
+    iopl ioperm modify_ldt vhangup uselib ustat sysfs _sysctl fanotify_init fanotify_mark inotify_add_watch
+    chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat
+    setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
+    shmget shmat shmctl msgget msgsnd msgrcv msgctl semget semop semtimedop semctl
+    mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr
+    setpriority ioprio_set migrate_pages move_pages
+""".split()  # noqa: SIM905  a list would be one name a line
+
+OF_ONESELF_ALONE = ["prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "sched_setattr"]
+"""Their first argument names a process; 0 is the caller."""
+
+SIGNALS = ["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"]
+"""Denied where Landlock cannot keep signals inside. abort(3) then ends by a fault instead."""
+
+
+class Machine(NamedTuple):
+    """A processor architecture: seccomp's name of it (`AUDIT_ARCH_*`), and its numbers."""
+
+    audit: int
+    numbers: Mapping[str, int]
+    seccomp: int
+
+
+MACHINES = {
+    "x86_64": Machine(0xC000003E, X86_64, X86_64["seccomp"]),
+    "aarch64": Machine(0xC00000B7, AARCH64, AARCH64["seccomp"]),
+}
+
+
+def available() -> bool:
+    """Whether this kernel filters, and the numbers of this machine are known."""
+    machine = MACHINES.get(os.uname().machine)
+    if machine is None:
+        return False
+    try:
+        syscall(machine.seccomp, GET_ACTION_AVAILABLE, 0, struct.pack("=I", bpf.KILL_PROCESS))
+    except OSError:
+        return False
+    return True
+
+
+def program(machine: Machine, landlock_abi: int) -> Code:
+    """The whole filter, for a machine and what Landlock leaves to it."""
+    return b"".join(
+        (
+            bpf.step(bpf.LOAD, bpf.ARCHITECTURE),
+            unless_equal(machine.audit, bpf.step(bpf.RETURN, bpf.KILL_PROCESS)),
+            bpf.step(bpf.LOAD, bpf.NUMBER),
+            when_at_least(X32_BIT, bpf.step(bpf.RETURN, bpf.KILL_PROCESS)),
+            when_at_least(NEWEST_KNOWN + 1, answer(errno.ENOSYS)),
+            *(_rule(machine, name, then) for name, then in _rules(landlock_abi).items()),
+            bpf.step(bpf.RETURN, bpf.ALLOW),
+        )
+    )
+
+
+def enforce(landlock_abi: int) -> None:
+    """Filters the calling thread and all that it starts, for good. Needs `no_new_privs`."""
+    machine = MACHINES[os.uname().machine]
+    code = program(machine, landlock_abi)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    syscall(machine.seccomp, SET_MODE_FILTER, 0, struct.pack("@HP", bpf.length(code), ctypes.addressof(buffer)))
+
+
+def _rule(machine: Machine, name: str, then: Code) -> Code:
+    """What happens at one call; nothing where the machine does not have it."""
+    return when_equal(machine.numbers[name], then) if name in machine.numbers else b""
+
+
+def _rules(landlock_abi: int) -> dict[str, Code]:
+    """What is done at each call that is not simply allowed. Each ends the program."""
+    refused = answer(errno.EPERM)
+    allowed = bpf.step(bpf.RETURN, bpf.ALLOW)
+    denied = DENIED + (SIGNALS if landlock_abi < landlock.SCOPES_ABI else [])
+    return {
+        **dict.fromkeys(denied, refused),
+        **dict.fromkeys(OF_ONESELF_ALONE, load_argument(0) + unless_equal(0, refused) + allowed),
+        "socket": answer(errno.EAFNOSUPPORT),
+        "socketpair": _stream_pairs(allowed),
+        "clone": load_argument(0) + when_any_bit(CLONE_NAMESPACES, refused) + allowed,
+        "clone3": answer(errno.ENOSYS),  # its flags are in memory, where a filter cannot look; libc falls back to clone
+        "fcntl": _by_second(DENIED_FCNTLS, refused, allowed),
+        "ioctl": _by_second(ALLOWED_IOCTLS, allowed, refused),
+    }
+
+
+def _stream_pairs(allowed: Code) -> Code:
+    """Unix stream pairs alone: one of datagrams could still send to a named socket."""
+    refused = answer(errno.EAFNOSUPPORT)
+    kind = load_argument(1) + bpf.step(bpf.AND, SOCK_TYPE_MASK) + unless_equal(SOCK_STREAM, refused)
+    return load_argument(0) + unless_equal(AF_UNIX, refused) + kind + allowed
+
+
+def _by_second(values: tuple[int, ...], then: Code, otherwise: Code) -> Code:
+    """Looks at the second argument: the number of a command."""
+    return load_argument(1) + b"".join(when_equal(value, then) for value in values) + otherwise

@@ -1,0 +1,34 @@
+"""A request that is turned away, in the one shape that every HTTP error of the service has."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+CONTENT_TYPE: Final = "application/json"
+
+
+class ApiError(Exception):
+    """`error` says what is wrong and what is valid; `code` is for programs; `detail` names the fields."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        error: str,
+        *,
+        detail: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(error)
+        self.status = status
+        self.code = code
+        self.error = error
+        self.detail = detail
+        self.headers = dict(headers or {})
+
+    def body(self) -> bytes:
+        """The JSON that the caller gets."""
+        return msgspec.json.encode(
+            {"type": "error", "error": self.error, "code": self.code, "detail": list(self.detail)}
+        )
