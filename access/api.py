@@ -22,8 +22,8 @@ from web.errors import ApiError
 
 router = Router(tags=["keys"], auth=KeyAuth("keys"))
 
-MOST_ITEMS: Final = 200
-LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
+MAX_ITEMS: Final = 200
+LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS)
 OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), ErrorOut)
 
@@ -45,7 +45,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
     except KeyInvalid as error:
         detail = [{"field": error.field, "error": str(error)}]
         raise ApiError(422, "invalid_field", f"{error.field}: {error}", detail=detail) from None
-    authenticator.current().watch.keyed = True
+    authenticator.current().revocations.keyed = True
     response["Cache-Control"] = "no-store"
     return Status(201, {**_told(issued.row), "key": issued.secret})
 

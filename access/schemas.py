@@ -7,11 +7,11 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import BaseModel, ConfigDict
 
-from access.keys.issuing import MOST_BUDGETS, MOST_RUNS
+from access.keys.issuing import MAX_BUDGETS, MAX_RUNS
 from access.models import ApiKey
-from access.scopes import MOST_CHARS, MOST_SCOPES
+from access.scopes import MAX_CHARS, MAX_SCOPES
 
-Text = Annotated[str, Field(max_length=MOST_CHARS)]
+Text = Annotated[str, Field(max_length=MAX_CHARS)]
 
 
 class KeyIn(BaseModel):
@@ -20,11 +20,11 @@ class KeyIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, Field(max_length=ApiKey.NAME_LENGTH)]
-    scopes: Annotated[list[Text], Field(max_length=MOST_SCOPES)] | None = None
+    scopes: Annotated[list[Text], Field(max_length=MAX_SCOPES)] | None = None
     expires: Text = ""
     rate: Text = ""
-    max_runs: Annotated[int, Field(ge=1, le=MOST_RUNS)] | None = None
-    budgets: Annotated[list[Text], Field(max_length=MOST_BUDGETS)] = []
+    max_runs: Annotated[int, Field(ge=1, le=MAX_RUNS)] | None = None
+    budgets: Annotated[list[Text], Field(max_length=MAX_BUDGETS)] = []
 
 
 class KeyOut(Schema):

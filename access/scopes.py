@@ -20,8 +20,8 @@ TOOLS: Final = "tools"
 """Stands for the pattern `*`: every tool."""
 
 EVERY_TOOL: Final = "*"
-MOST_CHARS: Final = 128
-MOST_SCOPES: Final = 100
+MAX_CHARS: Final = 128
+MAX_SCOPES: Final = 100
 TOOL: Final = re.compile(r"(?=[^.*]*[.*])[a-z0-9_.*-]+")
 
 
@@ -54,8 +54,8 @@ class Scopes(msgspec.Struct, frozen=True, kw_only=True):
 def scopes(texts: Iterable[str]) -> Scopes:
     """The scopes that the texts say. Raises `ScopeInvalid`."""
     given = [text.strip() for text in texts]
-    if len(given) > MOST_SCOPES:
-        raise ScopeInvalid(f"A key has at most {MOST_SCOPES} scopes.")
+    if len(given) > MAX_SCOPES:
+        raise ScopeInvalid(f"A key has at most {MAX_SCOPES} scopes.")
     words = frozenset(text for text in given if text in WORDS)
     patterns = {_pattern(text) for text in given if text not in WORDS}
     if not words and not patterns:
@@ -66,8 +66,8 @@ def scopes(texts: Iterable[str]) -> Scopes:
 def _pattern(text: str) -> str:
     if text == TOOLS:
         return EVERY_TOOL
-    if len(text) > MOST_CHARS or not TOOL.fullmatch(text):
-        raise ScopeInvalid(f"{text[:MOST_CHARS]!a} is no scope; there are {_valid()}.")
+    if len(text) > MAX_CHARS or not TOOL.fullmatch(text):
+        raise ScopeInvalid(f"{text[:MAX_CHARS]!a} is no scope; there are {_valid()}.")
     return text
 
 

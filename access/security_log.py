@@ -8,14 +8,14 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS: Final = 60.0
-MOST_LINES: Final = 30
+MAX_LINES: Final = 30
 """Of one event in one window; the next window tells how many were left out."""
 
 
 class SecurityLog:
     """The lines of one process."""
 
-    def __init__(self, most: int = MOST_LINES, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int = MAX_LINES, now: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._now = now
         self._windows: dict[str, tuple[float, int]] = {}

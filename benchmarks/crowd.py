@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, cast
 
-from benchmarks.load import MOST_SECONDS, StreamBroken, Target
+from benchmarks.load import MAX_SECONDS, StreamBroken, Target
 from benchmarks.script import Script
 
 LOOK_SECONDS: Final = 0.05
@@ -70,7 +70,7 @@ async def gathered(target: Target, count: int, *, rate: float, spread: float) ->
     """So many guests, who came one after the other over `spread` seconds. Raises `TimeoutError`."""
     guests: list[Guest] = []
     try:
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(MAX_SECONDS):
             for _ in range(count):
                 guests.append(await _arrived(target, rate))
                 await asyncio.sleep(spread / count)
@@ -83,7 +83,7 @@ async def gathered(target: Target, count: int, *, rate: float, spread: float) ->
 
 
 async def _arrived(target: Target, rate: float) -> Guest:
-    script = Script(tokens=int(rate * MOST_SECONDS), rate=rate, nonce=uuid.uuid4().hex)
+    script = Script(tokens=int(rate * MAX_SECONDS), rate=rate, nonce=uuid.uuid4().hex)
     guest = Guest(target, script)
     await asyncio.get_running_loop().create_connection(lambda: guest, "127.0.0.1", target.port)
     return guest

@@ -5,7 +5,7 @@ import json
 import urllib.request
 from typing import Any
 
-from benchmarks.load import MOST_SECONDS
+from benchmarks.load import MAX_SECONDS
 
 
 async def get(port: int, path: str) -> Any:
@@ -24,6 +24,6 @@ async def _answer(port: int, path: str, body: bytes | None = None) -> bytes:
 
 def _exchange(url: str, body: bytes | None) -> bytes:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - it is our own
-    with urllib.request.urlopen(request, timeout=MOST_SECONDS) as response:  # noqa: S310 - it is our own
+    with urllib.request.urlopen(request, timeout=MAX_SECONDS) as response:  # noqa: S310 - it is our own
         answer: bytes = response.read()
         return answer

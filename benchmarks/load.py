@@ -17,7 +17,7 @@ from benchmarks.script import Script
 
 OK: Final = b"HTTP/1.1 200 "
 LAST_CHUNK: Final = b"0\r\n\r\n"
-MOST_SECONDS: Final = 180
+MAX_SECONDS: Final = 180
 """How long one load may take before it is given up."""
 
 
@@ -78,7 +78,7 @@ class Load:
     rate: float = 0.0
     lanes: int = 1
     streams: int | None = None
-    seconds: float = MOST_SECONDS
+    seconds: float = MAX_SECONDS
     spread: float = 0.0
     holds: bytes = b""
 
@@ -110,7 +110,7 @@ async def play(load: Load, target: Target, during: During | None = None) -> Outc
     starts = random.Random(0)
     until = time.perf_counter() + load.seconds
     lanes = [_lane(load, target, outcome, starts.uniform(0, load.spread), until) for _ in range(load.lanes)]
-    async with asyncio.timeout(MOST_SECONDS):
+    async with asyncio.timeout(MAX_SECONDS):
         await asyncio.gather(*lanes, *([during(outcome)] if during else []))
     return outcome
 

@@ -1,4 +1,4 @@
-"""The settings of conversations, read in one place, and the catalogue of providers that they amount to.
+"""The settings of conversations, read in one place, and the providers of providers that they amount to.
 
 Adding a provider: its module in `providers/`, and its entry here.
 """
@@ -74,7 +74,7 @@ def retries() -> Retries:
     return Retries(attempts=settings.PROVIDER_MAX_RETRIES)
 
 
-def patience() -> StreamTimeouts:
+def timeouts() -> StreamTimeouts:
     return StreamTimeouts(
         heartbeat=settings.HEARTBEAT_SECONDS,
         grace=settings.DISCONNECT_GRACE_SECONDS,
@@ -96,7 +96,7 @@ def tariff() -> Tariff:
     return Tariff(price=prices(), count=tokenizer.count, budgets=settings.BUDGETS)
 
 
-def catalogue() -> ProviderRegistry:
+def provider_registry() -> ProviderRegistry:
     """The providers in the order in which one becomes the default: OpenAI, Gemini, the local model."""
     own_service = urlsplit(settings.OPENAI_BASE_URL).hostname != "api.openai.com"
     return ProviderRegistry(

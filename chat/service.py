@@ -1,4 +1,4 @@
-"""The conversations of this process: one supervisor, one journal and one catalogue of providers for its event loop."""
+"""The chat service of one event loop: it starts, resumes, follows and cancels runs."""
 
 import asyncio
 import contextlib
@@ -31,146 +31,146 @@ from chat.runs.log.subscription import Subscription
 from chat.runs.start import begin
 from chat.runs.start.idempotency import UnstoredKeys
 from chat.starting.factory import NewRun, RunFactory
-from chat.starting.request import RunRequest, asked_before
-from chat.starting.turns import Turns
+from chat.starting.request import RunRequest, request_of
 from storage.reader import read
 from storage.wal_checkpoint import checkpoint
 from storage.writer import StorageUnavailable, writer
 from tools.execution.context import ToolContext
 
 CANCEL_SECONDS: Final = 5.0
-"""How long a cancel waits for a run of another process to end."""
+"""How long a cancel waits for another process to end its run, in seconds."""
 
 NO_TOKENS: Final = TokensUsed(input_tokens=0, output_tokens=0)
 
 
 class Service:
-    """Starts runs. Everything that it is made of can be replaced by a test."""
+    """Starts runs and finds them again. A test can replace the providers and the tools."""
 
-    def __init__(self, *, catalogue: ProviderRegistry, tools: Callable[[], ToolContext], stored: bool) -> None:
-        self.catalogue = catalogue
+    def __init__(self, *, providers: ProviderRegistry, tools: Callable[[], ToolContext], stored: bool) -> None:
+        self.providers = providers
         self.stored = stored
         layer = conf.channel_layer() if stored else None
-        self._wakes = Notifications(layer, process.name()) if layer else None
-        committed = self._wakes.committed if self._wakes else _silently
-        kept = (_commit, _recall) if stored else (_pretend, forgotten)
-        journal = Journal(kept[0], seconds=conf.journal_seconds(), committed=committed, recall=kept[1])
-        self._patience = conf.patience()
-        self.supervisor = RunManager(journal, self._patience, most=conf.max_active_runs(), stored=stored)
-        self._watch = RemoteWatch(_newest, self._wakes.follow if self._wakes else _silently)
+        self._notifications = Notifications(layer, process.name()) if layer else None
+        committed = self._notifications.committed if self._notifications else _ignore
+        save, recall = (_commit, _recall) if stored else (_discard, forgotten)
+        journal = Journal(save, seconds=conf.journal_seconds(), committed=committed, recall=recall)
+        self._timeouts = conf.timeouts()
+        self.runs = RunManager(journal, self._timeouts, most=conf.max_active_runs(), stored=stored)
+        self._watch = RemoteWatch(_newest, self._notifications.follow if self._notifications else _ignore)
         self._lease = Lease(conf.lease_seconds())
-        self._rounds = PeriodicTask(Maintenance(self._lease, self.supervisor, self._watch, self.go_on).round)
+        self._maintenance = PeriodicTask(Maintenance(self._lease, self.runs, self._watch, self.continue_run).round)
         self._checkpoints = PeriodicTask(checkpoint)
-        self._keys = UnstoredKeys(self.supervisor.find)
+        self._keys = UnstoredKeys(self.runs.find)
         self._tariff = conf.tariff()
-        self._turns = Turns(catalogue, tools, self._tariff, stored=stored)
-        self._launches = RunFactory(self._turns, max_seconds=conf.limits().max_seconds, stored=stored)
+        self._factory = RunFactory(providers, tools, self._tariff, stored=stored)
         self._opened: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Closes what dead processes of this machine left open: once, however often it is called, unless it failed.
+        """Close the runs that dead processes of this machine left open, and start the periodic tasks.
 
-        Raises `StorageUnavailable`.
+        Only the first successful call does the work. Raises `StorageUnavailable`.
         """
         if not self.stored:
             return
         if self._opened is None or (self._opened.done() and self._opened.exception()):
             self._opened = asyncio.create_task(self._lease.open())
         await asyncio.shield(self._opened)
-        self._rounds.start()
+        self._maintenance.start()
         self._checkpoints.start()
-        if self._wakes:
-            self._wakes.start(news=self._watch.wake, ordered=self._rounds.hurry)
+        if self._notifications:
+            self._notifications.start(news=self._watch.wake, ordered=self._maintenance.hurry)
 
-    async def start(self, ask: RunRequest) -> LiveRun:
-        """Writes down what is about to happen, and starts it.
+    async def start(self, request: RunRequest) -> LiveRun:
+        """Record a new run, and start it.
 
-        Where nothing stored can be a reason not to begin, the model is asked meanwhile: all that the run writes is
-        committed after its beginning, and the caller is told nothing before that.
-
-        Raises what `ProviderRegistry.candidates`, `RunManager.admission` and `begin.begin` raise,
-        `ImagesUnsupported`, `ModelUnknown` and `StorageUnavailable`; nothing has happened then, but that a model may have been asked.
+        Raises the errors of `RunFactory.candidates`, `RunFactory.new`, `RunManager.admission` and `begin`, and
+        `StorageUnavailable`. After an error no run exists, but a model may have been asked.
         """
         await self.open()
-        candidates = self._turns.candidates(ask)
-        with self.supervisor.admission():
-            new = await self._launches.new(ask, candidates, most_runs=self.supervisor.most_together)
+        candidates = self._factory.candidates(request)
+        with self.runs.admission():
+            new = await self._factory.new(request, candidates, max_active_runs=self.runs.max_together)
             if not (self.stored and new.may_start) or writer.is_failing:
                 return await self._begin(new)
+            # The writer takes jobs in order, so everything that the run writes commits after its beginning, and the
+            # caller hears nothing before that. The model call and the insert can therefore overlap.
             written = writer.submit(new.begin)
-            run = self.supervisor.start(new.launch)
-        return await _kept(run, written)
+            run = self.runs.start(new.spec)
+        try:
+            await written
+        except BaseException:
+            run.stop("storage")
+            raise
+        return run
 
     async def resume(self, run_id: UUID, caller: Caller) -> LiveRun:
-        """Starts a new run that goes on from an interrupted one's last durable step; that one stays as it is.
+        """Start a new run that continues an interrupted run from its last durable step.
 
-        Raises `RunMissing`, `NotResumable`, `AlreadyBegun` where it was resumed before, and as `start` does.
+        The interrupted run stays as it is. Raises `RunNotFound`, `NotResumable`, `AlreadyBegun` if the run was resumed
+        before, and the errors of `start`.
         """
         await self.open()
         row = await read(begin.interrupted, run_id, caller.owner)
-        ask = asked_before(row, caller)
-        with self.supervisor.admission():
-            new = await self._launches.new(
-                ask,
-                self._turns.candidates_again(ask),
-                most_runs=self.supervisor.most_together,
+        request = request_of(row, caller)
+        with self.runs.admission():
+            new = await self._factory.new(
+                request,
+                self._factory.candidates_again(request),
+                max_active_runs=self.runs.max_together,
                 asks_model=bool(row.provider),
                 resumed_from=run_id,
             )
             return await self._begin(new)
 
     async def _begin(self, new: NewRun) -> LiveRun:
-        """Has the beginning written down, and starts the run.
-
-        What another process begins with the same key meanwhile is found the second time.
-        """
-        key = new.beginning.key
+        key = new.start.key
         if self.stored:
             try:
                 await writer.write(new.begin)
             except IntegrityError:
+                # Another process began a run with the same idempotency key at the same time: the second try finds it.
                 await writer.write(new.begin)
         elif key is not None:
-            self._keys.remember(new.beginning.owner, key, new.beginning.run_id)
-        return self.supervisor.start(new.launch)
+            self._keys.remember(new.start.owner, key, new.start.run_id)
+        return self.runs.start(new.spec)
 
-    async def go_on(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
-        """Lets a waiting run go on here, if it can: what it waits for is decided, or it is to end as `cancelled`.
+    async def continue_run(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
+        """Continue a waiting run in this process if its approval is decided, or end it as `cancelled`.
 
-        Raises what `RunManager.admission` raises, and `StorageUnavailable`.
+        Return None if the run does not wait, or another process took it. Raises the errors of `RunManager.admission`,
+        and `StorageUnavailable`.
         """
-        with self.supervisor.admission():
-            taken = await writer.write(partial(suspension.resume, run_id, cancelled=cancelled))
-            if taken is None:
+        with self.runs.admission():
+            resumed = await writer.write(partial(suspension.resume, run_id, cancelled=cancelled))
+            if resumed is None:
                 return None
-            run = self.supervisor.start(self._launches.again(taken))
+            run = self.runs.start(self._factory.resumed(resumed))
         self._watch.wake(run_id)
         return run
 
     async def cancel(self, run_id: UUID, owner: str) -> str | None:
-        """Stops a run, wherever it is, and returns its status then; None where there is no such run.
+        """Stop a run in any process, and return its status afterwards; None if there is no such run.
 
-        What was produced is kept. Safe to call again, and after the end.
+        What the run produced is kept. Calling this again, or after the end, is safe.
         """
-        live = self.supervisor.find(run_id, owner)
+        live = self.runs.find(run_id, owner)
         if live is not None:
             live.stop("cancelled")
-            await live.feed.ended()
-        if live is None or live.feed.parked:
+            await live.broadcast.ended()
+        if live is None or live.broadcast.parked:
             status = await self._status(run_id, owner)
             if status == Run.Status.RUNNING:
                 return await self._cancel_elsewhere(run_id, owner)
-            live = await self.go_on(run_id, cancelled=True) if status == Run.Status.WAITING else None
+            live = await self.continue_run(run_id, cancelled=True) if status == Run.Status.WAITING else None
             if live is None:
                 return status
-            await live.feed.ended()
+            await live.broadcast.ended()
         return str(live.snapshot()["status"])
 
     async def _cancel_elsewhere(self, run_id: UUID, owner: str) -> str | None:
-        """Has another process cancel its run, and waits a moment for that."""
         process = await writer.write(partial(commands.cancel, run_id))
-        if process and self._wakes:
-            self._wakes.order(process)
+        if process and self._notifications:
+            self._notifications.order(process)
         deadline = asyncio.get_running_loop().time() + CANCEL_SECONDS
         while True:
             status = await self._status(run_id, owner)
@@ -185,50 +185,40 @@ class Service:
         return str(run["status"]) if run else None
 
     async def exists(self, run_id: UUID, owner: str) -> bool:
-        """Whether there is such a run of this owner's, here or in the database."""
-        return self.supervisor.find(run_id, owner) is not None or await self._status(run_id, owner) is not None
+        """Return whether the owner has such a run, in this process or in the database."""
+        return self.runs.find(run_id, owner) is not None or await self._status(run_id, owner) is not None
 
     def follow(self, run_id: UUID, owner: str, cursor: int) -> Subscription:
-        """The run's frames from behind number `cursor`, wherever it lives."""
-        source = RunSource(run_id, owner, self.supervisor.find, self._watch, is_stored=self.stored)
-        return Subscription(source, cursor, heartbeat=self._patience.heartbeat, patience=self._patience.slow_reader)
+        """Subscribe to the run's frames after number `cursor`, in whichever process it runs."""
+        source = RunSource(run_id, owner, self.runs.find, self._watch, is_stored=self.stored)
+        return Subscription(source, cursor, heartbeat=self._timeouts.heartbeat, patience=self._timeouts.slow_reader)
 
     async def warm_up(self) -> None:
-        """Does now what the first request would wait for. Raises `ProviderError` and `NotConfigured`."""
-        provider = self.catalogue.get(self.catalogue.default)
+        """Load what the first request would otherwise wait for. Raises `ProviderError` and `NotConfigured`."""
+        provider = self.providers.get(self.providers.default)
         await provider.warm_up()
         await asyncio.to_thread(self._tariff.price, provider.name, provider.default_model, NO_TOKENS)
 
     async def close(self, drain: float = 0.0) -> None:
-        """Takes no new runs, ends the open ones as interrupted after `drain` seconds, then the connections."""
-        await self.supervisor.close(drain)
-        self._rounds.close()
+        """Refuse new runs, end the open ones as interrupted after `drain` seconds, then close connections."""
+        await self.runs.close(drain)
+        self._maintenance.close()
         self._checkpoints.close()
         self._watch.close()
-        if self._wakes:
-            await self._wakes.close()
+        if self._notifications:
+            await self._notifications.close()
         if self.stored:
             with contextlib.suppress(StorageUnavailable):
                 await self._lease.close()
-        await self.catalogue.close()
-
-
-async def _kept(run: LiveRun, written: "asyncio.Future[None]") -> LiveRun:
-    """The run, once its beginning is written down; where that fails it is stopped, and nobody was told of it."""
-    try:
-        await written
-    except BaseException:
-        run.stop("storage")
-        raise
-    return run
+        await self.providers.close()
 
 
 async def _newest(run_ids: Sequence[UUID]) -> Sequence[tuple[UUID, int | None, str]]:
     return await read(queries.newest, run_ids)
 
 
-def _silently(_: object) -> None:
-    """Without a channel layer no word is sent."""
+def _ignore(_: object) -> None:
+    """Do nothing: without a channel layer no notification is sent."""
 
 
 async def _commit(batch: Batch) -> Collection[UUID]:
@@ -239,6 +229,6 @@ async def _recall(batch: Batch) -> Collection[UUID]:
     return await read(commit_recovery.committed_runs, batch.frames)
 
 
-async def _pretend(_: Batch) -> Collection[UUID]:
-    """Keeps nothing, and loses no run."""
+async def _discard(_: Batch) -> Collection[UUID]:
+    """Store nothing, and report no lost run."""
     return ()

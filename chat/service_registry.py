@@ -7,7 +7,7 @@ from tools.assembly import tool_context
 
 
 def _made() -> Service:
-    return Service(catalogue=conf.catalogue(), tools=tool_context, stored=conf.is_stored())
+    return Service(providers=conf.provider_registry(), tools=tool_context, stored=conf.is_stored())
 
 
 _services = PerLoop(_made)

@@ -16,7 +16,7 @@ from console.visible_text import visible_text_line
 RECENT: Final = 1_000
 """Rows, the newest, whose values a list offers as choices."""
 
-MOST_CHOICES: Final = 30
+MAX_CHOICES: Final = 30
 
 
 class _OneValueFilter(admin.FieldListFilter):
@@ -89,7 +89,7 @@ class RecentValueFilter(_OneValueFilter):
         super().__init__(*args, **kwargs)
         _, _, _, model, model_admin = args
         newest = model._default_manager.order_by(*model_admin.ordering).values_list(self.field_path, flat=True)
-        self._values = sorted({*newest[:RECENT]} - {""})[:MOST_CHOICES]
+        self._values = sorted({*newest[:RECENT]} - {""})[:MAX_CHOICES]
 
     def has_output(self) -> bool:
         return bool(self._values) or self.value is not None

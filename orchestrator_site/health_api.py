@@ -38,10 +38,10 @@ async def health(request: HttpRequest) -> JsonResponse:
         "version": VERSION,
         "database": database,
         "persistence": current.stored,
-        "providers": {name: not current.catalogue.missing(name) for name in current.catalogue.names},
+        "providers": {name: not current.providers.missing(name) for name in current.providers.names},
         "allowed_tools": [tool.name for tool in assembly.registry() if not tool.disabled],
         "confinement": assembly.confinement_levels(),
-        "active_runs": current.supervisor.active,
+        "active_runs": current.runs.active,
     }
     return JsonResponse(told, status=200 if database == "ok" else 503)
 

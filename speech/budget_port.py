@@ -36,11 +36,11 @@ OPEN: Final = UnlimitedBudget()
 
 
 @asynccontextmanager
-async def paid(purse: Budget, cost_usd: float | None) -> AsyncIterator[None]:
+async def paid(budget: Budget, cost_usd: float | None) -> AsyncIterator[None]:
     """Around a call of a vendor, until its answer begins. One that failed has cost nothing; one broken off here has."""
-    await purse.spend(cost_usd)
+    await budget.spend(cost_usd)
     try:
         yield
     except SpeechError:
-        await purse.give_back()
+        await budget.give_back()
         raise

@@ -36,7 +36,7 @@ SURROUNDINGS: Final = "default"
 def service() -> SpeechService:
     """The speech of this process."""
     return SpeechService(
-        catalogue=_catalogue(),
+        providers=_providers(),
         limits=limits(),
         checkers=WorkerPool(parallel=settings.LOCAL_SPEECH_PARALLEL, threads=1),
         defaults=Defaults(
@@ -80,7 +80,7 @@ def limits() -> Limits:
     )
 
 
-def _catalogue() -> SpeechProviderRegistry:
+def _providers() -> SpeechProviderRegistry:
     return SpeechProviderRegistry(
         (
             Entry(

@@ -52,9 +52,9 @@ class SynthesisRequest(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 1.0
     whole: bool = False
 
-    def check(self, most_characters: int) -> AudioFormat:
+    def check(self, max_characters: int) -> AudioFormat:
         """The format. Raises `SpeechError` for what nobody could say."""
-        _check_text(self.text, most_characters)
+        _check_text(self.text, max_characters)
         if not SPEEDS[0] <= self.speed <= SPEEDS[1]:
             message = f"speed is {self.speed:g}: valid are {SPEEDS[0]:g} to {SPEEDS[1]:g}."
             raise SpeechError(message, code="invalid_speed")

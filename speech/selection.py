@@ -32,11 +32,11 @@ class Choice:
     """
 
     def __init__(
-        self, provider: Provider, catalogue: SpeechProviderRegistry, defaults: Defaults, *, named: bool
+        self, provider: Provider, providers: SpeechProviderRegistry, defaults: Defaults, *, named: bool
     ) -> None:
         self.told: list[str] = []
         self._provider = provider
-        self._catalogue = catalogue
+        self._providers = providers
         self._defaults = defaults
         self._named = named
 
@@ -86,7 +86,7 @@ class Choice:
     def _is_of_another(self, what: str, default: str, has: Callable[[Provider], bool]) -> bool:
         if self._named:
             return False
-        owner = next((name for name in self._catalogue.names if has(self._catalogue.made(name))), None)
+        owner = next((name for name in self._providers.names if has(self._providers.made(name))), None)
         if owner:
             self.told.append(f"{what} is {owner}'s: {self._provider.name} used {default}")
         return owner is not None

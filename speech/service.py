@@ -73,38 +73,38 @@ class SpeechService:
     def __init__(
         self,
         *,
-        catalogue: SpeechProviderRegistry,
+        providers: SpeechProviderRegistry,
         limits: Limits,
         checkers: WorkerPool,
         defaults: Defaults,
         priced: frozenset[str] = frozenset(),
         disabled: str = "",
     ) -> None:
-        self.catalogue = catalogue
+        self.providers = providers
         self.limits = limits
         self.defaults = defaults
         self.disabled = disabled
         self._checkers = checkers
         self._priced = priced
 
-    async def transcribe(self, wanted: TranscriptionRequest, purse: Budget = OPEN) -> Heard:
+    async def transcribe(self, wanted: TranscriptionRequest, budget: Budget = OPEN) -> Heard:
         """What was said. Raises `SpeechError`."""
         self.check_enabled()
         kind = self._kind(wanted)
         return await self._ask_in_turn(
             "transcription",
             wanted.provider,
-            lambda provider, choice: self._transcribe(provider, choice, wanted, kind, purse),
+            lambda provider, choice: self._transcribe(provider, choice, wanted, kind, budget),
         )
 
-    async def synthesize(self, wanted: SynthesisRequest, purse: Budget = OPEN) -> Spoken:
+    async def synthesize(self, wanted: SynthesisRequest, budget: Budget = OPEN) -> Spoken:
         """What is being said, once it has begun. Raises `SpeechError`."""
         self.check_enabled()
         format_ = wanted.check(self.limits.max_characters)
         return await self._ask_in_turn(
             "synthesis",
             wanted.provider,
-            lambda provider, choice: self._synthesize(provider, choice, wanted, format_, purse),
+            lambda provider, choice: self._synthesize(provider, choice, wanted, format_, budget),
         )
 
     def check_enabled(self) -> None:
@@ -116,17 +116,17 @@ class SpeechService:
         """Who may get to hear or say it, where this provider is named, or none."""
         if name:
             return (name,)
-        catalogue = self.catalogue
-        return tuple(other for other in catalogue.names if not catalogue.missing(other)) or (catalogue.default,)
+        providers = self.providers
+        return tuple(other for other in providers.names if not providers.missing(other)) or (providers.default,)
 
     async def _ask_in_turn(
         self, part: Part, name: str | None, ask: Callable[[Provider, Choice], Awaitable[Result]]
     ) -> Result:
         """What the first provider gives that can: the named one alone, or each that is configured."""
-        providers = (self.catalogue.get(name, part),) if name else self.catalogue.candidates(part)
+        providers = (self.providers.get(name, part),) if name else self.providers.candidates(part)
         failures: list[SpeechError] = []
         for provider in providers:
-            choice = Choice(provider, self.catalogue, self.defaults, named=bool(name))
+            choice = Choice(provider, self.providers, self.defaults, named=bool(name))
             choice.told += [] if name else self._told(provider, failures)
             try:
                 return await ask(provider, choice)
@@ -138,9 +138,9 @@ class SpeechService:
 
     def _told(self, provider: Provider, failures: list[SpeechError]) -> list[str]:
         """Why it is this provider that serves."""
-        default = self.catalogue.default
+        default = self.providers.default
         told = [str(failure) for failure in failures]
-        if default in self.catalogue.names and (missing := self.catalogue.missing(default)):
+        if default in self.providers.names and (missing := self.providers.missing(default)):
             told.insert(0, f"{default} is not configured ({missing})")
         return [*told, f"{provider.name} served"] if told else []
 
@@ -152,14 +152,14 @@ class SpeechService:
         return kind_of(wanted.audio, wanted.said)
 
     async def _transcribe(
-        self, provider: Provider, choice: Choice, wanted: TranscriptionRequest, kind: AudioKind, purse: Budget
+        self, provider: Provider, choice: Choice, wanted: TranscriptionRequest, kind: AudioKind, budget: Budget
     ) -> Heard:
         model = choice.model(wanted.model, "transcription")
         language = choice.language(wanted.language)
         try:
             async with asyncio.timeout(self.limits.max_seconds):
                 recording = await self._recording(provider, wanted.audio, kind, model, language)
-                async with paid(purse, self._cost_of_seconds(provider, model, recording.seconds)):
+                async with paid(budget, self._cost_of_seconds(provider, model, recording.seconds)):
                     transcript = await provider.transcribe(recording)
         except TimeoutError:
             raise took_too_long(self.limits.max_seconds) from None
@@ -185,7 +185,7 @@ class SpeechService:
             task = Check(
                 audio=audio,
                 kind=kind,
-                most_seconds=self.limits.max_audio_seconds,
+                max_seconds=self.limits.max_audio_seconds,
                 piece_seconds=provider.piece_seconds(kind, len(audio)),
             )
             async with aclosing(self._checkers.run(task)) as answers:
@@ -197,7 +197,7 @@ class SpeechService:
         return Recording(audio=audio, kind=kind, seconds=seconds, model=model, language=language, pieces=tuple(cut))
 
     async def _synthesize(
-        self, provider: Provider, choice: Choice, wanted: SynthesisRequest, format_: AudioFormat, purse: Budget
+        self, provider: Provider, choice: Choice, wanted: SynthesisRequest, format_: AudioFormat, budget: Budget
     ) -> Spoken:
         model = choice.model(wanted.model, "synthesis")
         voice = choice.voice(wanted.voice, model)
@@ -211,7 +211,7 @@ class SpeechService:
             whole=wanted.whole,
         )
         cost_usd = self._cost(provider, price_of_text(provider.name, model, len(wanted.text)))
-        async with paid(purse, cost_usd):
+        async with paid(budget, cost_usd):
             audio = await begun(within(_said(provider, utterance), self.limits.max_seconds))
         return Spoken(
             audio=_naming(provider, audio),

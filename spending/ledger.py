@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from access.limits.budgets import MOST_AMOUNT
+from access.limits.budgets import MAX_AMOUNT
 from spending.accounts import Amount, Line, accounts_of_run, accounts_of_session
 from spending.models import Account, Reservation, Use
 from storage.statements import Insert, Statement, Sum
@@ -97,7 +97,7 @@ def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
     """Books what a run's call cost in place of what was reserved for it; None books what was reserved."""
     for account, unit, reserved in _taken_back(run_id):
         actual = cost.of(unit) if cost is not None else None
-        booked = reserved if actual is None else min(actual, MOST_AMOUNT)
+        booked = reserved if actual is None else min(actual, MAX_AMOUNT)
         _settle.later(reserved, booked, now, account)
 
 
@@ -162,4 +162,4 @@ def _row(used: Used, now: datetime) -> Sequence[Any]:
     who = (now.date(), used.owner, used.key, used.provider, used.model, used.tool)
     tokens = (used.input_tokens, used.output_tokens, used.cached_tokens, used.reasoning_tokens)
     flags = (1, int(used.failed), int(used.estimated), int(used.nanos is None))
-    return (*who, *flags, *tokens, min(used.nanos or 0, MOST_AMOUNT), used.milliseconds)
+    return (*who, *flags, *tokens, min(used.nanos or 0, MAX_AMOUNT), used.milliseconds)

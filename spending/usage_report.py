@@ -16,7 +16,7 @@ from spending.models import Account, Use
 GroupBy = Literal["day", "key", "model", "tool"]
 GROUPS: Final[tuple[GroupBy, ...]] = get_args(GroupBy)
 
-MOST_GROUPS: Final = 1_000
+MAX_GROUPS: Final = 1_000
 """Groups of one report; what is used most comes first, or the newest day."""
 
 FIELDS: Final[dict[GroupBy, tuple[str, ...]]] = {
@@ -44,7 +44,7 @@ def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
     fields = FIELDS[group_by]
     order = ["-day"] if group_by == "day" else ["-all_cost", "-all_calls", *fields]
     sums = {f"all_{name}": Sum(name) for name in SUMS}
-    found = rows.order_by().values(*fields).annotate(**sums).order_by(*order)[:MOST_GROUPS]
+    found = rows.order_by().values(*fields).annotate(**sums).order_by(*order)[:MAX_GROUPS]
     names = _key_names(found) if group_by == "key" else {}
     items = [{**{name: row[name] for name in fields}, **_sums(row), **_name(names, row)} for row in found]
     return {"items": items, "count": len(items), "total": _sums(rows.aggregate(**sums))}

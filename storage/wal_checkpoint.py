@@ -12,7 +12,7 @@ from django.db import connection
 from storage.engine_options import LOG_BYTES
 from storage.reader import read
 
-MOST_IN_A_ROW: Final = 4
+MAX_IN_A_ROW: Final = 4
 """What is committed meanwhile is left over, and less of it each time: once nothing is, the log begins anew."""
 
 
@@ -31,7 +31,7 @@ def _log_bytes() -> int:
 
 
 def _take_in() -> None:
-    for _ in range(MOST_IN_A_ROW):
+    for _ in range(MAX_IN_A_ROW):
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
             busy, length, taken = cursor.fetchone()

@@ -13,7 +13,7 @@ Labels = tuple[str, ...]
 Rows = dict[Labels, list[float]]
 """The numbers of each set of labels: one; of a histogram those in each bucket, and behind them their sum."""
 
-MOST_ROWS: Final = 2_000
+MAX_ROWS: Final = 2_000
 """Sets of labels of one instrument. Those beyond are counted as `other`."""
 
 OTHER: Final = "other"
@@ -39,7 +39,7 @@ class Instrument:
         try:
             return self._rows[labels]
         except KeyError:
-            known = labels if len(self._rows) < MOST_ROWS else (OTHER,) * len(labels)
+            known = labels if len(self._rows) < MAX_ROWS else (OTHER,) * len(labels)
             return self._rows.setdefault(known, [0.0] * self.width)
 
 

@@ -14,7 +14,7 @@ LONG: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.
 """Seconds, of what waits for a model."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-MOST_MODELS: Final = 100
+MAX_MODELS: Final = 100
 
 requests = Counter("orchestrator_requests_total", "Answered requests.", ("method", "route", "status"))
 request_seconds = Histogram(
@@ -45,7 +45,7 @@ INSTRUMENTS: Final[tuple[Instrument, ...]] = (
     *(commits, commit_seconds, writes_waiting),
 )
 
-_models: Final = Names(MOST_MODELS)
+_models: Final = Names(MAX_MODELS)
 
 
 def request(method: str, route: str, status: int, seconds: float) -> None:

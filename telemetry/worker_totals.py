@@ -21,7 +21,7 @@ from telemetry.metrics import INSTRUMENTS
 logger = logging.getLogger(__name__)
 
 SECONDS: Final = 1.0
-MOST_READINGS: Final = 10
+MAX_READINGS: Final = 10
 LIVING: Final = ".living"
 ENDED: Final = ".ended"
 
@@ -93,7 +93,7 @@ def _own() -> Mapping[str, Rows]:
 
 def _read(folder: Path) -> list[Numbers]:
     """What all have written; all of it again, where one of them has ended meanwhile."""
-    for _ in range(MOST_READINGS):
+    for _ in range(MAX_READINGS):
         with suppress(FileNotFoundError):
             return list(_numbers(folder))
     return []

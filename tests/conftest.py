@@ -58,7 +58,7 @@ class Api:
 Start = Callable[..., Awaitable[Api]]
 
 
-def catalogue_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> ProviderRegistry:
+def registry_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> ProviderRegistry:
     entries = [Entry(name=provider.name, make=lambda provider=provider: provider) for provider in providers]
     return ProviderRegistry(entries, fallback=fallback)
 
@@ -104,7 +104,7 @@ async def start() -> AsyncIterator[Start]:
     ) -> Api:
         given = {"policy": parse(policy), **({"registry": tools} if tools else {}), **changes}
         common = partial(msgspec.structs.replace, tool_context(), **given)
-        running = Service(catalogue=catalogue_of(*providers, fallback=fallback), tools=common, stored=stored)
+        running = Service(providers=registry_of(*providers, fallback=fallback), tools=common, stored=stored)
         service_registry.use(running)
         quiet = {"log_config": None, "access_log": False}
         config = uvicorn.Config(application, port=0, lifespan="off", proxy_headers=False, **quiet)

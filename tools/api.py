@@ -23,13 +23,13 @@ router = Router(tags=["tools"])
 READ: Final = KeyAuth("chat", "approve", "audit")
 DECIDE: Final = KeyAuth("approve")
 
-MOST_ITEMS: Final = 200
-MOST_PAGE_BYTES: Final = 2**20
+MAX_ITEMS: Final = 200
+MAX_PAGE_BYTES: Final = 2**20
 PAGE_BYTES: Final = 64 * 1_024
 WANTED: Final[Any] = params.Query(...)
-LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
+LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS)
 OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
-BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MOST_PAGE_BYTES)
+BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MAX_PAGE_BYTES)
 FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53)
 
 ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), ErrorOut)

@@ -5,7 +5,7 @@ ToolError            a tool's failure: data for the model and the caller, never 
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_type_hints
 
 import msgspec
 
@@ -206,7 +206,7 @@ class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """The tool, or the door in front of it, refused."""
+    """The tool failed, or the executor refused to run it."""
 
     error: str
     code: ToolErrorCode
@@ -215,24 +215,34 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 Progress = Opened | Waiting | Resolved | Output | Succeeded | Failed
 
 
-class ToolPort(Protocol):
-    """The one way to a tool: validate, decide, record, run, record."""
+class InspectedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A request after inspection. One that `only_reads` changes nothing and need not wait: it may run beside others."""
+
+    request: ToolRequest
+    only_reads: bool = False
+
+
+C = TypeVar("C", bound=InspectedCall)
+
+
+class ToolPort(Protocol[C]):
+    """The only way to a tool: inspect, record, run, record."""
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        """The tools that a model may be offered."""
+        """Return the tools that a model may be offered."""
         ...
 
-    def only_reads(self, request: ToolRequest) -> bool:
-        """Whether it changes nothing and need not wait, so that it may run beside others."""
+    def inspect(self, request: ToolRequest) -> C:
+        """Find out what the request means and whether it may run. Nothing happens and nothing is written."""
         ...
 
-    def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
-        """`Opened`, then any `Output`, then one of `Succeeded` and `Failed`; closing the generator cancels the tool.
+    def execute(self, call: C) -> AsyncGenerator[Progress]:
+        """Yield `Opened`, any `Output`, and then one `Succeeded` or `Failed`; closing the generator cancels the tool.
 
-        `Waiting` after `Opened` is the last for now: `resume` goes on once the approval is decided.
+        `Waiting` after `Opened` ends the generator: call `resume` when the approval is decided.
         """
         ...
 
-    def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[Progress]:
-        """`Resolved`, then as `execute` goes on. `request` is the one that waited."""
+    def resume(self, call: C, approval: Approval) -> AsyncGenerator[Progress]:
+        """Yield `Resolved`, then continue as `execute` does. `call` is the one that waited, inspected again."""
         ...

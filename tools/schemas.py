@@ -7,7 +7,7 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import BaseModel, ConfigDict
 
-from tools.approvals.decisions import MOST_NOTE_CHARS
+from tools.approvals.decisions import MAX_NOTE_CHARS
 
 
 class ToolOut(Schema):
@@ -100,7 +100,7 @@ class DecisionIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     params_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    note: Annotated[str, Field(max_length=MOST_NOTE_CHARS)] = ""
+    note: Annotated[str, Field(max_length=MAX_NOTE_CHARS)] = ""
 
 
 class ErrorOut(Schema):

@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from typing import Any, Final
 
-MOST_DEPTH: Final = 100
+MAX_DEPTH: Final = 100
 """Objects and lists inside each other."""
 
 
@@ -30,7 +30,7 @@ def loads(data: bytes) -> Any:
         raise _too_deep() from None
     except ValueError as error:
         raise NotJson(f"The body is not JSON: {error}.") from None
-    if text.count("[") + text.count("{") > MOST_DEPTH:
+    if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
     if "\\u" in text:
         _check(value)
@@ -40,7 +40,7 @@ def loads(data: bytes) -> Any:
 def _check_depth(value: Any) -> None:
     """Goes down level by level, in no more memory than the value has."""
     level: list[Any] = [[value]]
-    for _ in range(MOST_DEPTH + 1):
+    for _ in range(MAX_DEPTH + 1):
         level = [item for each in level for item in _inside(each) if isinstance(item, dict | list)]
         if not level:
             return
@@ -52,7 +52,7 @@ def _inside(value: Any) -> Any:
 
 
 def _too_deep() -> NotJson:
-    return NotJson(f"The body is nested too deeply: {MOST_DEPTH} levels are the most.")
+    return NotJson(f"The body is nested too deeply: {MAX_DEPTH} levels are the most.")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from storage.ids import new_id
 
 logger = logging.getLogger(__name__)
 
-MOST_RUNS: Final = 10**6
-MOST_BUDGETS: Final = 16
+MAX_RUNS: Final = 10**6
+MAX_BUDGETS: Final = 16
 
 
 class KeyInvalid(ValueError):
@@ -157,14 +157,14 @@ def _rate(text: str) -> str:
 
 
 def _max_runs(number: int | None) -> int | None:
-    if number is not None and not 1 <= number <= MOST_RUNS:
-        raise KeyInvalid("max_runs", f"Runs at once are a number from 1 to {MOST_RUNS}.")
+    if number is not None and not 1 <= number <= MAX_RUNS:
+        raise KeyInvalid("max_runs", f"Runs at once are a number from 1 to {MAX_RUNS}.")
     return number
 
 
 def _budgets(texts: Sequence[str]) -> tuple[str, ...]:
-    if len(texts) > MOST_BUDGETS:
-        raise KeyInvalid("budgets", f"A key has at most {MOST_BUDGETS} budgets.")
+    if len(texts) > MAX_BUDGETS:
+        raise KeyInvalid("budgets", f"A key has at most {MAX_BUDGETS} budgets.")
     try:
         return tuple(str(budget(text)) for text in texts)
     except BudgetInvalid as error:

@@ -22,8 +22,8 @@ COLUMNS: Final = (
     *("sha256", "prefix", "revoked", "expires", "user__is_active"),
     *("id", "name", "user_id", "scopes", "rate", "max_runs", "budgets"),
 )
-MOST_REMEMBERED: Final = 4_096
-MOST_STATEMENTS: Final = 256
+MAX_REMEMBERED: Final = 4_096
+MAX_STATEMENTS: Final = 256
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ def _find(column: str, values: Sequence[Any]) -> list[KeyRecord]:
         return [_known(row) for row in cursor.fetchall()]
 
 
-@lru_cache(maxsize=MOST_STATEMENTS)
+@lru_cache(maxsize=MAX_STATEMENTS)
 def _statement(column: str, count: int) -> str:
     """The ORM's own, as the driver takes it."""
     wanted = [_field(column).to_python(f"{number:032}") for number in range(count)]
@@ -105,7 +105,7 @@ def _known(row: tuple[Any, ...]) -> KeyRecord:
     )
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
+@lru_cache(maxsize=MAX_REMEMBERED)
 def _caller(told: tuple[Any, ...]) -> Caller:
     """What a key opens never changes, so that most callers are found here."""
     key, name, user, words, rate, max_runs, budgets = told
@@ -126,7 +126,7 @@ def _plain(value: Any) -> Any:
     return msgspec.json.encode(value).decode() if isinstance(value, list) else value
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
+@lru_cache(maxsize=MAX_REMEMBERED)
 def _moment(value: Any) -> datetime | None:
     """SQLite keeps moments as texts, in UTC."""
     moment: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -56,7 +56,7 @@ class RevocationWatcher:
             self.keyed = await read(ApiKey.objects.any)
         self._begin()
 
-    def hold(self, key: UUID | None, end: End) -> Callable[[], None]:
+    def on_revoked(self, key: UUID | None, end: End) -> Callable[[], None]:
         """Has `end` called when the key is revoked, expires, or its user may not come in any more.
 
         Returns what lets go of that; safe to call again. Without a key there is nothing to look for.

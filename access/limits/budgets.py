@@ -14,10 +14,10 @@ Span = Literal["run", "session", "day", "month", "ever"]
 NANO: Final = 10**9
 """Money is counted in whole billionths of a dollar: sums of them are exact in every database."""
 
-MOST_AMOUNT: Final = 2**53
+MAX_AMOUNT: Final = 2**53
 """Whole units (billionths of a dollar, or tokens) of one budget: nine million dollars."""
 
-MOST_REMEMBERED: Final = 1_024
+MAX_REMEMBERED: Final = 1_024
 """Texts of which it is remembered what they say: each request of a key has its own read."""
 
 _WRITTEN: Final = re.compile(
@@ -41,7 +41,7 @@ class Budget(msgspec.Struct, frozen=True):
         return f"{amount}{self.unit}" + ("" if self.span == "ever" else f"/{self.span}")
 
 
-@lru_cache(maxsize=MOST_REMEMBERED)
+@lru_cache(maxsize=MAX_REMEMBERED)
 def budget(text: str) -> Budget:
     """The budget that a text says. Raises `BudgetInvalid`."""
     found = _WRITTEN.fullmatch(text.strip().lower())
@@ -54,8 +54,8 @@ def budget(text: str) -> Budget:
     amount = Decimal(found["amount"]) * (NANO if unit == "usd" else 1)
     if amount != int(amount):
         raise BudgetInvalid("Tokens are whole.")
-    if not 0 < amount <= MOST_AMOUNT:
-        raise BudgetInvalid(f"A budget is more than 0 and at most {MOST_AMOUNT // NANO}usd or {MOST_AMOUNT}tokens.")
+    if not 0 < amount <= MAX_AMOUNT:
+        raise BudgetInvalid(f"A budget is more than 0 and at most {MAX_AMOUNT // NANO}usd or {MAX_AMOUNT}tokens.")
     return Budget(int(amount), unit, _span(found["span"]))
 
 

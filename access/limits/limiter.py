@@ -23,7 +23,7 @@ PATIENCE_SECONDS: Final = 1.0
 AWAY_SECONDS: Final = 5.0
 """For how long a server that did not answer is left alone."""
 
-MOST_COUNTERS: Final = 10_000
+MAX_COUNTERS: Final = 10_000
 
 
 class Windows(MemoryStorage):
@@ -70,7 +70,7 @@ class Limiter:
     `most` counters are kept in memory, where this process counts for itself.
     """
 
-    def __init__(self, url: str, most: int = MOST_COUNTERS) -> None:
+    def __init__(self, url: str, most: int = MAX_COUNTERS) -> None:
         self._memory = Counters(most)
         self._storage = _redis(url) if url else None
         self._shared = SlidingWindowCounterRateLimiter(self._storage) if self._storage else None

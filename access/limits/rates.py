@@ -7,8 +7,8 @@ from typing import Final
 from limits import RateLimitItem
 from limits import parse as parsed
 
-MOST_REQUESTS: Final = 10**9
-MOST_UNITS: Final = 10**4
+MAX_REQUESTS: Final = 10**9
+MAX_UNITS: Final = 10**4
 
 _WRITTEN: Final = re.compile(r"(?P<amount>\d{1,10}) ?(?:/|per) ?(?:(?P<count>\d{1,5}) )?(second|minute|hour|day)s?")
 
@@ -24,8 +24,8 @@ def rate(text: str) -> RateLimitItem:
     found = _WRITTEN.fullmatch(written) if written.isascii() else None
     if found is None:
         raise RateInvalid("A rate is a number of requests and a time, such as 5/second, 60/minute or 1000/2 hours.")
-    if not 0 < int(found["amount"]) <= MOST_REQUESTS or not 0 < int(found["count"] or 1) <= MOST_UNITS:
-        raise RateInvalid(f"A rate is 1 to {MOST_REQUESTS} requests in 1 to {MOST_UNITS} units of time.")
+    if not 0 < int(found["amount"]) <= MAX_REQUESTS or not 0 < int(found["count"] or 1) <= MAX_UNITS:
+        raise RateInvalid(f"A rate is 1 to {MAX_REQUESTS} requests in 1 to {MAX_UNITS} units of time.")
     return parsed(written)
 
 

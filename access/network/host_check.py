@@ -57,13 +57,13 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def check(knock: RequestOrigin, rules: Rules) -> None:
+def check(request: RequestOrigin, rules: Rules) -> None:
     """Raises `ApiError` for a request that may not come in."""
     if not rules.keyed:
-        _check_loopback(knock)
-    elif not _named(knock.host, rules.hosts):
+        _check_loopback(request)
+    elif not _named(request.host, rules.hosts):
         raise ApiError(400, "bad_host", f"The Host header is not one of ALLOWED_HOSTS: {', '.join(rules.hosts)}.")
-    if knock.origin and knock.method not in SAFE_METHODS and not may_share(knock, rules):
+    if request.origin and request.method not in SAFE_METHODS and not may_share(request, rules):
         raise ApiError(
             403,
             "bad_origin",
@@ -71,10 +71,10 @@ def check(knock: RequestOrigin, rules: Rules) -> None:
         )
 
 
-def may_share(knock: RequestOrigin, rules: Rules) -> bool:
+def may_share(request: RequestOrigin, rules: Rules) -> bool:
     """Whether a page of the request's origin may read the answer."""
-    scheme = {"ws": "http", "wss": "https"}.get(knock.scheme, knock.scheme)
-    return knock.origin == f"{scheme}://{knock.host}" or knock.origin in rules.origins
+    scheme = {"ws": "http", "wss": "https"}.get(request.scheme, request.scheme)
+    return request.origin == f"{scheme}://{request.host}" or request.origin in rules.origins
 
 
 @lru_cache(maxsize=256)
@@ -90,16 +90,16 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _check_loopback(knock: RequestOrigin) -> None:
-    if knock.peer and not is_loopback(knock.peer):
+def _check_loopback(request: RequestOrigin) -> None:
+    if request.peer and not is_loopback(request.peer):
         raise ApiError(403, "loopback_only", "Without any key the service answers callers on its own machine only.")
-    if knock.forwarded:
+    if request.forwarded:
         raise ApiError(
             403,
             "forwarded",
             "Behind a proxy every caller looks local: set API_KEY or make a key before the service is put behind one.",
         )
-    if not is_loopback(_hostname(knock.host)):
+    if not is_loopback(_hostname(request.host)):
         raise ApiError(403, "bad_host", "Without any key the Host header must be localhost or a loopback address.")
 
 

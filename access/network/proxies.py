@@ -10,7 +10,7 @@ Networks = tuple[Network, ...]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 HEADER: Final = b"x-forwarded-for"
-MOST_HOPS: Final = 32
+MAX_HOPS: Final = 32
 PREFIX_BITS: Final = 64
 """Of an IPv6 address: one subscriber has all that share them (RFC 6177)."""
 
@@ -38,7 +38,7 @@ def client(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks)
     if not trusted:
         return found
     hops = b",".join(value for name, value in headers if name == HEADER).decode("latin-1").split(",")
-    for hop in reversed(hops[-MOST_HOPS:]):
+    for hop in reversed(hops[-MAX_HOPS:]):
         address = _address(found)
         if address is None or not any(address in network for network in trusted):
             break

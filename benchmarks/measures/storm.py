@@ -15,7 +15,7 @@ from benchmarks.measures.measure import Figure, Goal, Measure, Sample
 from benchmarks.measures.streams import check_descriptors
 from benchmarks.script import TOLD
 
-MOST_SECONDS: Final = 30
+MAX_SECONDS: Final = 30
 """How long the end of a storm is waited for."""
 
 LOOK_SECONDS: Final = 0.1
@@ -97,7 +97,7 @@ class Storm(Measure):
 
 async def _closed(upstream: int, left: Times) -> Times:
     """When the upstream's connections were closed. Raises `StreamBroken` where one stays open."""
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     while time.monotonic() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
         closed: Times = (await get(upstream, TOLD))["broken"]
@@ -108,7 +108,7 @@ async def _closed(upstream: int, left: Times) -> Times:
 
 async def _back(running: Running, before: Held) -> Held:
     """What the server has as soon as it has no more than before, or when that was waited for in vain."""
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + MAX_SECONDS
     while not (after := await Held.by(running)).is_within(before) and time.monotonic() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
     return after

@@ -28,7 +28,7 @@ class Tools(Measure):
     )
     rounds = (5, 2)
 
-    most_calls: ClassVar[int] = 32
+    max_calls: ClassVar[int] = 32
     turns: ClassVar[int] = 10
     echoes: ClassVar[int] = 20
 
@@ -36,11 +36,11 @@ class Tools(Measure):
         running = await arena.running(contestant)
         (running.place.folder / "workspaces" / "ten.txt").write_text("0123456\n" * 1_280)
         reading: Call = {"name": "fs.read", "params": {"path": "ten.txt"}}
-        one, many = [await self._used(running, [reading] * count) for count in (1, self.most_calls)]
+        one, many = [await self._used(running, [reading] * count) for count in (1, self.max_calls)]
         echo: Call = {"name": "terminal.exec", "params": {"command": "echo hello"}}
         times = [await self._seconds(running, [echo]) for _ in range(self.echoes)]
         return {
-            "read_ms": (many - one) * 1_000 / self.turns / (self.most_calls - 1),
+            "read_ms": (many - one) * 1_000 / self.turns / (self.max_calls - 1),
             "echo_ms": sorted(times)[self.echoes // 2] * 1_000,
         }
 

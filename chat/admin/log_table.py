@@ -14,11 +14,11 @@ from chat.models import Run, RunEvent
 from console import cells
 from console.visible_text import visible_text
 
-MOST_LINES: Final = 200
-MOST_BYTES: Final = 512 * 1_024
+MAX_LINES: Final = 200
+MAX_BYTES: Final = 512 * 1_024
 """Bytes of frames that the page reads, to the end of the row that reaches them."""
 
-MOST_CHARACTERS: Final = 2_000
+MAX_CHARACTERS: Final = 2_000
 """Characters of one line."""
 
 PRUNED: Final = "No events are kept (any more): the messages and the tool executions are the lasting record."
@@ -26,7 +26,7 @@ PRUNED: Final = "No events are kept (any more): the messages and the tool execut
 
 def log_table(run: Run) -> str:
     """The beginning of the log, and the way to the rest of it."""
-    lines = list(islice(event_lines(_rows(run)), MOST_LINES))
+    lines = list(islice(event_lines(_rows(run)), MAX_LINES))
     if not lines:
         return PRUNED
     shown = cells.table(("No.", "Event", "What"), [(line.numbers, line.kind, _what(line)) for line in lines])
@@ -47,11 +47,11 @@ def _rows(run: Run) -> Iterator[tuple[int, bytes]]:
     for first, frames in rows.iterator(chunk_size=50):
         yield first, bytes(frames)
         size += len(frames)
-        if size >= MOST_BYTES:
+        if size >= MAX_BYTES:
             return
 
 
 def _what(line: EventLine) -> str | SafeString:
     text = line.text or cells.compact(line.fields)
-    cut = text[:MOST_CHARACTERS] + (f" … ({len(text):,} characters)" if len(text) > MOST_CHARACTERS else "")
+    cut = text[:MAX_CHARACTERS] + (f" … ({len(text):,} characters)" if len(text) > MAX_CHARACTERS else "")
     return format_html('<pre class="audit-text" dir="auto">{}</pre>', visible_text(cut))

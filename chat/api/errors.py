@@ -15,7 +15,7 @@ from chat.runs.start.begin import (
     TooManyRunsForKey,
 )
 from chat.runs.start.idempotency import KeyMismatch
-from chat.starting.turns import BudgetUnkept, ImagesUnsupported, ModelUnknown
+from chat.starting.factory import BudgetUnkept, ImagesUnsupported, ModelUnknown
 from storage.writer import StorageFull, StorageUnavailable
 from web.errors import ApiError
 

@@ -12,7 +12,7 @@ from tools.base import ToolError
 from tools.workspace import Workspace
 from web.errors import ApiError
 
-MOST_IMAGE_BYTES: Final = 8 * 2**20
+MAX_IMAGE_BYTES: Final = 8 * 2**20
 
 SIGNATURES: Final = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -36,7 +36,7 @@ async def images(attachments: Sequence[AttachmentIn], workspace: Workspace) -> t
 
 def _read(workspace: Workspace, path: str) -> bytes:
     try:
-        return workspace.read_bytes(path, MOST_IMAGE_BYTES)
+        return workspace.read_bytes(path, MAX_IMAGE_BYTES)
     except ToolError as error:
         raise ApiError(422, error.code, f"The attachment cannot be read: {error}") from None
 
@@ -46,8 +46,8 @@ def _decode(text: str) -> bytes:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ApiError(422, "invalid_attachment", "An attachment's data_base64 is not base64.") from None
-    if len(data) > MOST_IMAGE_BYTES:
-        raise ApiError(422, "too_large", f"An attachment may have at most {MOST_IMAGE_BYTES} bytes.")
+    if len(data) > MAX_IMAGE_BYTES:
+        raise ApiError(422, "too_large", f"An attachment may have at most {MAX_IMAGE_BYTES} bytes.")
     return data
 
 

@@ -9,13 +9,14 @@ from access.caller import Caller
 from chat import service_registry
 from chat.api.images import images
 from chat.api.schemas import ChatIn, ToolCallIn
+from chat.engine.model_port import SamplingOptions
 from chat.runs.start.idempotency import Key
 from chat.starting.request import RunRequest
 from tools import assembly
 from tools.base import ToolRequest
 from web.errors import ApiError
 
-MOST_KEY_CHARS: Final = 255
+MAX_KEY_CHARS: Final = 255
 
 
 async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
@@ -32,8 +33,7 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
         images=await images(body.attachments, assembly.workspace()) if body.attachments else (),
         instructions=body.instructions,
         tools=("*",) if body.tools is None else tuple(body.tools),
-        max_output_tokens=body.max_output_tokens,
-        temperature=body.temperature,
+        sampling=msgspec.convert(body, SamplingOptions, from_attributes=True),
         on_disconnect=body.on_disconnect,
         user=body.user,
         metadata=body.metadata,
@@ -49,7 +49,7 @@ def _key(key: str, body: ChatIn) -> Key | None:
     """The `Idempotency-Key`, with the hash of what was asked for, however that was written down."""
     if not key:
         return None
-    if len(key) > MOST_KEY_CHARS or not key.isprintable():
-        raise ApiError(422, "invalid_key", f"Idempotency-Key may have {MOST_KEY_CHARS} printable characters at most.")
+    if len(key) > MAX_KEY_CHARS or not key.isprintable():
+        raise ApiError(422, "invalid_key", f"Idempotency-Key may have {MAX_KEY_CHARS} printable characters at most.")
     asked: Any = msgspec.json.encode(body.model_dump(mode="json"), order="sorted")
     return Key(key=key, body_sha256=hashlib.sha256(asked).hexdigest())

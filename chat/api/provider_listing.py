@@ -8,18 +8,18 @@ from chat.engine.model_port import ProviderError
 from chat.providers.registry import ProviderRegistry
 
 
-async def described(catalogue: ProviderRegistry) -> list[dict[str, Any]]:
+async def described(providers: ProviderRegistry) -> list[dict[str, Any]]:
     """Each provider: whether it is configured and why not, and what it can do."""
-    return list(await asyncio.gather(*map(partial(_described, catalogue), catalogue.names)))
+    return list(await asyncio.gather(*map(partial(_described, providers), providers.names)))
 
 
-async def _described(catalogue: ProviderRegistry, name: str) -> dict[str, Any]:
-    missing = catalogue.missing(name)
+async def _described(providers: ProviderRegistry, name: str) -> dict[str, Any]:
+    missing = providers.missing(name)
     told: dict[str, Any] = {"name": name, "configured": not missing, "reason": missing or None, "models": []}
-    told |= {"default": name == catalogue.default, "default_model": None, "capabilities": []}
+    told |= {"default": name == providers.default, "default_model": None, "capabilities": []}
     if missing:
         return told
-    provider = catalogue.get(name)
+    provider = providers.get(name)
     able = {"tools": provider.supports_tools, "images": provider.supports_images}
     told |= {"default_model": provider.default_model, "models": [provider.default_model]}
     told["capabilities"] = ["streaming", *(what for what, can in able.items() if can)]

@@ -16,7 +16,7 @@ async def owner_of(run_id: UUID, caller: Caller) -> str:
     """
     if caller.reads is not None or not service_registry.current().stored:
         return caller.owner
-    if service_registry.current().supervisor.find(run_id, caller.owner) is not None:
+    if service_registry.current().runs.find(run_id, caller.owner) is not None:
         return caller.owner
     owner = await read(queries.owner_of, run_id)
     if owner is None:

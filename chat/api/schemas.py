@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from chat.engine.events import EVENT_TYPES
 
-MOST_TOOL_CALLS: Final = 32
-MOST_ATTACHMENTS: Final = 16
-MOST_METADATA_BYTES: Final = 16 * 1_024
+MAX_TOOL_CALLS: Final = 32
+MAX_ATTACHMENTS: Final = 16
+MAX_METADATA_BYTES: Final = 16 * 1_024
 
 Name = Annotated[str, Field(max_length=128)]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}$")]
@@ -47,8 +47,8 @@ class AttachmentIn(Strict):
 
 
 def _bounded_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(metadata)) > MOST_METADATA_BYTES:
-        raise ValueError(f"metadata may have at most {MOST_METADATA_BYTES} bytes as JSON")
+    if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+        raise ValueError(f"metadata may have at most {MAX_METADATA_BYTES} bytes as JSON")
     return metadata
 
 
@@ -59,8 +59,8 @@ class ChatIn(Strict):
     session_id: UUID | None = None
     model: ModelName | None = None
     provider: Name | None = None
-    tool_calls: Annotated[list[ToolCallIn], Field(max_length=MOST_TOOL_CALLS)] = []
-    attachments: Annotated[list[AttachmentIn], Field(max_length=MOST_ATTACHMENTS)] = []
+    tool_calls: Annotated[list[ToolCallIn], Field(max_length=MAX_TOOL_CALLS)] = []
+    attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_ATTACHMENTS)] = []
     instructions: Annotated[str, Field(max_length=100_000)] | None = None
     tools: Annotated[list[Name], Field(max_length=64)] | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None

@@ -40,11 +40,11 @@ READ: Final = KeyAuth("chat", "audit")
 
 router = Router(tags=["chat"], auth=CHAT)
 
-MOST_ITEMS: Final = 200
-MOST_CURSOR_DIGITS: Final = 10
-MOST_UNKEPT: Final = 10_000
+MAX_ITEMS: Final = 200
+MAX_CURSOR_DIGITS: Final = 10
+MAX_UNKEPT: Final = 10_000
 """Events of another process's run that a reader can have, and that are not kept yet or never will be."""
-LIMIT: Final[Any] = params.Query(50, ge=1, le=MOST_ITEMS)
+LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS)
 OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 CURSOR: Final[Any] = params.Query(None, ge=0, le=2**31)
 
@@ -95,7 +95,7 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
     """Follows a run from behind an event: the `Last-Event-ID` header, or `after`; live, or long finished."""
     cursor = _cursor(request, after)
     owner = await run_access.owner_of(run_id, caller(request))
-    run = service_registry.current().supervisor.find(run_id, owner)
+    run = service_registry.current().runs.find(run_id, owner)
     if run is not None:
         return _followed_on(run, cursor)
     log = await read(queries.log, run_id, owner)
@@ -105,7 +105,7 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
         return EventStream(_one(await read(rebuilt, run_id, owner)), run_id)
     if log.interrupted and cursor > log.last:
         cursor = log.last - 1  # frames that were sent but not kept: the reader gets the end alone
-    elif cursor > log.last + (0 if log.ended else MOST_UNKEPT):
+    elif cursor > log.last + (0 if log.ended else MAX_UNKEPT):
         raise _past_end(cursor, log.last)
     elif cursor == log.last and log.ended:
         return HttpResponse(status=204)
@@ -116,7 +116,7 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
 async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """A run: its status, its text so far, its usage and cost."""
     owner = await run_access.owner_of(run_id, caller(request))
-    live = service_registry.current().supervisor.find(run_id, owner)
+    live = service_registry.current().runs.find(run_id, owner)
     if live is not None:
         return live.snapshot()
     return _found(await read(queries.run, run_id, owner), "run")
@@ -173,7 +173,7 @@ async def delete_session(request: HttpRequest, session_id: UUID) -> HttpResponse
 @router.get("/providers", response={200: ProviderList, **ERRORS}, tags=["providers"], auth=KeyAuth())
 async def list_providers(request: HttpRequest) -> dict[str, Any]:
     """The providers of models: which are configured, and what they can do."""
-    items = await described(service_registry.current().catalogue)
+    items = await described(service_registry.current().providers)
     return {"items": items, "count": len(items)}
 
 
@@ -181,7 +181,7 @@ def _cursor(request: HttpRequest, after: int | None) -> int:
     header = request.headers.get("Last-Event-ID", "").strip()
     if not header:
         return after or 0
-    if not header.isdecimal() or len(header) > MOST_CURSOR_DIGITS:
+    if not header.isdecimal() or len(header) > MAX_CURSOR_DIGITS:
         raise ApiError(422, "invalid_cursor", "Last-Event-ID must be the number of an event, 0 or more.")
     return int(header)
 
@@ -191,9 +191,9 @@ def _past_end(cursor: int, last: int) -> ApiError:
 
 
 def _followed_on(run: LiveRun, cursor: int) -> HttpResponse | EventStream:
-    if cursor > run.feed.last:
-        raise _past_end(cursor, run.feed.last)
-    if cursor == run.feed.last and run.feed.closed:
+    if cursor > run.broadcast.last:
+        raise _past_end(cursor, run.broadcast.last)
+    if cursor == run.broadcast.last and run.broadcast.closed:
         return HttpResponse(status=204)
     return _followed(run, cursor)
 
@@ -208,10 +208,10 @@ def _following(run_id: UUID, owner: str) -> EventStream:
 
 
 def _followed(run: LiveRun, cursor: int) -> EventStream:
-    follower = service_registry.current().follow(run.launch.run_id, run.launch.owner, cursor)
-    response = EventStream(follower, run.launch.run_id)
-    if run.launch.start.session_id is not None:
-        response["X-Session-Id"] = run.launch.start.session_id
+    follower = service_registry.current().follow(run.spec.run_id, run.spec.owner, cursor)
+    response = EventStream(follower, run.spec.run_id)
+    if run.spec.start.session_id is not None:
+        response["X-Session-Id"] = run.spec.start.session_id
     return response
 
 

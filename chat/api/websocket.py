@@ -41,10 +41,10 @@ BEARER: Final = "bearer."
 """How a page gives its key, which cannot set headers: as a subprotocol beside `orchestrator`."""
 
 AUTH_SECONDS: Final = 10.0
-MOST_RUNS: Final = 32
+MAX_RUNS: Final = 32
 """Runs that one socket follows at a time."""
 
-MOST_ORDERS: Final = 32
+MAX_ORDERS: Final = 32
 """Messages of one socket that are carried out at a time; the next one is not read before one of them is."""
 
 LAST_SECONDS: Final = 1.0
@@ -115,9 +115,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
     async def connect(self) -> None:
         offered = self.scope.get("subprotocols", [])
         keys = [offer[len(BEARER) :].encode() for offer in offered if offer.startswith(BEARER)]
-        self._visit = ClientInfo.of(self.scope)
+        self._client_info = ClientInfo.of(self.scope)
         await self.accept(PROTOCOL if PROTOCOL in offered else None)
-        if keys or self._visit.shows_key or not await self._needs_key():
+        if keys or self._client_info.shows_key or not await self._needs_key():
             await self._enter(keys)
         else:
             self._spawn(self._expel(), self._tasks)
@@ -136,7 +136,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
             carrying_out = self._spawn(self._carry_out(wanted), self._tasks)
             if isinstance(wanted, Auth):  # what comes next is asked for with this key
                 await asyncio.wait([carrying_out])
-        while len(self._tasks) > MOST_ORDERS:
+        while len(self._tasks) > MAX_ORDERS:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def disconnect(self, code: int) -> None:
@@ -152,7 +152,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
             elif self._caller is None:
                 raise unauthorized('Send {"type": "auth", "key": "..."} first.')
             elif (caller := await self._still(self._caller)) is not None:
-                await authenticator.current().check(caller, self._visit, SCOPES[wanted.type])
+                await authenticator.current().check(caller, self._client_info, SCOPES[wanted.type])
                 await self._act(wanted, caller)
         except Exception as error:
             refusal = refusal_of(error)
@@ -164,7 +164,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
     async def _still(self, caller: Caller) -> Caller | None:
         """The caller, as the key opens by now; None where it opens nothing any more, and the socket is closed."""
         try:
-            return await authenticator.current().again(caller, self._visit)
+            return await authenticator.current().again(caller, self._client_info)
         except ApiError as refusal:
             await self._shut(refusal)
             return None
@@ -199,7 +199,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                 )
             else:
                 run = await service_registry.current().resume(wanted.run_id, caller)
-            run_id = run.launch.run_id
+            run_id = run.spec.run_id
         except AlreadyBegun as again:
             run_id = again.run_id
         if wanted.ref:
@@ -213,8 +213,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         sending.add_done_callback(lambda _: follower.close())  # also where it was cancelled before it began
 
     def _check_room(self) -> None:
-        if len(self._following) >= MOST_RUNS:
-            raise ApiError(429, "too_many_runs", f"One socket follows {MOST_RUNS} runs at most: open another.")
+        if len(self._following) >= MAX_RUNS:
+            raise ApiError(429, "too_many_runs", f"One socket follows {MAX_RUNS} runs at most: open another.")
 
     async def _send_events(self, run_id: UUID, follower: Subscription) -> None:
         head = b'"run":"%b",' % str(run_id).encode()
@@ -241,13 +241,13 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         try:
             if self._caller is not None and self._caller is not LOCAL:
                 raise ApiError(400, "two_keys", "A key was shown before: open another socket for another key.")
-            self._caller = await authenticator.current().identify(self._visit, keys)
+            self._caller = await authenticator.current().identify(self._client_info, keys)
         except ApiError as refusal:
             await self._shut(refusal)
         except StorageUnavailable as error:
             await self._shut(REFUSALS[StorageUnavailable](error), LATER)
         else:
-            self._release = authenticator.current().watch.hold(self._caller.key, self._shut_soon)
+            self._release = authenticator.current().revocations.on_revoked(self._caller.key, self._shut_soon)
 
     def _shut_soon(self, refusal: ApiError) -> None:
         self._spawn(self._shut(refusal), self._tasks)

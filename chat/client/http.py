@@ -23,7 +23,7 @@ LONGEST_WAIT: Final = 4.0
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 """A service that lives sends at least a ping within the last of these (seconds)."""
 
-MOST_ERROR_BYTES: Final = 64 * 1_024
+MAX_ERROR_BYTES: Final = 64 * 1_024
 
 
 class Cut(Exception):
@@ -114,7 +114,7 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     if response.status == HTTPStatus.NO_CONTENT:
         raise Refused("The run is over, and all of it was received.")
     if response.status != HTTPStatus.OK:
-        raise Refused(_refusal(response, await response.content.read(MOST_ERROR_BYTES)))
+        raise Refused(_refusal(response, await response.content.read(MAX_ERROR_BYTES)))
 
 
 def _why(error: Exception) -> str:

@@ -26,9 +26,9 @@ class InProcessTransport:
 
     async def open(self, provider: str | None) -> None:
         """Gets a provider ready (loading its model), the default one where none is named. Raises `Refused`."""
-        catalogue = service_registry.current().catalogue
+        providers = service_registry.current().providers
         try:
-            await catalogue.get(provider or catalogue.default).warm_up()
+            await providers.get(provider or providers.default).warm_up()
         except (ProviderError, UnknownProvider, NotConfigured) as error:
             raise Refused(str(error)) from None
 
@@ -37,7 +37,7 @@ class InProcessTransport:
             self._run = await service_registry.current().start(_asked(question))
         except tuple(REFUSALS) as error:
             raise Refused(str(REFUSALS[type(error)](error))) from None
-        follower = service_registry.current().follow(self._run.launch.run_id, OPERATOR, 0)
+        follower = service_registry.current().follow(self._run.spec.run_id, OPERATOR, 0)
         reader = Reader()
         with closing(follower):
             async for frames in follower:
@@ -63,12 +63,5 @@ def _asked(question: Question) -> RunRequest:
             ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
             for call in question.tool_calls
         ),
-        images=(),
         instructions=question.instructions,
-        tools=("*",),
-        max_output_tokens=None,
-        temperature=None,
-        on_disconnect="cancel",
-        user="",
-        metadata={},
     )

@@ -13,7 +13,7 @@ from chat.engine.transcript import decode_pieces
 Price = Callable[[str, str, TokensUsed], float | None]
 """The cost in USD of a provider's model's tokens, or None where it is unknown."""
 
-MOST_TOKENS: Final = 2**31 - 1
+MAX_TOKENS: Final = 2**31 - 1
 """Of one call: more than any model takes, and what every database keeps."""
 
 
@@ -78,7 +78,7 @@ class Answer:
 
 def _plausible(told: TokensUsed) -> TokensUsed:
     """What a service has told, within what there can be: nobody gets tokens back by a number below 0."""
-    input_tokens, output_tokens = _between(told.input_tokens, MOST_TOKENS), _between(told.output_tokens, MOST_TOKENS)
+    input_tokens, output_tokens = _between(told.input_tokens, MAX_TOKENS), _between(told.output_tokens, MAX_TOKENS)
     return TokensUsed(
         input_tokens=input_tokens,
         output_tokens=output_tokens,

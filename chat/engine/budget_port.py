@@ -10,7 +10,7 @@ from chat.engine.retry import Asked
 class Budget(Protocol):
     """What a run may spend."""
 
-    async def reserve(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
+    async def reserve(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
         """Sets aside what the call may cost that is about to be made, with at most so many tokens of output.
 
         Returns what is to be told of budgets that are nearly used up. Raises `LimitReached` (`budget_exceeded`).
@@ -18,7 +18,7 @@ class Budget(Protocol):
 
 
 class UnlimitedBudget:
-    """A purse without a budget."""
+    """A budget without a budget."""
 
-    async def reserve(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
+    async def reserve(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
         return ()

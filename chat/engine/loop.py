@@ -1,12 +1,13 @@
 """The one loop of the product: ask the model, run the tools it calls, ask again, until it stops or meets a limit.
 
-A turn yields events and `MessageAdded` (a message is complete); tokens, of which there are many, are passed to a callback. The
-last item is `End`, `Error`, or `Suspended`, where a call waits for an approval: a later turn goes on from that. It
-knows no clock, no storage and no network: the models, the door to the tools, prices and sleep are handed in.
+A turn yields events and `MessageAdded` items; tokens, of which there are many, go to a callback. The last item is
+`End` or `Error`, or `Suspended` if a call waits for an approval: a later turn resumes from it. The loop knows no
+clock, no storage and no network: models, tools, prices and sleep are passed in.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
@@ -15,7 +16,7 @@ from chat.engine.budget_port import Budget, UnlimitedBudget
 from chat.engine.events import End, EndReason, Error, Event, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
 from chat.engine.messages import Message, ToolCall, ToolMessage
-from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, Text
+from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
 from chat.engine.retry import Asked, Candidate, Question, Sleep, attempt
 from chat.engine.token_estimate import Count, text_tokens
 from chat.engine.tool_calls import Calls, LimitReached, NeedsApproval, Tally, ToolEvent
@@ -46,8 +47,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
     instructions: str
     tools: tuple[ToolSpec, ...]
-    max_output_tokens: int | None
-    temperature: float | None
+    sampling: SamplingOptions
     limits: Limits
     retries: Retries
 
@@ -87,10 +87,10 @@ class Turn:
         self,
         plan: Plan,
         *,
-        door: ToolPort,
+        executor: ToolPort[Any],
         price: Price,
         sleep: Sleep,
-        purse: Budget = OPEN,
+        budget: Budget = OPEN,
         count: Count = text_tokens,
         resumption: Resumption | None = None,
     ) -> None:
@@ -98,10 +98,10 @@ class Turn:
         self._plan = plan
         self._price = price
         self._sleep = sleep
-        self._purse = purse
+        self._budget = budget
         self._count = count
         self._resumption = resumption
-        self._calls = Calls(door, plan.limits, before.tally if before else Tally())
+        self._calls = Calls(executor, plan.limits, before.tally if before else Tally())
         self._messages = list(plan.messages)
         self._candidates = plan.candidates
         self.usage = before.usage if before else TotalUsage()
@@ -205,7 +205,7 @@ class Turn:
         async with aclosing(attempt(self._question(), self._candidates, self._plan.retries, self._sleep)) as attempts:
             async for event in attempts:
                 if isinstance(event, Asked):
-                    for told in await self._purse.reserve(event, self._output_left()):
+                    for told in await self._budget.reserve(event, self._output_left()):
                         yield told
                     self._answer = Answer(event)
                 elif isinstance(event, Retry):
@@ -230,12 +230,14 @@ class Turn:
             answer.note(event)
 
     def _question(self) -> Question:
+        sampling = self._plan.sampling
+        if sampling.max_output_tokens:
+            sampling = msgspec.structs.replace(sampling, max_output_tokens=self._output_left())
         return Question(
             messages=tuple(self._messages),
             instructions=self._plan.instructions,
             tools=self._plan.tools,
-            max_output_tokens=self._output_left() if self._plan.max_output_tokens else None,
-            temperature=self._plan.temperature,
+            sampling=sampling,
         )
 
     def _run_left(self) -> int:
@@ -244,7 +246,7 @@ class Turn:
 
     def _output_left(self) -> int:
         """The most tokens that the next answer can have."""
-        return min(self._run_left(), self._plan.max_output_tokens or self._run_left())
+        return min(self._run_left(), self._plan.sampling.max_output_tokens or self._run_left())
 
     def _begun_answer(self) -> Answer:
         if self._answer is None:

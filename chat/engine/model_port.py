@@ -40,15 +40,21 @@ class ProviderError(Exception):
         self.retry_after = retry_after
 
 
+class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the model samples its answer. An option that is None keeps the provider's own default."""
+
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+
+
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a model. `max_output_tokens` and `temperature` are the provider's own default where None."""
+    """One call of a model."""
 
     model: str
     messages: tuple[Message, ...]
     instructions: str = ""
     tools: tuple[ToolSpec, ...] = ()
-    max_output_tokens: int | None = None
-    temperature: float | None = None
+    sampling: SamplingOptions = SamplingOptions()
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from chat.engine.context_window import answered, fit
 from chat.engine.events import Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Message
-from chat.engine.model_port import CompletionEvent, CompletionRequest, Model, ProviderError
+from chat.engine.model_port import CompletionEvent, CompletionRequest, Model, ProviderError, SamplingOptions
 from tools.base import ToolSpec
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -30,8 +30,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     instructions: str
     tools: tuple[ToolSpec, ...]
-    max_output_tokens: int | None
-    temperature: float | None
+    sampling: SamplingOptions
 
     def to(self, candidate: Candidate) -> CompletionRequest:
         """The request. Its history gets three quarters of the model's context; the answer and the tools the rest."""
@@ -40,8 +39,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             messages=fit(answered(self.messages), candidate.context_tokens * 3 // 4),
             instructions=self.instructions,
             tools=self.tools if candidate.supports_tools else (),
-            max_output_tokens=self.max_output_tokens,
-            temperature=self.temperature,
+            sampling=self.sampling,
         )
 
 

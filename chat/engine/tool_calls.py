@@ -7,7 +7,6 @@ Waits                 a call needs an approval, and the turn ends here for now
 import hashlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from itertools import takewhile
 from typing import Any, Final
 
 import msgspec
@@ -25,9 +24,21 @@ from chat.engine.events import (
 from chat.engine.limits import Limits
 from chat.engine.merge import together
 from chat.engine.messages import ToolMessage
-from tools.base import Approval, Failed, Opened, Output, Progress, Resolved, Succeeded, ToolPort, ToolRequest, Waiting
+from tools.base import (
+    Approval,
+    Failed,
+    InspectedCall,
+    Opened,
+    Output,
+    Progress,
+    Resolved,
+    Succeeded,
+    ToolPort,
+    ToolRequest,
+    Waiting,
+)
 
-MOST_TOGETHER: Final = 8
+MAX_TOGETHER: Final = 8
 """Reading calls that run at once."""
 
 STOPPED: Final = Failed(error="The run was stopped while the tool ran.", code="cancelled")
@@ -72,10 +83,10 @@ class _Call:
 
 
 class Calls:
-    """Runs calls through the door. `tally` counts on from an earlier part of the turn."""
+    """Runs calls through the executor. `tally` counts on from an earlier part of the turn."""
 
-    def __init__(self, door: ToolPort, limits: Limits, tally: Tally) -> None:
-        self._door = door
+    def __init__(self, executor: ToolPort[Any], limits: Limits, tally: Tally) -> None:
+        self._executor = executor
         self._limits = limits
         self._count = tally.calls
         self._failures = dict(tally.failures)
@@ -91,25 +102,28 @@ class Calls:
         Raises `LimitReached` and `NeedsApproval`.
         """
         left = tuple(requests)
+        inspected: list[InspectedCall] = []
         while left:
-            batch = self._batch(left)
-            if not batch:
+            room = self._limits.max_tool_calls - self._count
+            if room <= 0:
                 for request in left:
                     yield _answer(request, None, NOT_RUN, is_error=True)
                 raise LimitReached("max_tool_calls")
+            batch = self._batch(left[: min(MAX_TOGETHER, room)], inspected)
             self._count += len(batch)
-            calls = [_Call(request) for request in batch]
-            async with aclosing(self._play(calls, [self._door.execute(request) for request in batch])) as told:
-                async for item in told:
+            calls = [_Call(call.request) for call in batch]
+            async with aclosing(self._play(calls, [self._executor.execute(call) for call in batch])) as events:
+                async for item in events:
                     if isinstance(item, Waiting):
                         raise NeedsApproval(item.execution_id, left)
                     yield item
-            left = left[len(batch) :]
+            left, inspected = left[len(batch) :], inspected[len(batch) :]
 
     async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[ToolEvent]:
         """Goes on with the call that waited, which is counted already. Raises `LimitReached`."""
         call = _Call(request, approval.execution_id)
-        async with aclosing(self._play([call], [self._door.resume(request, approval)])) as told:
+        inspected = self._executor.inspect(request)
+        async with aclosing(self._play([call], [self._executor.resume(inspected, approval)])) as told:
             async for item in told:
                 if not isinstance(item, Waiting):
                     yield item
@@ -126,10 +140,18 @@ class Calls:
         yield from map(_said, begun)
         self._open = ()
 
-    def _batch(self, left: Sequence[ToolRequest]) -> Sequence[ToolRequest]:
-        room = self._limits.max_tool_calls - self._count
-        reading = tuple(takewhile(self._door.only_reads, left[: min(MOST_TOGETHER, room)])) if len(left) > 1 else ()
-        return reading or left[: min(1, room)]
+    def _batch(self, requests: Sequence[ToolRequest], inspected: list[InspectedCall]) -> list[InspectedCall]:
+        """Return the next calls to run together: leading calls that only read, otherwise one call.
+
+        `inspected` holds calls from the front of `requests` that were inspected before, so that none is inspected
+        twice; it grows by the calls inspected here.
+        """
+        for number, request in enumerate(requests):
+            if number == len(inspected):
+                inspected.append(self._executor.inspect(request))
+            if not inspected[number].only_reads:
+                return inspected[: max(1, number)]
+        return inspected[: len(requests)]
 
     async def _play(
         self, calls: Sequence[_Call], streams: Sequence[AsyncGenerator[Progress]]

@@ -11,7 +11,7 @@ from chat.models import Attachment
 from chat.models import Message as Row
 from storage.statements import Select
 
-MOST_MESSAGES: Final = 4_000
+MAX_MESSAGES: Final = 4_000
 """The newest messages that are looked at; what a model takes of them is the engine's to cut."""
 
 _newest = Select(
@@ -23,7 +23,7 @@ _newest = Select(
 
 def history(session_id: UUID) -> tuple[Message, ...]:
     """What was said in the session, the oldest first."""
-    rows = _newest(session_id, MOST_MESSAGES)
+    rows = _newest(session_id, MAX_MESSAGES)
     images = _images([row[0] for row in rows if row[3]])
     return tuple(_message(row, images) for row in reversed(rows))
 

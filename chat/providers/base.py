@@ -11,7 +11,7 @@ import msgspec
 from chat.engine.model_port import CompletionEvent, CompletionRequest
 from tools.base import ToolSpec
 
-MOST_OFFERS: Final = 64
+MAX_OFFERS: Final = 64
 """Sets of tools of which it is remembered how services are told of them: there is one for each kind of caller."""
 
 
@@ -59,7 +59,7 @@ class Provider(ABC):
         """Ends open connections and threads. The provider is not used afterwards."""
 
 
-@lru_cache(maxsize=MOST_OFFERS)
+@lru_cache(maxsize=MAX_OFFERS)
 def wire_names(tools: tuple[ToolSpec, ...]) -> Mapping[str, str]:
     """The tools' names as services allow them (no dots), each with the registry's own: `{"fs_read": "fs.read"}`."""
     return {wire_name(tool.name): tool.name for tool in tools}

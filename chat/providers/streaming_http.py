@@ -17,9 +17,9 @@ import httptools
 IDLE_SECONDS: Final = 15.0
 """How long a connection is kept for the next request: less than services keep it."""
 
-MOST_IDLE: Final = 64
-MOST_HEAD_BYTES: Final = 64 * 1_024
-MOST_PENDING_BYTES: Final = 256 * 1_024
+MAX_IDLE: Final = 64
+MAX_HEAD_BYTES: Final = 64 * 1_024
+MAX_PENDING_BYTES: Final = 256 * 1_024
 """Bytes of an answer that wait to be read before the socket is no longer read."""
 
 
@@ -92,7 +92,7 @@ class Connections:
 
     def keep(self, connection: "_Connection") -> None:
         """Takes back a connection that another request may use."""
-        if len(self._idle) < MOST_IDLE:
+        if len(self._idle) < MAX_IDLE:
             self._idle.append(connection)
         else:
             connection.fail("too many connections are idle")
@@ -202,7 +202,7 @@ class _Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self.fail(f"what came is not HTTP ({error})")
             return
-        if self._pending_bytes > MOST_PENDING_BYTES and not self._paused and self._transport is not None:
+        if self._pending_bytes > MAX_PENDING_BYTES and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -216,8 +216,8 @@ class _Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MOST_HEAD_BYTES:
-            raise ValueError(f"a head of more than {MOST_HEAD_BYTES} bytes")
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise ValueError(f"a head of more than {MAX_HEAD_BYTES} bytes")
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:

@@ -1,4 +1,4 @@
-"""What a caller wants of a run, as a value."""
+"""A caller's request for a run, as a validated value."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -7,28 +7,30 @@ import msgspec
 
 from access.caller import Caller
 from chat.engine.messages import Image, UserMessage
+from chat.engine.model_port import SamplingOptions
 from chat.models import Run
 from chat.runs.start.idempotency import Key
 from tools.base import ToolRequest
 
+ALL_TOOLS = ("*",)
+
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`docs/protocol.md`, `POST /chat/stream`, validated. `key` is the caller's `Idempotency-Key`."""
+    """The validated body of `POST /chat/stream` (`docs/protocol.md`). `key` is the caller's `Idempotency-Key`."""
 
     caller: Caller
-    message: str
-    session_id: UUID | None
-    provider: str | None
-    model: str | None
-    tool_calls: tuple[ToolRequest, ...]
-    images: tuple[Image, ...]
-    instructions: str | None
-    tools: tuple[str, ...]
-    max_output_tokens: int | None
-    temperature: float | None
-    on_disconnect: Literal["cancel", "continue"]
-    user: str
-    metadata: dict[str, Any]
+    message: str = ""
+    session_id: UUID | None = None
+    provider: str | None = None
+    model: str | None = None
+    tool_calls: tuple[ToolRequest, ...] = ()
+    images: tuple[Image, ...] = ()
+    instructions: str | None = None
+    tools: tuple[str, ...] = ALL_TOOLS
+    sampling: SamplingOptions = SamplingOptions()
+    on_disconnect: Literal["cancel", "continue"] = "cancel"
+    user: str = ""
+    metadata: dict[str, Any] = {}
     key: Key | None = None
 
     @property
@@ -45,34 +47,29 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is kept of it with the run, beyond the message: as much as was said."""
+        """The options stored with the run, without those that the caller left out."""
         options: dict[str, Any] = {
             "instructions": self.instructions,
-            "tools": list(self.tools) if self.tools != ("*",) else None,
-            "max_output_tokens": self.max_output_tokens,
-            "temperature": self.temperature,
+            "tools": list(self.tools) if self.tools != ALL_TOOLS else None,
             "on_disconnect": self.on_disconnect,
             "tool_calls": [call.tool for call in self.tool_calls] or None,
+            **msgspec.to_builtins(self.sampling),
         }
         return {name: value for name, value in options.items() if value is not None}
 
 
-def asked_before(row: Run, caller: Caller) -> RunRequest:
-    """What a run was asked for that goes on or is resumed, for its caller as it is by now. What was said is stored."""
-    options = row.options
+def request_of(run: Run, caller: Caller) -> RunRequest:
+    """Return the request behind a stored run, to resume it. The messages themselves are read from the session."""
+    options = run.options
     return RunRequest(
         caller=caller,
-        message="",
-        session_id=row.session_id,
-        provider=row.provider or None,
-        model=row.model or None,
-        tool_calls=(),
-        images=(),
+        session_id=run.session_id,
+        provider=run.provider or None,
+        model=run.model or None,
         instructions=options.get("instructions"),
-        tools=tuple(options.get("tools", ["*"])),
-        max_output_tokens=options.get("max_output_tokens"),
-        temperature=options.get("temperature"),
+        tools=tuple(options.get("tools", ALL_TOOLS)),
+        sampling=msgspec.convert(options, SamplingOptions),
         on_disconnect=options["on_disconnect"],
-        user=row.session.user,
-        metadata=row.metadata,
+        user=run.session.user,
+        metadata=run.metadata,
     )

@@ -110,7 +110,7 @@ class _Streaming:
 
     async def send(self, head: Message, receive: Receive, send: Send) -> None:
         watching = asyncio.create_task(self._watch(receive))
-        release = authenticator.current().watch.hold(self._key, self._shut)
+        release = authenticator.current().revocations.on_revoked(self._key, self._shut)
         try:
             await send(head)
             del head

@@ -69,17 +69,19 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracing.hear(scope["headers"])
         rules = await _rules()
-        knock = RequestOrigin.of(scope, scope["headers"])
+        request = RequestOrigin.of(scope, scope["headers"])
         try:
             request_limits.check(scope)
-            check(knock, rules)
+            check(request, rules)
         except ApiError as refusal:
-            metrics.requests.add(knock.method if knock.method in metrics.METHODS else OTHER, OTHER, str(refusal.status))
+            metrics.requests.add(
+                request.method if request.method in metrics.METHODS else OTHER, OTHER, str(refusal.status)
+            )
             await _refuse(refusal, send)
             return
-        if knock.origin:
-            send = _sharing(knock, rules, send)
-            if knock.method == "OPTIONS":
+        if request.origin:
+            send = _sharing(request, rules, send)
+            if request.method == "OPTIONS":
                 await _preflight(send)
                 return
         if is_page(scope["path"]):
@@ -129,12 +131,12 @@ async def _refuse(refusal: ApiError, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _sharing(knock: RequestOrigin, rules: Rules, send: Send) -> Send:
+def _sharing(request: RequestOrigin, rules: Rules, send: Send) -> Send:
     """Adds what lets a page of an allowed origin read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
     headers = [(b"vary", b"Origin")]
-    if may_share(knock, rules):
+    if may_share(request, rules):
         headers += [
-            (b"access-control-allow-origin", knock.origin.encode("latin-1")),
+            (b"access-control-allow-origin", request.origin.encode("latin-1")),
             (b"access-control-expose-headers", EXPOSED),
         ]
 

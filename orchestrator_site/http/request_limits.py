@@ -5,14 +5,14 @@ from typing import Any, Final
 
 from web.errors import ApiError
 
-MOST_URL_BYTES: Final = 8_000
+MAX_URL_BYTES: Final = 8_000
 """Of the path and the query, as they were sent."""
 
-MOST_HEADERS: Final = 100
-MOST_HEADER_BYTES: Final = 8_000
+MAX_HEADERS: Final = 100
+MAX_HEADER_BYTES: Final = 8_000
 """Of one header's name and value. What reads the heads of WebSockets hangs beyond 8,192 bytes of one line."""
 
-MOST_HEAD_BYTES: Final = 32_768
+MAX_HEAD_BYTES: Final = 32_768
 """Of all names and values of the headers."""
 
 
@@ -31,13 +31,13 @@ def check(scope: Mapping[str, Any]) -> None:
 
 def check_size(url_bytes: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Raises `ApiError` (414, 431)."""
-    if url_bytes > MOST_URL_BYTES:
-        raise ApiError(414, "url_too_long", f"Path and query have at most {MOST_URL_BYTES} bytes.")
+    if url_bytes > MAX_URL_BYTES:
+        raise ApiError(414, "url_too_long", f"Path and query have at most {MAX_URL_BYTES} bytes.")
     sizes = [len(name) + len(value) for name, value in headers]
-    if len(sizes) > MOST_HEADERS or sum(sizes) > MOST_HEAD_BYTES or max(sizes, default=0) > MOST_HEADER_BYTES:
+    if len(sizes) > MAX_HEADERS or sum(sizes) > MAX_HEAD_BYTES or max(sizes, default=0) > MAX_HEADER_BYTES:
         raise too_large()
 
 
 def too_large() -> ApiError:
-    told = f"There are at most {MOST_HEADERS} headers, of {MOST_HEAD_BYTES} bytes, and of {MOST_HEADER_BYTES} each."
+    told = f"There are at most {MAX_HEADERS} headers, of {MAX_HEAD_BYTES} bytes, and of {MAX_HEADER_BYTES} each."
     return ApiError(431, "headers_too_large", told)

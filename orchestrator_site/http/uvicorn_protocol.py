@@ -6,11 +6,11 @@ from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from orchestrator_site.http.request_limits import MOST_HEAD_BYTES, MOST_URL_BYTES, check_size, too_large
+from orchestrator_site.http.request_limits import MAX_HEAD_BYTES, MAX_URL_BYTES, check_size, too_large
 from telemetry import metrics
 from web.errors import CONTENT_TYPE, ApiError
 
-MOST_UNREAD: Final = 2 * (MOST_URL_BYTES + MOST_HEAD_BYTES)
+MAX_UNREAD: Final = 2 * (MAX_URL_BYTES + MAX_HEAD_BYTES)
 """Bytes that may come in a row and be neither a whole head nor a part of a body. The parser keeps them in memory."""
 
 
@@ -24,7 +24,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unread += len(data)
         super().data_received(data)
-        if self._unread > MOST_UNREAD and not self.transport.is_closing():
+        if self._unread > MAX_UNREAD and not self.transport.is_closing():
             self._refuse(too_large())
 
     def on_headers_complete(self) -> None:

@@ -19,7 +19,7 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 READY: Final = b"ready\n"
 POLL_SECONDS: Final = 0.1
 SHORT_LIFE_SECONDS: Final = 5.0
-MOST_SHORT_LIVES: Final = 3
+MAX_SHORT_LIVES: Final = 3
 """Deaths soon after the start, in a row, after which all is given up."""
 
 
@@ -87,7 +87,7 @@ class Workers:
     def _watch(self, numbers: Path) -> None:
         """Replaces those that die, until it is told to stop, or they die again and again."""
         short_lives = 0
-        while not self._stopping and short_lives < MOST_SHORT_LIVES:
+        while not self._stopping and short_lives < MAX_SHORT_LIVES:
             time.sleep(POLL_SECONDS)
             for place, worker in enumerate(self._workers):
                 if not worker.is_alive and not self._stopping:

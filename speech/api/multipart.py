@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-MOST_PARTS: Final = 16
-MOST_HEAD_BYTES: Final = 8 * 1_024
-MOST_FIELD_BYTES: Final = 1_024
-MOST_BOUNDARY: Final = 70
+MAX_PARTS: Final = 16
+MAX_HEAD_BYTES: Final = 8 * 1_024
+MAX_FIELD_BYTES: Final = 1_024
+MAX_BOUNDARY: Final = 70
 """RFC 2046, section 5.1.1."""
 
 FILE: Final = "file"
@@ -44,8 +44,8 @@ def _boundary(content_type: str) -> bytes:
     message = Message()
     message["Content-Type"] = content_type
     boundary = message.get_boundary("")
-    if not 0 < len(boundary) <= MOST_BOUNDARY or not boundary.isascii():
-        raise NotMultipart(f"Content-Type names no boundary of 1 to {MOST_BOUNDARY} ASCII characters")
+    if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii():
+        raise NotMultipart(f"Content-Type names no boundary of 1 to {MAX_BOUNDARY} ASCII characters")
     return b"--" + boundary.encode()
 
 
@@ -57,11 +57,11 @@ def _parts(body: bytes, boundary: bytes) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
     place += len(boundary)
     while not body.startswith(b"--", place):
-        if len(found) == MOST_PARTS:
-            raise NotMultipart(f"it has more than {MOST_PARTS} fields")
-        head_end = body.find(b"\r\n\r\n", place, place + MOST_HEAD_BYTES)
+        if len(found) == MAX_PARTS:
+            raise NotMultipart(f"it has more than {MAX_PARTS} fields")
+        head_end = body.find(b"\r\n\r\n", place, place + MAX_HEAD_BYTES)
         if head_end < 0:
-            raise NotMultipart(f"a field's head does not end within {MOST_HEAD_BYTES} bytes")
+            raise NotMultipart(f"a field's head does not end within {MAX_HEAD_BYTES} bytes")
         end = body.find(b"\r\n" + boundary, head_end + 2)
         if end < 0:
             raise NotMultipart("it ends amid a field")
@@ -83,8 +83,8 @@ def _name(head: bytes) -> str:
 
 
 def _text(name: str, value: bytes) -> str:
-    if len(value) > MOST_FIELD_BYTES:
-        raise NotMultipart(f"the field {name[:80]!r} is longer than {MOST_FIELD_BYTES} bytes")
+    if len(value) > MAX_FIELD_BYTES:
+        raise NotMultipart(f"the field {name[:80]!r} is longer than {MAX_FIELD_BYTES} bytes")
     try:
         text = value.decode()
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from speech.service import SpeechService
 
 def list_providers(service: SpeechService) -> dict[str, Any]:
     """All providers, configured or not: what there would be."""
-    items = [_provider(service, name) for name in service.catalogue.names]
+    items = [_provider(service, name) for name in service.providers.names]
     return {
         "items": items,
         "count": len(items),
@@ -23,13 +23,13 @@ def list_providers(service: SpeechService) -> dict[str, Any]:
 
 
 def _provider(service: SpeechService, name: str) -> dict[str, Any]:
-    provider = service.catalogue.made(name)
-    missing = service.catalogue.missing(name)
+    provider = service.providers.made(name)
+    missing = service.providers.missing(name)
     return {
         "name": name,
         "configured": not missing,
         "reason": missing or None,
-        "default": name == service.catalogue.default,
+        "default": name == service.providers.default,
         "leaves_machine": provider.leaves_machine,
         "streams": provider.streams,
         "segments": provider.tells_times,

@@ -17,12 +17,12 @@ from av.packet import Packet
 
 from speech.audio.detection import kind_of
 from speech.audio.limits import (
-    LEAST_RATE,
+    MAX_BAD_PACKETS,
+    MAX_CHANNELS,
+    MAX_RATE,
+    MIN_RATE,
     MISSING_PART,
     MISSING_SECONDS,
-    MOST_BAD_PACKETS,
-    MOST_CHANNELS,
-    MOST_RATE,
 )
 from speech.audio.mp3 import HEAD_BYTES, frame_bytes
 from speech.audio.truncation import missing_bytes, tells_duration
@@ -45,12 +45,12 @@ TRUNCATED: Final = "send the whole file"
 class Decoder:
     """The samples of audio: 16 bits, one channel, `rate` a second. `seconds` is how much was decoded so far."""
 
-    def __init__(self, audio: bytes, said: AudioKind | None, *, rate: int, most_seconds: float) -> None:
+    def __init__(self, audio: bytes, said: AudioKind | None, *, rate: int, max_seconds: float) -> None:
         self.kind = kind_of(audio, said)
         self.seconds = 0.0
         self._audio = audio
         self._rate = rate
-        self._most_seconds = most_seconds
+        self._max_seconds = max_seconds
         self._packets = 0
         self._bad = 0
         self._last_is_cut = False
@@ -85,10 +85,10 @@ class Decoder:
         channels, rate = stream.codec_context.channels, stream.codec_context.sample_rate
         if not channels or not rate:
             raise self._invalid("cannot be read (its first frame is not whole): it is damaged or cut off")
-        if channels > MOST_CHANNELS or not LEAST_RATE <= rate <= MOST_RATE:
+        if channels > MAX_CHANNELS or not MIN_RATE <= rate <= MAX_RATE:
             raise self._invalid(
-                f"has {channels} channels of {rate} samples a second: valid are 1 to {MOST_CHANNELS} channels, and "
-                f"{LEAST_RATE} to {MOST_RATE} samples a second"
+                f"has {channels} channels of {rate} samples a second: valid are 1 to {MAX_CHANNELS} channels, and "
+                f"{MIN_RATE} to {MAX_RATE} samples a second"
             )
         return stream
 
@@ -112,9 +112,9 @@ class Decoder:
     def _samples(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[bytes]:
         for resampled in resampler.resample(frame):
             self.seconds += resampled.samples / self._rate
-            if self.seconds > self._most_seconds:
+            if self.seconds > self._max_seconds:
                 raise SpeechError(
-                    f"The audio is longer than {self._most_seconds:g} s (SPEECH_MAX_AUDIO_SECONDS): send it in parts.",
+                    f"The audio is longer than {self._max_seconds:g} s (SPEECH_MAX_AUDIO_SECONDS): send it in parts.",
                     code="audio_too_long",
                 )
             yield bytes(resampled.planes[0])[: resampled.samples * SAMPLE_BYTES]
@@ -122,7 +122,7 @@ class Decoder:
     def _check_end(self, container: InputContainer) -> None:
         if self._last_is_cut:
             raise self._invalid(f"is cut off after {self.seconds:.2f} s: {TRUNCATED}")
-        if self._bad > max(1, self._packets * MOST_BAD_PACKETS):
+        if self._bad > max(1, self._packets * MAX_BAD_PACKETS):
             raise self._invalid(f"is damaged: {self._bad} of its {self._packets} packets cannot be decoded")
         if not self.seconds:
             raise self._invalid("holds no sample")

@@ -4,12 +4,12 @@ from typing import Final
 
 import msgspec
 
-MOST_CHANNELS: Final = 8
-LEAST_RATE: Final = 1_000
-MOST_RATE: Final = 384_000
+MAX_CHANNELS: Final = 8
+MIN_RATE: Final = 1_000
+MAX_RATE: Final = 384_000
 """Samples a second: less is no speech, and more is no recording."""
 
-MOST_BAD_PACKETS: Final = 0.05
+MAX_BAD_PACKETS: Final = 0.05
 """Of a recording's packets; with more it is damaged."""
 
 MISSING_SECONDS: Final = 0.25

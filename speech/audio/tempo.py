@@ -10,7 +10,7 @@ from av.filter import Graph
 from speech.audio.frames import frame_of, samples_of
 from speech.base import SAMPLE_BYTES, SAMPLE_RATE
 
-MOST_AT_ONCE: Final = 2.0
+MAX_AT_ONCE: Final = 2.0
 """Of one filter; a faster one leaves samples out instead of blending them."""
 
 
@@ -57,7 +57,7 @@ class Tempo:
 
 def _graph(speed: float, rate: int) -> Graph:
     """As many filters as it takes, each with an equal share."""
-    count = max(1, math.ceil(abs(math.log2(speed)) / math.log2(MOST_AT_ONCE) - 1e-9))
+    count = max(1, math.ceil(abs(math.log2(speed)) / math.log2(MAX_AT_ONCE) - 1e-9))
     share = speed ** (1 / count)
     graph = Graph()
     nodes = [

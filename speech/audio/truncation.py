@@ -13,7 +13,7 @@ UNKNOWN_SIZES: Final = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF - 36})
 """Of a WAV that was written before its end was known."""
 
 PAGE_HEAD: Final = 27
-MOST_PAGE_BYTES: Final = 65_307
+MAX_PAGE_BYTES: Final = 65_307
 MP3_LENGTH_MARKS: Final = (b"Xing", b"Info", b"VBRI")
 MP3_HEAD_BYTES: Final = 4_096
 
@@ -45,7 +45,7 @@ def _missing_of_wav(data: bytes) -> int:
 
 def _missing_of_ogg(data: bytes) -> int:
     """What lacks of the last page."""
-    place = data.rfind(b"OggS", max(0, len(data) - MOST_PAGE_BYTES))
+    place = data.rfind(b"OggS", max(0, len(data) - MAX_PAGE_BYTES))
     if place < 0 or place + PAGE_HEAD > len(data):
         return max(0, place + PAGE_HEAD - len(data))
     count = data[place + PAGE_HEAD - 1]

@@ -42,17 +42,17 @@ FAMILIES: Final = {
 
 VOICE_NAME: Final = re.compile(r"([a-z]{2,3}-[A-Z]{2})-(Neural2|Standard|Wavenet|Studio|Chirp3-HD)-[A-Za-z]+")
 ENCODINGS: Final[dict[AudioFormat, str]] = {"mp3": "MP3", "opus": "OGG_OPUS", "wav": "LINEAR16", "pcm": "LINEAR16"}
-MOST_WAV_HEAD: Final = 200
+MAX_WAV_HEAD: Final = 200
 """Bytes of the header that `LINEAR16` begins with: that of a WAV file."""
 
 SPEEDS: Final = (0.25, 2.0)
 PIECE_SECONDS: Final = 55
 """A synchronous request takes a minute at most."""
 
-MOST_BYTES: Final = 5_000
+MAX_BYTES: Final = 5_000
 """Of a text, as UTF-8."""
 
-MOST_CHARACTERS: Final = MOST_BYTES // 4
+MAX_CHARACTERS: Final = MAX_BYTES // 4
 
 
 class Google(Provider):
@@ -71,7 +71,7 @@ class Google(Provider):
         self.tts_models = tuple(FAMILIES)
         self.formats = tuple(ENCODINGS)
         self.own_speeds = SPEEDS
-        self.max_characters = MOST_CHARACTERS
+        self.max_characters = MAX_CHARACTERS
         self._headers = headers
         self._stt = Vendor(stt_url, timeouts=timeouts, secrets=secrets)
         self._tts = Vendor(tts_url, timeouts=timeouts, secrets=secrets)
@@ -189,7 +189,7 @@ def _audio(answer: bytes) -> bytes:
 
 def _samples(wav: bytes) -> bytes:
     """What is behind the head of the data chunk."""
-    place = wav.find(b"data", 0, MOST_WAV_HEAD) if wav.startswith(b"RIFF") else -1
+    place = wav.find(b"data", 0, MAX_WAV_HEAD) if wav.startswith(b"RIFF") else -1
     return wav[place + 8 :] if place > 0 else wav
 
 

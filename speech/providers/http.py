@@ -10,11 +10,11 @@ import msgspec
 
 from speech.base import ErrorCode, SpeechError, Timeouts
 
-MOST_ANSWER_BYTES: Final = 64 * 2**20
+MAX_ANSWER_BYTES: Final = 64 * 2**20
 """Of an answer that is read whole."""
 
-MOST_ERROR_BYTES: Final = 16 * 1_024
-MOST_ERROR_CHARACTERS: Final = 500
+MAX_ERROR_BYTES: Final = 16 * 1_024
+MAX_ERROR_CHARACTERS: Final = 500
 AUTH: Final = frozenset({401, 403})
 MASK: Final = "[secret]"
 SHORTEST_SECRET: Final = 8
@@ -33,8 +33,8 @@ class Vendor:
         body = bytearray()
         async for chunk in self.stream(path, **request):
             body += chunk
-            if len(body) > MOST_ANSWER_BYTES:
-                message = f"the answer is larger than {MOST_ANSWER_BYTES} bytes"
+            if len(body) > MAX_ANSWER_BYTES:
+                message = f"the answer is larger than {MAX_ANSWER_BYTES} bytes"
                 raise SpeechError(message, code="provider_protocol")
         return bytes(body)
 
@@ -75,7 +75,7 @@ class Vendor:
             raise SpeechError(message, code="provider_unavailable", retryable=True) from None
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> SpeechError:
-        said = self._masked(_said(await response.content.read(MOST_ERROR_BYTES)))
+        said = self._masked(_said(await response.content.read(MAX_ERROR_BYTES)))
         code, retryable = _meaning(response.status)
         return SpeechError(
             f"it answered {response.status}: {said}" if said else f"it answered {response.status}",
@@ -87,7 +87,7 @@ class Vendor:
     def _masked(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, MASK)
-        return text[:MOST_ERROR_CHARACTERS]
+        return text[:MAX_ERROR_CHARACTERS]
 
 
 def _meaning(status: int) -> tuple[ErrorCode, bool]:

@@ -42,7 +42,7 @@ class Local(Provider):
         return None
 
     async def transcribe(self, recording: Recording) -> Transcript:
-        task = Listen(audio=recording.audio, kind=recording.kind, most_seconds=self._max_audio_seconds)
+        task = Listen(audio=recording.audio, kind=recording.kind, max_seconds=self._max_audio_seconds)
         async with aclosing(self._workers.run(task)) as answers:
             async for answer in answers:
                 if isinstance(answer, Heard):

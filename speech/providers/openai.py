@@ -38,10 +38,10 @@ UNHURRIED: Final = frozenset({"gpt-4o-mini-tts"})
 """Models that pay no regard to `speed`."""
 
 TAKEN: Final = frozenset({"wav", "mp3", "flac", "ogg", "webm", "mp4"})
-MOST_BYTES: Final = 25 * 2**20
-MOST_CHARACTERS: Final = 4_096
+MAX_BYTES: Final = 25 * 2**20
+MAX_CHARACTERS: Final = 4_096
 PIECE_SECONDS: Final = 1_200
-"""Of FLAC, less than `MOST_BYTES` whatever is in it."""
+"""Of FLAC, less than `MAX_BYTES` whatever is in it."""
 
 
 class OpenAI(Provider):
@@ -59,7 +59,7 @@ class OpenAI(Provider):
         self.tts_models = tuple(VOICES)
         self.formats = FORMATS
         self.any_model = any_model
-        self.max_characters = MOST_CHARACTERS
+        self.max_characters = MAX_CHARACTERS
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._vendor = Vendor(base_url, timeouts=timeouts, secrets=(api_key,))
 
@@ -73,7 +73,7 @@ class OpenAI(Provider):
         return (1.0, 1.0) if model in UNHURRIED else SPEEDS
 
     def piece_seconds(self, kind: AudioKind, size: int) -> float | None:
-        return None if kind in TAKEN and size <= MOST_BYTES else PIECE_SECONDS
+        return None if kind in TAKEN and size <= MAX_BYTES else PIECE_SECONDS
 
     async def transcribe(self, recording: Recording) -> Transcript:
         if not recording.pieces:

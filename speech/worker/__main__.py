@@ -19,10 +19,10 @@ from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Task, read_
 from speech.worker.tasks import answers
 
 NICE: Final = 10
-MOST_MEMORY: Final = 4 * 2**30
+MAX_MEMORY: Final = 4 * 2**30
 """Bytes of addresses; the models take about a third of it."""
 
-MOST_FILES: Final = 256
+MAX_FILES: Final = 256
 
 
 def main() -> None:
@@ -36,9 +36,9 @@ def main() -> None:
 
 def _restrain() -> None:
     os.nice(NICE)
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     av.logging.set_level(None)
     logging.disable()

@@ -27,7 +27,7 @@ IDLE_SECONDS: Final = 600.0
 STOP_SECONDS: Final = 2.0
 """A task that nobody waits for any more may go on so long before its process is killed."""
 
-MOST_AHEAD: Final = 8
+MAX_AHEAD: Final = 8
 """Answers that wait to be taken; beyond that the worker waits."""
 
 FOLDER: Final = Path(__file__).parents[2]
@@ -157,7 +157,7 @@ class _Job:
         self._task = task
         self._loop = asyncio.get_running_loop()
         self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
-        self._room = threading.Semaphore(MOST_AHEAD)
+        self._room = threading.Semaphore(MAX_AHEAD)
         self._lock = threading.Lock()
         self._process: _Process | None = None
 
@@ -173,7 +173,7 @@ class _Job:
             at_work = self._process is not None
             if self._process:
                 self._process.send(Stop())
-        self._room.release(MOST_AHEAD)
+        self._room.release(MAX_AHEAD)
         if at_work:
             timer = threading.Timer(STOP_SECONDS, self._kill)
             timer.daemon = True

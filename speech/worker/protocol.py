@@ -8,7 +8,7 @@ import msgspec
 from speech.base import AudioFormat, AudioKind, ErrorCode, Segment
 
 LENGTH: Final = struct.Struct(">I")
-MOST_BYTES: Final = 256 * 2**20
+MAX_BYTES: Final = 256 * 2**20
 """Of one message."""
 
 
@@ -17,7 +17,7 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     audio: bytes
     kind: AudioKind
-    most_seconds: float
+    max_seconds: float
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -25,7 +25,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     audio: bytes
     kind: AudioKind
-    most_seconds: float
+    max_seconds: float
     piece_seconds: float | None
 
 
@@ -116,7 +116,7 @@ def _read(file: BinaryIO) -> bytes | None:
     if head is None:
         return None
     (size,) = LENGTH.unpack(head)
-    return _exactly(file, size) if size <= MOST_BYTES else None
+    return _exactly(file, size) if size <= MAX_BYTES else None
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes | None:

@@ -17,9 +17,9 @@ SECOND: Final = WHISPER_RATE * SAMPLE_BYTES
 WINDOW: Final = int(SECOND * WINDOW_SECONDS)
 
 
-def parts(decoder: Decoder, most_seconds: float) -> Iterator[tuple[bytes, float]]:
+def parts(decoder: Decoder, max_seconds: float) -> Iterator[tuple[bytes, float]]:
     """Samples of at most so many seconds, and the second at which they begin. Raises what the decoder raises."""
-    most = int(most_seconds) * SECOND
+    most = int(max_seconds) * SECOND
     held = bytearray()
     start = 0
     for block in decoder.blocks():
@@ -33,9 +33,9 @@ def parts(decoder: Decoder, most_seconds: float) -> Iterator[tuple[bytes, float]
         yield bytes(held), start / SECOND
 
 
-def cuts(decoder: Decoder, most_seconds: float) -> Iterator[Cut]:
+def cuts(decoder: Decoder, max_seconds: float) -> Iterator[Cut]:
     """The same as files."""
-    for pcm, start in parts(decoder, most_seconds):
+    for pcm, start in parts(decoder, max_seconds):
         yield Cut(audio=encoded(pcm, "flac", WHISPER_RATE), start=start, seconds=len(pcm) / SECOND)
 
 

@@ -83,4 +83,4 @@ def _check(task: Check) -> Iterator[Cut | Checked | None]:
 
 
 def _decoder(task: Listen | Check) -> Decoder:
-    return Decoder(task.audio, task.kind, rate=WHISPER_RATE, most_seconds=task.most_seconds)
+    return Decoder(task.audio, task.kind, rate=WHISPER_RATE, max_seconds=task.max_seconds)

@@ -71,7 +71,7 @@ async def ask(api: Api, holder: Holder, **body: Any) -> Answer:
     return answer
 
 
-async def knock(
+async def origin(
     api: Api, holder: Holder, where: tuple[str, str], endpoint: Endpoint, of: Belongings | None = None
 ) -> Answer:
     """Asks an endpoint about somebody's things; about nothing that there is, where there are no belongings."""

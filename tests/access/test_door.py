@@ -16,7 +16,7 @@ from access import authenticator
 from access.keys import lookup, revocation
 from access.keys.key_format import Key, mint
 from access.keys.lookup_thread import lookup_thread
-from access.security_log import MOST_LINES, SecurityLog, security_log
+from access.security_log import MAX_LINES, SecurityLog, security_log
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.logging import JsonLines, TextLines
@@ -164,7 +164,7 @@ async def test_the_first_key_shuts_the_door_of_a_running_service_and_its_end_doe
             await asyncio.sleep(0.05)
     assert (await ask(api, alice.headers)).status == 200
     await revoke(alice)
-    await authenticator.current().watch._look()
+    await authenticator.current().revocations._look()
     assert (await ask(api, {})).status == 401
 
 
@@ -223,7 +223,7 @@ async def test_garbage_cannot_flood_the_log(start: Start, make_key: MakeKey, cap
     api = await start(Scripted())
     with caplog.at_level(logging.WARNING):
         answers = [await ask(api, {"X-API-Key": "secret"}) for _ in range(100)]
-    assert sum(record.message == "key_refused.malformed" for record in caplog.records) == MOST_LINES
+    assert sum(record.message == "key_refused.malformed" for record in caplog.records) == MAX_LINES
     assert [answer.status for answer in answers] == [401] * 60 + [429] * 40
     assert answers[-1].json()["code"] == "rate_limited"
     assert int(answers[-1].headers["Retry-After"]) >= 1

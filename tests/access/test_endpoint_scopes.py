@@ -3,7 +3,7 @@
 import pytest
 
 from access.scopes import WORDS
-from tests.access.belongings import POLICY, knock, model
+from tests.access.belongings import POLICY, model, origin
 from tests.access.conftest import MakeKey
 from tests.access.endpoints import ENDPOINTS
 from tests.conftest import Start
@@ -14,7 +14,7 @@ async def test_a_scope_opens_its_endpoints_and_no_others(start: Start, make_key:
     alice = await make_key("alice", word)
     api = await start(model(), policy=POLICY)
     for where, endpoint in ENDPOINTS.items():
-        answer = await knock(api, alice, where, endpoint)
+        answer = await origin(api, alice, where, endpoint)
         if not endpoint.scopes or word in endpoint.scopes:
             assert answer.status != 403, (where, answer.body)
         else:

@@ -9,7 +9,7 @@ OPEN = Rules(keyed=False, hosts=("localhost",), origins=())
 KEYED = Rules(keyed=True, hosts=("api.example.com", ".example.org"), origins=("https://app.example.com",))
 
 
-def knock(**given: Any) -> RequestOrigin:
+def request(**given: Any) -> RequestOrigin:
     fields: dict[str, Any] = {
         "peer": "127.0.0.1",
         "scheme": "http",
@@ -23,14 +23,14 @@ def knock(**given: Any) -> RequestOrigin:
 
 def refused(rules: Rules, **given: Any) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        check(knock(**given), rules)
+        check(request(**given), rules)
     return caught.value
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:80", "127.0.0.1:8010", "[::1]:8010", "127.9.9.9"])
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
 def test_without_a_key_this_machine_may_call(host: str, peer: str) -> None:
-    check(knock(host=host, peer=peer), OPEN)
+    check(request(host=host, peer=peer), OPEN)
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "192.168.1.5", "8.8.8.8", "fe80::1", "::ffff:8.8.8.8", "testclient"])
@@ -59,20 +59,20 @@ def test_every_forwarding_header_counts(name: bytes) -> None:
 def test_a_page_of_another_origin_may_change_nothing(origin: str) -> None:
     for method in ("POST", "PATCH", "DELETE", "PUT"):
         assert refused(OPEN, origin=origin, method=method).code == "bad_origin"
-    check(knock(origin=origin, method="GET"), OPEN)
+    check(request(origin=origin, method="GET"), OPEN)
 
 
 def test_the_services_own_pages_and_the_named_origins_may_call() -> None:
-    check(knock(origin="http://localhost:8010"), OPEN)
-    check(knock(origin="https://app.example.com", host="api.example.com"), KEYED)
-    check(knock(origin="http://localhost:8010", scheme="ws"), OPEN)
+    check(request(origin="http://localhost:8010"), OPEN)
+    check(request(origin="https://app.example.com", host="api.example.com"), KEYED)
+    check(request(origin="http://localhost:8010", scheme="ws"), OPEN)
 
 
 def test_with_a_key_the_hosts_are_the_named_ones() -> None:
-    check(knock(host="api.example.com", peer="8.8.8.8", forwarded=True), KEYED)
-    check(knock(host="a.example.org:443", peer="8.8.8.8"), KEYED)
+    check(request(host="api.example.com", peer="8.8.8.8", forwarded=True), KEYED)
+    check(request(host="a.example.org:443", peer="8.8.8.8"), KEYED)
     assert (refused(KEYED, host="localhost").status, refused(KEYED, host="localhost").code) == (400, "bad_host")
-    check(knock(host="anything"), Rules(keyed=True, hosts=("*",), origins=()))
+    check(request(host="anything"), Rules(keyed=True, hosts=("*",), origins=()))
 
 
 @pytest.mark.parametrize(("host", "own"), [("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.access.belongings import POLICY, belongings, knock, model
+from tests.access.belongings import POLICY, belongings, model, origin
 from tests.access.conftest import MakeKey
 from tests.access.endpoints import ENDPOINTS, OPEN, documented
 from tests.conftest import Start
@@ -20,14 +20,14 @@ async def test_what_is_somebody_elses_is_not_there(start: Start, make_key: MakeK
     for where, endpoint in ENDPOINTS.items():
         if endpoint.kind in {"nobody", "list"}:
             continue
-        real = await knock(api, bob, where, endpoint, hers)
-        made_up = await knock(api, bob, where, endpoint)
+        real = await origin(api, bob, where, endpoint, hers)
+        made_up = await origin(api, bob, where, endpoint)
         assert (real.status, real.body) == (404, made_up.body), where
         assert made_up.status == 404, where
     for where, endpoint in ENDPOINTS.items():
         if endpoint.kind == "list":
-            assert (await knock(api, bob, where, endpoint)).json()["items"] == [], where
-            assert (await knock(api, alice, where, endpoint)).json()["items"], where
+            assert (await origin(api, bob, where, endpoint)).json()["items"] == [], where
+            assert (await origin(api, alice, where, endpoint)).json()["items"], where
     for path in (f"/tools/executions?session_id={hers.session}", f"/tools/executions?run_id={hers.run}"):
         assert (await api.get(path, headers=bob.headers))["count"] == 0
         assert (await api.get(path, headers=alice.headers))["count"] == 1
@@ -41,7 +41,7 @@ async def test_it_is_there_for_who_owns_it_and_for_another_key_of_the_same_user(
     hers = await belongings(api, alice)
     for where, endpoint in ENDPOINTS.items():
         if endpoint.kind != "nobody":
-            answer = await knock(api, alice, where, endpoint, hers)
+            answer = await origin(api, alice, where, endpoint, hers)
             assert answer.status == endpoint.opens_with, (where, answer.body)
 
 
@@ -50,11 +50,11 @@ async def test_an_auditor_reads_everything_and_changes_nothing(start: Start, mak
     api = await start(model(), policy=POLICY)
     hers = await belongings(api, alice)
     for where, endpoint in ENDPOINTS.items():
-        answer = await knock(api, charlie, where, endpoint, hers)
+        answer = await origin(api, charlie, where, endpoint, hers)
         if not endpoint.scopes or "audit" in endpoint.scopes:
             assert answer.status == 200, where
             if endpoint.kind != "nobody":
-                assert answer.body == (await knock(api, alice, where, endpoint, hers)).body, where
+                assert answer.body == (await origin(api, alice, where, endpoint, hers)).body, where
         else:
             assert (answer.status, answer.json()["code"]) == (403, "scope"), where
     assert (await api.get(f"/chat/sessions/{hers.session}", headers=alice.headers))["title"] == "Hi"
@@ -67,4 +67,4 @@ async def test_who_may_read_everything_changes_their_own_alone(start: Start, mak
     hers = await belongings(api, alice)
     for where, endpoint in ENDPOINTS.items():
         if endpoint.kind not in {"nobody", "list"} and where[0] != "get":
-            assert (await knock(api, bob, where, endpoint, hers)).status == 404, where
+            assert (await origin(api, bob, where, endpoint, hers)).status == 404, where

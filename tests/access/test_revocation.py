@@ -34,7 +34,7 @@ End = Callable[[Holder], Awaitable[None]]
 
 def streams() -> list[UUID]:
     """The keys of the streams that are open here."""
-    held = authenticator.current().watch._held.items()
+    held = authenticator.current().revocations._held.items()
     return [
         key for key, ends in held for end in ends if isinstance(getattr(end, "__self__", None), api_handler._Streaming)
     ]

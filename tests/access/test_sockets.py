@@ -98,11 +98,11 @@ async def test_what_comes_behind_a_key_waits_for_it(
     api = await start(model())
     sent, identify = asyncio.Event(), Authenticator.identify
 
-    async def identified_late(self: Authenticator, visit: ClientInfo, offered: Sequence[bytes] = ()) -> Caller:
+    async def identified_late(self: Authenticator, client_info: ClientInfo, offered: Sequence[bytes] = ()) -> Caller:
         if offered:
             await sent.wait()
             await api.get("/healthz")
-        return await identify(self, visit, offered)
+        return await identify(self, client_info, offered)
 
     monkeypatch.setattr(Authenticator, "identify", identified_late)
     async with connected(api) as socket:

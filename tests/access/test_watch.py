@@ -19,8 +19,8 @@ async def test_what_is_held_is_watched_in_a_process_that_had_no_request(make_key
     told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
     watching = RevocationWatcher()
     try:
-        watching.hold(alice.id, told.set_result)
-        release = watching.hold(bob.id, lambda _: pytest.fail("nobody shut it"))
+        watching.on_revoked(alice.id, told.set_result)
+        release = watching.on_revoked(bob.id, lambda _: pytest.fail("nobody shut it"))
         await revoke(alice)
         async with asyncio.timeout(5):
             assert (await told).code == "key_revoked"
@@ -37,7 +37,7 @@ async def test_a_key_whose_row_is_gone_is_shut(make_key: MakeKey) -> None:
     told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
     watching = RevocationWatcher()
     try:
-        watching.hold(alice.id, told.set_result)
+        watching.on_revoked(alice.id, told.set_result)
         row = await row_of(alice)
         await writer.write(row.delete)
         async with asyncio.timeout(5):
@@ -48,7 +48,7 @@ async def test_a_key_whose_row_is_gone_is_shut(make_key: MakeKey) -> None:
 
 async def test_without_a_key_there_is_nothing_to_watch() -> None:
     watching = RevocationWatcher()
-    watching.hold(None, lambda _: pytest.fail("there is no key"))()
+    watching.on_revoked(None, lambda _: pytest.fail("there is no key"))()
     assert watching._task is None
 
 
@@ -69,7 +69,7 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing(
     try:
         with monkeypatch.context() as patch:
             patch.setattr(revocation, "read", away)
-            watching.hold(alice.id, told.set_result)
+            watching.on_revoked(alice.id, told.set_result)
             async with asyncio.timeout(5):
                 await failed.wait()
         failed.clear()

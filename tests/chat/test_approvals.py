@@ -12,7 +12,7 @@ from chat.engine.model_port import Finished, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
 from chat.service import Service
-from tests.conftest import Api, Start, catalogue_of
+from tests.conftest import Api, Start, registry_of
 from tests.streams import Answer, events
 from tools.approvals import decisions
 from tools.assembly import workspace
@@ -83,7 +83,7 @@ async def test_an_approved_call_runs_and_the_same_stream_goes_on(start: Start, p
         waits = await stream.until("approval_required")
         run_id = (await stream.until("start"))["run_id"]
         await parked(run_id)
-        assert api.service.supervisor.active == 0
+        assert api.service.runs.active == 0
         assert not is_written(path)
         assert (await api.get(f"/chat/runs/{run_id}"))["status"] == "waiting"
         assert (await decide(api, waits)).status == 200
@@ -131,7 +131,7 @@ async def test_a_waiting_run_survives_a_restart_and_goes_on_elsewhere(start: Sta
         run_id = response.headers["X-Run-Id"]
         await parked(run_id)
     await first.service.close()
-    second = Service(catalogue=catalogue_of(Scripted([text("Done."), STOP])), tools=first.tools, stored=True)
+    second = Service(providers=registry_of(Scripted([text("Done."), STOP])), tools=first.tools, stored=True)
     service_registry.use(second)
     await second.open()
     before = await first.get(f"/chat/runs/{run_id}")
@@ -252,7 +252,7 @@ async def test_an_approval_that_is_late_is_refused(start: Start, path: str) -> N
     async with api.open({"message": "write"}) as response:
         waits = await Following(response).until("approval_required")
         await parked(response.headers["X-Run-Id"])
-        api.service._rounds.close()
+        api.service._maintenance.close()
         past = timezone.now() - timedelta(seconds=1)
         await ToolExecution.objects.aupdate(expires=past)
         late = await decide(api, waits)

@@ -100,7 +100,7 @@ async def test_where_it_cannot_be_written_down_the_model_is_stopped_and_nothing_
     answer = await api.ask(message="Hi")
     assert (answer.status, answer.json()["code"]) == (503, "storage")
     async with asyncio.timeout(10):
-        while api.service.supervisor.active:
+        while api.service.runs.active:
             await asyncio.sleep(0.01)
     for rows in (Session, Run, Message):
         assert not await rows.objects.aexists()

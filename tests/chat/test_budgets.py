@@ -218,10 +218,10 @@ async def test_what_was_reserved_for_a_call_that_was_never_made_is_given_back(
     settings.BUDGETS = budgets("1000tokens")
     asked, reserve = asyncio.Event(), RunBudget.reserve
 
-    async def slowly(purse: RunBudget, *of: Any) -> Any:
+    async def slowly(budget: RunBudget, *of: Any) -> Any:
         asked.set()
         await asyncio.Event().wait()
-        return await reserve(purse, *of)
+        return await reserve(budget, *of)
 
     monkeypatch.setattr(RunBudget, "reserve", slowly)
     model = Scripted([text("Hello"), STOP])

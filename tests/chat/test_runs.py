@@ -118,7 +118,7 @@ async def test_many_followers_of_one_run_get_the_same_bytes(start: Start) -> Non
         got = await read_until(response, b'"b"')
         path = response.headers["Content-Location"]
         others = [asyncio.create_task(api.call("GET", path)) for _ in range(20)]
-        await until(lambda: api.service.supervisor.find(_id(path), "operator").audience.followers == 21)
+        await until(lambda: api.service.runs.find(_id(path), "operator").audience.followers == 21)
         go.set()
         whole = got + await response.read()
     assert {answer.body for answer in await asyncio.gather(*others)} == {whole}
@@ -214,7 +214,7 @@ async def test_closing_the_service_interrupts_its_runs_and_says_so(start: Start)
     async with api.open({"message": "Hi"}) as response:
         got = await read_until(response, b"Half")
         run_id = response.headers["X-Run-Id"]
-        await api.service.supervisor.close()
+        await api.service.runs.close()
         told = events(got + await response.read())
     assert (told[-1]["type"], told[-1]["code"]) == ("error", "shutting_down")
     assert (await api.get(f"/chat/runs/{run_id}"))["status"] == "interrupted"

@@ -142,7 +142,7 @@ async def test_what_cannot_be_done_is_refused_and_the_socket_stays(
 
 
 async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "MOST_RUNS", 1)
+    monkeypatch.setattr(websocket, "MAX_RUNS", 1)
     api = await start(Scripted([text("One"), asyncio.Event().wait], [text("Two"), STOP]))
     async with connected(api) as socket:
         await socket.send_json({"type": "chat", "message": "1"})
@@ -152,7 +152,7 @@ async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypat
 
 
 async def test_a_socket_has_so_many_orders_carried_out_at_a_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "MOST_ORDERS", 3)
+    monkeypatch.setattr(websocket, "MAX_ORDERS", 3)
     act, at_once, most = websocket.ChatConsumer._act, 0, 0
 
     async def counted(self: websocket.ChatConsumer, *given: Any) -> None:

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import pytest
 
-from orchestrator_site.http.request_limits import MOST_HEADER_BYTES, MOST_HEADERS, MOST_URL_BYTES
+from orchestrator_site.http.request_limits import MAX_HEADER_BYTES, MAX_HEADERS, MAX_URL_BYTES
 from tests.orchestrator_site.test_serve import address, serving
 
 GET = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\n%bConnection: close\r\n\r\n"
@@ -52,18 +52,18 @@ def answered(port: int, *pieces: bytes) -> tuple[int, str]:
     ("url", "headers", "expected"),
     [
         (b"/healthz", b"", (200, "")),
-        (b"/healthz?" + b"a" * (MOST_URL_BYTES - 8), b"", (200, "")),
-        (b"/healthz?" + b"a" * (MOST_URL_BYTES - 7), b"", (414, "url_too_long")),
-        (b"/" + b"a" * MOST_URL_BYTES, b"", (414, "url_too_long")),
-        (b"/docs?" + b"a" * MOST_URL_BYTES, b"", (414, "url_too_long")),
-        (b"/healthz", b"A: b\r\n" * (MOST_HEADERS - 2), (200, "")),
-        (b"/healthz", b"A: b\r\n" * (MOST_HEADERS - 1), (431, "headers_too_large")),
-        (b"/healthz", b"A: " + b"b" * (MOST_HEADER_BYTES - 1) + b"\r\n", (200, "")),
-        (b"/healthz", b"A: " + b"b" * MOST_HEADER_BYTES + b"\r\n", (431, "headers_too_large")),
+        (b"/healthz?" + b"a" * (MAX_URL_BYTES - 8), b"", (200, "")),
+        (b"/healthz?" + b"a" * (MAX_URL_BYTES - 7), b"", (414, "url_too_long")),
+        (b"/" + b"a" * MAX_URL_BYTES, b"", (414, "url_too_long")),
+        (b"/docs?" + b"a" * MAX_URL_BYTES, b"", (414, "url_too_long")),
+        (b"/healthz", b"A: b\r\n" * (MAX_HEADERS - 2), (200, "")),
+        (b"/healthz", b"A: b\r\n" * (MAX_HEADERS - 1), (431, "headers_too_large")),
+        (b"/healthz", b"A: " + b"b" * (MAX_HEADER_BYTES - 1) + b"\r\n", (200, "")),
+        (b"/healthz", b"A: " + b"b" * MAX_HEADER_BYTES + b"\r\n", (431, "headers_too_large")),
         (b"/healthz", (b"A: " + b"b" * 7_900 + b"\r\n") * 4, (200, "")),
         (b"/healthz", (b"A: " + b"b" * 7_900 + b"\r\n") * 5, (431, "headers_too_large")),
         (b"/healthz", b"A: " + b"b" * 500_000 + b"\r\n", (431, "headers_too_large")),
-        (b"/admin/", b"A: " + b"b" * MOST_HEADER_BYTES + b"\r\n", (431, "headers_too_large")),
+        (b"/admin/", b"A: " + b"b" * MAX_HEADER_BYTES + b"\r\n", (431, "headers_too_large")),
         (b"/healthz", b"Host: 127.0.0.1\r\n", (400, "bad_host")),
         (b"/healthz?a=%00", b"", (400, "bad_request")),
         (b"/admin/?owner=%00", b"", (400, "bad_request")),
@@ -121,9 +121,9 @@ def test_json_has_a_depth(port: int) -> None:
     [
         (b"a", b"", 101),
         (b"a=%00", b"", 403),
-        (b"a" * MOST_URL_BYTES, b"", 414),
-        (b"a", b"A: b\r\n" * MOST_HEADERS, 431),
-        (b"a", b"A: " + b"b" * MOST_HEADER_BYTES + b"\r\n", 431),
+        (b"a" * MAX_URL_BYTES, b"", 414),
+        (b"a", b"A: b\r\n" * MAX_HEADERS, 431),
+        (b"a", b"A: " + b"b" * MAX_HEADER_BYTES + b"\r\n", 431),
         (b"a", b"Host: 127.0.0.1\r\n", 403),
     ],
     ids=lambda value: value[:10] if isinstance(value, bytes) else None,

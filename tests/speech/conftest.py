@@ -53,7 +53,7 @@ def make(fake: Vendor) -> Make:
             for name, maker in makers.items()
         ]
         return SpeechService(
-            catalogue=SpeechProviderRegistry(entries, default=default),
+            providers=SpeechProviderRegistry(entries, default=default),
             limits=limits,
             checkers=CHECKERS,
             defaults=DEFAULTS,

@@ -36,6 +36,6 @@ def test_a_model_that_ends_is_told_where_it_is_used() -> None:
 )
 def test_settings_say_who_is_configured(settings: dict[str, str], missing: set[str]) -> None:
     with override_settings(**settings):
-        catalogue = conf.service.__wrapped__().catalogue
-        assert {name for name in catalogue.names if catalogue.missing(name)} == missing
-        assert catalogue.reaches_out == (missing != {"openai", "google"})
+        providers = conf.service.__wrapped__().providers
+        assert {name for name in providers.names if providers.missing(name)} == missing
+        assert providers.reaches_out == (missing != {"openai", "google"})

@@ -146,7 +146,7 @@ async def test_silence_is_heard_as_nothing(make: Make) -> None:
 async def test_every_format_is_given(make: Make, format_: AudioFormat, whole_file: bool) -> None:
     spoken = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", format=format_, whole=whole_file))
     assert spoken.mime == MEDIA_TYPES[format_]
-    decoder = Decoder(await whole(spoken), "pcm" if format_ == "pcm" else None, rate=16_000, most_seconds=10)
+    decoder = Decoder(await whole(spoken), "pcm" if format_ == "pcm" else None, rate=16_000, max_seconds=10)
     assert sum(map(len, decoder.blocks())) > 16_000
 
 
@@ -268,7 +268,7 @@ async def test_a_format_that_a_vendor_has_not_is_made_of_samples(
 ) -> None:
     fake.play(told({"audioContent": base64.b64encode(tone(1.0)).decode()}))
     spoken = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format=format_))
-    samples = b"".join(Decoder(await whole(spoken), None, rate=SAMPLE_RATE, most_seconds=10).blocks())
+    samples = b"".join(Decoder(await whole(spoken), None, rate=SAMPLE_RATE, max_seconds=10).blocks())
     assert fake.asked[0].body["audioConfig"]["audioEncoding"] == "LINEAR16"
     assert pitch(samples) == pytest.approx(440, rel=0.02)
 
@@ -288,7 +288,7 @@ async def test_a_text_too_long_for_one_request_is_said_in_several_as_one_file(ma
     audio = await said(make(), text, provider="openai", format="wav", whole=True)
     assert [asked.body["response_format"] for asked in fake.asked] == ["pcm"] * 3
     assert max(len(asked.body["input"]) for asked in fake.asked) <= 4_096
-    samples = b"".join(Decoder(audio, None, rate=SAMPLE_RATE, most_seconds=10).blocks())
+    samples = b"".join(Decoder(audio, None, rate=SAMPLE_RATE, max_seconds=10).blocks())
     assert samples == tone(0.5) * 3
 
 
@@ -300,7 +300,7 @@ async def test_audio_that_a_vendor_does_not_take_goes_as_flac(make: Make, fake: 
     seconds = []
     for asked in fake.asked[1:]:
         piece = base64.b64decode(asked.body["audio"]["content"])
-        decoder = Decoder(piece, None, rate=16_000, most_seconds=60)
+        decoder = Decoder(piece, None, rate=16_000, max_seconds=60)
         seconds.append(sum(map(len, decoder.blocks())) / 32_000)
     assert len(seconds) == 3
     assert max(seconds) <= 55

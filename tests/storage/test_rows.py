@@ -118,5 +118,5 @@ def test_a_document_is_read_as_it_was_given(value: Any) -> None:
 def test_every_cost_is_kept(cost: float) -> None:
     (*_, kept, _) = usage_columns.values(TotalUsage(cost_usd=cost))
     text = conversion(Run._meta.get_field("cost_usd"))(kept)
-    assert float(text) == pytest.approx(min(cost, usage_columns.MOST_USD), abs=1e-10)
+    assert float(text) == pytest.approx(min(cost, usage_columns.MAX_USD), abs=1e-10)
     assert len(text.replace(".", "")) <= 20

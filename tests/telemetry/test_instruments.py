@@ -3,7 +3,7 @@
 import pytest
 
 from telemetry import instruments
-from telemetry.instruments import MOST_ROWS, Counter, Gauge, Histogram, Names, add_rows
+from telemetry.instruments import MAX_ROWS, Counter, Gauge, Histogram, Names, add_rows
 
 
 def test_a_counter_has_one_number_for_each_set_of_labels() -> None:
@@ -39,12 +39,12 @@ def test_the_rows_that_were_told_do_not_change() -> None:
 
 
 def test_sets_of_labels_beyond_the_most_are_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instruments, "MOST_ROWS", 2)
+    monkeypatch.setattr(instruments, "MAX_ROWS", 2)
     counter = Counter("seen_total", "Seen.", ("kind", "place"))
     for name in ("a", "b", "c", "d", "a"):
         counter.add(name, "here")
     assert counter.rows() == {("a", "here"): [2], ("b", "here"): [1], ("other", "other"): [2]}
-    assert MOST_ROWS >= 100
+    assert MAX_ROWS >= 100
 
 
 def test_only_names_that_proved_real_are_labels_and_so_many_of_them() -> None:

@@ -65,7 +65,7 @@ def test_what_goes_wrong_is_told(command: tuple[str, ...], told: str) -> None:
 
 def test_what_the_policy_asks_about_is_run_when_it_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
     asking = msgspec.structs.replace(assembly.tool_context(), policy=parse("ask fs.write"))
-    monkeypatch.setattr(assembly, "toolset", lambda: asking)
+    monkeypatch.setattr(assembly, "tool_context", lambda: asking)
     command = ("run_tool", "fs.write", "--param", "path=commands/asked.txt", "--param", "content=x")
     monkeypatch.setattr("sys.stdin", StringIO())
     with pytest.raises(CommandError, match="give --yes"):

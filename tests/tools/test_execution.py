@@ -31,7 +31,7 @@ from tools.execution.executor import UNSTARTED, ToolExecutor
 from tools.execution.offered import offered_tools
 from tools.execution.request import grant_all
 from tools.models import ToolExecution
-from tools.output.live import MOST_LIVE_CHARS, NO_MORE
+from tools.output.live import MAX_LIVE_CHARS, NO_MORE
 from tools.output.masking import Masker
 from tools.output.rendering import show
 from tools.output.store import OutputStore
@@ -81,7 +81,7 @@ def door(
     )
     given = msgspec.structs.replace(common, **changes)
     told = offered_tools(tools if offered is None else offered, given.policy, grant_all)
-    return ToolExecutor(given, place, keep, offer=told, stored=True)
+    return ToolExecutor(given, place, keep, offered=told, stored=True)
 
 
 def asking(arguments: str, *, name: str = "people.greet", source: Literal["caller", "model"] = "model") -> ToolRequest:
@@ -89,7 +89,7 @@ def asking(arguments: str, *, name: str = "people.greet", source: Literal["calle
 
 
 async def opened(door: ToolExecutor, request: ToolRequest) -> list[Progress]:
-    return [step async for step in door.execute(request)]
+    return [step async for step in door.execute(door.inspect(request))]
 
 
 async def row() -> ToolExecution:
@@ -134,7 +134,7 @@ async def test_an_execution_is_recorded_whole(greeting: Tool) -> None:
         ('{"name": "a"', "invalid_params", "not a JSON object"),
         ("[" * 10_000, "invalid_params", ""),
         ('{"name": "nobody"}', "not_found", "There is nobody."),
-        ('{"name": "fault"}', "failed", "fault of its own"),
+        ('{"name": "fault"}', "failed", "internal error"),
     ],
 )
 async def test_a_refusal_says_what_would_be_valid_and_is_recorded(
@@ -249,7 +249,7 @@ async def test_what_is_stopped_when_it_was_approved_and_before_it_starts_is_reco
     )
 
     async def going_on() -> list[Progress]:
-        return [step async for step in entering.resume(request, approval)]
+        return [step async for step in entering.resume(entering.inspect(request), approval)]
 
     running = asyncio.create_task(going_on())
     await asyncio.wait_for(held.reached.wait(), 5)
@@ -388,7 +388,7 @@ async def test_long_live_output_is_shown_in_part_and_kept_whole() -> None:
         asking("{}", name="a.chatter"),
     )
     live = "".join(step.text for step in steps if isinstance(step, Output))
-    assert len(live) < MOST_LIVE_CHARS + 2_000
+    assert len(live) < MAX_LIVE_CHARS + 2_000
     assert live.endswith(NO_MORE)
     kept = await row()
     assert kept.output_size == 1_000_000

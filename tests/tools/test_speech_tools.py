@@ -118,7 +118,7 @@ async def test_a_whole_wav_tells_its_length(api: Api) -> None:
     said = await result(api, "synthesize", text="Hello.", format="wav")
     audio = base64.b64decode(said["audio_base64"])
     assert int.from_bytes(audio[4:8], "little") == len(audio) - 8
-    assert sum(map(len, Decoder(audio, None, rate=16_000, most_seconds=9).blocks()))
+    assert sum(map(len, Decoder(audio, None, rate=16_000, max_seconds=9).blocks()))
 
 
 async def test_silence_is_an_empty_text(api: Api) -> None:

@@ -15,7 +15,7 @@ from tests.tools.commands.terminals import ANY_PYTHON, Heard, alive, contents, g
 from tools.base import Execution, OutputStream, Tool, ToolError
 from tools.builtin import terminal
 from tools.commands import WHITELIST, extended
-from tools.commands.output import MOST_SHOWN_BYTES
+from tools.commands.output import MAX_SHOWN_BYTES
 from tools.sandbox import subtrees
 from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.refusals import SandboxUnavailableError
@@ -23,7 +23,7 @@ from tools.sandbox.sandbox import Sandbox
 from tools.workspace import Workspace
 
 SPARSE_BYTES = 10 << 30
-MOST_GROWTH = 64 << 20
+MAX_GROWTH = 64 << 20
 SLEEP = "import time\ntime.sleep(60)"
 OVERTIME = 2.0
 """How long after its limit a command's answer may come, in seconds."""
@@ -158,7 +158,7 @@ async def test_long_output_keeps_its_head_and_tail(make: Make, base: Path) -> No
     assert whole.startswith(head)
     assert whole.endswith(tail)
     assert len(head.encode()) + int(missing) + len(tail.encode()) == len(whole.encode())
-    assert len(result.stdout.encode()) <= MOST_SHOWN_BYTES + 100
+    assert len(result.stdout.encode()) <= MAX_SHOWN_BYTES + 100
     assert result.truncated
 
 
@@ -166,7 +166,7 @@ async def test_two_long_streams_share_what_is_shown(make: Make, base: Path) -> N
     result = await run(make(), argv=script(base, "import os\nos.write(2, b'e' * 60_000)\nos.write(1, b'o' * 60_000)"))
 
     assert len(result.stdout) == len(result.stderr)
-    assert MOST_SHOWN_BYTES < len(result.stdout) + len(result.stderr) < MOST_SHOWN_BYTES + 200
+    assert MAX_SHOWN_BYTES < len(result.stdout) + len(result.stderr) < MAX_SHOWN_BYTES + 200
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ async def test_huge_file_does_not_grow_the_service(command: str, code: str, make
     said, _ = await verdict(make(max_output_bytes=32 << 20), Deaf(), command=command, timeout=0.8)
 
     assert said == code
-    assert peak_bytes() - before < MOST_GROWTH
+    assert peak_bytes() - before < MAX_GROWTH
 
 
 class Deaf(Heard):
@@ -316,7 +316,7 @@ async def test_fifo_ends_at_the_time_limit(make: Make, base: Path) -> None:
 
 
 async def test_commands_at_once_are_bounded(make: Make, base: Path) -> None:
-    tool, ended = make(most_at_once=1), []
+    tool, ended = make(max_at_once=1), []
 
     async def call(name: str, **params: object) -> None:
         await verdict(tool, **params)
@@ -351,7 +351,7 @@ async def test_file_of_a_divided_folder_is_read_in_its_own_folder(make: Make, ba
 async def test_files_beyond_the_bound_are_not_read_and_that_is_told(
     make: Make, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subtrees, "MOST_WALKED", 1)
+    monkeypatch.setattr(subtrees, "MAX_WALKED", 1)
     result = await run(make(), command="cat docs/guide.md")
 
     assert (result.exit_code, result.stdout) == (1, "")
@@ -436,7 +436,7 @@ def test_policy_sees_an_absolute_folder_as_a_relative_one(make: Make, base: Path
     assert tool.facets(msgspec.convert({"command": "ls", "cwd": f"{base}/docs"}, tool.params))["cwd"] == ["docs"]
 
 
-@pytest.mark.parametrize("name", ["max_seconds", "max_output_bytes", "max_memory_bytes", "max_tasks", "most_at_once"])
+@pytest.mark.parametrize("name", ["max_seconds", "max_output_bytes", "max_memory_bytes", "max_tasks", "max_at_once"])
 def test_limit_that_no_command_can_keep_to_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"at least 1|more than 0"):
         terminal.Limits(**{name: 0})

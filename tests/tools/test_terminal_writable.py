@@ -198,7 +198,7 @@ async def test_workspace_without_repository_is_written_as_a_whole(tool: Tool, ba
     assert (plain / "new").read_text() == "x"
 
 
-@pytest.mark.parametrize("bound", ["MOST_WALKED", "MOST_PARTS", "MOST_DEPTH"])
+@pytest.mark.parametrize("bound", ["MAX_WALKED", "MAX_PARTS", "MAX_DEPTH"])
 async def test_workspace_too_large_to_be_told_apart_is_not_written(
     bound: str, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

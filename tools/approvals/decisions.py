@@ -19,7 +19,7 @@ from tools.models import ToolExecution
 
 Verdict = Literal["approved", "denied"]
 
-MOST_NOTE_CHARS: Final = 2_000
+MAX_NOTE_CHARS: Final = 2_000
 
 
 class DecisionRefused(Exception):
@@ -60,7 +60,7 @@ def decide(
         )
     now = timezone.now()
     waiting = own.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="", expires__gt=now)
-    if not waiting.update(decision=verdict, decided=now, decided_by=by, note=sanitize.text(note, MOST_NOTE_CHARS)):
+    if not waiting.update(decision=verdict, decided=now, decided_by=by, note=sanitize.text(note, MAX_NOTE_CHARS)):
         row.refresh_from_db()
         _check_same(row, verdict, now)
     row.refresh_from_db()

@@ -18,7 +18,7 @@ from tools.workspace import Deadline, in_thread
 from tools.workspace.confinement.paths import shown
 
 DEFAULT_LOG = 20
-MOST_LOG = 200
+MAX_LOG = 200
 
 Result = TypeVar("Result")
 RepositoryPath = Annotated[
@@ -108,7 +108,7 @@ async def log(
     *,
     path: RepositoryPath = ".",
     ref: RangeText | None = None,
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LOG, description="The most commits.")] = DEFAULT_LOG,
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LOG, description="The most commits.")] = DEFAULT_LOG,
 ) -> Log:
     """Lists the commits that lead to HEAD or to `ref`, the newest first; with a path, those that changed it.
 

@@ -8,7 +8,7 @@ import msgspec
 from tools.base import Execution, Tool, ToolError, tool
 from tools.output.store import OutputPage, OutputStore
 
-MOST_BYTES = 24 * 1_024
+MAX_BYTES = 24 * 1_024
 
 
 async def read(
@@ -18,7 +18,7 @@ async def read(
     *,
     execution_id: Annotated[UUID, msgspec.Meta(description="The execution, as the shortened result named it.")],
     offset: Annotated[int, msgspec.Meta(ge=0, le=2**53, description="The byte to begin at.")] = 0,
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_BYTES, description="The most bytes to give.")] = MOST_BYTES,
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_BYTES, description="The most bytes to give.")] = MAX_BYTES,
 ) -> OutputPage:
     """Reads the kept output of an execution, a page at a time: what it printed, or its result as JSON.
 

@@ -29,7 +29,7 @@ CODES: Final[Mapping[ErrorCode, ToolErrorCode]] = {
     "audio_too_large": "too_large",
     "provider_timeout": "timed_out",
 }
-PurseOf = Callable[[Payer], Budget]
+BudgetOf = Callable[[Payer], Budget]
 """What a call is paid from, for whoever pays."""
 
 BREAKS: Final = str.maketrans("", "", " \t\r\n")
@@ -75,7 +75,7 @@ class SynthesizeResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 async def transcribe(
     service: SpeechService,
     workspace: Workspace,
-    purse_of: PurseOf,
+    budget_of: BudgetOf,
     execution: Execution,
     /,
     *,
@@ -97,14 +97,14 @@ async def transcribe(
     """
     audio = await _recording(service, workspace, audio_base64, path)
     wanted = TranscriptionRequest(audio=audio, provider=provider, language=language, model=model, format=format)
-    heard = await _telling(service.transcribe(wanted, purse_of(execution.payer)))
+    heard = await _telling(service.transcribe(wanted, budget_of(execution.payer)))
     return msgspec.convert(heard, TranscribeResult, from_attributes=True)
 
 
 async def synthesize(
     service: SpeechService,
     workspace: Workspace,
-    purse_of: PurseOf,
+    budget_of: BudgetOf,
     execution: Execution,
     /,
     *,
@@ -129,7 +129,7 @@ async def synthesize(
     wanted = SynthesisRequest(
         text=text, provider=provider, voice=voice, format=format, speed=speed, model=model, whole=True
     )
-    spoken = await _telling(service.synthesize(wanted, purse_of(execution.payer)))
+    spoken = await _telling(service.synthesize(wanted, budget_of(execution.payer)))
     audio = await _telling(_whole(spoken.audio, most))
     place: dict[str, Any] = (
         {"path": await _written(workspace, path, audio)} if path else {"audio_base64": base64.b64encode(audio).decode()}
@@ -149,7 +149,7 @@ async def synthesize(
     )
 
 
-def tools(service: SpeechService, workspace: Workspace, purse_of: PurseOf) -> tuple[Tool, ...]:
+def tools(service: SpeechService, workspace: Workspace, budget_of: BudgetOf) -> tuple[Tool, ...]:
     """The speech tools of one service and one workspace, paid by who has them run.
 
     Where any provider that may be asked is a vendor's, they reach outward, and a model has to ask: a call may name that
@@ -162,13 +162,13 @@ def tools(service: SpeechService, workspace: Workspace, purse_of: PurseOf) -> tu
         path = {"path": [workspace.named(params.path)]} if params.path is not None else {}
         return {**plain_facets(params), **path, "provider": service.providers_for(params.provider)}
 
-    reaches_out = service.catalogue.reaches_out
+    reaches_out = service.providers.reaches_out
     reads: Effect = "network" if reaches_out else "read"
     writes: Effect = "network" if reaches_out else "write"
     given: dict[str, Any] = {"confinement": workspace.confinement, "disabled": service.disabled, "facets": facets}
     return (
-        tool("speech.transcribe", reads, transcribe, service, workspace, purse_of, **given),
-        tool("speech.synthesize", writes, synthesize, service, workspace, purse_of, **given),
+        tool("speech.transcribe", reads, transcribe, service, workspace, budget_of, **given),
+        tool("speech.synthesize", writes, synthesize, service, workspace, budget_of, **given),
     )
 
 

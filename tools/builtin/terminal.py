@@ -47,7 +47,7 @@ class Terminal:
         self.workspace = workspace
         self.sandbox = sandbox
         self.limits = limits
-        self.places = asyncio.Semaphore(limits.most_at_once)
+        self.places = asyncio.Semaphore(limits.max_at_once)
 
     def ground(self, cwd: tuple[str, ...]) -> Ground:
         """What paths mean to a command in that folder."""

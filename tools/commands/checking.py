@@ -181,7 +181,7 @@ class _Words:
     def _check_operands(self) -> None:
         """Raises `ToolError` for an operand that the program may not have."""
         everything = [*self._operands, *(self._paths or ())]
-        kind, most = self._program.operands, self._program.most_operands
+        kind, most = self._program.operands, self._program.max_operands
         if everything and kind == "none":
             raise ToolError(f"{self._name} takes no {shown(everything[0])} here: leave it out.", code="not_allowed")
         if most is not None and len(everything) > most:

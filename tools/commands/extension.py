@@ -8,7 +8,7 @@ takes the place of the table's own. Operands are taken for paths.
 import re
 from collections.abc import Mapping
 
-from tools.commands.limits import MOST_WHITELIST_CHARS
+from tools.commands.limits import MAX_WHITELIST_CHARS
 from tools.commands.program import Operands, Program, named
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*( [a-z][a-z-]*)*")
@@ -17,8 +17,8 @@ VALID = "write entries as 'jq; make:-j[=NUMBER],-k,--dry-run; node:*', divided b
 
 def extended(table: Mapping[str, Program], text: str) -> Mapping[str, Program]:
     """The table with the text's entries. Raises `ValueError` with a sentence that names the valid form."""
-    if len(text) > MOST_WHITELIST_CHARS:
-        raise ValueError(f"The list is {len(text)} characters long: at most {MOST_WHITELIST_CHARS} are possible.")
+    if len(text) > MAX_WHITELIST_CHARS:
+        raise ValueError(f"The list is {len(text)} characters long: at most {MAX_WHITELIST_CHARS} are possible.")
     added: dict[str, Program] = {}
     for entry in filter(None, (piece.strip() for piece in re.split(r"[;\n]", text))):
         name, program = _entry(entry)

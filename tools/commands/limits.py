@@ -2,16 +2,16 @@
 
 from typing import Final
 
-MOST_COMMAND_CHARS: Final = 16_384
+MAX_COMMAND_CHARS: Final = 16_384
 """Of a command that is given as one text."""
 
-MOST_ARGUMENTS: Final = 512
+MAX_ARGUMENTS: Final = 512
 """The program's name included."""
 
-MOST_ARGUMENT_BYTES: Final = 65_536
+MAX_ARGUMENT_BYTES: Final = 65_536
 """Of one argument, in UTF-8. Linux itself takes 128 KiB."""
 
-MOST_WHITELIST_CHARS: Final = 65_536
+MAX_WHITELIST_CHARS: Final = 65_536
 """Of the setting that extends the whitelist."""
 
 SHOWN_CHARS: Final = 80

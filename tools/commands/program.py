@@ -46,7 +46,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     """A program, or one of git's commands.
 
     `any_option`: the list does not bind it. `number` is the option that `-5` stands for. `pattern_options` give what
-    else the first operand is. `most_operands` bounds them; they need one of `operands_with`, if there are any.
+    else the first operand is. `max_operands` bounds them; they need one of `operands_with`, if there are any.
     `fixed` are arguments that it always has, first; `environment` adds to what it finds there. `shows_content` are the
     options that make git show what files held: then secrets are taken out by their names.
     """
@@ -54,7 +54,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Option] = {}
     any_option: bool = False
     operands: Operands = "paths"
-    most_operands: int | None = None
+    max_operands: int | None = None
     operands_with: tuple[str, ...] = ()
     pattern_options: tuple[str, ...] = ()
     shows_content: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ begins; `NAME=value` before the program. Elsewhere they are plain characters, as
 import re
 
 from tools.base import ToolError
-from tools.commands.limits import MOST_COMMAND_CHARS
+from tools.commands.limits import MAX_COMMAND_CHARS
 from tools.commands.words import check_text, check_words, shown
 
 ONE_PROGRAM = "one call runs one program, and both of its streams come back"
@@ -46,9 +46,9 @@ ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 
 def split(command: str) -> tuple[str, ...]:
     """The words of a command. Raises `ToolError`: `invalid_params`, `not_allowed`."""
-    if len(command) > MOST_COMMAND_CHARS:
+    if len(command) > MAX_COMMAND_CHARS:
         raise ToolError(
-            f"The command is {len(command)} characters long: at most {MOST_COMMAND_CHARS} are possible; more may come "
+            f"The command is {len(command)} characters long: at most {MAX_COMMAND_CHARS} are possible; more may come "
             "as argv.",
             code="invalid_params",
         )

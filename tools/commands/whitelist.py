@@ -253,7 +253,7 @@ _TABLE: dict[str, Program] = {
             --ignore-case -s=NUMBER --skip-chars=NUMBER -u --unique -w=NUMBER --check-chars=NUMBER -z
             --zero-terminated
         """),
-        most_operands=1,
+        max_operands=1,
     ),
     "diff": Program(
         options=options("""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tools.base import ToolError
-from tools.commands.limits import MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, SHOWN_CHARS
+from tools.commands.limits import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, SHOWN_CHARS
 
 
 def shown(word: str) -> str:
@@ -28,15 +28,15 @@ def check_words(argv: Sequence[str]) -> tuple[str, ...]:
         raise ToolError(
             "The command is empty: give a program and its arguments, such as 'ls -l docs'.", code="invalid_params"
         )
-    if len(argv) > MOST_ARGUMENTS:
+    if len(argv) > MAX_ARGUMENTS:
         raise ToolError(
-            f"The command has {len(argv)} words: at most {MOST_ARGUMENTS} are possible.", code="invalid_params"
+            f"The command has {len(argv)} words: at most {MAX_ARGUMENTS} are possible.", code="invalid_params"
         )
     for word in argv:
         check_text(word)
-        if len(word.encode()) > MOST_ARGUMENT_BYTES:
+        if len(word.encode()) > MAX_ARGUMENT_BYTES:
             raise ToolError(
-                f"The argument {shown(word)} is {len(word.encode())} bytes long: at most {MOST_ARGUMENT_BYTES} are "
+                f"The argument {shown(word)} is {len(word.encode())} bytes long: at most {MAX_ARGUMENT_BYTES} are "
                 "possible.",
                 code="invalid_params",
             )

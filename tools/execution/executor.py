@@ -1,20 +1,27 @@
-"""The one door to every tool, for models, callers and the command line: validate, decide, record, run, record."""
+"""The executor: the only way to run a tool, for models, callers and the command line.
+
+Each call is inspected once, recorded, run, and recorded again. The row is committed before the tool starts, and its
+outcome before anyone sees it.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from django.utils import timezone
 
+from access.security_log import security_log
 from spending.accounts import Payer
+from spending.ledger import Used
 from storage.ids import new_id
+from telemetry import metrics
 from tools.base import (
     Approval,
     Failed,
@@ -22,6 +29,7 @@ from tools.base import (
     Progress,
     Resolved,
     Succeeded,
+    Tool,
     ToolError,
     ToolRequest,
     ToolSpec,
@@ -29,158 +37,254 @@ from tools.base import (
 )
 from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
-from tools.execution.outcome import Keep, OutcomeRecorder
-from tools.execution.request import Call, RequestInspector, grant_all
+from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, cost_of, data_of, outcome_row
+from tools.execution.request import Call, grant_all, parse_params, validate
 from tools.execution.rows import Intent, Status, open_execution, start_execution
 from tools.execution.task import ToolTask
+from tools.models import ToolExecution
 from tools.output.live import LiveOutput
 from tools.output.rendering import binary_names, show
-from tools.output.store import Recording
+from tools.policy import Decision
 
 logger = logging.getLogger(__name__)
 
-BROKEN = Failed(error="The tool failed by a fault of its own; the service's log says more.", code="failed")
-STOPPED = Failed(error="The run was stopped while the tool ran.", code="cancelled")
-UNSTARTED = Failed(error="The run was stopped before the tool ran: nothing happened.", code="cancelled")
-OUTPUT_TOOL = "output.read"
+BROKEN: Final = Failed(error="The tool failed because of an internal error; see the service's log.", code="failed")
+STOPPED: Final = Failed(error="The run was stopped while the tool ran.", code="cancelled")
+UNSTARTED: Final = Failed(error="The run was stopped before the tool ran: nothing happened.", code="cancelled")
+OUTPUT_TOOL: Final = "output.read"
+
+Write = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Runs a sync function in a transaction and returns its result, or does nothing if nothing is stored."""
 
 
 class ToolExecutor:
-    """The door as one run sees it.
+    """Runs the tools of one run.
 
-    What it does is the `payer`'s. `offer` is what its model is told of, and `granted` says by its name whether a tool
-    may be used at all; where nothing is `stored`, nothing can wait for an approval.
+    The `payer` owns the executions. `offered` is what the run's model may call, and `granted` says whether the caller
+    may use a tool, by its name. If nothing is `stored`, no call can wait for an approval.
     """
 
     def __init__(
         self,
-        toolset: ToolContext,
+        context: ToolContext,
         payer: Payer,
-        keep: Keep,
+        write: Write,
         *,
-        offer: OfferedTools,
+        offered: OfferedTools,
         stored: bool,
         granted: Callable[[str], bool] = grant_all,
     ) -> None:
-        self._toolset = toolset
+        self._context = context
         self._payer = payer
-        self._keep = keep
-        self._closing = OutcomeRecorder(toolset, payer, keep)
+        self._write = write
+        self._offered = offered
         self._stored = stored
-        self._inspector = RequestInspector(toolset, payer, offer=offer, stored=stored, granted=granted)
+        self._granted = granted
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        return self._inspector.offer.specs
+        return self._offered.specs
 
-    def only_reads(self, request: ToolRequest) -> bool:
-        return self._inspector.only_reads(request)
+    def inspect(self, request: ToolRequest) -> Call:
+        """Return the request with its tool, its validated params and the policy's decision. Nothing happens yet."""
+        params = parse_params(request.arguments, self._context.masker)
+        tool: Tool | None = None
+        try:
+            tool = self._tool(request)
+            values = validate(tool, params)
+            decision = self._decide(tool, request, values)
+        except ToolError as error:
+            return Call(request=request, params=params, tool=tool, refusal=error)
+        only_reads = tool.effect == "read" and decision == "allow"
+        return Call(request=request, params=params, tool=tool, values=values, decision=decision, only_reads=only_reads)
 
-    async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
-        """Runs one tool. Its row is committed before it starts, and its outcome before that is told."""
-        call = self._inspector.call(request, new_id())
-        opened = Opened(execution_id=str(call.intent.execution_id), params=call.shown_params)
+    async def execute(self, call: Call) -> AsyncGenerator[Progress]:
+        """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
+        intent = self._intent(call, new_id())
+        opened = Opened(execution_id=str(intent.execution_id), params=call.shown_params)
         if call.refusal is None and call.decision == "ask":
-            waits = self._awaited(call)
-            await self._commit(call, partial(open_execution, waits), opens=Status.AWAITING_APPROVAL)
+            expires = intent.created + timedelta(seconds=self._context.approval_seconds)
+            intent = msgspec.structs.replace(intent, expires=expires)
+            await self._commit(call, intent, partial(open_execution, intent), opens=Status.AWAITING_APPROVAL)
             yield opened
-            yield _waiting(call, waits)
+            yield Waiting(
+                execution_id=str(intent.execution_id),
+                params=call.shown_params,
+                params_sha256=intent.params_sha256,
+                expires_at=_iso(expires),
+            )
             return
-        await self._commit(call, partial(open_execution, call.intent))
-        async with aclosing(self._perform(call, opened)) as steps:
+        await self._commit(call, intent, partial(open_execution, intent))
+        async with aclosing(self._perform(call, intent, opened)) as steps:
             async for step in steps:
                 yield step
 
-    async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[Progress]:
-        """Runs, or refuses, what waited. The policy is asked again: what it denies by now, no approval allows."""
-        call = self._inspector.call(request, UUID(approval.execution_id))
+    async def resume(self, call: Call, approval: Approval) -> AsyncGenerator[Progress]:
+        """Run, or refuse, a call that waited. The policy was asked again by `inspect`: it overrules an approval."""
+        intent = self._intent(call, UUID(approval.execution_id))
         yield Resolved(execution_id=approval.execution_id, decision=approval.decision)
         refusal = call.refusal_after(approval)
-        start = partial(start_execution, call.intent.execution_id, timezone.now())
-        if refusal is None and not await self._commit(call, start):
-            refusal = ToolError("It does not await approval any more.", code="cancelled")
+        start = partial(start_execution, intent.execution_id, intent.created)
+        if refusal is None and not await self._commit(call, intent, start):
+            refusal = ToolError("The call no longer awaits approval.", code="cancelled")
         if refusal is not None:
-            await self._closing.close(call, self._failed(refusal), status=Status.AWAITING_APPROVAL)
+            await self._close(call, intent, self._failed(refusal), status=Status.AWAITING_APPROVAL)
             yield self._failed(refusal)
             return
-        async with aclosing(self._perform(call)) as steps:
+        async with aclosing(self._perform(call, intent)) as steps:
             async for step in steps:
                 yield step
 
-    async def _commit(self, call: Call, job: Callable[[], Any], opens: Status = Status.RUNNING) -> Any:
-        """The result of the job that opens the execution. Where the run is stopped meanwhile, it is closed again."""
+    async def _commit(self, call: Call, intent: Intent, job: Callable[[], Any], opens: Status = Status.RUNNING) -> Any:
+        """Return the result of the job that opens the execution. A run that is stopped meanwhile closes it again."""
         try:
-            return await self._keep(job)
+            return await self._write(job)
         except asyncio.CancelledError:
-            await self._closing.close(call, UNSTARTED, status=opens)
+            await self._close(call, intent, UNSTARTED, status=opens)
             raise
 
-    async def _perform(self, call: Call, opened: Opened | None = None) -> AsyncGenerator[Progress]:
-        """Runs the tool, whose intent is written down, and writes down what came of it."""
+    async def _perform(self, call: Call, intent: Intent, opened: Opened | None = None) -> AsyncGenerator[Progress]:
+        """Run the tool whose intent is committed, and record its outcome."""
         began = time.perf_counter()
-        running: ToolTask | None = None
-        printed = LiveOutput(self._toolset.masker, self._recording(call))
+        task: ToolTask | None = None
+        recording = self._context.outputs.begin(self._payer.owner, intent.execution_id) if self._stored else None
+        printed = LiveOutput(self._context.masker, recording)
         outcome: Succeeded | Failed = BROKEN
         try:
             if opened is not None:
                 yield opened
-            running = self._start(call)
-            async for piece in running.output():
+            if call.refusal is not None or call.tool is None or call.values is None:
+                raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
+            task = ToolTask(call.tool, call.values, self._payer)
+            async for piece in task.output():
                 for shown in await printed.take(piece):
                     yield shown
             for shown in await printed.end():
                 yield shown
-            outcome = self._succeeded(call, await running.result())
+            outcome = self._succeeded(intent, await task.result())
         except ToolError as error:
             outcome = self._failed(error)
         except (asyncio.CancelledError, GeneratorExit):
-            if running is not None:
-                await running.stop()
-            await self._closing.close(call, STOPPED, time.perf_counter() - began, printed)
+            if task is not None:
+                await task.stop()
+            await self._close(call, intent, STOPPED, time.perf_counter() - began, printed)
             raise
         except Exception:
             logger.exception("tool.broken", extra={"tool": call.request.tool})
-        await self._closing.close(call, outcome, time.perf_counter() - began, printed)
+        await self._close(call, intent, outcome, time.perf_counter() - began, printed)
         yield outcome
 
-    def _recording(self, call: Call) -> Recording | None:
-        return self._toolset.outputs.begin(self._payer.owner, call.intent.execution_id) if self._stored else None
+    async def _close(
+        self,
+        call: Call,
+        intent: Intent,
+        outcome: Succeeded | Failed,
+        seconds: float = 0.0,
+        printed: LiveOutput | None = None,
+        *,
+        status: "ToolExecution.Status" = Status.RUNNING,
+    ) -> None:
+        """Record the outcome of an execution in `status`, which took so many seconds.
 
-    def _start(self, call: Call) -> ToolTask:
-        """The tool at work. Raises the `ToolError` with which it is refused."""
-        if call.refusal is not None or call.tool is None or call.values is None:
-            raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
-        return ToolTask(call.tool, call.values, self._payer)
+        A caller that is cancelled meanwhile still waits for this: nothing else would ever close the row.
+        """
+        recording = asyncio.ensure_future(
+            self._record(call, intent, outcome, seconds=seconds, printed=printed, status=status)
+        )
+        try:
+            await asyncio.shield(recording)
+        except asyncio.CancelledError:
+            await recording
+            raise
 
-    def _awaited(self, call: Call) -> Intent:
-        expires = call.intent.created + timedelta(seconds=self._toolset.approval_seconds)
-        return msgspec.structs.replace(call.intent, expires=expires)
+    async def _record(
+        self,
+        call: Call,
+        intent: Intent,
+        outcome: Succeeded | Failed,
+        *,
+        seconds: float,
+        printed: LiveOutput | None,
+        status: "ToolExecution.Status",
+    ) -> None:
+        data, max_bytes = data_of(outcome), self._context.result_bytes
+        stored = await printed.store(data, max_bytes) if printed else None
+        text = printed.excerpt.text() if printed else ""
+        row = outcome_row(intent.execution_id, outcome, seconds, printed=text, stored=stored, max_bytes=max_bytes)
+        used = Used(
+            owner=self._payer.owner,
+            key=self._payer.key,
+            tool=intent.tool if self._context.registry.get(intent.tool) else UNKNOWN_TOOL,
+            failed=isinstance(outcome, Failed),
+            milliseconds=round(seconds * 1_000),
+            nanos=cost_of(data),
+        )
+        await self._write(partial(close_and_count, row, status, used))
+        metrics.tool_ended(used.tool, row.code or "succeeded", seconds if call.refusal is None else 0.0)
+        if row.code == "denied":
+            fields = {"source": call.request.source, "owner": self._payer.owner, "key": self._payer.key}
+            security_log.report("tool.denied", execution=str(intent.execution_id), tool=used.tool, **fields)
 
-    def _succeeded(self, call: Call, result: Any) -> Succeeded:
-        data = self._masked(msgspec.to_builtins(result))
-        keeps = self._stored and OUTPUT_TOOL in self._inspector.offer.names
-        rest = f"{OUTPUT_TOOL} with execution_id {call.intent.execution_id} reads on" if keeps else "ask for less"
-        return Succeeded(data=data, content=show(data, self._toolset.result_bytes, rest))
+    def _intent(self, call: Call, execution_id: UUID) -> Intent:
+        masker, request = self._context.masker, call.request
+        return Intent(
+            execution_id=execution_id,
+            owner=self._payer.owner,
+            session_id=self._payer.session_id,
+            run_id=self._payer.run_id,
+            call_id=masker.text(request.call_id)[: ToolExecution.CALL_ID_LENGTH],
+            tool=masker.text(request.tool)[: ToolExecution.NAME_LENGTH],
+            source=request.source,
+            params=call.params.stored,
+            params_sha256=call.params.sha256,
+            confinement=call.tool.confinement if call.tool else "",
+            created=timezone.now(),
+        )
 
-    def _masked(self, data: Any) -> Any:
-        """The result without secrets. Bytes in base64 stay as they are: what looks like a secret there is chance."""
+    def _tool(self, request: ToolRequest) -> Tool:
+        """Return the requested tool. Raises `ToolError` if it does not exist, is not granted, or is disabled."""
+        registry = self._context.registry
+        tool = registry.get(request.tool)
+        if tool is not None and not self._granted(tool.name):
+            raise ToolError(f"The caller's key does not have the scope {tool.name}.", code="denied")
+        if tool is None or (request.source == "model" and request.tool not in self._offered.chosen):
+            valid = registry.names if request.source == "caller" else self._offered.names
+            raise ToolError(
+                f"There is no tool {request.tool[:80]!r}; there are {', '.join(valid) or 'none'}.", code="unknown_tool"
+            )
+        if tool.disabled:
+            raise ToolError(f"{tool.name} is off: {tool.disabled}.", code="disabled")
+        return tool
+
+    def _decide(self, tool: Tool, request: ToolRequest, values: msgspec.Struct) -> Decision:
+        """Return the policy's decision. Raises `ToolError` if it denies the call."""
+        decision = self._context.policy.decide(tool.name, tool.effect, request.source, tool.facets(values))
+        asker = "model" if request.source == "model" else "caller"
+        if decision == "deny":
+            raise ToolError(f"TOOL_POLICY does not let a {asker} run {tool.name} with these params.", code="denied")
+        if decision == "ask" and not self._stored:
+            raise ToolError(
+                f"TOOL_POLICY asks for an approval before a {asker} runs {tool.name}, and with "
+                "ENABLE_PERSISTENCE=false no call can wait for one.",
+                code="denied",
+            )
+        return decision
+
+    def _succeeded(self, intent: Intent, result: Any) -> Succeeded:
+        masker, data = self._context.masker, msgspec.to_builtins(result)
+        # Base64 fields are not masked: what looks like a secret in them is chance, and masking would break them.
         binary = binary_names(data)
-        if not binary:
-            return self._toolset.masker.data(data)
-        plain = self._toolset.masker.data({name: data[name] for name in data if name not in binary})
-        return {name: data[name] if name in binary else plain[name] for name in data}
+        if binary:
+            plain = masker.data({name: data[name] for name in data if name not in binary})
+            data = {name: data[name] if name in binary else plain[name] for name in data}
+        else:
+            data = masker.data(data)
+        pages = self._stored and OUTPUT_TOOL in self._offered.names
+        rest = f"{OUTPUT_TOOL} with execution_id {intent.execution_id} reads on" if pages else "ask for less"
+        return Succeeded(data=data, content=show(data, self._context.result_bytes, rest))
 
     def _failed(self, error: ToolError) -> Failed:
-        return Failed(error=self._toolset.masker.text(str(error)), code=error.code)
+        return Failed(error=self._context.masker.text(str(error)), code=error.code)
 
 
-def _waiting(call: Call, intent: Intent) -> Waiting:
-    return Waiting(
-        execution_id=str(intent.execution_id),
-        params=call.shown_params,
-        params_sha256=intent.params_sha256,
-        expires_at=_iso(intent.expires),
-    )
-
-
-def _iso(moment: datetime | None) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else ""
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -11,7 +11,7 @@ import msgspec
 from spending.accounts import Payer
 from tools.base import Execution, Output, OutputStream, Tool
 
-MOST_PENDING: Final = 64
+MAX_PENDING: Final = 64
 """Pieces of live output that wait for somebody to take them; beyond that the tool waits."""
 
 
@@ -48,7 +48,7 @@ class ToolTask:
             await asyncio.wait([self._task])
 
     async def _emit(self, stream: OutputStream, text: str) -> None:
-        while len(self._pieces) >= MOST_PENDING:
+        while len(self._pieces) >= MAX_PENDING:
             self._room.clear()
             await self._room.wait()
         self._pieces.append(Output(stream=stream, text=text))

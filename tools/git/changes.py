@@ -192,13 +192,13 @@ def _with_whole_names(section: bytes, files: Iterable[_Changed], root: Parts) ->
     return section
 
 
-def _joined(sections: Iterable[bytes], most_bytes: int) -> tuple[bytes, bool]:
+def _joined(sections: Iterable[bytes], max_bytes: int) -> tuple[bytes, bool]:
     """The sections up to whole lines within the limit, and whether those are all of them."""
     shown = bytearray()
     for section in sections:
-        shown += section[: most_bytes + 1 - len(shown)]
-        if len(shown) > most_bytes:
-            return bytes(shown[: shown.rfind(b"\n", 0, most_bytes) + 1]), False
+        shown += section[: max_bytes + 1 - len(shown)]
+        if len(shown) > max_bytes:
+            return bytes(shown[: shown.rfind(b"\n", 0, max_bytes) + 1]), False
     return bytes(shown), True
 
 

@@ -14,7 +14,7 @@ from typing import cast
 
 from tools.git.binding import Git
 from tools.sandbox.policy import Policy, Report
-from tools.sandbox.supervision import MOST_REPORT_BYTES, STOP_SECONDS, launcher_command
+from tools.sandbox.supervision import MAX_REPORT_BYTES, STOP_SECONDS, launcher_command
 from tools.workspace import Deadline
 
 BLOCK_BYTES = 64 * 1024
@@ -22,10 +22,10 @@ POLL_SECONDS = 0.02
 
 
 class Kept:
-    """The start of a stream: at most `most_bytes` of it."""
+    """The start of a stream: at most `max_bytes` of it."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._content = bytearray()
         self.complete = True
 
@@ -35,7 +35,7 @@ class Kept:
 
     def take(self, block: bytes) -> None:
         """The next block, or what there is room for."""
-        room = self._most_bytes - len(self._content)
+        room = self._max_bytes - len(self._content)
         self._content += block[:room]
         self.complete = self.complete and len(block) <= room
 
@@ -96,7 +96,7 @@ class Process:
         """What came of git, which is over then; None of a launcher that had to be killed, or fell."""
         self.end()
         with suppress(BlockingIOError):
-            line = os.read(self._report, MOST_REPORT_BYTES)
+            line = os.read(self._report, MAX_REPORT_BYTES)
             return Report.decode(line) if line else None
         return None
 

@@ -11,7 +11,7 @@ import msgspec
 from tools.base import ToolError
 from tools.workspace.confinement.paths import shown
 
-MOST_CHARS = 250
+MAX_CHARS = 250
 NAME = r"[\w@#][\w./@#%+=,!&$-]*"
 SUFFIX = r"(?:@\{[\w .:/+-]{1,60}\}|~[0-9]{0,9}|\^[0-9]{0,9}|\^\{commit\}|\^\{\})"
 REVISION = re.compile(rf"(?:{NAME}{SUFFIX}*|@\{{[\w .:/+-]{{1,60}}\}}{SUFFIX}*)")
@@ -55,4 +55,4 @@ def revisions(text: str) -> Revisions:
 
 
 def _is_revision(text: str) -> bool:
-    return len(text) <= MOST_CHARS and REVISION.fullmatch(text) is not None and ".." not in text
+    return len(text) <= MAX_CHARS and REVISION.fullmatch(text) is not None and ".." not in text

@@ -7,21 +7,21 @@ from tools.workspace.confinement.paths import Parts, joined
 ELLIPSIS = "…"
 
 
-def line(value: bytes, most_chars: int) -> str:
+def line(value: bytes, max_chars: int) -> str:
     """One line, such as a name: printable, and cut; what is not shown as it is stands as an escape."""
-    text = value[: 4 * most_chars].decode("utf-8", "replace")
+    text = value[: 4 * max_chars].decode("utf-8", "replace")
     plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return cut(plain, most_chars)
+    return cut(plain, max_chars)
 
 
-def block(value: bytes, most_chars: int) -> str:
+def block(value: bytes, max_chars: int) -> str:
     """Several lines, cut."""
-    return cut(value.decode("utf-8", "replace"), most_chars)
+    return cut(value.decode("utf-8", "replace"), max_chars)
 
 
-def cut(text: str, most_chars: int) -> str:
+def cut(text: str, max_chars: int) -> str:
     """The text, or of a long one its start with `…` for the rest."""
-    return text if len(text) <= most_chars else text[:most_chars] + ELLIPSIS
+    return text if len(text) <= max_chars else text[:max_chars] + ELLIPSIS
 
 
 def parts_of(path: bytes, root: Parts) -> Parts:

@@ -10,7 +10,7 @@ from tools.output.masking import MaskedStream, Masker
 from tools.output.rendering import INLINE_BYTES, Excerpt, without_binary
 from tools.output.store import Recording, Stored
 
-MOST_LIVE_CHARS: Final = 256 * 1_024
+MAX_LIVE_CHARS: Final = 256 * 1_024
 """Characters of one execution that are shown live; the rest is kept alone."""
 
 NO_MORE: Final = "[... there is more output; it is kept, and not shown live ...]\n"
@@ -26,7 +26,7 @@ class LiveOutput:
             "stdout": MaskedStream(masker),
             "stderr": MaskedStream(masker),
         }
-        self._left = MOST_LIVE_CHARS
+        self._left = MAX_LIVE_CHARS
 
     async def take(self, piece: Output) -> list[Output]:
         """What can be shown now."""
@@ -36,17 +36,17 @@ class LiveOutput:
         """What was held back to be masked whole."""
         return [shown for stream, masked in self._masked.items() for shown in await self._keep(stream, masked.end())]
 
-    async def store(self, data: Any, most_bytes: int) -> Stored | None:
+    async def store(self, data: Any, max_bytes: int) -> Stored | None:
         """Keeps what was printed, or the result of a tool that printed nothing, where the row has no room for it.
 
-        The row has room for results of `most_bytes`.
+        The row has room for results of `max_bytes`.
         """
         if self._recording is None:
             return None
         if self.excerpt.size:
             return await self._recording.end(keep=self.excerpt.size > INLINE_BYTES)
         text = msgspec.json.encode(without_binary(data))
-        if len(text) <= most_bytes:
+        if len(text) <= max_bytes:
             return None
         await self._recording.add(text.decode())
         return await self._recording.end(keep=True)

@@ -9,13 +9,13 @@ import msgspec
 HEAD: Final = 3 / 4
 """The part of the room that the beginning gets; the end gets the rest."""
 
-MOST_PARAM_BYTES: Final = 4 * 1_024
+MAX_PARAM_BYTES: Final = 4 * 1_024
 """Bytes of a text that an event shows of the params; of a longer one it tells the hash and the size."""
 
-MOST_KEPT_BYTES: Final = 2 * 2**20
+MAX_KEPT_BYTES: Final = 2 * 2**20
 """Bytes of params that a row keeps; of larger ones it keeps what an event shows."""
 
-MOST_ITEMS: Final = 100
+MAX_ITEMS: Final = 100
 """Items of each list that a row keeps of a large result; the whole is in the output store."""
 
 INLINE_BYTES: Final = 8 * 1_024
@@ -30,18 +30,18 @@ class Excerpt:
 
     def __init__(self, most: int) -> None:
         self.size = 0
-        self._most_head = int(most * HEAD)
-        self._most_tail = most - self._most_head
+        self._max_head = int(most * HEAD)
+        self._max_tail = most - self._max_head
         self._head = bytearray()
         self._tail = bytearray()
 
     def add(self, text: str) -> None:
         data = text.encode("utf-8", "replace")
         self.size += len(data)
-        room = self._most_head - len(self._head)
+        room = self._max_head - len(self._head)
         self._head += data[:room]
         self._tail += data[room:]
-        del self._tail[: max(0, len(self._tail) - self._most_tail)]
+        del self._tail[: max(0, len(self._tail) - self._max_tail)]
 
     @property
     def is_whole(self) -> bool:
@@ -64,12 +64,12 @@ def show(data: Any, most: int, note: str) -> str:
 
 def event_params(params: Any) -> Any:
     """Params as an event shows them: each long text as `{"sha256", "size"}`."""
-    return _each(params, lambda name, text: len(text) > MOST_PARAM_BYTES and len(text.encode()) > MOST_PARAM_BYTES)
+    return _each(params, lambda name, text: len(text) > MAX_PARAM_BYTES and len(text.encode()) > MAX_PARAM_BYTES)
 
 
 def row_params(params: Any) -> Any:
     """Params as a row keeps them: whole but for binary, or like an event's where they are too large."""
-    if len(msgspec.json.encode(params)) > MOST_KEPT_BYTES:
+    if len(msgspec.json.encode(params)) > MAX_KEPT_BYTES:
         return event_params(params)
     return _each(params, lambda name, text: name.endswith(BINARY))
 
@@ -126,7 +126,7 @@ def _shortened(value: Any, most: int) -> Any:
     if isinstance(value, dict):
         return {name: _shortened(item, most) for name, item in value.items()}
     if isinstance(value, list):
-        return [_shortened(item, most) for item in value[:MOST_ITEMS]]
+        return [_shortened(item, most) for item in value[:MAX_ITEMS]]
     return value
 
 

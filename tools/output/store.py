@@ -62,15 +62,15 @@ class OutputPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputStore:
-    """Files beneath `root`, which is made when it is needed; of each output at most `most_bytes` are kept."""
+    """Files beneath `root`, which is made when it is needed; of each output at most `max_bytes` are kept."""
 
-    def __init__(self, root: Path, most_bytes: int) -> None:
+    def __init__(self, root: Path, max_bytes: int) -> None:
         self._root = root
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     def begin(self, owner: str, execution_id: UUID) -> "Recording":
         """A new output, of which nothing is on disk yet."""
-        return Recording(partial(self._path, owner, execution_id), self._most_bytes)
+        return Recording(partial(self._path, owner, execution_id), self._max_bytes)
 
     async def page(self, owner: str, execution_id: UUID, offset: int, limit: int) -> OutputPage | None:
         """At most `limit` bytes of an output, or None where there is none of this owner's."""
@@ -105,9 +105,9 @@ class Recording:
     A full disk, or whatever else keeps it from being written, is told by `Stored.whole`; the tool goes on.
     """
 
-    def __init__(self, path: Callable[[], Path], most_bytes: int) -> None:
+    def __init__(self, path: Callable[[], Path], max_bytes: int) -> None:
         self._path = path
-        self._left = most_bytes
+        self._left = max_bytes
         self._buffer = bytearray()
         self._hash = hashlib.sha256()
         self._size = 0

@@ -11,7 +11,7 @@ from tools.patching.patch import Hunk
 from tools.patching.target import Target
 from tools.patching.telling import quoted
 
-MOST_PLACES = 5
+MAX_PLACES = 5
 """How many lines that equal a hunk's first are looked at for the place that comes nearest."""
 
 
@@ -52,7 +52,7 @@ def tell_mismatch(target: Target, index: int, hunk: Hunk, start: int) -> ToolErr
 def _near(target: Target, hunk: Hunk, start: int) -> Iterator[int]:
     """Places to compare the hunk with: those of its first line, and the one that its number says."""
     first = hunk.old_lines[0].text
-    yield from islice(_starts(target.data, first, start), MOST_PLACES)
+    yield from islice(_starts(target.data, first, start), MAX_PLACES)
     numbered = target.skip(hunk.position.old) if hunk.position else None
     if numbered is not None:
         yield numbered

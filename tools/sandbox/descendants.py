@@ -48,15 +48,15 @@ class Descendants:
             if process == self._program:
                 self.wait_status = status
 
-    def size(self, most_tasks: int) -> Size:
-        """What is alive now; the counting stops where it is over `most_tasks`."""
+    def size(self, max_tasks: int) -> Size:
+        """What is alive now; the counting stops where it is over `max_tasks`."""
         tasks = memory = 0
         for process in _walk(os.getpid()):
             if process == self._guard:
                 continue
             tasks += len(_threads(process))
             memory += _private_bytes(process)
-            if tasks > most_tasks:
+            if tasks > max_tasks:
                 break
         return Size(tasks, memory)
 

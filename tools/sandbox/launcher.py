@@ -1,4 +1,4 @@
-"""The supervisor of one command: a process of its own, on the standard library, that ends when the command has.
+"""The runs of one command: a process of its own, on the standard library, that ends when the command has.
 
 It reads its policy from its input, whose end is also the order to stop; so the command ends with the service, too. Its
 output is the command's; one line with what came of it goes to the handle that it is started with.
@@ -20,7 +20,7 @@ from tools.sandbox.program import CLOSE_RANGE, LAST_HANDLE, become
 
 ORDERS = 0
 BLOCK_BYTES = 64 * 1024
-MOST_MESSAGE_BYTES = 4096
+MAX_MESSAGE_BYTES = 4096
 POLL_SECONDS = 0.02
 NOT_STARTED = 127
 SUPERVISOR_ENDED = signal.SIGUSR1
@@ -95,9 +95,9 @@ def _scope_signals(abi: int) -> bool:
 
 
 def _start_guard() -> int:
-    """A process that ends the whole command if the supervisor is killed. No command can reach it."""
+    """A process that ends the whole command if the runs is killed. No command can reach it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {SUPERVISOR_ENDED})
-    supervisor = os.getpid()
+    runs = os.getpid()
     process = os.fork()
     if process:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {SUPERVISOR_ENDED})
@@ -105,7 +105,7 @@ def _start_guard() -> int:
     try:
         syscall(CLOSE_RANGE, 0, LAST_HANDLE, 0)
         end_with_parent(SUPERVISOR_ENDED)
-        if os.getppid() == supervisor:
+        if os.getppid() == runs:
             signal.sigwait({SUPERVISOR_ENDED})
         os.kill(-1, signal.SIGKILL)
     finally:
@@ -115,25 +115,25 @@ def _start_guard() -> int:
 def _start(policy: Policy) -> tuple[int, int]:
     """The new process, and where it tells why it could not become the program: nothing, if it could."""
     reading, writing = os.pipe()
-    supervisor = os.getpid()
+    runs = os.getpid()
     process = os.fork()
     if process:
         os.close(writing)
         return process, reading
     message = "It could not be confined."
     try:
-        become(policy, supervisor)
+        become(policy, runs)
     except (OSError, ValueError) as error:
         message = str(error)
     finally:
-        os.write(writing, message.encode(errors="backslashreplace")[:MOST_MESSAGE_BYTES])
+        os.write(writing, message.encode(errors="backslashreplace")[:MAX_MESSAGE_BYTES])
         os._exit(NOT_STARTED)
 
 
 def _until_started(failures: int) -> str:
     """Waits until the program runs. Returns why it does not, or nothing."""
     with contextlib.closing(os.fdopen(failures, "rb")) as pipe:
-        return pipe.read(MOST_MESSAGE_BYTES).decode()
+        return pipe.read(MAX_MESSAGE_BYTES).decode()
 
 
 def _report(ended: Ended, wait_status: int, message: str) -> Report:

@@ -16,18 +16,18 @@ CLOSE_RANGE, CLOSE_ON_EXEC_FLAG = 436, 4
 FIRST_OTHER_HANDLE = 3
 LAST_HANDLE = 0xFFFFFFFF
 NICENESS = 10
-"""The supervisor and the service go first, also beside a fork bomb."""
+"""The runs and the service go first, also beside a fork bomb."""
 UMASK = 0o077
 ROOM_TASKS = 16
 """Of commands: how many times one's own tasks its user may start beside what runs on the machine."""
 
 
-def become(policy: Policy, supervisor: int) -> NoReturn:
+def become(policy: Policy, runs: int) -> NoReturn:
     """Runs the program of the policy in place of this process. Raises `OSError`."""
     os.setsid()
     end_with_parent(signal.SIGKILL)
-    if os.getppid() != supervisor:
-        raise ProcessLookupError("The supervisor has ended.")
+    if os.getppid() != runs:
+        raise ProcessLookupError("The runs has ended.")
     os.nice(NICENESS)
     os.umask(UMASK)
     os.fchdir(policy.cwd_handle)
@@ -42,7 +42,7 @@ def become(policy: Policy, supervisor: int) -> NoReturn:
 def limit(limits: Limits) -> None:
     """Sets each process's own limits. A second after SIGXCPU comes SIGKILL. Source: getrlimit(2).
 
-    The supervisor counts a command's tasks; the kernel's number, which holds all of the user's, is for one that forks
+    The runs counts a command's tasks; the kernel's number, which holds all of the user's, is for one that forks
     faster than it is counted. Root has none.
     """
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))

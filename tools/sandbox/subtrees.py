@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 
 from tools.sandbox.policy import Part
 
-MOST_WALKED: Final = 50_000
+MAX_WALKED: Final = 50_000
 """The most entries of a folder that are looked at."""
 
-MOST_DEPTH: Final = 64
+MAX_DEPTH: Final = 64
 """Folders that lie deeper are not looked into."""
 
-MOST_PARTS: Final = 4_000
+MAX_PARTS: Final = 4_000
 """The most parts that a folder is divided into."""
 
 STEP: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -94,10 +94,10 @@ def parts_without(
     """
     root = _Folder((), None)
     folders = [root]
-    left = MOST_WALKED
+    left = MAX_WALKED
     complete = True
     for folder in folders:  # which grows meanwhile
-        out_of_reach = left <= 0 or len(folder.names) >= MOST_DEPTH or over()
+        out_of_reach = left <= 0 or len(folder.names) >= MAX_DEPTH or over()
         if out_of_reach:
             folder.refuse()
             complete = False
@@ -114,7 +114,7 @@ def parts_without(
         left -= seen
         folders.extend(folder.folders)
     parts = [Part(handle, names) for names in _given(root)]
-    return Parts(parts[:MOST_PARTS], complete and len(parts) <= MOST_PARTS)
+    return Parts(parts[:MAX_PARTS], complete and len(parts) <= MAX_PARTS)
 
 
 def _look_into(folder: _Folder, handle: int, withheld: Withheld, whole: Callable[[str], bool], most: int) -> int:

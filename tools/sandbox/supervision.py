@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; sys.path.append(sys.argv[1]); from tools.sandbox.launcher import main; main(int(sys.argv[2]))"
 ISOLATED = ("-I", "-S", "-X", "utf8")
 BLOCK_BYTES = 64 * 1024
-MOST_REPORT_BYTES = 64 * 1024
+MAX_REPORT_BYTES = 64 * 1024
 LAST_PIECE_SECONDS = 0.2
 GRACE_SECONDS = 1.5
 """For the launcher to end the command at its limit."""
@@ -107,7 +107,7 @@ class Supervision:
         """What the launcher left when it was gone; nothing, if it had to be killed."""
         try:
             await self._see_gone(patience)
-            return os.read(self._report, MOST_REPORT_BYTES)
+            return os.read(self._report, MAX_REPORT_BYTES)
         except BlockingIOError:
             return b""
         finally:

@@ -15,7 +15,7 @@ from tools.git.installed import installed_git
 from tools.sandbox.carveouts import unread, unwritten
 from tools.sandbox.programs import Programs
 from tools.sandbox.refusals import CommandRefusedError
-from tools.sandbox.subtrees import MOST_DEPTH, MOST_PARTS, MOST_WALKED, Parts, parts_without
+from tools.sandbox.subtrees import MAX_DEPTH, MAX_PARTS, MAX_WALKED, Parts, parts_without
 from tools.terminal.limits import Limits
 from tools.workspace import Deadline, Workspace, in_thread
 from tools.workspace.confinement.names import is_git
@@ -85,8 +85,8 @@ async def parts(workspace: Workspace, limits: Limits, base: int, *, with_git: bo
     readable, writable = await in_thread(divide, deadline)
     if not writable.complete:
         raise ToolError(
-            f"The workspace has more than {MOST_WALKED} entries, {MOST_PARTS} places beside what is never written, or "
-            f"{MOST_DEPTH} folders within each other, so what a command may write cannot be told. Move what is not "
+            f"The workspace has more than {MAX_WALKED} entries, {MAX_PARTS} places beside what is never written, or "
+            f"{MAX_DEPTH} folders within each other, so what a command may write cannot be told. Move what is not "
             "needed out of it, or unset TERMINAL_WRITABLE.",
             code="too_large",
         )

@@ -10,11 +10,11 @@ from tools.base import ToolError
 from tools.commands.output import shares, shortened
 from tools.sandbox.output.capture import Captured
 from tools.sandbox.sandbox import Outcome
-from tools.sandbox.subtrees import MOST_DEPTH, MOST_PARTS, MOST_WALKED, Parts
+from tools.sandbox.subtrees import MAX_DEPTH, MAX_PARTS, MAX_WALKED, Parts
 from tools.terminal.limits import Limits
 
 LAST_LINES: Final = 10
-MOST_LAST_CHARS: Final = 1_500
+MAX_LAST_CHARS: Final = 1_500
 
 
 class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +70,8 @@ def _up_to(seconds: float, limits: Limits) -> str:
 
 def _last_lines(outcome: Outcome) -> str:
     """The end of what was written last, for a message."""
-    text = "".join(_text(captured, MOST_LAST_CHARS) for captured in (outcome.stdout, outcome.stderr))
-    lines = "\n".join(text.splitlines()[-LAST_LINES:])[-MOST_LAST_CHARS:]
+    text = "".join(_text(captured, MAX_LAST_CHARS) for captured in (outcome.stdout, outcome.stderr))
+    lines = "\n".join(text.splitlines()[-LAST_LINES:])[-MAX_LAST_CHARS:]
     return f" Its last lines:\n{lines}" if lines else " It wrote nothing."
 
 
@@ -95,8 +95,8 @@ def told(outcome: Outcome, argv: Sequence[str], readable: Parts) -> ExecResult:
 def _notes(outcome: Outcome, readable: Parts) -> Iterator[str]:
     if not readable.complete:
         yield (
-            f"The workspace has more than {MOST_WALKED} entries, {MOST_PARTS} places beside what is never read, or "
-            f"{MOST_DEPTH} folders within each other: the files in the deepest folders could not be read."
+            f"The workspace has more than {MAX_WALKED} entries, {MAX_PARTS} places beside what is never read, or "
+            f"{MAX_DEPTH} folders within each other: the files in the deepest folders could not be read."
         )
     if outcome.signal == signal.SIGXCPU:
         yield "It was ended because it used up its processor time."
@@ -104,5 +104,5 @@ def _notes(outcome: Outcome, readable: Parts) -> Iterator[str]:
         yield outcome.warning
 
 
-def _text(captured: Captured, most_bytes: int) -> str:
-    return shortened(captured.head, captured.tail, captured.size, most_bytes)
+def _text(captured: Captured, max_bytes: int) -> str:
+    return shortened(captured.head, captured.tail, captured.size, max_bytes)

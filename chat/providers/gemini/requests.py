@@ -24,8 +24,8 @@ def config(request: CompletionRequest) -> types.GenerateContentConfig:
     """
     return types.GenerateContentConfig(
         system_instruction=request.instructions or None,
-        temperature=request.temperature,
-        max_output_tokens=request.max_output_tokens,
+        temperature=request.sampling.temperature,
+        max_output_tokens=request.sampling.max_output_tokens,
         tools=[_declarations(request.tools)] if request.tools else None,
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         automatic_continuation=False,

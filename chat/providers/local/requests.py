@@ -26,13 +26,14 @@ It leaves counting and code alone.
 
 def body(request: CompletionRequest) -> bytes:
     """The request as JSON. Raises `ProviderError` where the conversation is not Unicode."""
+    sampling = request.sampling
     asked = {
         "messages": chat_messages(request),
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,  # a chunk after each batch of the prompt, so that it can be stopped there
-        "temperature": DEFAULT_TEMPERATURE if request.temperature is None else request.temperature,
-        "max_tokens": DEFAULT_OUTPUT_TOKENS if request.max_output_tokens is None else request.max_output_tokens,
+        "temperature": DEFAULT_TEMPERATURE if sampling.temperature is None else sampling.temperature,
+        "max_tokens": DEFAULT_OUTPUT_TOKENS if sampling.max_output_tokens is None else sampling.max_output_tokens,
         "dry_multiplier": REPETITION_PENALTY,
     }
     try:

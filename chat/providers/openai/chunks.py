@@ -16,7 +16,7 @@ from chat.wire.sse import Splitter, datas
 Reason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 REASONS: Final[Mapping[str, Reason]] = {"length": "length", "content_filter": "content_filter"}
-MOST_CALLS: Final = 128
+MAX_CALLS: Final = 128
 """Tool calls of one answer; a service that opens more is broken."""
 
 QUOTE: Final = ord('"')
@@ -191,8 +191,8 @@ class Reader:
     def _call(self, delta: _CallDelta) -> None:
         index = len(self._calls) if delta.index is None else delta.index
         call = self._calls.setdefault(index, _Call())
-        if len(self._calls) > MOST_CALLS:
-            raise ValueError(f"more than {MOST_CALLS} tool calls")
+        if len(self._calls) > MAX_CALLS:
+            raise ValueError(f"more than {MAX_CALLS} tool calls")
         call.id = call.id or delta.id or ""
         if delta.function is not None:
             call.name = call.name or delta.function.name or ""

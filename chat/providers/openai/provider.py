@@ -20,7 +20,7 @@ import msgspec
 
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
-from chat.providers.base import MOST_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
+from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Broken, Reader
 from chat.providers.streaming_http import Answer, BrokenConnection, Connections
 from tools.base import ToolSpec
@@ -29,8 +29,8 @@ OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
 """What the smallest of OpenAI's current models take; others say so themselves when it is too much."""
 
-MOST_ERROR_BYTES: Final = 16 * 1_024
-MOST_ERROR_CHARACTERS: Final = 500
+MAX_ERROR_BYTES: Final = 16 * 1_024
+MAX_ERROR_CHARACTERS: Final = 500
 USER_AGENT: Final = "orchestrator-service"
 
 _encode = msgspec.json.Encoder().encode
@@ -112,15 +112,16 @@ class OpenAI(Provider):
             body["stream_options"]["include_obfuscation"] = False
         if request.tools:
             body["tools"] = _tools(request.tools)
-        if request.max_output_tokens is not None:
+        sampling = request.sampling
+        if sampling.max_output_tokens is not None:
             # Other services know the older name; OpenAI's reasoning models refuse it.
-            body["max_completion_tokens" if self._is_openai else "max_tokens"] = request.max_output_tokens
-        if request.temperature is not None:
-            body["temperature"] = request.temperature
+            body["max_completion_tokens" if self._is_openai else "max_tokens"] = sampling.max_output_tokens
+        if sampling.temperature is not None:
+            body["temperature"] = sampling.temperature
         return body
 
     async def _refusal(self, response: Answer) -> ProviderError:
-        text = (await response.read_up_to(MOST_ERROR_BYTES)).decode("utf-8", "replace")
+        text = (await response.read_up_to(MAX_ERROR_BYTES)).decode("utf-8", "replace")
         code, message = _error_of(text)
         message = self._clean(f"{self.name} answered {response.status}: {message}")
         retry_after = _seconds(response.headers.get("retry-after"))
@@ -140,7 +141,7 @@ class OpenAI(Provider):
 
     def _clean(self, message: str) -> str:
         hidden = message.replace(self._api_key, "***") if self._api_key else message
-        return hidden[:MOST_ERROR_CHARACTERS]
+        return hidden[:MAX_ERROR_CHARACTERS]
 
 
 def refusal(status: int, code: str, message: str, retry_after: float | None) -> ProviderError:
@@ -175,7 +176,7 @@ def _seconds(retry_after: str | None) -> float | None:
         return None
 
 
-@lru_cache(maxsize=MOST_OFFERS)
+@lru_cache(maxsize=MAX_OFFERS)
 def _tools(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
     """The tools as they stand in a body."""
     return msgspec.Raw(_encode([_tool(tool) for tool in tools]))

@@ -8,7 +8,7 @@ from django.utils import timezone
 from chat.models import Order, Run
 from storage.statements import Select
 
-MOST_AT_ONCE = 200
+MAX_AT_ONCE = 200
 
 _any = Select(Order, "id", where="process")
 
@@ -26,7 +26,7 @@ def requested(process: str) -> list[tuple[int, UUID]]:
     """What that process is to cancel: each order's id, and its run's."""
     if not _any(process, 1):
         return []
-    return list(Order.objects.filter(process=process).order_by("id").values_list("id", "run_id")[:MOST_AT_ONCE])
+    return list(Order.objects.filter(process=process).order_by("id").values_list("id", "run_id")[:MAX_AT_ONCE])
 
 
 def clear(ids: Collection[int]) -> None:

@@ -36,7 +36,7 @@ LOST: Final = "The database could not be told how this went on; what was kept un
 RENEWALS: Final = 4
 """Renewals in the time of one lease."""
 
-MOST_AT_ONCE: Final = 500
+MAX_AT_ONCE: Final = 500
 """Runs that one round ends."""
 
 
@@ -110,11 +110,11 @@ def _end_dead(*, proven: bool) -> int:
     """
     dead = [seen.name for seen in _processes() if process.is_dead(seen.name) or (seen.expired and not proven)]
     open_runs = Run.objects.filter(status=Run.Status.RUNNING, process__in=dead)
-    runs = list(open_runs.only("id", "session_id", "process")[:MOST_AT_ONCE])
+    runs = list(open_runs.only("id", "session_id", "process")[:MAX_AT_ONCE])
     ended = sum(map(_interrupt, runs))
     calls = interrupt_calls(dead, timezone.now())
     _settle_left()
-    if len(runs) < MOST_AT_ONCE:
+    if len(runs) < MAX_AT_ONCE:
         Process.objects.filter(name__in=dead).delete()
     if ended:
         logger.warning("runs.interrupted", extra={"runs": ended, "processes": dead})
@@ -134,7 +134,7 @@ def _end_own(run_ids: Collection[UUID]) -> int:
 def _settle_left() -> None:
     """Books what runs had reserved that are over, and that nobody settled: their last commit was lost."""
     open_runs = Run.objects.filter(status=Run.Status.RUNNING).values("id")
-    for run_id in Reservation.objects.exclude(run__in=open_runs).values_list("run", flat=True)[:MOST_AT_ONCE]:
+    for run_id in Reservation.objects.exclude(run__in=open_runs).values_list("run", flat=True)[:MAX_AT_ONCE]:
         ledger.settle(run_id, None, timezone.now())
 
 

@@ -43,10 +43,10 @@ class Maintenance:
     """One round after the other. `go_on` lets a waiting run go on in this process."""
 
     def __init__(
-        self, lease: Lease, supervisor: RunManager, watch: RemoteWatch, go_on: Callable[[UUID], Awaitable[object]]
+        self, lease: Lease, runs: RunManager, watch: RemoteWatch, go_on: Callable[[UUID], Awaitable[object]]
     ) -> None:
         self._lease = lease
-        self._supervisor = supervisor
+        self._runs = runs
         self._watch = watch
         self._go_on = go_on
         self._mark_at = 0.0
@@ -61,7 +61,7 @@ class Maintenance:
         news = await read(_news)
         if news.orders:
             for _, run_id in news.orders:
-                self._supervisor.cancel(run_id)
+                self._runs.cancel(run_id)
             await writer.write(partial(commands.clear, [order for order, _ in news.orders]))
         for run_id in news.ready:
             await self._go_on(run_id)
@@ -72,7 +72,7 @@ class Maintenance:
         if now < self._mark_at:
             return
         self._mark_at = now + MARK_SECONDS
-        self._supervisor.elsewhere = await read(_count_elsewhere)
+        self._runs.elsewhere = await read(_count_elsewhere)
         if runs := self._watch.followed(MARK_SECONDS):
             await writer.write(partial(remote_subscribers.mark, runs, MARKS_HOLD * MARK_SECONDS))
 
@@ -85,7 +85,7 @@ class Maintenance:
         if now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
-        strays = frozenset(run_id for run_id in await read(_own) if not self._supervisor.has(run_id))
+        strays = frozenset(run_id for run_id in await read(_own) if not self._runs.has(run_id))
         if lost := strays & self._strays:
             await end_runs(lost)
         self._strays = strays - lost

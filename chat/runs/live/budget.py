@@ -28,7 +28,7 @@ from spending.accounts import NOTHING, Amount, Line, Payer, lines
 NEARLY: Final = 80
 """The hundredths of a budget behind which its use is told."""
 
-MOST_COUNTED_HERE: Final = 256 * 1_024
+MAX_COUNTED_HERE: Final = 256 * 1_024
 """Characters of a request that are counted in the event loop; a longer one has a thread."""
 
 Record = Callable[[], None]
@@ -92,11 +92,11 @@ class RunBudget:
                     "this call: name another model, or its price in MODEL_PRICES."
                 )
 
-    async def reserving(self, asked: Asked, most_output: int, begin: Record) -> Record:
+    async def reserving(self, asked: Asked, max_output: int, begin: Record) -> Record:
         """A job that begins the run, and reserves for its first call in the same transaction."""
         now = timezone.now()
         drawn = self._lines(now)
-        most = self._cost(asked.candidate, await self._most(asked, most_output))
+        most = self._cost(asked.candidate, await self._most(asked, max_output))
 
         def begin_and_reserve() -> None:
             begin()
@@ -105,14 +105,14 @@ class RunBudget:
         self._holds = True
         return begin_and_reserve
 
-    async def reserve(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
+    async def reserve(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
         """As `chat.engine.budget_port.Purse` says."""
-        told = await self._reserve_for(asked, most_output)
+        told = await self._reserve_for(asked, max_output)
         if self.asking is not None:
             self.asking(asked)
         return told
 
-    async def _reserve_for(self, asked: Asked, most_output: int) -> Sequence[BudgetUsed]:
+    async def _reserve_for(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
         self._asked = asked.candidate
         now = timezone.now()
         drawn = self._lines(now)
@@ -121,7 +121,7 @@ class RunBudget:
         if self._ready is not None:
             (drawn, outcome), self._ready = self._ready, None
         else:
-            most = self._cost(asked.candidate, await self._most(asked, most_output))
+            most = self._cost(asked.candidate, await self._most(asked, max_output))
             again, self._holds = self._holds, True  # also where the run is stopped while it waits for this
             outcome = await self._keep(partial(self._reserve, drawn, most, now, again=again))
         if isinstance(outcome, ledger.Refused):
@@ -178,11 +178,11 @@ class RunBudget:
         if own:
             ledger.forget_run(self._run_id)
 
-    async def _most(self, asked: Asked, most_output: int) -> TokensUsed:
+    async def _most(self, asked: Asked, max_output: int) -> TokensUsed:
         size = sum(len(str(message)) for message in asked.request.messages)
         counted = partial(request_tokens, asked.request, self._tariff.count)
-        asks = counted() if size <= MOST_COUNTED_HERE else await asyncio.to_thread(counted)
-        return TokensUsed(input_tokens=asks, output_tokens=min(most_output, asked.candidate.context_tokens))
+        asks = counted() if size <= MAX_COUNTED_HERE else await asyncio.to_thread(counted)
+        return TokensUsed(input_tokens=asks, output_tokens=min(max_output, asked.candidate.context_tokens))
 
     def _lines(self, now: datetime) -> tuple[Line, ...]:
         """Those of the day."""

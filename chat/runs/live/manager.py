@@ -31,9 +31,9 @@ class ShuttingDown(Exception):
 class RunManager:
     """Starts runs, finds them, and ends them with the process. `stored` says that ended runs are in the database."""
 
-    def __init__(self, journal: Journal, patience: StreamTimeouts, *, most: int, stored: bool) -> None:
+    def __init__(self, journal: Journal, timeouts: StreamTimeouts, *, most: int, stored: bool) -> None:
         self._journal = journal
-        self._patience = patience
+        self._timeouts = timeouts
         self._most = most
         self._stored = stored
         self._runs: dict[UUID, LiveRun] = {}
@@ -48,7 +48,7 @@ class RunManager:
         return len(self._tasks)
 
     @property
-    def most_together(self) -> int | None:
+    def max_together(self) -> int | None:
         """How many runs all processes may have, where that is near; None where nobody needs to count."""
         about = self.active + self._admitted + self.elsewhere
         return self._most if self._stored and about >= self._most - COUNTED else None
@@ -66,12 +66,12 @@ class RunManager:
         finally:
             self._admitted -= 1
 
-    def start(self, launch: RunSpec) -> LiveRun:
-        run = self._runs[launch.run_id] = LiveRun(launch, self._journal, self._patience)
+    def start(self, spec: RunSpec) -> LiveRun:
+        run = self._runs[spec.run_id] = LiveRun(spec, self._journal, self._timeouts)
         task = asyncio.get_running_loop().create_task(run.live())
         self._tasks.add(task)
         metrics.runs_active.add(1)
-        if launch.last == 0:
+        if spec.last == 0:
             metrics.runs_started.add()
         task.add_done_callback(partial(self._ended, run))
         return run
@@ -79,7 +79,7 @@ class RunManager:
     def find(self, run_id: UUID, owner: str) -> LiveRun | None:
         """The run, if it lives here (or has just ended, and is stored nowhere) and belongs to `owner`."""
         run = self._runs.get(run_id)
-        return run if run is not None and run.launch.owner == owner else None
+        return run if run is not None and run.spec.owner == owner else None
 
     def has(self, run_id: UUID) -> bool:
         """Whether the run lives here."""
@@ -116,5 +116,5 @@ class RunManager:
 
     def _forget(self, run: LiveRun) -> None:
         """Lets go of the run, unless it lives here again."""
-        if self._runs.get(run.launch.run_id) is run:
-            del self._runs[run.launch.run_id]
+        if self._runs.get(run.spec.run_id) is run:
+            del self._runs[run.spec.run_id]

@@ -35,38 +35,38 @@ logger = logging.getLogger(__name__)
 
 
 class LiveRun:
-    """A run of this process. Its `feed` has all its frames, and outlives it for those who follow."""
+    """A run of this process. Its `broadcast` has all its frames, and outlives it for those who follow."""
 
-    def __init__(self, launch: RunSpec, journal: Journal, patience: StreamTimeouts) -> None:
-        self.launch = launch
-        self.feed = Broadcast(launch.last)
-        if launch.last == 0:
-            self.feed.publish(1, sse.frame(1, launch.start))
-        self.created = launch.created or timezone.now()
+    def __init__(self, spec: RunSpec, journal: Journal, timeouts: StreamTimeouts) -> None:
+        self.spec = spec
+        self.broadcast = Broadcast(spec.last)
+        if spec.last == 0:
+            self.broadcast.publish(1, sse.frame(1, spec.start))
+        self.created = spec.created or timezone.now()
         self.ended: datetime | None = None
         self.ending: Ending | None = None
         self.audience = Subscribers(
-            patience.grace if launch.cancel_unfollowed else inf,
+            timeouts.grace if spec.cancel_unfollowed else inf,
             give_up=partial(self.stop, "cancelled"),
-            followed_elsewhere=launch.followed_elsewhere,
+            followed_elsewhere=spec.followed_elsewhere,
         )
-        self._log = RunLog(launch.run_id, journal, self.feed, self._not_kept)
-        self._wrote = (launch.start.provider or "", launch.start.model or "")
+        self._log = RunLog(spec.run_id, journal, self.broadcast, self._not_kept)
+        self._wrote = (spec.start.provider or "", spec.start.model or "")
         self._turn: Turn | None = None
         self._started = asyncio.get_running_loop().time()
         self._playing = asyncio.get_running_loop().create_task(self._play())
         self._stop: Stop | None = None
         self._awaited: UUID | None = None
         self._has_spoken = False
-        self._trace = tracing.begin(launch.start, goes_on=launch.last > 0)
+        self._trace = tracing.begin(spec.start, goes_on=spec.last > 0)
         if self._trace is not None:
-            launch.purse.asking = self._trace.asking
+            spec.budget.asking = self._trace.asking
 
     async def live(self) -> None:
         """Plays the turn to its end, whatever end that is, and has it kept. Cancel it only with the process."""
         loop = asyncio.get_running_loop()
-        limit = loop.call_later(self.launch.max_seconds, self.stop, "max_seconds")
-        let_go = self.launch.hold(lambda _: self.stop("cancelled"))
+        limit = loop.call_later(self.spec.max_seconds, self.stop, "max_seconds")
+        let_go = self.spec.on_revoked(lambda _: self.stop("cancelled"))
         ended: asyncio.Future[None] = loop.create_future()
         self._playing.add_done_callback(partial(_tell, ended))
         await ended
@@ -88,18 +88,18 @@ class LiveRun:
 
     def snapshot(self) -> dict[str, Any]:
         """The run as the API tells of it: what it has produced so far, and how it ended if it has."""
-        transcript = fold(sse.events(self.feed.frames()))
+        transcript = fold(sse.events(self.broadcast.frames()))
         ending = self.ending
         provider, model = self._wrote
         usage = ending.usage if ending else self._usage()
         return {
-            "id": self.launch.run_id,
-            "session_id": self.launch.start.session_id,
+            "id": self.spec.run_id,
+            "session_id": self.spec.start.session_id,
             "status": ending.status if ending else Run.Status.RUNNING,
             "reason": ending.reason if ending else None,
             "provider": provider or None,
             "model": model or None,
-            "text": self.launch.text + transcript.text,
+            "text": self.spec.text + transcript.text,
             "usage": msgspec.to_builtins(usage),
             "cost_usd": usage.cost_usd,
             "error": (ending.error or None) if ending else None,
@@ -118,7 +118,7 @@ class LiveRun:
 
     async def _play(self) -> Terminal | Suspended:
         terminal: Terminal | Suspended = INTERNAL
-        self._turn = await self.launch.turn()
+        self._turn = await self.spec.turn()
         async with aclosing(self._turn.run(self._hear)) as items:
             async for item in items:
                 if isinstance(item, End | Error | Suspended):
@@ -148,16 +148,16 @@ class LiveRun:
                 metrics.provider_errors.add(item.provider, item.code)
 
     def _pay(self, usage: Usage) -> None:
-        record_call(self.launch.purse.asked, usage)
-        told = self.launch.purse.settled(usage)
-        self._log.record(self.launch.purse.settlement(usage))
+        record_call(self.spec.budget.asked, usage)
+        told = self.spec.budget.settled(usage)
+        self._log.record(self.spec.budget.settlement(usage))
         for event in told:
             self._log.append(event, urgent=False)
 
     def _keep(self, said: MessageAdded) -> None:
         if said.candidate is not None:
             self._wrote = (said.candidate.provider.name, said.candidate.model)
-        ids = self.launch.session_id, self.launch.run_id
+        ids = self.spec.session_id, self.spec.run_id
         self._log.record(partial(message_rows.say, *ids, said.message, said.candidate, said.usage))
 
     def _not_kept(self, error: StorageUnavailable) -> None:
@@ -175,7 +175,7 @@ class LiveRun:
         error = played.exception()
         if isinstance(error, StorageUnavailable):
             return FAILURES[stop_of(error)]
-        logger.error("run.broken", exc_info=error, extra={"run_id": str(self.launch.run_id)})
+        logger.error("run.broken", exc_info=error, extra={"run_id": str(self.spec.run_id)})
         return INTERNAL
 
     def _stopped(self) -> Terminal:
@@ -186,16 +186,16 @@ class LiveRun:
     def _end(self, reason: Literal["cancelled", "max_seconds"]) -> End:
         if self._turn is not None:
             return self._turn.end(reason)
-        start = self.launch.start
+        start = self.spec.start
         return End(reason=reason, run_id=start.run_id, session_id=start.session_id, usage=TotalUsage())
 
     async def _finish(self, terminal: Terminal) -> None:
-        ids = self.launch.run_id, self.launch.session_id
+        ids = self.spec.run_id, self.spec.session_id
         self.ending = ending_of(*ids, terminal, wrote=self._wrote, usage=self._usage())
         self.ended = timezone.now()
         if self._awaited is not None:
             self._log.record(partial(close_awaited, self._awaited))
-        if closing := self.launch.purse.closing():
+        if closing := self.spec.budget.closing():
             self._log.record(closing)
         self._log.record(partial(finish, self.ending))
         self._log.append(terminal)
@@ -212,15 +212,15 @@ class LiveRun:
     def _close(self, *, parked: bool = False) -> None:
         """No more of the run will come here."""
         self.audience.close()
-        self.feed.close(parked=parked)
+        self.broadcast.close(parked=parked)
 
     async def _park(self, suspended: Suspended) -> bool:
         """Lets the run wait in the database, with nothing of it here. False where the database does not take it."""
         spent = asyncio.get_running_loop().time() - self._started
         parked = suspension.Suspension(
-            run_id=self.launch.run_id,
+            run_id=self.spec.run_id,
             suspended=suspended,
-            seconds_left=max(0.0, self.launch.max_seconds - spent),
+            seconds_left=max(0.0, self.spec.max_seconds - spent),
             provider=self._wrote[0],
             model=self._wrote[1],
         )
@@ -242,8 +242,8 @@ class LiveRun:
         if self.ending is not None:
             if self._trace is not None:
                 self._trace.end(self.ending)
-            if not self.feed.parked:
-                record_end(self.ending, self.launch.purse.asked, seconds)
+            if not self.broadcast.parked:
+                record_end(self.ending, self.spec.budget.asked, seconds)
             logger.info("run.ended", extra=self.ending.logged(seconds))
 
 

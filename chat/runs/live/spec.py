@@ -1,4 +1,4 @@
-"""What starts a run, or lets one go on, as a value."""
+"""The specification of a run: everything needed to start it, or to resume it, as a value."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -10,21 +10,21 @@ from chat.engine.events import Start
 from chat.engine.loop import Turn
 from chat.runs.live.budget import RunBudget
 
-Hold = Callable[[Callable[[object], None]], Callable[[], None]]
-"""Has a function called when whoever began the run may not go on; returns what lets go of that."""
+OnRevoked = Callable[[Callable[[object], None]], Callable[[], None]]
+"""Registers a callback for the revocation of the run's key; returns a function that unregisters it."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What starts a run, or lets one go on; `turn` is awaited in the run's own task.
+    """Everything needed to start or resume a run. `turn` is awaited in the run's own task.
 
-    One that goes on has `last` events and the answer's `text` already, and was `created` before.
+    A resumed run already has `last` events and the answer's `text`, and keeps its time of creation.
     """
 
     run_id: UUID
     session_id: UUID
     owner: str
-    purse: RunBudget
-    hold: Hold
+    budget: RunBudget
+    on_revoked: OnRevoked
     start: Start
     turn: Callable[[], Awaitable[Turn]]
     max_seconds: float

@@ -20,7 +20,7 @@ from storage.statements import Exists
 from tools.approvals import decisions
 from tools.models import ToolExecution
 
-MOST_AT_ONCE: Final = 50
+MAX_AT_ONCE: Final = 50
 """Runs that one look finds ready to go on."""
 
 _any_waits = Exists(lambda: Run.objects.filter(status=Run.Status.WAITING))
@@ -78,8 +78,8 @@ def decided(now: datetime) -> list[UUID]:
     waits = Run.objects.filter(status=Run.Status.WAITING)
     late = waits.filter(waits_until__lte=now).values_list("id", flat=True)
     undone = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL).exclude(decision="")
-    decided = waits.filter(id__in=list(undone.values_list("run_id", flat=True)[:MOST_AT_ONCE]))
-    return [*late[:MOST_AT_ONCE], *decided.values_list("id", flat=True)]
+    decided = waits.filter(id__in=list(undone.values_list("run_id", flat=True)[:MAX_AT_ONCE]))
+    return [*late[:MAX_AT_ONCE], *decided.values_list("id", flat=True)]
 
 
 def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:

@@ -33,13 +33,13 @@ from tools.output.masking import Masker
 VENDORS: Final = {"gemini": "gcp.gemini"}
 """What the conventions call a provider, where that is not our own name of it."""
 
-MOST_MESSAGES: Final = 20
+MAX_MESSAGES: Final = 20
 """Of a conversation, the newest."""
 
-MOST_CHARS: Final = 4_096
+MAX_CHARS: Final = 4_096
 """Of one text."""
 
-MOST_NAME_CHARS: Final = 80
+MAX_NAME_CHARS: Final = 80
 
 
 class RunTracing:
@@ -58,14 +58,14 @@ class RunTracing:
         self._end_call()
         candidate, request = asked.candidate, asked.request
         about: dict[str, Any] = _of_model("chat", candidate.provider.name, candidate.model)
-        if request.max_output_tokens is not None:
-            about["gen_ai.request.max_tokens"] = request.max_output_tokens
-        if request.temperature is not None:
-            about["gen_ai.request.temperature"] = request.temperature
+        if request.sampling.max_output_tokens is not None:
+            about["gen_ai.request.max_tokens"] = request.sampling.max_output_tokens
+        if request.sampling.temperature is not None:
+            about["gen_ai.request.temperature"] = request.sampling.temperature
         if self._captures:
-            about["gen_ai.input.messages"] = _json([*map(self._message, request.messages[-MOST_MESSAGES:])])
+            about["gen_ai.input.messages"] = _json([*map(self._message, request.messages[-MAX_MESSAGES:])])
             about["gen_ai.system_instructions"] = _json([self._part(request.instructions)])
-        self._call = self._root.child(f"chat {candidate.model[:MOST_NAME_CHARS]}", about, "client")
+        self._call = self._root.child(f"chat {candidate.model[:MAX_NAME_CHARS]}", about, "client")
 
     def note(self, item: Item) -> None:
         """What has happened; most of it says nothing of a span."""
@@ -129,14 +129,14 @@ class RunTracing:
         about: dict[str, Any] = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.type": "function"}
         about["gen_ai.tool.call.id"] = execution_id
         if self._captures and params is not None:
-            about["gen_ai.tool.call.arguments"] = _json(params)[:MOST_CHARS]
+            about["gen_ai.tool.call.arguments"] = _json(params)[:MAX_CHARS]
         span = self._root.child("execute_tool", about)
         self._name(span, tool)
         return span
 
     def _name(self, span: Span, tool: str) -> None:
         if tool:
-            shown = self._masker.text(tool)[:MOST_NAME_CHARS]
+            shown = self._masker.text(tool)[:MAX_NAME_CHARS]
             span.set({"gen_ai.tool.name": shown})
             span.rename(f"execute_tool {shown}")
 
@@ -148,7 +148,7 @@ class RunTracing:
         if isinstance(told, ApprovalRequired):
             span.set({"orchestrator.approval": "required"})
         if self._captures and isinstance(told, ToolResult):
-            span.set({"gen_ai.tool.call.result": _json(told.data)[:MOST_CHARS]})
+            span.set({"gen_ai.tool.call.result": _json(told.data)[:MAX_CHARS]})
         span.end(error=told.code if isinstance(told, ToolFailed) else "")
 
     def _message(self, message: Message) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class RunTracing:
         return {"type": "text", "content": self._text(text)}
 
     def _text(self, text: str) -> str:
-        return self._masker.text(text)[:MOST_CHARS]
+        return self._masker.text(text)[:MAX_CHARS]
 
 
 def begin(start: Start, *, goes_on: bool) -> RunTracing | None:

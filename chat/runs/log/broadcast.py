@@ -6,7 +6,7 @@ from typing import Final
 
 from chat.wire import sse
 
-MOST_AT_ONCE: Final = 256 * 1_024
+MAX_AT_ONCE: Final = 256 * 1_024
 """Bytes that one write hands to a connection, so that a late follower's backlog is not one more copy of the log."""
 
 
@@ -50,7 +50,7 @@ class Broadcast:
         parts = [sse.skip(self._frames[place], cursor + 1 - self._firsts[place])]
         size = len(parts[0])
         place += 1
-        while place < len(self._frames) and size < MOST_AT_ONCE:
+        while place < len(self._frames) and size < MAX_AT_ONCE:
             parts.append(self._frames[place])
             size += len(self._frames[place])
             place += 1

@@ -58,15 +58,15 @@ class RunLog:
     """Numbers a run's events, encodes each once, publishes them to its feed, and has them kept."""
 
     def __init__(
-        self, run_id: UUID, journal: "Journal", feed: Broadcast, lost: Callable[[StorageUnavailable], None]
+        self, run_id: UUID, journal: "Journal", broadcast: Broadcast, lost: Callable[[StorageUnavailable], None]
     ) -> None:
-        self.feed = feed
+        self.broadcast = broadcast
         self.run_id = run_id
         self._journal = journal
         self._lost = lost
-        self._last = feed.last
+        self._last = broadcast.last
         self._unkept: list[bytes] = []
-        self._kept_to = feed.last
+        self._kept_to = broadcast.last
         self._held: list[tuple[int, bytes]] = []
         self._records: list[Record] = []
         self._in_flight = False
@@ -81,7 +81,7 @@ class RunLog:
         if self._held:
             self._held.append((count, frames))
         else:
-            self.feed.publish(count, frames)
+            self.broadcast.publish(count, frames)
         self._journal.later(self)
 
     def append(self, event: Event, *, urgent: bool = True) -> None:
@@ -140,7 +140,7 @@ class RunLog:
     def _publish(self, entries: int) -> None:
         if entries:
             ready, self._held = self._held[:entries], self._held[entries:]
-            self.feed.publish(sum(count for count, _ in ready), b"".join([frames for _, frames in ready]))
+            self.broadcast.publish(sum(count for count, _ in ready), b"".join([frames for _, frames in ready]))
 
 
 class Portion(msgspec.Struct, frozen=True, kw_only=True):

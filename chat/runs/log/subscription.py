@@ -19,7 +19,7 @@ class Living(Protocol):
     """A run of this process."""
 
     @property
-    def feed(self) -> Broadcast: ...
+    def broadcast(self) -> Broadcast: ...
 
     def joined(self) -> None:
         """Somebody follows it now."""
@@ -87,14 +87,14 @@ class Subscription:
             self._task = asyncio.current_task()
         while True:
             run = self._run
-            if run is not None and self._cursor >= run.feed.base:
-                self._cursor, frames = run.feed.after(self._cursor)
+            if run is not None and self._cursor >= run.broadcast.base:
+                self._cursor, frames = run.broadcast.after(self._cursor)
                 if not frames and not self._pings:
-                    if run.feed.closed:
-                        self._over = not run.feed.parked
+                    if run.broadcast.closed:
+                        self._over = not run.broadcast.parked
                         self._leave()
                     else:
-                        self._pending = run.feed.changed(self._loop)
+                        self._pending = run.broadcast.changed(self._loop)
                         await self._pending
                         self._pending = None
             else:
@@ -137,7 +137,7 @@ class Subscription:
     def _join(self) -> bool:
         """Whether the run lives here; it is followed here from now on then."""
         run = self._source.living()
-        if run is None or run.feed.parked:
+        if run is None or run.broadcast.parked:
             return False
         self._run = run
         run.joined()

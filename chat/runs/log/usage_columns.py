@@ -8,7 +8,7 @@ from chat.engine.events import TotalUsage, Usage
 
 NAMES: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated")
 SMALLEST: Final = Decimal("1e-10")
-MOST_USD: Final = 9_999_999_999.0
+MAX_USD: Final = 9_999_999_999.0
 """What the column of a cost can keep: a service may tell of any number of tokens."""
 
 UNKNOWN: Final = (None, None, None, None, None, False)
@@ -21,4 +21,4 @@ def values(usage: Usage | TotalUsage) -> Sequence[Any]:
 
 
 def _money(cost: float | None) -> Decimal | None:
-    return None if cost is None else Decimal(repr(min(cost, MOST_USD))).quantize(SMALLEST)
+    return None if cost is None else Decimal(repr(min(cost, MAX_USD))).quantize(SMALLEST)

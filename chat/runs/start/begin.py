@@ -79,7 +79,7 @@ class NotResumable(Exception):
 
 
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is written before a run starts, if fewer than `most_runs` are active in all processes."""
+    """All that is written before a run starts, if fewer than `max_active_runs` are active in all processes."""
 
     run_id: UUID
     session_id: UUID
@@ -94,7 +94,7 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     start_frame: bytes
     key: idempotency.Key | None = None
     resumed_from: UUID | None = None
-    most_runs: int | None = None
+    max_active_runs: int | None = None
 
     @property
     def owner(self) -> str:
@@ -104,7 +104,7 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     def is_certain(self) -> bool:
         """Whether nothing that is stored can be a reason not to begin."""
         once = self.key is not None or self.resumed_from is not None
-        return self.new_session and not once and self.most_runs is None and self.caller.max_runs is None
+        return self.new_session and not once and self.max_active_runs is None and self.caller.max_runs is None
 
 
 def begin(beginning: RunStart) -> None:
@@ -114,7 +114,7 @@ def begin(beginning: RunStart) -> None:
     """
     now = timezone.now()
     _check_new(beginning)
-    _check_room(beginning.most_runs)
+    _check_room(beginning.max_active_runs)
     _check_room_of_key(beginning.caller)
     if beginning.new_session:
         _open_session(beginning, now)

@@ -26,7 +26,7 @@ from tools.sandbox.kernel.privileges import end_with_parent
 from tools.workspace import WorkspaceUnavailableError
 
 PORT: Final = 8010
-MOST_WORKERS: Final = 64
+MAX_WORKERS: Final = 64
 
 WELCOME: Final = """
 The service answers at http://{address}
@@ -119,8 +119,8 @@ def _is_keyed() -> bool:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
-        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_WORKERS}")
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_WORKERS}")
     return int(text)
 
 

@@ -20,12 +20,13 @@ from chat.engine.events import (
 from chat.engine.limits import Limits, Retries
 from chat.engine.loop import Item, MessageAdded, Plan, Resumption, Suspended, Turn
 from chat.engine.messages import AssistantMessage, ToolMessage, UserMessage
-from chat.engine.model_port import Finished, ProviderError, Text, TokensUsed, ToolCall
+from chat.engine.model_port import Finished, ProviderError, SamplingOptions, Text, TokensUsed, ToolCall
 from chat.engine.retry import Candidate
 from chat.providers.scripted import Line, Scripted, text
 from tools.base import (
     Approval,
     Failed,
+    InspectedCall,
     Opened,
     Output,
     Progress,
@@ -47,18 +48,21 @@ class Echo:
 
     def __init__(self) -> None:
         self.ran: list[ToolRequest] = []
+        self.inspected: list[ToolRequest] = []
 
     def specs(self) -> tuple[ToolSpec, ...]:
         return ()
 
-    def only_reads(self, request: ToolRequest) -> bool:
-        return request.tool.startswith("read")
+    def inspect(self, request: ToolRequest) -> InspectedCall:
+        self.inspected.append(request)
+        return InspectedCall(request=request, only_reads=request.tool.startswith("read"))
 
-    async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[Progress]:
+    async def resume(self, call: InspectedCall, approval: Approval) -> AsyncGenerator[Progress]:
         raise NotImplementedError
         yield
 
-    async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
+    async def execute(self, call: InspectedCall) -> AsyncGenerator[Progress]:
+        request = call.request
         self.ran.append(request)
         yield Opened(execution_id=f"e{len(self.ran)}", params={})
         yield Output(stream="stdout", text="working")
@@ -93,12 +97,13 @@ def turn(
         "candidates": candidates,
         "instructions": "",
         "tools": (),
-        "max_output_tokens": None,
-        "temperature": None,
+        "sampling": SamplingOptions(),
         "limits": LIMITS,
         "retries": Retries(attempts=1, first_delay=0),
     }
-    return Turn(Plan(**(defaults | plan)), door=door or Echo(), price=_price, sleep=_no_sleep, resumption=resumption)
+    return Turn(
+        Plan(**(defaults | plan)), executor=door or Echo(), price=_price, sleep=_no_sleep, resumption=resumption
+    )
 
 
 def _price(provider: str, model: str, used: TokensUsed) -> float | None:
@@ -309,8 +314,8 @@ class Slow(Echo):
         super().__init__()
         self.gate = asyncio.Barrier(together)
 
-    async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
-        async for step in super().execute(request):
+    async def execute(self, call: InspectedCall) -> AsyncGenerator[Progress]:
+        async for step in super().execute(call):
             if isinstance(step, Output):
                 await asyncio.wait_for(self.gate.wait(), 5)
             yield step
@@ -330,6 +335,7 @@ async def test_writing_calls_run_in_order_between_reading_ones() -> None:
     calls = [call("read.1", 1), call("read.2", 2), call("write", 3), call("read.3", 4)]
     items = await play(turn([*calls, CALLS], [text("Done."), STOP], door=door))
     assert [request.tool for request in door.ran][2:] == ["write", "read.3"]
+    assert len(door.inspected) == len(calls)
     called = [item for item in items if isinstance(item, ToolCalled | ToolResult)]
     write = next(index for index, item in enumerate(called) if item.tool == "write")
     assert all(item.tool in {"read.1", "read.2"} for item in called[:write])
@@ -364,16 +370,16 @@ async def test_a_call_that_fails_with_other_arguments_is_another_call() -> None:
 class Guarded(Echo):
     """A door that asks before it runs `write`."""
 
-    async def execute(self, request: ToolRequest) -> AsyncGenerator[Progress]:
-        if request.tool != "write":
-            async for step in super().execute(request):
+    async def execute(self, call: InspectedCall) -> AsyncGenerator[Progress]:
+        if call.request.tool != "write":
+            async for step in super().execute(call):
                 yield step
             return
         yield Opened(execution_id="w1", params={})
         yield Waiting(execution_id="w1", params={}, params_sha256="x", expires_at="soon")
 
-    async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[Progress]:
-        self.ran.append(request)
+    async def resume(self, call: InspectedCall, approval: Approval) -> AsyncGenerator[Progress]:
+        self.ran.append(call.request)
         yield Resolved(execution_id=approval.execution_id, decision=approval.decision)
         if approval.decision == "approved":
             yield Succeeded(data={}, content="written")

@@ -13,7 +13,7 @@ class Second(Scripted):
     name = "second"
 
 
-def catalogue(*, missing: str = "", default: str = "", fallback: tuple[str, ...] = ()) -> ProviderRegistry:
+def providers(*, missing: str = "", default: str = "", fallback: tuple[str, ...] = ()) -> ProviderRegistry:
     entries = (
         Entry(name="scripted", make=Scripted, missing=missing),
         Entry(name="second", make=Second),
@@ -22,18 +22,18 @@ def catalogue(*, missing: str = "", default: str = "", fallback: tuple[str, ...]
 
 
 def test_the_first_configured_provider_is_the_default() -> None:
-    assert catalogue().default == "scripted"
-    assert catalogue(missing="no key").default == "second"
-    assert catalogue(default="second").default == "second"
+    assert providers().default == "scripted"
+    assert providers(missing="no key").default == "second"
+    assert providers(default="second").default == "second"
 
 
 def test_a_provider_is_made_once() -> None:
-    both = catalogue()
+    both = providers()
     assert both.get("second") is both.get("second")
 
 
 def test_fallbacks_come_after_the_one_that_was_asked_for_with_their_own_models() -> None:
-    candidates = catalogue(fallback=("scripted", "second")).candidates("second", "m")
+    candidates = providers(fallback=("scripted", "second")).candidates("second", "m")
     assert [(candidate.provider.name, candidate.model) for candidate in candidates] == [
         ("second", "m"),
         ("scripted", "scripted-1"),
@@ -42,9 +42,9 @@ def test_fallbacks_come_after_the_one_that_was_asked_for_with_their_own_models()
 
 def test_what_cannot_be_had_is_said_with_what_can() -> None:
     with pytest.raises(UnknownProvider, match="there are scripted, second"):
-        catalogue().get("third")
+        providers().get("third")
     with pytest.raises(NotConfigured, match="not configured: no key"):
-        catalogue(missing="no key").get("scripted")
+        providers(missing="no key").get("scripted")
     with pytest.raises(NotConfigured, match="scripted: no key"):
         assert ProviderRegistry([Entry(name="scripted", make=Scripted, missing="no key")]).default
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_had_is_said_with_what_can() -> None:
 def test_the_settings_choose_the_default(settings: Any, variables: dict[str, str], default: str) -> None:
     for name, value in variables.items():
         setattr(settings, name, value)
-    assert conf.catalogue().default == default
+    assert conf.provider_registry().default == default
 
 
 async def test_a_default_model_that_a_provider_does_not_have_falls_to_its_own(settings: Any) -> None:
@@ -73,11 +73,11 @@ async def test_a_default_model_that_a_provider_does_not_have_falls_to_its_own(se
         ("gemini-3-flash", conf.OPENAI_MODEL, "gemini-3-flash"),
     ]:
         settings.DEFAULT_MODEL = wanted
-        catalogue = conf.catalogue()
-        assert catalogue.get("openai").default_model == openai
-        assert catalogue.get("gemini").default_model == gemini
-        assert catalogue.get("local").default_model == "smollm2-135m-instruct"
-        await catalogue.close()
+        providers = conf.provider_registry()
+        assert providers.get("openai").default_model == openai
+        assert providers.get("gemini").default_model == gemini
+        assert providers.get("local").default_model == "smollm2-135m-instruct"
+        await providers.close()
 
 
 def test_a_wrong_setting_is_found_before_the_start(settings: Any) -> None:

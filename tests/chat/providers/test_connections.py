@@ -148,7 +148,7 @@ async def test_an_answer_that_is_left_closes_its_connection() -> None:
 
 
 async def test_a_reader_that_waits_makes_the_service_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming_http, "MOST_PENDING_BYTES", 1_000)
+    monkeypatch.setattr(streaming_http, "MAX_PENDING_BYTES", 1_000)
     chunk = b"%x\r\n%b\r\n" % (60_000, b"x" * 60_000)
     async with serving(sending(HEAD, *[chunk] * 100, b"0\r\n\r\n")) as (_, opened):
         answer = await opened.post(b"{}")

@@ -15,7 +15,15 @@ from chat.engine.messages import (
     ToolMessage,
     UserMessage,
 )
-from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
+from chat.engine.model_port import (
+    CompletionEvent,
+    CompletionRequest,
+    Finished,
+    ProviderError,
+    SamplingOptions,
+    Text,
+    TokensUsed,
+)
 from chat.providers.base import Timeouts
 from chat.providers.gemini.provider import CONTEXT_TOKENS, GEMMA_CONTEXT_TOKENS, Gemini
 from tests.chat.providers.fake_gemini import called, refused, said, sse, streamed
@@ -70,8 +78,7 @@ def asking(
         messages=messages or (UserMessage(text="Hello?"),),
         instructions=instructions,
         tools=tools,
-        temperature=temperature,
-        max_output_tokens=max_output_tokens,
+        sampling=SamplingOptions(temperature=temperature, max_output_tokens=max_output_tokens),
     )
 
 

@@ -12,7 +12,15 @@ import pytest
 import pytest_asyncio
 
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
-from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
+from chat.engine.model_port import (
+    CompletionEvent,
+    CompletionRequest,
+    Finished,
+    ProviderError,
+    SamplingOptions,
+    Text,
+    TokensUsed,
+)
 from chat.providers.local.model import SHIPPED_MODEL, friendly_name
 from chat.providers.local.provider import MAX_WAITING, Local
 from chat.providers.local.requests import DEFAULT_INSTRUCTIONS, chat_messages
@@ -45,7 +53,7 @@ def asking(
         model=model,
         messages=tuple(UserMessage(text=said) if isinstance(said, str) else said for said in messages),
         instructions=instructions,
-        max_output_tokens=most,
+        sampling=SamplingOptions(max_output_tokens=most),
     )
 
 
@@ -309,14 +317,15 @@ CANCEL_ONE = "task = asyncio.create_task(anext(local.stream(request))); await as
 async def test_process_ends_silently(steps: list[str]) -> None:
     lines = [
         "import asyncio",
-        "from chat.engine.model_port import CompletionRequest",
+        "from chat.engine.model_port import CompletionRequest, SamplingOptions",
         "from chat.engine.messages import UserMessage",
         "from chat.providers.local.provider import Local",
         "async def main():",
         "    local = Local(model_path=None, parallel=2, context_tokens=512, threads=1)",
         "    messages = (UserMessage(text='Tell a story.'),)",
         "    request = CompletionRequest(model=local.default_model, messages=messages)",
-        "    short = CompletionRequest(model=local.default_model, messages=messages, max_output_tokens=4)",
+        "    four = SamplingOptions(max_output_tokens=4)",
+        "    short = CompletionRequest(model=local.default_model, messages=messages, sampling=four)",
         *(f"    {step}" for step in steps),
         "asyncio.run(main())",
     ]

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
-from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, ProviderError, Text, TokensUsed
+from chat.engine.model_port import (
+    CompletionEvent,
+    CompletionRequest,
+    Finished,
+    ProviderError,
+    SamplingOptions,
+    Text,
+    TokensUsed,
+)
 from chat.engine.transcript import decode_pieces
 from chat.providers.base import Timeouts
 from chat.providers.openai.provider import OpenAI, refusal
@@ -207,7 +215,15 @@ async def test_the_request_says_all_that_was_asked(fake: FakeService, openai: Op
         AssistantMessage(text="That."),
         UserMessage(text="Sure?"),
     )
-    await events(openai, asking(*messages, instructions="Be brief.", tools=(READ,), max_output_tokens=9, temperature=0))
+    await events(
+        openai,
+        asking(
+            *messages,
+            instructions="Be brief.",
+            tools=(READ,),
+            sampling=SamplingOptions(max_output_tokens=9, temperature=0),
+        ),
+    )
     (request,) = fake.requests
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.target == "/v1/chat/completions"

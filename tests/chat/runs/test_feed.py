@@ -25,7 +25,7 @@ class Here:
     """A run that lives here, and is stored nowhere."""
 
     def __init__(self, feed: Broadcast) -> None:
-        self.feed = feed
+        self.broadcast = feed
         self.followers = 0
 
     def living(self) -> "Here":
@@ -63,7 +63,7 @@ async def test_all_that_is_pending_is_one_write() -> None:
 
 
 async def test_a_long_backlog_comes_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeds, "MOST_AT_ONCE", 100)
+    monkeypatch.setattr(feeds, "MAX_AT_ONCE", 100)
     feed = filled(*[1] * 50)
     feed.close()
     parts = [part async for part in follow(feed)]

@@ -47,11 +47,11 @@ async def test_tokens_are_published_before_they_are_kept() -> None:
     log = log_of(Journal(store.commit, seconds=0.001))
     store.open.clear()
     log.tokens(text("a", "b"))
-    assert log.feed.last == 2
+    assert log.broadcast.last == 2
     assert store.batches == []
     store.open.set()
     await log.settled()
-    assert store.kept() == log.feed.frames()
+    assert store.kept() == log.broadcast.frames()
 
 
 async def test_other_events_are_kept_before_they_are_published() -> None:
@@ -61,11 +61,11 @@ async def test_other_events_are_kept_before_they_are_published() -> None:
     log.append(USAGE)
     log.tokens(text("a"))
     await asyncio.sleep(0)
-    assert log.feed.last == 0
+    assert log.broadcast.last == 0
     store.open.set()
     await log.settled()
-    assert log.feed.frames() == sse.frame(1, USAGE) + sse.frame(2, Token(token="a"))
-    assert store.kept() == log.feed.frames()
+    assert log.broadcast.frames() == sse.frame(1, USAGE) + sse.frame(2, Token(token="a"))
+    assert store.kept() == log.broadcast.frames()
 
 
 async def test_what_waits_together_is_one_batch() -> None:
@@ -94,7 +94,7 @@ async def test_the_stored_numbers_have_no_gaps_under_load() -> None:
     spans = [(frames.first, frames.last) for batch in store.batches for frames in batch.frames]
     assert spans[0][0] == 1
     assert all(before[1] + 1 == after[0] for before, after in pairwise(spans))
-    assert store.kept() == log.feed.frames()
+    assert store.kept() == log.broadcast.frames()
 
 
 async def test_a_run_that_no_database_can_keep_is_lost_alone() -> None:
@@ -142,8 +142,8 @@ async def test_a_locked_database_holds_frames_back_and_loses_none(monkeypatch: p
     log.append(USAGE)
     log.tokens(text("a"))
     await log.settled()
-    assert store.kept() == log.feed.frames()
-    assert log.feed.last == 2
+    assert store.kept() == log.broadcast.frames()
+    assert log.broadcast.last == 2
 
 
 async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,9 +157,9 @@ async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pyte
     with pytest.raises(StorageUnavailable):
         await log.settled()
     assert lost == [1]
-    assert log.feed.last == 0
+    assert log.broadcast.last == 0
     log.abandon()
-    assert log.feed.frames() == sse.frame(1, USAGE)
+    assert log.broadcast.frames() == sse.frame(1, USAGE)
 
 
 async def test_a_commit_whose_answer_was_lost_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ async def test_a_commit_whose_answer_was_lost_is_not_made_again(monkeypatch: pyt
     for each in (log, gone):
         each.append(USAGE)
     await log.settled()
-    assert log.feed.frames() == sse.frame(1, USAGE)
+    assert log.broadcast.frames() == sse.frame(1, USAGE)
     assert len(store.batches) == 1
     assert [type(error) for error in lost] == [NotOwner]
-    assert gone.feed.frames() == b""
+    assert gone.broadcast.frames() == b""

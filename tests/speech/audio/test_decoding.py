@@ -15,7 +15,7 @@ MOST = 60.0
 
 
 def decoded(audio: bytes, said: AudioKind | None = None, most: float = MOST) -> bytes:
-    return b"".join(Decoder(audio, said, rate=SAMPLE_RATE, most_seconds=most).blocks())
+    return b"".join(Decoder(audio, said, rate=SAMPLE_RATE, max_seconds=most).blocks())
 
 
 def refused(audio: bytes, said: AudioKind | None = None, most: float = MOST) -> SpeechError:
@@ -28,7 +28,7 @@ def in_container(container: str, codec: str, rate: int = 48_000, layout: str = "
     sink = io.BytesIO()
     with av.open(sink, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, layout=layout)
-        source = Decoder(recording("wav"), None, rate=rate, most_seconds=MOST)
+        source = Decoder(recording("wav"), None, rate=rate, max_seconds=MOST)
         resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
         for block in source.blocks():
             frame = av.AudioFrame(format="s16", layout="mono", samples=len(block) // 2)
@@ -94,7 +94,7 @@ def test_what_is_damaged_is_refused(audio: bytes) -> None:
 def test_hours_in_few_bytes_are_decoded_no_further_than_allowed() -> None:
     bomb = long_silence(2.0)
     assert len(bomb) < 1_500_000
-    decoder = Decoder(bomb, None, rate=16_000, most_seconds=30.0)
+    decoder = Decoder(bomb, None, rate=16_000, max_seconds=30.0)
     with pytest.raises(SpeechError, match=r"longer than 30 s \(SPEECH_MAX_AUDIO_SECONDS\)") as caught:
         for _ in decoder.blocks():
             pass

@@ -37,7 +37,7 @@ def test_a_sentence_is_heard_before_the_next_is_begun(format_: AudioFormat) -> N
 
 def test_a_long_recording_is_cut_where_it_is_quiet() -> None:
     samples = tone(55.0, WHISPER_RATE) + silence(1.0, WHISPER_RATE) + tone(40.0, WHISPER_RATE)
-    decoder = Decoder(encoded(samples, "wav", WHISPER_RATE), None, rate=WHISPER_RATE, most_seconds=200)
+    decoder = Decoder(encoded(samples, "wav", WHISPER_RATE), None, rate=WHISPER_RATE, max_seconds=200)
     (first, begins), (second, goes_on) = parts(decoder, 60)
     assert begins == 0
     assert 55 < goes_on < 56

@@ -12,8 +12,8 @@ from speech.worker.pool import MAX_WAITING, WorkerPool, _Job
 from speech.worker.protocol import Answer, Check, Checked, Speak
 from tests.speech.recordings import long_silence, recording
 
-CHECK = Check(audio=recording("wav"), kind="wav", most_seconds=60.0, piece_seconds=None)
-LONG = Check(audio=long_silence(4.0), kind="flac", most_seconds=1e9, piece_seconds=None)
+CHECK = Check(audio=recording("wav"), kind="wav", max_seconds=60.0, piece_seconds=None)
+LONG = Check(audio=long_silence(4.0), kind="flac", max_seconds=1e9, piece_seconds=None)
 
 
 @pytest.fixture

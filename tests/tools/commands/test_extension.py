@@ -5,7 +5,7 @@ import pytest
 from tests.tools.commands.grounds import ground
 from tools.base import ToolError
 from tools.commands import WHITELIST, check, extended, split
-from tools.commands.limits import MOST_WHITELIST_CHARS
+from tools.commands.limits import MAX_WHITELIST_CHARS
 
 
 def allowed(setting: str, command: str) -> bool:
@@ -55,7 +55,7 @@ def test_setting_adds_and_replaces_entries(setting: str, command: str, verdict: 
         ("make; make:-k", "twice"),
         ("git", "git NAME"),
         ("git:*", "git NAME"),
-        ("x" * (MOST_WHITELIST_CHARS + 1), "at most"),
+        ("x" * (MAX_WHITELIST_CHARS + 1), "at most"),
     ],
 )
 def test_setting_that_says_nothing_valid_is_refused_with_the_valid_form(setting: str, told: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tools.base import ToolError
 from tools.commands import split
-from tools.commands.limits import MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, MOST_COMMAND_CHARS
+from tools.commands.limits import MAX_ARGUMENT_BYTES, MAX_ARGUMENTS, MAX_COMMAND_CHARS
 from tools.commands.words import check_words
 
 PLAIN = {
@@ -77,8 +77,8 @@ BROKEN = {
     "echo a\\": "backslash",
     "echo a\0b": "NUL",
     "echo \ud800": "surrogate",
-    "x" * (MOST_COMMAND_CHARS + 1): str(MOST_COMMAND_CHARS),
-    "echo" + " a" * MOST_ARGUMENTS: str(MOST_ARGUMENTS),
+    "x" * (MAX_COMMAND_CHARS + 1): str(MAX_COMMAND_CHARS),
+    "echo" + " a" * MAX_ARGUMENTS: str(MAX_ARGUMENTS),
 }
 
 
@@ -125,6 +125,6 @@ def test_what_is_accepted_means_the_same_to_a_shell(text: str) -> None:
 
 
 def test_argument_of_the_greatest_size_is_taken_and_a_longer_one_is_not() -> None:
-    assert check_words(["echo", "x" * MOST_ARGUMENT_BYTES])
+    assert check_words(["echo", "x" * MAX_ARGUMENT_BYTES])
     with pytest.raises(ToolError, match="bytes long"):
-        check_words(["echo", "x" * (MOST_ARGUMENT_BYTES + 1)])
+        check_words(["echo", "x" * (MAX_ARGUMENT_BYTES + 1)])

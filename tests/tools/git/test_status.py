@@ -16,7 +16,7 @@ from tools.git.status import Status, StatusEntry
 from tools.workspace import Workspace
 
 MANY = 20_000
-MOST_SECONDS = 3.0
+MAX_SECONDS = 3.0
 """Far above what an idle machine takes: this shows a blunder, the benchmark shows the figure."""
 
 
@@ -314,7 +314,7 @@ async def test_large_repository_is_told_in_time(runner: Runner, repository: Buil
     began = time.monotonic()
     status = await git.show_status(runner)
 
-    assert time.monotonic() - began < MOST_SECONDS
+    assert time.monotonic() - began < MAX_SECONDS
     assert status.truncated
     assert len(status.staged) + len(status.unstaged) >= runner.limits.max_files
 

@@ -69,7 +69,7 @@ def test_folder_that_is_whole_is_not_looked_into(folder: Path, handle: int) -> N
     assert {part.names for part in found.parts} == {("whole",), ("a",)}
 
 
-@pytest.mark.parametrize("bound", ["MOST_WALKED", "MOST_DEPTH"])
+@pytest.mark.parametrize("bound", ["MAX_WALKED", "MAX_DEPTH"])
 def test_what_lies_beyond_a_bound_is_no_part(
     bound: str, folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +80,7 @@ def test_what_lies_beyond_a_bound_is_no_part(
 
 
 def test_huge_folder_takes_no_room_from_the_others(folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subtrees, "MOST_WALKED", 6)
+    monkeypatch.setattr(subtrees, "MAX_WALKED", 6)
     make(folder, *(f"huge/{number}" for number in range(20)), "small/a")
 
     assert divided(handle) == ({"small"}, False)

@@ -220,17 +220,17 @@ async def test_command_ends_with_a_killed_service(marker: str, workspace: Path, 
 async def test_tree_ends_with_a_killed_supervisor(marker: str, run_python: RunPython) -> None:
     if landlock.landlock_abi() < landlock.SCOPES_ABI:
         pytest.skip("Signals are not scoped here.")
-    supervisor: list[int] = []
+    runs: list[int] = []
 
     async def on_output(stream: str, piece: bytes) -> None:
-        supervisor.append(int(piece))
+        runs.append(int(piece))
 
     body = "print(os.getppid(), flush=True)\nfor _ in range(3):\n    if os.fork() == 0: os.setsid()\ntime.sleep(60)"
     call = asyncio.ensure_future(run_python(code(body, marker), on_output=on_output))
     async with asyncio.timeout(5):
-        while not supervisor:
+        while not runs:
             await asyncio.sleep(0.005)
-    os.kill(supervisor[0], signal.SIGKILL)
+    os.kill(runs[0], signal.SIGKILL)
     with pytest.raises(SandboxUnavailableError, match="without a report"):
         await asyncio.wait_for(call, 2)
 
@@ -238,24 +238,24 @@ async def test_tree_ends_with_a_killed_supervisor(marker: str, run_python: RunPy
 
 
 async def test_a_late_supervisor_still_ends_the_tree(abi: int, marker: str, run_python: RunPython) -> None:
-    """A machine under load holds the supervisor up; a signal from outside the command does, here."""
-    supervisor: list[int] = []
+    """A machine under load holds the runs up; a signal from outside the command does, here."""
+    runs: list[int] = []
 
     async def on_output(stream: str, piece: bytes) -> None:
-        supervisor.append(int(piece))
+        runs.append(int(piece))
 
     body = "print(os.getppid(), flush=True)\nfor _ in range(3):\n    if os.fork() == 0: os.setsid()\ntime.sleep(60)"
     call = asyncio.ensure_future(run_python(code(body, marker), limits=SHORT, on_output=on_output))
     async with asyncio.timeout(5):
-        while not supervisor:
+        while not runs:
             await asyncio.sleep(0.005)
-    os.kill(supervisor[0], signal.SIGSTOP)
+    os.kill(runs[0], signal.SIGSTOP)
     try:
         with pytest.raises(SandboxUnavailableError, match="without a report"):
             await asyncio.wait_for(call, 5)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(supervisor[0], signal.SIGCONT)
+            os.kill(runs[0], signal.SIGCONT)
     async with asyncio.timeout(5):
         await asyncio.gather(*supervision.left)
         while alive(marker):

@@ -1,4 +1,4 @@
-"""`manage.py run_tool`: one tool, through the same door as everybody's, and with the same record."""
+"""`manage.py run_tool`: one tool, through the same executor as everybody's, and with the same record."""
 
 import asyncio
 import sys
@@ -53,10 +53,10 @@ class Command(BaseCommand):
         self.stdout.write(msgspec.json.format(msgspec.json.encode(outcome.data)).decode())
 
     async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
-        door = ToolExecutor(
-            assembly.tool_context(), Payer(owner=OPERATOR), writer.write, offer=OfferedTools(), stored=True
+        executor = ToolExecutor(
+            assembly.tool_context(), Payer(owner=OPERATOR), writer.write, offered=OfferedTools(), stored=True
         )
-        last = await self._show(door.execute(request))
+        last = await self._show(executor.execute(executor.inspect(request)))
         if isinstance(last, Waiting):
             approval = Approval(
                 execution_id=last.execution_id,
@@ -64,7 +64,7 @@ class Command(BaseCommand):
                 params_sha256=last.params_sha256,
                 by=DECIDER,
             )
-            last = await self._show(door.resume(request, approval))
+            last = await self._show(executor.resume(executor.inspect(request), approval))
         if not isinstance(last, Succeeded | Failed):
             raise CommandError("The tool ended without a result.")
         return last

@@ -8,7 +8,7 @@ import re
 
 from tools.patching.telling import quoted, refusal
 
-MOST_BYTES = 16 * 1024
+MAX_BYTES = 16 * 1024
 """Of a name in a patch: as long as a path can be (PATH_MAX), with every byte as an octal escape."""
 
 QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
@@ -39,8 +39,8 @@ def unquoted(text: bytes, number: int) -> bytes:
 
 def refuse_long(text: bytes, number: int) -> None:
     """Raises `ToolError` for what is longer than a name can be."""
-    if len(text) > MOST_BYTES:
-        raise refusal(number, f"a name of {len(text)} bytes: at most {MOST_BYTES} are taken.", "too_large")
+    if len(text) > MAX_BYTES:
+        raise refusal(number, f"a name of {len(text)} bytes: at most {MAX_BYTES} are taken.", "too_large")
 
 
 def unescaped(text: bytes, number: int) -> bytes:

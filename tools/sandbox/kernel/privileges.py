@@ -16,7 +16,7 @@ ROOT_IS_ORDINARY = 0b10101111
 
 CAPSET = {"x86_64": 126, "aarch64": 91}
 CAPABILITY_VERSION_3 = 0x20080522
-MOST_CAPABILITIES = 64
+MAX_CAPABILITIES = 64
 
 
 def forgo_privileges() -> None:
@@ -26,7 +26,7 @@ def forgo_privileges() -> None:
     with contextlib.suppress(PermissionError):  # only the privileged may, and need to
         prctl(PR_SET_SECUREBITS, ROOT_IS_ORDINARY)
     with contextlib.suppress(OSError):  # EPERM as above; EINVAL past the last one that the kernel has
-        for capability in range(MOST_CAPABILITIES):
+        for capability in range(MAX_CAPABILITIES):
             prctl(PR_CAPBSET_DROP, capability)
     syscall(CAPSET[os.uname().machine], struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24))
 

@@ -12,14 +12,14 @@ TAIL_BYTES = 64 * 1024
 
 
 class Output:
-    """Keeps a command's output within bounds, hands it on, and calls `when_too_much` past `most_bytes`."""
+    """Keeps a command's output within bounds, hands it on, and calls `when_too_much` past `max_bytes`."""
 
-    def __init__(self, most_bytes: int, on_output: Take) -> None:
+    def __init__(self, max_bytes: int, on_output: Take) -> None:
         self.captures: Mapping[OutputStream, Capture] = {
             "stdout": Capture(HEAD_BYTES, TAIL_BYTES),
             "stderr": Capture(HEAD_BYTES, TAIL_BYTES),
         }
-        self._left = most_bytes
+        self._left = max_bytes
         self._on_output = on_output
         self._hurried = asyncio.get_running_loop().create_future()
         self.when_too_much: Callable[[], None] = lambda: None
