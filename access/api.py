@@ -7,7 +7,6 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Router
-from ninja.params import functions as params
 from ninja.responses import Status
 
 from access import authenticator
@@ -15,17 +14,16 @@ from access.auth import KeyAuth, caller
 from access.keys import issuing
 from access.keys.issuing import KeyInvalid
 from access.models import ApiKey
-from access.schemas import ErrorOut, KeyIn, KeyList, KeyOut, NewKeyOut
+from access.schemas import KeyIn, KeyList, KeyOut, NewKeyOut
 from storage.reader import read
 from storage.writer import writer
 from web.errors import ApiError
+from web.schemas import LIMIT, OFFSET, errors
+from web.validation import invalid_field
 
 router = Router(tags=["keys"], auth=KeyAuth("keys"))
 
-MAX_ITEMS: Final = 200
-LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS)
-OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
-ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), ErrorOut)
+ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 
 
 @router.get("/keys", response={200: KeyList, **ERRORS})
@@ -34,7 +32,7 @@ async def list_keys(request: HttpRequest, limit: int = LIMIT, offset: int = OFFS
     return await read(_listed, limit, offset)
 
 
-@router.post("/keys", response={201: NewKeyOut, **ERRORS, 413: ErrorOut, 415: ErrorOut})
+@router.post("/keys", response={201: NewKeyOut, **ERRORS, **errors(413, 415)})
 async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) -> Any:
     """Makes a key that may do no more than the caller's own, and tells it, once. What is made with it is its own."""
     try:
@@ -43,8 +41,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
             raise ApiError(403, "scope", "A key can not give scopes that it does not have itself.")
         issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
     except KeyInvalid as error:
-        detail = [{"field": error.field, "error": str(error)}]
-        raise ApiError(422, "invalid_field", f"{error.field}: {error}", detail=detail) from None
+        raise invalid_field(error.field, str(error)) from None
     authenticator.current().revocations.keyed = True
     response["Cache-Control"] = "no-store"
     return Status(201, {**_told(issued.row), "key": issued.secret})

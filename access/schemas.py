@@ -1,7 +1,7 @@
 """What the API of keys takes and gives."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from ninja import Field, Schema
@@ -53,12 +53,3 @@ class NewKeyOut(KeyOut):
 class KeyList(Schema):
     items: list[KeyOut]
     count: int
-
-
-class ErrorOut(Schema):
-    """What every HTTP error of the API looks like."""
-
-    type: str = "error"
-    error: str
-    code: str
-    detail: list[Any] = []

@@ -8,6 +8,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
 from chat import conf
+from chat.providers import SPECS, openai
 
 RETIRED: Final = {
     "gpt-5": date(2026, 12, 11),
@@ -23,17 +24,23 @@ RETIRED: Final = {
 
 
 @register
-def check_local_model(**_: Any) -> list[CheckMessage]:
-    path = settings.LOCAL_MODEL_PATH
-    if path is None or path.is_file():
-        return []
-    hint = "Name a GGUF file, or leave it empty for the model that ships with the extra `local`."
-    return [Error(f"LOCAL_MODEL_PATH names no file: {path}.", hint=hint, id="chat.E001")]
+def check_files(**_: Any) -> list[CheckMessage]:
+    values = {
+        setting.name: getattr(settings, setting.name)
+        for spec in SPECS
+        for setting in spec.settings
+        if setting.kind == "file"
+    }
+    return [
+        Error(f"{name} names no file: {path}.", hint="Name a file, or leave the variable empty.", id="chat.E001")
+        for name, path in values.items()
+        if path is not None and not path.is_file()
+    ]
 
 
 @register
 def check_fallback(**_: Any) -> list[CheckMessage]:
-    names = conf.PROVIDERS
+    names = [spec.name for spec in SPECS]
     return [
         Error(f"PROVIDER_FALLBACK names {name!r}; valid are {', '.join(names)}.", id="chat.E002")
         for name in settings.PROVIDER_FALLBACK
@@ -44,7 +51,7 @@ def check_fallback(**_: Any) -> list[CheckMessage]:
 @register
 def check_retired_model(**_: Any) -> list[CheckMessage]:
     end = RETIRED.get(settings.DEFAULT_MODEL)
-    if end is None or not settings.OPENAI_API_KEY:
+    if end is None or openai.SPEC.missing(conf.provider_values(openai.SPEC)):
         return []
     hint = "Choose a model that stays, such as gpt-5.4-mini."
     return [

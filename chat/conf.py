@@ -1,15 +1,7 @@
-"""The settings of conversations, read in one place, and the providers of providers that they amount to.
+"""The settings of conversations, read in one place."""
 
-Adding a provider: its module in `providers/`, and its entry here.
-"""
-
-import importlib
-import importlib.util
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
-from urllib.parse import urlsplit
 
 from channels.layers import BaseChannelLayer, get_channel_layer  # type: ignore[import-untyped]  # it ships no types
 from django.conf import settings
@@ -17,17 +9,14 @@ from django.conf import settings
 from chat.engine.limits import Limits, Retries
 from chat.pricing import tokenizer
 from chat.pricing.prices import Prices
+from chat.providers import SPECS
 from chat.providers.base import Provider, Timeouts
 from chat.providers.registry import Entry, ProviderRegistry
+from chat.providers.spec import ProviderSpec, Values
 from chat.runs.live.budget import Tariff
 from chat.runs.live.subscribers import StreamTimeouts
 
 logger = logging.getLogger(__name__)
-
-PROVIDERS: Final = ("openai", "gemini", "local")
-OPENAI_MODEL: Final = "gpt-5.4-mini"
-GEMINI_MODEL: Final = "gemini-2.5-flash"
-LOCAL_MISSING: Final = "the local model's packages are not installed (uv sync --extra local)"
 
 
 def is_stored() -> bool:
@@ -82,14 +71,16 @@ def timeouts() -> StreamTimeouts:
     )
 
 
+def provider_values(spec: ProviderSpec) -> Values:
+    """Return the values of a provider's settings."""
+    return {setting.name: getattr(settings, setting.name) for setting in spec.settings}
+
+
 def prices() -> Prices:
-    """Prices for the vendors' own services; what another service at `OPENAI_BASE_URL` charges is not known."""
-    vendors = {}
-    if urlsplit(settings.OPENAI_BASE_URL).hostname == "api.openai.com":
-        vendors["openai"] = "openai"
-    if not settings.GEMINI_BASE_URL:
-        vendors["gemini"] = "google"
-    return Prices(vendors, own=settings.MODEL_PRICES, free=("local",))
+    """Return the prices. The price list covers the vendors' own services only, not others with the same API."""
+    vendors = {spec.name: spec.price_vendor(provider_values(spec)) for spec in SPECS}
+    known = {name: vendor for name, vendor in vendors.items() if vendor}
+    return Prices(known, own=settings.MODEL_PRICES, free=tuple(spec.name for spec in SPECS if spec.is_free))
 
 
 def tariff() -> Tariff:
@@ -97,78 +88,22 @@ def tariff() -> Tariff:
 
 
 def provider_registry() -> ProviderRegistry:
-    """The providers in the order in which one becomes the default: OpenAI, Gemini, the local model."""
-    own_service = urlsplit(settings.OPENAI_BASE_URL).hostname != "api.openai.com"
-    return ProviderRegistry(
-        (
-            Entry(
-                name="openai",
-                make=partial(_make, "chat.providers.openai.provider", "OpenAI", _openai),
-                missing="" if settings.OPENAI_API_KEY or own_service else "OPENAI_API_KEY is not set",
-            ),
-            Entry(
-                name="gemini",
-                make=partial(_make, "chat.providers.gemini.provider", "Gemini", _gemini),
-                missing="" if settings.GEMINI_API_KEY else "GEMINI_API_KEY is not set",
-            ),
-            Entry(
-                name="local",
-                make=partial(_make, "chat.providers.local.provider", "Local", _local),
-                missing=_local_missing(),
-            ),
-        ),
-        default=settings.DEFAULT_PROVIDER,
-        fallback=settings.PROVIDER_FALLBACK,
-    )
-
-
-def _make(module: str, name: str, options: Callable[[], dict[str, Any]]) -> Provider:
-    """Loads the adapter when it is first needed: the vendors' packages take a second each."""
-    provider: Provider = getattr(importlib.import_module(module), name)(**options())
-    return provider
-
-
-def _timeouts() -> Timeouts:
-    return Timeouts(
+    """Return the providers of this service, in the order in which one becomes the default."""
+    timeouts = Timeouts(
         connect=settings.PROVIDER_CONNECT_TIMEOUT,
         first_byte=settings.PROVIDER_FIRST_BYTE_TIMEOUT,
         idle=settings.PROVIDER_IDLE_TIMEOUT,
     )
+    entries = [
+        Entry(name=spec.name, make=partial(_make, spec, timeouts), missing=spec.missing(provider_values(spec)))
+        for spec in SPECS
+    ]
+    return ProviderRegistry(entries, default=settings.DEFAULT_PROVIDER, fallback=settings.PROVIDER_FALLBACK)
 
 
-def _openai() -> dict[str, Any]:
-    return {
-        "api_key": settings.OPENAI_API_KEY,
-        "base_url": settings.OPENAI_BASE_URL,
-        "default_model": _model(OPENAI_MODEL, fits=not settings.DEFAULT_MODEL.startswith(("gemini", "smollm"))),
-        "timeouts": _timeouts(),
-    }
-
-
-def _gemini() -> dict[str, Any]:
-    return {
-        "api_key": settings.GEMINI_API_KEY,
-        "base_url": settings.GEMINI_BASE_URL or None,
-        "default_model": _model(GEMINI_MODEL, fits=settings.DEFAULT_MODEL.startswith("gemini")),
-        "timeouts": _timeouts(),
-    }
-
-
-def _local() -> dict[str, Any]:
-    return {
-        "model_path": settings.LOCAL_MODEL_PATH,
-        "parallel": settings.LOCAL_MODEL_PARALLEL,
-        "context_tokens": settings.LOCAL_MODEL_CONTEXT_TOKENS,
-        "threads": None,
-    }
-
-
-def _local_missing() -> str:
-    return "" if importlib.util.find_spec("xllamacpp") else LOCAL_MISSING
-
-
-def _model(own: str, *, fits: bool) -> str:
+def _make(spec: ProviderSpec, timeouts: Timeouts) -> Provider:
     wanted: str = settings.DEFAULT_MODEL
-    if wanted and not fits:
-        logger.warning("default_model.foreign", extra={"wanted": wanted, "used": own})
-    return wanted if wanted and fits else own
+    model = spec.default_for(wanted)
+    if wanted and model != wanted and spec.default_model:
+        logger.warning("default_model.foreign", extra={"wanted": wanted, "used": model})
+    return spec.make(provider_values(spec), model, timeouts)

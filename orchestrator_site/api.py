@@ -22,6 +22,7 @@ from spending.api import router as usage_router
 from tools.api import router as tools_router
 from web import strict_json
 from web.errors import CONTENT_TYPE, ApiError
+from web.validation import invalid_fields
 
 
 class StrictParser(Parser):
@@ -81,11 +82,10 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Names each field with what it takes, and never repeats what was sent."""
     if request.method != "GET" and not request.body:
         return refused(ApiError(400, "invalid_json", "The body is empty: send a JSON object."))
-    detail = [{"field": _field(problem["loc"]), "error": problem["msg"]} for problem in error.errors]
-    told = "; ".join(
-        f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail
-    )
-    return refused(ApiError(422, "invalid_field", told, detail=detail))
+    # ninja puts `body` and the parameter's name in front of a body's field, `query` or `path` in front of the others.
+    body = [{**problem, "loc": problem["loc"][2:]} for problem in error.errors if problem["loc"][0] == "body"]
+    others = [{**problem, "loc": problem["loc"][1:]} for problem in error.errors if problem["loc"][0] != "body"]
+    return refused(invalid_fields([*body, *others]))
 
 
 @api.exception_handler(HttpError)
@@ -99,11 +99,6 @@ def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 @api.exception_handler(Http404)
 def missing(request: HttpRequest, error: Http404) -> HttpResponse:
     return refused(ApiError(404, "not_found", "There is nothing at this path."))
-
-
-def _field(location: tuple[Any, ...]) -> str:
-    """The field's path; ninja puts `body` and the parameter's name in front of one of the body's."""
-    return ".".join(str(part) for part in (location[2:] if location[0] == "body" else location[1:]))
 
 
 def _refuse_as(refusal_of: Callable[[Any], ApiError]) -> Any:

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env  # type: ignore[import-untyped]  # it ships no types
 
+from chat.providers.spec import Setting
+
 Parsed = TypeVar("Parsed")
 
 
@@ -136,5 +138,17 @@ class Environment:
     def path(self, name: str, default: str) -> Path:
         return Path(self.text(name, default)).expanduser().absolute()
 
-    def optional_path(self, name: str) -> Path | None:
-        return self.path(name, "") if self.text(name) else None
+    def setting(self, setting: Setting) -> Any:
+        """Return the value of a provider's setting, as its kind says."""
+        name, default = setting.name, setting.default
+        match setting.kind:
+            case "secret":
+                return self.secret(name)
+            case "url":
+                return self.url(name, default)
+            case "file":
+                return self.path(name, "") if self.text(name) else None
+            case "integer":
+                return self.integer(name, default, least=setting.minimum, most=setting.maximum)
+            case "text":
+                return self.text(name, default)

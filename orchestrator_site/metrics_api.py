@@ -1,19 +1,19 @@
 """`GET /metrics`: the numbers of the service, for Prometheus."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from access.auth import KeyAuth
-from chat.api.schemas import ErrorOut
 from telemetry.prometheus import MEDIA_TYPES, render
 from telemetry.worker_totals import worker_totals
+from web.schemas import errors
 
 router = Router(tags=["health"], auth=KeyAuth("audit"))
 
-ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 429, 503), ErrorOut)
+ERRORS: Final = errors(400, 401, 403, 429, 503)
 NUMBERS: Final = {
     "description": "The numbers of all workers of this machine, summed.",
     "content": {media_type: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES},

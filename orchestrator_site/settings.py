@@ -7,6 +7,7 @@ from pathlib import Path
 from access.limits import budgets, rates
 from access.network import proxies
 from chat.pricing import price_list
+from chat.providers import SPECS
 from orchestrator_site import secret_key
 from orchestrator_site.env import Environment, origin, redis_url
 from storage import engine_options
@@ -36,15 +37,10 @@ ENV_PATH = env.file
 SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)
 
-# Providers of models
-OPENAI_API_KEY = env.secret("OPENAI_API_KEY")
-OPENAI_BASE_URL = env.url("OPENAI_BASE_URL", "https://api.openai.com/v1")
-GEMINI_API_KEY = env.secret("GEMINI_API_KEY")
-GEMINI_BASE_URL = env.url("GEMINI_BASE_URL")
-LOCAL_MODEL_PATH = env.optional_path("LOCAL_MODEL_PATH")
-LOCAL_MODEL_PARALLEL = env.integer("LOCAL_MODEL_PARALLEL", 2, least=1, most=64)
-LOCAL_MODEL_CONTEXT_TOKENS = env.integer("LOCAL_MODEL_CONTEXT_TOKENS", 4_096, least=256, most=2**20)
-DEFAULT_PROVIDER = env.choice("DEFAULT_PROVIDER", "", ("", "openai", "gemini", "local"))
+# Providers of models: each provider's own variables (`chat.providers.SPECS`), then what all of them share
+PROVIDER_SETTINGS = {setting.name: env.setting(setting) for spec in SPECS for setting in spec.settings}
+globals().update(PROVIDER_SETTINGS)
+DEFAULT_PROVIDER = env.choice("DEFAULT_PROVIDER", "", ("", *(spec.name for spec in SPECS)))
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
 PROVIDER_FALLBACK = env.names("PROVIDER_FALLBACK")
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT")
@@ -115,7 +111,8 @@ SPEECH_KEEP_AUDIO = env.flag("SPEECH_KEEP_AUDIO", default=False)
 
 # What is masked wherever it would be shown, stored or logged
 KNOWN_SECRETS = (
-    *(API_KEY, SECRET_KEY, OPENAI_API_KEY, GEMINI_API_KEY, GOOGLE_SPEECH_API_KEY),
+    *(API_KEY, SECRET_KEY, GOOGLE_SPEECH_API_KEY),
+    *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     DATABASES["default"].get("PASSWORD", ""),
 )
 

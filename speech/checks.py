@@ -41,7 +41,7 @@ def check_credentials(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_retired_models(**_: Any) -> list[CheckMessage]:
-    if not settings.OPENAI_API_KEY or settings.DEFAULT_SPEECH_PROVIDER != "openai" or conf.disabled():
+    if conf.openai_missing() or settings.DEFAULT_SPEECH_PROVIDER != "openai" or conf.disabled():
         return []
     return [
         Caution(f"{name}={model} is shut down on {RETIRED[model]:%Y-%m-%d}.", id="speech.W001")

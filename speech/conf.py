@@ -86,7 +86,7 @@ def _providers() -> SpeechProviderRegistry:
             Entry(
                 name="openai",
                 make=partial(_make, "speech.providers.openai", "OpenAI", _openai),
-                missing=_openai_missing(),
+                missing=openai_missing(),
             ),
             Entry(
                 name="google",
@@ -117,21 +117,26 @@ def _timeouts() -> Timeouts:
     )
 
 
+def _openai_setting(name: str) -> str:
+    """Return a setting that the provider of models shares; it is declared there (`chat.providers.openai`)."""
+    return str(getattr(settings, name))
+
+
 def _is_openai_itself() -> bool:
-    return urlsplit(settings.OPENAI_BASE_URL).hostname == OPENAI_HOST
+    return urlsplit(_openai_setting("OPENAI_BASE_URL")).hostname == OPENAI_HOST
 
 
 def _openai() -> dict[str, Any]:
     return {
-        "api_key": settings.OPENAI_API_KEY,
-        "base_url": settings.OPENAI_BASE_URL,
+        "api_key": _openai_setting("OPENAI_API_KEY"),
+        "base_url": _openai_setting("OPENAI_BASE_URL"),
         "timeouts": _timeouts(),
         "any_model": not _is_openai_itself(),
     }
 
 
-def _openai_missing() -> str:
-    return "" if settings.OPENAI_API_KEY or not _is_openai_itself() else "OPENAI_API_KEY is not set"
+def openai_missing() -> str:
+    return "" if _openai_setting("OPENAI_API_KEY") or not _is_openai_itself() else "OPENAI_API_KEY is not set"
 
 
 def _google() -> dict[str, Any]:

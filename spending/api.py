@@ -9,15 +9,16 @@ from ninja.params import functions as params
 
 from access.auth import caller
 from spending import usage_report
-from spending.schemas import ErrorOut, UsageList
+from spending.schemas import UsageList
 from spending.usage_report import GroupBy, Span
 from storage.reader import read
+from web.schemas import errors
 
 router = Router(tags=["usage"])
 
 DAY: Final[Any] = params.Query(None)
 GROUP: Final[Any] = params.Query("day")
-ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 422, 429, 503), ErrorOut)
+ERRORS: Final = errors(400, 401, 403, 422, 429, 503)
 
 
 @router.get("/usage", response={200: UsageList, **ERRORS}, exclude_unset=True)

@@ -1,17 +1,8 @@
 """What the API of usage gives."""
 
 from datetime import date
-from typing import Any
 
 from ninja import Schema
-from pydantic import BaseModel
-
-
-class ErrorOut(BaseModel):
-    type: str
-    error: str
-    code: str
-    detail: list[dict[str, Any]]
 
 
 class SumsOut(Schema):

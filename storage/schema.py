@@ -1,34 +1,45 @@
-"""The database's tables, made and brought up to date before the first request."""
+"""The database's tables: migrated before the first request, and before a command that reads or writes them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from django.core.management import call_command
-from django.db import connection
+from django.core.management.base import CommandError
+from django.db import DatabaseError, connections
 
-MIGRATING: Final = 7_025_314_861
-"""Of all advisory locks in the database, that of who migrates it."""
+from storage.writer import StorageUnavailable
+
+MIGRATION_LOCK: Final = 7_025_314_861
+"""The key of PostgreSQL's advisory lock that a migrating process holds."""
 
 
-def migrate() -> None:
-    """Applies what is to be applied, while no other process does. Raises Django's `DatabaseError`."""
-    try:
-        with _alone():
-            call_command("migrate", verbosity=0, interactive=False)
-    finally:
-        connection.close()
+def migrate(alias: str = "default") -> None:
+    """Apply the missing migrations. Processes that start together migrate one at a time. Raises `DatabaseError`."""
+    with _locked(alias):
+        call_command("migrate", database=alias, verbosity=0, interactive=False)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Machines that start at the same moment migrate one after the other. SQLite has a lock of its own."""
+def migrated_database() -> Iterator[None]:
+    """Migrate the database for a command. Raises `CommandError` with one line if the database fails, then or later."""
+    try:
+        migrate()
+        yield
+    except (DatabaseError, StorageUnavailable) as error:
+        raise CommandError(f"DATABASE_URL names a database that cannot be used: {str(error).strip()}") from None
+
+
+@contextmanager
+def _locked(alias: str) -> Iterator[None]:
+    connection = connections[alias]
     if connection.vendor != "postgresql":
+        # SQLite locks the whole file while a migration runs.
         yield
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATING])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
         try:
             yield
         finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATING])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])

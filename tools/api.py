@@ -15,25 +15,23 @@ from tools.approvals.api import decide
 from tools.execution.request import grant_all
 from tools.listing import describe_tools
 from tools.output.store import OutputPage, page_of
-from tools.schemas import DecisionIn, ErrorOut, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
+from tools.schemas import DecisionIn, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
 from web.errors import ApiError
+from web.schemas import LIMIT, OFFSET, errors
 
 router = Router(tags=["tools"])
 
 READ: Final = KeyAuth("chat", "approve", "audit")
 DECIDE: Final = KeyAuth("approve")
 
-MAX_ITEMS: Final = 200
 MAX_PAGE_BYTES: Final = 2**20
 PAGE_BYTES: Final = 64 * 1_024
 WANTED: Final[Any] = params.Query(...)
-LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS)
-OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MAX_PAGE_BYTES)
 FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53)
 
-ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 404, 422, 429, 503), ErrorOut)
-DECISION_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut}
+ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
+DECISION_ERRORS: Final = ERRORS | errors(409, 413, 415)
 
 
 @router.get("/tools", response={200: ToolList, **ERRORS})

@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
 from tools import assembly, conf
-
-CODE: Final = ("access", "chat", "orchestrator_site", "speech", "storage", "tools", "tests", ".git", ".venv")
 
 
 @register
@@ -20,7 +18,7 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
     base = conf.workspace_base().resolve()
     hint = "Give the agent a folder of its own, such as ./workspaces."
     held = [(what, path) for what, path in _own() if path.resolve().is_relative_to(base)]
-    held += [("the service's own code", path) for path in map(_code, CODE) if base.is_relative_to(path)]
+    held += [("the service's own code", path) for path in _code() if base.is_relative_to(path)]
     return [Error(f"ALLOW_FS_BASE={base} holds {what}: {path}.", hint=hint, id="tools.E001") for what, path in held]
 
 
@@ -39,8 +37,11 @@ def check_policy(**_: Any) -> list[CheckMessage]:
     ]
 
 
-def _code(name: str) -> Path:
-    return (Path(settings.BASE_DIR) / name).resolve()
+def _code() -> Iterator[Path]:
+    """Yield the service's own folders: those with Python modules, and hidden ones such as `.git`."""
+    for path in Path(settings.BASE_DIR).resolve().glob("*"):
+        if path.is_dir() and (path.name.startswith(".") or any(path.glob("*.py"))):
+            yield path
 
 
 def _own() -> Iterator[tuple[str, Path]]:

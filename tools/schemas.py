@@ -101,12 +101,3 @@ class DecisionIn(BaseModel):
 
     params_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     note: Annotated[str, Field(max_length=MAX_NOTE_CHARS)] = ""
-
-
-class ErrorOut(Schema):
-    """What every HTTP error of the API looks like."""
-
-    type: str = "error"
-    error: str
-    code: str
-    detail: list[Any] = []

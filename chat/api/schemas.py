@@ -187,15 +187,6 @@ class ProviderList(Schema):
     count: int
 
 
-class ErrorOut(Schema):
-    """What every HTTP error of the API looks like."""
-
-    type: Literal["error"] = "error"
-    error: str
-    code: str
-    detail: list[Any] = []
-
-
 def event_schemas() -> dict[str, Any]:
     """The JSON Schemas of all event types, as components of the OpenAPI document."""
     _, components = msgspec.json.schema_components(EVENT_TYPES, ref_template="#/components/schemas/{name}")

@@ -18,7 +18,6 @@ from chat.api.schemas import (
     STREAM_RESPONSE,
     CancelOut,
     ChatIn,
-    ErrorOut,
     MessageList,
     ProviderList,
     RunOut,
@@ -34,30 +33,20 @@ from chat.runs.start.idempotency import AlreadyBegun
 from storage.reader import read
 from storage.writer import writer
 from web.errors import ApiError
+from web.schemas import LIMIT, OFFSET, errors
 
 CHAT: Final = KeyAuth("chat")
 READ: Final = KeyAuth("chat", "audit")
 
 router = Router(tags=["chat"], auth=CHAT)
 
-MAX_ITEMS: Final = 200
 MAX_CURSOR_DIGITS: Final = 10
 MAX_UNKEPT: Final = 10_000
 """Events of another process's run that a reader can have, and that are not kept yet or never will be."""
-LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS)
-OFFSET: Final[Any] = params.Query(0, ge=0, le=2**31)
 CURSOR: Final[Any] = params.Query(None, ge=0, le=2**31)
 
-ERRORS: Final[dict[int, Any]] = {
-    400: ErrorOut,
-    401: ErrorOut,
-    403: ErrorOut,
-    404: ErrorOut,
-    422: ErrorOut,
-    429: ErrorOut,
-    503: ErrorOut,
-}
-STREAM_ERRORS: Final[dict[int, Any]] = {**ERRORS, 409: ErrorOut, 413: ErrorOut, 415: ErrorOut}
+ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
+STREAM_ERRORS: Final = ERRORS | errors(409, 413, 415)
 STREAM: Final = {"responses": {200: STREAM_RESPONSE}}
 RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "The run is over and all was received."}}}
 
@@ -151,14 +140,14 @@ async def list_messages(
     return _found(await read(queries.messages, session_id, caller(request).reads, limit, offset), "session")
 
 
-@router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, 409: ErrorOut, 415: ErrorOut})
+@router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, **errors(409, 415)})
 async def change_session(request: HttpRequest, session_id: UUID, body: SessionPatch) -> dict[str, Any]:
     """Changes a session's title or metadata."""
     owner, changes = caller(request).owner, body.model_dump(exclude_unset=True, exclude_none=True)
     return _found(await writer.write(lambda: queries.change_session(session_id, owner, changes)), "session")
 
 
-@router.delete("/chat/sessions/{uuid:session_id}", response={204: None, **ERRORS, 409: ErrorOut})
+@router.delete("/chat/sessions/{uuid:session_id}", response={204: None, **ERRORS, **errors(409)})
 async def delete_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Deletes a session with its messages, runs and events; its tool executions stay as the record that they are."""
     owner = caller(request).owner

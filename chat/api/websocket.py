@@ -33,6 +33,7 @@ from tools.approvals.api import decide
 from tools.schemas import DecisionIn
 from web import strict_json
 from web.errors import ApiError
+from web.validation import invalid_fields
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         except strict_json.NotJson as error:
             await self._refuse(ApiError(400, "invalid_json", str(error)), ref)
         except ValidationError as error:
-            await self._refuse(_invalid(error), ref)
+            await self._refuse(invalid_fields(error.errors()), ref)
         else:
             carrying_out = self._spawn(self._carry_out(wanted), self._tasks)
             if isinstance(wanted, Auth):  # what comes next is asked for with this key
@@ -291,10 +292,3 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         return task
-
-
-def _invalid(error: ValidationError) -> ApiError:
-    """Names each field with what it takes, and never repeats what was sent."""
-    problems = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
-    detail = [{"field": field, "error": told} for field, told in problems]
-    return ApiError(422, "invalid_field", "; ".join(f"{field}: {told}" for field, told in problems), detail=detail)

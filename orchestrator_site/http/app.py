@@ -6,7 +6,7 @@ from typing import Final
 
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from access import authenticator, conf
 from access.network.host_check import RequestOrigin, Rules, check, may_share
@@ -107,11 +107,18 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 async def _prepare() -> None:
     """Where the database cannot be used, each request says so and tries again."""
     try:
-        await asyncio.to_thread(migrate)
+        await asyncio.to_thread(_migrate)
         await asyncio.to_thread(assembly.registry)
         await service_registry.current().open()
     except (DatabaseError, StorageUnavailable) as error:
         logger.warning("database.unavailable", extra={"error": str(error)})
+
+
+def _migrate() -> None:
+    try:
+        migrate()
+    finally:
+        connection.close()
 
 
 async def _rules() -> Rules:

@@ -88,15 +88,6 @@ class TranscriptionFields(Schema):
     format: str | None = Field(None, description="What the audio is; needed for pcm alone.")
 
 
-class ErrorOut(Schema):
-    """Any error."""
-
-    type: str = "error"
-    error: str
-    code: str
-    detail: list[dict[str, Any]]
-
-
 FIELDS: Final = TranscriptionFields.model_json_schema()["properties"]
 AUDIO_BODY: Final[dict[str, Any]] = {
     "requestBody": {

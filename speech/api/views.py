@@ -17,7 +17,6 @@ from speech.api.multipart import Form, NotMultipart, parse
 from speech.api.schemas import (
     AUDIO_ANSWER,
     AUDIO_BODY,
-    ErrorOut,
     SpeechProviderList,
     SynthesisIn,
     TranscriptionFields,
@@ -30,6 +29,8 @@ from speech.models import SpeechRequest
 from speech.requests import SynthesisRequest, TranscriptionRequest
 from speech.service import Heard
 from web.errors import ApiError
+from web.schemas import errors
+from web.validation import invalid_fields
 
 Result = TypeVar("Result")
 
@@ -37,10 +38,10 @@ router = Router(tags=["speech"], auth=KeyAuth("speech"))
 
 MULTIPART: Final = "multipart/form-data"
 AUDIO: Final = "audio/"
-ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 413, 415, 422, 429, 502, 503, 504), ErrorOut)
+ERRORS: Final = errors(400, 401, 403, 413, 415, 422, 429, 502, 503, 504)
 
 
-LIST_ERRORS: Final[dict[int, Any]] = dict.fromkeys((400, 401, 403, 429, 503), ErrorOut)
+LIST_ERRORS: Final = errors(400, 401, 403, 429, 503)
 
 
 @router.get("/speech/providers", response={200: SpeechProviderList, **LIST_ERRORS})
@@ -127,9 +128,7 @@ def _hearing(request: HttpRequest) -> TranscriptionRequest:
     try:
         fields = TranscriptionFields(**form.fields)
     except ValidationError as error:
-        detail = [{"field": ".".join(map(str, each["loc"])), "error": each["msg"]} for each in error.errors()]
-        said = "; ".join(f"{each['field']}: {each['error']}" for each in detail)
-        raise ApiError(422, "invalid_field", said, detail=detail) from None
+        raise invalid_fields(error.errors()) from None
     given = {name: value or None for name, value in fields.dict().items()}
     return TranscriptionRequest(audio=form.file, **given)
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def migrated(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' database is: no command has to look again."""
-    monkeypatch.setattr("access.management.keeping.call_command", lambda *_, **__: None)
+    monkeypatch.setattr("storage.schema.call_command", lambda *_, **__: None)
 
 
 def run(name: str, *arguments: str, **options: Any) -> tuple[str, str]:

@@ -163,7 +163,7 @@ def test_what_a_row_could_refuse_is_not_certain() -> None:
     assert not plain(new_session=False).is_certain
     assert not plain(key=Key(key="k", body_sha256="0" * 64)).is_certain
     assert not plain(resumed_from=uuid4()).is_certain
-    assert not plain(most_runs=3).is_certain
+    assert not plain(max_active_runs=3).is_certain
 
 
 async def test_a_run_of_a_session_is_claimed_before_its_model_is_asked(start: Start) -> None:

@@ -76,6 +76,7 @@ def test_the_example_has_every_variable_and_its_default() -> None:
     )
     source = Path(settings.__file__).read_text()
     read = set(re.findall(r'env\.\w+\("([A-Z_]+)"', source))
+    read |= set(settings.PROVIDER_SETTINGS)
     assert set(example) == read
     assert set(SEED_VARIABLES) <= read
     assert not any(example[name] for name in example if name.endswith("_KEY"))

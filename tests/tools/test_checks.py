@@ -52,3 +52,10 @@ def test_a_rule_about_no_tool_is_told(settings: Settings) -> None:
     settings.TOOL_POLICY = parse("deny fs.*; ask fs.wirte")
     (found,) = check_policy()
     assert (found.id, "'fs.wirte'" in found.msg) == ("tools.W001", True)
+
+
+@pytest.mark.parametrize("folder", ["spending", "telemetry", "benchmarks", "web", "console", "tests", ".git"])
+def test_each_folder_of_the_services_code_is_refused_as_a_workspace(settings: Settings, folder: str) -> None:
+    settings.ALLOW_FS_BASE = Path(settings.BASE_DIR) / folder
+    (found,) = check_workspace()
+    assert "the service's own code" in found.msg

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from access.keys import issuing
 from access.keys.issuing import KeyInvalid
-from access.management.keeping import database
 from access.scopes import DEFAULT, TOOLS, WORDS
+from storage.schema import migrated_database
 
 
 class Command(BaseCommand):
@@ -39,7 +39,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         try:
-            with database():
+            with migrated_database():
                 issued = _issued(**options)
         except KeyInvalid as error:
             raise CommandError(f"{error.field}: {error}") from None

@@ -6,15 +6,15 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from access.management.keeping import database
 from access.models import ApiKey
+from storage.schema import migrated_database
 
 
 class Command(BaseCommand):
     help = "Lists the API keys, the newest first: what each may do, until when, and when it was last used."
 
     def handle(self, **_: Any) -> None:
-        with database():
+        with migrated_database():
             rows = list(ApiKey.objects.select_related("user"))
         for row in rows:
             self.stdout.write(f"{row.prefix}  {row.name}  {_state(row, timezone.now())}")

@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from access.keys import issuing
-from access.management.keeping import database
 from access.models import ApiKey
+from storage.schema import migrated_database
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("name", help="the key's name; manage.py list_api_keys lists them")
 
     def handle(self, *, name: str, **_: Any) -> None:
-        with database():
+        with migrated_database():
             row = ApiKey.objects.live(name)
             if row is None:
                 known = ApiKey.objects.filter(name=name).exists()

@@ -10,9 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
-from django.db import DatabaseError
 
 from access import conf as access_conf
 from chat import conf
@@ -23,6 +21,7 @@ from chat.client.rendering import Span
 from chat.client.repl import Dialogue, sendable
 from chat.client.terminal import Screen, outlet
 from chat.client.transport import Call, Refused, Transport
+from storage.schema import migrated_database
 
 FAILED: Final = 1
 STATUSES: Final[dict[Outcome, int]] = {"completed": 0, "failed": FAILED, "cancelled": 130}
@@ -87,10 +86,8 @@ class Command(BaseCommand):
     def _inside(self, runner: asyncio.Runner, provider: str | None) -> Transport:
         """The service in this process, set up as `serve` sets it up. Raises `CommandError`."""
         logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
-        try:
-            call_command("migrate", verbosity=0, interactive=False)
-        except DatabaseError as error:
-            raise CommandError(f"DATABASE_URL names a database that cannot be used: {error}") from None
+        with migrated_database():
+            pass
         if not conf.is_stored():
             self.stderr.write("Nothing is stored (ENABLE_PERSISTENCE=false): no answer knows of the one before it.")
         transport = InProcessTransport()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connections
 from django.utils import timezone
@@ -24,6 +23,7 @@ from storage.migration.copying import Compared, compare, copy
 from storage.migration.snapshot import Snapshot, SnapshotFailed
 from storage.migration.tables import Table, tables
 from storage.migration.target import Target, TargetRefused
+from storage.schema import migrate
 
 ALIAS: Final = "target"
 SQLITE: Final = "django.db.backends.sqlite3"
@@ -70,7 +70,7 @@ class Command(BaseCommand):
         try:
             order = tables()
             if begun is None:
-                call_command("migrate", database=ALIAS, verbosity=0, interactive=False)
+                migrate(ALIAS)
                 _check_same_migrations(snapshot, target)
                 target.begin(snapshot.token, order)
             copy(snapshot, target, order, self._report)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from access import conf as access_conf
 from access.models import ApiKey
@@ -20,7 +20,7 @@ from chat.engine.model_port import ProviderError
 from chat.providers.registry import NotConfigured, UnknownProvider
 from orchestrator_site.serving.server import Server
 from orchestrator_site.serving.workers import READY, Workers
-from storage.schema import migrate
+from storage.schema import migrated_database
 from tools import assembly
 from tools.sandbox.kernel.privileges import end_with_parent
 from tools.workspace import WorkspaceUnavailableError
@@ -67,7 +67,8 @@ class Command(BaseCommand):
                 "listen on 127.0.0.1."
             )
         with _listening(host, port) as listening:
-            self._migrate()
+            with migrated_database():
+                connection.close()
             self._open_workspace()
             self.stderr.write("Getting ready ...")
             welcome = partial(self._welcome, _address(host, listening.getsockname()[1]), KEY if _is_keyed() else "")
@@ -91,12 +92,6 @@ class Command(BaseCommand):
     def _tell_ready(self) -> None:
         sys.stdout.buffer.write(READY)
         sys.stdout.flush()
-
-    def _migrate(self) -> None:
-        try:
-            migrate()
-        except DatabaseError as error:
-            raise CommandError(f"DATABASE_URL names a database that cannot be used: {error}") from None
 
     def _open_workspace(self) -> None:
         try:

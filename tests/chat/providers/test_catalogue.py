@@ -5,6 +5,8 @@ import pytest
 from django.core.checks import run_checks
 
 from chat import conf
+from chat.providers import gemini as gemini_spec
+from chat.providers import openai as openai_spec
 from chat.providers.registry import Entry, NotConfigured, ProviderRegistry, UnknownProvider
 from chat.providers.scripted import Scripted
 
@@ -68,9 +70,9 @@ def test_the_settings_choose_the_default(settings: Any, variables: dict[str, str
 async def test_a_default_model_that_a_provider_does_not_have_falls_to_its_own(settings: Any) -> None:
     settings.OPENAI_API_KEY = settings.GEMINI_API_KEY = "k"
     for wanted, openai, gemini in [
-        ("", conf.OPENAI_MODEL, conf.GEMINI_MODEL),
-        ("gpt-4o-mini", "gpt-4o-mini", conf.GEMINI_MODEL),
-        ("gemini-3-flash", conf.OPENAI_MODEL, "gemini-3-flash"),
+        ("", openai_spec.SPEC.default_model, gemini_spec.SPEC.default_model),
+        ("gpt-4o-mini", "gpt-4o-mini", gemini_spec.SPEC.default_model),
+        ("gemini-3-flash", openai_spec.SPEC.default_model, "gemini-3-flash"),
     ]:
         settings.DEFAULT_MODEL = wanted
         providers = conf.provider_registry()

@@ -6,13 +6,12 @@ from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any, Final
 
 import msgspec
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
 from access.caller import OPERATOR
 from spending.accounts import Payer
-from storage.writer import StorageUnavailable, writer
+from storage.schema import migrated_database
+from storage.writer import writer
 from tools import assembly
 from tools.base import Approval, Failed, Output, Progress, Succeeded, Tool, ToolRequest, Waiting
 from tools.execution.executor import ToolExecutor
@@ -42,10 +41,8 @@ class Command(BaseCommand):
         arguments = msgspec.json.encode({key: _value(tool, key, value) for key, value in param}).decode()
         request = ToolRequest(tool=name, arguments=arguments, source="caller")
         try:
-            call_command("migrate", verbosity=0, interactive=False)
-            outcome = asyncio.run(self._run(request, approved=yes))
-        except (DatabaseError, StorageUnavailable) as error:
-            raise CommandError(f"DATABASE_URL names a database that cannot be used: {error}") from None
+            with migrated_database():
+                outcome = asyncio.run(self._run(request, approved=yes))
         finally:
             writer.close()
         if isinstance(outcome, Failed):

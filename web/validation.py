@@ -1,0 +1,18 @@
+"""Errors of validation, as the API reports them: each field with what it accepts, never with what was sent."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from web.errors import ApiError
+
+
+def invalid_fields(problems: Iterable[Mapping[str, Any]], *, skip: int = 0) -> ApiError:
+    """Return the 422 for pydantic's errors (`loc`, `msg`), without the first `skip` parts of each location."""
+    detail = [{"field": ".".join(map(str, problem["loc"][skip:])), "error": problem["msg"]} for problem in problems]
+    lines = (f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail)
+    return ApiError(422, "invalid_field", "; ".join(lines), detail=detail)
+
+
+def invalid_field(field: str, error: str) -> ApiError:
+    """Return the 422 for one field."""
+    return invalid_fields([{"loc": (field,), "msg": error}])
