@@ -24,7 +24,7 @@ from tools.policy import parse
 from tools.registry import Registry
 
 PROCESSES: Final = 3
-"""More than the cores of a small machine: tests mostly wait, for processes that they start."""
+"""More than a small machine has cores, because tests mostly wait for processes that they start."""
 
 
 class Api:
@@ -39,7 +39,7 @@ class Api:
         self.service = running
 
     async def ask(self, body: dict[str, Any] | None = None, **fields: Any) -> Answer:
-        """Posts to `/chat/stream`, and reads the answer to its end."""
+        """Post to `/chat/stream`, and read the answer to its end."""
         return await self.call("POST", "/chat/stream", json=fields if body is None else body)
 
     async def call(self, method: str, path: str, **options: Any) -> Answer:
@@ -47,11 +47,11 @@ class Api:
             return Answer(response.status, response.headers, await response.read())
 
     async def get(self, path: str, **options: Any) -> Any:
-        """The JSON at a path."""
+        """Return the JSON at a path."""
         return (await self.call("GET", path, **options)).json()
 
     def open(self, body: dict[str, Any], path: str = "/chat/stream") -> Any:
-        """An open stream: `async with api.open({...}) as response`."""
+        """Open a stream: `async with api.open({...}) as response`."""
         return self.session.post(self.base_url + path, json=body)
 
 
@@ -64,12 +64,15 @@ def registry_of(*providers: Provider, fallback: tuple[str, ...] = ()) -> Provide
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """All tests run in several processes. Those that are named run in this one, which has nothing to start first."""
+    """Run the whole suite in several processes, and named tests in this one, which needs no workers."""
     return PROCESSES if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives every test with a server the real database. Naming the apps spares each flush the signals behind it."""
+    """Give every test with a server the real database.
+
+    Naming the apps spares each flush the signals that follow it.
+    """
     mark = pytest.mark.django_db(transaction=True, available_apps=settings.INSTALLED_APPS)
     for item in items:
         if "start" in getattr(item, "fixturenames", ()):
@@ -78,7 +81,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL: `postgres.database()` is the URL of a new database."""
+    """Start a PostgreSQL server; `postgres.database()` returns the URL of a new database."""
     with postgres_server() as server:
         yield server
 
@@ -91,7 +94,7 @@ def valkey() -> Iterator[Valkey]:
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """A function that starts the service with its providers, and ends it with the test."""
+    """Return a function that starts the service with its providers, and stop the service with the test."""
     closing: list[Callable[[], Awaitable[None]]] = []
 
     async def begin(

@@ -1,4 +1,4 @@
-"""The environment of every test, set before Django reads it: no key, no `.env`, nothing of the person's own."""
+"""The environment of every test, set before Django reads it: no key, no `.env`, no settings of the developer."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 
 FOLDER = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
 
-# The processes that tests start are many: what they load is compiled once, whatever the person's shell says.
+# Tests start many processes. Their byte code is compiled once, whatever the shell of the developer sets.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

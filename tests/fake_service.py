@@ -1,4 +1,4 @@
-"""A service on 127.0.0.1 that records what it is asked and plays what it is told to, down to the TCP segment."""
+"""A service on 127.0.0.1 that records its requests and plays scripted replies, down to the TCP segment."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it came; `body` is its JSON, or None where it had none."""
+    """A request as it arrived; `body` is its JSON, or None if it had none."""
 
     method: str
     target: str
@@ -22,10 +22,10 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer: each of `pieces` is a write of its own.
+    """A reply; each of `pieces` is one write.
 
-    After them it ends as HTTP does, or is cut, or falls silent until the client goes. Without a `status` it is silent
-    from the start. A `gate` is waited for after the first piece.
+    After them it ends as HTTP does, is cut, or stays silent until the client disconnects.
+    Without a `status` it is silent from the start. A `gate` is awaited after the first piece.
     """
 
     status: int | None = 200
@@ -36,7 +36,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FakeService:
-    """Answers each request with the next reply; `disconnected` is set when a client leaves an answer."""
+    """A service that answers each request with the next reply. `disconnected` is set when a client leaves early."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -45,7 +45,7 @@ class FakeService:
         self._replies: list[Reply] = []
 
     def play(self, *replies: Reply) -> None:
-        """Answers the next requests with these, in order."""
+        """Answer the next requests with these replies, in order."""
         self._replies.extend(replies)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +75,7 @@ class FakeService:
 
 @asynccontextmanager
 async def fake_service() -> AsyncIterator[FakeService]:
-    """The service, listening at its `url`."""
+    """Start the service, which listens at its `url`."""
     fake = FakeService()
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     async with server:

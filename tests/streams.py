@@ -1,4 +1,4 @@
-"""Reading what a server has sent."""
+"""Parsing of the server's responses and streams."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Answer:
         return "".join(event["token"] for event in self.events if event["type"] == "token")
 
     def types(self) -> list[str]:
-        """The types of the events, with runs of tokens as one."""
+        """Return the types of the events, with consecutive tokens as one."""
         found: list[str] = []
         for event in self.events:
             if event["type"] != "token" or found[-1:] != ["token"]:
@@ -33,13 +33,13 @@ class Answer:
         return found
 
     def one(self, kind: str) -> dict[str, Any]:
-        """The only event of a type."""
+        """Return the only event of a type."""
         (event,) = [event for event in self.events if event["type"] == kind]
         return event
 
 
 def events(frames: bytes) -> list[dict[str, Any]]:
-    """The events of frames, as a client that follows the specification reads them."""
+    """Parse the events of frames, as a client does that follows the specification."""
     found = []
     for block in frames.decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))

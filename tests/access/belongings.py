@@ -1,4 +1,4 @@
-"""Somebody's things, of every kind that a path can name."""
+"""One record of every kind that a path can name, owned by one caller."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ WRITE = {"name": "fs.write", "params": {"path": "belongings.txt", "content": "x"
 
 
 class Belongings(msgspec.Struct, frozen=True, kw_only=True):
-    """Ids, and the hash that a decision about what waits has to name."""
+    """The ids, and the hash that a decision about a waiting call must name."""
 
     session: str
     run: str
@@ -33,12 +33,12 @@ class Belongings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def model() -> Scripted:
-    """Answers as often as it is asked."""
+    """Answer any number of requests."""
     return Scripted(*([text("Hello"), STOP] for _ in range(20)))
 
 
 async def belongings(api: Api, holder: Holder) -> Belongings:
-    """Makes one of each. The service needs `POLICY` and `model()`."""
+    """Create one record of each kind. The service needs `POLICY` and `model()`."""
     said = await ask(api, holder, message="Hi", tool_calls=[{"name": "fs.list", "params": {}}])
     broken = await ask(api, holder, message="Hi")
     waits = asyncio.create_task(ask(api, holder, tool_calls=[WRITE], on_disconnect="continue"))
@@ -71,10 +71,10 @@ async def ask(api: Api, holder: Holder, **body: Any) -> Answer:
     return answer
 
 
-async def origin(
+async def request_endpoint(
     api: Api, holder: Holder, where: tuple[str, str], endpoint: Endpoint, of: Belongings | None = None
 ) -> Answer:
-    """Asks an endpoint about somebody's things; about nothing that there is, where there are no belongings."""
+    """Request an endpoint about a caller's records, or about records that do not exist if there are none."""
     method, path = where
     named = getattr(of, endpoint.kind, "") or str(uuid4())
     given = {"json": filled(endpoint.body, named, of.params_sha256 if of else "0" * 64)} if endpoint.body else {}

@@ -1,4 +1,4 @@
-"""Callers with keys of their own."""
+"""Callers with a key each."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,7 +17,7 @@ from storage.writer import writer
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Somebody with a key."""
+    """A caller with a key."""
 
     name: str
     secret: str
@@ -34,7 +34,7 @@ MakeKey = Callable[..., Awaitable[Holder]]
 
 @pytest.fixture
 def make_key() -> MakeKey:
-    """Makes keys in the database: give it a name, scopes, and what else `issuing.wanted` takes."""
+    """Create keys in the database from a name, scopes, and the other arguments of `issuing.wanted`."""
 
     async def make(name: str, *words: str, **given: Any) -> Holder:
         asked = issuing.wanted(timezone.now(), name=name, words=words, **given)
@@ -45,7 +45,7 @@ def make_key() -> MakeKey:
 
 
 async def make_user(name: str, **fields: Any) -> int:
-    """The id of a new user of Django's."""
+    """Return the id of a new Django user."""
     user = await writer.write(partial(User.objects.create_user, name, **fields))
     return int(user.pk)
 
@@ -60,5 +60,5 @@ async def row_of(holder: Holder) -> ApiKey:
 
 
 async def change(holder: Holder, **fields: Any) -> None:
-    """Changes the row behind the service's back."""
+    """Change a row without going through the service."""
     await writer.write(lambda: ApiKey.objects.filter(id=holder.id).update(**fields))

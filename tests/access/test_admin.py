@@ -1,4 +1,4 @@
-"""The console's pages of keys, as an operator's browser asks for them."""
+"""The console's pages of keys, requested as an operator's browser does."""
 
 import re
 from typing import Any
@@ -40,7 +40,7 @@ def page(client: Client, path: str) -> str:
     return response.content.decode()
 
 
-def test_a_key_is_made_and_shown_once(console: Client) -> None:
+def test_key_is_created_and_its_secret_is_shown_once(console: Client) -> None:
     response = console.post(ADD, FORM)
     found = re.search(r"osk_[0-9A-Za-z]{49}", response.content.decode())
     assert found
@@ -69,19 +69,19 @@ def test_a_key_is_made_and_shown_once(console: Client) -> None:
         ("user", "7", "valid choice"),
     ],
 )
-def test_each_bad_field_is_told(console: Client, field: str, value: str, said: str) -> None:
+def test_each_invalid_field_is_reported(console: Client, field: str, value: str, said: str) -> None:
     text = console.post(ADD, {**FORM, field: value}).content.decode()
     assert said in text
     assert "errorlist" in text
     assert not ApiKey.objects.exists()
 
 
-def test_a_name_that_is_taken_is_told(console: Client) -> None:
+def test_duplicate_name_is_reported(console: Client) -> None:
     key("ci")
     assert "revoke it, or choose another name" in console.post(ADD, FORM).content.decode()
 
 
-def test_markup_in_a_name_is_shown_as_text(console: Client) -> None:
+def test_markup_in_a_name_is_escaped(console: Client) -> None:
     hostile = "<script>alert(1)</script>"
     assert hostile not in console.post(ADD, {**FORM, "name": hostile}).content.decode()
     row = ApiKey.objects.get()
@@ -92,7 +92,7 @@ def test_markup_in_a_name_is_shown_as_text(console: Client) -> None:
     assert hostile not in console.post(change(row).replace("change", "revoke"), follow=True).content.decode()
 
 
-def test_a_key_is_revoked_on_its_page_and_from_the_list_once(console: Client) -> None:
+def test_key_is_revoked_once_from_its_page_or_the_list(console: Client) -> None:
     one, other = key("one"), key("other")
     assert "Revoke</button>" in page(console, change(one))
     assert "Revoked: one." in console.post(change(one).replace("change", "revoke"), follow=True).content.decode()
@@ -108,7 +108,7 @@ def test_a_key_is_revoked_on_its_page_and_from_the_list_once(console: Client) ->
     assert "Revoked" in page(console, LIST)
 
 
-def test_nobody_changes_or_deletes_a_key(console: Client) -> None:
+def test_key_cannot_be_changed_or_deleted(console: Client) -> None:
     row = key("ci")
     assert console.post(change(row), {"name": "changed"}).status_code == 403
     assert console.post(change(row).replace("change", "delete"), {"post": "yes"}).status_code == 403
@@ -117,7 +117,7 @@ def test_nobody_changes_or_deletes_a_key(console: Client) -> None:
     assert (row.name, row.revoked) == ("ci", None)
 
 
-def test_who_may_look_may_not_make_or_revoke(client: Client, db: None) -> None:
+def test_view_permission_does_not_allow_creating_or_revoking(client: Client, db: None) -> None:
     staff = User.objects.create(username="op", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename="view_apikey"))
     client.force_login(staff)
@@ -131,14 +131,14 @@ def test_who_may_look_may_not_make_or_revoke(client: Client, db: None) -> None:
     assert row.revoked is None
 
 
-def test_a_form_of_another_page_makes_no_key(db: None) -> None:
+def test_form_without_csrf_token_creates_no_key(db: None) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.create(username="op", is_staff=True, is_superuser=True))
     assert client.post(ADD, FORM).status_code == 403
     assert not ApiKey.objects.exists()
 
 
-def test_a_user_who_has_keys_stays(console: Client) -> None:
+def test_user_with_keys_cannot_be_deleted(console: Client) -> None:
     user = User.objects.create(username="alice")
     row = key("ci", user_id=user.pk)
     assert "alice" in page(console, LIST)

@@ -1,4 +1,4 @@
-"""The key that a request shows."""
+"""Extraction of the key from a request."""
 
 import pytest
 
@@ -19,7 +19,7 @@ AUTHORIZATION, API_KEY = b"authorization", b"x-api-key"
         ([(AUTHORIZATION, b"Bearer")], b""),
     ],
 )
-def test_a_key_is_shown_in_one_of_two_headers(headers: list[tuple[bytes, bytes]], key: bytes) -> None:
+def test_key_is_read_from_either_header(headers: list[tuple[bytes, bytes]], key: bytes) -> None:
     assert extract_key(headers) == key
 
 
@@ -32,7 +32,7 @@ def test_a_key_is_shown_in_one_of_two_headers(headers: list[tuple[bytes, bytes]]
         [(API_KEY, b""), (API_KEY, b"secret")],
     ],
 )
-def test_two_keys_are_refused_also_where_they_are_equal(headers: list[tuple[bytes, bytes]]) -> None:
+def test_two_keys_are_rejected_even_if_they_are_equal(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(ApiError) as caught:
         extract_key(headers)
     assert (caught.value.status, caught.value.code) == (400, "two_keys")
@@ -41,7 +41,7 @@ def test_two_keys_are_refused_also_where_they_are_equal(headers: list[tuple[byte
 
 
 @pytest.mark.parametrize("value", [b"Basic c2VjcmV0", b"secret", b"", b"Bearersecret", b"\xff\x00"])
-def test_another_scheme_is_401(value: bytes) -> None:
+def test_unknown_authorization_scheme_is_401(value: bytes) -> None:
     with pytest.raises(ApiError) as caught:
         extract_key([(AUTHORIZATION, value)])
     assert (caught.value.status, caught.value.headers["WWW-Authenticate"]) == (401, "Bearer")

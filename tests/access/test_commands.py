@@ -1,4 +1,4 @@
-"""`create_api_key`, `list_api_keys`, `revoke_api_key`, and a service that a key lets onto the network."""
+"""`create_api_key`, `list_api_keys` and `revoke_api_key`, and a service that listens on the network with a key."""
 
 import re
 import urllib.request
@@ -21,18 +21,18 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def migrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests' database is: no command has to look again."""
+    """Skip the migration check of each command: the test database is migrated."""
     monkeypatch.setattr("storage.schema.call_command", lambda *_, **__: None)
 
 
 def run(name: str, *arguments: str, **options: Any) -> tuple[str, str]:
-    """What a command wrote to standard output, and to standard error."""
+    """Return what a command wrote to standard output and to standard error."""
     out, errors = StringIO(), StringIO()
     call_command(name, *arguments, stdout=out, stderr=errors, **options)
     return out.getvalue(), errors.getvalue()
 
 
-def test_a_key_is_printed_alone_and_kept_as_a_hash() -> None:
+def test_only_the_key_is_printed_and_only_its_hash_is_stored() -> None:
     out, errors = run("create_api_key", "ci", "--scope", "chat", "--scope", "git.*", "--rate", "5/second", "--budget",
                       "10usd/month", "--budget", "1usd/run", "--expires", "30d", "--max-runs", "3")  # fmt: skip
     assert re.fullmatch(r"osk_[0-9A-Za-z]{49}\n", out)
@@ -45,7 +45,7 @@ def test_a_key_is_printed_alone_and_kept_as_a_hash() -> None:
     assert out.strip() not in errors
 
 
-def test_a_key_of_a_user_shares_their_things() -> None:
+def test_key_of_a_user_has_the_owner_of_that_user() -> None:
     user = User.objects.create_user("alice")
     run("create_api_key", "ci", "--user", "alice")
     assert ApiKey.objects.get().owner == f"user:{user.pk}"
@@ -67,7 +67,7 @@ def test_a_key_of_a_user_shares_their_things() -> None:
         (["--max-runs", "0"], "max_runs: Runs at once are a number from 1"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(arguments: list[str], said: str) -> None:
+def test_invalid_argument_is_reported_in_one_sentence(arguments: list[str], said: str) -> None:
     with pytest.raises(CommandError) as caught:
         run("create_api_key", "ci", *arguments)
     assert said in str(caught.value)
@@ -76,12 +76,12 @@ def test_what_cannot_be_is_one_sentence(arguments: list[str], said: str) -> None
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31m", "a" * 65])
-def test_a_name_is_one_printable_line(name: str) -> None:
+def test_name_must_be_one_printable_line(name: str) -> None:
     with pytest.raises(CommandError, match="name: A name is 1 to 64 printable"):
         run("create_api_key", name)
 
 
-def test_keys_are_listed_and_revoked_and_their_names_come_back() -> None:
+def test_keys_are_listed_and_revoked_and_their_names_are_free_again() -> None:
     secret = run("create_api_key", "ci", "--expires", "30d")[0].strip()
     out, errors = run("list_api_keys")
     assert f"{secret[:12]}  ci  until " in out
@@ -96,23 +96,23 @@ def test_keys_are_listed_and_revoked_and_their_names_come_back() -> None:
     assert ApiKey.objects.count() == 2
 
 
-def test_a_key_in_the_database_lets_the_service_onto_the_network(tmp_path: Path) -> None:
+def test_stored_key_allows_the_service_to_listen_on_the_network(tmp_path: Path) -> None:
     assert "create_api_key" in refusal(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
     done = manage(tmp_path, "create_api_key", "first")
     assert re.fullmatch(r"osk_[0-9A-Za-z]{49}\n", done.stdout)
-    with serving(tmp_path, "--host", "0.0.0.0") as (told, _):
-        assert "Authorization: Bearer $API_KEY" in told
-        base = address(told).replace("0.0.0.0", "127.0.0.1")
+    with serving(tmp_path, "--host", "0.0.0.0") as (output, _):
+        assert "Authorization: Bearer $API_KEY" in output
+        base = address(output).replace("0.0.0.0", "127.0.0.1")
         headers = {"Authorization": f"Bearer {done.stdout.strip()}"}
         request = urllib.request.Request(f"{base}/tools", headers=headers)  # noqa: S310 - our own server
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own server
             assert response.status == 200
     assert "was revoked" in managed(tmp_path, "revoke_api_key", "first")
     with serving(tmp_path, "--host", "0.0.0.0"):
-        pass  # a key that was revoked still keeps the door shut to whoever has none
+        pass  # After a key was revoked, requests without a key are still rejected.
 
 
-def test_a_database_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+def test_unusable_database_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "orchestrator.db").write_bytes(b"not a database" * 100)
     done = manage(tmp_path, "create_api_key", "first")
     assert (done.returncode, done.stdout) == (1, "")
@@ -120,7 +120,7 @@ def test_a_database_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["create_api_key", "list_api_keys", "revoke_api_key"])
-def test_each_command_says_what_it_does(name: str) -> None:
+def test_each_command_has_a_help_text(name: str) -> None:
     command = __import__(f"access.management.commands.{name}", fromlist=["Command"]).Command
     assert issubclass(command, BaseCommand)
     assert command.help.endswith((".", "10usd/month"))

@@ -1,4 +1,4 @@
-"""Keys at the door of a real server."""
+"""Authentication by key on a real server."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ STOP = Finished(reason="stop")
 
 @pytest.fixture(autouse=True)
 def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test may log as much as a new process."""
+    """Give each test the log allowance of a new process."""
     monkeypatch.setattr(security_log, "_windows", {})
 
 
@@ -38,7 +38,7 @@ async def ask(api: Api, headers: Any) -> Answer:
     return await api.call("GET", "/chat/sessions", headers=headers)
 
 
-async def test_a_key_opens_the_door_and_nothing_else_does(start: Start, make_key: MakeKey) -> None:
+async def test_only_a_valid_key_authenticates(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice")
     api = await start(Scripted([text("Hello"), STOP]))
     answer = await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=alice.headers)
@@ -67,7 +67,7 @@ async def test_a_key_opens_the_door_and_nothing_else_does(start: Start, make_key
         ([("X-API-Key", "\xff\xfe<b>")], 401, "one is osk_ and 49 characters"),
     ],
 )
-async def test_each_bad_key_has_its_status_and_sentence(
+async def test_each_invalid_key_has_its_status_and_message(
     start: Start, make_key: MakeKey, headers: list[tuple[str, str]], status: int, said: str
 ) -> None:
     alice = await make_key("alice")
@@ -78,7 +78,7 @@ async def test_each_bad_key_has_its_status_and_sentence(
 
 
 async def raw(api: Api, headers: list[tuple[str, str]]) -> Answer:
-    """A request with just these bytes in its headers; clients would mend them."""
+    """Send a request with exactly these bytes in its headers; HTTP clients would correct them."""
     host, port = api.base_url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     lines = [f"{name}: {value}\r\n" for name, value in [("Host", host), ("Connection", "close"), *headers]]
@@ -88,7 +88,7 @@ async def raw(api: Api, headers: list[tuple[str, str]]) -> Answer:
     return Answer(int(head.split()[1]), {}, next(line for line in body.splitlines() if line.startswith(b"{")))
 
 
-async def test_what_was_revoked_has_expired_or_is_a_strangers_opens_nothing(start: Start, make_key: MakeKey) -> None:
+async def test_revoked_expired_and_unknown_keys_are_401(start: Start, make_key: MakeKey) -> None:
     user = await make_user("bob")
     alice, bob, charlie = (
         await make_key("alice"),
@@ -110,7 +110,7 @@ async def make_inactive(user: int) -> None:
     await writer.write(lambda: User.objects.filter(pk=user).update(is_active=False))
 
 
-async def test_keys_of_one_user_share_what_they_own(start: Start, make_key: MakeKey) -> None:
+async def test_keys_of_one_user_share_their_records(start: Start, make_key: MakeKey) -> None:
     user = await make_user("alice")
     one, other = await make_key("laptop", user_id=user), await make_key("phone", user_id=user)
     api = await start(Scripted([text("Hello"), STOP]))
@@ -119,7 +119,7 @@ async def test_keys_of_one_user_share_what_they_own(start: Start, make_key: Make
     assert session["owner"] == f"user:{user}"
 
 
-async def test_garbage_is_refused_without_the_database(
+async def test_malformed_key_is_rejected_without_a_database_query(
     start: Start, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await make_key("alice")
@@ -138,7 +138,7 @@ async def test_garbage_is_refused_without_the_database(
     assert len(asked) == 1
 
 
-async def test_without_any_key_no_request_asks_the_database_who_it_is(
+async def test_service_without_keys_authenticates_without_a_database_query(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = await start(Scripted())
@@ -153,7 +153,7 @@ async def test_without_any_key_no_request_asks_the_database_who_it_is(
     assert [(await api.call("GET", "/providers")).status for _ in range(3)] == [200] * 3
 
 
-async def test_the_first_key_shuts_the_door_of_a_running_service_and_its_end_does_not_open_it(
+async def test_first_key_ends_open_access_and_its_revocation_does_not_restore_it(
     start: Start, make_key: MakeKey
 ) -> None:
     api = await start(Scripted())
@@ -168,7 +168,7 @@ async def test_the_first_key_shuts_the_door_of_a_running_service_and_its_end_doe
     assert (await ask(api, {})).status == 401
 
 
-async def test_the_services_own_key_may_do_all_beside_the_others(
+async def test_service_key_has_all_scopes_beside_the_stored_keys(
     start: Start, make_key: MakeKey, settings: Settings
 ) -> None:
     settings.API_KEY = "the-key-of-this-service"
@@ -182,7 +182,7 @@ async def test_the_services_own_key_may_do_all_beside_the_others(
     assert (await ask(api, {"X-API-Key": "the-key-of-this-servicE"})).status == 401
 
 
-async def test_when_a_key_was_last_used_is_written_down_in_batches(start: Start, make_key: MakeKey) -> None:
+async def test_last_use_of_keys_is_written_in_batches(start: Start, make_key: MakeKey) -> None:
     alice, bob = await make_key("alice"), await make_key("bob")
     api = await start(Scripted())
     began = timezone.now()
@@ -218,7 +218,9 @@ async def test_failures_are_logged_without_the_key(
         assert secret not in logged
 
 
-async def test_garbage_cannot_flood_the_log(start: Start, make_key: MakeKey, caplog: pytest.LogCaptureFixture) -> None:
+async def test_malformed_keys_cannot_flood_the_log(
+    start: Start, make_key: MakeKey, caplog: pytest.LogCaptureFixture
+) -> None:
     await make_key("alice")
     api = await start(Scripted())
     with caplog.at_level(logging.WARNING):
@@ -229,11 +231,11 @@ async def test_garbage_cannot_flood_the_log(start: Start, make_key: MakeKey, cap
     assert int(answers[-1].headers["Retry-After"]) >= 1
 
 
-def test_the_log_tells_later_how_much_it_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_security_log_reports_how_many_lines_it_suppressed(caplog: pytest.LogCaptureFixture) -> None:
     times = iter([0.0] * 10 + [61.0])
-    told = SecurityLog(most=3, now=lambda: next(times))
+    log = SecurityLog(most=3, now=lambda: next(times))
     for _ in range(11):
-        told.report("scope.missing", client="127.0.0.1")
+        log.report("scope.missing", client="127.0.0.1")
     assert [record.message for record in caplog.records] == ["scope.missing"] * 3 + [
         "incidents.left_out",
         "scope.missing",
@@ -241,7 +243,7 @@ def test_the_log_tells_later_how_much_it_left_out(caplog: pytest.LogCaptureFixtu
     assert caplog.records[3].__dict__["count"] == 7
 
 
-async def test_a_database_that_does_not_answer_lets_nobody_in(
+async def test_unavailable_database_authenticates_no_key(
     start: Start, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await make_key("alice")

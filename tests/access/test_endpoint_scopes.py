@@ -1,20 +1,20 @@
-"""Scopes, at every endpoint of the service's document."""
+"""Scopes at every endpoint of the OpenAPI document."""
 
 import pytest
 
 from access.scopes import WORDS
-from tests.access.belongings import POLICY, model, origin
+from tests.access.belongings import POLICY, model, request_endpoint
 from tests.access.conftest import MakeKey
 from tests.access.endpoints import ENDPOINTS
 from tests.conftest import Start
 
 
 @pytest.mark.parametrize("word", [*WORDS, "fs.read"])
-async def test_a_scope_opens_its_endpoints_and_no_others(start: Start, make_key: MakeKey, word: str) -> None:
+async def test_scope_opens_only_its_endpoints(start: Start, make_key: MakeKey, word: str) -> None:
     alice = await make_key("alice", word)
     api = await start(model(), policy=POLICY)
     for where, endpoint in ENDPOINTS.items():
-        answer = await origin(api, alice, where, endpoint)
+        answer = await request_endpoint(api, alice, where, endpoint)
         if not endpoint.scopes or word in endpoint.scopes:
             assert answer.status != 403, (where, answer.body)
         else:
@@ -22,7 +22,7 @@ async def test_a_scope_opens_its_endpoints_and_no_others(start: Start, make_key:
             assert " or ".join(endpoint.scopes) in answer.json()["error"]
 
 
-async def test_without_a_key_every_endpoint_is_401_but_health(start: Start, make_key: MakeKey) -> None:
+async def test_without_a_key_every_endpoint_except_health_is_401(start: Start, make_key: MakeKey) -> None:
     await make_key("alice")
     api = await start(model())
     for method, path in ENDPOINTS:

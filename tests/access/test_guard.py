@@ -9,7 +9,7 @@ OPEN = Rules(keyed=False, hosts=("localhost",), origins=())
 KEYED = Rules(keyed=True, hosts=("api.example.com", ".example.org"), origins=("https://app.example.com",))
 
 
-def request(**given: Any) -> RequestOrigin:
+def request_origin(**given: Any) -> RequestOrigin:
     fields: dict[str, Any] = {
         "peer": "127.0.0.1",
         "scheme": "http",
@@ -23,18 +23,18 @@ def request(**given: Any) -> RequestOrigin:
 
 def refused(rules: Rules, **given: Any) -> ApiError:
     with pytest.raises(ApiError) as caught:
-        check(request(**given), rules)
+        check(request_origin(**given), rules)
     return caught.value
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:80", "127.0.0.1:8010", "[::1]:8010", "127.9.9.9"])
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
-def test_without_a_key_this_machine_may_call(host: str, peer: str) -> None:
-    check(request(host=host, peer=peer), OPEN)
+def test_without_keys_loopback_requests_are_accepted(host: str, peer: str) -> None:
+    check(request_origin(host=host, peer=peer), OPEN)
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "192.168.1.5", "8.8.8.8", "fe80::1", "::ffff:8.8.8.8", "testclient"])
-def test_without_a_key_no_other_machine_may(peer: str) -> None:
+def test_without_keys_requests_from_other_machines_are_rejected(peer: str) -> None:
     assert (refused(OPEN, peer=peer).status, refused(OPEN, peer=peer).code) == (403, "loopback_only")
 
 
@@ -42,39 +42,39 @@ def test_without_a_key_no_other_machine_may(peer: str) -> None:
     "host",
     ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "0.0.0.0", "10.0.0.1", "[::1", "["],
 )
-def test_without_a_key_a_name_that_was_rebound_is_refused(host: str) -> None:
+def test_without_keys_a_rebound_host_name_is_rejected(host: str) -> None:
     assert refused(OPEN, host=host).code == "bad_host"
 
 
-def test_without_a_key_nothing_comes_through_a_proxy() -> None:
+def test_without_keys_proxied_requests_are_rejected() -> None:
     assert refused(OPEN, forwarded=True).code == "forwarded"
 
 
 @pytest.mark.parametrize("name", [b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"])
-def test_every_forwarding_header_counts(name: bytes) -> None:
+def test_every_forwarding_header_marks_a_request_as_proxied(name: bytes) -> None:
     assert RequestOrigin.of({"type": "http", "client": ("127.0.0.1", 1)}, [(name, b"1.2.3.4")]).forwarded
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:3000", "https://localhost:8010"])
-def test_a_page_of_another_origin_may_change_nothing(origin: str) -> None:
+def test_page_of_another_origin_cannot_change_anything(origin: str) -> None:
     for method in ("POST", "PATCH", "DELETE", "PUT"):
         assert refused(OPEN, origin=origin, method=method).code == "bad_origin"
-    check(request(origin=origin, method="GET"), OPEN)
+    check(request_origin(origin=origin, method="GET"), OPEN)
 
 
-def test_the_services_own_pages_and_the_named_origins_may_call() -> None:
-    check(request(origin="http://localhost:8010"), OPEN)
-    check(request(origin="https://app.example.com", host="api.example.com"), KEYED)
-    check(request(origin="http://localhost:8010", scheme="ws"), OPEN)
+def test_own_pages_and_allowed_origins_are_accepted() -> None:
+    check(request_origin(origin="http://localhost:8010"), OPEN)
+    check(request_origin(origin="https://app.example.com", host="api.example.com"), KEYED)
+    check(request_origin(origin="http://localhost:8010", scheme="ws"), OPEN)
 
 
-def test_with_a_key_the_hosts_are_the_named_ones() -> None:
-    check(request(host="api.example.com", peer="8.8.8.8", forwarded=True), KEYED)
-    check(request(host="a.example.org:443", peer="8.8.8.8"), KEYED)
+def test_with_keys_only_allowed_hosts_are_accepted() -> None:
+    check(request_origin(host="api.example.com", peer="8.8.8.8", forwarded=True), KEYED)
+    check(request_origin(host="a.example.org:443", peer="8.8.8.8"), KEYED)
     assert (refused(KEYED, host="localhost").status, refused(KEYED, host="localhost").code) == (400, "bad_host")
-    check(request(host="anything"), Rules(keyed=True, hosts=("*",), origins=()))
+    check(request_origin(host="anything"), Rules(keyed=True, hosts=("*",), origins=()))
 
 
 @pytest.mark.parametrize(("host", "own"), [("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)])
-def test_addresses_of_this_machine(host: str, own: bool) -> None:
+def test_loopback_addresses_are_recognised(host: str, own: bool) -> None:
     assert is_loopback(host) is own

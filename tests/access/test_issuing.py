@@ -1,4 +1,4 @@
-"""Making a key: what is asked for, and what cannot be."""
+"""Creation of keys, and the validation of its arguments."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,7 +42,7 @@ NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
         ("max_runs", {"max_runs": 10**7}),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_field(field: str, given: dict[str, Any]) -> None:
+def test_invalid_value_is_reported_with_its_field(field: str, given: dict[str, Any]) -> None:
     with pytest.raises(KeyInvalid) as caught:
         issuing.wanted(NOW, **{"name": "alice", **given})
     assert caught.value.field == field
@@ -60,12 +60,12 @@ def test_what_cannot_be_is_refused_by_its_field(field: str, given: dict[str, Any
         ("", None),
     ],
 )
-def test_an_expiry_is_a_moment_or_a_time_from_now(text: str, moment: datetime | None) -> None:
+def test_expiry_is_a_date_or_a_duration_from_now(text: str, moment: datetime | None) -> None:
     assert issuing.wanted(NOW, name="alice", expires=text).expires == moment
 
 
 @pytest.mark.django_db
-def test_of_a_key_the_hash_alone_is_kept() -> None:
+def test_only_the_hash_of_a_key_is_stored() -> None:
     asked = issuing.wanted(NOW, name="alice", budgets=["10 USD/month"], rate="5/second", max_runs=3)
     issued = issuing.issue(asked, NOW)
     row = ApiKey.objects.get()
@@ -76,7 +76,7 @@ def test_of_a_key_the_hash_alone_is_kept() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_live_keys_have_different_names_and_a_revoked_one_gives_its_name_back() -> None:
+def test_active_keys_have_unique_names_and_revocation_frees_the_name() -> None:
     asked = issuing.wanted(NOW, name="alice")
     first = issuing.issue(asked, NOW)
     with pytest.raises(KeyInvalid) as caught:

@@ -1,4 +1,4 @@
-"""Keys: their shape, and how garbage is told from them."""
+"""The format of keys, and the rejection of anything else."""
 
 import re
 
@@ -9,7 +9,7 @@ from access.keys.key_format import ALPHABET, LENGTH, SHOWN_CHARS, NotAKey, mint,
 KEY = mint(bytes(range(32))).encode()
 
 
-def test_a_key_has_its_prefix_256_random_bits_and_a_checksum() -> None:
+def test_key_has_its_prefix_256_random_bits_and_a_checksum() -> None:
     assert re.fullmatch(r"osk_[0-9A-Za-z]{49}", mint())
     assert len({mint() for _ in range(1_000)}) == 1_000
     assert mint(bytes(32)).startswith("osk_" + "0" * 43)
@@ -17,7 +17,7 @@ def test_a_key_has_its_prefix_256_random_bits_and_a_checksum() -> None:
     assert mint(b"\xff" * 32)[:47] != mint(b"\xff" * 31 + b"\xfe")[:47]
 
 
-def test_what_is_kept_is_a_hash_and_a_beginning() -> None:
+def test_parsed_key_has_a_hash_and_a_short_prefix() -> None:
     key = mint()
     kept = parse(key.encode())
     assert kept.prefix == key[:SHOWN_CHARS]
@@ -26,7 +26,7 @@ def test_what_is_kept_is_a_hash_and_a_beginning() -> None:
     assert parse(mint().encode()).sha256 != kept.sha256
 
 
-def test_every_mistyped_character_is_found() -> None:
+def test_every_mistyped_character_is_detected() -> None:
     key = mint()
     for place in range(4, LENGTH):
         other = next(character for character in ALPHABET if character != key[place])
@@ -40,7 +40,7 @@ def test_every_mistyped_character_is_found() -> None:
     [b"", b"osk_", b"secret", b"sk-" + b"a" * 50, KEY[:-1], KEY + b"0", b" " + KEY, KEY + b"\n", b"OSK_" + KEY[4:],
      "osk_é".encode() * 10, b"\x1b[31m", b"\x00" * 53, b"osk_" + b"a" * 100_000],
 )  # fmt: skip
-def test_another_shape_is_no_key_and_is_not_repeated(text: bytes) -> None:
+def test_malformed_key_is_rejected_and_not_repeated_in_the_error(text: bytes) -> None:
     with pytest.raises(NotAKey) as caught:
         parse(text)
     assert caught.value.code == "shape"

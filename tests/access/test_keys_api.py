@@ -1,4 +1,4 @@
-"""`/keys`: whoever has the scope makes, lists and revokes keys, and gives no more than they have."""
+"""`/keys`: a caller with the scope creates, lists and revokes keys, and grants at most its own scopes."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ async def create(api: Api, headers: dict[str, str], **body: Any) -> Answer:
     return await api.call("POST", "/keys", json=body, headers=headers)
 
 
-async def test_a_key_is_told_once_works_and_is_revoked(start: Start, make_key: MakeKey) -> None:
+async def test_new_key_is_returned_once_then_works_until_it_is_revoked(start: Start, make_key: MakeKey) -> None:
     admin = await make_key("admin", "keys", "chat", "fs.*")
     api = await start(Scripted([text("Hello"), Finished(reason="stop")]))
     answer = await create(
@@ -45,9 +45,7 @@ async def test_a_key_is_told_once_works_and_is_revoked(start: Start, make_key: M
 
 
 @pytest.mark.parametrize("scopes", [["audit"], ["chat", "tools"], ["*"], ["fs.*"], None])
-async def test_nobody_gives_scopes_that_they_do_not_have(
-    start: Start, make_key: MakeKey, scopes: list[str] | None
-) -> None:
+async def test_key_can_grant_only_scopes_that_it_has(start: Start, make_key: MakeKey, scopes: list[str] | None) -> None:
     admin = await make_key("admin", "keys", "chat", "fs.r*")
     api = await start()
     answer = await create(api, admin.headers, name="ci", scopes=scopes)
@@ -74,17 +72,17 @@ async def test_nobody_gives_scopes_that_they_do_not_have(
         ("user", {"user": "alice"}),
     ],
 )
-async def test_each_bad_field_is_named(start: Start, make_key: MakeKey, field: str, body: dict[str, Any]) -> None:
+async def test_each_invalid_field_is_named(start: Start, make_key: MakeKey, field: str, body: dict[str, Any]) -> None:
     admin = await make_key("admin", "keys", "chat", "tools", "approve", "speech")
     api = await start()
     answer = await create(api, admin.headers, **{"name": "ci", **body})
     assert answer.status == 422
-    told = answer.json()
-    assert [detail["field"] for detail in told["detail"]] == [field]
-    assert told["error"].isprintable()
+    refusal = answer.json()
+    assert [detail["field"] for detail in refusal["detail"]] == [field]
+    assert refusal["error"].isprintable()
 
 
-async def test_without_any_key_the_first_one_is_made_on_this_machine_and_shuts_the_door(start: Start) -> None:
+async def test_first_key_is_created_on_this_machine_and_ends_open_access(start: Start) -> None:
     api = await start()
     key = (await create(api, {}, name="first")).json()["key"]
     assert (await api.call("GET", "/chat/sessions")).status == 401

@@ -1,4 +1,4 @@
-"""How many requests are let in: of a key, and of all together; in one process and in several."""
+"""Rate limits of one key and of the whole service, in one process and in several."""
 
 import asyncio
 import re
@@ -27,23 +27,23 @@ async def at_once(api: Api, count: int, *holders: Holder) -> list[Answer]:
     return await asyncio.gather(*asking)
 
 
-async def test_of_fifty_at_once_a_limit_of_ten_lets_in_ten(start: Start, make_key: MakeKey) -> None:
+async def test_ten_of_fifty_concurrent_requests_pass_a_limit_of_ten(start: Start, make_key: MakeKey) -> None:
     alice, bob = await make_key("alice", rate="10/day"), await make_key("bob")
     api = await start(Scripted())
     answers = await at_once(api, 50, alice)
     assert Counter(answer.status for answer in answers) == {200: 10, 429: 40}
     refused = next(answer for answer in answers if answer.status == 429)
-    told = refused.json()
-    assert told["code"] == "rate_limited"
+    refusal = refused.json()
+    assert refusal["code"] == "rate_limited"
     wait = int(refused.headers["Retry-After"])
     assert 0 < wait <= 86_400
-    assert told["detail"] == [{"policy": "key", "retry_after": wait}]
+    assert refusal["detail"] == [{"policy": "key", "retry_after": wait}]
     assert refused.headers["RateLimit-Policy"] == '"key";q=10;w=86400'
     assert refused.headers["RateLimit"] == f'"key";r=0;t={wait}'
     assert {answer.status for answer in await at_once(api, 20, bob)} == {200}
 
 
-async def test_keys_without_a_rate_have_the_settings(start: Start, make_key: MakeKey, settings: Settings) -> None:
+async def test_keys_without_a_rate_use_the_setting(start: Start, make_key: MakeKey, settings: Settings) -> None:
     settings.RATE_LIMIT_PER_KEY = "3/day"
     settings.API_KEY = "the-key-of-this-service"
     alice, bob = await make_key("alice"), await make_key("bob", rate="5/day")
@@ -56,7 +56,9 @@ async def test_keys_without_a_rate_have_the_settings(start: Start, make_key: Mak
     assert statuses == [200, 200, 200, 429, 429]
 
 
-async def test_the_whole_service_has_a_limit(start: Start, make_key: MakeKey, settings: Settings) -> None:
+async def test_limit_of_the_service_applies_to_all_keys_together(
+    start: Start, make_key: MakeKey, settings: Settings
+) -> None:
     settings.RATE_LIMIT = "15/day"
     alice, bob = await make_key("alice", rate="10/day"), await make_key("bob")
     api = await start(Scripted())
@@ -67,7 +69,7 @@ async def test_the_whole_service_has_a_limit(start: Start, make_key: MakeKey, se
     assert refused.headers["RateLimit-Policy"] == '"service";q=15;w=86400'
 
 
-async def test_without_any_key_the_limit_of_the_service_holds(start: Start, settings: Settings) -> None:
+async def test_without_keys_only_the_limit_of_the_service_applies(start: Start, settings: Settings) -> None:
     settings.RATE_LIMIT = "2/day"
     settings.RATE_LIMIT_PER_KEY = "1/day"
     api = await start(Scripted())
@@ -75,7 +77,7 @@ async def test_without_any_key_the_limit_of_the_service_holds(start: Start, sett
 
 
 @pytest.mark.parametrize(("proxies", "statuses"), [("127.0.0.1", {401}), ("", {401, 429})])
-async def test_who_fails_is_counted_by_an_address_that_only_a_trusted_proxy_can_tell(
+async def test_failed_attempts_are_counted_per_address_as_reported_by_a_trusted_proxy(
     start: Start, make_key: MakeKey, settings: Settings, proxies: str, statuses: set[int]
 ) -> None:
     settings.TRUSTED_PROXIES = networks(proxies)
@@ -88,7 +90,7 @@ async def test_who_fails_is_counted_by_an_address_that_only_a_trusted_proxy_can_
     assert {answer.status for answer in await asyncio.gather(*asking)} == statuses
 
 
-async def test_whoever_fails_often_does_not_keep_others_out(start: Start, make_key: MakeKey) -> None:
+async def test_many_failed_attempts_do_not_lock_out_other_callers(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice")
     api = await start(Scripted())
     failing = [api.call("GET", "/providers", headers={"X-API-Key": "secret"}) for _ in range(80)]
@@ -97,7 +99,7 @@ async def test_whoever_fails_often_does_not_keep_others_out(start: Start, make_k
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
-async def test_processes_count_together_where_they_have_a_server_for_it(
+async def test_processes_share_their_counters_through_a_server(
     tmp_path: Path, valkey: Valkey, database: str, request: pytest.FixtureRequest
 ) -> None:
     where = {"LOG_LEVEL": "error", "CHANNEL_LAYER_URL": valkey.url}
@@ -123,7 +125,7 @@ async def test_processes_count_together_where_they_have_a_server_for_it(
     assert Counter(statuses) == {200: 10, 429: 40}
 
 
-async def test_where_the_server_is_gone_each_process_counts_for_itself(valkey: Valkey) -> None:
+async def test_processes_count_on_their_own_when_the_server_is_gone(valkey: Valkey) -> None:
     name = "test_where_the_server_is_gone"
     limiter = Limiter(re.sub(r":\d+/", ":1/", valkey.url))
     try:
@@ -133,7 +135,7 @@ async def test_where_the_server_is_gone_each_process_counts_for_itself(valkey: V
         await limiter.close()
 
 
-async def test_a_server_that_comes_back_is_asked_again(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_counter_server_is_used_again_when_it_returns(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("access.limits.limiter.AWAY_SECONDS", 0.0)
     server = Valkey()
     limiter = Limiter(server.url)
@@ -143,13 +145,13 @@ async def test_a_server_that_comes_back_is_asked_again(valkey: Valkey, monkeypat
         assert await limiter.take(rate("1/day"), "name") is None
         wait = await limiter.take(rate("1/day"), "name")
         assert wait is not None
-        assert wait >= 0  # 0 in the first moment of a day, which still counts what was let in before it
+        assert wait >= 0  # The wait is 0 in the first moment of a day, when requests of the day before still count.
     finally:
         await limiter.close()
         server.stop()
 
 
-async def test_counters_are_bounded() -> None:
+async def test_number_of_counters_is_bounded() -> None:
     counters = Counters(most=2)
     first = counters.of("a")
     counters.of("b")
@@ -159,7 +161,7 @@ async def test_counters_are_bounded() -> None:
     assert len(counters._counters) == 2
 
 
-async def test_windows_that_are_over_are_not_kept() -> None:
+async def test_expired_windows_are_dropped() -> None:
     windows = Windows()
     for number in range(100):
         assert await windows.incr(f"window {number}", 0.0) == 1

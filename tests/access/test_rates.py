@@ -1,4 +1,4 @@
-"""Rates, as an operator writes them."""
+"""Rate limits in the notation of the settings."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from access.limits.rates import RateInvalid, optional, rate
         ("1/1 seconds", 1, 1),
     ],
 )
-def test_a_rate_is_requests_in_a_time(text: str, amount: int, seconds: int) -> None:
+def test_rate_is_a_number_of_requests_per_period(text: str, amount: int, seconds: int) -> None:
     assert (rate(text).amount, rate(text).get_expiry()) == (amount, seconds)
 
 
@@ -24,10 +24,10 @@ def test_a_rate_is_requests_in_a_time(text: str, amount: int, seconds: int) -> N
     ["lots", "60", "60/", "/minute", "0/minute", "-1/minute", "1.5/minute", "60/fortnight", "60/minute; 5/second",
      "60/0 minutes", "60/minute\n5/second", "9999999999/minute", "1/99999 days", "٦٠/minute", "1e3/minute"],
 )  # fmt: skip
-def test_anything_else_is_refused(text: str) -> None:
+def test_malformed_rate_is_rejected(text: str) -> None:
     with pytest.raises(RateInvalid):
         optional(text)
 
 
-def test_nothing_is_no_rate() -> None:
+def test_empty_text_is_no_rate() -> None:
     assert optional("") == ""

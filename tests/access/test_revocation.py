@@ -1,4 +1,4 @@
-"""What a key holds open ends when it is revoked or expires; in this process and in another one."""
+"""Open streams and sockets end when their key is revoked or expires, in every process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,13 +27,13 @@ from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres
 
 SECONDS = 5
-"""In which everything that a shut key holds open has to be over."""
+"""Seconds in which everything that a revoked key holds open must end."""
 
 End = Callable[[Holder], Awaitable[None]]
 
 
 def streams() -> list[UUID]:
-    """The keys of the streams that are open here."""
+    """Return the key ids of the streams that are open in this process."""
     held = authenticator.current().revocations._held.items()
     return [
         key for key, ends in held for end in ends if isinstance(getattr(end, "__self__", None), api_handler._Streaming)
@@ -50,7 +50,9 @@ def endless() -> Scripted:
 
 
 @pytest.mark.parametrize("end", [revoke, expire])
-async def test_open_streams_and_sockets_of_the_key_end_and_no_others(start: Start, make_key: MakeKey, end: End) -> None:
+async def test_revocation_ends_the_streams_and_sockets_of_that_key_only(
+    start: Start, make_key: MakeKey, end: End
+) -> None:
     alice, bob = await make_key("alice"), await make_key("bob")
     api = await start(endless())
     async with opened(api, alice) as hers, opened(api, bob) as his, connected(api, headers=alice.headers) as socket:
@@ -69,7 +71,7 @@ async def test_open_streams_and_sockets_of_the_key_end_and_no_others(start: Star
 
 
 class opened:  # noqa: N801 - it is used like a function
-    """A stream of an endless answer, as a context."""
+    """Open a stream of an endless answer, as a context manager."""
 
     def __init__(self, api: Api, holder: Holder) -> None:
         self._response = api.session.post(f"{api.base_url}/chat/stream", json={"message": "Hi"}, headers=holder.headers)
@@ -83,7 +85,7 @@ class opened:  # noqa: N801 - it is used like a function
         await self._response.__aexit__(*of)
 
 
-async def test_a_reader_who_takes_nothing_is_cut_off_too(start: Start, make_key: MakeKey) -> None:
+async def test_stream_with_a_stalled_reader_is_closed_too(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice")
     api = await start(Scripted([text(*["x" * 100_000] * 200), asyncio.Event().wait]))
     async with api.session.post(
@@ -96,7 +98,7 @@ async def test_a_reader_who_takes_nothing_is_cut_off_too(start: Start, make_key:
                 await asyncio.sleep(0.02)
 
 
-async def test_what_has_ended_is_let_go_of(start: Start, make_key: MakeKey, settings: Any) -> None:
+async def test_ended_streams_are_released(start: Start, make_key: MakeKey, settings: Any) -> None:
     settings.DISCONNECT_GRACE_SECONDS = 0
     alice = await make_key("alice")
     api = await start(endless())
@@ -120,7 +122,7 @@ def processes() -> Iterator[ExitStack]:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
-async def test_every_process_knows_at_once_and_ends_what_is_open(
+async def test_revocation_ends_open_streams_in_every_process(
     fake: FakeService, tmp_path: Path, processes: ExitStack, database: str, request: pytest.FixtureRequest
 ) -> None:
     where = {}
@@ -154,5 +156,5 @@ async def test_every_process_knows_at_once_and_ends_what_is_open(
             await stream.rest()
             assert (await received(socket, "refused"))[-1]["code"] == "key_revoked"
             assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
-    async with aiohttp.ClientSession() as client, client.get(f"{other}/chat/sessions") as nobody:
-        assert nobody.status == 401
+    async with aiohttp.ClientSession() as client, client.get(f"{other}/chat/sessions") as rejected:
+        assert rejected.status == 401

@@ -1,4 +1,4 @@
-"""Scopes: what is one, and what one holds."""
+"""Scopes: their notation, and the operations that they allow."""
 
 import pytest
 from hypothesis import given
@@ -11,24 +11,24 @@ TOOLS = ("fs.read", "fs.write", "git.status", "git.diff", "terminal.exec", "spee
 PATTERNS = ("fs.read", "fs.*", "git.*", "git.d*", "*.read", "*", "tools", "f*", "*s*", "fs.r*d", "terminal.exec")
 
 
-def test_words_and_tools_are_told_apart() -> None:
+def test_words_and_tool_patterns_are_separate() -> None:
     found = scopes.scopes(["chat", "fs.read", "git.*"])
     assert (found.may("chat"), found.may("approve")) == (True, False)
     assert [tool for tool in TOOLS if found.may_use(tool)] == ["fs.read", "git.status", "git.diff"]
 
 
-def test_every_tool_has_a_word() -> None:
+def test_the_scope_tools_and_the_wildcard_include_every_tool() -> None:
     assert scopes.scopes(["tools"]) == scopes.scopes(["*"]) == scopes.scopes(["*", "fs.read"])
     assert all(map(scopes.scopes(["tools"]).may_use, TOOLS))
     assert not any(map(scopes.scopes(["chat"]).may_use, TOOLS))
 
 
 @pytest.mark.parametrize("of", [ALL, DEFAULT, scopes.scopes(["audit", "fs.*", "git.diff"])])
-def test_what_is_written_down_is_read_back(of: Scopes) -> None:
+def test_scopes_survive_a_round_trip_as_text(of: Scopes) -> None:
     assert scopes.scopes(of.texts()) == of
 
 
-def test_a_new_key_reads_nothing_of_others_and_makes_no_keys() -> None:
+def test_default_scopes_exclude_audit_and_keys() -> None:
     assert set(WORDS) - DEFAULT.words == {"audit", "keys"}
 
 
@@ -37,14 +37,14 @@ def test_a_new_key_reads_nothing_of_others_and_makes_no_keys() -> None:
     ["", " ", "chats", "Chat", "admin", "fs", "FS.read", "fs.read source=model", "fs.[a-z]", "fs.?", "fs/read", "\n",
      "<b>.x", "\x1b[31m.x", "é.*", "a" * 128 + ".*"],
 )  # fmt: skip
-def test_another_word_is_refused_and_comes_back_harmless(text: str) -> None:
+def test_unknown_scope_is_rejected_and_escaped_in_the_error(text: str) -> None:
     with pytest.raises(ScopeInvalid) as caught:
         scopes.scopes(["chat", text])
     assert str(caught.value).isprintable()
     assert "there are chat, approve, speech" in str(caught.value)
 
 
-def test_a_key_has_some_scope_and_not_endlessly_many() -> None:
+def test_number_of_scopes_is_between_1_and_100() -> None:
     with pytest.raises(ScopeInvalid):
         scopes.scopes([])
     with pytest.raises(ScopeInvalid):
@@ -52,14 +52,14 @@ def test_a_key_has_some_scope_and_not_endlessly_many() -> None:
 
 
 @given(st.lists(st.sampled_from(PATTERNS)), st.lists(st.sampled_from(PATTERNS), min_size=1))
-def test_who_covers_others_may_use_all_that_they_may(wide: list[str], narrow: list[str]) -> None:
+def test_covering_scopes_may_use_every_tool_that_the_covered_ones_may(wide: list[str], narrow: list[str]) -> None:
     one = scopes.scopes(wide) if wide else NONE
     other = scopes.scopes(narrow)
     if one.covers(other):
         assert all(one.may_use(tool) for tool in TOOLS if other.may_use(tool))
 
 
-def test_covering() -> None:
+def test_wider_scopes_cover_narrower_ones() -> None:
     assert ALL.covers(DEFAULT)
     assert not DEFAULT.covers(ALL)
     assert scopes.scopes(["fs.*"]).covers(scopes.scopes(["fs.r*", "fs.read"]))

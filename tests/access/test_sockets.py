@@ -1,4 +1,4 @@
-"""Keys on a WebSocket: the same door, and the same scopes, ownership and limits for each message."""
+"""Keys on a WebSocket: authentication, and the scopes, ownership and limits of each message."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ MESSAGES = {
     "approve": ("waiting", {"execution_id": "ID", "params_sha256": "HASH"}),
     "deny": ("waiting", {"execution_id": "ID", "params_sha256": "HASH"}),
 }
-"""Of each message but `auth`, what its id names, and its other fields."""
+"""Each message type except `auth`, with the type of record that its id names and its other fields."""
 
 
 def filled(fields: dict[str, str], named: str, params_sha256: str) -> dict[str, str]:
@@ -38,11 +38,11 @@ async def refusal(socket: Socket, **message: Any) -> dict[str, Any]:
     return found
 
 
-def test_every_message_is_known_here() -> None:
+def test_every_message_type_is_covered() -> None:
     assert set(MESSAGES) == set(websocket.SCOPES)
 
 
-async def test_what_is_somebody_elses_is_not_there(start: Start, make_key: MakeKey) -> None:
+async def test_records_of_another_owner_are_404(start: Start, make_key: MakeKey) -> None:
     alice, bob = await make_key("alice"), await make_key("bob")
     api = await start(model(), policy=POLICY)
     hers = await belongings(api, alice)
@@ -54,7 +54,7 @@ async def test_what_is_somebody_elses_is_not_there(start: Start, make_key: MakeK
             assert real["status"] == 404, kind
 
 
-async def test_an_auditor_follows_and_does_nothing_else(start: Start, make_key: MakeKey) -> None:
+async def test_auditor_can_only_follow_runs(start: Start, make_key: MakeKey) -> None:
     alice, charlie = await make_key("alice"), await make_key("charlie", "audit")
     api = await start(model(), policy=POLICY)
     hers = await belongings(api, alice)
@@ -69,7 +69,7 @@ async def test_an_auditor_follows_and_does_nothing_else(start: Start, make_key: 
 
 
 @pytest.mark.parametrize("word", ["speech", "keys", "approve", "fs.read"])
-async def test_a_message_needs_its_scope(start: Start, make_key: MakeKey, word: str) -> None:
+async def test_each_message_needs_its_scope(start: Start, make_key: MakeKey, word: str) -> None:
     alice = await make_key("alice", word)
     api = await start(model())
     async with connected(api, headers=alice.headers) as socket:
@@ -79,7 +79,7 @@ async def test_a_message_needs_its_scope(start: Start, make_key: MakeKey, word: 
 
 
 @pytest.mark.parametrize("way", ["header", "subprotocol", "message"])
-async def test_a_key_is_shown_in_one_of_three_ways(start: Start, make_key: MakeKey, way: str) -> None:
+async def test_socket_accepts_a_key_in_any_of_three_ways(start: Start, make_key: MakeKey, way: str) -> None:
     alice = await make_key("alice")
     api = await start(model())
     async with connected(api, **options(way, alice)) as socket:
@@ -91,7 +91,7 @@ async def test_a_key_is_shown_in_one_of_three_ways(start: Start, make_key: MakeK
     assert session["owner"] == alice.owner
 
 
-async def test_what_comes_behind_a_key_waits_for_it(
+async def test_messages_wait_until_the_key_is_authenticated(
     start: Start, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await make_key("alice")
@@ -124,7 +124,7 @@ async def test_two_keys_close_the_socket(start: Start, make_key: MakeKey, ways: 
         assert await close_code(socket) == websocket.UNAUTHORIZED
 
 
-async def test_a_key_that_was_revoked_does_nothing_from_that_moment_on(start: Start, make_key: MakeKey) -> None:
+async def test_revoked_key_is_rejected_on_its_next_message(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice")
     silent = model()
     api = await start(silent)
@@ -135,7 +135,7 @@ async def test_a_key_that_was_revoked_does_nothing_from_that_moment_on(start: St
     assert silent.requests == []
 
 
-async def test_messages_are_counted_like_requests(start: Start, make_key: MakeKey) -> None:
+async def test_messages_count_toward_the_rate_limit(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice", rate="2/day")
     api = await start(model())
     async with connected(api, headers=alice.headers) as socket:
@@ -148,7 +148,7 @@ async def test_messages_are_counted_like_requests(start: Start, make_key: MakeKe
     assert (await api.call("GET", "/providers", headers=alice.headers)).status == 429
 
 
-async def test_the_first_key_shuts_sockets_that_needed_none(start: Start, make_key: MakeKey) -> None:
+async def test_first_key_closes_sockets_that_were_opened_without_one(start: Start, make_key: MakeKey) -> None:
     api = await start(model())
     async with connected(api) as socket:
         await socket.send_json({"type": "chat", "message": "Hi"})
@@ -160,7 +160,7 @@ async def test_the_first_key_shuts_sockets_that_needed_none(start: Start, make_k
 
 
 async def socket_answer(socket: Socket) -> str:
-    """How the socket takes one more message: with the end of a run, or with a refusal."""
+    """Return the socket's reply to one more message: the end of a run, or a refusal."""
     await socket.send_json({"type": "follow", "run_id": str(uuid4())})
     (found,) = [message for message in await received(socket, "refused") if message["type"] == "refused"]
     return "end" if found["status"] == 404 else "refused"

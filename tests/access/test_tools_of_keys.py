@@ -1,4 +1,4 @@
-"""The tools of a key: what its model is offered and may call, and what its caller may run."""
+"""Tools per key: those that a model is offered and may call, and those that a caller may run."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ def write(path: str) -> ToolCall:
     return ToolCall(call_id="c", name="fs.write", arguments=f'{{"path": "{path}", "content": "x"}}')
 
 
-async def test_a_model_is_offered_the_tools_of_the_key_and_no_more(start: Start, make_key: MakeKey) -> None:
+async def test_model_is_offered_only_the_tools_of_the_key(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice", "chat", "fs.l*", "git.*")
     model = Scripted([text("Hello"), STOP], [text("Hello"), STOP])
     api = await start(model)
@@ -33,7 +33,7 @@ async def test_a_model_is_offered_the_tools_of_the_key_and_no_more(start: Start,
     assert {tool["name"] for tool in (await api.get("/tools", headers=alice.headers))["items"]} == first
 
 
-async def test_what_a_model_calls_all_the_same_is_denied_and_recorded(start: Start, make_key: MakeKey) -> None:
+async def test_model_call_of_a_tool_outside_the_scopes_is_denied_and_recorded(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice", "chat", "fs.list")
     api = await start(Scripted([write("denied.txt"), LIST, CALLS], [text("Well."), STOP]))
     answer = await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=alice.headers)
@@ -47,7 +47,7 @@ async def test_what_a_model_calls_all_the_same_is_denied_and_recorded(start: Sta
     assert not (conf.workspace_base() / "denied.txt").exists()
 
 
-async def test_a_caller_runs_the_tools_of_the_key_and_no_more(start: Start, make_key: MakeKey) -> None:
+async def test_caller_runs_only_the_tools_of_the_key(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice", "chat", "fs.list")
     api = await start(Scripted())
     calls = [{"name": "fs.list"}, {"name": "fs.read", "params": {"path": "x"}}, {"name": "fs.nothing"}]
@@ -58,7 +58,7 @@ async def test_a_caller_runs_the_tools_of_the_key_and_no_more(start: Start, make
 
 
 @pytest.mark.parametrize("end", ["revoked", "live"])
-async def test_what_waited_runs_with_what_the_key_opens_by_then(start: Start, make_key: MakeKey, end: str) -> None:
+async def test_approved_call_is_checked_against_the_key_as_it_is_now(start: Start, make_key: MakeKey, end: str) -> None:
     user = await make_user("alice")
     one, other = await make_key("one", user_id=user), await make_key("other", user_id=user)
     api = await start(Scripted([write("allowed.txt"), CALLS], [text("Well."), STOP]), policy="ask fs.write")

@@ -1,4 +1,4 @@
-"""What a process hears of keys, without a server in front of it."""
+"""A process's watch on keys, without a server in front of it."""
 
 import asyncio
 from typing import Any
@@ -14,16 +14,16 @@ from web.errors import ApiError
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-async def test_what_is_held_is_watched_in_a_process_that_had_no_request(make_key: MakeKey) -> None:
+async def test_revocation_is_noticed_in_a_process_without_requests(make_key: MakeKey) -> None:
     alice, bob = await make_key("alice"), await make_key("bob")
-    told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
+    revoked: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
     watching = RevocationWatcher()
     try:
-        watching.on_revoked(alice.id, told.set_result)
+        watching.on_revoked(alice.id, revoked.set_result)
         release = watching.on_revoked(bob.id, lambda _: pytest.fail("nobody shut it"))
         await revoke(alice)
         async with asyncio.timeout(5):
-            assert (await told).code == "key_revoked"
+            assert (await revoked).code == "key_revoked"
         release()
         release()
         assert not watching._held
@@ -32,31 +32,31 @@ async def test_what_is_held_is_watched_in_a_process_that_had_no_request(make_key
         await watching.close()
 
 
-async def test_a_key_whose_row_is_gone_is_shut(make_key: MakeKey) -> None:
+async def test_key_with_a_deleted_row_is_revoked(make_key: MakeKey) -> None:
     alice = await make_key("alice")
-    told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
+    revoked: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
     watching = RevocationWatcher()
     try:
-        watching.on_revoked(alice.id, told.set_result)
+        watching.on_revoked(alice.id, revoked.set_result)
         row = await row_of(alice)
         await writer.write(row.delete)
         async with asyncio.timeout(5):
-            assert (await told).status == 401
+            assert (await revoked).status == 401
     finally:
         await watching.close()
 
 
-async def test_without_a_key_there_is_nothing_to_watch() -> None:
+async def test_without_a_key_nothing_is_watched() -> None:
     watching = RevocationWatcher()
     watching.on_revoked(None, lambda _: pytest.fail("there is no key"))()
     assert watching._task is None
 
 
-async def test_a_database_that_is_away_for_a_while_loses_nothing(
+async def test_no_revocation_is_lost_while_the_database_is_unavailable(
     make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await make_key("alice")
-    told: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
+    revoked: asyncio.Future[ApiError] = asyncio.get_running_loop().create_future()
     failed = asyncio.Event()
 
     async def away(*_: Any) -> Any:
@@ -69,7 +69,7 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing(
     try:
         with monkeypatch.context() as patch:
             patch.setattr(revocation, "read", away)
-            watching.on_revoked(alice.id, told.set_result)
+            watching.on_revoked(alice.id, revoked.set_result)
             async with asyncio.timeout(5):
                 await failed.wait()
         failed.clear()
@@ -80,7 +80,7 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing(
                 await failed.wait()
         await revoke(alice)
         async with asyncio.timeout(5):
-            await told
+            await revoked
     finally:
         await watching.close()
     assert (await row_of(alice)).last_used is not None

@@ -1,4 +1,4 @@
-"""The audit console's pages of sessions, runs and messages, as an operator's browser asks for them."""
+"""The audit console's pages of sessions, runs and messages, requested as an operator's browser does."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -61,7 +61,7 @@ def change(row: Any) -> str:
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
 
 
-def test_a_session_shows_what_it_came_to(console: Client) -> None:
+def test_session_page_shows_its_totals(console: Client) -> None:
     one = session()
     for _ in range(2):
         turn = run(one, **TOKENS)
@@ -71,7 +71,7 @@ def test_a_session_shows_what_it_came_to(console: Client) -> None:
         assert all(f">{shown}<" in page(console, path) for shown in ("4", "2,000", "40", "$0.0024"))
 
 
-def test_an_unknown_price_is_never_told_as_nothing(console: Client) -> None:
+def test_unknown_price_is_never_shown_as_zero(console: Client) -> None:
     one = session()
     run(one, input_tokens=5, output_tokens=1)
     assert ">unknown<" in page(console, SESSIONS)
@@ -80,17 +80,18 @@ def test_an_unknown_price_is_never_told_as_nothing(console: Client) -> None:
     assert ">at least $0.0012<" in page(console, SESSIONS)
 
 
-def test_the_pages_lead_to_each_other(console: Client) -> None:
+def test_pages_link_to_each_other(console: Client) -> None:
     one = session()
     turn = run(one)
     asked = message(turn, "assistant", content="", tool_calls=[{"call_id": "c1", "name": "fs.read", "arguments": "{}"}])
-    told = message(turn, "tool", content="plover", call_id="c1", tool="fs.read")
+    result = message(turn, "tool", content="plover", call_id="c1", tool="fs.read")
     did = ToolExecution.objects.create(
         id=uuid4(), session_id=one.pk, run_id=turn.pk, call_id="c1", tool="fs.read", params={}, status="succeeded",
         source="model", created=START,
     )  # fmt: skip
     for row, others in {
-        one: (turn, asked, told, did), turn: (one, asked, told, did), asked: (one, turn, did), told: (one, turn, did),
+        one: (turn, asked, result, did), turn: (one, asked, result, did), asked: (one, turn, did),
+        result: (one, turn, did),
         did: (one, turn),
     }.items():  # fmt: skip
         shown = page(console, change(row))
@@ -101,7 +102,7 @@ def test_the_pages_lead_to_each_other(console: Client) -> None:
 
 
 @pytest.mark.parametrize("row", [session, lambda: run(session()), lambda: message(run(session()))])
-def test_nobody_can_add_change_or_delete(console: Client, row: Any) -> None:
+def test_records_cannot_be_added_changed_or_deleted(console: Client, row: Any) -> None:
     kept = row()
     there = change(kept)
     assert console.post(there, {"title": "changed"}).status_code == 403
@@ -112,7 +113,7 @@ def test_nobody_can_add_change_or_delete(console: Client, row: Any) -> None:
     assert type(kept).objects.filter(pk=kept.pk).exists()
 
 
-def test_what_others_wrote_is_escaped_and_nothing_of_it_is_hidden(console: Client) -> None:
+def test_hostile_text_is_escaped_and_shown_completely(console: Client) -> None:
     one = session(title=HOSTILE, user=HOSTILE, metadata={HOSTILE: HOSTILE})
     turn = run(one, error=HOSTILE, provider=HOSTILE, model=HOSTILE, reason="x\u202e", options={"a": HOSTILE})
     said = message(turn, content=HOSTILE, call_id=HOSTILE, tool=HOSTILE, tool_calls=[{"call_id": "", "name": HOSTILE}])
@@ -126,7 +127,7 @@ def test_what_others_wrote_is_escaped_and_nothing_of_it_is_hidden(console: Clien
         assert "\\u202etxt.exe" in shown
 
 
-def test_a_long_text_is_cut_and_can_be_had_whole(console: Client) -> None:
+def test_long_text_is_truncated_and_available_whole(console: Client) -> None:
     said = message(run(session()), content="x" * 30_000 + "\r\nthe end")
     shown = page(console, change(said))
     assert "the end" not in shown
@@ -136,7 +137,7 @@ def test_a_long_text_is_cut_and_can_be_had_whole(console: Client) -> None:
     assert whole["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_session_of_many_messages_shows_the_newest_and_the_way_to_the_others(console: Client) -> None:
+def test_long_session_shows_the_newest_messages_and_links_to_the_others(console: Client) -> None:
     one = session()
     turn = run(one)
     for number in range(60):
@@ -181,7 +182,7 @@ def test_lists_are_filtered_and_searched(console: Client, path: str, found: str)
 
 
 @pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 6), (RUNS, 7), (MESSAGES, 7)])
-def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(
+def test_number_of_list_queries_does_not_grow_with_the_rows(
     console: Client, django_assert_num_queries: Any, path: str, queries: int
 ) -> None:
     for count in (1, 30):
@@ -191,18 +192,18 @@ def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(
             console.get(path)
 
 
-def test_a_page_asks_the_database_as_often_for_many_rows_as_for_one(
+def test_number_of_page_queries_does_not_grow_with_the_rows(
     console: Client, django_assert_max_num_queries: Any
 ) -> None:
     one = session()
-    console.get(change(one))  # a process looks up the table's content type once
+    console.get(change(one))  # A process looks up the table's content type once.
     for _ in range(30):
         message(run(one))
     with django_assert_max_num_queries(9):
         console.get(change(one))
 
 
-def test_a_log_tells_runs_of_tokens_as_one_line() -> None:
+def test_log_shows_consecutive_tokens_as_one_line() -> None:
     frames = sse.token_frames(1, [b"Hel", b"lo"])
     end = End(reason="completed", run_id="r", session_id=None, usage=TotalUsage())
     more = sse.token_frames(3, [b"!"]) + sse.frame(4, end) + sse.token_frames(5, [b"?"])
@@ -215,7 +216,7 @@ def test_a_log_tells_runs_of_tokens_as_one_line() -> None:
     assert lines[1].fields["reason"] == "completed"
 
 
-def test_a_long_log_is_cut_and_can_be_had_whole(console: Client) -> None:
+def test_long_log_is_truncated_and_available_whole(console: Client) -> None:
     turn = run(session())
     result = ToolResult(tool="fs.read", data={"content": "y" * 5_000}, execution_id="x")
     frames = [sse.frame(number, result) for number in range(1, 251)]
@@ -228,18 +229,18 @@ def test_a_long_log_is_cut_and_can_be_had_whole(console: Client) -> None:
     assert whole.content == b"".join(frames)
 
 
-def test_a_run_whose_events_were_pruned_says_so(console: Client) -> None:
+def test_page_of_a_run_reports_that_its_events_were_pruned(console: Client) -> None:
     assert unescape(log_table.PRUNED) in page(console, change(run(session())))
 
 
-def test_a_messages_pictures_are_told_by_type_and_size(console: Client) -> None:
+def test_images_of_a_message_are_shown_by_type_and_size(console: Client) -> None:
     said = message(run(session()), content="", attachments=1)
     Attachment.objects.create(message=said, media_type="image/png", data=b"1234")
     assert "image/png" in page(console, change(said))
     assert "pictures: 1" in page(console, MESSAGES)
 
 
-async def test_a_real_run_is_seen_from_its_question_to_its_end(start: Start, client: Client) -> None:
+async def test_run_is_shown_from_its_question_to_its_end(start: Start, client: Client) -> None:
     (workspace().base / "notes.txt").write_text("The word is plover.\n")
     call = ToolCall(call_id="call_1", name="fs.read", arguments='{"path": "notes.txt"}')
     broken = ProviderError("It was cut.", code="provider_protocol", retryable=True)
@@ -252,5 +253,5 @@ async def test_a_real_run_is_seen_from_its_question_to_its_end(start: Start, cli
         return unescape(page(client, f"{RUNS}{answer.headers['X-Run-Id']}/change/"))
 
     shown = await sync_to_async(look)()
-    for told in ("Failed", "It was cut.", "Read it", '{"path": "notes.txt"}', "It is plover", "provider_protocol"):
-        assert told in shown
+    for result in ("Failed", "It was cut.", "Read it", '{"path": "notes.txt"}', "It is plover", "provider_protocol"):
+        assert result in shown

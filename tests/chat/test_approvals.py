@@ -37,14 +37,14 @@ def is_written(path: str) -> bool:
 
 
 class Following:
-    """A stream that is read as it comes."""
+    """A stream that is read as it arrives."""
 
     def __init__(self, response: Any) -> None:
         self.response = response
         self.body = b""
 
     async def until(self, kind: str) -> dict[str, Any]:
-        """The first event of a type."""
+        """Return the first event of a type."""
         async with asyncio.timeout(10):
             while not (found := [event for event in self.events() if event["type"] == kind]):
                 chunk = await self.response.content.readany()
@@ -76,7 +76,7 @@ def types(found: list[dict[str, Any]]) -> list[str]:
     return [event["type"] for event in found if event["type"] not in {"token", "usage"}]
 
 
-async def test_an_approved_call_runs_and_the_same_stream_goes_on(start: Start, path: str) -> None:
+async def test_approved_call_runs_and_the_same_stream_continues(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
     async with api.open({"message": "write"}) as response:
         stream = Following(response)
@@ -102,7 +102,7 @@ async def test_an_approved_call_runs_and_the_same_stream_goes_on(start: Start, p
     )
 
 
-async def test_a_denied_call_does_not_run_and_the_model_reads_why(start: Start, path: str) -> None:
+async def test_denied_call_does_not_run_and_the_model_reads_the_reason(start: Start, path: str) -> None:
     model = Scripted([write(path), CALLS], [text("As you wish."), STOP])
     api = await start(model, policy=POLICY)
     async with api.open({"message": "write"}) as response:
@@ -115,7 +115,7 @@ async def test_a_denied_call_does_not_run_and_the_model_reads_why(start: Start, 
     assert (await ToolExecution.objects.aget()).status == "denied"
 
 
-async def test_an_approval_that_nobody_gave_expires_and_the_run_goes_on(start: Start, path: str) -> None:
+async def test_approval_expires_and_the_run_continues(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS], [text("Then not."), STOP]), policy=POLICY, approval_seconds=0.2)
     answer = await api.ask(message="write")
     assert answer.one("approval_resolved")["decision"] == "expired"
@@ -124,7 +124,7 @@ async def test_an_approval_that_nobody_gave_expires_and_the_run_goes_on(start: S
     assert not is_written(path)
 
 
-async def test_a_waiting_run_survives_a_restart_and_goes_on_elsewhere(start: Start, path: str) -> None:
+async def test_waiting_run_survives_a_restart_and_resumes_in_another_service(start: Start, path: str) -> None:
     first = await start(Scripted([text("I will. "), write(path), CALLS]), policy=POLICY)
     async with first.open({"message": "write"}) as response:
         waits = await Following(response).until("approval_required")
@@ -147,7 +147,7 @@ async def test_a_waiting_run_survives_a_restart_and_goes_on_elsewhere(start: Sta
     await second.close()
 
 
-async def test_calls_after_the_one_that_waits_run_after_it(start: Start, path: str) -> None:
+async def test_calls_after_a_waiting_one_run_after_it(start: Start, path: str) -> None:
     calls = [write(path), ToolCall(call_id="c2", name="fs.read", arguments=f'{{"path": "{path}"}}'), CALLS]
     model = Scripted(calls, [text("Both."), STOP])
     api = await start(model, policy=POLICY)
@@ -159,7 +159,7 @@ async def test_calls_after_the_one_that_waits_run_after_it(start: Start, path: s
     assert [message.call_id for message in model.requests[1].messages[-2:]] == ["c1", "c2"]  # type: ignore[union-attr]
 
 
-async def test_a_callers_own_call_waits_where_the_policy_says_so(start: Start, path: str) -> None:
+async def test_caller_call_waits_if_the_policy_asks(start: Start, path: str) -> None:
     api = await start(policy="ask fs.write")
     call = {"name": "fs.write", "params": {"path": path, "content": "x"}}
     async with api.open({"tool_calls": [call]}) as response:
@@ -170,7 +170,7 @@ async def test_a_callers_own_call_waits_where_the_policy_says_so(start: Start, p
     assert is_written(path)
 
 
-async def test_a_waiting_run_can_be_cancelled(start: Start, path: str) -> None:
+async def test_waiting_run_can_be_cancelled(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS]), policy=POLICY)
     async with api.open({"message": "write"}) as response:
         stream = Following(response)
@@ -186,7 +186,7 @@ async def test_a_waiting_run_can_be_cancelled(start: Start, path: str) -> None:
     assert (await api.ask(message="again", session_id=response.headers["X-Session-Id"])).status == 200
 
 
-async def test_a_waiting_session_takes_no_second_run(start: Start, path: str) -> None:
+async def test_waiting_session_accepts_no_second_run(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS]), policy=POLICY)
     async with api.open({"message": "write"}) as response:
         await Following(response).until("approval_required")
@@ -196,7 +196,7 @@ async def test_a_waiting_session_takes_no_second_run(start: Start, path: str) ->
         assert (await api.call("DELETE", f"/chat/sessions/{session}")).status == 409
 
 
-async def test_a_decision_is_bound_to_the_params_and_made_once(start: Start, path: str) -> None:
+async def test_decision_is_bound_to_the_params_and_made_once(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
     async with api.open({"message": "write"}) as response:
         stream = Following(response)
@@ -211,7 +211,7 @@ async def test_a_decision_is_bound_to_the_params_and_made_once(start: Start, pat
         assert (await decide(api, waits, "deny")).json()["code"] == "not_waiting"
 
 
-async def test_what_the_policy_denies_by_now_no_approval_allows(start: Start, path: str) -> None:
+async def test_approval_does_not_override_a_policy_that_denies_since(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS], [text("Well."), STOP]), policy=POLICY)
     async with api.open({"message": "write"}) as response:
         stream = Following(response)
@@ -227,7 +227,7 @@ async def test_what_the_policy_denies_by_now_no_approval_allows(start: Start, pa
     assert not is_written(path)
 
 
-async def test_a_decision_of_another_process_is_taken_up(start: Start, path: str) -> None:
+async def test_decision_of_another_process_resumes_the_run(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
     async with api.open({"message": "write"}) as response:
         stream = Following(response)
@@ -239,7 +239,7 @@ async def test_a_decision_of_another_process_is_taken_up(start: Start, path: str
     assert types(found)[-2:] == ["tool_result", "end"]
 
 
-async def test_without_persistence_what_asks_is_denied(start: Start, path: str) -> None:
+async def test_without_persistence_a_call_that_needs_approval_is_denied(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS], [text("No."), STOP]), policy=POLICY, stored=False)
     answer = await api.ask(message="write")
     assert answer.one("tool_error")["code"] == "denied"
@@ -247,7 +247,7 @@ async def test_without_persistence_what_asks_is_denied(start: Start, path: str) 
     assert not is_written(path)
 
 
-async def test_an_approval_that_is_late_is_refused(start: Start, path: str) -> None:
+async def test_late_approval_is_rejected(start: Start, path: str) -> None:
     api = await start(Scripted([write(path), CALLS]), policy=POLICY)
     async with api.open({"message": "write"}) as response:
         waits = await Following(response).until("approval_required")

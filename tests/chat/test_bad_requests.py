@@ -1,4 +1,4 @@
-"""What `POST /chat/stream` and its neighbours say to what they can't take."""
+"""Error responses of `POST /chat/stream` and the endpoints beside it."""
 
 import base64
 import json
@@ -16,12 +16,12 @@ PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 16).decode()
 NOBODYS = UUID(int=1)
 
 
-def assert_told(answer: Any, status: int, code: str) -> None:
+def assert_error(answer: Any, status: int, code: str) -> None:
     assert answer.status == status
-    told = answer.json()
-    assert (told["type"], told["code"]) == ("error", code)
-    assert told["error"]
-    assert isinstance(told["detail"], list)
+    body = answer.json()
+    assert (body["type"], body["code"]) == ("error", code)
+    assert body["error"]
+    assert isinstance(body["detail"], list)
     assert answer.headers["Content-Type"] == "application/json"
 
 
@@ -46,16 +46,16 @@ def assert_told(answer: Any, status: int, code: str) -> None:
         '{"message": "a"}'.encode("utf-16"),
     ],
 )
-async def test_what_is_not_strict_json_is_400(start: Start, body: bytes) -> None:
+async def test_invalid_json_is_400(start: Start, body: bytes) -> None:
     api = await start(Scripted())
-    assert_told(await api.call("POST", "/chat/stream", data=body, headers=JSON), 400, "invalid_json")
+    assert_error(await api.call("POST", "/chat/stream", data=body, headers=JSON), 400, "invalid_json")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_a_body_that_is_not_said_to_be_json_is_415(start: Start, kind: str) -> None:
+async def test_body_that_is_not_declared_as_json_is_415(start: Start, kind: str) -> None:
     api = await start(Scripted())
     answer = await api.call("POST", "/chat/stream", data=b'{"message": "a"}', headers={"Content-Type": kind})
-    assert_told(answer, 415, "unsupported_media_type")
+    assert_error(answer, 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ async def test_a_body_that_is_not_said_to_be_json_is_415(start: Start, kind: str
         ({"message": "a", "attachments": [{"media_type": "text/html", "data_base64": PNG}]}, "attachments.0"),
     ],
 )
-async def test_a_fields_value_is_422_and_names_the_field(start: Start, fields: dict[str, Any], named: str) -> None:
+async def test_invalid_field_is_422_and_named(start: Start, fields: dict[str, Any], named: str) -> None:
     api = await start(Scripted())
     answer = await api.ask(fields)
-    assert_told(answer, 422, "invalid_field")
+    assert_error(answer, 422, "invalid_field")
     assert named in json.dumps(answer.json())
 
 
@@ -102,21 +102,21 @@ async def test_a_fields_value_is_422_and_names_the_field(start: Start, fields: d
         ({"message": "a", "attachments": [{"path": "none.png"}]}, "not_found"),
     ],
 )
-async def test_what_the_service_does_not_have_is_422(start: Start, fields: dict[str, Any], code: str) -> None:
+async def test_unknown_provider_tool_or_option_is_422(start: Start, fields: dict[str, Any], code: str) -> None:
     api = await start(Scripted())
-    assert_told(await api.ask(fields), 422, code)
+    assert_error(await api.ask(fields), 422, code)
 
 
-async def test_a_picture_for_a_provider_that_takes_none_is_422(start: Start) -> None:
+async def test_image_for_a_provider_without_image_support_is_422(start: Start) -> None:
     class Blind(Scripted):
         supports_images = False
 
     api = await start(Blind())
     answer = await api.ask(message="a", attachments=[{"media_type": "image/png", "data_base64": PNG}])
-    assert_told(answer, 422, "images_unsupported")
+    assert_error(answer, 422, "images_unsupported")
 
 
-async def test_a_picture_reaches_the_model_in_this_turn_and_the_next(start: Start) -> None:
+async def test_image_reaches_the_model_in_this_turn_and_the_next(start: Start) -> None:
     model = Scripted([text("A cat."), Finished(reason="stop")], [text("Yes."), Finished(reason="stop")])
     api = await start(model)
     answer = await api.ask(message="What?", attachments=[{"media_type": "image/png", "data_base64": PNG}])
@@ -127,10 +127,10 @@ async def test_a_picture_reaches_the_model_in_this_turn_and_the_next(start: Star
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
-async def test_another_method_is_405_with_allow(start: Start, method: str) -> None:
+async def test_unsupported_method_is_405_with_allow(start: Start, method: str) -> None:
     api = await start(Scripted())
     answer = await api.call(method, "/chat/stream")
-    assert_told(answer, 405, "method_not_allowed")
+    assert_error(answer, 405, "method_not_allowed")
     assert answer.headers["Allow"] == "POST"
 
 
@@ -146,40 +146,40 @@ async def test_another_method_is_405_with_allow(start: Start, method: str) -> No
         f"/chat/sessions/{NOBODYS}/messages",
     ],
 )
-async def test_what_is_not_there_is_404(start: Start, path: str) -> None:
+async def test_unknown_path_is_404(start: Start, path: str) -> None:
     api = await start(Scripted())
-    assert_told(await api.call("GET", path), 404, "not_found")
+    assert_error(await api.call("GET", path), 404, "not_found")
 
 
-async def test_a_session_that_is_not_there_is_404(start: Start) -> None:
+async def test_unknown_session_is_404(start: Start) -> None:
     api = await start(Scripted())
-    assert_told(await api.ask(message="a", session_id=str(uuid4())), 404, "not_found")
+    assert_error(await api.ask(message="a", session_id=str(uuid4())), 404, "not_found")
 
 
-async def test_a_body_over_the_limit_is_413(start: Start, settings: Any) -> None:
+async def test_body_over_the_limit_is_413(start: Start, settings: Any) -> None:
     settings.MAX_BODY_BYTES = 2_000
     api = await start(Scripted())
-    assert_told(await api.ask(message="a" * 3_000), 413, "body_too_large")
+    assert_error(await api.ask(message="a" * 3_000), 413, "body_too_large")
 
     async def endless() -> Any:
         for _ in range(100):
             yield b" " * 1_000
 
     answer = await api.call("POST", "/chat/stream", data=endless(), headers=JSON)
-    assert_told(answer, 413, "body_too_large")
+    assert_error(answer, 413, "body_too_large")
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "offset=-1", "offset=99999999999"])
 async def test_paging_out_of_bounds_is_422(start: Start, query: str) -> None:
     api = await start(Scripted())
     answer = await api.call("GET", f"/chat/sessions?{query}")
-    assert_told(answer, 422, "invalid_field")
+    assert_error(answer, 422, "invalid_field")
     assert answer.json()["detail"][0]["field"] == query.split("=", maxsplit=1)[0]
 
 
 @pytest.mark.parametrize("header", ["-1", "x", "1.5", "9" * 30, "²"])
-async def test_a_cursor_that_is_no_number_is_422(start: Start, header: str) -> None:
+async def test_cursor_that_is_not_a_number_is_422(start: Start, header: str) -> None:
     api = await start(Scripted([text("Hi"), Finished(reason="stop")]))
     path = (await api.ask(message="a")).headers["Content-Location"]
     answer = await api.call("GET", path, headers={"Last-Event-ID": header})
-    assert_told(answer, 422, "invalid_cursor")
+    assert_error(answer, 422, "invalid_cursor")

@@ -1,4 +1,4 @@
-"""A run that is written down while its model is asked: what may overlap, and what comes of it where that fails."""
+"""Runs whose insert overlaps with the model call, and the outcome when the insert fails."""
 
 import asyncio
 import sqlite3
@@ -31,7 +31,7 @@ STOP = Finished(reason="stop")
 
 @contextmanager
 def locked() -> Iterator[None]:
-    """Nobody else writes to the database meanwhile."""
+    """Hold the write lock of the database."""
     other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
@@ -46,9 +46,9 @@ async def until_asked(model: Scripted, times: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_model_is_asked_while_its_run_is_written_down_and_nothing_is_told_before(start: Start) -> None:
-    told = asyncio.Event()
-    model = Scripted([text("First"), STOP], [text("Hel"), told.wait, text("lo"), STOP])
+async def test_model_call_overlaps_the_insert_and_nothing_is_sent_before_the_commit(start: Start) -> None:
+    released = asyncio.Event()
+    model = Scripted([text("First"), STOP], [text("Hel"), released.wait, text("lo"), STOP])
     api = await start(model)
     await api.ask(message="Hi")
     with locked():
@@ -56,7 +56,7 @@ async def test_a_model_is_asked_while_its_run_is_written_down_and_nothing_is_tol
         await until_asked(model, 2)
         assert await Run.objects.acount() == 1
         assert not asking.done()
-    told.set()
+    released.set()
     answer = await asking
     assert answer.text == "Hello"
     assert [event["id"] for event in answer.events] == list(range(1, len(answer.events) + 1))
@@ -64,10 +64,10 @@ async def test_a_model_is_asked_while_its_run_is_written_down_and_nothing_is_tol
     assert (await api.call("GET", f"/chat/runs/{run}/stream")).body == answer.body
 
 
-async def test_a_run_that_is_being_written_down_has_one_place_and_not_two(
+async def test_run_that_is_being_inserted_takes_one_slot(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager, "COUNTED", -1)  # nobody counts those of other processes
+    monkeypatch.setattr(manager, "COUNTED", -1)  # The runs of other processes are not counted.
     settings.MAX_ACTIVE_RUNS = 2
     model = Scripted([text("First"), STOP], [text("One"), STOP], [text("Two"), STOP])
     api = await start(model)
@@ -80,9 +80,7 @@ async def test_a_run_that_is_being_written_down_has_one_place_and_not_two(
     assert sorted(answer.text for answer in await asyncio.gather(*asking)) == ["One", "Two"]
 
 
-async def test_where_it_cannot_be_written_down_the_model_is_stopped_and_nothing_was_told(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_insert_stops_the_model_and_sends_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Scripted([text("Hel"), asyncio.Event().wait, text("lo"), STOP])
     api = await start(model)
     submit = writer.submit
@@ -106,9 +104,7 @@ async def test_where_it_cannot_be_written_down_the_model_is_stopped_and_nothing_
         assert not await rows.objects.aexists()
 
 
-async def test_while_the_database_takes_nothing_no_model_is_asked(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failing_database_prevents_the_model_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Scripted([text("Hello"), STOP])
     api = await start(model)
     monkeypatch.setattr(Writer, "is_failing", property(lambda _: True, lambda *_: None), raising=False)
@@ -124,7 +120,7 @@ async def test_while_the_database_takes_nothing_no_model_is_asked(
     assert model.requests == []
 
 
-async def test_the_writer_knows_whether_the_database_takes_anything(start: Start) -> None:
+async def test_writer_reports_whether_the_database_fails(start: Start) -> None:
     await start()
 
     def fail() -> None:
@@ -158,7 +154,7 @@ def plain(**changes: Any) -> RunStart:
     return RunStart(**{**given, **changes})
 
 
-def test_what_a_row_could_refuse_is_not_certain() -> None:
+def test_run_that_stored_state_could_reject_may_not_start_early() -> None:
     assert plain().is_certain
     assert not plain(new_session=False).is_certain
     assert not plain(key=Key(key="k", body_sha256="0" * 64)).is_certain
@@ -166,7 +162,7 @@ def test_what_a_row_could_refuse_is_not_certain() -> None:
     assert not plain(max_active_runs=3).is_certain
 
 
-async def test_a_run_of_a_session_is_claimed_before_its_model_is_asked(start: Start) -> None:
+async def test_run_in_a_session_is_claimed_before_the_model_call(start: Start) -> None:
     waiting = asyncio.Event()
     model = Scripted([text("One"), STOP], [text("Two"), waiting.wait, STOP])
     api = await start(model)

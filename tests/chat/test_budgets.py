@@ -1,4 +1,4 @@
-"""Money and tokens: reserved before each call of a model, settled after it, and never passed by runs together."""
+"""Budgets of money and tokens: reserved before each model call, settled after it, never exceeded by concurrent runs."""
 
 import asyncio
 from typing import Any
@@ -38,7 +38,7 @@ async def balances() -> dict[str, tuple[int, int]]:
     return await sync_to_async(accounts)()
 
 
-async def test_a_call_is_settled_at_what_it_took_and_nothing_stays_reserved(start: Start, settings: Any) -> None:
+async def test_call_is_settled_at_its_usage_and_no_reservation_remains(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1000tokens, 5usd/run")
     api = await start(Scripted([text("Hello"), USED, STOP]))
     answer = await api.ask(message="Hi", tools=[])
@@ -48,21 +48,29 @@ async def test_a_call_is_settled_at_what_it_took_and_nothing_stays_reserved(star
     assert not await Reservation.objects.aexists()
 
 
-async def test_a_call_that_no_budget_has_room_for_is_not_made(start: Start, settings: Any) -> None:
+async def test_call_that_exceeds_a_budget_is_not_made(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("99tokens")
     model = Scripted([text("Hello"), STOP])
     answer = await (await start(model)).ask(message="Hi", tools=[])
     assert model.requests == []
     assert answer.types() == ["start", "budget", "end"]
-    told = {"type": "budget", "id": 2, "scope": "service", "span": "ever", "spent": 0, "limit": 99, "unit": "tokens"}
-    assert answer.one("budget") == told
+    reported = {
+        "type": "budget",
+        "id": 2,
+        "scope": "service",
+        "span": "ever",
+        "spent": 0,
+        "limit": 99,
+        "unit": "tokens",
+    }
+    assert answer.one("budget") == reported
     assert answer.one("end")["reason"] == "budget_exceeded"
     run = await Run.objects.aget()
     assert (run.status, run.reason) == ("completed", "budget_exceeded")
     assert await balances() == {"service:tokens": (0, 0)}
 
 
-async def test_what_was_said_before_the_budget_ran_out_is_kept(start: Start, settings: Any) -> None:
+async def test_text_before_the_budget_ran_out_is_kept(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1000tokens/run")
     much = TokensUsed(input_tokens=930, output_tokens=20)
     api = await start(Scripted([text("I look."), CALL, much, Finished(reason="tool_calls")], [text("Never"), STOP]))
@@ -73,16 +81,16 @@ async def test_what_was_said_before_the_budget_ran_out_is_kept(start: Start, set
     assert await balances() == {}
 
 
-async def test_four_fifths_of_a_budget_are_told_once(start: Start, settings: Any) -> None:
+async def test_budget_event_is_sent_once_at_four_fifths(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("0.2usd")
     api = await start(*[Scripted(*[[text("x"), TokensUsed(input_tokens=5, output_tokens=40), STOP]] * 5)])
-    told = [(await api.ask(message="Hi", max_output_tokens=40, tools=[])).types() for _ in range(4)]
-    assert ["budget" in types for types in told] == [False, False, False, True]
+    reported = [(await api.ask(message="Hi", max_output_tokens=40, tools=[])).types() for _ in range(4)]
+    assert ["budget" in types for types in reported] == [False, False, False, True]
     last = await api.ask(message="Hi", max_output_tokens=10, tools=[])
     assert (last.one("budget")["spent"], last.one("budget")["limit"]) == (pytest.approx(0.18), pytest.approx(0.2))
 
 
-async def test_a_model_whose_price_is_not_known_is_refused_where_money_is_counted(start: Start, settings: Any) -> None:
+async def test_unknown_price_is_rejected_when_a_usd_budget_applies(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("100usd")
     settings.MODEL_PRICES = ()
     model = Scripted([text("Hello"), STOP])
@@ -93,14 +101,14 @@ async def test_a_model_whose_price_is_not_known_is_refused_where_money_is_counte
     assert not await Run.objects.aexists()
 
 
-async def test_an_attempt_that_failed_costs_nothing(start: Start, settings: Any) -> None:
+async def test_failed_attempt_costs_nothing(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1000tokens")
     refused = ProviderError("No.", code="provider_auth", retryable=False)
     await (await start(Scripted([refused]))).ask(message="Hi", tools=[])
     assert await balances() == {"service:tokens": (0, 0)}
 
 
-async def test_a_stream_that_broke_costs_what_came_of_it(start: Start, settings: Any) -> None:
+async def test_broken_stream_costs_its_partial_output(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1000tokens")
     broken = ProviderError("Gone.", code="provider_unavailable", retryable=True)
     answer = await (await start(Scripted([text("Hello world"), broken]))).ask(message="Hi", tools=[])
@@ -110,7 +118,7 @@ async def test_a_stream_that_broke_costs_what_came_of_it(start: Start, settings:
     assert await balances() == {"service:tokens": (usage["input_tokens"] + 2, 0)}
 
 
-async def test_a_call_that_was_cancelled_before_it_answered_costs_what_it_asked(start: Start, settings: Any) -> None:
+async def test_call_cancelled_before_its_first_token_costs_its_input(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("100000tokens")
     asked = asyncio.Event()
 
@@ -129,7 +137,7 @@ async def test_a_call_that_was_cancelled_before_it_answered_costs_what_it_asked(
     assert reserved == 0
 
 
-async def test_a_dead_processs_reservation_is_booked_as_it_was_reserved(start: Start, settings: Any) -> None:
+async def test_reservation_of_a_dead_process_is_settled_in_full(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("100000tokens")
     asked = asyncio.Event()
 
@@ -148,7 +156,7 @@ async def test_a_dead_processs_reservation_is_booked_as_it_was_reserved(start: S
         assert await balances() == {"service:tokens": (was, 0)}
 
 
-async def test_fifty_runs_at_once_pass_no_budget_together(start: Start, settings: Any) -> None:
+async def test_fifty_concurrent_runs_do_not_exceed_a_budget(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1500tokens")
     settings.RUN_MAX_OUTPUT_TOKENS = 80
     go = asyncio.Event()
@@ -170,7 +178,7 @@ async def test_fifty_runs_at_once_pass_no_budget_together(start: Start, settings
     assert reserved == 0
 
 
-async def test_what_was_used_is_added_up_by_day_and_model(start: Start) -> None:
+async def test_usage_is_added_up_by_day_and_model(start: Start) -> None:
     api = await start(Scripted([text("Hello"), USED, STOP], [text("Again"), USED, STOP]))
     await api.ask(message="Hi", tools=[])
     await api.ask(message="Hi", tools=[])
@@ -185,7 +193,7 @@ async def test_what_was_used_is_added_up_by_day_and_model(start: Start) -> None:
     )
 
 
-async def test_a_deleted_sessions_account_goes_with_it(start: Start, settings: Any) -> None:
+async def test_account_of_a_deleted_session_is_deleted(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1000tokens/session")
     api = await start(Scripted([text("Hello"), USED, STOP]))
     answer = await api.ask(message="Hi", tools=[])
@@ -195,13 +203,13 @@ async def test_a_deleted_sessions_account_goes_with_it(start: Start, settings: A
     assert await balances() == {}
 
 
-async def test_without_a_database_to_count_in_a_budget_refuses(start: Start, settings: Any) -> None:
+async def test_budget_without_persistence_rejects_the_request(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1000tokens")
     answer = await (await start(Scripted([STOP]), stored=False)).ask(message="Hi", tools=[])
     assert (answer.status, answer.json()["code"]) == (409, "budget_unkept")
 
 
-async def test_a_reservation_that_nobody_settled_is_booked_when_its_run_is_over(start: Start, settings: Any) -> None:
+async def test_open_reservation_is_settled_when_its_run_is_over(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("1000tokens")
     api = await start(Scripted([text("Hello"), USED, STOP]))
     run_id = UUID((await api.ask(message="Hi", tools=[])).headers["X-Run-Id"])
@@ -211,10 +219,10 @@ async def test_a_reservation_that_nobody_settled_is_booked_when_its_run_is_over(
     assert await balances() == {"service:tokens": (120, 0)}
 
 
-async def test_what_was_reserved_for_a_call_that_was_never_made_is_given_back(
+async def test_reservation_of_a_call_that_was_never_made_is_released(
     start: Start, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run is stopped after its reservation, and before it could ask."""
+    """Stop the run after its reservation and before the model call."""
     settings.BUDGETS = budgets("1000tokens")
     asked, reserve = asyncio.Event(), RunBudget.reserve
 

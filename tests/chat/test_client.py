@@ -35,7 +35,7 @@ DEADLINE = 20
 
 
 class Terminal:
-    """What was shown."""
+    """The output of a conversation."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -49,9 +49,9 @@ class Terminal:
         return "".join(span.text for span in self.spans if span.style != "answer")
 
 
-def talk(transport: Transport, **wishes: str) -> tuple[Conversation, Terminal]:
+def talk(transport: Transport, **defaults: str) -> tuple[Conversation, Terminal]:
     terminal = Terminal()
-    return Conversation(transport, terminal.spans.append, ChatDefaults(**wishes)), terminal
+    return Conversation(transport, terminal.spans.append, ChatDefaults(**defaults)), terminal
 
 
 @pytest.fixture(params=["http", "inside"])
@@ -62,7 +62,7 @@ def transport_to(request: pytest.FixtureRequest) -> Callable[[Api], Transport]:
 To = Callable[[Api], Transport]
 
 
-async def test_an_answer_is_shown_and_the_session_kept(start: Start, transport_to: To) -> None:
+async def test_answer_is_shown_and_the_session_kept(start: Start, transport_to: To) -> None:
     model = Scripted([text("Hello ", "Ann"), USED, STOP], [text("Ann"), USED, STOP])
     api = await start(model)
     conversation, terminal = talk(transport_to(api), instructions="Be brief.")
@@ -77,7 +77,7 @@ async def test_an_answer_is_shown_and_the_session_kept(start: Start, transport_t
     assert (await api.get("/chat/sessions"))["count"] == 1
 
 
-async def test_a_persons_tools_are_run_and_shown(start: Start, transport_to: To) -> None:
+async def test_tools_requested_by_the_user_are_run_and_shown(start: Start, transport_to: To) -> None:
     (workspace().base / "notes.txt").write_text("The word is plover.\n")
     conversation, terminal = talk(transport_to(await start(Scripted())))
     call = Call(name="fs.read", params={"path": "notes.txt"})
@@ -86,7 +86,7 @@ async def test_a_persons_tools_are_run_and_shown(start: Start, transport_to: To)
     assert "The word is plover." in terminal.notes
 
 
-async def test_a_failed_run_is_told(start: Start, transport_to: To) -> None:
+async def test_failed_run_is_reported(start: Start, transport_to: To) -> None:
     cut = ProviderError("It was cut.", code="provider_protocol", retryable=True)
     conversation, terminal = talk(transport_to(await start(Scripted([text("Par"), cut]))))
     assert await conversation.turn("Hi") == "failed"
@@ -94,7 +94,7 @@ async def test_a_failed_run_is_told(start: Start, transport_to: To) -> None:
     assert "provider_protocol: It was cut." in terminal.notes
 
 
-async def test_a_refusal_is_told_and_the_conversation_goes_on(start: Start, transport_to: To) -> None:
+async def test_rejected_request_is_reported_and_the_conversation_continues(start: Start, transport_to: To) -> None:
     api = await start(Scripted([text("Hello"), STOP]))
     transport = transport_to(api)
     conversation, terminal = talk(transport, provider="none-such")
@@ -130,7 +130,7 @@ async def test_control_c_cancels_the_run_and_keeps_the_session(start: Start, tra
     assert [message["content"] for message in messages["items"]] == ["A story", "Once upon", "Are you there?", "Yes."]
 
 
-async def test_where_nothing_is_stored_each_question_stands_alone(start: Start, transport_to: To) -> None:
+async def test_without_persistence_each_question_has_no_history(start: Start, transport_to: To) -> None:
     api = await start(Scripted([text("One"), STOP], [text("Two"), STOP]), stored=False)
     conversation, terminal = talk(transport_to(api))
     assert await conversation.turn("1") == await conversation.turn("2") == "completed"
@@ -140,7 +140,7 @@ async def test_where_nothing_is_stored_each_question_stands_alone(start: Start, 
 
 @asynccontextmanager
 async def cutting(api: Api, *after: int) -> AsyncIterator[str]:
-    """A proxy in front of the service: its n-th connection is reset `after[n]` bytes into the answer's body."""
+    """Run a proxy in front of the service. It resets its n-th connection `after[n]` bytes into the response body."""
     cuts = iter(after)
     port = int(api.base_url.rpartition(":")[2])
     forwarding: set[asyncio.Task[None]] = set()
@@ -179,7 +179,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most:
 
 
 @pytest.mark.parametrize("after", [(0,), (1,), (150,), (205, 0, 3, 40), (260, 300)])
-async def test_a_cut_connection_is_taken_up_where_it_was(start: Start, after: tuple[int, ...]) -> None:
+async def test_broken_connection_is_resumed_at_its_cursor(start: Start, after: tuple[int, ...]) -> None:
     pieces = [f"piece {number}, " for number in range(30)]
     begun = asyncio.Event()
     api = await start(Scripted([text(*pieces[:10]), begun.wait, text(*pieces[10:]), USED, STOP]))
@@ -195,7 +195,7 @@ async def test_a_cut_connection_is_taken_up_where_it_was(start: Start, after: tu
     assert terminal.notes.count("connection lost") == len(after)
 
 
-async def test_a_service_that_stays_away_is_given_up(start: Start) -> None:
+async def test_client_gives_up_on_a_service_that_stays_unreachable(start: Start) -> None:
     api = await start(Scripted([text("Hel"), asyncio.Event().wait]))
     async with cutting(api, 100, *[0] * http.ATTEMPTS) as url:
         conversation, terminal = talk(HttpTransport(url, first_wait=0.001))
@@ -204,21 +204,21 @@ async def test_a_service_that_stays_away_is_given_up(start: Start) -> None:
     assert "cannot be followed any more" in terminal.notes
 
 
-async def test_no_service_at_all_is_one_clear_line(unused_tcp_port: int) -> None:
+async def test_unreachable_service_is_reported_in_one_line(unused_tcp_port: int) -> None:
     conversation, terminal = talk(HttpTransport(f"http://127.0.0.1:{unused_tcp_port}"))
     assert await conversation.turn("Hi") == "failed"
     assert terminal.notes.startswith(f"Cannot reach http://127.0.0.1:{unused_tcp_port}: ")
     assert terminal.notes.count("\n") == 1
 
 
-async def test_another_service_is_not_taken_for_ours(start: Start) -> None:
+async def test_unrelated_service_is_reported(start: Start) -> None:
     api = await start(Scripted())
     conversation, terminal = talk(HttpTransport(f"{api.base_url}/nowhere"))
     assert await conversation.turn("Hi") == "failed"
     assert terminal.notes.startswith("There is nothing at this path")
 
 
-async def test_a_key_is_shown_and_asked_for(start: Start, settings: object) -> None:
+async def test_missing_key_is_reported_and_a_given_key_is_sent(start: Start, settings: object) -> None:
     settings.API_KEY = "secret-1"  # type: ignore[attr-defined]
     api = await start(Scripted([text("Hello"), STOP]))
     conversation, terminal = talk(HttpTransport(api.base_url))
@@ -233,7 +233,7 @@ class Tty(io.StringIO):
         return True
 
 
-def test_colours_are_for_terminals_whose_person_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_are_used_only_on_terminals_that_allow_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert outlet(Tty(), plain=False).colour
@@ -245,7 +245,7 @@ def test_colours_are_for_terminals_whose_person_wants_them(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["--url", "ftp://x", "Hi"], "no address of a service"),
         (["--session", "7", "Hi"], "which is a UUID"),
@@ -254,17 +254,17 @@ def test_colours_are_for_terminals_whose_person_wants_them(monkeypatch: pytest.M
         (["  "], "There is no question"),
     ],
 )
-def test_a_wrong_argument_is_told_with_what_would_be_right(arguments: list[str], told: str) -> None:
-    with pytest.raises(CommandError, match=told):
+def test_invalid_argument_is_reported_with_the_valid_choices(arguments: list[str], expected: str) -> None:
+    with pytest.raises(CommandError, match=expected):
         call_command("chat", *arguments)
 
 
-def test_what_no_service_takes_is_replaced() -> None:
+def test_characters_that_the_service_rejects_are_replaced() -> None:
     assert sendable("a\x00b\udcff é") == "a\ufffdb\ufffd é"
 
 
 async def command(*arguments: str, given: bytes = b"") -> tuple[int | None, str, str]:
-    """Runs `manage.py chat` as a process with pipes: its status, standard output and standard error."""
+    """Run `manage.py chat` as a process with pipes; return its status, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, ROOT / "manage.py", "chat", *arguments),
         stdin=asyncio.subprocess.PIPE,
@@ -275,7 +275,7 @@ async def command(*arguments: str, given: bytes = b"") -> tuple[int | None, str,
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_a_piped_question_gives_the_answer_alone(start: Start) -> None:
+async def test_piped_question_prints_only_the_answer(start: Start) -> None:
     model = Scripted([text("\x1b[31mHel", "lo"), USED, STOP])
     api = await start(model)
     status, out, err = await command("--url", api.base_url, given="Grüße\n".encode())
@@ -287,12 +287,12 @@ async def test_a_piped_question_gives_the_answer_alone(start: Start) -> None:
     assert "provider_unavailable" in down[2]
 
 
-async def until(reader: asyncio.StreamReader, told: bytes) -> bytes:
-    """What came, to the first `told`."""
-    return await asyncio.wait_for(reader.readuntil(told), DEADLINE)
+async def until(reader: asyncio.StreamReader, expected: bytes) -> bytes:
+    """Return the output up to the first `expected`."""
+    return await asyncio.wait_for(reader.readuntil(expected), DEADLINE)
 
 
-async def test_a_person_at_a_terminal_has_colours_commands_and_control_c(start: Start) -> None:
+async def test_terminal_session_has_colours_commands_and_control_c(start: Start) -> None:
     held = asyncio.Event()
     api = await start(Scripted([text("Hello"), USED, STOP], [text("Once"), held.wait, STOP]))
     ours, theirs = pty.openpty()

@@ -1,4 +1,4 @@
-"""What the terminal client makes of events."""
+"""Rendering of events by the terminal client."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ ESTIMATED = Tokens(estimated=True, cost_usd=0.0012)
 
 
 def shown(*items: Frame | Reconnecting) -> str:
-    """All that a run's events put on a terminal, without colours."""
+    """Return what the events of a run print on a terminal, without colours."""
     rendering = Rendering()
     return "".join(span.text for item in items for span in rendering.show(item))
 
@@ -24,14 +24,14 @@ def frame(kind: str, **fields: Any) -> Frame:
     return Frame(type=kind, **fields)
 
 
-def test_an_answer_is_shown_as_it_comes() -> None:
+def test_answer_is_shown_as_it_arrives() -> None:
     rendering = Rendering()
     assert rendering.show(frame("token", token="Hel")) == (Span("answer", "Hel"),)
     assert rendering.show(frame("token", token="lo\n")) == (Span("answer", "lo\n"),)
     assert rendering.show(frame("token", token="")) == ()
 
 
-def test_what_is_told_about_it_stands_on_lines_of_its_own() -> None:
+def test_other_events_are_shown_on_lines_of_their_own() -> None:
     call = frame("tool_call", tool="fs.read", params={"path": "a.txt"})
     result = frame("tool_result", tool="fs.read", data={"content": "plover\n"})
     end = frame("end", reason="completed", usage=USED)
@@ -41,7 +41,7 @@ def test_what_is_told_about_it_stands_on_lines_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("item", "told"),
+    ("item", "output"),
     [
         (frame("end", reason="length", usage=USED), "length · 1,200 tokens in, 3 out"),
         (frame("end", reason="completed", usage=ESTIMATED), "about 0 tokens in, 0 out · $0.001200"),
@@ -63,17 +63,17 @@ def test_what_is_told_about_it_stands_on_lines_of_its_own() -> None:
         (Reconnecting(attempt=2, most=8, seconds=0.5, why="reset"), "connection lost (reset); again in 0.5 s (2/8)"),
     ],
 )
-def test_each_event_is_told(item: Frame | Reconnecting, told: str) -> None:
-    assert shown(item) == f"{told}\n"
+def test_each_event_is_shown(item: Frame | Reconnecting, output: str) -> None:
+    assert shown(item) == f"{output}\n"
 
 
-def test_events_that_tell_a_person_nothing_are_not_shown() -> None:
+def test_internal_events_are_not_shown() -> None:
     assert shown(frame("start"), frame("usage"), frame("of_a_later_version")) == ""
 
 
 @pytest.mark.parametrize("hostile", ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r", "\x08", "\u202e", "\u2028"])
-def test_nothing_reaches_the_terminal_but_text(hostile: str) -> None:
-    told = shown(
+def test_control_characters_never_reach_the_terminal(hostile: str) -> None:
+    output = shown(
         frame("token", token=hostile),
         frame("tool_call", tool=hostile, params={hostile: hostile}),
         frame("tool_output", text=hostile, execution_id="1"),
@@ -84,28 +84,28 @@ def test_nothing_reaches_the_terminal_but_text(hostile: str) -> None:
         frame("error", code=hostile, error=hostile),
         Reconnecting(attempt=1, most=2, seconds=1, why=hostile),
     )
-    assert hostile not in told
-    assert all(character == "\n" or character.isprintable() for character in told)
+    assert hostile not in output
+    assert all(character == "\n" or character.isprintable() for character in output)
 
 
 def test_params_results_and_output_are_bounded() -> None:
     long = "x" * 100_000
-    told = shown(
+    output = shown(
         frame("tool_call", tool="t", params=long),
         *[frame("tool_output", text="y" * 1_500, execution_id="1") for _ in range(50)],
         frame("tool_result", tool="t", data=long),
         frame("error", code="internal", error=long),
     )
-    assert told.count("y") == OUTPUT
-    assert len(told) < OUTPUT + 1_000
+    assert output.count("y") == OUTPUT
+    assert len(output) < OUTPUT + 1_000
 
 
-def test_a_colour_ends_before_its_line() -> None:
+def test_colour_ends_before_its_line_break() -> None:
     assert painted(Span("error", "no\n")) == "\x1b[31mno\x1b[0m\n"
     assert painted(Span("answer", "yes\n")) == "yes\n"
 
 
-def test_events_are_read_and_counted_however_they_are_cut() -> None:
+def test_events_are_read_and_counted_however_they_are_segmented() -> None:
     events = [
         Start(run_id="r", session_id=None, provider=None, model=None),
         ToolResult(tool="fs.read", data={"é": ["\u2028"]}, execution_id="e"),
@@ -131,7 +131,7 @@ def test_every_event_of_the_service_can_be_read() -> None:
     }  # fmt: skip
 
 
-def test_unknown_fields_types_and_reasons_are_no_fault() -> None:
+def test_unknown_fields_types_and_reasons_are_accepted() -> None:
     stream = b'data: {"type":"news","spent":1}\n\ndata: {"type":"end","reason":"new","run_id":"r","more":[1]}\n\n'
     assert [(one.type, one.reason) for one in Reader().feed(stream)] == [("news", ""), ("end", "new")]
     with pytest.raises(ValueError, match="no event"):

@@ -1,4 +1,4 @@
-"""A run goes on for as long as its key opens anything."""
+"""Runs continue only as long as their key is valid."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from tests.chat.test_runs import read_until
 from tests.conftest import Start
 
 
-async def test_a_run_whose_key_is_revoked_ends_cancelled_and_keeps_what_it_said(
+async def test_run_with_a_revoked_key_is_cancelled_and_keeps_its_partial_text(
     start: Start,
     make_key: MakeKey,  # noqa: F811 - the fixture
 ) -> None:

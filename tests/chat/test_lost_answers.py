@@ -1,4 +1,4 @@
-"""Commits that were made and whose answer was lost, and runs that are in the database alone."""
+"""Commits whose reply was lost, and runs that exist only in the database."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,21 +21,21 @@ STOP = Finished(reason="stop")
 
 
 def lose_answers(monkeypatch: pytest.MonkeyPatch, to: Callable[..., Any], most: int) -> list[object]:
-    """Has the writer make the first commits of these jobs, and tell that it could not. Returns those jobs."""
+    """Make the writer commit these jobs and report a failure for the first ones; return those jobs."""
     submit, lost = writer.submit, []
 
-    async def unheard(job: Callable[[], Any]) -> Any:
+    async def without_reply(job: Callable[[], Any]) -> Any:
         result = await submit(job)
         if isinstance(job, partial) and job.func is to and len(lost) < most:
             lost.append(job)
             raise StorageUnavailable("the connection was cut")
         return result
 
-    monkeypatch.setattr(writer, "submit", lambda job: asyncio.ensure_future(unheard(job)))
+    monkeypatch.setattr(writer, "submit", lambda job: asyncio.ensure_future(without_reply(job)))
     return lost
 
 
-async def test_a_run_whose_commits_were_all_made_unheard_is_whole_and_once(
+async def test_run_whose_commit_replies_were_all_lost_is_complete_and_stored_once(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "RETRY_SECONDS", 0.001)
@@ -64,7 +64,7 @@ async def ended(api: Api, run_id: object) -> dict[str, Any]:
     return dict(run)
 
 
-async def test_a_run_that_was_begun_unheard_is_ended_and_its_session_is_free(
+async def test_run_with_a_lost_insert_reply_is_ended_and_its_session_is_free(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.01)
@@ -80,7 +80,7 @@ async def test_a_run_that_was_begun_unheard_is_ended_and_its_session_is_free(
     assert (await api.ask(message="Again", session_id=session)).text == "Hello"
 
 
-async def test_a_run_that_lives_here_is_none_of_those(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_live_run_is_not_taken_for_a_lost_one(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.0)
     gate, looks = asyncio.Event(), 0
     look = maintenance._own

@@ -1,4 +1,4 @@
-"""A model's tool calls from a service on a real socket, through the whole service, onto real files and processes."""
+"""Tool calls of a model, from a service on a real socket through the whole service to real files and processes."""
 
 import json
 import os
@@ -23,12 +23,12 @@ CANARY = "the-canary-outside"
 
 
 class Bad(msgspec.Struct, frozen=True):
-    """A call that must fail: the tool as the wire names it, its arguments, and what is said of them."""
+    """A call that must fail: the tool's wire name, its arguments, and the expected error."""
 
     name: str
     arguments: str
     code: str
-    told: str
+    error: str
 
 
 def calling(name: str, arguments: str) -> Reply:
@@ -52,7 +52,7 @@ def openai(fake: FakeService) -> OpenAI:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Files that no tool should be able to use, each in its way."""
+    """Create files that no tool may use, each for its own reason."""
     made = workspace().base / FOLDER
     made.mkdir(exist_ok=True)
     (made / "notes.txt").write_text("plover\n")
@@ -72,7 +72,7 @@ def folder() -> Iterator[Path]:
     (made / "endless").unlink()
 
 
-async def test_a_model_reads_writes_searches_patches_and_runs(
+async def test_model_reads_writes_searches_patches_and_runs_commands(
     start: Start, fake: FakeService, openai: OpenAI, folder: Path
 ) -> None:
     patch = f"*** Begin Patch\n*** Update File: {FOLDER}/made.txt\n@@\n-one\n+two\n*** End Patch"
@@ -122,17 +122,17 @@ BAD = [
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: f"{bad.name} {bad.arguments[:40]}")
-async def test_a_wrong_call_is_told_and_the_run_goes_on(
+async def test_invalid_call_is_reported_and_the_run_continues(
     start: Start, fake: FakeService, openai: OpenAI, folder: Path, bad: Bad
 ) -> None:
     fake.play(calling(bad.name, bad.arguments), saying("I see."))
     api = await start(openai)
-    await api.service.warm_up()  # as before a first request: prices take 70 MB, once
+    await api.service.warm_up()  # As before a first request: the prices take 70 MB once.
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     answer = await api.ask(message="try")
     failed = answer.one("tool_error")
     assert failed["code"] == bad.code, failed
-    assert bad.told in failed["error"]
+    assert bad.error in failed["error"]
     assert answer.events[-1]["reason"] == "completed"
     assert answer.text == "I see."
     assert CANARY.encode() not in answer.body
@@ -155,7 +155,7 @@ async def test_huge_files_cost_little_memory(
     name, params = asked
     fake.play(calling(name, json.dumps(params)), saying("I see."))
     api = await start(openai)
-    await api.service.warm_up()  # as before a first request: prices take 70 MB, once
+    await api.service.warm_up()  # As before a first request: the prices take 70 MB once.
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     answer = await api.ask(message="try")
     assert answer.events[-1]["reason"] == "completed"

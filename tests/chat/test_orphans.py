@@ -1,4 +1,4 @@
-"""What a process that was killed leaves behind, as the next one finds it."""
+"""Runs of a killed process, as the next process finds them."""
 
 import asyncio
 import sqlite3
@@ -22,9 +22,9 @@ async def get(session: aiohttp.ClientSession, url: str) -> Any:
 async def stream_until_killed(
     session: aiohttp.ClientSession, folder: Path, variables: dict[str, str]
 ) -> tuple[bytes, Mapping[str, str]]:
-    """What a stream sent until its server was killed, which was after all of that had been kept."""
-    with serving(folder, **variables) as (told, process):
-        async with session.post(address(told) + "/chat/stream", json={"message": "Hi"}) as response:
+    """Stream until the server is killed, and return what was received, all of it stored before the kill."""
+    with serving(folder, **variables) as (output, process):
+        async with session.post(address(output) + "/chat/stream", json={"message": "Hi"}) as response:
             got = b""
             async with asyncio.timeout(10):
                 while b"Half" not in got:
@@ -36,18 +36,18 @@ async def stream_until_killed(
 
 
 def kept(folder: Path) -> int:
-    """The number of the last frame in the database."""
+    """Return the number of the last frame in the database."""
     with sqlite3.connect(folder / "orchestrator.db") as database:
         return int(database.execute("SELECT max(last) FROM run_events").fetchone()[0])
 
 
-async def test_a_killed_processs_run_is_interrupted_and_what_was_kept_is_there(tmp_path: Path) -> None:
+async def test_run_of_a_killed_process_is_interrupted_and_keeps_its_stored_frames(tmp_path: Path) -> None:
     async with fake_service() as fake, aiohttp.ClientSession() as session:
         variables = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x"}
         fake.play(streamed(said("Half"), ending="silence"))
         got, headers = await stream_until_killed(session, tmp_path, variables)
-        with serving(tmp_path, **variables) as (told, _):
-            base = address(told)
+        with serving(tmp_path, **variables) as (output, _):
+            base = address(output)
             stream = base + headers["Content-Location"]
             run = await get(session, f"{base}/chat/runs/{headers['X-Run-Id']}")
             assert (run["status"], run["reason"]) == ("interrupted", "interrupted")

@@ -7,7 +7,7 @@ from chat.pricing.prices import Prices
 USED = TokensUsed(input_tokens=1_000_000, output_tokens=1_000_000)
 
 
-def test_a_known_model_has_a_price_and_cached_tokens_a_lower_one() -> None:
+def test_cached_tokens_cost_less_than_other_tokens() -> None:
     prices = Prices({"openai": "openai", "gemini": "google"})
     whole = prices("openai", "gpt-4o-mini", USED)
     cached = prices(
@@ -23,11 +23,11 @@ def test_a_known_model_has_a_price_and_cached_tokens_a_lower_one() -> None:
     ("provider", "model"),
     [("openai", "no-such-model"), ("openai", "whisper-1"), ("local", "gpt-4o-mini"), ("scripted", "scripted-1")],
 )
-def test_a_price_that_is_not_known_is_none_and_never_0(provider: str, model: str) -> None:
+def test_unknown_price_is_none_and_never_zero(provider: str, model: str) -> None:
     assert Prices({"openai": "openai"})(provider, model, USED) is None
 
 
-def test_another_service_behind_the_same_protocol_has_no_known_price(settings: object) -> None:
+def test_compatible_service_at_another_url_has_no_known_price(settings: object) -> None:
     assert conf.prices()("openai", "gpt-4o-mini", USED)
     settings.OPENAI_BASE_URL = "http://127.0.0.1:9100/v1"  # type: ignore[attr-defined]  # the fixture is untyped
     assert conf.prices()("openai", "gpt-4o-mini", USED) is None

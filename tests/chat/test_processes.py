@@ -38,19 +38,19 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def begin(fake: FakeService, tmp_path: Path) -> Iterator[Start]:
-    """Starts one more process on the same database: its address, and the process."""
+    """Start one more process on the same database, and return its address and the process."""
     with ExitStack() as processes:
 
         def start(*arguments: str, **variables: str) -> tuple[str, Any]:
             given = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", **QUICK, **variables}
-            told, process = processes.enter_context(serving(tmp_path, *arguments, **given))
-            return address(told), process
+            output, process = processes.enter_context(serving(tmp_path, *arguments, **given))
+            return address(output), process
 
         yield start
 
 
 class Stream:
-    """A response that is read as it comes."""
+    """A response that is read as it arrives."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.response = response
@@ -93,11 +93,11 @@ def without_pings(body: bytes) -> bytes:
 
 
 def slowly(*pieces: bytes) -> Reply:
-    """An answer whose end never comes."""
+    """An answer that never ends."""
     return streamed(*pieces, ending="silence")
 
 
-async def test_a_run_is_followed_from_another_process_byte_for_byte(
+async def test_run_is_followed_from_another_process_byte_for_byte(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
     (one, _), (other, _) = begin(), begin()
@@ -116,7 +116,7 @@ async def test_a_run_is_followed_from_another_process_byte_for_byte(
     await asyncio.wait_for(fake.disconnected.wait(), DEADLINE)
 
 
-async def test_word_of_a_run_comes_by_the_channel_layer_and_without_it_all_the_same(
+async def test_run_is_followed_with_and_without_a_channel_layer(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
     with valkey_server() as valkey:
@@ -136,7 +136,7 @@ async def test_word_of_a_run_comes_by_the_channel_layer_and_without_it_all_the_s
                     assert without_pings(await there.rest()) == without_pings(await here.rest())
 
 
-async def test_who_follows_elsewhere_keeps_a_run_alive(
+async def test_remote_subscriber_keeps_a_run_alive(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
     (one, _), (other, _) = begin(), begin()
@@ -161,7 +161,7 @@ async def test_who_follows_elsewhere_keeps_a_run_alive(
     await until(ended)
 
 
-async def test_a_killed_processs_run_ends_for_its_followers_and_is_resumed_once(
+async def test_run_of_a_killed_process_ends_for_its_subscribers_and_is_resumed_once(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
     (one, process), (other, _) = begin(), begin()
@@ -182,13 +182,13 @@ async def test_a_killed_processs_run_ends_for_its_followers_and_is_resumed_once(
     async with client.post(f"{other}{run}/resume") as second:
         assert second.headers["X-Run-Id"] == new
         assert await second.read() == again
-    told = await (await client.get(f"{other}/chat/runs/{new}")).json()
-    assert (told["resumed_from"], told["text"]) == (run.rsplit("/", 1)[1], "Whole.")
+    resumed_run = await (await client.get(f"{other}/chat/runs/{new}")).json()
+    assert (resumed_run["resumed_from"], resumed_run["text"]) == (run.rsplit("/", 1)[1], "Whole.")
     refused = await client.post(f"{other}/chat/runs/{new}/resume")
     assert (refused.status, (await refused.json())["code"]) == (409, "not_resumable")
 
 
-async def test_a_tool_that_was_cut_off_is_told_to_the_model_that_resumes(
+async def test_interrupted_tool_is_reported_to_the_model_that_resumes(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     (one, process), (other, _) = begin(), begin()
@@ -213,14 +213,14 @@ async def test_a_tool_that_was_cut_off_is_told_to_the_model_that_resumes(
     assert "cut off" in answered["content"]
 
 
-async def test_workers_share_a_socket_and_one_that_is_killed_is_replaced(
+async def test_workers_share_a_socket_and_a_killed_one_is_replaced(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    told, parent = begin("--workers", "2")
+    url, parent = begin("--workers", "2")
     workers = set(children(parent.pid))
     assert len(workers) == 2
     fake.play(slowly(said("Half")))
-    async with client.post(f"{told}/chat/stream", json={"message": "Hi"}) as response:
+    async with client.post(f"{url}/chat/stream", json={"message": "Hi"}) as response:
         await Stream(response).until(b"Half")
         run = f"/chat/runs/{response.headers['X-Run-Id']}"
         owner = sqlite(tmp_path, "SELECT process FROM runs")
@@ -229,7 +229,7 @@ async def test_workers_share_a_socket_and_one_that_is_killed_is_replaced(
 
     async def interrupted() -> bool:
         async with aiohttp.ClientSession() as fresh:
-            return bool((await (await fresh.get(told + run)).json())["status"] == "interrupted")
+            return bool((await (await fresh.get(url + run)).json())["status"] == "interrupted")
 
     await until(interrupted)
 
@@ -242,7 +242,7 @@ async def test_workers_share_a_socket_and_one_that_is_killed_is_replaced(
     assert not any(map(is_alive, workers))
 
 
-async def test_fifty_requests_with_one_key_are_one_run_with_one_effect(
+async def test_fifty_requests_with_one_idempotency_key_are_one_run_with_one_effect(
     begin: Start, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     bases = [begin()[0], begin()[0]]
@@ -265,7 +265,7 @@ async def test_fifty_requests_with_one_key_are_one_run_with_one_effect(
     assert (other.status, (await other.json())["code"]) == (409, "idempotency_mismatch")
 
 
-async def test_a_process_that_is_told_to_stop_lets_its_runs_end(
+async def test_stopping_process_lets_its_runs_end(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
     base, process = begin()
@@ -286,7 +286,7 @@ async def test_a_process_that_is_told_to_stop_lets_its_runs_end(
     assert await asyncio.to_thread(process.wait, DEADLINE) == 0
 
 
-async def test_a_run_that_does_not_end_in_time_is_interrupted_and_told(
+async def test_run_that_does_not_end_in_time_is_interrupted_and_reported(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
     base, process = begin(DRAIN_SECONDS="0.2")

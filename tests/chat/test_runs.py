@@ -1,4 +1,4 @@
-"""Runs outlive their connections: following, stopping, and the one active run of a session."""
+"""Runs that outlive their connections: following, stopping, and the one active run of a session."""
 
 import asyncio
 import logging
@@ -20,14 +20,14 @@ STOP = Finished(reason="stop")
 
 
 async def until(condition: Any) -> None:
-    """Waits for a condition that another task brings about."""
+    """Wait for a condition that another task brings about."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.005)
 
 
 async def read_until(response: Any, wanted: bytes) -> bytes:
-    """What a stream sends, up to a piece of text."""
+    """Read a stream up to a piece of text."""
     got = b""
     async with asyncio.timeout(5):
         while wanted not in got:
@@ -38,14 +38,14 @@ async def read_until(response: Any, wanted: bytes) -> bytes:
 
 
 async def finished(api: Api, run_id: str) -> dict[str, Any]:
-    """The run, once it has ended."""
+    """Return the run once it has ended."""
     async with asyncio.timeout(5):
         while (run := await api.get(f"/chat/runs/{run_id}"))["status"] == "running":
             await asyncio.sleep(0.01)
     return run
 
 
-async def test_a_cancel_keeps_the_partial_text_and_ends_the_stream(start: Start) -> None:
+async def test_cancelled_run_keeps_partial_text_and_ends_the_stream(start: Start) -> None:
     api = await start(Scripted([text("Half"), asyncio.Event().wait, STOP]))
     async with api.open({"message": "Hi"}) as response:
         got = await read_until(response, b"Half")
@@ -53,16 +53,16 @@ async def test_a_cancel_keeps_the_partial_text_and_ends_the_stream(start: Start)
         assert (await api.get(f"/chat/runs/{run_id}"))["text"] == "Half"
         cancelled = await api.call("POST", f"/chat/runs/{run_id}/cancel")
         assert cancelled.json() == {"id": run_id, "status": "cancelled"}
-        told = events(got + await response.read())
-    assert told[-1]["type"] == "end"
-    assert told[-1]["reason"] == "cancelled"
+        received = events(got + await response.read())
+    assert received[-1]["type"] == "end"
+    assert received[-1]["reason"] == "cancelled"
     run = await api.get(f"/chat/runs/{run_id}")
     assert (run["status"], run["text"], run["usage"]["estimated"]) == ("cancelled", "Half", True)
     again = await api.call("POST", f"/chat/runs/{run_id}/cancel")
     assert again.json() == {"id": run_id, "status": "cancelled"}
 
 
-async def test_the_next_turn_sees_what_a_cancelled_one_said(start: Start) -> None:
+async def test_next_turn_includes_the_text_of_a_cancelled_one(start: Start) -> None:
     model = Scripted([text("Half"), asyncio.Event().wait], [text("Whole"), STOP])
     api = await start(model)
     async with api.open({"message": "Hi"}) as response:
@@ -73,7 +73,7 @@ async def test_the_next_turn_sees_what_a_cancelled_one_said(start: Start) -> Non
     assert [message.text for message in model.requests[1].messages] == ["Hi", "Half", "Go on"]
 
 
-async def test_an_unfollowed_run_is_cancelled_after_its_grace(start: Start, settings: Any) -> None:
+async def test_unfollowed_run_is_cancelled_after_the_grace_period(start: Start, settings: Any) -> None:
     settings.DISCONNECT_GRACE_SECONDS = 0.01
     api = await start(Scripted([text("Half"), asyncio.Event().wait]))
     async with api.open({"message": "Hi"}) as response:
@@ -82,7 +82,7 @@ async def test_an_unfollowed_run_is_cancelled_after_its_grace(start: Start, sett
     assert (await finished(api, run_id))["status"] == "cancelled"
 
 
-async def test_a_follower_that_comes_back_within_the_grace_keeps_the_run(start: Start, settings: Any) -> None:
+async def test_follower_that_returns_within_the_grace_period_keeps_the_run(start: Start, settings: Any) -> None:
     settings.DISCONNECT_GRACE_SECONDS = 3_600
     go = asyncio.Event()
     api = await start(Scripted([text("Half"), go.wait, text("Whole"), STOP]))
@@ -99,7 +99,7 @@ async def test_a_follower_that_comes_back_within_the_grace_keeps_the_run(start: 
     assert whole.one("end")["reason"] == "completed"
 
 
-async def test_a_run_that_is_to_continue_ends_without_anybody(start: Start, settings: Any) -> None:
+async def test_run_with_on_disconnect_continue_completes_without_followers(start: Start, settings: Any) -> None:
     settings.DISCONNECT_GRACE_SECONDS = 0
     go = asyncio.Event()
     api = await start(Scripted([text("Half"), go.wait, text("Whole"), STOP]))
@@ -111,7 +111,7 @@ async def test_a_run_that_is_to_continue_ends_without_anybody(start: Start, sett
     assert (run["status"], run["text"]) == ("completed", "HalfWhole")
 
 
-async def test_many_followers_of_one_run_get_the_same_bytes(start: Start) -> None:
+async def test_followers_of_one_run_receive_the_same_bytes(start: Start) -> None:
     go = asyncio.Event()
     api = await start(Scripted([text("a", "b"), go.wait, text("c"), STOP]))
     async with api.open({"message": "Hi"}) as response:
@@ -124,7 +124,7 @@ async def test_many_followers_of_one_run_get_the_same_bytes(start: Start) -> Non
     assert {answer.body for answer in await asyncio.gather(*others)} == {whole}
 
 
-async def test_a_session_has_one_active_run(start: Start) -> None:
+async def test_session_has_one_active_run(start: Start) -> None:
     go = asyncio.Event()
     api = await start(Scripted([text("Half"), go.wait, STOP], [text("Next"), STOP]))
     async with api.open({"message": "Hi"}) as response:
@@ -141,7 +141,7 @@ async def test_a_session_has_one_active_run(start: Start) -> None:
     assert (await api.ask(message="Me too", session_id=session_id)).text == "Next"
 
 
-async def test_fifty_at_once_on_one_session_give_one_run(start: Start) -> None:
+async def test_fifty_concurrent_requests_to_one_session_start_one_run(start: Start) -> None:
     go = asyncio.Event()
     api = await start(Scripted([text("One"), STOP], [go.wait, text("Two"), STOP]))
     session_id = (await api.ask(message="Hi")).headers["X-Session-Id"]
@@ -152,7 +152,7 @@ async def test_fifty_at_once_on_one_session_give_one_run(start: Start) -> None:
     assert statuses == [200] + [409] * 49
 
 
-async def test_more_runs_than_there_is_room_for_get_503(start: Start, settings: Any) -> None:
+async def test_request_over_the_limit_of_active_runs_is_503(start: Start, settings: Any) -> None:
     settings.MAX_ACTIVE_RUNS = 1
     go = asyncio.Event()
     api = await start(Scripted([text("Half"), go.wait, STOP]))
@@ -165,18 +165,18 @@ async def test_more_runs_than_there_is_room_for_get_503(start: Start, settings: 
         await response.read()
 
 
-async def test_a_silent_stream_pings(start: Start, settings: Any) -> None:
+async def test_silent_stream_sends_pings(start: Start, settings: Any) -> None:
     settings.HEARTBEAT_SECONDS = 0.05
     go = asyncio.Event()
     api = await start(Scripted([text("Half"), go.wait, STOP]))
     async with api.open({"message": "Hi"}) as response:
         got = await read_until(response, b": ping\n\n: ping\n\n")
         go.set()
-        told = Answer(200, {}, got + await response.read())
-    assert told.types() == ["start", "token", "usage", "end"]
+        received = Answer(200, {}, got + await response.read())
+    assert received.types() == ["start", "token", "usage", "end"]
 
 
-async def test_a_reader_that_takes_nothing_is_dropped_and_comes_back_by_its_cursor(
+async def test_stalled_reader_is_dropped_and_resumes_at_its_cursor(
     start: Start, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -201,7 +201,7 @@ async def test_a_reader_that_takes_nothing_is_dropped_and_comes_back_by_its_curs
     assert not any(record.exc_info for record in caplog.records)
 
 
-async def test_a_run_ends_at_its_time_limit(start: Start, settings: Any) -> None:
+async def test_run_ends_at_its_time_limit(start: Start, settings: Any) -> None:
     settings.RUN_MAX_SECONDS = 0.05
     api = await start(Scripted([text("Half"), asyncio.Event().wait]))
     answer = await api.ask(message="Hi")
@@ -209,20 +209,20 @@ async def test_a_run_ends_at_its_time_limit(start: Start, settings: Any) -> None
     assert answer.one("end")["reason"] == "max_seconds"
 
 
-async def test_closing_the_service_interrupts_its_runs_and_says_so(start: Start) -> None:
+async def test_closing_the_service_interrupts_its_runs_and_reports_it(start: Start) -> None:
     api = await start(Scripted([text("Half"), asyncio.Event().wait]))
     async with api.open({"message": "Hi"}) as response:
         got = await read_until(response, b"Half")
         run_id = response.headers["X-Run-Id"]
         await api.service.runs.close()
-        told = events(got + await response.read())
-    assert (told[-1]["type"], told[-1]["code"]) == ("error", "shutting_down")
+        received = events(got + await response.read())
+    assert (received[-1]["type"], received[-1]["code"]) == ("error", "shutting_down")
     assert (await api.get(f"/chat/runs/{run_id}"))["status"] == "interrupted"
     refused = await api.ask(message="Hi")
     assert (refused.status, refused.json()["code"]) == (503, "shutting_down")
 
 
-async def test_without_persistence_runs_live_in_memory_alone(start: Start) -> None:
+async def test_without_persistence_runs_live_only_in_memory(start: Start) -> None:
     api = await start(Scripted([text("Hello"), STOP]), stored=False)
     answer = await api.ask(message="Hi")
     assert answer.text == "Hello"
@@ -238,7 +238,7 @@ async def test_without_persistence_runs_live_in_memory_alone(start: Start) -> No
 
 
 @pytest.mark.parametrize("change", [{"title": "Renamed"}, {"metadata": {"a": 1}}, {}])
-async def test_a_sessions_title_and_metadata_can_be_changed(start: Start, change: dict[str, Any]) -> None:
+async def test_title_and_metadata_of_a_session_can_be_changed(start: Start, change: dict[str, Any]) -> None:
     api = await start(Scripted([text("Hello"), STOP]))
     session_id = (await api.ask(message="Hi")).headers["X-Session-Id"]
     answer = await api.call("PATCH", f"/chat/sessions/{session_id}", json=change)
@@ -246,7 +246,7 @@ async def test_a_sessions_title_and_metadata_can_be_changed(start: Start, change
     assert answer.json().items() >= change.items()
 
 
-async def test_a_deleted_session_is_gone(start: Start) -> None:
+async def test_deleted_session_is_404(start: Start) -> None:
     api = await start(Scripted([text("Hello"), STOP]))
     answer = await api.ask(message="Hi")
     session = f"/chat/sessions/{answer.headers['X-Session-Id']}"
@@ -260,7 +260,7 @@ def _id(path: str) -> Any:
     return UUID(path.split("/")[3])
 
 
-async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_back(
+async def test_database_unavailable_at_the_start_is_used_once_it_returns(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = await start(Scripted([text("Hello"), STOP]))
@@ -278,7 +278,7 @@ async def test_a_database_that_was_away_at_the_start_is_used_when_it_is_back(
     assert (await api.ask(message="Hi")).text == "Hello"
 
 
-async def test_a_run_that_was_ended_by_another_process_ends_as_that_one_says(start: Start) -> None:
+async def test_run_ended_by_another_process_ends_with_the_stored_error(start: Start) -> None:
     gate = asyncio.Event()
     api = await start(Scripted([text("Hel"), gate.wait, text("lo"), STOP]))
     async with api.open({"message": "Hi"}) as response:
@@ -295,7 +295,7 @@ async def test_a_run_that_was_ended_by_another_process_ends_as_that_one_says(sta
 
 
 @pytest.mark.parametrize("cursor", [0, 2, 99])
-async def test_a_run_whose_frames_are_gone_is_told_again_in_short(start: Start, cursor: int) -> None:
+async def test_run_without_stored_frames_is_rebuilt(start: Start, cursor: int) -> None:
     answer = await (api := await start(Scripted([text("Hel", "lo"), STOP]))).ask(message="Hi")
     await RunEvent.objects.all().adelete()
     path = answer.headers["Content-Location"]
@@ -307,7 +307,7 @@ async def test_a_run_whose_frames_are_gone_is_told_again_in_short(start: Start, 
     assert {**again.one("end"), "id": 0} == {**answer.one("end"), "id": 0}
 
 
-async def test_a_failed_run_whose_frames_are_gone_ends_as_it_did(start: Start) -> None:
+async def test_failed_run_without_stored_frames_is_rebuilt_with_its_error(start: Start) -> None:
     failing = ProviderError("It is down.", code="provider_rejected", retryable=False)
     answer = await (api := await start(Scripted([failing]))).ask(message="Hi")
     await RunEvent.objects.all().adelete()

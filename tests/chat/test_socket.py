@@ -33,7 +33,7 @@ async def connected(api: Api, **options: Any) -> AsyncIterator[Socket]:
 
 
 async def received(socket: Socket, kind: str, **fields: Any) -> list[dict[str, Any]]:
-    """All that comes, up to the first message of a type that has these fields."""
+    """Return all messages up to the first one of a type that has these fields."""
     found: list[dict[str, Any]] = []
     async with asyncio.timeout(10):
         while True:
@@ -44,7 +44,7 @@ async def received(socket: Socket, kind: str, **fields: Any) -> list[dict[str, A
                 return found
 
 
-async def test_the_same_events_come_as_over_http(start: Start) -> None:
+async def test_socket_receives_the_same_events_as_http(start: Start) -> None:
     api = await start(Scripted([text("Hel", "lo"), STOP]))
     async with connected(api) as socket:
         await socket.send_json({"type": "chat", "message": "Hi"})
@@ -72,7 +72,7 @@ async def test_several_runs_share_a_socket_and_one_can_be_cancelled(start: Start
     assert (ended["run"], ended["reason"]) == (first, "cancelled")
 
 
-async def test_an_approval_is_given_on_the_same_socket(start: Start) -> None:
+async def test_approval_is_given_on_the_same_socket(start: Start) -> None:
     write = ToolCall(call_id="c", name="fs.write", arguments='{"path": "socket.txt", "content": "x"}')
     api = await start(Scripted([write, CALLS], [text("Done."), STOP]), policy="ask fs.write source=model")
     async with connected(api) as socket:
@@ -86,7 +86,7 @@ async def test_an_approval_is_given_on_the_same_socket(start: Start) -> None:
     assert workspace().entry("socket.txt").size == 1
 
 
-async def test_a_run_is_followed_from_a_cursor_and_goes_on_without_its_socket(start: Start) -> None:
+async def test_run_is_followed_from_a_cursor_and_continues_without_its_socket(start: Start) -> None:
     gate = asyncio.Event()
     api = await start(Scripted([text("Hel"), gate.wait, text("lo"), STOP]))
     async with connected(api) as socket:
@@ -100,7 +100,7 @@ async def test_a_run_is_followed_from_a_cursor_and_goes_on_without_its_socket(st
     assert "".join(event.get("token", "") for event in found) == "lo"
 
 
-async def test_one_key_is_one_run(start: Start) -> None:
+async def test_one_idempotency_key_is_one_run(start: Start) -> None:
     api = await start(Scripted([text("Once."), STOP]))
     async with connected(api) as socket:
         runs = []
@@ -129,7 +129,7 @@ async def test_one_key_is_one_run(start: Start) -> None:
         (json.dumps({"type": "approve", "execution_id": str(NOBODYS), "params_sha256": "0" * 64}), 404, "not_found"),
     ],
 )
-async def test_what_cannot_be_done_is_refused_and_the_socket_stays(
+async def test_invalid_message_is_refused_and_the_socket_stays_open(
     start: Start, sent: str, status: int, code: str
 ) -> None:
     api = await start(Scripted([text("Still here."), STOP]))
@@ -141,7 +141,7 @@ async def test_what_cannot_be_done_is_refused_and_the_socket_stays(
         assert (await received(socket, "end"))[-1]["reason"] == "completed"
 
 
-async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_number_of_runs_per_socket_is_limited(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "MAX_RUNS", 1)
     api = await start(Scripted([text("One"), asyncio.Event().wait], [text("Two"), STOP]))
     async with connected(api) as socket:
@@ -151,7 +151,9 @@ async def test_a_socket_follows_so_many_runs_and_no_more(start: Start, monkeypat
         assert (await received(socket, "refused"))[-1]["code"] == "too_many_runs"
 
 
-async def test_a_socket_has_so_many_orders_carried_out_at_a_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_number_of_concurrent_messages_per_socket_is_limited(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(websocket, "MAX_ORDERS", 3)
     act, at_once, most = websocket.ChatConsumer._act, 0, 0
 
@@ -174,7 +176,7 @@ async def test_a_socket_has_so_many_orders_carried_out_at_a_time(start: Start, m
     assert 1 < most <= 4
 
 
-async def test_a_socket_that_goes_before_it_follows_leaves_nobody_behind(start: Start, settings: Settings) -> None:
+async def test_socket_that_closes_before_it_follows_leaves_no_follower(start: Start, settings: Settings) -> None:
     settings.DISCONNECT_GRACE_SECONDS = 0
     api = await start(Scripted([text("One"), asyncio.Event().wait]))
     async with api.open({"message": "Hi"}) as response:
@@ -187,7 +189,7 @@ async def test_a_socket_that_goes_before_it_follows_leaves_nobody_behind(start: 
             await asyncio.sleep(0.02)
 
 
-async def test_a_page_of_another_origin_gets_no_socket(start: Start) -> None:
+async def test_page_of_another_origin_gets_no_socket(start: Start) -> None:
     api = await start()
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         async with connected(api, headers={"Origin": "https://evil.example"}):
@@ -195,14 +197,14 @@ async def test_a_page_of_another_origin_gets_no_socket(start: Start) -> None:
     assert refused.value.status == 403
 
 
-async def test_there_is_no_other_socket(start: Start) -> None:
+async def test_unknown_socket_path_is_rejected(start: Start) -> None:
     api = await start()
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await api.session.ws_connect(api.base_url.replace("http", "ws") + "/ws/else")
 
 
 @pytest.mark.parametrize("way", ["header", "subprotocol", "message"])
-async def test_a_key_is_shown_in_three_ways(start: Start, settings: Settings, way: str) -> None:
+async def test_key_is_accepted_in_three_ways(start: Start, settings: Settings, way: str) -> None:
     settings.API_KEY = KEY
     api = await start(Scripted([text("Hello"), STOP]))
     options: dict[str, Any] = {
@@ -221,7 +223,7 @@ async def test_a_key_is_shown_in_three_ways(start: Start, settings: Settings, wa
 
 
 @pytest.mark.parametrize("options", [{"headers": {"X-API-Key": "wrong"}}, {"protocols": ["bearer.wrong"]}])
-async def test_a_wrong_key_closes_the_socket(start: Start, settings: Settings, options: dict[str, Any]) -> None:
+async def test_wrong_key_closes_the_socket(start: Start, settings: Settings, options: dict[str, Any]) -> None:
     settings.API_KEY = KEY
     api = await start()
     async with connected(api, **options) as socket:
@@ -230,7 +232,7 @@ async def test_a_wrong_key_closes_the_socket(start: Start, settings: Settings, o
         assert socket.close_code == websocket.UNAUTHORIZED
 
 
-async def test_who_shows_no_key_in_time_is_sent_away(
+async def test_socket_without_a_key_is_closed_in_time(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "AUTH_SECONDS", 0.05)

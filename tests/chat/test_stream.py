@@ -1,4 +1,4 @@
-"""`POST /chat/stream`, as a client meets it."""
+"""`POST /chat/stream`, as a client sees it."""
 
 import pytest
 
@@ -11,7 +11,7 @@ STOP = Finished(reason="stop")
 USED = TokensUsed(input_tokens=7, output_tokens=2, cached_tokens=3)
 
 
-async def test_an_answer_streams_and_is_numbered_without_gaps(start: Start) -> None:
+async def test_answer_streams_and_is_numbered_without_gaps(start: Start) -> None:
     api = await start(Scripted([text("Hel", "lo"), USED, STOP]))
     answer = await api.ask(message="Hi")
     assert answer.status == 200
@@ -22,7 +22,7 @@ async def test_an_answer_streams_and_is_numbered_without_gaps(start: Start) -> N
     assert answer.one("end")["reason"] == "completed"
 
 
-async def test_the_response_names_its_run_and_its_session(start: Start) -> None:
+async def test_response_names_its_run_and_its_session(start: Start) -> None:
     api = await start(Scripted([text("Hello"), STOP]))
     answer = await api.ask(message="Hi")
     begun = answer.one("start")
@@ -33,7 +33,7 @@ async def test_the_response_names_its_run_and_its_session(start: Start) -> None:
     assert answer.headers["X-Accel-Buffering"] == "no"
 
 
-async def test_a_session_remembers_what_was_said(start: Start) -> None:
+async def test_session_includes_earlier_messages(start: Start) -> None:
     model = Scripted([text("Hello Ann"), STOP], [text("Ann"), STOP])
     api = await start(model)
     first = await api.ask(message="I am Ann")
@@ -41,7 +41,7 @@ async def test_a_session_remembers_what_was_said(start: Start) -> None:
     assert [message.text for message in model.requests[1].messages] == ["I am Ann", "Hello Ann", "Who am I?"]
 
 
-async def test_everything_is_stored(start: Start) -> None:
+async def test_session_run_and_messages_are_stored(start: Start) -> None:
     api = await start(Scripted([text("Hello"), USED, STOP]))
     answer = await api.ask(message="Hi", user="ann", metadata={"ticket": 7})
     run = await api.get(f"/chat/runs/{answer.headers['X-Run-Id']}")
@@ -57,7 +57,7 @@ async def test_everything_is_stored(start: Start) -> None:
     assert messages["items"][1]["usage"]["cached_tokens"] == 3
 
 
-async def test_a_stored_run_streams_again_byte_for_byte_from_every_cursor(start: Start) -> None:
+async def test_stored_run_is_replayed_byte_for_byte_from_every_cursor(start: Start) -> None:
     api = await start(Scripted([text("a", "b"), text("\u2028", "😀"), STOP]))
     answer = await api.ask(message="Hi")
     path = answer.headers["Content-Location"]
@@ -69,7 +69,7 @@ async def test_a_stored_run_streams_again_byte_for_byte_from_every_cursor(start:
     assert (await api.call("GET", f"{path}?after={len(frames) + 1}")).status == 422
 
 
-async def test_a_callers_tools_run_first_and_the_model_sees_their_results(start: Start) -> None:
+async def test_caller_calls_run_first_and_the_model_sees_their_results(start: Start) -> None:
     (workspace().base / "notes.txt").write_text("The word is plover.\n")
     model = Scripted([text("plover"), STOP])
     api = await start(model)
@@ -79,12 +79,12 @@ async def test_a_callers_tools_run_first_and_the_model_sees_their_results(start:
     assert result["tool"] == "fs.read"
     assert result["data"]["content"] == "The word is plover.\n"
     assert result["execution_id"] == answer.one("tool_call")["execution_id"]
-    question, told = model.requests[0].messages
+    question, tool_message = model.requests[0].messages
     assert question.text == "Which word?"
-    assert "plover" in told.text
+    assert "plover" in tool_message.text
 
 
-async def test_tools_alone_call_no_model(start: Start) -> None:
+async def test_request_with_only_tool_calls_calls_no_model(start: Start) -> None:
     model = Scripted()
     api = await start(model)
     answer = await api.ask(tool_calls=[{"name": "fs.list", "params": {}}])
@@ -92,7 +92,7 @@ async def test_tools_alone_call_no_model(start: Start) -> None:
     assert model.requests == []
 
 
-async def test_a_model_calls_a_tool_and_answers_with_its_result(start: Start) -> None:
+async def test_model_calls_a_tool_and_answers_with_its_result(start: Start) -> None:
     (workspace().base / "notes.txt").write_text("The word is plover.\n")
     call = ToolCall(call_id="call_1", name="fs.read", arguments='{"path": "notes.txt"}')
     model = Scripted([call, Finished(reason="tool_calls")], [text("It is plover."), STOP])
@@ -126,7 +126,7 @@ async def test_a_model_calls_a_tool_and_answers_with_its_result(start: Start) ->
         ("fs.shred", {}, "unknown_tool"),
     ],
 )
-async def test_a_tools_failure_is_told_and_the_run_goes_on(
+async def test_tool_failure_is_reported_and_the_run_continues(
     start: Start, name: str, params: dict[str, object], code: str
 ) -> None:
     api = await start(Scripted([text("Sorry."), STOP]))
@@ -138,7 +138,7 @@ async def test_a_tools_failure_is_told_and_the_run_goes_on(
     assert answer.one("end")["reason"] == "completed"
 
 
-async def test_a_failure_before_the_first_token_goes_to_the_fallback(start: Start) -> None:
+async def test_failure_before_the_first_token_uses_the_fallback(start: Start) -> None:
     class Second(Scripted):
         name = "second"
 
@@ -152,7 +152,7 @@ async def test_a_failure_before_the_first_token_goes_to_the_fallback(start: Star
     assert run["provider"] == "second"
 
 
-async def test_a_failure_after_the_first_token_keeps_the_partial_text(start: Start) -> None:
+async def test_failure_after_the_first_token_keeps_the_partial_text(start: Start) -> None:
     cut = ProviderError("It was cut.", code="provider_protocol", retryable=True)
     api = await start(Scripted([text("Par"), cut]))
     answer = await api.ask(message="Hi")

@@ -23,7 +23,7 @@ Begin = Callable[..., "Server"]
 
 
 class Server:
-    """A service process: its address, and what the kernel knows of it."""
+    """A service process: its address, and the kernel's figures of it."""
 
     def __init__(self, url: str, process: Any, folder: Path) -> None:
         self.url = url
@@ -32,11 +32,11 @@ class Server:
 
     @property
     def files(self) -> int:
-        """How many handles it has open."""
+        """Return the number of open file descriptors."""
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
 
     def limit(self, name: int, soft: int) -> None:
-        """Sets a limit of the running process."""
+        """Set a resource limit of the running process."""
         _, hard = resource.prlimit(self.process.pid, name)
         resource.prlimit(self.process.pid, name, (soft, hard))
 
@@ -60,20 +60,20 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def begin(models: Upstream, tmp_path: Path) -> Iterator[Begin]:
-    """Starts a service process on the same database as those before it."""
+    """Start a service process on the same database as those before it."""
     with ExitStack() as processes:
 
         def start(*arguments: str, folder: Path = tmp_path, **variables: str) -> Server:
             given = {"OPENAI_BASE_URL": models.url, "OPENAI_API_KEY": "x", "LOG_LEVEL": "error", **variables}
-            told, process = processes.enter_context(serving(folder, *arguments, **given))
-            return Server(address(told), process, folder)
+            output, process = processes.enter_context(serving(folder, *arguments, **given))
+            return Server(address(output), process, folder)
 
         yield start
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem of 6 MB; only the privileged can make one."""
+    """Mount a filesystem of 6 MB, which needs privileges."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = shutil.which("mount")

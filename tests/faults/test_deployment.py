@@ -1,4 +1,4 @@
-"""Two workers behind a real nginx, and one of them killed under a client that reads."""
+"""Two workers behind a real nginx, one of which is killed while a client reads from it."""
 
 import asyncio
 import os
@@ -45,7 +45,7 @@ def server(begin: Begin) -> Server:
 
 @pytest.fixture
 def front(server: Server, tmp_path: Path) -> Iterator[str]:
-    """The address of an nginx in front of the workers."""
+    """Return the address of an nginx in front of the workers."""
     nginx = shutil.which("nginx")
     if nginx is None:
         pytest.skip("nginx is not on the PATH")
@@ -58,7 +58,7 @@ def front(server: Server, tmp_path: Path) -> Iterator[str]:
     process.wait()
 
 
-async def test_a_reader_comes_back_through_the_proxy_when_its_worker_is_killed(
+async def test_reader_resumes_through_the_proxy_when_its_worker_is_killed(
     server: Server, front: str, models: Upstream, client: aiohttp.ClientSession
 ) -> None:
     models.tokens, models.pause = 10_000, 0.01
@@ -74,10 +74,10 @@ async def test_a_reader_comes_back_through_the_proxy_when_its_worker_is_killed(
                 body += piece
     seen = events(body[: body.rfind(b"\n\n") + 2])
     rest = await followed(client, stream, seen[-1]["id"])
-    # Nothing, where the reader's last token was not kept and the end has its number: then 204 says that it is over.
+    # The rest is empty if the reader's last token was not stored and the end has its number: then 204 ends the stream.
     assert [event["code"] for event in rest] in [["interrupted"], []]
-    async with client.get(stream.replace("/stream", "")) as told:
-        assert (await told.json())["status"] == "interrupted"
+    async with client.get(stream.replace("/stream", "")) as reply:
+        assert (await reply.json())["status"] == "interrupted"
     models.tokens = 3
     async with client.post(stream.replace("/stream", "/resume")) as resumed:
         again = events((await resumed.read()).replace(b": ping\n\n", b""))
@@ -86,7 +86,7 @@ async def test_a_reader_comes_back_through_the_proxy_when_its_worker_is_killed(
 
 
 def owner(server: Server) -> int:
-    """The worker that the run belongs to."""
+    """Return the worker that owns the run."""
     ((name,),) = server.rows("SELECT process FROM runs")
     return int(name.rpartition("#")[2].partition(":")[0])
 
@@ -102,7 +102,7 @@ async def answering(client: aiohttp.ClientSession, front: str) -> None:
 
 
 async def followed(client: aiohttp.ClientSession, stream: str, cursor: int) -> list[dict[str, object]]:
-    """The rest of a run from behind a cursor, however often the way to it breaks."""
+    """Read the rest of a run after a cursor, however often the connection breaks."""
     found: list[dict[str, object]] = []
     async with asyncio.timeout(30):
         while not found or found[-1]["type"] not in {"end", "error"}:

@@ -1,4 +1,4 @@
-"""Bad days: what a service process and its readers go through, and what must hold all the same."""
+"""Faults that a service process and its readers must survive."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def active_runs(client: aiohttp.ClientSession, server: Server) -> int:
         return int((await response.json())["active_runs"])
 
 
-async def test_clients_that_leave_at_random_moments_leave_nothing_behind(
+async def test_clients_that_disconnect_at_random_leave_nothing_behind(
     begin: Begin, models: Upstream, client: aiohttp.ClientSession
 ) -> None:
     server = begin(DISCONNECT_GRACE_SECONDS="0")
@@ -68,7 +68,7 @@ async def ask_and_leave(client: aiohttp.ClientSession, server: Server, seconds: 
             await response.read()
 
 
-async def test_a_database_that_is_locked_holds_up_no_open_stream(
+async def test_locked_database_does_not_delay_open_streams(
     begin: Begin, models: Upstream, client: aiohttp.ClientSession
 ) -> None:
     server = begin()
@@ -101,13 +101,13 @@ async def test_a_database_that_is_locked_holds_up_no_open_stream(
 
 
 async def status(client: aiohttp.ClientSession, server: Server) -> tuple[int, str]:
-    """What a new request gets, and its `Retry-After`."""
+    """Return the status of a new request, and its `Retry-After`."""
     async with client.post(f"{server.url}/chat/stream", json={"tool_calls": [{"name": "fs.list"}]}) as response:
         await response.read()
         return response.status, response.headers.get("Retry-After", "0")
 
 
-async def test_a_full_disk_is_told_and_is_survived(
+async def test_full_disk_is_reported_and_survived(
     begin: Begin, models: Upstream, client: aiohttp.ClientSession, small_disk: Path
 ) -> None:
     server = begin(folder=small_disk)
@@ -144,7 +144,9 @@ async def test_a_full_disk_is_told_and_is_survived(
     assert server.rows("PRAGMA integrity_check") == [("ok",)]
 
 
-async def test_too_few_file_handles_are_survived(begin: Begin, models: Upstream, client: aiohttp.ClientSession) -> None:
+async def test_shortage_of_file_descriptors_is_survived(
+    begin: Begin, models: Upstream, client: aiohttp.ClientSession
+) -> None:
     server = begin()
     models.tokens, models.pause = 5, 0.0
     await ask(client, server)
@@ -162,7 +164,7 @@ async def test_too_few_file_handles_are_survived(begin: Begin, models: Upstream,
 
 
 async def attempt(client: aiohttp.ClientSession, server: Server) -> int:
-    """A request's status; 0 where it got none, or too late."""
+    """Return a request's status, or 0 if no reply came in time."""
     try:
         async with asyncio.timeout(2), client.post(f"{server.url}/chat/stream", json={"message": "Hi"}) as response:
             await response.read()
@@ -171,7 +173,7 @@ async def attempt(client: aiohttp.ClientSession, server: Server) -> int:
         return 0
 
 
-async def test_a_cursor_that_is_none_is_refused(begin: Begin, models: Upstream, client: aiohttp.ClientSession) -> None:
+async def test_invalid_cursor_is_rejected(begin: Begin, models: Upstream, client: aiohttp.ClientSession) -> None:
     server = begin()
     models.tokens, models.pause = 5, 0.0
     run = (await ask(client, server))[0]["run_id"]

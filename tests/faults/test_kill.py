@@ -1,4 +1,4 @@
-"""`kill -9` under load, again and again: nothing acknowledged is lost, nothing has an effect twice."""
+"""Repeated `kill -9` under load: nothing acknowledged is lost, and no effect happens twice."""
 
 import asyncio
 import json
@@ -18,21 +18,21 @@ LANES = 8
 
 
 class Seen:
-    """What clients have seen: the bytes of each run."""
+    """The bytes of each run that clients have received."""
 
     def __init__(self) -> None:
         self.runs: dict[str, bytes] = {}
 
 
 def writing(asked: str) -> list[dict[str, Any]]:
-    """The model writes a file whose name is what it was asked, once."""
+    """Make the model write a file once, named after the message."""
     arguments = json.dumps({"path": f"{asked}.txt", "content": asked, "create_only": True})
     call = {"index": 0, "id": f"call-{asked}", "function": {"name": "fs_write", "arguments": arguments}}
     return [call]
 
 
 async def lane(client: aiohttp.ClientSession, server: Server, seen: Seen, names: random.Random) -> None:
-    """Asks again and again, until the server is gone."""
+    """Send requests until the server is gone."""
     with suppress(aiohttp.ClientError):
         while True:
             body = {"message": f"{names.getrandbits(64):x}"}
@@ -45,7 +45,7 @@ async def lane(client: aiohttp.ClientSession, server: Server, seen: Seen, names:
                     seen.runs[run] += piece
 
 
-async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(
+async def test_kill_under_load_loses_nothing_acknowledged_and_repeats_no_effect(
     begin: Begin, models: Upstream, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     chance = random.Random(1)
@@ -54,7 +54,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(
     server = begin(LEASE_SECONDS="1")
     for _ in range(ROUNDS):
         lanes = [asyncio.create_task(lane(client, server, seen, chance)) for _ in range(LANES)]
-        await asyncio.sleep(chance.uniform(0.05, 0.6))  # the moment of the kill is what is tried
+        await asyncio.sleep(chance.uniform(0.05, 0.6))  # The moment of the kill is the subject of the test.
         server.process.kill()
         await asyncio.to_thread(server.process.wait)
         await asyncio.gather(*lanes)
@@ -67,7 +67,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(
 
 
 def check_rows(server: Server, seen: Seen) -> None:
-    """Every run that a client knows is there, whole up to its last kept frame, with one end."""
+    """Check that every run that a client knows is complete up to its last stored frame, with one end."""
     assert seen.runs
     for run, body in seen.runs.items():
         key = run.replace("-", "")
@@ -85,7 +85,7 @@ def check_rows(server: Server, seen: Seen) -> None:
 
 
 def check_effects(server: Server, workspace: Path) -> None:
-    """Every file has its execution, none has two, and none is half."""
+    """Check that every file has exactly one execution and is whole."""
     rows = server.rows("SELECT params, status FROM tool_executions")
     by_path: dict[str, list[str]] = {}
     for params, status in rows:

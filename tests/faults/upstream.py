@@ -1,4 +1,4 @@
-"""A service of models that never runs out of words: it streams numbered tokens until it is left."""
+"""A model service that streams numbered tokens until the client disconnects."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ Json = dict[str, Any]
 
 
 class Upstream:
-    """`open` streams are being read; `tokens` is how many each has, `pause` the seconds between two of them.
+    """`open` counts the streams being read. Each has `tokens` tokens, with a `pause` in seconds between them.
 
-    A request whose last message is the user's is answered by the tool calls that `calls` makes of it, if there are any.
+    A request whose last message is the user's is answered with the tool calls that `calls` returns, if any.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Upstream:
 
 @asynccontextmanager
 async def upstream() -> AsyncIterator[Upstream]:
-    """The service, listening at its `url`."""
+    """Start the service, which listens at its `url`."""
     made = Upstream()
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0, backlog=4_096)
     async with server:

@@ -1,4 +1,4 @@
-"""What every request meets: the guard, the origin's rules, request ids, health, tools and providers."""
+"""Every request: the host check, CORS, request ids, health, tools and providers."""
 
 from typing import Any
 
@@ -16,21 +16,23 @@ STOP = Finished(reason="stop")
     [{"Host": "evil.example"}, {"X-Forwarded-For": "1.2.3.4"}, {"Forwarded": "for=1.2.3.4"}],
 )
 @pytest.mark.parametrize("path", ["/healthz", "/admin/login/", "/docs", "/chat/sessions", "/nothing"])
-async def test_without_a_key_strangers_are_refused_everywhere(start: Start, headers: dict[str, str], path: str) -> None:
+async def test_without_a_key_requests_from_elsewhere_are_403_everywhere(
+    start: Start, headers: dict[str, str], path: str
+) -> None:
     api = await start(Scripted())
     answer = await api.call("GET", path, headers=headers)
     assert answer.status == 403
     assert answer.json()["type"] == "error"
 
 
-async def test_a_page_of_another_origin_cannot_drive_the_service(start: Start) -> None:
+async def test_page_of_another_origin_cannot_use_the_service(start: Start) -> None:
     api = await start(Scripted())
     answer = await api.call("POST", "/chat/stream", json={"message": "a"}, headers={"Origin": "https://evil.example"})
     assert (answer.status, answer.json()["code"]) == (403, "bad_origin")
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-async def test_a_page_of_an_allowed_origin_can(start: Start, settings: Any) -> None:
+async def test_page_of_an_allowed_origin_can_use_the_service(start: Start, settings: Any) -> None:
     settings.CORS_ALLOWED_ORIGINS = ("https://app.example.com",)
     api = await start(Scripted([text("Hi"), STOP]))
     headers = {"Origin": "https://app.example.com"}
@@ -39,12 +41,12 @@ async def test_a_page_of_an_allowed_origin_can(start: Start, settings: Any) -> N
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
     answer = await api.call("POST", "/chat/stream", json={"message": "a"}, headers=headers)
     assert answer.text == "Hi"
-    for told in (preflight, answer):
-        assert told.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    for reply in (preflight, answer):
+        assert reply.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
 
 
 @pytest.mark.parametrize("path", ["/chat/sessions", "/tools", "/providers"])
-async def test_with_a_key_nothing_is_told_without_it(start: Start, settings: Any, path: str) -> None:
+async def test_with_a_key_requests_without_it_are_401(start: Start, settings: Any, path: str) -> None:
     settings.API_KEY = "secret"
     settings.ALLOWED_HOSTS = ["127.0.0.1"]
     api = await start(Scripted())
@@ -55,20 +57,20 @@ async def test_with_a_key_nothing_is_told_without_it(start: Start, settings: Any
     assert (await api.call("GET", "/healthz")).status == 200
 
 
-async def test_every_answer_has_its_own_request_id(start: Start) -> None:
+async def test_every_response_has_its_own_request_id(start: Start) -> None:
     api = await start(Scripted())
     ids = {(await api.call("GET", path)).headers["X-Request-Id"] for path in ("/healthz", "/nothing", "/tools")}
     assert len(ids) == 3
 
 
-async def test_healthz_tells_what_there_is(start: Start) -> None:
+async def test_healthz_reports_status_providers_and_tools(start: Start) -> None:
     api = await start(Scripted())
-    told = await api.get("/healthz")
-    assert (told["status"], told["database"], told["persistence"]) == ("ok", "ok", True)
-    assert told["providers"] == {"scripted": True}
-    assert "fs.read" in told["allowed_tools"]
-    assert told["confinement"]["files"] in {"openat2", "walk"}
-    assert told["active_runs"] == 0
+    reply = await api.get("/healthz")
+    assert (reply["status"], reply["database"], reply["persistence"]) == ("ok", "ok", True)
+    assert reply["providers"] == {"scripted": True}
+    assert "fs.read" in reply["allowed_tools"]
+    assert reply["confinement"]["files"] in {"openat2", "walk"}
+    assert reply["active_runs"] == 0
 
 
 async def test_tools_are_listed_with_their_schemas(start: Start) -> None:
@@ -80,7 +82,7 @@ async def test_tools_are_listed_with_their_schemas(start: Start) -> None:
     assert listed["fs.write"]["effect"] == "write"
 
 
-async def test_providers_are_listed_also_where_their_models_cannot_be(start: Start) -> None:
+async def test_provider_is_listed_even_if_its_models_cannot_be(start: Start) -> None:
     class Mute(Scripted):
         name = "mute"
 

@@ -1,4 +1,4 @@
-"""Django's own checks of a deployment, with the settings of `docs/operations.md`."""
+"""Django's deployment checks, with the settings of `docs/operations.md`."""
 
 from pathlib import Path
 from secrets import token_urlsafe
@@ -9,26 +9,28 @@ from tests.orchestrator_site.test_operations import BLOCKS
 
 
 def settings_of_the_page(folder: Path) -> dict[str, str]:
-    """Those of its first block, with the folders and the database of this machine, and a key."""
+    """Return the settings of the page's first block, with the folders and database of this machine and a key."""
     pairs = (line.partition("=") for line in BLOCKS["orchestrator.env"].splitlines())
     found = {name: value for name, _, value in pairs if not value.startswith(("/var/lib/", "postgres://"))}
     return found | {"API_KEY": token_urlsafe(32), "SECRET_KEY_PATH": str(folder / "secret_key")}
 
 
-def test_djangos_checks_find_nothing_to_say_of_the_deployment(tmp_path: Path) -> None:
+def test_deployment_checks_find_no_issues(tmp_path: Path) -> None:
     done = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **settings_of_the_page(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "no issues" in done.stdout
 
 
-def test_a_public_address_is_an_origin(tmp_path: Path) -> None:
+def test_public_url_must_be_an_origin(tmp_path: Path) -> None:
     for wrong in ("chat.example.org", "https://chat.example.org/path", "ftp://chat.example.org", "https://"):
         done = manage(tmp_path, "check", PUBLIC_URL=wrong)
         assert done.returncode != 0
         assert f"PUBLIC_URL={wrong!r} is not valid: it must be an origin" in done.stderr
 
 
-def test_a_proxy_lets_go_of_an_idle_connection_first() -> None:
-    proxys_own = 60  # seconds, of https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout
+def test_nginx_closes_idle_connections_before_the_server_does() -> None:
+    proxys_own = (
+        60  # In seconds. Source: https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout
+    )
     assert "keepalive_timeout" not in BLOCKS["nginx.conf"]
     assert Server(lambda: None).config.timeout_keep_alive > proxys_own

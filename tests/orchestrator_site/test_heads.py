@@ -1,4 +1,4 @@
-"""What a request's head may be, over a real socket of `manage.py serve`."""
+"""Limits of the request head, over a real socket of `manage.py serve`."""
 
 import json
 import socket
@@ -18,12 +18,12 @@ PIECE = b"a" * 65_536
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with serving(tmp_path_factory.mktemp("heads"), LOG_LEVEL="error", MAX_BODY_BYTES="100000") as (told, _):
-        yield int(address(told).rpartition(":")[2])
+    with serving(tmp_path_factory.mktemp("heads"), LOG_LEVEL="error", MAX_BODY_BYTES="100000") as (output, _):
+        yield int(address(output).rpartition(":")[2])
 
 
 class Received:
-    """Bytes that came, as a socket to read them from."""
+    """Received bytes, as a socket to read them from."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -33,7 +33,7 @@ class Received:
 
 
 def answered(port: int, *pieces: bytes) -> tuple[int, str]:
-    """The status and the code of what is answered to these bytes, before or after all of them are sent."""
+    """Return the status and code of the reply, which may arrive before all bytes are sent."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection, suppress(ConnectionError):
         try:
@@ -74,7 +74,7 @@ def answered(port: int, *pieces: bytes) -> tuple[int, str]:
     ],
     ids=lambda value: value[:20] if isinstance(value, bytes) else None,
 )
-def test_a_head_has_limits_and_each_has_a_name(
+def test_each_limit_of_the_head_has_its_error_code(
     port: int, url: bytes, headers: bytes, expected: tuple[int, str]
 ) -> None:
     assert answered(port, GET % (url, headers)) == expected
@@ -89,12 +89,12 @@ def test_a_head_has_limits_and_each_has_a_name(
     ],
     ids=["request line", "header", "trailer"],
 )
-def test_a_head_that_never_ends_is_not_kept(port: int, start: bytes) -> None:
+def test_endless_head_is_rejected(port: int, start: bytes) -> None:
     status, code = answered(port, start, *[PIECE] * 40)
     assert (status, code) in {(431, "headers_too_large"), (400, "bad_request")}
 
 
-def test_a_body_of_many_pieces_is_no_head(port: int) -> None:
+def test_body_in_many_pieces_does_not_count_as_head(port: int) -> None:
     body = json.dumps({"message": "a" * 90_000, "tools": 1}).encode()
     head = b"POST /chat/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
     pieces = [body[start : start + 1_000] for start in range(0, len(body), 1_000)]
@@ -104,12 +104,12 @@ def test_a_body_of_many_pieces_is_no_head(port: int) -> None:
     assert answered(port, chunked, *chunks, b"0\r\n\r\n") == (422, "invalid_field")
 
 
-def test_a_body_beyond_the_most_is_refused_before_it_is_sent(port: int) -> None:
+def test_body_over_the_limit_is_rejected_before_it_is_sent(port: int) -> None:
     head = b"POST /chat/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     assert answered(port, head + b"Content-Length: 100001\r\n\r\n") == (413, "body_too_large")
 
 
-def test_json_has_a_depth(port: int) -> None:
+def test_json_depth_is_limited(port: int) -> None:
     head = b"POST /chat/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
     for depth, expected in ((100, (422, "invalid_field")), (101, (400, "invalid_json"))):
         body = b"[" * depth + b"]" * depth
@@ -128,9 +128,7 @@ def test_json_has_a_depth(port: int) -> None:
     ],
     ids=lambda value: value[:10] if isinstance(value, bytes) else None,
 )
-def test_a_socket_is_opened_by_a_head_within_the_limits_alone(
-    port: int, query: bytes, headers: bytes, status: int
-) -> None:
+def test_socket_needs_a_head_within_the_limits(port: int, query: bytes, headers: bytes, status: int) -> None:
     upgrade = (
         b"GET /ws/chat?%b HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n%b"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -1,5 +1,6 @@
-"""Line breaks, ANSI codes, markup, and what turns the direction of reading, in all that a caller can send: no line of
-the log and no page of the console has any of it as it was sent.
+"""Hostile text in everything that a caller can send: line breaks, ANSI codes, markup, and bidirectional controls.
+
+No log line and no page of the console contains any of it unescaped.
 """
 
 import asyncio
@@ -28,10 +29,10 @@ HOSTILE = (
     f"{MARK}\nFAKE line\r\n\x1b[31m{MARK}\x1b]0;title\x07\x9b2J<script>{MARK}()</script>"
     f"<img src=x onerror={MARK}>\u202e&\u2028"
 )
-"""As a text of JSON, where anything goes."""
+"""The hostile text in JSON, which accepts every character."""
 
 IN_HEADER = f"{MARK}\x9b31m<script>{MARK}()</script>\x85\xad"
-"""As HTTP has it: Latin-1, without the controls of ASCII."""
+"""The hostile text in an HTTP header: Latin-1, without ASCII control characters."""
 
 RAW = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u202e\u2028]|<script>{MARK}|<img src=x")
 STOP = Finished(reason="stop")
@@ -43,7 +44,7 @@ def broken(**_: object) -> None:
 
 
 async def everything_hostile(api: Api) -> None:
-    """Sends it wherever there is room for it."""
+    """Send the hostile text in every field that accepts it."""
     calls = [{"name": HOSTILE[:128], "params": {HOSTILE: HOSTILE}}, {"name": "fs.read", "params": {"path": HOSTILE}}]
     chat = {"message": HOSTILE, "instructions": HOSTILE, "user": HOSTILE, "metadata": {HOSTILE: [HOSTILE]}}
     first = await api.ask({**chat, "tool_calls": calls})
@@ -76,14 +77,14 @@ async def everything_hostile(api: Api) -> None:
 
 
 async def served(start: Start) -> Api:
-    """A service whose model is hostile, too."""
+    """Start a service whose model is hostile, too."""
     calls = [ToolCall(call_id=HOSTILE, name=HOSTILE, arguments=HOSTILE), Finished(reason="tool_calls")]
     said = json.dumps(HOSTILE)[1:-1]
     return await start(Scripted(calls, *[[text(said), STOP]] * 60))
 
 
 @pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-async def test_nothing_that_a_caller_sends_is_raw_in_a_line_of_the_log(
+async def test_hostile_text_is_escaped_in_every_log_line(
     start: Start, caplog: pytest.LogCaptureFixture, level: str
 ) -> None:
     api = await served(start)
@@ -103,7 +104,7 @@ async def test_nothing_that_a_caller_sends_is_raw_in_a_line_of_the_log(
 
 
 @pytest.mark.parametrize("formatter", [JsonLines, TextLines])
-def test_nor_is_it_in_a_traceback_or_in_what_a_library_logs(formatter: type[JsonLines | TextLines]) -> None:
+def test_hostile_text_is_escaped_in_tracebacks_and_library_logs(formatter: type[JsonLines | TextLines]) -> None:
     try:
         broken()
     except RuntimeError as error:
@@ -111,14 +112,14 @@ def test_nor_is_it_in_a_traceback_or_in_what_a_library_logs(formatter: type[Json
             HOSTILE, 40, "a.py", 1, "%s was sent", (HOSTILE,), (type(error), error, error.__traceback__)
         )
     record.__dict__.update({"field": HOSTILE, "list": [HOSTILE], "mapping": {HOSTILE: HOSTILE}})
-    told = formatter().format(record)
-    assert MARK in told
-    for line in told.split("\n"):
+    formatted = formatter().format(record)
+    assert MARK in formatted
+    for line in formatted.split("\n"):
         assert not RAW.search(line), repr(line)
-    assert not re.search(r"^FAKE", told, re.MULTILINE)
+    assert not re.search(r"^FAKE", formatted, re.MULTILINE)
 
 
-async def test_nothing_that_a_caller_sends_is_raw_in_the_console(start: Start) -> None:
+async def test_hostile_text_is_escaped_in_the_console(start: Start) -> None:
     api = await served(start)
     await everything_hostile(api)
     await read(lambda: User.objects.create_superuser("op", password=PASSWORD))
@@ -138,7 +139,7 @@ async def test_nothing_that_a_caller_sends_is_raw_in_the_console(start: Start) -
 
 
 def pages_of_the_console() -> Iterator[str]:
-    """Every list, with a filter and a search, and the page of every row."""
+    """Return every list, with a filter and a search, and the page of every row."""
     yield reverse("admin:index")
     for model in (model for model in apps.get_models() if admin.site.is_registered(model)):
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"

@@ -18,24 +18,24 @@ def record(message: str, **fields: object) -> logging.LogRecord:
     return logging.makeLogRecord({"name": "a.b", "levelname": "INFO", "msg": message, **fields})
 
 
-def test_a_line_is_one_json_object() -> None:
+def test_line_is_one_json_object() -> None:
     request_id.set("r1")
     line = JsonLines().format(record("run.ended", run_id="x", seconds=1.5))
-    told = json.loads(line)
+    fields = json.loads(line)
     assert "\n" not in line
-    assert (told["event"], told["level"], told["logger"]) == ("run.ended", "INFO", "a.b")
-    assert (told["run_id"], told["seconds"], told["request_id"]) == ("x", 1.5, "r1")
-    assert told["time"]
+    assert (fields["event"], fields["level"], fields["logger"]) == ("run.ended", "INFO", "a.b")
+    assert (fields["run_id"], fields["seconds"], fields["request_id"]) == ("x", 1.5, "r1")
+    assert fields["time"]
 
 
-def test_a_line_takes_values_of_any_kind() -> None:
+def test_line_accepts_values_of_any_type() -> None:
     line = JsonLines().format(record("odd", half="\ud800", path=Path("/a"), run=UUID(int=7), error=ValueError("x")))
-    told = json.loads(line)
-    assert (told["half"], told["path"], told["run"], told["error"]) == ("\ud800", "/a", str(UUID(int=7)), "x")
+    fields = json.loads(line)
+    assert (fields["half"], fields["path"], fields["run"], fields["error"]) == ("\ud800", "/a", str(UUID(int=7)), "x")
     assert line.isprintable()
 
 
-def test_a_failure_is_told_with_its_traceback_in_one_line() -> None:
+def test_exception_is_logged_with_its_traceback_in_one_line() -> None:
     try:
         raise ValueError("it broke\nin two")
     except ValueError:
@@ -45,14 +45,14 @@ def test_a_failure_is_told_with_its_traceback_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.4, 1.0, 86_400.0])
-def test_a_line_has_the_time_of_its_own(seconds: float) -> None:
+def test_line_has_the_time_of_its_record(seconds: float) -> None:
     lines, begun = JsonLines(), datetime(2026, 11, 28, 23, 59, 59, tzinfo=UTC)
     lines.format(record("first", created=begun.timestamp()))
-    told = json.loads(lines.format(record("second", created=begun.timestamp() + seconds)))
-    assert datetime.fromisoformat(told["time"]) == begun + timedelta(seconds=int(seconds))
+    fields = json.loads(lines.format(record("second", created=begun.timestamp() + seconds)))
+    assert datetime.fromisoformat(fields["time"]) == begun + timedelta(seconds=int(seconds))
 
 
-def test_no_control_character_is_raw_in_a_line_of_json() -> None:
+def test_control_characters_are_escaped_in_json_lines() -> None:
     path = "/a\nb\x1b[31m\x9b1m\u2028\u202e\U000e0041é\U0001f600"
     line = JsonLines().format(record("request", path=path))
     assert line.isprintable()
@@ -60,7 +60,7 @@ def test_no_control_character_is_raw_in_a_line_of_json() -> None:
     assert json.loads(line)["path"] == path
 
 
-def test_a_line_of_text_has_its_fields_and_no_raw_control_characters() -> None:
+def test_text_line_has_its_fields_and_escapes_control_characters() -> None:
     line = TextLines().format(record("request", path="/a\nb\x1b[31m", status=200))
     assert "status=200" in line
     assert "\n" not in line
@@ -68,7 +68,7 @@ def test_a_line_of_text_has_its_fields_and_no_raw_control_characters() -> None:
 
 
 @pytest.mark.parametrize("formatter", [JsonLines, TextLines])
-def test_no_secret_of_the_service_is_in_a_line(formatter: type[JsonLines | TextLines], settings: Settings) -> None:
+def test_known_secrets_are_masked_in_log_lines(formatter: type[JsonLines | TextLines], settings: Settings) -> None:
     settings.KNOWN_SECRETS = ("the-key-of-the-house",)
     line = formatter().format(record("request", path="/?key=the-key-of-the-house", error=f"sk-{'a' * 30} was refused"))
     assert "the-key-of-the-house" not in line
@@ -76,7 +76,7 @@ def test_no_secret_of_the_service_is_in_a_line(formatter: type[JsonLines | TextL
     assert line.count("[secret]") == 2
 
 
-async def test_a_run_is_logged_without_what_was_said(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_run_is_logged_without_its_messages(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         api = await start(Scripted([text("the answer"), Finished(reason="stop")]))
         answer = await api.ask(message="the question")

@@ -1,4 +1,4 @@
-"""`/metrics`, after what it tells of has happened."""
+"""`/metrics`, after the counted events have happened."""
 
 import asyncio
 import os
@@ -23,9 +23,9 @@ USED = TokensUsed(input_tokens=10, output_tokens=4, cached_tokens=3)
 Samples = dict[tuple[str, frozenset[str]], float]
 
 
-def samples(told: str) -> Samples:
-    """Each sample by its name and its labels' values."""
-    families = text_string_to_metric_families(told)
+def samples(output: str) -> Samples:
+    """Return each sample by its name and the values of its labels."""
+    families = text_string_to_metric_families(output)
     return {
         (sample.name.removeprefix("orchestrator_"), frozenset(sample.labels.values())): sample.value
         for family in families
@@ -45,7 +45,7 @@ def grown(before: Samples, after: Samples, name: str, *labels: str) -> float:
     return value(after, name, *labels) - value(before, name, *labels)
 
 
-async def test_a_turn_is_counted_with_its_calls_its_tokens_and_its_tool(start: Start) -> None:
+async def test_turn_is_counted_with_its_calls_tokens_and_tool(start: Start) -> None:
     called = ToolCall(call_id="1", name="fs.list", arguments="{}")
     api = await start(Scripted([called, USED, Finished(reason="tool_calls")], [text("Hi"), USED, STOP]))
     before = await scraped(api)
@@ -70,18 +70,18 @@ async def test_a_turn_is_counted_with_its_calls_its_tokens_and_its_tool(start: S
     assert [value(after, name) for name in ("runs_active", "followers", "writes_waiting")] == [0, 0, 0]
 
 
-async def test_what_is_open_is_told_while_it_is_open(start: Start) -> None:
+async def test_active_runs_and_followers_are_reported_while_they_are_open(start: Start) -> None:
     api = await start(Scripted([text("a"), asyncio.Event().wait, STOP]))
     async with api.open({"message": "a"}) as response:
         await response.content.readuntil(b'"a"}')
-        told = await scraped(api)
-        assert (value(told, "runs_active"), value(told, "followers")) == (1, 1)
+        output = await scraped(api)
+        assert (value(output, "runs_active"), value(output, "followers")) == (1, 1)
     async with asyncio.timeout(5):
         while value(await scraped(api), "followers"):
             await asyncio.sleep(0.01)
 
 
-async def test_failures_of_a_provider_are_counted_by_code_and_the_run_by_its_end(start: Start) -> None:
+async def test_provider_failures_and_ended_runs_are_counted_by_code(start: Start) -> None:
     error = ProviderError("Refused.", code="provider_rejected", retryable=False)
     api = await start(Scripted([error]))
     before = await scraped(api)
@@ -91,7 +91,7 @@ async def test_failures_of_a_provider_are_counted_by_code_and_the_run_by_its_end
     assert grown(before, after, "runs_ended_total", "failed", "provider_rejected") == 1
 
 
-async def test_a_failure_that_was_tried_again_is_counted_too(start: Start) -> None:
+async def test_retried_failure_is_counted(start: Start) -> None:
     busy = ProviderError("Busy.", code="provider_rate_limited", retryable=True, retry_after=0.0)
     api = await start(Scripted([busy], [text("Hi"), STOP]))
     before = await scraped(api)
@@ -101,7 +101,7 @@ async def test_a_failure_that_was_tried_again_is_counted_too(start: Start) -> No
     assert grown(before, after, "provider_errors_total", "scripted", "provider_rate_limited") == 1
 
 
-async def test_no_caller_makes_a_value_of_a_label(start: Start) -> None:
+async def test_requests_cannot_create_label_values(start: Start) -> None:
     api = await start(Scripted([asyncio.Event().wait], [text("Hi"), STOP]))
     await api.call("GET", "/made-up-path")
     await api.call("PROPFIND", "/healthz")
@@ -110,11 +110,11 @@ async def test_no_caller_makes_a_value_of_a_label(start: Start) -> None:
         run = response.headers["X-Run-Id"]
         await api.call("POST", f"/chat/runs/{run}/cancel")
     await api.call("GET", "/healthz", headers={"X-Forwarded-For": "made up"})
-    told = (await api.call("GET", "/metrics")).body.decode()
-    assert "made" not in told.lower()
-    assert "PROPFIND" not in told
-    assert run not in told
-    counted = samples(told)
+    output = (await api.call("GET", "/metrics")).body.decode()
+    assert "made" not in output.lower()
+    assert "PROPFIND" not in output
+    assert run not in output
+    counted = samples(output)
     for name, *labels in (
         ("requests_total", "GET", "other", "404"),
         ("requests_total", "other", "/healthz", "405"),
@@ -125,7 +125,7 @@ async def test_no_caller_makes_a_value_of_a_label(start: Start) -> None:
         assert value(counted, name, *labels) >= 1, name
 
 
-async def test_pages_are_counted_by_where_they_begin(start: Start) -> None:
+async def test_page_requests_are_counted_by_the_first_part_of_their_path(start: Start) -> None:
     api = await start(Scripted())
     before = await scraped(api)
     await api.call("GET", "/admin/login/")
@@ -137,17 +137,15 @@ async def test_pages_are_counted_by_where_they_begin(start: Start) -> None:
     ("headers", "status"),
     [({}, 401), ({"Authorization": "Bearer wrong"}, 401), ({"Authorization": "Bearer secret"}, 200)],
 )
-async def test_with_a_key_the_numbers_are_for_whoever_shows_it(
-    start: Start, settings: Any, headers: dict[str, str], status: int
-) -> None:
+async def test_with_a_key_metrics_require_it(start: Start, settings: Any, headers: dict[str, str], status: int) -> None:
     settings.API_KEY = "secret"
     api = await start(Scripted())
     assert (await api.call("GET", "/metrics", headers=headers)).status == status
 
 
-def test_several_workers_are_summed_also_when_one_of_them_has_died(tmp_path: Path) -> None:
-    with serving(tmp_path, "--workers", "2", LOG_LEVEL="error") as (told, process):
-        base = address(told)
+def test_metrics_of_several_workers_are_summed_even_after_one_dies(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2", LOG_LEVEL="error") as (output, process):
+        base = address(output)
         for _ in range(60):
             fetch(f"{base}/healthz")
         assert settled(base, 60) == 60
@@ -165,12 +163,14 @@ def fetch(url: str) -> str:
 
 
 def settled(base: str, expected: float) -> float:
-    """How many answers of `/healthz` are told, by each of several scrapes, once that is no less than expected."""
+    """Return the counts of `/healthz` responses of several scrapes, once they reach the expected number."""
     deadline = time.monotonic() + 10
-    told: set[float] = set()
+    output: set[float] = set()
     while time.monotonic() < deadline:
-        told = {value(samples(fetch(f"{base}/metrics")), "requests_total", "GET", "/healthz", "200") for _ in range(8)}
-        if min(told) >= expected:
+        output = {
+            value(samples(fetch(f"{base}/metrics")), "requests_total", "GET", "/healthz", "200") for _ in range(8)
+        }
+        if min(output) >= expected:
             break
         time.sleep(0.2)
-    return max(told)
+    return max(output)

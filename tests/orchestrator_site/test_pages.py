@@ -1,4 +1,4 @@
-"""What a browser is told by the pages, and what it does then."""
+"""Headers of the HTML pages, and a browser's use of them."""
 
 import http.client
 import re
@@ -26,21 +26,21 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_every_page_has_the_headers_once(start: Start, path: str) -> None:
+async def test_every_page_has_each_security_header_once(start: Start, path: str) -> None:
     api = await start(Scripted())
     answer = await api.call("GET", path, allow_redirects=False)
     for name, value in HEADERS:
         assert answer.headers.getall(name.decode()) == [value.decode()]  # type: ignore[attr-defined]  # aiohttp's
 
 
-async def test_the_api_lets_no_browser_guess_what_an_answer_is(start: Start) -> None:
+async def test_api_responses_forbid_content_type_sniffing(start: Start) -> None:
     api = await start(Scripted())
     for path in ("/healthz", "/tools", "/nothing", "/metrics"):
         assert (await api.call("GET", path)).headers["X-Content-Type-Options"] == "nosniff"
 
 
 class Inline(HTMLParser):
-    """Collects what the policy does not let a page do."""
+    """A parser that collects everything that the content security policy forbids."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Inline(HTMLParser):
             self.found.append(data)
 
 
-async def test_no_page_has_anything_inline_or_from_elsewhere(start: Start) -> None:
+async def test_no_page_has_inline_or_external_content(start: Start) -> None:
     api = await start(Scripted())
     await read(make_operator)
     async with aiohttp.ClientSession(api.base_url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
@@ -73,7 +73,7 @@ async def test_no_page_has_anything_inline_or_from_elsewhere(start: Start) -> No
     assert b"unsafe" not in POLICY
 
 
-async def test_the_console_takes_nothing_without_its_token(start: Start) -> None:
+async def test_console_rejects_forms_without_a_csrf_token(start: Start) -> None:
     api = await start(Scripted())
     await read(make_operator)
     async with aiohttp.ClientSession(api.base_url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
@@ -90,7 +90,7 @@ def make_operator() -> None:
 
 
 async def sign_in(browser: aiohttp.ClientSession) -> None:
-    """Signs the operator in by the form."""
+    """Sign the operator in through the form."""
     async with browser.get("/admin/login/") as answer:
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', await answer.text())
         cookie = answer.headers["Set-Cookie"]
@@ -104,11 +104,11 @@ async def sign_in(browser: aiohttp.ClientSession) -> None:
 
 @contextmanager
 def behind_https(folder: Path, **variables: str) -> Iterator[http.client.HTTPConnection]:
-    """A connection to a service that a trusted proxy serves as https://chat.example.org."""
+    """Connect to a service that a trusted proxy serves as https://chat.example.org."""
     given = {"PUBLIC_URL": "https://chat.example.org", "ALLOWED_HOSTS": "chat.example.org", "API_KEY": "secret"}
     given |= {"TRUSTED_PROXIES": "127.0.0.1", "LOG_LEVEL": "error", **variables}
-    with serving(folder, **given) as (told, _):
-        connection = http.client.HTTPConnection(address(told).removeprefix("http://"), timeout=20)
+    with serving(folder, **given) as (output, _):
+        connection = http.client.HTTPConnection(address(output).removeprefix("http://"), timeout=20)
         yield connection
         connection.close()
 
@@ -125,7 +125,7 @@ def asked(
     return answer
 
 
-def test_behind_https_cookies_are_secure_and_the_console_can_be_used(tmp_path: Path) -> None:
+def test_behind_https_cookies_are_secure_and_the_console_works(tmp_path: Path) -> None:
     with behind_https(tmp_path) as connection:
         managed(tmp_path, "shell", "-c", f"{MAKE}('op', password={PASSWORD!r})")
         page = asked(connection, "GET", "/admin/login/", **FORWARDED)
@@ -148,7 +148,7 @@ def test_behind_https_cookies_are_secure_and_the_console_can_be_used(tmp_path: P
 MAKE = "from django.contrib.auth.models import User; User.objects.create_superuser"
 
 
-def test_whoever_asked_without_https_is_sent_there_and_a_stranger_is_not_believed(tmp_path: Path) -> None:
+def test_http_is_redirected_to_https_and_only_trusted_proxies_are_believed(tmp_path: Path) -> None:
     with behind_https(tmp_path) as connection:
         answer = asked(connection, "GET", "/admin/login/", Host="chat.example.org", X_Forwarded_Proto="http")
         assert (answer.status, answer.headers["Location"]) == (301, "https://chat.example.org/admin/login/")
@@ -156,7 +156,7 @@ def test_whoever_asked_without_https_is_sent_there_and_a_stranger_is_not_believe
         assert asked(connection, "GET", "/admin/login/", **FORWARDED).status == 301
 
 
-def test_under_another_name_there_are_no_pages(tmp_path: Path) -> None:
+def test_unknown_host_gets_no_pages(tmp_path: Path) -> None:
     with behind_https(tmp_path) as connection:
         for path in PAGES:
             answer = asked(connection, "GET", path, Host="evil.example")
@@ -166,12 +166,12 @@ def test_under_another_name_there_are_no_pages(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not here")
 @pytest.mark.parametrize(("path", "shown"), [("/docs", "operation-tag-content"), ("/admin/login/", 'id="login-form"')])
-def test_a_browser_shows_the_pages_under_the_policy(tmp_path: Path, path: str, shown: str) -> None:
-    with serving(tmp_path, LOG_LEVEL="error") as (told, _):
+def test_browser_shows_the_pages_under_the_policy(tmp_path: Path, path: str, shown: str) -> None:
+    with serving(tmp_path, LOG_LEVEL="error") as (output, _):
         command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
         options = [f"--user-data-dir={tmp_path}/browser", "--virtual-time-budget=10000", "--dump-dom"]
         done = subprocess.run(
-            [*command, *options, address(told) + path], capture_output=True, text=True, timeout=120, check=True
+            [*command, *options, address(output) + path], capture_output=True, text=True, timeout=120, check=True
         )
     assert shown in done.stdout
     refused = [line for line in done.stderr.splitlines() if "Content Security Policy" in line]

@@ -1,4 +1,4 @@
-"""`manage.py prune` and `database_size`: what goes, what stays, and what they say."""
+"""`manage.py prune` and `database_size`: the removed rows, the rows that stay, and the output."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OutputStore:
 
 
 def converse(when: Any, *, status: str = "completed", execution: str = "succeeded", owner: str = "alice") -> UUID:
-    """A session with one run and one row of everything else; an open run is the session's."""
+    """Create a session with one run and one row of everything else; an open run is the session's active one."""
     is_open = status in {"running", "waiting"}
     session = Session.objects.create(
         id=new_id(), owner=owner, created=when, updated=when, active_run=None, title="t", user=""
@@ -69,7 +69,7 @@ async def keep_output(outputs: OutputStore, owner: str, key: UUID) -> None:
 
 
 def leave_output(outputs: OutputStore, when: datetime, key: UUID | None = None, owner: str = "alice") -> Path:
-    """The file of an output to which nothing was added since then."""
+    """Create the file of an output that was last written to at the given time."""
     key = key or new_id()
     asyncio.run(keep_output(outputs, owner, key))
     (file,) = [kept.path for kept in outputs.kept() if kept.execution_id == key]
@@ -93,7 +93,7 @@ def counts() -> list[int]:
     return [model._default_manager.count() for model in EVERYTHING]
 
 
-def test_without_yes_it_says_what_would_go_and_removes_nothing(outputs: OutputStore) -> None:
+def test_without_yes_prune_reports_and_removes_nothing(outputs: OutputStore) -> None:
     converse(OLD)
     before = counts()
     said = prune("--older-than", "30d")
@@ -103,7 +103,7 @@ def test_without_yes_it_says_what_would_go_and_removes_nothing(outputs: OutputSt
     assert re.search(r"8 rows and files, [\d,]+ bytes would be removed: give --yes", said)
 
 
-def test_old_conversations_go_and_new_ones_stay(outputs: OutputStore) -> None:
+def test_old_conversations_are_removed_and_new_ones_stay(outputs: OutputStore) -> None:
     old, new = converse(OLD), converse(NEW)
     execution = ToolExecution.objects.get(session_id=old)
     asyncio.run(keep_output(outputs, "alice", execution.id))
@@ -116,26 +116,26 @@ def test_old_conversations_go_and_new_ones_stay(outputs: OutputStore) -> None:
 
 
 @pytest.mark.parametrize("status", ["running", "waiting"])
-def test_an_open_run_and_all_around_it_stay(outputs: OutputStore, status: str) -> None:
+def test_open_run_and_its_rows_stay(outputs: OutputStore, status: str) -> None:
     converse(OLD, status=status)
     prune("--older-than", "1h", "--yes")
     assert counts() == [1] * len(EVERYTHING)
 
 
 @pytest.mark.parametrize("status", ["running", "awaiting_approval"])
-def test_an_open_execution_stays(outputs: OutputStore, status: str) -> None:
+def test_open_execution_stays(outputs: OutputStore, status: str) -> None:
     converse(OLD, execution=status)
     prune("--older-than", "1h", "--yes")
     assert [Session.objects.count(), ToolExecution.objects.count()] == [0, 1]
 
 
-def test_a_session_with_an_active_run_stays(outputs: OutputStore) -> None:
+def test_session_with_an_active_run_stays(outputs: OutputStore) -> None:
     Session.objects.filter(id=converse(OLD)).update(active_run=new_id())
     prune("--older-than", "1h", "--yes")
     assert [Session.objects.count(), Message.objects.count()] == [1, 1]
 
 
-def test_frames_go_earlier_than_what_was_said(outputs: OutputStore, settings: Any) -> None:
+def test_frames_are_removed_earlier_than_messages(outputs: OutputStore, settings: Any) -> None:
     settings.EVENT_RETENTION_HOURS = 24
     converse(NOW - timedelta(days=2))
     converse(NEW)
@@ -143,13 +143,13 @@ def test_frames_go_earlier_than_what_was_said(outputs: OutputStore, settings: An
     assert [RunEvent.objects.count(), Message.objects.count(), Session.objects.count()] == [1, 2, 2]
 
 
-def test_what_a_killed_pruning_had_taken_goes_with_the_next(outputs: OutputStore) -> None:
+def test_rows_of_a_killed_prune_are_removed_by_the_next(outputs: OutputStore) -> None:
     converse(NEW, owner="")
     prune("--older-than", "30d", "--yes")
     assert Session.objects.count() == 0
 
 
-def test_many_rows_go_in_batches(outputs: OutputStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_are_removed_in_batches(outputs: OutputStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator_site.retention.ROWS_AT_ONCE", 3)
     for _ in range(10):
         converse(OLD)
@@ -158,12 +158,12 @@ def test_many_rows_go_in_batches(outputs: OutputStore, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("age", ["30", "soon", "-1d"])
-def test_nonsense_is_told_what_is_valid(age: str) -> None:
+def test_invalid_age_is_rejected_with_the_valid_format(age: str) -> None:
     with pytest.raises(CommandError, match="give a number and h, d or w"):
         call_command("prune", f"--older-than={age}")
 
 
-def test_the_size_of_each_table_and_what_a_turn_adds() -> None:
+def test_sizes_of_tables_and_of_a_turn_are_reported() -> None:
     converse(OLD)
     converse(NEW)
     said = StringIO()
@@ -175,7 +175,7 @@ def test_the_size_of_each_table_and_what_a_turn_adds() -> None:
     assert int(re.findall(r"all +([\d,]+) bytes", said.getvalue())[0].replace(",", "")) > 10_000
 
 
-def test_calls_of_speech_and_accounts_that_have_ended_go_and_what_is_spent_for_ever_stays(outputs: OutputStore) -> None:
+def test_ended_speech_calls_and_expired_accounts_are_removed(outputs: OutputStore) -> None:
     for when in (OLD, NEW):
         call_speech(when, "succeeded")
     names = ["service:usd", "service:usd/2025-01", "key:a:tokens/2025-01-02", "run:r:usd", "session:s:usd"]
@@ -189,7 +189,7 @@ def test_calls_of_speech_and_accounts_that_have_ended_go_and_what_is_spent_for_e
     assert set(Account.objects.values_list("name", flat=True)) == kept
 
 
-def test_calls_of_speech_that_are_open_stay_and_all_others_are_counted_before_they_go(outputs: OutputStore) -> None:
+def test_open_speech_calls_stay_and_the_others_are_counted(outputs: OutputStore) -> None:
     for status in SpeechRequest.Status.values:
         call_speech(OLD, status, audio=b"a" * 100)
     assert re.search(r"speech_requests +4 +400 bytes", prune("--older-than", "30d"))
@@ -198,7 +198,7 @@ def test_calls_of_speech_that_are_open_stay_and_all_others_are_counted_before_th
     assert SpeechRequest.objects.get().status == "running"
 
 
-def test_outputs_without_a_row_are_counted_and_go_whatever_their_owner(outputs: OutputStore) -> None:
+def test_outputs_without_a_row_are_removed_for_every_owner(outputs: OutputStore) -> None:
     files = [leave_output(outputs, OLD), leave_output(outputs, NOW - timedelta(hours=25), owner="bob")]
     said = prune("--older-than", "30d")
     assert re.search(r"outputs without rows +2 +4,000 bytes", said)
@@ -210,21 +210,21 @@ def test_outputs_without_a_row_are_counted_and_go_whatever_their_owner(outputs: 
     assert re.search(r"outputs without rows +0 +0 bytes", prune("--older-than", "30d", "--yes"))
 
 
-def test_an_output_that_was_written_to_within_a_day_stays_however_short_the_age_is(outputs: OutputStore) -> None:
+def test_output_written_within_a_day_stays_whatever_the_age(outputs: OutputStore) -> None:
     file = leave_output(outputs, NOW - timedelta(hours=23))
     assert re.search(r"outputs without rows +0 ", prune("--older-than", "1h", "--yes"))
     assert file.exists()
 
 
 @pytest.mark.parametrize("status", ["running", "awaiting_approval", "succeeded"])
-def test_an_old_output_with_a_row_stays(outputs: OutputStore, status: str) -> None:
+def test_old_output_with_a_row_stays(outputs: OutputStore, status: str) -> None:
     converse(NEW, execution=status)
     file = leave_output(outputs, OLD, ToolExecution.objects.get().id)
     assert re.search(r"outputs without rows +0 ", prune("--older-than", "1d", "--yes"))
     assert file.exists()
 
 
-def test_an_output_that_is_written_to_stays_though_its_row_has_gone_and_goes_a_day_later(outputs: OutputStore) -> None:
+def test_open_output_without_a_row_is_removed_a_day_later(outputs: OutputStore) -> None:
     async def begun(recording: Recording) -> None:
         await recording.add("o" * 300_000)
 
@@ -242,7 +242,7 @@ def test_an_output_that_is_written_to_stays_though_its_row_has_gone_and_goes_a_d
     assert not kept.path.exists()
 
 
-def test_what_the_store_does_not_make_stays_where_it_is(outputs: OutputStore, tmp_path: Path) -> None:
+def test_unknown_files_in_the_output_folder_stay(outputs: OutputStore, tmp_path: Path) -> None:
     file = leave_output(outputs, OLD)
     elsewhere = tmp_path / "elsewhere" / file.parent.name
     elsewhere.mkdir(parents=True)
@@ -270,7 +270,7 @@ def test_what_the_store_does_not_make_stays_where_it_is(outputs: OutputStore, tm
     assert all(path.read_text() == "mine" for path in strange)
 
 
-def test_many_outputs_without_rows_go_beside_those_that_have_one(
+def test_outputs_without_rows_are_removed_in_batches_beside_the_others(
     outputs: OutputStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orchestrator_site.retention.ROWS_AT_ONCE", 3)
@@ -283,7 +283,7 @@ def test_many_outputs_without_rows_go_beside_those_that_have_one(
 
 
 @pytest.mark.parametrize("yes", [(), ("--yes",)])
-def test_a_store_that_cannot_be_looked_at_is_told_and_not_taken_for_empty(
+def test_unreadable_output_store_is_reported_and_not_taken_for_empty(
     outputs: OutputStore, tmp_path: Path, yes: tuple[str, ...]
 ) -> None:
     (tmp_path / "outputs").write_text("a file where the folder should be")
@@ -293,7 +293,7 @@ def test_a_store_that_cannot_be_looked_at_is_told_and_not_taken_for_empty(
         call_command("database_size", stdout=StringIO())
 
 
-def test_the_size_of_stored_outputs_is_told_and_how_much_of_it_no_row_tells_of(outputs: OutputStore) -> None:
+def test_sizes_of_outputs_with_and_without_rows_are_reported(outputs: OutputStore) -> None:
     converse(NEW)
     leave_output(outputs, OLD, ToolExecution.objects.get().id)
     leave_output(outputs, OLD)

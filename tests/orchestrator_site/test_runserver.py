@@ -1,4 +1,4 @@
-"""`manage.py runserver`, as a real process: daphne serves, and no other process loads what it is made of."""
+"""`manage.py runserver` as a real process: daphne serves, and no other process loads daphne."""
 
 import asyncio
 import subprocess
@@ -13,7 +13,7 @@ from tests.orchestrator_site.test_serve import ROOT, environment, wait_for
 from tests.servers import free_port
 
 
-async def test_daphne_streams_and_the_admin_has_its_styles(tmp_path: Path) -> None:
+async def test_daphne_streams_and_serves_the_styles_of_the_admin(tmp_path: Path) -> None:
     base = f"http://127.0.0.1:{free_port()}"
     managed(tmp_path, "migrate")
     async with upstream() as models:
@@ -34,8 +34,8 @@ async def test_daphne_streams_and_the_admin_has_its_styles(tmp_path: Path) -> No
                     assert models.open == 1
         finally:
             process.terminate()
-            told, _ = process.communicate(timeout=15)
-    assert b"Starting ASGI/Daphne" in told
+            output, _ = process.communicate(timeout=15)
+    assert b"Starting ASGI/Daphne" in output
 
 
 LOADED = """
@@ -47,7 +47,7 @@ print(*sorted({"aiohttp", "google.genai", "openai", "twisted"} & set(sys.modules
 """
 
 
-def test_no_other_process_loads_it_or_what_vendors_are_asked_with(tmp_path: Path) -> None:
+def test_other_processes_load_neither_daphne_nor_vendor_packages(tmp_path: Path) -> None:
     variables = environment(tmp_path, DJANGO_SETTINGS_MODULE="orchestrator_site.settings")
     command = [sys.executable, "-c", LOADED]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=True)

@@ -1,5 +1,6 @@
-"""The service against its own document: requests that the document allows, and others that it does not, as schemathesis
-makes them, over a real socket. No answer is a fault, and each is one that the document has.
+"""The service against its own OpenAPI document.
+
+Schemathesis makes valid and invalid requests over a real socket. No response is a fault, and each is documented.
 """
 
 import asyncio
@@ -35,16 +36,16 @@ CHECKS: Final = [
     *(not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance),
 ]
 OF_BODIES: Final = [response_schema_conformance]
-"""To schemathesis an event is an object with a text `data`; the document says what is in that text."""
+"""Schemathesis sees an event as an object with a text `data`; the OpenAPI document describes that text."""
 
 KEY: Final = "of-the-service-itself"
 AT_ONCE: Final = 10
 SECONDS: Final = 60.0
-"""Of one answer: streams end by themselves."""
+"""Seconds that one response may take; streams end by themselves."""
 
 
 class Talker(Scripted):
-    """Has an answer to everything."""
+    """A model that answers every request."""
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         yield text("Hi")
@@ -52,7 +53,7 @@ class Talker(Scripted):
 
 
 def check_events(case: Case, frames: bytes) -> None:
-    """Each event is as the document says of the data of one. Raises `Failure`."""
+    """Check that each event matches the documented schema; raise `Failure` otherwise."""
     document = case.operation.schema.raw_schema
     stream = document["paths"]["/chat/stream"]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
     event_of = jsonschema_rs.validator_for({"oneOf": stream["oneOf"], "components": document["components"]})
@@ -65,7 +66,7 @@ def check_events(case: Case, frames: bytes) -> None:
 
 
 class Tried:
-    """What became of so many examples."""
+    """The outcomes of a number of examples."""
 
     def __init__(self) -> None:
         self.statuses: Counter[int] = Counter()
@@ -80,13 +81,13 @@ class Tried:
                 check_events(case, response.content)
             case.validate_response(response, checks=CHECKS, excluded_checks=OF_BODIES if is_stream else [])
         except (Failure, FailureGroup) as failure:
-            told = "; ".join(map(str, getattr(failure, "exceptions", [failure])))
+            problem = "; ".join(map(str, getattr(failure, "exceptions", [failure])))
             place = case.operation.label, type(failure).__name__, response.status_code
-            self.failures.setdefault(place, f"{told[:1_000]}\n{case.as_curl_command()[:1_000]}")
+            self.failures.setdefault(place, f"{problem[:1_000]}\n{case.as_curl_command()[:1_000]}")
 
 
 class Trial:
-    """One service; `known` are ids of what there is."""
+    """A service under test; `known` are ids of existing records."""
 
     def __init__(self, base: str, known: dict[str, str]) -> None:
         self._base = base
@@ -95,14 +96,14 @@ class Trial:
         self._session.headers["Authorization"] = f"Bearer {KEY}"
 
     def run(self, examples: int) -> Tried:
-        """At least so many examples, of every operation alike: what its document allows, and what it does not."""
+        """Run at least this many examples, valid and invalid, distributed evenly over the operations."""
         schema = schemathesis.openapi.from_url(f"{self._base}/openapi.json")
         operations = [operation.ok() for operation in schema.get_all_operations()]
         tried = Tried()
         with self._session:
             for number in count():
                 for operation, mode in product(operations, GenerationMode):
-                    with suppress(Unsatisfiable):  # an operation that takes nothing can be asked nothing wrong
+                    with suppress(Unsatisfiable):  # An operation without parameters and body has no invalid request.
                         self._try(operation.as_strategy(mode), number, tried)
                 if tried.statuses.total() >= examples:
                     return tried
@@ -128,7 +129,7 @@ class Trial:
         one()
 
 
-async def test_no_request_finds_a_fault_or_an_answer_that_is_not_documented(start: Start, settings: Any) -> None:
+async def test_every_response_matches_the_openapi_document(start: Start, settings: Any) -> None:
     settings.API_KEY = KEY
     api = await start(Talker())
     api.session.headers["Authorization"] = f"Bearer {KEY}"
@@ -140,5 +141,5 @@ async def test_no_request_finds_a_fault_or_an_answer_that_is_not_documented(star
     }
     tried = await asyncio.to_thread(Trial(api.base_url, known).run, EXAMPLES)
     print(sum(tried.statuses.values()), "examples:", dict(tried.statuses))  # noqa: T201 - for whoever asks, with -s
-    assert not tried.failures, "\n\n".join(f"{place}: {told}" for place, told in tried.failures.items())
+    assert not tried.failures, "\n\n".join(f"{place}: {problem}" for place, problem in tried.failures.items())
     assert tried.statuses[200] > 0

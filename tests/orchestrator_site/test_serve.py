@@ -34,7 +34,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 @contextmanager
 def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """The address of a service that is ready, and its process."""
+    """Start a service; yield its address once it is ready, and its process."""
     process = subprocess.Popen(
         [sys.executable, "manage.py", "serve", "--port", "0", *arguments],
         cwd=ROOT,
@@ -45,19 +45,19 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[s
     )
     assert process.stdout is not None
     try:
-        told = ""
-        while "createsuperuser" not in told:
+        output = ""
+        while "createsuperuser" not in output:
             line = process.stdout.readline()
             assert line, process.communicate()[1]
-            told += line
-        yield told, process
+            output += line
+        yield output, process
     finally:
         process.kill()
         process.communicate()
 
 
-def address(told: str) -> str:
-    found = re.search(r"http://[^ \n]+", told)
+def address(output: str) -> str:
+    found = re.search(r"http://[^ \n]+", output)
     assert found
     return found[0]
 
@@ -77,9 +77,9 @@ def refusal(folder: Path, *arguments: str, **variables: str) -> str:
     return done.stderr
 
 
-def test_the_pasted_curl_line_gets_a_real_answer_and_sigterm_ends_with_0(tmp_path: Path) -> None:
-    with serving(tmp_path) as (told, process):
-        curl = re.search(r"curl .*", told)
+def test_printed_curl_line_gets_an_answer_and_sigterm_exits_with_0(tmp_path: Path) -> None:
+    with serving(tmp_path) as (output, process):
+        curl = re.search(r"curl .*", output)
         assert curl
         done = subprocess.run(["bash", "-c", curl[0]], capture_output=True, text=True, timeout=60, check=True)
         assert "Paris" in done.stdout
@@ -92,8 +92,8 @@ def test_the_pasted_curl_line_gets_a_real_answer_and_sigterm_ends_with_0(tmp_pat
     assert (tmp_path / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_admin_and_its_styles_and_the_docs_are_served(tmp_path: Path) -> None:
-    with serving(tmp_path) as (told, _):
+def test_admin_with_its_styles_and_the_docs_are_served(tmp_path: Path) -> None:
+    with serving(tmp_path) as (output, _):
         for path, kind in [
             ("/admin/login/", "text/html"),
             ("/static/admin/css/base.css", "text/css"),
@@ -101,14 +101,14 @@ def test_the_admin_and_its_styles_and_the_docs_are_served(tmp_path: Path) -> Non
             ("/", "text/html"),
             ("/openapi.json", "application/json"),
         ]:
-            with urllib.request.urlopen(address(told) + path, timeout=10) as response:  # noqa: S310 - our own server
+            with urllib.request.urlopen(address(output) + path, timeout=10) as response:  # noqa: S310 - our own server
                 assert response.headers["Content-Type"].startswith(kind)
 
 
-def test_with_a_key_the_api_asks_for_it_and_healthz_does_not(tmp_path: Path) -> None:
-    with serving(tmp_path, API_KEY="secret") as (told, _):
-        base = address(told)
-        assert "Authorization: Bearer $API_KEY" in told
+def test_with_a_key_the_api_requires_it_and_healthz_does_not(tmp_path: Path) -> None:
+    with serving(tmp_path, API_KEY="secret") as (output, _):
+        base = address(output)
+        assert "Authorization: Bearer $API_KEY" in output
         with urllib.request.urlopen(f"{base}/healthz", timeout=10) as response:  # noqa: S310 - our own server
             assert json.load(response)["status"] == "ok"
         with pytest.raises(urllib.error.HTTPError) as caught:
@@ -139,27 +139,27 @@ def test_with_a_key_the_api_asks_for_it_and_healthz_does_not(tmp_path: Path) -> 
         ({"PROVIDER_FALLBACK": "nobody"}, "PROVIDER_FALLBACK"),
     ],
 )
-def test_a_wrong_setting_stops_the_start_and_is_named(tmp_path: Path, variables: dict[str, str], said: str) -> None:
+def test_invalid_setting_stops_the_start_and_is_named(tmp_path: Path, variables: dict[str, str], said: str) -> None:
     assert said in refusal(tmp_path, **variables)
 
 
-def test_an_unreadable_database_is_one_line(tmp_path: Path) -> None:
+def test_unreadable_database_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "orchestrator.db").write_bytes(b"not a database" * 100)
     assert "DATABASE_URL" in refusal(tmp_path)
 
 
-def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+def test_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f"Cannot listen on 127.0.0.1 port {port}" in refusal(tmp_path, "serve", "--port", port)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_without_a_key_another_address_is_not_bound(tmp_path: Path, host: str) -> None:
+def test_without_a_key_only_loopback_is_bound(tmp_path: Path, host: str) -> None:
     assert "set API_KEY first" in refusal(tmp_path, "serve", "--host", host)
 
 
-def test_uvicorn_says_a_wrong_setting_in_one_line_too(tmp_path: Path) -> None:
+def test_uvicorn_reports_an_invalid_setting_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "uvicorn", "orchestrator_site.asgi:application", "--port", "0"],
         cwd=ROOT,
@@ -174,7 +174,7 @@ def test_uvicorn_says_a_wrong_setting_in_one_line_too(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_seeds_own_line_serves_on_a_database_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_runserver_creates_a_missing_database(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         base = f"http://127.0.0.1:{free.getsockname()[1]}"
     process = subprocess.Popen(
@@ -195,7 +195,7 @@ def test_the_seeds_own_line_serves_on_a_database_that_is_not_there_yet(tmp_path:
 
 
 def wait_for(base: str, process: "subprocess.Popen[bytes]") -> None:
-    """Returns when the service answers."""
+    """Return when the service answers."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(urllib.error.URLError), urllib.request.urlopen(f"{base}/healthz", timeout=5):  # noqa: S310 - ours

@@ -1,4 +1,4 @@
-"""The public surface, pinned: a change here is a change for somebody."""
+"""The public surface, pinned: a change here is a change for clients."""
 
 import re
 from pathlib import Path
@@ -46,31 +46,31 @@ SEED_VARIABLES = (
 )
 
 
-def test_the_routes() -> None:
+def test_routes_are_pinned() -> None:
     paths = api.get_openapi_schema()["paths"]
     assert {path: set(methods) for path, methods in paths.items()} == ROUTES
 
 
-def test_the_event_types() -> None:
+def test_event_types_are_pinned() -> None:
     assert {event.__struct_config__.tag for event in events.EVENT_TYPES} == EVENTS
     assert set(get_args(events.Event)) == set(events.EVENT_TYPES)
 
 
-def test_every_event_is_described_in_the_document() -> None:
+def test_every_event_is_in_the_openapi_document() -> None:
     document = api.get_openapi_schema()
     stream = document["paths"]["/chat/stream"]["post"]["responses"][200]["content"]["text/event-stream"]["schema"]
     described = [document["components"]["schemas"][ref["$ref"].split("/")[-1]] for ref in stream["oneOf"]]
     assert {schema["properties"]["type"]["enum"][0] for schema in described} == EVENTS
 
 
-def test_every_reference_of_the_document_leads_somewhere() -> None:
+def test_every_reference_of_the_openapi_document_resolves() -> None:
     text = str(api.get_openapi_schema())
     schemas = api.get_openapi_schema()["components"]["schemas"]
     for name in re.findall(r"#/components/schemas/(\w+)", text):
         assert name in schemas
 
 
-def test_the_example_has_every_variable_and_its_default() -> None:
+def test_env_example_has_every_variable_and_its_default() -> None:
     example = dict(
         line.split("=", 1) for line in (ROOT / ".env.example").read_text().splitlines() if re.match(r"[A-Z]", line)
     )
@@ -82,7 +82,7 @@ def test_the_example_has_every_variable_and_its_default() -> None:
     assert not any(example[name] for name in example if name.endswith("_KEY"))
 
 
-def test_the_readme_opens_with_its_two_commands() -> None:
+def test_readme_starts_with_its_two_commands() -> None:
     readme = (ROOT / "README.md").read_text()
     for mark, command in (
         ("serve", "uv run --no-dev --extra local python manage.py serve"),

@@ -32,12 +32,12 @@ class Site:
 
     @asynccontextmanager
     async def process(self, **variables: str) -> AsyncIterator[None]:
-        """One more process."""
+        """Start one more process."""
         model = {"OPENAI_BASE_URL": f"{self.fake.url}/v1", "OPENAI_API_KEY": "x"}
-        quiet = {"LOG_LEVEL": "error"}  # nobody reads the pipe of its log before it has ended
+        quiet = {"LOG_LEVEL": "error"}  # The pipe of its log is read only after it has ended.
         running = serving(self.folder, DATABASE_URL=self.database, **model, **quiet, **variables)
-        told, _ = await asyncio.to_thread(running.__enter__)
-        self._addresses.append(address(told))
+        output, _ = await asyncio.to_thread(running.__enter__)
+        self._addresses.append(address(output))
         try:
             yield
         finally:
@@ -48,7 +48,7 @@ class Site:
             return Answer(response.status, response.headers, await response.read())
 
     async def ask(self, *, process: int = 0, **body: Any) -> Answer:
-        """Posts to `/chat/stream`, and reads the answer to its end."""
+        """Post to `/chat/stream`, and read the answer to its end."""
         return await self.call("POST", "/chat/stream", process=process, json=body)
 
     async def get(self, path: str, *, process: int = 0) -> Any:
@@ -59,14 +59,14 @@ class Site:
 
 @asynccontextmanager
 async def site_on(database: str, folder: Path) -> AsyncIterator[Site]:
-    cookies = aiohttp.CookieJar(unsafe=True)  # of an address without a name, too
+    cookies = aiohttp.CookieJar(unsafe=True)  # An IP address needs this too.
     async with fake_service() as fake, aiohttp.ClientSession(cookie_jar=cookies) as session:
         yield Site(database, folder, fake, session)
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def site(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """Two processes that start at once, on an empty database; the policy asks before a file is written."""
+    """Start two processes at once on an empty database; the policy asks before a file is written."""
     async with AsyncExitStack() as stack:
         made = await stack.enter_async_context(site_on(postgres.database(), tmp_path_factory.mktemp("site")))
         async with asyncio.TaskGroup() as starting:

@@ -1,4 +1,4 @@
-"""NUL, which PostgreSQL has no character for, in what a caller sends: refused, or kept as U+FFFD, never a fault."""
+"""NUL in requests: PostgreSQL has no such character, so it is rejected or stored as U+FFFD, and never fails."""
 
 import re
 
@@ -15,17 +15,17 @@ FILTERS = ("q", "owner", "status", "provider", "model", "tool", "source", "code"
 
 
 @pytest.mark.parametrize("name", FILTERS)
-async def test_no_filter_of_the_console_fails_by_it(site: Site, name: str) -> None:
+async def test_nul_in_a_console_filter_is_400(site: Site, name: str) -> None:
     for path in LISTS:
         assert (await site.call("GET", f"/admin/{path}/?{name}=%00")).status == 400
 
 
-async def test_no_query_of_the_api_fails_by_it(site: Site) -> None:
+async def test_nul_in_an_api_query_is_400(site: Site) -> None:
     for path in ("/tools/executions?status=", "/chat/sessions?limit=", "/usage?group_by=", "/usage?since="):
         assert (await site.call("GET", f"{path}%00")).status == 400
 
 
-async def test_no_form_fails_by_it(site: Site) -> None:
+async def test_nul_in_a_form_does_not_fail(site: Site) -> None:
     login = (await site.call("GET", "/admin/login/")).body
     token = login.split(b'name="csrfmiddlewaretoken" value="')[1].split(b'"')[0].decode()
     form = {"csrfmiddlewaretoken": token, "username": "a\0b", "password": "c\0d", "next": "/admin/\0"}
@@ -33,7 +33,7 @@ async def test_no_form_fails_by_it(site: Site) -> None:
     assert answer.status in {200, 400}
 
 
-async def test_no_decision_fails_by_it(site: Site) -> None:
+async def test_nul_in_a_decision_does_not_fail(site: Site) -> None:
     managed(site.folder, "shell", "-c", MAKE, DATABASE_URL=site.database)
     call = {"name": "fs.write", "params": {"path": "nul.txt", "content": "a"}}
     async with site.session.post(f"{site.at(0)}/chat/stream", json={"tool_calls": [call]}) as stream:
@@ -55,8 +55,8 @@ async def test_no_decision_fails_by_it(site: Site) -> None:
         form["params_sha256"] = digest.decode()
         async with browser.post(f"{page}/decide/", data=form) as answer:
             assert answer.status == 200
-    told = await site.get(path)
-    assert told["decision"] == "denied"
+    execution = await site.get(path)
+    assert execution["decision"] == "denied"
 
 
 MAKE = "from django.contrib.auth.models import User; User.objects.create_superuser('nul', password='correct horse')"

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away and comes back, under open streams."""
+"""A restart of PostgreSQL under open streams."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ from tests.servers import Postgres
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
-async def test_a_restart_is_survived(site: Site, postgres: Postgres) -> None:
+async def test_restart_of_postgres_is_survived(site: Site, postgres: Postgres) -> None:
     gate = asyncio.Event()
     site.fake.play(streamed(said("Before. "), said("After."), finish(), DONE, gate=gate))
     async with site.session.post(site.at(0) + "/chat/stream", json={"message": "Hi"}) as response:
@@ -41,7 +41,7 @@ async def test_a_restart_is_survived(site: Site, postgres: Postgres) -> None:
     assert (await site.ask(message="And now?")).text == "Back."
 
 
-async def test_connections_that_the_server_broke_cost_no_request(site: Site, postgres: Postgres) -> None:
+async def test_broken_connections_cost_no_request(site: Site, postgres: Postgres) -> None:
     site.fake.play(*(saying("Still here.") for _ in range(5)))
     database = site.database.rpartition("/")[2]
     for _ in range(5):

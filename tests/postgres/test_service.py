@@ -20,7 +20,7 @@ def saying(*texts: str) -> Reply:
 
 
 def escaped(*texts: str) -> Reply:
-    """An answer in ASCII alone: everything else as JSON's escapes, which can say what UTF-8 cannot."""
+    """Return an answer in ASCII only; everything else becomes JSON escapes, which can express more than UTF-8 can."""
     pieces = [f"data: {json.dumps(delta(content=text))}\n\n".encode() for text in texts]
     return streamed(*pieces, finish(), DONE)
 
@@ -29,7 +29,7 @@ def calling(name: str, arguments: str, call_id: str = "c1") -> Reply:
     return streamed(call(0, call_id=call_id, name=name, arguments=arguments), finish("tool_calls"), DONE)
 
 
-async def test_a_conversation_is_stored_and_replayed_byte_for_byte(site: Site) -> None:
+async def test_conversation_is_stored_and_replayed_byte_for_byte(site: Site) -> None:
     site.fake.play(saying("It is ", "Paris. ", "été \U0001f600"), saying("Berlin."))
     first = await site.ask(message="France's capital?", metadata={"n": [1, 2.5, None, "é"]}, user="u1")
     second = await site.ask(message="Germany's?", session_id=first.headers["X-Session-Id"], process=1)
@@ -40,15 +40,15 @@ async def test_a_conversation_is_stored_and_replayed_byte_for_byte(site: Site) -
             assert replayed.body == answer.body
     middle = await site.call("GET", first.headers["Content-Location"] + "?after=2")
     assert first.body.endswith(middle.body)
-    told = await site.get(f"/chat/sessions/{first.headers['X-Session-Id']}/messages")
+    stored = await site.get(f"/chat/sessions/{first.headers['X-Session-Id']}/messages")
     texts = ["France's capital?", "It is Paris. été \U0001f600", "Germany's?", "Berlin."]
-    assert [message["content"] for message in told["items"]] == texts
-    assert told["items"][1]["usage"]["input_tokens"] == 7
+    assert [message["content"] for message in stored["items"]] == texts
+    assert stored["items"][1]["usage"]["input_tokens"] == 7
     asked = [message["content"] for message in site.fake.requests[-1].body["messages"]]
     assert asked[-3:] == texts[:3]
 
 
-async def test_a_session_is_listed_changed_and_deleted(site: Site) -> None:
+async def test_session_is_listed_changed_and_deleted(site: Site) -> None:
     answer = await site.ask(tool_calls=[{"name": "fs.list"}])
     path = f"/chat/sessions/{answer.headers['X-Session-Id']}"
     changed = await site.call("PATCH", path, json={"title": "T", "metadata": {"k": {"é": [True, 2.50]}}})
@@ -59,16 +59,16 @@ async def test_a_session_is_listed_changed_and_deleted(site: Site) -> None:
     assert (await site.call("GET", answer.headers["Content-Location"])).status == 404
 
 
-async def test_a_tool_runs_and_is_recorded(site: Site) -> None:
+async def test_tool_runs_and_is_recorded(site: Site) -> None:
     (site.folder / "workspaces" / "a.txt").write_text("plover\n")
     answer = await site.ask(tool_calls=[{"name": "fs.read", "params": {"path": "a.txt"}}])
     result = answer.one("tool_result")
-    told = await site.get(f"/tools/executions/{result['execution_id']}", process=1)
-    assert (told["status"], told["data"], told["params"]) == ("succeeded", result["data"], {"path": "a.txt"})
+    stored = await site.get(f"/tools/executions/{result['execution_id']}", process=1)
+    assert (stored["status"], stored["data"], stored["params"]) == ("succeeded", result["data"], {"path": "a.txt"})
     assert (await site.get("/tools/executions?status=succeeded"))["count"] >= 1
 
 
-async def test_an_approval_waits_in_the_database_and_any_process_takes_it(site: Site) -> None:
+async def test_approved_run_is_resumed_by_any_process(site: Site) -> None:
     body = {"tool_calls": [{"name": "fs.write", "params": {"path": "b.txt", "content": "x\n"}}]}
     async with site.session.post(site.at(0) + "/chat/stream", json=body) as response:
         waiting = await waiting_execution(site, response.headers["X-Run-Id"])
@@ -90,7 +90,7 @@ async def waiting_execution(site: Site, run_id: str) -> Any:
             await asyncio.sleep(0.02)
 
 
-async def test_a_run_is_followed_and_cancelled(site: Site) -> None:
+async def test_run_is_followed_and_cancelled(site: Site) -> None:
     site.fake.play(streamed(said("Half"), ending="silence"))
     site.fake.disconnected.clear()
     async with site.session.post(site.at(0) + "/chat/stream", json={"message": "Hi"}) as response:
@@ -130,7 +130,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("reply", "codes"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
-async def test_what_a_model_says_cannot_fail_a_statement(site: Site, reply: Reply, codes: list[str]) -> None:
+async def test_model_output_cannot_fail_a_statement(site: Site, reply: Reply, codes: list[str]) -> None:
     site.fake.play(reply, *([saying("ok")] if b"tool_calls" in b"".join(reply.pieces) else []))
     async with asyncio.timeout(15):
         answer = await site.ask(message="y" * 100_000)
@@ -138,11 +138,11 @@ async def test_what_a_model_says_cannot_fail_a_statement(site: Site, reply: Repl
     assert ended["type"] == ("error" if "provider_rejected" in codes else "end")
     assert [event["code"] for event in answer.events if event.get("code")] == codes
     assert (await site.call("GET", answer.headers["Content-Location"], process=1)).body == answer.body
-    told = await site.get(f"/chat/sessions/{answer.headers['X-Session-Id']}/messages")
-    assert "\x00" not in str(told)
+    stored = await site.get(f"/chat/sessions/{answer.headers['X-Session-Id']}/messages")
+    assert "\x00" not in str(stored)
 
 
-async def test_what_a_caller_says_cannot_either(site: Site) -> None:
+async def test_request_content_cannot_fail_a_statement(site: Site) -> None:
     nest: Any = 1
     for _ in range(90):
         nest = [nest]
@@ -159,7 +159,7 @@ async def test_what_a_caller_says_cannot_either(site: Site) -> None:
         assert (await site.call("GET", f"{run}?after={cursor}")).status == 422
 
 
-async def test_what_files_are_named_and_hold_cannot_either(site: Site) -> None:
+async def test_file_names_and_contents_cannot_fail_a_statement(site: Site) -> None:
     folder = site.folder / "workspaces" / "bytes"
     folder.mkdir()
     with open(bytes(folder) + b"/\xff\xfe.txt", "wb") as file:  # noqa: PTH123, ASYNC230 - the name is no text
@@ -186,7 +186,7 @@ async def test_open_streams_hold_no_connection_and_their_writes_are_grouped(site
     async with asyncio.timeout(20):
         while len(await active_runs(site)) < count:
             await asyncio.sleep(0.02)
-    async with asyncio.timeout(20):  # their first words may just be being written
+    async with asyncio.timeout(20):  # Their first words may still be in the writer's queue.
         while (held := await asyncio.to_thread(connections, postgres, site)).get("idle in transaction"):
             await asyncio.sleep(0.02)
     assert sum(held.values()) <= 16
@@ -202,19 +202,19 @@ async def active_runs(site: Site) -> list[Any]:
 
 
 def connections(postgres: Postgres, site: Site) -> dict[str, int]:
-    """How many of the site's connections are in which state."""
+    """Return the number of connections in each state."""
     name = site.database.rpartition("/")[2]
     found = postgres.query("SELECT state, count(*) FROM pg_stat_activity WHERE datname = %s GROUP BY 1", name)
     return dict(found)  # type: ignore[arg-type]
 
 
 def written(postgres: Postgres, site: Site, most: int) -> tuple[int, int]:
-    """The newest answers, and how many transactions wrote them."""
+    """Return the newest answers, and the number of transactions that wrote them."""
     newest = f"SELECT xmin::text AS t FROM messages WHERE role = 'assistant' ORDER BY id DESC LIMIT {most}"  # noqa: S608
     return tuple(postgres.query(f"SELECT count(*), count(DISTINCT t) FROM ({newest})", url=site.database)[0])  # noqa: S608
 
 
-async def test_the_consoles_pages_show_what_is_there(site: Site) -> None:
+async def test_console_pages_show_the_stored_records(site: Site) -> None:
     secret = {"DATABASE_URL": site.database, "DJANGO_SUPERUSER_PASSWORD": "correct horse"}
     account = ("--username", "root", "--email", "r@example.org")
     await asyncio.to_thread(lambda: managed(site.folder, "createsuperuser", "--noinput", *account, **secret))
@@ -234,7 +234,7 @@ async def test_the_consoles_pages_show_what_is_there(site: Site) -> None:
             assert (await site.call("GET", f"/admin/{app}/{kind}/{item['id']}/change/")).status == 200
 
 
-async def test_what_is_old_is_pruned_beside_the_running_service(site: Site, postgres: Postgres) -> None:
+async def test_old_records_are_pruned_while_the_service_runs(site: Site, postgres: Postgres) -> None:
     site.fake.play(saying("Old."), saying("New."))
     old = await site.ask(message="Once?")
     for statement in (

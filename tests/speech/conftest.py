@@ -1,4 +1,4 @@
-"""Speech with vendors on this machine and the real local models, which every test here shares."""
+"""Speech with vendors on this machine and the real local models, shared by all tests here."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -35,7 +35,7 @@ async def fake() -> AsyncIterator[Vendor]:
 
 @pytest.fixture
 def make(fake: Vendor) -> Make:
-    """A function that makes a service; `missing` are providers that are not configured."""
+    """Return a function that creates a service; `missing` are the providers that are not configured."""
 
     def made(missing: tuple[str, ...] = (), default: str = "openai", **changes: Any) -> SpeechService:
         limits = Limits(**changes)
@@ -65,7 +65,7 @@ def make(fake: Vendor) -> Make:
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[SpeechService], None]:
-    """A function that makes a service the process's."""
+    """Return a function that makes a service the one of the process."""
 
     def used(service: SpeechService) -> None:
         monkeypatch.setattr(conf, "service", lambda: service)

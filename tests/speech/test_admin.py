@@ -37,7 +37,7 @@ def request_row(db: None) -> SpeechRequest:
     )
 
 
-def test_calls_are_listed_with_what_they_cost(console: Client, request_row: SpeechRequest) -> None:
+def test_calls_are_listed_with_their_cost(console: Client, request_row: SpeechRequest) -> None:
     page = console.get(PAGE).content.decode()
     assert "synthesis" in page
     assert "1,234" in page
@@ -45,7 +45,7 @@ def test_calls_are_listed_with_what_they_cost(console: Client, request_row: Spee
     assert HOSTILE not in page
 
 
-def test_a_call_has_a_page_which_nobody_changes(console: Client, request_row: SpeechRequest) -> None:
+def test_page_of_a_call_is_read_only(console: Client, request_row: SpeechRequest) -> None:
     path = f"{PAGE}{request_row.pk}/change/"
     page = console.get(path).content.decode()
     assert "provider_rejected" in page
@@ -56,7 +56,7 @@ def test_a_call_has_a_page_which_nobody_changes(console: Client, request_row: Sp
     assert console.get(f"{PAGE}?q={request_row.pk}").content.decode().count("synthesis") >= 1
 
 
-def test_a_calls_page_names_the_process_that_left_it(console: Client, request_row: SpeechRequest) -> None:
+def test_page_of_an_interrupted_call_names_its_process(console: Client, request_row: SpeechRequest) -> None:
     path = f"{PAGE}{request_row.pk}/change/"
     assert "host:boot:1#5:7" not in console.get(path).content.decode()
     SpeechRequest.objects.update(status="interrupted", process="host:boot:1#5:7")

@@ -14,7 +14,7 @@ from speech.service import SpeechService
 from tests.conftest import Api, Start
 from tests.speech.conftest import KEY, Make
 from tests.speech.recordings import accuracy, long_silence, recording, silence
-from tests.speech.vendor import Reply, Vendor, told
+from tests.speech.vendor import Reply, Vendor, json_reply
 
 Use = Callable[[SpeechService], None]
 
@@ -34,7 +34,7 @@ async def transcribed(api: Api, audio: bytes, **options: Any) -> Any:
 
 
 async def row() -> SpeechRequest:
-    """The only row."""
+    """Return the only row."""
     async with asyncio.timeout(5):
         while (found := await sync_to_async(SpeechRequest.objects.get)()).status == "running":
             await asyncio.sleep(0.01)
@@ -43,19 +43,19 @@ async def row() -> SpeechRequest:
 
 @pytest.fixture
 async def api(start: Start, make: Make, use: Use) -> Api:
-    """A service with the local models alone."""
+    """Start a service with only the local models."""
     use(make(LOCAL))
     return await start()
 
 
 @pytest.fixture
 async def outward(start: Start, make: Make, use: Use) -> Api:
-    """A service with every provider."""
+    """Start a service with every provider."""
     use(make())
     return await start()
 
 
-async def test_a_client_sends_a_recording_and_hears_an_answer(api: Api) -> None:
+async def test_recording_is_transcribed_and_text_is_synthesized(api: Api) -> None:
     spoken = await api.call("POST", "/speech/synthesis", json={"text": TEXT})
     assert spoken.status == 200
     assert spoken.headers["Content-Type"] == "audio/mpeg"
@@ -63,10 +63,10 @@ async def test_a_client_sends_a_recording_and_hears_an_answer(api: Api) -> None:
     assert "openai is not configured" in spoken.headers["X-Speech-Note"]
     raw = await transcribed(api, spoken.body)
     sent_as_form = await api.call("POST", "/speech/transcriptions", data=form(spoken.body, language="en", model=""))
-    for heard in (raw.json(), sent_as_form.json()):
-        assert accuracy(TEXT, heard["text"]) >= 0.85
-        assert heard["provider"] == "local"
-        assert heard["segments"][0]["end"] > 1
+    for transcript in (raw.json(), sent_as_form.json()):
+        assert accuracy(TEXT, transcript["text"]) >= 0.85
+        assert transcript["provider"] == "local"
+        assert transcript["segments"][0]["end"] > 1
 
 
 TYPES: list[tuple[str, str]] = [
@@ -86,7 +86,7 @@ async def test_each_format_has_its_media_type(api: Api) -> None:
         assert len(spoken.body) > 1_000
 
 
-async def test_audio_is_there_before_all_of_it_is_made(api: Api) -> None:
+async def test_audio_is_sent_before_all_of_it_is_made(api: Api) -> None:
     body = {"text": "This is a sentence of a long text. " * 500, "format": "wav"}
     async with api.open(body, "/speech/synthesis") as response:
         assert await response.content.read(1)
@@ -94,13 +94,13 @@ async def test_audio_is_there_before_all_of_it_is_made(api: Api) -> None:
 
 
 async def test_silence_is_an_empty_text(api: Api) -> None:
-    heard = await api.call(
+    transcript = await api.call(
         "POST",
         "/speech/transcriptions?format=pcm",
         data=silence(2.0),
         headers={"Content-Type": "audio/pcm"},
     )
-    assert (heard.status, heard.json()["text"], heard.json()["duration"]) == (200, "", 2.0)
+    assert (transcript.status, transcript.json()["text"], transcript.json()["duration"]) == (200, "", 2.0)
 
 
 UNSAYABLE: list[tuple[dict[str, Any], int, str]] = [
@@ -119,7 +119,7 @@ UNSAYABLE: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
-async def test_a_synthesis_that_cannot_be_is_refused_before_the_first_byte(api: Api) -> None:
+async def test_invalid_synthesis_is_rejected_before_the_first_byte(api: Api) -> None:
     for body, status, code in UNSAYABLE:
         answer = await api.call("POST", "/speech/synthesis", json=body)
         assert (answer.status, answer.json()["code"]) == (status, code), str(body)[:100]
@@ -138,7 +138,7 @@ UNHEARABLE: list[tuple[bytes, str, int, str]] = [
 ]
 
 
-async def test_a_transcription_that_cannot_be_is_refused(api: Api) -> None:
+async def test_invalid_transcription_is_rejected(api: Api) -> None:
     for audio, query, status, code in UNHEARABLE:
         answer = await api.call("POST", f"/speech/transcriptions{query}", data=audio, headers=MP3)
         assert (answer.status, answer.json()["code"]) == (status, code), (audio[:20], query)
@@ -155,34 +155,34 @@ OTHER_KINDS: list[tuple[str, int]] = [
 ]
 
 
-async def test_a_body_of_another_kind_is_refused(api: Api) -> None:
+async def test_body_of_another_media_type_is_rejected(api: Api) -> None:
     for content_type, status in OTHER_KINDS:
         answer = await transcribed(api, recording("mp3"), headers={"Content-Type": content_type})
         assert (answer.status, answer.json()["type"]) == (status, "error"), content_type
 
 
-async def test_a_field_that_is_none_is_named(api: Api) -> None:
+async def test_unknown_form_field_is_named(api: Api) -> None:
     answer = await api.call("POST", "/speech/transcriptions", data=form(recording("mp3"), temperature="0"))
     assert (answer.status, answer.json()["detail"][0]["field"]) == (422, "temperature")
 
 
-async def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+async def test_body_over_the_limit_is_rejected(api: Api) -> None:
     with override_settings(MAX_BODY_BYTES=1_000):
         assert (await transcribed(api, bytes(1_001))).status == 413
 
 
-async def test_the_other_endpoints_take_json_alone(api: Api) -> None:
+async def test_other_endpoints_accept_only_json(api: Api) -> None:
     answer = await api.call("POST", "/speech/synthesis", data=form(b"x"))
     assert answer.status == 415
 
 
-async def test_the_key_is_asked_for(api: Api) -> None:
+async def test_key_is_required(api: Api) -> None:
     with override_settings(API_KEY="the-key-of-this-service"):
         for method, path in (("GET", "providers"), ("POST", "transcriptions"), ("POST", "synthesis")):
             assert (await api.call(method, f"/speech/{path}", json={"text": "x"})).status == 401
 
 
-async def test_where_speech_is_off_it_says_so(start: Start, make: Make, use: Use) -> None:
+async def test_disabled_speech_is_reported(start: Start, make: Make, use: Use) -> None:
     service = make(LOCAL)
     service.disabled = "ENABLE_SPEECH is false"
     use(service)
@@ -196,9 +196,9 @@ async def test_where_speech_is_off_it_says_so(start: Start, make: Make, use: Use
     assert (await api.get("/speech/providers"))["enabled"] is False
 
 
-async def test_providers_are_told_with_all_that_they_can(api: Api) -> None:
-    told_ = await api.get("/speech/providers")
-    by_name = {item["name"]: item for item in told_["items"]}
+async def test_providers_are_listed_with_their_capabilities(api: Api) -> None:
+    listed = await api.get("/speech/providers")
+    by_name = {item["name"]: item for item in listed["items"]}
     assert list(by_name) == ["openai", "google", "local"]
     assert by_name["openai"]["configured"] is False
     assert by_name["openai"]["reason"] == "its key is not set"
@@ -210,7 +210,7 @@ async def test_providers_are_told_with_all_that_they_can(api: Api) -> None:
     assert "webm" in by_name["google"]["transcription"]["formats"]
 
 
-# What vendors do
+# Behaviour of vendors
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,10 @@ async def test_providers_are_told_with_all_that_they_can(api: Api) -> None:
         (504, (504, "provider_timeout")),
     ],
 )
-async def test_a_vendors_failure_is_a_status(outward: Api, fake: Vendor, status: int, refusal: tuple[int, str]) -> None:
-    fake.play(told({"error": {"message": f"no, {KEY}"}}, status))
+async def test_vendor_failure_is_mapped_to_a_status(
+    outward: Api, fake: Vendor, status: int, refusal: tuple[int, str]
+) -> None:
+    fake.play(json_reply({"error": {"message": f"no, {KEY}"}}, status))
     answer = await outward.call("POST", "/speech/synthesis", json={"text": "x", "provider": "openai"})
     assert (answer.status, answer.json()["code"]) == refusal
     assert answer.json()["error"].startswith("openai: ")
@@ -233,7 +235,7 @@ async def test_a_vendors_failure_is_a_status(outward: Api, fake: Vendor, status:
     assert (await row()).error == f"openai: it answered {status}: no, [secret]"
 
 
-async def test_a_stream_that_breaks_is_cut_and_not_ended(outward: Api, fake: Vendor) -> None:
+async def test_broken_stream_is_aborted_and_not_ended(outward: Api, fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one" * 100,), ending="cut"))
     with pytest.raises(aiohttp.ClientPayloadError):
         await outward.call("POST", "/speech/synthesis", json={"text": "x", "provider": "openai"})
@@ -241,7 +243,7 @@ async def test_a_stream_that_breaks_is_cut_and_not_ended(outward: Api, fake: Ven
     assert (failed.status, failed.provider) == ("failed", "openai")
 
 
-async def test_a_client_that_leaves_stops_the_vendor(outward: Api, fake: Vendor) -> None:
+async def test_disconnected_client_stops_the_vendor_request(outward: Api, fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one" * 100,), ending="silence"))
     async with outward.open({"text": "x", "provider": "openai"}, "/speech/synthesis") as response:
         await response.content.read(1)
@@ -250,10 +252,10 @@ async def test_a_client_that_leaves_stops_the_vendor(outward: Api, fake: Vendor)
     assert (await row()).status == "cancelled"
 
 
-# What is kept
+# Stored rows
 
 
-async def test_a_call_is_a_row_of_hashes_and_sizes(outward: Api, fake: Vendor) -> None:
+async def test_call_is_stored_as_hashes_and_sizes(outward: Api, fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"audio",)))
     await outward.call("POST", "/speech/synthesis", json={"text": "Hello.", "provider": "openai", "format": "wav"})
     kept = await row()
@@ -265,7 +267,7 @@ async def test_a_call_is_a_row_of_hashes_and_sizes(outward: Api, fake: Vendor) -
     assert kept.ended is not None
 
 
-async def test_a_transcription_is_a_row_too(api: Api) -> None:
+async def test_transcription_is_stored(api: Api) -> None:
     audio = recording("mp3")
     await transcribed(api, audio)
     kept = await row()
@@ -280,21 +282,21 @@ async def test_a_transcription_is_a_row_too(api: Api) -> None:
     assert kept.cost_usd == 0
 
 
-async def test_a_refused_call_is_a_row_that_says_why(api: Api) -> None:
+async def test_rejected_call_is_stored_with_its_reason(api: Api) -> None:
     await transcribed(api, b"not audio")
     kept = await row()
     assert (kept.status, kept.code) == ("failed", "invalid_audio")
     assert "not audio that is known here" in kept.error
 
 
-async def test_audio_is_kept_where_a_setting_says_so(api: Api) -> None:
+async def test_audio_is_stored_only_if_the_setting_is_on(api: Api) -> None:
     audio = recording("mp3")
     with override_settings(SPEECH_KEEP_AUDIO=True):
         await transcribed(api, audio)
     assert bytes((await row()).audio or b"") == audio
 
 
-async def test_nothing_is_kept_without_persistence(api: Api) -> None:
+async def test_without_persistence_nothing_is_stored(api: Api) -> None:
     with override_settings(ENABLE_PERSISTENCE=False):
         assert (await transcribed(api, recording("mp3"))).status == 200
     assert await sync_to_async(SpeechRequest.objects.count)() == 0

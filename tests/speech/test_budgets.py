@@ -1,4 +1,4 @@
-"""What speech costs is counted, and booked on budgets of keys and of the service."""
+"""The cost of speech, booked on the budgets of keys and of the service."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from speech.service import SpeechService
 from spending.models import Account, Use
 from tests.conftest import Start
 from tests.speech.conftest import Make
-from tests.speech.vendor import Reply, Vendor, told
+from tests.speech.vendor import Reply, Vendor, json_reply
 from tools.builtin.speech import tools
 from tools.registry import Registry
 from tools.workspace import Limits, Workspace
 
 TEXT = "Hello."
 COST = 90_000
-"""Billionths of a dollar, of six characters by tts-1."""
+"""The cost of six characters by tts-1, in billionths of a dollar."""
 
 MP3 = Reply(headers={"Content-Type": "audio/mpeg"}, pieces=(b"\xff\xfb\x90\x00" * 64,))
 
 
-async def test_where_nothing_is_left_no_vendor_is_asked_and_what_costs_nothing_is_let_in(
+async def test_exhausted_budget_rejects_paid_calls_and_allows_free_ones(
     start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
 ) -> None:
     use(make())
@@ -52,7 +52,7 @@ async def spent() -> dict[str, int]:
     return {name.partition("/")[0]: billionths for name, billionths, _ in rows}
 
 
-async def test_what_a_call_costs_is_booked_before_it_and_counted_after(
+async def test_cost_is_reserved_before_the_call_and_counted_after_it(
     start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
 ) -> None:
     use(make())
@@ -65,18 +65,18 @@ async def test_what_a_call_costs_is_booked_before_it_and_counted_after(
     assert (used.provider, used.model, used.calls, used.cost) == ("openai", "tts-1", 1, COST)
 
 
-async def test_what_a_vendor_refused_has_cost_nothing(
+async def test_call_rejected_by_the_vendor_costs_nothing(
     start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
 ) -> None:
     use(make(("google", "local")))
     api = await start()
     settings.BUDGETS = budgets("1usd")
-    fake.play(told({"error": {"message": "no"}}, status=401))
+    fake.play(json_reply({"error": {"message": "no"}}, status=401))
     assert (await api.call("POST", "/speech/synthesis", json={"text": TEXT})).status == 502
     assert await spent() == {"service:usd": 0}
 
 
-async def test_what_costs_nobody_knows_how_much_is_refused_where_a_budget_of_money_holds(
+async def test_unknown_price_is_rejected_when_a_usd_budget_applies(
     start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
 ) -> None:
     use(make())
@@ -92,7 +92,7 @@ async def test_what_costs_nobody_knows_how_much_is_refused_where_a_budget_of_mon
     assert (await SpeechRequest.objects.filter(code="price_unknown").acount()) == 1
 
 
-async def test_fifty_calls_at_once_spend_no_more_than_there_is(
+async def test_fifty_concurrent_calls_do_not_exceed_a_budget(
     start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], settings: Any
 ) -> None:
     use(make())
@@ -107,7 +107,7 @@ async def test_fifty_calls_at_once_spend_no_more_than_there_is(
     assert await spent() == {"service:usd": 5 * COST}
 
 
-async def test_a_tool_draws_on_the_budgets_of_who_has_it_run(
+async def test_tool_uses_the_budgets_of_its_caller(
     start: Start, make: Make, fake: Vendor, tmp_path: Path, settings: Any
 ) -> None:
     workspace = Workspace(tmp_path, limits=Limits())

@@ -5,20 +5,20 @@ from speech import conf
 from speech.checks import check_credentials, check_provider, check_retired_models
 
 
-def test_a_provider_that_is_none_is_found_before_the_start() -> None:
+def test_unknown_default_provider_is_reported_before_the_start() -> None:
     with override_settings(DEFAULT_SPEECH_PROVIDER="azure"):
         (found,) = check_provider()
     assert (found.id, "openai, google, local" in found.msg) == ("speech.E001", True)
     assert check_provider() == []
 
 
-def test_credentials_that_are_not_there_are_found_before_the_start() -> None:
+def test_missing_credentials_are_reported_before_the_start() -> None:
     for named, ids in (("/nowhere.json", ["speech.E002"]), ("default", []), ("", [])):
         with override_settings(GOOGLE_SPEECH_CREDENTIALS=named):
             assert [found.id for found in check_credentials()] == ids
 
 
-def test_a_model_that_ends_is_told_where_it_is_used() -> None:
+def test_retiring_model_is_reported_where_it_is_used() -> None:
     with override_settings(OPENAI_API_KEY="sk-x"):
         assert [found.id for found in check_retired_models()] == ["speech.W001", "speech.W001"]
     assert check_retired_models() == []
@@ -34,7 +34,7 @@ def test_a_model_that_ends_is_told_where_it_is_used() -> None:
         ({"GOOGLE_SPEECH_CREDENTIALS": "default"}, {"openai"}),
     ],
 )
-def test_settings_say_who_is_configured(settings: dict[str, str], missing: set[str]) -> None:
+def test_settings_decide_which_providers_are_configured(settings: dict[str, str], missing: set[str]) -> None:
     with override_settings(**settings):
         providers = conf.service.__wrapped__().providers
         assert {name for name in providers.names if providers.missing(name)} == missing

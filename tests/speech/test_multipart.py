@@ -13,7 +13,7 @@ FILE = part("file", b"\x00\xff\r\n--a", '; filename="a.wav"\r\nContent-Type: aud
 END = b"\r\n--a b--\r\n"
 
 
-def test_a_file_and_fields_are_found() -> None:
+def test_file_and_fields_are_parsed() -> None:
     body = FILE + part("model", b"tiny.en") + part("language", b"") + END
     expected = Form(b"\x00\xff\r\n--a", {"model": "tiny.en", "language": ""})
     assert parse(body, TYPE) == expected
@@ -42,6 +42,6 @@ def test_a_file_and_fields_are_found() -> None:
         (b"".join(part(f"f{number}", b"x") for number in range(17)) + END, TYPE, "more than 16 fields"),
     ],
 )
-def test_what_is_no_form_with_a_file_is_told_as_that(body: bytes, content_type: str, what: str) -> None:
+def test_invalid_form_is_reported(body: bytes, content_type: str, what: str) -> None:
     with pytest.raises(NotMultipart, match=what):
         parse(body, content_type)

@@ -1,4 +1,4 @@
-"""Calls of speech whose process is killed, stopped or told to end, as others find them."""
+"""Speech calls whose process was killed, stopped or terminated, as other processes find them."""
 
 import asyncio
 import os
@@ -29,19 +29,19 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def begin(fake: Vendor, tmp_path: Path) -> Iterator[Begin]:
-    """Starts one more process on the same database: its address, and the process."""
+    """Start one more process on the same database, and return its address and the process."""
     with ExitStack() as processes:
 
         def start() -> tuple[str, Any]:
             given = {"OPENAI_BASE_URL": fake.url, "OPENAI_API_KEY": "x", "LEASE_SECONDS": "1", "DRAIN_SECONDS": "0"}
-            told, process = processes.enter_context(serving(tmp_path, **given))
-            return address(told), process
+            output, process = processes.enter_context(serving(tmp_path, **given))
+            return address(output), process
 
         yield start
 
 
 async def call(client: aiohttp.ClientSession, url: str, text: str) -> aiohttp.ClientResponse:
-    """A synthesis of which the first audio has come, and the last never will."""
+    """Start a synthesis whose first audio arrives and whose last never will."""
     body = {"text": text, "provider": "openai"}
     response = await client.post(f"{url}/speech/synthesis", json=body)
     assert response.status == 200
@@ -50,7 +50,7 @@ async def call(client: aiohttp.ClientSession, url: str, text: str) -> aiohttp.Cl
 
 
 def rows(folder: Path) -> dict[int, str]:
-    """The status of each call, by the length of its text."""
+    """Return the status of each call by the length of its text."""
     with closing(sqlite3.connect(folder / "orchestrator.db")) as database:
         return dict(database.execute("SELECT characters, status FROM speech_requests").fetchall())
 
@@ -61,7 +61,7 @@ async def until(folder: Path, wanted: dict[int, str]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_killed_processs_call_is_interrupted_when_the_next_one_starts(
+async def test_call_of_a_killed_process_is_interrupted_at_the_next_start(
     begin: Begin, fake: Vendor, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     url, process = begin()
@@ -79,7 +79,7 @@ async def test_a_killed_processs_call_is_interrupted_when_the_next_one_starts(
     assert rows(tmp_path) == {1: "interrupted", 2: "interrupted"}
 
 
-async def test_the_process_beside_a_killed_one_closes_its_calls_and_none_of_its_own(
+async def test_process_interrupts_only_the_calls_of_a_killed_neighbour(
     begin: Begin, fake: Vendor, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     (one, killed), (other, _) = begin(), begin()
@@ -95,7 +95,7 @@ async def test_the_process_beside_a_killed_one_closes_its_calls_and_none_of_its_
     await until(tmp_path, {1: "interrupted", 2: "cancelled"})
 
 
-async def test_a_process_that_was_taken_for_dead_and_is_not_tells_the_end_of_its_call(
+async def test_process_wrongly_taken_for_dead_reports_the_end_of_its_call(
     begin: Begin, fake: Vendor, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     (one, stopped), _ = begin(), begin()
@@ -108,7 +108,7 @@ async def test_a_process_that_was_taken_for_dead_and_is_not_tells_the_end_of_its
     await until(tmp_path, {1: "cancelled"})
 
 
-async def test_a_call_that_is_open_when_its_process_is_told_to_end_does_not_stay_open(
+async def test_call_of_a_terminating_process_does_not_stay_open(
     begin: Begin, fake: Vendor, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     (one, ending), _ = begin(), begin()

@@ -1,4 +1,4 @@
-"""What is written of calls of speech, and how those are closed whose process is gone."""
+"""Rows of speech calls, and the closing of those whose process is gone."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ NOW = timezone.now()
 SYNTHESIS = SpeechRequest.Operation.SYNTHESIS
 GONE = "another-machine:boot:1#5:7"
 QUICK = 0.05
-"""Seconds of a lease."""
+"""The length of a lease in seconds."""
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +34,7 @@ def left(process: str | None, *, status: str = "running", age: timedelta = timed
 
 @pytest.fixture
 async def lease() -> AsyncIterator[Lease]:
-    """An open one, which makes this a process that looks for the dead."""
+    """Open a lease, which makes this process look for dead ones."""
     opened = Lease(QUICK)
     await opened.open()
     yield opened
@@ -42,7 +42,7 @@ async def lease() -> AsyncIterator[Lease]:
 
 
 async def rounds(lease: Lease, row: SpeechRequest) -> None:
-    """Goes on until the row is not open any more."""
+    """Run maintenance until the row is no longer open."""
     async with asyncio.timeout(10):
         while row.status == "running":
             await lease.keep()
@@ -50,7 +50,7 @@ async def rounds(lease: Lease, row: SpeechRequest) -> None:
             await row.arefresh_from_db()
 
 
-def test_nothing_is_closed_that_is_another_processs_or_has_ended() -> None:
+def test_calls_of_other_processes_and_ended_calls_are_not_interrupted() -> None:
     rows = [left("at work"), left(None), *(left(GONE, status=each) for each in ("succeeded", "failed", "cancelled"))]
     before = [row.status for row in rows]
     assert interrupt_calls([], NOW) == 0
@@ -61,7 +61,7 @@ def test_nothing_is_closed_that_is_another_processs_or_has_ended() -> None:
     assert processes_at_work() == {"at work"}
 
 
-def test_a_call_that_names_no_process_is_closed_when_no_call_is_as_old() -> None:
+def test_call_without_a_process_is_interrupted_once_it_exceeds_the_longest_call() -> None:
     young, old = left(None, age=LONGEST - timedelta(minutes=1)), left(None, age=LONGEST + timedelta(minutes=1))
     assert interrupt_calls([], NOW) == 1
     young.refresh_from_db()
@@ -69,7 +69,7 @@ def test_a_call_that_names_no_process_is_closed_when_no_call_is_as_old() -> None
     assert (young.status, old.status) == ("running", "interrupted")
 
 
-async def test_a_call_of_a_process_with_a_lease_stays_open(lease: Lease) -> None:
+async def test_call_of_a_process_with_a_lease_stays_open(lease: Lease) -> None:
     await Process.objects.acreate(name=GONE, renewed=timezone.now() + timedelta(hours=1), lease_seconds=10)
     living, dead = await sync_to_async(left)(GONE), await sync_to_async(left)("without#1:2")
     own = await sync_to_async(left)(process.name())
@@ -79,7 +79,7 @@ async def test_a_call_of_a_process_with_a_lease_stays_open(lease: Lease) -> None
     assert (living.status, own.status) == ("running", "running")
 
 
-async def test_a_call_of_a_process_without_a_lease_is_interrupted_and_says_so(lease: Lease) -> None:
+async def test_call_of_a_process_without_a_lease_is_interrupted_with_a_reason(lease: Lease) -> None:
     row = await sync_to_async(left)(GONE)
     await rounds(lease, row)
     assert (row.status, row.code, row.process) == ("interrupted", "interrupted", GONE)
@@ -88,7 +88,7 @@ async def test_a_call_of_a_process_without_a_lease_is_interrupted_and_says_so(le
     assert (row.cost_usd, row.duration_ms) == (None, None)
 
 
-async def test_a_call_names_its_process_for_as_long_as_that_has_a_lease() -> None:
+async def test_call_names_its_process_while_that_has_a_lease() -> None:
     named = []
     lease = Lease(QUICK)
     for change in (None, lease.open, lease.close):
@@ -102,7 +102,7 @@ async def test_a_call_names_its_process_for_as_long_as_that_has_a_lease() -> Non
     assert here.process is None
 
 
-async def test_an_end_is_written_over_that_of_who_took_the_process_for_dead() -> None:
+async def test_real_end_of_a_call_overwrites_its_interruption() -> None:
     call = CallLog(LOCAL, SYNTHESIS)
     await call.open()
     await sync_to_async(interrupt_calls)([], timezone.now() + 2 * LONGEST)
@@ -112,7 +112,7 @@ async def test_an_end_is_written_over_that_of_who_took_the_process_for_dead() ->
     assert (row.status, row.error, row.code) == ("succeeded", "", "")
 
 
-async def test_a_call_is_counted_when_its_row_is_gone() -> None:
+async def test_call_is_counted_even_if_its_row_is_gone() -> None:
     call = CallLog(LOCAL, SYNTHESIS, provider="openai", model="tts-1")
     await call.open()
     await SpeechRequest.objects.all().adelete()

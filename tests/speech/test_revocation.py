@@ -1,4 +1,4 @@
-"""What is being said when its key is revoked."""
+"""A synthesis whose key is revoked."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from tests.speech.vendor import Reply, Vendor
 __all__ = ("make_key",)
 
 SECONDS = 5
-"""In which everything that a shut key holds open has to be over."""
+"""Seconds in which everything that a revoked key holds open must end."""
 
 
-async def test_audio_that_is_on_its_way_is_cut_off(
+async def test_audio_stream_is_aborted_when_its_key_is_revoked(
     start: Start, make: Make, fake: Vendor, use: Callable[[SpeechService], None], make_key: MakeKey
 ) -> None:
     use(make(("google", "local")))

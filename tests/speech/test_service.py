@@ -9,7 +9,7 @@ from speech.requests import SynthesisRequest, TranscriptionRequest
 from speech.service import SpeechService, Spoken
 from tests.speech.conftest import Make
 from tests.speech.recordings import accuracy, long_silence, pitch, recording, silence, tone
-from tests.speech.vendor import Reply, Vendor, told
+from tests.speech.vendor import Reply, Vendor, json_reply
 
 SENTENCES = (
     "The quick brown fox jumps over the lazy dog.",
@@ -17,7 +17,7 @@ SENTENCES = (
     "She bought a dozen eggs and a loaf of bread.",
 )
 LOCAL = ("openai", "google")
-HEARD = {"text": "Hello.", "language": "english", "segments": []}
+TRANSCRIBED = {"text": "Hello.", "language": "english", "segments": []}
 
 
 async def whole(spoken: Spoken) -> bytes:
@@ -40,7 +40,7 @@ async def refused_saying(service: SpeechService, text: str = "Hello.", **wanted:
     return caught.value
 
 
-# What cannot be
+# Invalid requests
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ async def refused_saying(service: SpeechService, text: str = "Hello.", **wanted:
         ({"audio": recording("mp3")[:500]}, "invalid_audio", "cut off"),
     ],
 )
-async def test_a_transcription_that_cannot_be_is_refused_with_what_can(
+async def test_invalid_transcription_is_rejected_with_the_valid_choices(
     make: Make, wanted: dict[str, object], code: str, valid: str
 ) -> None:
     error = await refused_hearing(make(LOCAL), **wanted)  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ async def test_a_transcription_that_cannot_be_is_refused_with_what_can(
         ({"text": "a" * 100_000}, "text_too_long", "20000"),
     ],
 )
-async def test_a_synthesis_that_cannot_be_is_refused_with_what_can(
+async def test_invalid_synthesis_is_rejected_with_the_valid_choices(
     make: Make, wanted: dict[str, object], code: str, valid: str
 ) -> None:
     error = await refused_saying(make(LOCAL), **wanted)  # type: ignore[arg-type]
@@ -97,7 +97,7 @@ async def test_a_synthesis_that_cannot_be_is_refused_with_what_can(
     assert valid in str(error)
 
 
-async def test_two_hours_of_audio_are_refused_soon_wherever_they_would_go(make: Make) -> None:
+async def test_two_hours_of_audio_are_rejected_quickly_for_every_provider(make: Make) -> None:
     service, bomb = make(max_audio_seconds=60.0), long_silence(2.0)
     for provider in ("local", "openai", "google"):
         async with asyncio.timeout(10):
@@ -106,18 +106,18 @@ async def test_two_hours_of_audio_are_refused_soon_wherever_they_would_go(make: 
         assert "SPEECH_MAX_AUDIO_SECONDS" in str(error)
 
 
-async def test_too_many_bytes_are_refused_unread(make: Make) -> None:
+async def test_too_many_bytes_are_rejected_unread(make: Make) -> None:
     error = await refused_hearing(make(LOCAL, max_audio_bytes=1_000), bytes(1_001))
     assert error.code == "audio_too_large"
 
 
-async def test_nothing_leaves_the_machine_that_is_not_whole(make: Make, fake: Vendor) -> None:
+async def test_incomplete_recording_is_not_sent_to_a_vendor(make: Make, fake: Vendor) -> None:
     error = await refused_hearing(make(), recording("flac", 3.0)[:20_000], provider="openai")
     assert error.code == "invalid_audio"
     assert not fake.asked
 
 
-async def test_where_no_provider_is_configured_each_says_why(make: Make) -> None:
+async def test_without_a_configured_provider_each_reason_is_reported(make: Make) -> None:
     error = await refused_hearing(make(("openai", "google", "local")))
     assert error.code == "provider_not_configured"
     assert "openai: its key is not set; google: its key is not set; local: its key is not set" in str(error)
@@ -127,23 +127,28 @@ async def test_where_no_provider_is_configured_each_says_why(make: Make) -> None
 
 
 @pytest.mark.parametrize(("format_", "sentence"), [*zip(("mp3", "opus", "wav"), SENTENCES, strict=True)])
-async def test_what_is_said_is_heard_again(make: Make, format_: AudioFormat, sentence: str) -> None:
+async def test_synthesized_text_is_transcribed_again(make: Make, format_: AudioFormat, sentence: str) -> None:
     service = make(LOCAL)
-    heard = await service.transcribe(TranscriptionRequest(audio=await said(service, sentence, format=format_)))
-    assert accuracy(sentence, heard.text) >= 0.85
-    assert (heard.provider, heard.model, heard.language, heard.cost_usd) == ("local", "tiny.en", "en", 0.0)
-    assert heard.duration
-    assert all(0 <= segment.start < segment.end <= heard.duration + 0.5 for segment in heard.segments)
+    transcript = await service.transcribe(TranscriptionRequest(audio=await said(service, sentence, format=format_)))
+    assert accuracy(sentence, transcript.text) >= 0.85
+    assert (transcript.provider, transcript.model, transcript.language, transcript.cost_usd) == (
+        "local",
+        "tiny.en",
+        "en",
+        0.0,
+    )
+    assert transcript.duration
+    assert all(0 <= segment.start < segment.end <= transcript.duration + 0.5 for segment in transcript.segments)
 
 
-async def test_silence_is_heard_as_nothing(make: Make) -> None:
-    heard = await make(LOCAL).transcribe(TranscriptionRequest(audio=silence(3.0), format="pcm"))
-    assert (heard.text, heard.segments, heard.duration) == ("", (), 3.0)
+async def test_silence_is_transcribed_as_nothing(make: Make) -> None:
+    transcript = await make(LOCAL).transcribe(TranscriptionRequest(audio=silence(3.0), format="pcm"))
+    assert (transcript.text, transcript.segments, transcript.duration) == ("", (), 3.0)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("whole_file", [False, True])
-async def test_every_format_is_given(make: Make, format_: AudioFormat, whole_file: bool) -> None:
+async def test_every_format_is_synthesized(make: Make, format_: AudioFormat, whole_file: bool) -> None:
     spoken = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", format=format_, whole=whole_file))
     assert spoken.mime == MEDIA_TYPES[format_]
     decoder = Decoder(await whole(spoken), "pcm" if format_ == "pcm" else None, rate=16_000, max_seconds=10)
@@ -151,14 +156,14 @@ async def test_every_format_is_given(make: Make, format_: AudioFormat, whole_fil
 
 
 @pytest.mark.parametrize("speed", [0.25, 0.5, 2.0, 4.0])
-async def test_speed_changes_how_long_it_takes(make: Make, speed: float) -> None:
+async def test_speed_changes_the_duration(make: Make, speed: float) -> None:
     service, text = make(LOCAL), "The quick brown fox jumps over the lazy dog."
     normal = len(await said(service, text, format="pcm"))
     changed = len(await said(service, text, format="pcm", speed=speed))
     assert changed * speed == pytest.approx(normal, rel=0.15)
 
 
-async def test_the_first_words_are_heard_long_before_the_last_are_said(make: Make) -> None:
+async def test_first_words_are_returned_long_before_the_last(make: Make) -> None:
     service = make(LOCAL)
     spoken = await service.synthesize(
         SynthesisRequest(text="This is a sentence of several words. " * 300, format="mp3")
@@ -168,7 +173,7 @@ async def test_the_first_words_are_heard_long_before_the_last_are_said(make: Mak
     assert 0 < len(first) < 100_000
 
 
-async def test_a_reader_who_leaves_keeps_nobody_waiting(make: Make) -> None:
+async def test_disconnected_reader_frees_the_worker(make: Make) -> None:
     service = make(LOCAL)
     spoken = await service.synthesize(SynthesisRequest(text="This is a long text. " * 900))
     await spoken.audio.aclose()
@@ -176,10 +181,10 @@ async def test_a_reader_who_leaves_keeps_nobody_waiting(make: Make) -> None:
         assert await said(service, "Next.")
 
 
-# Who serves
+# Selection of the provider
 
 
-async def test_local_serves_where_the_default_is_not_configured_and_says_so(make: Make) -> None:
+async def test_local_provider_serves_and_reports_it_when_the_default_is_not_configured(make: Make) -> None:
     spoken = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", voice="alloy", model="tts-1"))
     await spoken.audio.aclose()
     assert (spoken.provider, spoken.voice, spoken.model) == ("local", "heart", "hibari")
@@ -189,55 +194,55 @@ async def test_local_serves_where_the_default_is_not_configured_and_says_so(make
     )
 
 
-async def test_the_default_provider_gets_the_default_models(make: Make, fake: Vendor) -> None:
-    fake.play(told(HEARD), Reply(pieces=(b"audio",)))
+async def test_default_provider_uses_the_default_models(make: Make, fake: Vendor) -> None:
+    fake.play(json_reply(TRANSCRIBED), Reply(pieces=(b"audio",)))
     service = make()
-    heard = await service.transcribe(TranscriptionRequest(audio=recording("mp3", 30.0)))
-    assert (heard.provider, heard.model, heard.note) == ("openai", "whisper-1", None)
-    assert heard.cost_usd == pytest.approx(0.003, rel=0.01)
+    transcript = await service.transcribe(TranscriptionRequest(audio=recording("mp3", 30.0)))
+    assert (transcript.provider, transcript.model, transcript.note) == ("openai", "whisper-1", None)
+    assert transcript.cost_usd == pytest.approx(0.003, rel=0.01)
     spoken = await service.synthesize(SynthesisRequest(text="Hello."))
     assert (spoken.provider, spoken.model, spoken.voice) == ("openai", "tts-1", "alloy")
     assert spoken.cost_usd == pytest.approx(6 * 15 / 1e6)
     assert await whole(spoken) == b"audio"
 
 
-async def test_the_next_one_is_tried_where_none_was_named(make: Make, fake: Vendor) -> None:
-    fake.play(told({"error": {"message": "down"}}, 503), told({"error": {"message": "no quota"}}, 429))
+async def test_next_provider_is_tried_if_none_was_named(make: Make, fake: Vendor) -> None:
+    fake.play(json_reply({"error": {"message": "down"}}, 503), json_reply({"error": {"message": "no quota"}}, 429))
     spoken = await make().synthesize(SynthesisRequest(text="Hello."))
     await spoken.audio.aclose()
     assert spoken.provider == "local"
     assert "openai: it answered 503: down; google: it answered 429: no quota; local served" in (spoken.note or "")
 
 
-async def test_a_named_provider_fails_alone(make: Make, fake: Vendor) -> None:
-    fake.play(told({"error": {"message": "down"}}, 503))
+async def test_named_provider_has_no_fallback(make: Make, fake: Vendor) -> None:
+    fake.play(json_reply({"error": {"message": "down"}}, 503))
     error = await refused_saying(make(), provider="openai")
     assert (error.code, error.provider, error.retryable) == ("provider_unavailable", "openai", True)
     assert str(error) == "openai: it answered 503: down"
     assert len(fake.asked) == 1
 
 
-async def test_all_that_failed_are_told(make: Make, fake: Vendor) -> None:
-    fake.play(told({"error": {"message": "down"}}, 503), told({"error": {"message": "no quota"}}, 429))
+async def test_every_failed_provider_is_reported(make: Make, fake: Vendor) -> None:
+    fake.play(json_reply({"error": {"message": "down"}}, 503), json_reply({"error": {"message": "no quota"}}, 429))
     error = await refused_saying(make(("local",)))
     assert "openai: it answered 503: down" in str(error)
     assert "google: it answered 429: no quota" in str(error)
 
 
-async def test_a_mistake_of_the_callers_is_tried_nowhere_else(make: Make, fake: Vendor) -> None:
+async def test_invalid_request_is_not_tried_elsewhere(make: Make, fake: Vendor) -> None:
     assert (await refused_saying(make(), voice="nobody")).code == "unknown_voice"
     assert not fake.asked
 
 
-async def test_a_language_goes_to_who_understands_it(make: Make, fake: Vendor) -> None:
-    fake.play(told({"results": []}))
-    heard = await make(("openai",), default="local").transcribe(
+async def test_language_selects_a_provider_that_supports_it(make: Make, fake: Vendor) -> None:
+    fake.play(json_reply({"results": []}))
+    transcript = await make(("openai",), default="local").transcribe(
         TranscriptionRequest(audio=recording("wav"), language="de")
     )
-    assert heard.provider == "google"
+    assert transcript.provider == "google"
 
 
-async def test_a_stream_that_breaks_says_whose_it_was(make: Make, fake: Vendor) -> None:
+async def test_broken_stream_is_reported_with_its_provider(make: Make, fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one",), ending="cut"))
     spoken = await make().synthesize(SynthesisRequest(text="Hello."))
     with pytest.raises(SpeechError, match="openai: ") as caught:
@@ -245,12 +250,12 @@ async def test_a_stream_that_breaks_says_whose_it_was(make: Make, fake: Vendor) 
     assert caught.value.provider == "openai"
 
 
-async def test_an_answer_without_audio_is_a_failure(make: Make, fake: Vendor) -> None:
+async def test_response_without_audio_is_a_failure(make: Make, fake: Vendor) -> None:
     fake.play(Reply())
     assert (await refused_saying(make(), provider="openai")).code == "provider_protocol"
 
 
-async def test_time_is_bounded(make: Make, fake: Vendor) -> None:
+async def test_duration_of_a_call_is_limited(make: Make, fake: Vendor) -> None:
     fake.play(Reply(ending="silent from the start"), Reply(pieces=(b"one",), ending="silence"))
     service = make(max_seconds=0.3)
     assert (await refused_hearing(service, provider="openai")).code == "provider_timeout"
@@ -259,22 +264,20 @@ async def test_time_is_bounded(make: Make, fake: Vendor) -> None:
         await whole(spoken)
 
 
-# What is made of what a vendor gives
+# Conversion of the vendor's audio
 
 
 @pytest.mark.parametrize("format_", ["aac", "flac"])
-async def test_a_format_that_a_vendor_has_not_is_made_of_samples(
-    make: Make, fake: Vendor, format_: AudioFormat
-) -> None:
-    fake.play(told({"audioContent": base64.b64encode(tone(1.0)).decode()}))
+async def test_unsupported_format_is_encoded_from_samples(make: Make, fake: Vendor, format_: AudioFormat) -> None:
+    fake.play(json_reply({"audioContent": base64.b64encode(tone(1.0)).decode()}))
     spoken = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format=format_))
     samples = b"".join(Decoder(await whole(spoken), None, rate=SAMPLE_RATE, max_seconds=10).blocks())
     assert fake.asked[0].body["audioConfig"]["audioEncoding"] == "LINEAR16"
     assert pitch(samples) == pytest.approx(440, rel=0.02)
 
 
-async def test_a_speed_that_a_vendor_has_not_is_made_of_what_it_has(make: Make, fake: Vendor) -> None:
-    fake.play(told({"audioContent": base64.b64encode(tone(2.0)).decode()}))
+async def test_unsupported_speed_is_made_from_a_supported_one(make: Make, fake: Vendor) -> None:
+    fake.play(json_reply({"audioContent": base64.b64encode(tone(2.0)).decode()}))
     spoken = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format="pcm", speed=4.0))
     samples = await whole(spoken)
     assert fake.asked[0].body["audioConfig"]["speakingRate"] == 2.0
@@ -282,7 +285,7 @@ async def test_a_speed_that_a_vendor_has_not_is_made_of_what_it_has(make: Make, 
     assert pitch(samples) == pytest.approx(440, rel=0.02)
 
 
-async def test_a_text_too_long_for_one_request_is_said_in_several_as_one_file(make: Make, fake: Vendor) -> None:
+async def test_text_too_long_for_one_request_becomes_one_file_of_several(make: Make, fake: Vendor) -> None:
     fake.play(*(Reply(pieces=(tone(0.5),)) for _ in range(3)))
     text = "This is a sentence. " * 500
     audio = await said(make(), text, provider="openai", format="wav", whole=True)
@@ -292,8 +295,8 @@ async def test_a_text_too_long_for_one_request_is_said_in_several_as_one_file(ma
     assert samples == tone(0.5) * 3
 
 
-async def test_audio_that_a_vendor_does_not_take_goes_as_flac(make: Make, fake: Vendor) -> None:
-    fake.play(told(HEARD), *(told({"results": []}) for _ in range(3)))
+async def test_audio_that_a_vendor_does_not_accept_is_sent_as_flac(make: Make, fake: Vendor) -> None:
+    fake.play(json_reply(TRANSCRIBED), *(json_reply({"results": []}) for _ in range(3)))
     await make().transcribe(TranscriptionRequest(audio=recording("aac", 2.0), provider="openai"))
     assert fake.asked[0].fields["file"][:2] == ("audio.flac", "audio/flac")
     await make().transcribe(TranscriptionRequest(audio=recording("mp3", 130.0), provider="google"))
@@ -307,6 +310,6 @@ async def test_audio_that_a_vendor_does_not_take_goes_as_flac(make: Make, fake: 
     assert sum(seconds) == pytest.approx(130, abs=0.2)
 
 
-async def test_what_the_checks_find_is_not_the_providers_fault(make: Make) -> None:
+async def test_invalid_audio_is_not_reported_as_a_provider_failure(make: Make) -> None:
     error = await refused_hearing(make(), b"fLaC" + bytes(100), provider="google")
     assert (error.code, error.provider) == ("invalid_audio", "")

@@ -1,4 +1,4 @@
-"""A vendor on 127.0.0.1: it records what it is asked, and plays what it is told to."""
+"""A vendor on 127.0.0.1 that records its requests and plays scripted replies."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from aiohttp import web
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it came: `fields` of a form, or the `body` of JSON."""
+    """A request as it arrived: the `fields` of a form, or the `body` of JSON."""
 
     path: str
     headers: dict[str, str]
@@ -20,7 +20,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer, which ends as HTTP does, or is cut, or falls silent until the client goes."""
+    """A reply that ends as HTTP does, is cut, or stays silent until the client disconnects."""
 
     status: int = 200
     headers: dict[str, str] = {}
@@ -28,12 +28,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     ending: Literal["end", "cut", "silence", "silent from the start"] = "end"
 
 
-def told(body: Any, status: int = 200, **headers: str) -> Reply:
+def json_reply(body: Any, status: int = 200, **headers: str) -> Reply:
     return Reply(status=status, headers=headers, pieces=(json.dumps(body).encode(),))
 
 
 class Vendor:
-    """Answers each request with the next reply; `left` is set when a client leaves an answer."""
+    """A service that answers each request with the next reply. `left` is set when a client leaves early."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -74,7 +74,7 @@ class Vendor:
 
 
 def _value(value: Any) -> Any:
-    """The text, or the name, the type and the bytes of a file."""
+    """Return the text, or the name, type and bytes of a file."""
     if not isinstance(value, web.FileField):
         return value
     with value.file:
@@ -88,7 +88,7 @@ async def _body(request: web.Request) -> Any:
 
 @asynccontextmanager
 async def vendor() -> AsyncIterator[Vendor]:
-    """The vendor, listening at its `url`."""
+    """Start the vendor, which listens at its `url`."""
     fake = Vendor()
     application = web.Application(client_max_size=2**26)
     application.router.add_route("*", "/{path:.*}", fake.handle)

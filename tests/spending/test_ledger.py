@@ -1,4 +1,4 @@
-"""Accounts, reservations and sums in a real database."""
+"""Accounts, reservations and totals in a real database."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -39,7 +39,7 @@ def balances() -> dict[str, tuple[int, int]]:
     return {row.name: (row.spent, row.reserved) for row in Account.objects.all()}
 
 
-def test_what_is_reserved_counts_until_it_is_settled_at_what_it_cost() -> None:
+def test_reservation_counts_until_it_is_settled_at_its_cost() -> None:
     who = payer("100tokens")
     assert reserve(who, 60) == Reserved((0,))
     assert balances() == {"key:a:tokens": (0, 60)}
@@ -50,33 +50,33 @@ def test_what_is_reserved_counts_until_it_is_settled_at_what_it_cost() -> None:
     assert reserve(payer("100tokens"), 55) == Reserved((45,))
 
 
-def test_a_budget_can_be_used_up_to_its_last_token_and_not_beyond() -> None:
+def test_budget_can_be_used_up_to_its_last_token() -> None:
     assert reserve(payer("100tokens"), 100) == Reserved((0,))
     refused = reserve(payer("100tokens"), 1)
     assert isinstance(refused, Refused)
     assert (refused.line.account, refused.line.limit, refused.spent) == ("key:a:tokens", 100, 0)
 
 
-def test_a_call_that_one_budget_refuses_leaves_the_others_as_they_were() -> None:
+def test_call_rejected_by_one_budget_leaves_the_others_unchanged() -> None:
     who = payer("1000tokens/day", "10tokens/month", "1usd")
     assert isinstance(reserve(who, 50, nanos=5), Refused)
     assert set(balances().values()) == {(0, 0)}
     assert not Reservation.objects.exists()
 
 
-def test_a_price_that_is_not_known_passes_no_budget_of_money() -> None:
+def test_unknown_price_is_rejected_by_a_budget_of_money() -> None:
     assert isinstance(reserve(payer("1000usd"), 1, nanos=None), Refused)
     assert isinstance(reserve(payer("1000tokens"), 1, nanos=None), Reserved)
 
 
-def test_a_dead_runs_reservation_is_booked_as_it_was_reserved() -> None:
+def test_reservation_of_a_dead_run_is_settled_in_full() -> None:
     who = payer("100tokens", "1usd/day")
     reserve(who, 70, nanos=9)
     settle(who, None)
     assert balances() == {"key:a:tokens": (70, 0), "key:a:usd/2026-11-22": (9, 0)}
 
 
-def test_what_is_settled_twice_is_booked_once() -> None:
+def test_second_settlement_changes_nothing() -> None:
     who = payer("100tokens")
     reserve(who, 70)
     settle(who, 30)
@@ -84,7 +84,7 @@ def test_what_is_settled_twice_is_booked_once() -> None:
     assert balances() == {"key:a:tokens": (30, 0)}
 
 
-def test_another_attempt_replaces_what_the_first_had_reserved() -> None:
+def test_reservation_of_a_retry_replaces_the_first() -> None:
     who = payer("100tokens")
     reserve(who, 80)
     settle(who, 0)
@@ -92,7 +92,7 @@ def test_another_attempt_replaces_what_the_first_had_reserved() -> None:
     assert balances() == {"key:a:tokens": (0, 90)}
 
 
-def test_a_call_that_cost_more_than_was_reserved_is_booked_whole() -> None:
+def test_cost_above_the_reservation_is_booked_in_full() -> None:
     who = payer("100tokens")
     reserve(who, 50)
     settle(who, 120)
@@ -100,7 +100,7 @@ def test_a_call_that_cost_more_than_was_reserved_is_booked_whole() -> None:
     assert isinstance(reserve(payer("100tokens"), 1), Refused)
 
 
-def test_each_day_and_month_has_an_account_of_its_own() -> None:
+def test_each_day_and_month_has_its_own_account() -> None:
     who = payer("10tokens/day", "15tokens/month")
     reserve(who, 10)
     settle(who, 10)
@@ -111,19 +111,19 @@ def test_each_day_and_month_has_an_account_of_its_own() -> None:
     assert isinstance(reserve(payer("10tokens/day", "15tokens/month"), 10, now=NOW + timedelta(days=30)), Reserved)
 
 
-def test_keys_do_not_draw_on_each_other_but_all_on_the_service() -> None:
+def test_keys_have_separate_accounts_and_share_that_of_the_service() -> None:
     assert isinstance(reserve(payer("10tokens", key="a"), 10, service="15tokens"), Reserved)
     assert isinstance(reserve(payer("10tokens", key="b"), 6, service="15tokens"), Refused)
     assert isinstance(reserve(payer("10tokens", key="b"), 5, service="15tokens"), Reserved)
 
 
-def test_of_two_budgets_for_one_run_the_lower_holds() -> None:
+def test_lower_of_two_run_budgets_applies() -> None:
     who = payer("50tokens/run")
     assert [line.limit for line in lines(who, [budget("20tokens/run")], NOW)] == [20]
     assert isinstance(reserve(who, 21, service="20tokens/run"), Refused)
 
 
-def test_a_runs_own_accounts_are_forgotten_with_it() -> None:
+def test_accounts_of_a_run_are_deleted_with_it() -> None:
     who = payer("50tokens/run", "50tokens/session")
     reserve(who, 10)
     with transaction.atomic():
@@ -135,7 +135,7 @@ def test_a_runs_own_accounts_are_forgotten_with_it() -> None:
     assert balances() == {}
 
 
-def test_use_of_a_day_is_added_up_by_caller_model_and_tool() -> None:
+def test_daily_usage_is_added_up_by_caller_model_and_tool() -> None:
     call = Used(owner="o", key="k", provider="p", model="m", input_tokens=3, output_tokens=4, nanos=5)
     with transaction.atomic():
         ledger.add([call, call, msgspec.structs.replace(call, nanos=None, estimated=True)], NOW)
@@ -153,7 +153,7 @@ def test_use_of_a_day_is_added_up_by_caller_model_and_tool() -> None:
     assert Use.objects.get(tool="fs.read").failed == 1
 
 
-def test_accounts_are_drawn_on_in_one_order_so_that_no_two_runs_wait_for_each_other() -> None:
+def test_accounts_are_locked_in_one_order_to_prevent_deadlocks() -> None:
     one = lines(payer("1usd", "5tokens/day", "9tokens/session"), [budget("5usd/month")], NOW)
     other = lines(payer("9tokens/session", "5tokens/day", "1usd"), [budget("5usd/month")], NOW)
     assert [line.account.rpartition(":")[2] for line in one] == [line.account.rpartition(":")[2] for line in other]

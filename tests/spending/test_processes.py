@@ -1,4 +1,4 @@
-"""One budget and one key's runs, drawn on by two processes at once, one of which may be killed."""
+"""One budget and one key's runs, shared by two processes, one of which may be killed."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ DEADLINE = 30
 AT_ONCE = 50
 BUDGET = 1_500
 RESERVED = 85
-"""Tokens: 80 of output at most, and 5 that "Hi" counts for."""
+"""Tokens: at most 80 of output, and 5 for "Hi"."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ async def fake() -> AsyncIterator[FakeService]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def variables(request: pytest.FixtureRequest, fake: FakeService) -> dict[str, str]:
-    """The environment of a process: one database for all, and a service of models that is ours."""
+    """Return the environment of the processes: one database for all, and a model service of this test."""
     given = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", "LOG_LEVEL": "error", "LEASE_SECONDS": "1"}
     given |= {"RUN_MAX_OUTPUT_TOKENS": "80", "MODEL_PRICES": "*:1,1"}
     if request.param == "postgres":
@@ -48,7 +48,7 @@ def processes() -> Iterator[ExitStack]:
 
 
 class Service:
-    """Two processes, and a key that has a budget."""
+    """Two processes, and a key with a budget."""
 
     def __init__(self, folder: Path, processes: ExitStack, variables: dict[str, str]) -> None:
         self._folder = folder
@@ -64,10 +64,10 @@ class Service:
         self.headers = {"X-API-Key": secret.strip()}
 
     async def begin(self) -> tuple[str, Any]:
-        told, process = await asyncio.to_thread(
+        output, process = await asyncio.to_thread(
             lambda: self._processes.enter_context(serving(self._folder, **self._variables))
         )
-        return address(told), process
+        return address(output), process
 
     async def spent(self) -> str:
         return await asyncio.to_thread(self.managed, "usage", "--budgets")
@@ -78,7 +78,7 @@ def service(tmp_path: Path, processes: ExitStack, variables: dict[str, str]) -> 
     return Service(tmp_path, processes, variables)
 
 
-async def test_fifty_runs_of_two_processes_pass_no_budget_together(service: Service, fake: FakeService) -> None:
+async def test_fifty_runs_of_two_processes_do_not_exceed_a_budget(service: Service, fake: FakeService) -> None:
     await service.make_key("--budget", f"{BUDGET}tokens/day")
     (one, _), (other, _) = await asyncio.gather(service.begin(), service.begin())
     answered = usage(prompt_tokens=5, completion_tokens=80)
@@ -98,7 +98,7 @@ async def test_fifty_runs_of_two_processes_pass_no_budget_together(service: Serv
     assert f"{made * RESERVED} tokens spent, 0 reserved" in await service.spent()
 
 
-async def test_what_a_killed_process_had_reserved_is_spent(service: Service, fake: FakeService) -> None:
+async def test_reservation_of_a_killed_process_is_spent(service: Service, fake: FakeService) -> None:
     await service.make_key("--budget", f"{BUDGET}tokens/day")
     (one, first), (other, _) = await asyncio.gather(service.begin(), service.begin())
     fake.play(streamed(said("Hi"), ending="silence"))
@@ -117,9 +117,7 @@ async def test_what_a_killed_process_had_reserved_is_spent(service: Service, fak
     assert f"{RESERVED} tokens spent, 0 reserved" in await service.spent()
 
 
-async def test_two_processes_together_let_a_key_have_no_more_runs_than_it_may(
-    service: Service, fake: FakeService
-) -> None:
+async def test_run_limit_of_a_key_applies_across_processes(service: Service, fake: FakeService) -> None:
     await service.make_key("--max-runs", "3")
     (one, _), (other, _) = await asyncio.gather(service.begin(), service.begin())
     fake.play(*[streamed(said("Hi"), ending="silence")] * 20)
@@ -133,7 +131,7 @@ async def test_two_processes_together_let_a_key_have_no_more_runs_than_it_may(
             response.close()
 
 
-async def test_two_processes_together_have_no_more_runs_than_the_service_may(
+async def test_run_limit_of_the_service_applies_across_processes(
     service: Service, fake: FakeService, variables: dict[str, str]
 ) -> None:
     variables["MAX_ACTIVE_RUNS"] = "4"

@@ -1,4 +1,4 @@
-"""`GET /usage` and `manage.py usage`, and how many runs a key may have at once."""
+"""`GET /usage`, `manage.py usage`, and the limit of concurrent runs per key."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ USED = TokensUsed(input_tokens=30, output_tokens=20, cached_tokens=10, reasoning
 
 
 async def key(name: str, **options: Any) -> dict[str, str]:
-    """The header of a new key."""
+    """Return the header of a new key."""
     now = datetime.now(UTC)
     issued = await sync_to_async(issue)(wanted(now, name=name, **options), now)
     return {"X-API-Key": issued.secret}
@@ -35,7 +35,7 @@ def priced(settings: Any) -> None:
     settings.MODEL_PRICES = price_list("scripted-1:1,2,0.5,4")
 
 
-async def test_each_caller_sees_their_own_use_and_an_auditor_all(start: Start, priced: None) -> None:
+async def test_callers_see_their_own_usage_and_an_auditor_sees_all(start: Start, priced: None) -> None:
     api = await start(Scripted(*[[text("Hi"), USED, STOP]] * 3))
     alice, bob = await key("alice"), await key("bob")
     auditor = await key("auditor", words=["audit"])
@@ -43,7 +43,7 @@ async def test_each_caller_sees_their_own_use_and_an_auditor_all(start: Start, p
         assert (await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=headers)).status == 200
     own = await api.get("/usage?group_by=key", headers=alice)
     assert [(item["name"], item["calls"], item["input_tokens"]) for item in own["items"]] == [("alice", 2, 60)]
-    # 20 fresh at 1, 10 cached at 0.5, 15 said at 2 and 5 thought at 4: 75 millionths of a dollar a call.
+    # 20 new at 1, 10 cached at 0.5, 15 output at 2 and 5 reasoning at 4: 75 millionths of a dollar per call.
     assert own["total"]["cost_usd"] == pytest.approx(150e-6)
     every = await api.get("/usage?group_by=key", headers=auditor)
     assert {(item["name"], item["calls"]) for item in every["items"]} == {("alice", 2), ("bob", 1)}
@@ -55,7 +55,7 @@ async def test_each_caller_sees_their_own_use_and_an_auditor_all(start: Start, p
     assert (today["day"], today["reasoning_tokens"]) == (datetime.now(UTC).date().isoformat(), 15)
 
 
-async def test_tools_are_counted_by_their_names(start: Start) -> None:
+async def test_tools_are_counted_by_name(start: Start) -> None:
     calls = [ToolCall(call_id=str(n), name=name, arguments="{}") for n, name in enumerate(["fs.list", "no.such"])]
     api = await start(Scripted([*calls, USED, Finished(reason="tool_calls")], [text("Hi"), USED, STOP]))
     await api.ask(message="Hi")
@@ -63,7 +63,7 @@ async def test_tools_are_counted_by_their_names(start: Start) -> None:
     assert {(item["tool"], item["calls"], item["failed"]) for item in items} == {("fs.list", 1, 0), ("unknown", 1, 1)}
 
 
-async def test_days_outside_the_span_are_left_out(start: Start) -> None:
+async def test_days_outside_the_range_are_left_out(start: Start) -> None:
     api = await start(Scripted())
     now = datetime.now(UTC)
 
@@ -82,20 +82,20 @@ async def test_days_outside_the_span_are_left_out(start: Start) -> None:
 
 
 @pytest.mark.parametrize("query", ["group_by=hour", "since=yesterday", "until=2026-13-01", "group_by="])
-async def test_what_is_no_report_is_refused(start: Start, query: str) -> None:
+async def test_invalid_report_query_is_rejected(start: Start, query: str) -> None:
     api = await start(Scripted())
     answer = await api.call("GET", f"/usage?{query}")
     assert (answer.status, answer.json()["code"]) == (422, "invalid_field")
 
 
-async def test_a_call_without_a_known_price_is_counted_as_one(start: Start) -> None:
+async def test_call_with_an_unknown_price_is_counted_as_unpriced(start: Start) -> None:
     api = await start(Scripted([text("Hi"), USED, STOP]))
     await api.ask(message="Hi")
     total = (await api.get("/usage"))["total"]
     assert (total["calls"], total["unpriced"], total["cost_usd"]) == (1, 1, 0)
 
 
-async def test_a_key_has_no_more_runs_at_once_than_it_may(start: Start) -> None:
+async def test_number_of_concurrent_runs_per_key_is_limited(start: Start) -> None:
     go = asyncio.Event()
     api = await start(Scripted(*[[go.wait, text("Hi"), STOP]] * 12))
     headers = await key("alice", max_runs=3)
@@ -117,12 +117,12 @@ async def test_a_key_has_no_more_runs_at_once_than_it_may(start: Start) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_command_tells_of_use_and_budgets() -> None:
+def test_command_reports_usage_and_budgets() -> None:
     with transaction.atomic():
         ledger.add([Used(owner="o", key="operator", provider="p", model="m", input_tokens=7, nanos=None)], NOW)
         ledger.add([Used(owner="o", key="operator", provider="p", model="m", input_tokens=7, nanos=15 * 10**8)], NOW)
-    told = run("--group-by", "model")
-    first = told.splitlines()[0].split()
+    output = run("--group-by", "model")
+    first = output.splitlines()[0].split()
     assert " ".join(first) == "p m 2 calls 14 in 0 out 1.500000 USD, and 1 calls without a known price"
     assert json.loads(run("--json"))["items"][0]["day"] == "2026-11-22"
     assert run("--since", "2026-11-23").splitlines()[0].startswith("all")

@@ -1,4 +1,4 @@
-"""A SQLite database full of conversations, as many rows as it takes, with every kind of value that is hard to copy."""
+"""A SQLite database of any number of conversations, with every type of value that is hard to copy."""
 
 import json
 import sqlite3
@@ -27,7 +27,7 @@ def moment(number: int) -> str:
 
 
 def fill(path: Path, sessions: int) -> int:
-    """Adds this many sessions with two runs each and what belongs to them; returns how many rows: ten a session."""
+    """Add this many sessions with two runs and their other rows each; return the number of rows, ten per session."""
     numbers = range(sessions)
     runs = range(2 * sessions)
     with closing(sqlite3.connect(path)) as database:
@@ -68,7 +68,7 @@ def _session(number: int) -> dict[str, Any]:
 
 
 def _run(number: int) -> dict[str, Any]:
-    """Each fifth was resumed from one that comes behind it in the order of keys."""
+    """Add a run. Every fifth one was resumed from a run with a later key."""
     return {
         "id": key(2, number),
         "session_id": key(1, number // 2),

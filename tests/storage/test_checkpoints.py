@@ -1,4 +1,4 @@
-"""SQLite's log is taken into the database beside the writer."""
+"""Checkpoints of SQLite's write-ahead log beside the writer."""
 
 import sqlite3
 import subprocess
@@ -25,16 +25,17 @@ def fill(name: str) -> None:
 
 
 def kept_without_the_log(folder: Path, name: str) -> int:
-    """How many rows the database's own file has. Another process copies it: this one would lose its locks by that."""
+    """Count the rows in the database file without its log.
+
+    Another process copies the file, because closing a copy in this process would release its locks.
+    """
     alone = folder / "alone.db"
     subprocess.run(["cp", connection.settings_dict["NAME"], alone], check=True)
     with sqlite3.connect(alone) as database:
         return int(database.execute("SELECT COUNT(*) FROM processes WHERE name LIKE ?", [f"{name} %"]).fetchone()[0])
 
 
-async def test_a_long_log_is_taken_in_and_a_short_one_is_left(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_a_long_log_is_checkpointed(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await start()
     with monkeypatch.context() as patched:
         patched.setattr(wal_checkpoint, "LOG_BYTES", 4_096)
@@ -47,14 +48,12 @@ async def test_a_long_log_is_taken_in_and_a_short_one_is_left(
     assert kept_without_the_log(tmp_path, "first") == ROWS
 
 
-async def test_what_is_written_beside_it_waits_for_nothing_and_is_there(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_checkpoint_does_not_delay_commits(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     await start()
     monkeypatch.setattr(wal_checkpoint, "LOG_BYTES", 4_096)
     reader = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     reader.execute("BEGIN")
-    reader.execute("SELECT COUNT(*) FROM processes").fetchone()  # a reader of what was before holds the log
+    reader.execute("SELECT COUNT(*) FROM processes").fetchone()  # A reader of the previous snapshot holds the log.
     await writer.write(partial(fill, "second"))
     await checkpoint()
     await writer.write(partial(fill, "third"))

@@ -21,13 +21,13 @@ def fitted(name: str, value: Any) -> Any:
     return fit(value)
 
 
-def test_a_text_loses_what_no_database_keeps_and_nothing_else() -> None:
+def test_only_unstorable_characters_of_a_text_are_replaced() -> None:
     assert fitted("content", "a\x00b \ud800 \U0001f600 é") == "a\ufffdb \ufffd \U0001f600 é"
     assert fitted("content", "\ud83d\ude00") == "\U0001f600"
     assert fitted("content", "x" * 100_000) == "x" * 100_000
 
 
-def test_a_text_is_as_long_as_its_column_at_most() -> None:
+def test_text_is_truncated_to_its_column() -> None:
     assert fitted("call_id", "é" * 300) == "é" * 255
     assert fitted("tool", "x" * 128) == "x" * 128
 
@@ -35,16 +35,16 @@ def test_a_text_is_as_long_as_its_column_at_most() -> None:
 @pytest.mark.parametrize(
     ("value", "kept"), [(-1, 0), (0, 0), (2**31 - 1, 2**31 - 1), (2**31, 2**31 - 1), (2**80, 2**31 - 1)]
 )
-def test_a_count_is_in_the_range_of_its_column(value: int, kept: int) -> None:
+def test_count_is_clamped_to_its_column(value: int, kept: int) -> None:
     assert fitted("input_tokens", value) == kept
 
 
-def test_what_takes_every_value_is_left_alone() -> None:
+def test_column_that_accepts_every_value_has_no_sanitizer() -> None:
     assert sanitize.sanitizer(Run._meta.get_field("created")) is None
     assert sanitize.sanitizer(Run._meta.get_field("cost_usd")) is None
 
 
-def test_a_document_keeps_what_is_valid_and_replaces_the_rest() -> None:
+def test_invalid_parts_of_a_document_are_replaced() -> None:
     said = {"a\x00": ["\ud800", "é\U0001f600", {"n": float("nan"), "i": float("-inf")}], "b": "\\u0000", "c": "NaN"}
     assert json.loads(sanitize.document(said)) == {
         "a\ufffd": ["\ufffd", "é\U0001f600", {"n": None, "i": None}],
@@ -54,7 +54,7 @@ def test_a_document_keeps_what_is_valid_and_replaces_the_rest() -> None:
 
 
 @given(NEST)
-def test_every_document_is_json_that_postgresql_takes(value: Any) -> None:
+def test_every_document_becomes_json_that_postgresql_accepts(value: Any) -> None:
     kept = sanitize.document(value)
     kept.encode()
     assert "\x00" not in str(json.loads(kept))
@@ -62,7 +62,7 @@ def test_every_document_is_json_that_postgresql_takes(value: Any) -> None:
 
 
 @given(some.text(some.characters()))
-def test_every_text_is_unicode_without_nul(value: str) -> None:
+def test_every_text_becomes_unicode_without_nul(value: str) -> None:
     kept = sanitize.text(value)
     assert "\x00" not in kept
     kept.encode()

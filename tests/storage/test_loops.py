@@ -1,4 +1,4 @@
-"""What there is once for each event loop."""
+"""One value per event loop."""
 
 import asyncio
 import gc
@@ -6,7 +6,7 @@ import gc
 from storage.per_loop import PerLoop
 
 
-def test_each_loop_has_its_own_and_keeps_it() -> None:
+def test_each_loop_keeps_its_own_value() -> None:
     made = PerLoop(object)
 
     async def twice() -> tuple[object, object]:
@@ -23,7 +23,7 @@ def test_each_loop_has_its_own_and_keeps_it() -> None:
     assert other is not one
 
 
-async def test_another_takes_its_place_and_is_forgotten() -> None:
+async def test_replacement_is_used_and_then_forgotten() -> None:
     made = PerLoop(object)
     assert made.known() is None
     other = object()
@@ -34,7 +34,7 @@ async def test_another_takes_its_place_and_is_forgotten() -> None:
     assert made.current() is not other
 
 
-def test_what_was_made_for_a_loop_that_is_gone_is_not_kept() -> None:
+def test_value_of_a_closed_loop_is_dropped() -> None:
     made = PerLoop(object)
 
     async def ask() -> None:

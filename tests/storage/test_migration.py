@@ -1,4 +1,4 @@
-"""`manage.py migrate_database`, as a real process, onto a real PostgreSQL."""
+"""`manage.py migrate_database`, as a real process, into a real PostgreSQL."""
 
 import re
 import sqlite3
@@ -21,7 +21,7 @@ from tests.storage.stored import fill, key, moment
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty SQLite database with all tables."""
+    """Create an empty SQLite database with all tables."""
     folder = tmp_path_factory.mktemp("migrated")
     managed(folder, "migrate", "--verbosity", "0")
     return (folder / "orchestrator.db").read_bytes()
@@ -35,7 +35,7 @@ def source(migrated: bytes, tmp_path: Path) -> Path:
 
 
 def kill_when(folder: Path, url: str, pattern: str) -> None:
-    """Starts the command, and kills it as soon as it has said something."""
+    """Start the command, and kill it when its output matches."""
     with subprocess.Popen(
         [sys.executable, "manage.py", "migrate_database", "--to", url],
         cwd=ROOT,
@@ -50,7 +50,7 @@ def kill_when(folder: Path, url: str, pattern: str) -> None:
         process.kill()
 
 
-def test_a_hundred_thousand_rows_and_a_kill_in_the_middle(source: Path, tmp_path: Path, postgres: Postgres) -> None:
+def test_migration_of_100000_rows_survives_a_kill(source: Path, tmp_path: Path, postgres: Postgres) -> None:
     count = fill(source, 10_000)
     assert count == 100_000
     url = postgres.database()
@@ -88,7 +88,7 @@ def check_values(postgres: Postgres, url: str) -> None:
     assert postgres.query("SELECT count(*) FROM auth_permission", url=url)[0][0] > 20
 
 
-def test_the_target_must_be_an_empty_postgresql(source: Path, tmp_path: Path, postgres: Postgres) -> None:
+def test_target_must_be_an_empty_postgresql_database(source: Path, tmp_path: Path, postgres: Postgres) -> None:
     url = postgres.database()
     postgres.query("CREATE TABLE mine AS SELECT 1 AS one", url=url)
     for target, said in [
@@ -100,7 +100,7 @@ def test_the_target_must_be_an_empty_postgresql(source: Path, tmp_path: Path, po
     assert "names another kind" in manage(tmp_path, "migrate_database", "--to", url, DATABASE_URL=url).stderr
 
 
-def test_a_dry_run_counts_and_writes_nothing(source: Path, tmp_path: Path, postgres: Postgres) -> None:
+def test_dry_run_counts_and_writes_nothing(source: Path, tmp_path: Path, postgres: Postgres) -> None:
     fill(source, 3)
     url = postgres.database()
     said = managed(tmp_path, "migrate_database", "--to", url, "--dry-run")
@@ -109,7 +109,7 @@ def test_a_dry_run_counts_and_writes_nothing(source: Path, tmp_path: Path, postg
     assert postgres.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", url=url) == [(0,)]
 
 
-def test_what_is_in_use_is_not_copied_unless_told_to(source: Path, tmp_path: Path, postgres: Postgres) -> None:
+def test_database_in_use_is_copied_only_with_force(source: Path, tmp_path: Path, postgres: Postgres) -> None:
     fill(source, 1)
     url = postgres.database()
     for statement, said in [
@@ -123,7 +123,7 @@ def test_what_is_in_use_is_not_copied_unless_told_to(source: Path, tmp_path: Pat
     assert "are equal" in managed(tmp_path, "migrate_database", "--to", url, "--force")
 
 
-def test_a_copy_that_differs_is_said(source: Path, tmp_path: Path, postgres: Postgres) -> None:
+def test_differing_copy_is_reported(source: Path, tmp_path: Path, postgres: Postgres) -> None:
     fill(source, 2_000)
     url = postgres.database()
     kill_when(tmp_path, url, r"messages: 8000 of 8000")
@@ -149,5 +149,5 @@ def test_a_copy_that_differs_is_said(source: Path, tmp_path: Path, postgres: Pos
         ("12345678901234567890123456789012345678901", "12345678901234567890123456789012345678902", False),
     ],
 )
-def test_documents_are_compared_by_what_they_mean(one: str, other: str, same: bool) -> None:
+def test_documents_are_compared_by_meaning(one: str, other: str, same: bool) -> None:
     assert (canonical(one) == canonical(other)) is same

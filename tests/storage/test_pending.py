@@ -1,4 +1,4 @@
-"""What waits within a transaction is sent before anything that could see that it waited."""
+"""Batched statements of a transaction, sent before any statement that could see their absence."""
 
 import asyncio
 from contextlib import suppress
@@ -41,14 +41,14 @@ def row(key: UUID, title: str = "") -> tuple[object, ...]:
         lambda key: bool(connection.cursor().execute("SELECT 1 FROM sessions").fetchall()),
     ],
 )
-def test_whatever_asks_next_sees_what_waited(sees: object) -> None:
+def test_next_query_sees_the_batched_rows(sees: object) -> None:
     key = new_id()
     with transaction.atomic(), statement_batch.collected():
         insert([row(key, "first")])
         assert sees(key)  # type: ignore[operator]  # it is a function
 
 
-def test_the_same_statement_of_many_jobs_is_sent_once() -> None:
+def test_equal_statements_of_many_jobs_are_sent_once() -> None:
     sent: list[int] = []
     real = statement_batch.execute
 
@@ -68,7 +68,7 @@ def test_the_same_statement_of_many_jobs_is_sent_once() -> None:
     assert set(Session.objects.values_list("title", flat=True)) == {"new"}
 
 
-def test_what_waited_in_a_savepoint_goes_with_it() -> None:
+def test_batched_rows_are_rolled_back_with_their_savepoint() -> None:
     kept, gone = new_id(), new_id()
     with transaction.atomic(), statement_batch.collected():
         insert([row(kept)])
@@ -78,7 +78,7 @@ def test_what_waited_in_a_savepoint_goes_with_it() -> None:
     assert set(Session.objects.values_list("id", flat=True)) == {kept}
 
 
-def test_a_transaction_that_fails_leaves_nothing_waiting_for_the_next() -> None:
+def test_failed_transaction_leaves_nothing_batched() -> None:
     with suppress(RuntimeError), transaction.atomic(), statement_batch.collected():
         insert([row(new_id())])
         raise RuntimeError
@@ -88,8 +88,8 @@ def test_a_transaction_that_fails_leaves_nothing_waiting_for_the_next() -> None:
     assert not Session.objects.exists()
 
 
-async def test_a_row_that_cannot_be_fails_its_own_job_alone() -> None:
-    """However many jobs were committed together with it."""
+async def test_invalid_row_fails_only_its_own_job() -> None:
+    """Fail only the row's own job, however many jobs were committed with it."""
     key = new_id()
     await writer.write(lambda: insert([row(key)]))
     others = [new_id() for _ in range(20)]

@@ -42,7 +42,7 @@ insert_run = Insert(
 )
 
 
-def test_what_is_inserted_is_what_the_orm_reads() -> None:
+def test_inserted_rows_equal_those_that_the_orm_reads() -> None:
     ids = [new_id(), uuid4()]
     with transaction.atomic():
         insert((number, "o", "u", "a % b ? 'c'", {"k": [1, "é"]}, None, NOW, NOW) for number in ids)
@@ -62,7 +62,7 @@ def test_what_is_inserted_is_what_the_orm_reads() -> None:
     )
 
 
-def test_an_update_changes_the_rows_that_match_and_counts_them() -> None:
+def test_update_changes_and_counts_the_matching_rows() -> None:
     key, active = new_id(), new_id()
     update = Update(Session, names=("active_run", "title"), where=("id", "active_run"))
     with transaction.atomic():
@@ -72,7 +72,7 @@ def test_an_update_changes_the_rows_that_match_and_counts_them() -> None:
     assert Session.objects.get().title == "x"
 
 
-def test_a_selection_has_the_newest_first_and_no_more_than_asked_for() -> None:
+def test_select_returns_the_newest_rows_up_to_its_limit() -> None:
     keys = [new_id() for _ in range(5)]
     with transaction.atomic():
         insert((key, "o", "", str(number), {"n": number}, None, NOW, NOW) for number, key in enumerate(keys))
@@ -82,13 +82,13 @@ def test_a_selection_has_the_newest_first_and_no_more_than_asked_for() -> None:
     assert all(isinstance(metadata, str) for _, metadata in found)
 
 
-def test_a_constraint_is_djangos_error() -> None:
+def test_constraint_violation_is_an_integrity_error_of_django() -> None:
     key = new_id()
     with pytest.raises(IntegrityError), transaction.atomic():
         insert((key, "o", "", "", {}, None, NOW, NOW) for _ in range(2))
 
 
-def test_ids_are_ordered_by_the_time_of_their_making() -> None:
+def test_ids_are_ordered_by_time() -> None:
     ids = [new_id() for _ in range(1_000)]
     assert len(set(ids)) == 1_000
     assert {key.version for key in ids} == {7}
@@ -96,7 +96,7 @@ def test_ids_are_ordered_by_the_time_of_their_making() -> None:
     assert milliseconds == sorted(milliseconds)
 
 
-def test_what_a_column_cannot_keep_is_brought_to_what_it_can() -> None:
+def test_inserted_values_are_sanitized_for_their_columns() -> None:
     key = new_id()
     with transaction.atomic():
         insert([(key, "o" * 100, "\ud800", "a\x00b", {"a\x00": [float("nan"), "\ud800"]}, None, NOW, NOW)])
@@ -110,12 +110,12 @@ def test_what_a_column_cannot_keep_is_brought_to_what_it_can() -> None:
 
 
 @given(some.recursive(VALUES, lambda inner: some.lists(inner) | some.dictionaries(TEXTS, inner), max_leaves=6))
-def test_a_document_is_read_as_it_was_given(value: Any) -> None:
+def test_document_is_read_as_it_was_written(value: Any) -> None:
     assert json.loads(conversion(Session._meta.get_field("metadata"))(value)) == value
 
 
 @pytest.mark.parametrize("cost", [0.0, 1e-10, 0.1, 123456.789, 1e9, 1e40, float("inf")])
-def test_every_cost_is_kept(cost: float) -> None:
+def test_every_cost_is_stored(cost: float) -> None:
     (*_, kept, _) = usage_columns.values(TotalUsage(cost_usd=cost))
     text = conversion(Run._meta.get_field("cost_usd"))(kept)
     assert float(text) == pytest.approx(min(cost, usage_columns.MAX_USD), abs=1e-10)

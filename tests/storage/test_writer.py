@@ -24,13 +24,13 @@ def names() -> list[str]:
     return sorted(Group.objects.values_list("name", flat=True))
 
 
-async def test_a_job_is_committed_when_its_result_is_there(writer: Writer) -> None:
+async def test_write_returns_after_the_commit(writer: Writer) -> None:
     group = await writer.write(lambda: Group.objects.create(name="a"))
     assert group.pk
     assert await read(names) == ["a"]
 
 
-async def test_jobs_that_wait_together_are_one_transaction(writer: Writer) -> None:
+async def test_waiting_jobs_share_one_transaction(writer: Writer) -> None:
     hold, started = threading.Event(), threading.Event()
     commits: list[int] = []
 
@@ -52,7 +52,7 @@ async def test_jobs_that_wait_together_are_one_transaction(writer: Writer) -> No
     assert len(commits) == 1
 
 
-async def test_a_job_that_fails_takes_no_other_with_it(writer: Writer) -> None:
+async def test_failing_job_does_not_fail_the_others(writer: Writer) -> None:
     def fail() -> None:
         Group.objects.create(name="never")
         raise KeyError("mine")
@@ -63,7 +63,7 @@ async def test_a_job_that_fails_takes_no_other_with_it(writer: Writer) -> None:
     assert await read(names) == ["a", "b"]
 
 
-async def test_a_database_that_does_not_answer_is_said(writer: Writer) -> None:
+async def test_unavailable_database_is_reported(writer: Writer) -> None:
     def fail() -> None:
         raise OperationalError("database is locked")
 
@@ -73,13 +73,13 @@ async def test_a_database_that_does_not_answer_is_said(writer: Writer) -> None:
     assert await read(names) == ["after"]
 
 
-async def test_a_full_queue_refuses(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_queue_rejects_the_job(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "MAX_WAITING", 0)
     with pytest.raises(StorageUnavailable, match="Too many writes"):
         await writer.write(names)
 
 
-async def test_closing_writes_what_waits(writer: Writer) -> None:
+async def test_closing_commits_the_waiting_jobs(writer: Writer) -> None:
     jobs = [asyncio.create_task(writer.write(lambda n=n: Group.objects.create(name=str(n)))) for n in range(5)]
     await asyncio.sleep(0)
     await asyncio.to_thread(writer.close)

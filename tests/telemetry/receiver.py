@@ -1,4 +1,4 @@
-"""A collector of traces: takes OTLP over HTTP, and keeps the spans that it was sent."""
+"""A trace collector that accepts OTLP over HTTP and keeps the received spans."""
 
 import gzip
 import threading
@@ -15,7 +15,7 @@ from tests.servers import wait_until
 
 
 class Collector:
-    """What came so far; `paths` and `headers` are of the requests."""
+    """The received spans; `paths` and `headers` are those of the requests."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -32,7 +32,7 @@ class Collector:
             self._spans += [span for scope in group.scope_spans for span in scope.spans]
 
     def spans(self, count: int) -> list[Span]:
-        """The first spans, in the order in which they began, once so many have come."""
+        """Return the first `count` spans by start time, once that many have arrived."""
         wait_until(lambda: len(self._spans) >= count)
         return sorted(self._spans, key=lambda span: (span.start_time_unix_nano, span.end_time_unix_nano * -1))
 
@@ -64,7 +64,7 @@ def collecting() -> Iterator[Collector]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Says nothing."""
+            """Write no log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

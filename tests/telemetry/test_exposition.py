@@ -1,4 +1,4 @@
-"""What Prometheus reads, read by prometheus-client's own parsers."""
+"""The Prometheus output, read by prometheus-client's own parsers."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0
         (OPENMETRICS, "application/openmetrics-text; version=1.0.0; charset=utf-8", read_openmetrics),
     ],
 )
-def test_all_instruments_are_told_in_the_format_that_is_asked_for(accept: str, content_type: str, read: Any) -> None:
-    told = render(NUMBERS, accept)
-    assert told.content_type == content_type
-    families = {family.name: family for family in read(told.body.decode())}
+def test_all_instruments_are_exposed_in_the_requested_format(accept: str, content_type: str, read: Any) -> None:
+    exposed = render(NUMBERS, accept)
+    assert exposed.content_type == content_type
+    families = {family.name: family for family in read(exposed.body.decode())}
     assert len(families) == len(INSTRUMENTS)
     values = {
         (sample.name, sample.labels.get("le")): sample.value
@@ -42,13 +42,13 @@ def test_all_instruments_are_told_in_the_format_that_is_asked_for(accept: str, c
     assert values["orchestrator_commit_seconds_sum", None] == 0.5
 
 
-def test_what_has_no_labels_is_told_before_it_first_happens() -> None:
-    told = render({}, "").body.decode()
-    assert "\norchestrator_runs_started_total 0.0\n" in told
-    assert 'orchestrator_run_seconds_bucket{le="+Inf"} 0.0' in told
+def test_instruments_without_labels_are_exposed_from_the_start() -> None:
+    exposed = render({}, "").body.decode()
+    assert "\norchestrator_runs_started_total 0.0\n" in exposed
+    assert 'orchestrator_run_seconds_bucket{le="+Inf"} 0.0' in exposed
 
 
-def test_names_and_units_are_as_prometheus_has_them() -> None:
+def test_names_and_units_follow_the_prometheus_conventions() -> None:
     for instrument in INSTRUMENTS:
         assert instrument.name.startswith("orchestrator_")
         assert instrument.name.endswith("_total") == (instrument.kind == "counter")

@@ -6,7 +6,7 @@ from telemetry import instruments
 from telemetry.instruments import MAX_ROWS, Counter, Gauge, Histogram, Names, add_rows
 
 
-def test_a_counter_has_one_number_for_each_set_of_labels() -> None:
+def test_counter_has_one_number_per_set_of_labels() -> None:
     counter = Counter("seen_total", "Seen.", ("kind",))
     counter.add("a")
     counter.add("a", amount=2.5)
@@ -14,7 +14,7 @@ def test_a_counter_has_one_number_for_each_set_of_labels() -> None:
     assert counter.rows() == {("a",): [3.5], ("b",): [1.0]}
 
 
-def test_a_gauge_is_what_it_is_moved_by_or_what_it_reads() -> None:
+def test_gauge_is_moved_or_read() -> None:
     gauge = Gauge("open", "Open.")
     gauge.add(2)
     gauge.add(-1)
@@ -23,22 +23,22 @@ def test_a_gauge_is_what_it_is_moved_by_or_what_it_reads() -> None:
     assert gauge.rows() == {(): [7]}
 
 
-def test_a_histogram_puts_a_value_into_the_first_bucket_that_holds_it() -> None:
+def test_histogram_counts_a_value_in_its_first_fitting_bucket() -> None:
     histogram = Histogram("took_seconds", "Took.", bounds=(0.1, 1.0))
     for value in (0.1, 0.5, 1.0, 2.0):
         histogram.add(value)
     assert histogram.rows() == {(): [1, 2, 1, 3.6]}
 
 
-def test_the_rows_that_were_told_do_not_change() -> None:
+def test_returned_rows_do_not_change() -> None:
     counter = Counter("seen_total", "Seen.")
     counter.add()
-    told = counter.rows()
+    before = counter.rows()
     counter.add()
-    assert told == {(): [1.0]}
+    assert before == {(): [1.0]}
 
 
-def test_sets_of_labels_beyond_the_most_are_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_label_sets_beyond_the_limit_are_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instruments, "MAX_ROWS", 2)
     counter = Counter("seen_total", "Seen.", ("kind", "place"))
     for name in ("a", "b", "c", "d", "a"):
@@ -47,7 +47,7 @@ def test_sets_of_labels_beyond_the_most_are_counted_as_other(monkeypatch: pytest
     assert MAX_ROWS >= 100
 
 
-def test_only_names_that_proved_real_are_labels_and_so_many_of_them() -> None:
+def test_only_real_names_within_the_limit_become_labels() -> None:
     names = Names(2)
     assert names.label("made up", is_real=False) == "other"
     assert [names.label(name, is_real=True) for name in ("a", "b", "c")] == ["a", "b", "other"]

@@ -1,4 +1,4 @@
-"""Sums over workers that share a folder."""
+"""Totals over workers that share a folder."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from telemetry.worker_totals import WorkerTotals, retire
 
 
 def of_another(folder: Path, pid: int) -> None:
-    """What a worker with this process id has written."""
+    """Write the file of a worker with this process id."""
     numbers = {"orchestrator_runs_started_total": [[[], [5.0]]], "orchestrator_followers": [[[], [2.0]]]}
     (folder / f"{pid}.living").write_bytes(msgspec.json.encode(numbers))
 
@@ -21,7 +21,7 @@ def started(sums: WorkerTotals) -> float:
     return sums.all().get("orchestrator_runs_started_total", {}).get((), [0.0])[0]
 
 
-async def test_the_living_and_the_ended_are_counted_and_what_the_ended_held_open_is_not(tmp_path: Path) -> None:
+async def test_totals_include_ended_workers_except_for_their_gauges(tmp_path: Path) -> None:
     own, sums = WorkerTotals(), WorkerTotals()
     sums.share(tmp_path)
     of_another(tmp_path, 1)
@@ -35,7 +35,7 @@ async def test_the_living_and_the_ended_are_counted_and_what_the_ended_held_open
     assert sums.all()["orchestrator_followers"].get((), [0.0])[0] == held - 2
 
 
-async def test_what_a_worker_counts_is_there_for_the_others_within_a_second_or_two(tmp_path: Path) -> None:
+async def test_count_of_a_worker_reaches_the_others_within_two_seconds(tmp_path: Path) -> None:
     sums = WorkerTotals()
     sums.share(tmp_path)
     metrics.runs_started.add()
@@ -44,16 +44,16 @@ async def test_what_a_worker_counts_is_there_for_the_others_within_a_second_or_t
             await asyncio.sleep(0.05)
 
 
-async def test_what_was_told_is_in_the_file_so_that_another_tells_no_less(tmp_path: Path) -> None:
+async def test_reported_count_is_in_the_file_so_that_no_worker_reports_less(tmp_path: Path) -> None:
     sums = WorkerTotals()
     sums.share(tmp_path)
     metrics.runs_started.add()
-    told = started(sums)
+    reported = started(sums)
     numbers = msgspec.json.decode((tmp_path / f"{os.getpid()}.living").read_bytes())
-    assert numbers["orchestrator_runs_started_total"] == [[[], [told]]]
+    assert numbers["orchestrator_runs_started_total"] == [[[], [reported]]]
 
 
-async def test_without_its_folder_a_worker_tells_nothing_and_goes_on(
+async def test_worker_without_its_folder_reports_nothing_and_continues(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     sums = WorkerTotals()

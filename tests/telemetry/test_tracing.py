@@ -60,9 +60,9 @@ async def traced(folder: Path, endpoint: str, *replies: Reply, **variables: str)
         own = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", "DEFAULT_MODEL": "model-1"}
         own |= {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", "LOG_LEVEL": "warning"}
         running = serving(folder, **own, **variables)
-        told, process = await asyncio.to_thread(running.__enter__)
+        exported, process = await asyncio.to_thread(running.__enter__)
         try:
-            yield Traced(address(told), fake, session, process)
+            yield Traced(address(exported), fake, session, process)
         finally:
             await asyncio.to_thread(running.__exit__, None, None, None)
 
@@ -71,7 +71,7 @@ async def spans_of(collector: Collector, count: int) -> list[Span]:
     return await asyncio.to_thread(collector.spans, count)
 
 
-async def test_a_turn_is_one_trace_with_its_calls_and_its_tool(tmp_path: Path) -> None:
+async def test_turn_is_one_trace_with_its_calls_and_its_tool(tmp_path: Path) -> None:
     with collecting() as collector:
         async with traced(tmp_path, collector.url, CALLS_A_TOOL, ANSWERS) as service:
             answer = await service.ask(message="What is there?", temperature=0.5)
@@ -114,7 +114,7 @@ async def test_a_turn_is_one_trace_with_its_calls_and_its_tool(tmp_path: Path) -
     assert {path for path, _ in collector.requests} == {"/v1/traces"}
 
 
-async def test_the_callers_own_trace_goes_on(tmp_path: Path) -> None:
+async def test_trace_of_the_caller_is_continued(tmp_path: Path) -> None:
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     with collecting() as collector:
         headers = {"OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=me", "OTEL_SERVICE_NAME": "mine"}
@@ -130,17 +130,17 @@ async def test_the_callers_own_trace_goes_on(tmp_path: Path) -> None:
     assert collector.requests[0][1]["x-tenant"] == "me"
 
 
-async def test_nothing_that_was_said_is_in_a_trace(tmp_path: Path) -> None:
+async def test_messages_are_not_in_a_trace(tmp_path: Path) -> None:
     with collecting() as collector:
         async with traced(tmp_path, collector.url, CALLS_A_TOOL, ANSWERS) as service:
             await service.ask(message="the question", instructions="the instructions")
             spans = await spans_of(collector, 4)
-    told = str([values(span.attributes) for span in spans])
+    exported = str([values(span.attributes) for span in spans])
     for text in ("the question", "the instructions", "the answer", "*.txt", FILE):
-        assert text not in told
+        assert text not in exported
 
 
-async def test_where_it_is_asked_for_what_was_said_is_there_and_masked(tmp_path: Path) -> None:
+async def test_captured_messages_are_masked(tmp_path: Path) -> None:
     capture = {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"}
     with collecting() as collector:
         async with traced(tmp_path, collector.url, CALLS_A_TOOL, ANSWERS, **capture) as service:
@@ -162,7 +162,7 @@ async def test_where_it_is_asked_for_what_was_said_is_there_and_masked(tmp_path:
     ]
 
 
-async def test_failures_are_told_by_their_codes(tmp_path: Path) -> None:
+async def test_failures_are_reported_by_code(tmp_path: Path) -> None:
     retries = {"PROVIDER_MAX_RETRIES": "1"}
     with collecting() as collector:
         async with traced(tmp_path, collector.url, refused(500), refused(401), **retries) as service:
@@ -173,11 +173,11 @@ async def test_failures_are_told_by_their_codes(tmp_path: Path) -> None:
     assert {span.status.code for span in (tool, first, second, root)} == {Status.STATUS_CODE_ERROR}
 
 
-async def test_what_comes_after_an_approval_is_of_the_same_trace(tmp_path: Path) -> None:
+async def test_execution_after_an_approval_is_in_the_same_trace(tmp_path: Path) -> None:
     with collecting() as collector:
         async with traced(tmp_path, collector.url, TOOL_POLICY="ask fs.write") as service:
-            wish = {"name": "fs.write", "params": {"path": "a.txt", "content": "a"}}
-            asking = {"tool_calls": [wish], "on_disconnect": "continue"}
+            write = {"name": "fs.write", "params": {"path": "a.txt", "content": "a"}}
+            asking = {"tool_calls": [write], "on_disconnect": "continue"}
             async with service.session.post(f"{service.base}/chat/stream", json=asking) as stream:
                 text = b""
                 while b"approval_required" not in text or not text.endswith(b"\n\n"):
@@ -195,7 +195,7 @@ async def test_what_comes_after_an_approval_is_of_the_same_trace(tmp_path: Path)
     assert values(ran.attributes)["gen_ai.tool.name"] == "fs.write"
 
 
-async def test_a_collector_that_is_away_is_told_of_once_and_holds_nothing_up(tmp_path: Path) -> None:
+async def test_unreachable_collector_is_logged_once_and_delays_nothing(tmp_path: Path) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     timeout = {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.2"}
     async with traced(tmp_path, endpoint, *[ANSWERS] * 20, **timeout) as service:
@@ -224,17 +224,17 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
 """
 
 
-def test_without_an_endpoint_nothing_of_it_is_loaded(tmp_path: Path) -> None:
+def test_without_an_endpoint_no_tracing_package_is_loaded(tmp_path: Path) -> None:
     variables = environment(tmp_path) | {"DJANGO_SETTINGS_MODULE": "orchestrator_site.settings"}
     command = [sys.executable, "-c", PLAY]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
 
 
-def test_without_its_packages_an_endpoint_stops_the_start(tmp_path: Path) -> None:
+def test_endpoint_without_the_packages_stops_the_start(tmp_path: Path) -> None:
     hidden = tmp_path / "hidden" / "opentelemetry"
     hidden.mkdir(parents=True)
-    (hidden / "__init__.py").touch()  # a package without its exporter stands in front of the real one
+    (hidden / "__init__.py").touch()  # A package without the exporter hides the installed one.
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "PYTHONPATH": str(hidden.parent)}
     done = manage(tmp_path, "check", **variables)
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""A workspace, held by each of the ways that a machine may have to hold it."""
+"""A workspace, opened by each of the methods that a machine may support."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The audit console's pages of tool executions, as an operator's browser asks for them."""
+"""The audit console's pages of tool executions, requested as an operator's browser does."""
 
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -44,7 +44,7 @@ def change(row: ToolExecution) -> str:
     return reverse("admin:tools_toolexecution_change", args=[row.pk])
 
 
-def test_a_list_shows_what_was_asked_and_what_came_of_it(console: Client) -> None:
+def test_list_shows_the_request_and_its_outcome(console: Client) -> None:
     row = execution()
     execution(status="failed", error="There is no such file.", tool="fs.write")
     text = unescape(page(console, LIST))
@@ -55,7 +55,7 @@ def test_a_list_shows_what_was_asked_and_what_came_of_it(console: Client) -> Non
 
 
 @pytest.mark.parametrize("role", ["superuser", "staff"])
-def test_nobody_can_add_change_or_delete(client: Client, db: None, role: str) -> None:
+def test_executions_cannot_be_added_changed_or_deleted(client: Client, db: None, role: str) -> None:
     staff = User.objects.create(username="op", is_staff=True, is_superuser=role == "superuser")
     staff.user_permissions.set(Permission.objects.filter(content_type__app_label="tools"))
     client.force_login(staff)
@@ -69,7 +69,7 @@ def test_nobody_can_add_change_or_delete(client: Client, db: None, role: str) ->
     assert row.tool == "fs.read"
 
 
-def test_an_operator_decides_what_waits_on_its_page(console: Client) -> None:
+def test_operator_decides_a_waiting_call_on_its_page(console: Client) -> None:
     waits = execution(status="awaiting_approval", expires=timezone.now() + timedelta(hours=1), ended=None)
     text = page(console, change(waits))
     assert "Approve" in text
@@ -87,7 +87,7 @@ def test_an_operator_decides_what_waits_on_its_page(console: Client) -> None:
     assert "Approve" not in page(console, change(waits))
 
 
-def test_only_who_may_decide_is_asked_to(client: Client, db: None) -> None:
+def test_decision_needs_its_permission(client: Client, db: None) -> None:
     staff = User.objects.create(username="op", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename="view_toolexecution"))
     client.force_login(staff)
@@ -103,7 +103,7 @@ def test_only_who_may_decide_is_asked_to(client: Client, db: None) -> None:
     assert waits.decision == ""
 
 
-def test_a_visitor_without_the_permission_sees_nothing(client: Client, db: None) -> None:
+def test_user_without_the_permission_sees_nothing(client: Client, db: None) -> None:
     row = execution()
     whole = change(row).replace("change", "whole/data")
     assert client.get(LIST).status_code == 302
@@ -112,7 +112,7 @@ def test_a_visitor_without_the_permission_sees_nothing(client: Client, db: None)
         assert client.get(path).status_code == 403
 
 
-def test_what_others_wrote_is_escaped_and_nothing_of_it_is_hidden(console: Client) -> None:
+def test_hostile_text_is_escaped_and_shown_completely(console: Client) -> None:
     params = {"path": HOSTILE}
     row = execution(tool=HOSTILE, call_id=HOSTILE, params=params, data=params, error=HOSTILE, code="failed")
     for path in (LIST, change(row), f"{LIST}?q=alert"):
@@ -124,7 +124,7 @@ def test_what_others_wrote_is_escaped_and_nothing_of_it_is_hidden(console: Clien
     assert "<script>alert" not in page(console, f"{LIST}?code=<script>alert(1)</script>")
 
 
-def test_a_long_text_is_cut_and_can_be_had_whole(console: Client) -> None:
+def test_long_text_is_truncated_and_available_whole(console: Client) -> None:
     content = "日本" * cells.LONG + "\x1b the end"
     row = execution(data={"content": content})
     text = page(console, change(row))
@@ -138,7 +138,7 @@ def test_a_long_text_is_cut_and_can_be_had_whole(console: Client) -> None:
     assert len(page(console, LIST)) < 50_000
 
 
-def test_only_long_fields_can_be_had_whole(console: Client) -> None:
+def test_only_long_fields_are_available_whole(console: Client) -> None:
     row = execution()
     assert console.get(reverse("admin:tools_toolexecution_whole", args=[row.pk, "owner"])).status_code == 404
     assert console.get(reverse("admin:tools_toolexecution_whole", args=[uuid4(), "data"])).status_code == 404
@@ -164,7 +164,7 @@ def test_only_long_fields_can_be_had_whole(console: Client) -> None:
         ("?q=22222222", 0),
     ],
 )
-def test_a_list_is_filtered_and_searched(console: Client, query: str, found: int) -> None:
+def test_list_is_filtered_and_searched(console: Client, query: str, found: int) -> None:
     execution(session_id=UUID("1" * 32))
     execution(run_id=UUID("2" * 32), created=START - timedelta(hours=12), source="caller")
     late = {"created": START + timedelta(days=1), "tool": "fs.write", "params": {}}
@@ -173,28 +173,26 @@ def test_a_list_is_filtered_and_searched(console: Client, query: str, found: int
 
 
 @pytest.mark.parametrize("query", ["?created__on=banana", "?created__on=9999-12-31", "?session_id=x"])
-def test_a_filter_that_makes_no_sense_is_dropped(console: Client, query: str) -> None:
+def test_invalid_filter_is_dropped(console: Client, query: str) -> None:
     execution()
     assert console.get(LIST + query).status_code == 302
 
 
-def test_an_execution_is_found_by_the_end_of_its_id(console: Client) -> None:
+def test_execution_is_found_by_the_end_of_its_id(console: Client) -> None:
     row = execution()
     execution()
     assert "1 tool execution" in page(console, f"{LIST}?q={str(row.pk)[-8:]}")
 
 
-def test_a_list_asks_the_database_as_often_for_many_rows_as_for_one(
-    console: Client, django_assert_num_queries: object
-) -> None:
-    for more, queries in ((1, 7), (40, 7), (60, 8)):  # one of them for a page's keys, where there are several pages
+def test_number_of_list_queries_does_not_grow_with_the_rows(console: Client, django_assert_num_queries: object) -> None:
+    for more, queries in ((1, 7), (40, 7), (60, 8)):  # One query is for the keys of a page, if there are several pages.
         for _ in range(more):
             execution()
         with django_assert_num_queries(queries):  # type: ignore[operator]
             console.get(LIST)
 
 
-def test_hidden_characters_are_shown_and_the_others_kept() -> None:
+def test_hidden_characters_are_escaped_and_others_kept() -> None:
     assert visible_text("a\x1b[2J\x07\x9b\r\u202e\u2066\u200b\ufeff\U000e0041") == (
         "a\\x1b[2J\\x07\\x9b\\r\\u202e\\u2066\\u200b\\ufeff\\U000e0041"
     )
@@ -204,7 +202,7 @@ def test_hidden_characters_are_shown_and_the_others_kept() -> None:
     assert visible_text("\ud800") == "\\ud800"
 
 
-def test_a_line_is_bounded_and_says_that_there_is_more() -> None:
+def test_line_is_truncated_with_an_ellipsis() -> None:
     assert visible_text_line("  one\n two ", 10) == "one two"
     assert visible_text_line("x" * 11, 10) == "x" * 9 + "…"
     assert visible_text_line("a" + " " * 100 + "b", 10) == "a…"

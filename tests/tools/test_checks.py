@@ -1,4 +1,4 @@
-"""Misconfiguration of the tools, as `manage.py check` tells it."""
+"""System checks of the tools."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tools.policy import parse
         ("BASE_DIR", "the service's own code"),
     ],
 )
-def test_a_workspace_that_holds_what_is_the_services_own_is_refused(
+def test_workspace_that_contains_service_files_is_rejected(
     settings: Settings, tmp_path: Path, setting: str, what: str
 ) -> None:
     settings.ALLOW_FS_BASE = tmp_path / "base"
@@ -28,7 +28,7 @@ def test_a_workspace_that_holds_what_is_the_services_own_is_refused(
     assert (found.id, what in found.msg) == ("tools.E001", True)
 
 
-def test_a_workspace_that_holds_the_database_is_refused(
+def test_workspace_that_contains_the_database_is_rejected(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.ALLOW_FS_BASE = tmp_path
@@ -37,18 +37,18 @@ def test_a_workspace_that_holds_the_database_is_refused(
     assert "the service's own database" in found.msg
 
 
-def test_a_link_to_the_service_is_seen_through(settings: Settings, tmp_path: Path) -> None:
+def test_link_to_the_service_is_resolved(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(settings.BASE_DIR)
     settings.ALLOW_FS_BASE = tmp_path / "link"
     assert {message.id for message in check_workspace()} == {"tools.E001"}
 
 
-def test_a_workspace_within_the_code_is_refused(settings: Settings) -> None:
+def test_workspace_within_the_code_is_rejected(settings: Settings) -> None:
     settings.ALLOW_FS_BASE = Path(settings.BASE_DIR) / "tools" / "workspace"
     assert [message.id for message in check_workspace()] == ["tools.E001"]
 
 
-def test_a_rule_about_no_tool_is_told(settings: Settings) -> None:
+def test_policy_rule_without_a_matching_tool_is_reported(settings: Settings) -> None:
     settings.TOOL_POLICY = parse("deny fs.*; ask fs.wirte")
     (found,) = check_policy()
     assert (found.id, "'fs.wirte'" in found.msg) == ("tools.W001", True)

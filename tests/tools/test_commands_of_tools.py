@@ -1,4 +1,4 @@
-"""The commands about tools, as an administrator types them."""
+"""The management commands of the tools, as an administrator runs them."""
 
 import json
 import re
@@ -34,22 +34,22 @@ def waiting() -> ToolExecution:
     )  # fmt: skip
 
 
-def test_the_tools_are_listed() -> None:
+def test_tools_are_listed() -> None:
     lines = said("list_tools").splitlines()
     assert [line.split()[0] for line in lines] == list(registry().names)
     assert json.loads(said("list_tools", "--json"))["items"][0]["parameters"]["required"] == ["path"]
 
 
-def test_a_tool_is_run_and_recorded() -> None:
+def test_tool_is_run_and_recorded() -> None:
     workspace().write("commands/a.txt", b"one\ntwo\nthree\n")
-    told = json.loads(said("run_tool", "fs.read", "--param", "path=commands/a.txt", "--param", "limit=1"))
-    assert told["content"] == "one\n"
+    reported = json.loads(said("run_tool", "fs.read", "--param", "path=commands/a.txt", "--param", "limit=1"))
+    assert reported["content"] == "one\n"
     row = ToolExecution.objects.get()
     assert (row.status, row.source, row.params) == ("succeeded", "caller", {"path": "commands/a.txt", "limit": 1})
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "reported"),
     [
         (("fs.shout",), "There is no tool 'fs.shout'; there are fs.read"),
         (("fs.read",), "invalid_params: Object missing required field `path`"),
@@ -58,12 +58,12 @@ def test_a_tool_is_run_and_recorded() -> None:
         (("fs.read", "--param", "path=a", "--param", "limit=many"), "invalid_params: Expected `int"),
     ],
 )
-def test_what_goes_wrong_is_told(command: tuple[str, ...], told: str) -> None:
-    with pytest.raises(CommandError, match=re.escape(told)):
+def test_invalid_command_is_reported(command: tuple[str, ...], reported: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(reported)):
         said("run_tool", *command)
 
 
-def test_what_the_policy_asks_about_is_run_when_it_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_call_that_needs_approval_runs_with_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     asking = msgspec.structs.replace(assembly.tool_context(), policy=parse("ask fs.write"))
     monkeypatch.setattr(assembly, "tool_context", lambda: asking)
     command = ("run_tool", "fs.write", "--param", "path=commands/asked.txt", "--param", "content=x")
@@ -74,7 +74,7 @@ def test_what_the_policy_asks_about_is_run_when_it_is_said_so(monkeypatch: pytes
     assert json.loads(said(*command, "--yes"))["created"]
 
 
-def test_what_waits_is_listed_and_decided() -> None:
+def test_waiting_calls_are_listed_and_decided() -> None:
     rows = [waiting(), waiting()]
     listed = said("list_approvals")
     assert all(str(row.id) in listed for row in rows)

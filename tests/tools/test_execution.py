@@ -1,4 +1,4 @@
-"""The one door: what is validated, what is recorded, and in which order."""
+"""The executor: validation, recording, and their order."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -50,7 +50,7 @@ async def greet(
     times: Annotated[int, msgspec.Meta(ge=1, le=3)] = 1,
     tone: Literal["warm", "cool"] | None = None,
 ) -> dict[str, Any]:
-    """Greets somebody."""
+    """Greets a person."""
     if name == "nobody":
         raise ToolError("There is nobody.", code="not_found")
     if name == "fault":
@@ -67,7 +67,7 @@ def greeting() -> Tool:
     return tool("people.greet", "read", greet, "Hello")
 
 
-def door(
+def executor(
     *tools: Tool, offered: tuple[Tool, ...] | None = None, keep: Any = writer.write, policy: str = "", **changes: Any
 ) -> ToolExecutor:
     place = Payer(owner="operator", session_id=uuid4(), run_id=uuid4())
@@ -80,24 +80,24 @@ def door(
         approval_seconds=60,
     )
     given = msgspec.structs.replace(common, **changes)
-    told = offered_tools(tools if offered is None else offered, given.policy, grant_all)
-    return ToolExecutor(given, place, keep, offered=told, stored=True)
+    offering = offered_tools(tools if offered is None else offered, given.policy, grant_all)
+    return ToolExecutor(given, place, keep, offered=offering, stored=True)
 
 
 def asking(arguments: str, *, name: str = "people.greet", source: Literal["caller", "model"] = "model") -> ToolRequest:
     return ToolRequest(tool=name, arguments=arguments, source=source, call_id="c1")
 
 
-async def opened(door: ToolExecutor, request: ToolRequest) -> list[Progress]:
-    return [step async for step in door.execute(door.inspect(request))]
+async def opened(executor: ToolExecutor, request: ToolRequest) -> list[Progress]:
+    return [step async for step in executor.execute(executor.inspect(request))]
 
 
 async def row() -> ToolExecution:
     return await ToolExecution.objects.aget()
 
 
-def test_a_functions_signature_is_its_schema(greeting: Tool) -> None:
-    assert greeting.spec.description == "Greets somebody."
+def test_signature_of_a_function_is_its_schema(greeting: Tool) -> None:
+    assert greeting.spec.description == "Greets a person."
     assert greeting.spec.parameters == {
         "type": "object",
         "properties": {
@@ -110,8 +110,8 @@ def test_a_functions_signature_is_its_schema(greeting: Tool) -> None:
     }
 
 
-async def test_an_execution_is_recorded_whole(greeting: Tool) -> None:
-    steps = await opened(door(greeting), asking('{"name": "Ann", "times": 2}'))
+async def test_execution_is_recorded_completely(greeting: Tool) -> None:
+    steps = await opened(executor(greeting), asking('{"name": "Ann", "times": 2}'))
     assert [type(step) for step in steps] == [Opened, Output, Output, Succeeded]
     kept = await row()
     assert str(kept.id) == steps[0].execution_id  # type: ignore[union-attr]
@@ -137,10 +137,10 @@ async def test_an_execution_is_recorded_whole(greeting: Tool) -> None:
         ('{"name": "fault"}', "failed", "internal error"),
     ],
 )
-async def test_a_refusal_says_what_would_be_valid_and_is_recorded(
+async def test_rejection_names_the_valid_choices_and_is_recorded(
     greeting: Tool, arguments: str, code: str, said: str
 ) -> None:
-    steps = await opened(door(greeting), asking(arguments))
+    steps = await opened(executor(greeting), asking(arguments))
     failed = steps[-1]
     assert isinstance(failed, Failed)
     assert failed.code == code
@@ -149,13 +149,13 @@ async def test_a_refusal_says_what_would_be_valid_and_is_recorded(
     assert (kept.status, kept.code, kept.error) == ("failed", code, failed.error)
 
 
-async def test_a_tool_that_is_not_there_is_refused_with_those_that_are(greeting: Tool) -> None:
-    steps = await opened(door(greeting), asking("{}", name="people.shout"))
+async def test_unknown_tool_is_rejected_with_the_known_ones(greeting: Tool) -> None:
+    steps = await opened(executor(greeting), asking("{}", name="people.shout"))
     assert steps[-1] == Failed(error="There is no tool 'people.shout'; there are people.greet.", code="unknown_tool")
 
 
-async def test_a_model_gets_only_what_it_was_offered(greeting: Tool) -> None:
-    narrow = door(greeting, offered=())
+async def test_model_may_call_only_offered_tools(greeting: Tool) -> None:
+    narrow = executor(greeting, offered=())
     assert narrow.specs() == ()
     refused = (await opened(narrow, asking('{"name": "Ann"}')))[-1]
     assert isinstance(refused, Failed)
@@ -167,15 +167,15 @@ async def test_intent_is_committed_before_the_tool_starts() -> None:
     seen: list[str] = []
 
     async def look() -> dict[str, Any]:
-        """Looks at its own row."""
+        """Reads its own row."""
         seen.append((await row()).status)
         return {}
 
-    await opened(door(tool("own.row", "read", look)), asking("{}", name="own.row"))
+    await opened(executor(tool("own.row", "read", look)), asking("{}", name="own.row"))
     assert seen == ["running"]
 
 
-async def test_a_tool_whose_intent_cannot_be_kept_does_not_start(greeting: Tool) -> None:
+async def test_tool_does_not_start_if_its_intent_cannot_be_stored(greeting: Tool) -> None:
     async def refuse(_: Callable[[], None]) -> Awaitable[None]:
         raise OSError("no database")
 
@@ -187,12 +187,12 @@ async def test_a_tool_whose_intent_cannot_be_kept_does_not_start(greeting: Tool)
         return {}
 
     with pytest.raises(OSError, match="no database"):
-        await opened(door(tool("a.b", "write", start), keep=refuse), asking("{}", name="a.b"))
+        await opened(executor(tool("a.b", "write", start), keep=refuse), asking("{}", name="a.b"))
     assert started == []
 
 
-async def test_a_stopped_execution_is_cancelled_and_recorded_so(greeting: Tool) -> None:
-    running = asyncio.create_task(opened(door(greeting), asking('{"name": "forever"}')))
+async def test_stopped_execution_is_recorded_as_cancelled(greeting: Tool) -> None:
+    running = asyncio.create_task(opened(executor(greeting), asking('{"name": "forever"}')))
     async with asyncio.timeout(5):
         while not await ToolExecution.objects.filter(status="running").aexists():
             await asyncio.sleep(0.005)
@@ -203,7 +203,7 @@ async def test_a_stopped_execution_is_cancelled_and_recorded_so(greeting: Tool) 
 
 
 class Held:
-    """Commits each job; the answer to one of them, counted from 0, does not come before `gate` is open."""
+    """A commit function that delays the reply to one job, counted from 0, until `gate` is open."""
 
     def __init__(self, which: int) -> None:
         self.left = which
@@ -227,9 +227,9 @@ class Held:
 
 
 @pytest.mark.parametrize("policy", ["", "ask *"])
-async def test_what_is_stopped_before_it_starts_is_recorded_so(greeting: Tool, policy: str) -> None:
+async def test_execution_stopped_before_its_start_is_recorded_as_cancelled(greeting: Tool, policy: str) -> None:
     held = Held(0)
-    entering = door(greeting, policy=policy, keep=held.after)
+    entering = executor(greeting, policy=policy, keep=held.after)
     running = asyncio.create_task(opened(entering, asking('{"name": "Ann"}')))
     await asyncio.wait_for(held.reached.wait(), 5)
     running.cancel()
@@ -239,9 +239,9 @@ async def test_what_is_stopped_before_it_starts_is_recorded_so(greeting: Tool, p
     assert (kept.status, kept.code, kept.error) == ("cancelled", "cancelled", UNSTARTED.error)
 
 
-async def test_what_is_stopped_when_it_was_approved_and_before_it_starts_is_recorded_so(greeting: Tool) -> None:
+async def test_approved_execution_stopped_before_its_start_is_recorded_as_cancelled(greeting: Tool) -> None:
     held = Held(1)
-    entering, request = door(greeting, policy="ask *", keep=held.after), asking('{"name": "Ann"}')
+    entering, request = executor(greeting, policy="ask *", keep=held.after), asking('{"name": "Ann"}')
     waiting = (await opened(entering, request))[-1]
     assert isinstance(waiting, Waiting)
     approval = Approval(
@@ -260,9 +260,9 @@ async def test_what_is_stopped_when_it_was_approved_and_before_it_starts_is_reco
     assert (kept.status, kept.code, kept.error) == ("cancelled", "cancelled", UNSTARTED.error)
 
 
-async def test_what_came_of_a_tool_is_recorded_though_its_run_is_stopped_meanwhile(greeting: Tool) -> None:
+async def test_result_is_recorded_even_if_the_run_is_stopped_meanwhile(greeting: Tool) -> None:
     held = Held(1)
-    running = asyncio.create_task(opened(door(greeting, keep=held.before), asking('{"name": "Ann"}')))
+    running = asyncio.create_task(opened(executor(greeting, keep=held.before), asking('{"name": "Ann"}')))
     await asyncio.wait_for(held.reached.wait(), 5)
     running.cancel()
     held.gate.set()
@@ -272,8 +272,8 @@ async def test_what_came_of_a_tool_is_recorded_though_its_run_is_stopped_meanwhi
     assert (kept.status, kept.data) == ("succeeded", {"greeted": "Ann", "tone": None})
 
 
-async def test_what_the_policy_denies_does_not_run_and_is_recorded(greeting: Tool) -> None:
-    guarded = door(greeting, policy="deny people.greet name=Bob")
+async def test_denied_call_does_not_run_and_is_recorded(greeting: Tool) -> None:
+    guarded = executor(greeting, policy="deny people.greet name=Bob")
     assert isinstance((await opened(guarded, asking('{"name": "Ann"}')))[-1], Succeeded)
     refused = (await opened(guarded, asking('{"name": "Bob"}')))[-1]
     assert isinstance(refused, Failed)
@@ -281,16 +281,16 @@ async def test_what_the_policy_denies_does_not_run_and_is_recorded(greeting: Too
     assert await ToolExecution.objects.filter(status="denied").acount() == 1
 
 
-async def test_a_tool_that_is_always_denied_is_not_offered(greeting: Tool) -> None:
-    assert door(greeting, policy="deny people.*").specs() == ()
-    assert door(greeting, policy="deny people.* source=caller").specs() == (greeting.spec,)
-    refused = (await opened(door(greeting, policy="deny people.*"), asking('{"name": "Bob"}')))[-1]
+async def test_tool_that_is_always_denied_is_not_offered(greeting: Tool) -> None:
+    assert executor(greeting, policy="deny people.*").specs() == ()
+    assert executor(greeting, policy="deny people.* source=caller").specs() == (greeting.spec,)
+    refused = (await opened(executor(greeting, policy="deny people.*"), asking('{"name": "Bob"}')))[-1]
     assert isinstance(refused, Failed)
     assert refused.code == "denied"
 
 
-async def test_a_tool_that_is_off_says_why() -> None:
-    off = door(tool("people.greet", "read", greet, "Hello", disabled="ENABLE_PEOPLE is false"))
+async def test_disabled_tool_reports_the_reason() -> None:
+    off = executor(tool("people.greet", "read", greet, "Hello", disabled="ENABLE_PEOPLE is false"))
     assert off.specs() == ()
     assert (await opened(off, asking("{}")))[-1] == Failed(
         error="people.greet is off: ENABLE_PEOPLE is false.", code="disabled"
@@ -298,34 +298,34 @@ async def test_a_tool_that_is_off_says_why() -> None:
 
 
 async def test_secrets_are_masked_in_params_output_result_and_error(greeting: Tool) -> None:
-    steps = await opened(door(greeting), asking('{"name": "the-house-secret"}'))
-    failed = await opened(door(greeting), asking('{"name": 1, "the-house-secret": 2}'))
+    steps = await opened(executor(greeting), asking('{"name": "the-house-secret"}'))
+    failed = await opened(executor(greeting), asking('{"name": 1, "the-house-secret": 2}'))
     assert "the-house-secret" not in f"{steps}{failed}"
     assert Output(stream="stdout", text="Hello [secret]\n") in steps
     async for kept in ToolExecution.objects.all():
         assert "the-house-secret" not in f"{kept.params}{kept.data}{kept.error}{kept.output}"
 
 
-async def test_bytes_in_a_result_are_never_changed_by_a_mask() -> None:
+async def test_base64_in_a_result_is_never_masked() -> None:
     looks_like_a_key = "AIza" + "x" * 36
 
     async def give() -> dict[str, str]:
         """Gives."""
         return {"audio_base64": looks_like_a_key, "said": looks_like_a_key}
 
-    done = (await opened(door(tool("a.give", "read", give)), asking("{}", name="a.give")))[-1]
+    done = (await opened(executor(tool("a.give", "read", give)), asking("{}", name="a.give")))[-1]
     assert isinstance(done, Succeeded)
     assert done.data == {"audio_base64": looks_like_a_key, "said": "[secret]x"}
 
 
-async def test_a_tool_gets_its_params_as_they_are() -> None:
+async def test_tool_receives_its_params_unmasked() -> None:
     seen: list[str] = []
 
     async def note(*, text: str) -> None:
         """Notes."""
         seen.append(text)
 
-    await opened(door(tool("a.note", "write", note)), asking('{"text": "the-house-secret"}', name="a.note"))
+    await opened(executor(tool("a.note", "write", note)), asking('{"text": "the-house-secret"}', name="a.note"))
     assert seen == ["the-house-secret"]
 
 
@@ -338,19 +338,19 @@ async def test_a_tool_gets_its_params_as_they_are() -> None:
     ],
     ids=["lists", "digits", "objects"],
 )
-async def test_params_beyond_all_use_are_refused_and_recorded(greeting: Tool, arguments: str) -> None:
-    failed = (await opened(door(greeting), asking(arguments)))[-1]
+async def test_oversized_params_are_rejected_and_recorded(greeting: Tool, arguments: str) -> None:
+    failed = (await opened(executor(greeting), asking(arguments)))[-1]
     assert isinstance(failed, Failed)
     assert failed.code == "invalid_params"
     assert (await row()).status == "failed"
 
 
-async def test_a_long_param_is_a_digest_in_the_event_and_whole_in_the_row() -> None:
+async def test_long_param_is_a_digest_in_the_event_and_complete_in_the_row() -> None:
     async def note(*, text: str, audio_base64: str) -> None:
         """Notes."""
 
     arguments = msgspec.json.encode({"text": "long " * 2_000, "audio_base64": "QUJD"}).decode()
-    steps = await opened(door(tool("a.note", "write", note)), asking(arguments, name="a.note"))
+    steps = await opened(executor(tool("a.note", "write", note)), asking(arguments, name="a.note"))
     assert isinstance(steps[0], Opened)
     assert steps[0].params["text"]["size"] == 10_000
     kept = await row()
@@ -358,12 +358,12 @@ async def test_a_long_param_is_a_digest_in_the_event_and_whole_in_the_row() -> N
     assert set(kept.params["audio_base64"]) == {"sha256", "size"}
 
 
-async def test_a_long_result_is_whole_in_the_store_and_short_elsewhere() -> None:
+async def test_long_result_is_complete_in_the_store_and_short_elsewhere() -> None:
     async def recite() -> dict[str, Any]:
         """Recites."""
         return {"lines": [f"line {number}" for number in range(5_000)]}
 
-    steps = await opened(door(tool("a.recite", "read", recite)), asking("{}", name="a.recite"))
+    steps = await opened(executor(tool("a.recite", "read", recite)), asking("{}", name="a.recite"))
     done = steps[-1]
     assert isinstance(done, Succeeded)
     assert len(done.data["lines"]) == 5_000
@@ -376,15 +376,15 @@ async def test_a_long_result_is_whole_in_the_store_and_short_elsewhere() -> None
     assert (kept.output_size, kept.truncated) == (page.size, False)
 
 
-async def test_long_live_output_is_shown_in_part_and_kept_whole() -> None:
+async def test_long_live_output_is_truncated_and_stored_completely() -> None:
     async def chatter(execution: Execution, /) -> dict[str, Any]:
-        """Talks much."""
+        """Prints a lot."""
         for number in range(1_000):
             await execution.emit("stdout", f"{number:>9} {'x' * 989}\n")
         return {}
 
     steps = await opened(
-        door(tool("a.chatter", "read", chatter), outputs=OutputStore(Path(settings.TOOL_OUTPUT_DIR), 10**7)),
+        executor(tool("a.chatter", "read", chatter), outputs=OutputStore(Path(settings.TOOL_OUTPUT_DIR), 10**7)),
         asking("{}", name="a.chatter"),
     )
     live = "".join(step.text for step in steps if isinstance(step, Output))
@@ -398,7 +398,7 @@ async def test_long_live_output_is_shown_in_part_and_kept_whole() -> None:
     assert page.text.startswith("      999 xxx")
 
 
-def test_registering_a_name_twice_registers_nothing(greeting: Tool) -> None:
+def test_registering_a_duplicate_registers_nothing(greeting: Tool) -> None:
     registry = Registry([greeting])
     other = tool("people.other", "read", greet, "Bye")
     with pytest.raises(DuplicateTool, match="Registered twice: people"):
@@ -407,7 +407,7 @@ def test_registering_a_name_twice_registers_nothing(greeting: Tool) -> None:
     assert registry.matching(["people.*", "fs.*"]) == (greeting,)
 
 
-def test_a_model_is_shown_the_head_and_the_tail_of_a_long_result() -> None:
+def test_model_is_shown_the_head_and_tail_of_a_long_result() -> None:
     shown = show({"content": "a" * 3_000 + "z" * 3_000}, 1_000, "ask for less")
     assert len(shown) < 1_200
     assert shown.startswith('{"content":"aaa')
@@ -416,5 +416,5 @@ def test_a_model_is_shown_the_head_and_the_tail_of_a_long_result() -> None:
 
 
 @pytest.mark.parametrize("data", [{"audio_base64": "QUJD"}, {"content": "QUJD", "encoding": "base64"}])
-def test_a_model_is_never_shown_base64(data: dict[str, str]) -> None:
+def test_model_is_never_shown_base64(data: dict[str, str]) -> None:
     assert "QUJD" not in show(data, 1_000, "")

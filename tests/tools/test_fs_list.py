@@ -1,4 +1,4 @@
-"""`fs.list`: what is there, in order, and within bounds."""
+"""`fs.list`: entries, their order, and bounds."""
 
 import os
 from collections.abc import Iterator
@@ -35,18 +35,18 @@ def paths(result: fs.ListResult) -> list[str]:
 
 
 @pytest.mark.parametrize("path", ["missing", "../", "/etc", ".git", "src/.git", "", "a\0", "a.py/x"])
-async def test_what_is_no_folder_of_the_workspace_is_refused(path: str, workspace: Workspace) -> None:
+async def test_path_that_is_not_a_workspace_folder_is_rejected(path: str, workspace: Workspace) -> None:
     with pytest.raises(ToolError):
         await fs.list_(workspace, path=path)
 
 
-async def test_glob_that_is_not_valid_is_refused(workspace: Workspace) -> None:
+async def test_invalid_glob_is_rejected(workspace: Workspace) -> None:
     with pytest.raises(ToolError) as refusal:
         await fs.list_(workspace, glob="{a")
     assert refusal.value.code == "invalid_params"
 
 
-async def test_listing_is_sorted_and_leaves_git_out(workspace: Workspace) -> None:
+async def test_listing_is_sorted_and_omits_git(workspace: Workspace) -> None:
     result = await fs.list_(workspace)
     assert [(entry.path, entry.type) for entry in result.entries] == [
         (".env", "file"),
@@ -60,16 +60,16 @@ async def test_listing_is_sorted_and_leaves_git_out(workspace: Workspace) -> Non
     assert result.truncated is False
 
 
-async def test_folders_are_followed_by_what_is_in_them(workspace: Workspace) -> None:
+async def test_folders_are_followed_by_their_contents(workspace: Workspace) -> None:
     result = await fs.list_(workspace, path="src", recursive=True)
     assert paths(result) == ["src/c.py", "src/deep", "src/deep/d.py"]
 
 
-async def test_folder_is_listed_through_a_link_under_its_own_path(workspace: Workspace) -> None:
+async def test_folder_behind_a_link_is_listed_under_its_own_path(workspace: Workspace) -> None:
     assert paths(await fs.list_(workspace, path="link")) == ["src/c.py", "src/deep"]
 
 
-async def test_file_is_told_of_by_itself(workspace: Workspace, base: Path) -> None:
+async def test_path_of_a_file_lists_that_file(workspace: Workspace, base: Path) -> None:
     os.utime(base / "a.py", ns=(0, 1_700_000_000_123_456_789))
     result = await fs.list_(workspace, path="a.py")
     assert result.entries == [
@@ -110,18 +110,18 @@ async def test_glob_is_relative_to_the_path(workspace: Workspace) -> None:
     ],
     ids=["entries", "walked", "seconds", "depth"],
 )
-async def test_listing_that_reaches_a_bound_says_that_it_is_not_all(limits: Limits, count: int, base: Path) -> None:
+async def test_listing_that_exceeds_a_bound_is_marked_truncated(limits: Limits, count: int, base: Path) -> None:
     result = await fs.list_(Workspace(base, limits=limits), recursive=True)
     assert result.truncated is True
     assert len(result.entries) == count
 
 
-async def test_listing_of_exactly_the_bound_is_all(base: Path) -> None:
+async def test_listing_of_exactly_the_bound_is_not_truncated(base: Path) -> None:
     result = await fs.list_(Workspace(base, limits=Limits(max_entries=2)), path="src")
     assert (len(result.entries), result.truncated) == (2, False)
 
 
-async def test_time_that_no_calendar_has_is_told_as_the_nearest(workspace: Workspace, base: Path) -> None:
+async def test_time_outside_the_calendar_is_clamped(workspace: Workspace, base: Path) -> None:
     far = workspace.entry("a.py")
     for modified, expected in (
         (2**62 * 1000, "9999-12-31T23:59:59.999Z"),

@@ -1,4 +1,4 @@
-"""`fs.read`: pages of lines, of any file, in little memory."""
+"""`fs.read`: pages of lines of any file, in little memory."""
 
 import asyncio
 import base64
@@ -36,16 +36,14 @@ def decoded(result: fs.ReadResult) -> bytes:
 
 
 async def pages(workspace: Workspace, path: str, limit: int | None = None) -> list[fs.ReadResult]:
-    """All pages of a file, as a model would turn them."""
+    """Return all pages of a file, as a model would request them."""
     results = [await fs.read(workspace, path=path, limit=limit)]
     while (offset := results[-1].next_offset) is not None:
         results.append(await fs.read(workspace, path=path, offset=offset, limit=limit))
     return results
 
 
-async def test_page_past_the_end_is_refused_with_the_number_of_the_last_line(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+async def test_page_past_the_end_is_rejected_with_the_last_line_number(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n2\n3")
     with pytest.raises(ToolError, match="has no line 4: its last is line 3") as refusal:
         await fs.read(workspace, path="a", offset=4)
@@ -54,12 +52,12 @@ async def test_page_past_the_end_is_refused_with_the_number_of_the_last_line(
     assert await code_of(workspace, "empty", offset=2) == "invalid_params"
 
 
-async def test_reading_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+async def test_slow_read_times_out(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     assert await code_of(Workspace(tmp_path, limits=Limits(max_seconds=0)), "a") == "timed_out"
 
 
-async def test_cancelled_reading_ends_its_thread_and_leaves_no_error_behind(
+async def test_cancelled_read_ends_its_thread_without_an_unhandled_error(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(b"1")
@@ -92,13 +90,13 @@ async def test_cancelled_reading_ends_its_thread_and_leaves_no_error_behind(
 
 
 @pytest.mark.parametrize("limits", [{"max_read_bytes": 3}, {"max_line_bytes": 0}])
-def test_limits_that_hold_no_character_are_refused(limits: dict[str, int]) -> None:
+def test_limits_below_one_character_are_rejected(limits: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least 4"):
         Limits(**limits)
 
 
 @pytest.mark.parametrize("path", ["missing", "folder", "fifo", ".env", ".git/config", "../x", "/etc/passwd"])
-async def test_what_is_no_readable_file_is_refused(path: str, workspace: Workspace, tmp_path: Path) -> None:
+async def test_unreadable_path_is_rejected(path: str, workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")
     assert await code_of(workspace, path) in {"not_found", "not_allowed", "outside_workspace"}
@@ -148,7 +146,7 @@ async def test_very_large_file_has_a_size_and_no_hash(tmp_path: Path) -> None:
     assert (await fs.read(workspace, path="a", offset=2)).next_offset is None
 
 
-async def test_file_is_read_whole(workspace: Workspace, tmp_path: Path) -> None:
+async def test_small_file_is_read_in_one_page(workspace: Workspace, tmp_path: Path) -> None:
     data = "\ufeffone\r\ntwo\rstill two\nthré".encode()
     (tmp_path / "a").write_bytes(data)
     result = await fs.read(workspace, path="a")
@@ -180,7 +178,7 @@ async def test_empty_file_is_read(workspace: Workspace, tmp_path: Path) -> None:
         ({"offset": 2}, "2\n3", None),
     ],
 )
-async def test_page_is_of_the_lines_that_were_asked_for(
+async def test_page_has_the_requested_lines(
     asked: dict[str, int], content: str, next_offset: int | None, workspace: Workspace, tmp_path: Path
 ) -> None:
     (tmp_path / "a").write_bytes(b"1\n2\n3")
@@ -190,7 +188,7 @@ async def test_page_is_of_the_lines_that_were_asked_for(
 
 
 @pytest.mark.parametrize("data", [b"a\0b", b"\xff\xfe", "é".encode("latin-1"), "é".encode("utf-16"), b"\xed\xa0\x80"])
-async def test_what_is_no_text_comes_as_base64(data: bytes, workspace: Workspace, tmp_path: Path) -> None:
+async def test_binary_content_is_returned_as_base64(data: bytes, workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(data)
     result = await fs.read(workspace, path="a")
     assert result.encoding == "base64"
@@ -199,7 +197,7 @@ async def test_what_is_no_text_comes_as_base64(data: bytes, workspace: Workspace
 
 @settings(deadline=None)
 @given(data=st.lists(PIECES).map(b"".join), limit=st.none() | st.integers(1, 4))
-async def test_pages_are_the_file_byte_for_byte(
+async def test_pages_join_to_the_file_byte_for_byte(
     data: bytes, limit: int | None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     base = tmp_path_factory.mktemp("base")
@@ -212,7 +210,7 @@ async def test_pages_are_the_file_byte_for_byte(
     assert all(len(decoded(result)) <= SMALL.max_read_bytes for result in results)
 
 
-async def test_large_file_is_paged_at_the_real_limits(workspace: Workspace, tmp_path: Path) -> None:
+async def test_large_file_is_paged_at_the_default_limits(workspace: Workspace, tmp_path: Path) -> None:
     data = b"".join(b"line %d\r\n" % number for number in range(300_000)) + b"x" * 200_000 + b"\n" + os.urandom(300_000)
     (tmp_path / "a").write_bytes(data)
     results = await pages(workspace, "a")

@@ -1,4 +1,4 @@
-"""`fs.search`: every line that matches, no secret, and an end in any case."""
+"""`fs.search`: matches, skipped files, and bounds."""
 
 import asyncio
 import threading
@@ -23,27 +23,27 @@ def found(result: fs.SearchResult) -> list[tuple[str, int, str]]:
 
 
 @pytest.mark.parametrize("pattern", ["(", "(?=a)", r"(a)\1", "a{5000}", "\ud800"])
-async def test_pattern_that_is_not_valid_is_refused(pattern: str, workspace: Workspace) -> None:
+async def test_invalid_pattern_is_rejected(pattern: str, workspace: Workspace) -> None:
     with pytest.raises(ToolError) as refusal:
         await fs.search(workspace, pattern=pattern)
     assert refusal.value.code == "invalid_params"
 
 
 @pytest.mark.parametrize("path", ["missing", "../", "/etc/passwd", ".git", ".env", "link_out", "a\0"])
-async def test_place_that_may_not_be_searched_is_refused(path: str, workspace: Workspace, tmp_path: Path) -> None:
+async def test_protected_path_is_rejected(path: str, workspace: Workspace, tmp_path: Path) -> None:
     fill(tmp_path, {".env": b"x", ".git/config": b"x"})
     (tmp_path / "link_out").symlink_to("/etc/passwd")
     with pytest.raises(ToolError):
         await fs.search(workspace, pattern="x", path=path)
 
 
-async def test_secrets_git_links_and_binary_files_are_passed_over(workspace: Workspace, tmp_path: Path) -> None:
+async def test_secrets_git_links_and_binary_files_are_skipped(workspace: Workspace, tmp_path: Path) -> None:
     fill(tmp_path, {".env": b"x", ".git/config": b"x", "k/id_rsa": b"x", "bin": b"x\n\0x", "a": b"x"})
     (tmp_path / "link").symlink_to("a")
     assert found(await fs.search(workspace, pattern="x")) == [("a", 1, "x")]
 
 
-async def test_matches_come_in_the_order_of_paths_and_lines(workspace: Workspace, tmp_path: Path) -> None:
+async def test_matches_are_sorted_by_path_and_line(workspace: Workspace, tmp_path: Path) -> None:
     fill(tmp_path, {"b": b"x1\nno\nx2\n", "a/z": b"\r\n  x3\r\n", "c": b"no"})
     result = await fs.search(workspace, pattern="x")
     assert found(result) == [("a/z", 2, "  x3"), ("b", 1, "x1"), ("b", 3, "x2")]
@@ -64,14 +64,14 @@ async def test_glob_and_case_narrow_the_search(workspace: Workspace, tmp_path: P
     assert found(result) == [("a.py", 1, "X"), ("src/b.py", 1, "x")]
 
 
-async def test_number_of_a_line_is_where_fs_read_finds_it(workspace: Workspace, tmp_path: Path) -> None:
+async def test_line_number_is_valid_for_fs_read(workspace: Workspace, tmp_path: Path) -> None:
     content = b"".join(b"line %d\n" % number for number in range(30_000)) + b"y" * 200_000 + b"\nneedle\n"
     fill(tmp_path, {"a": content})
     (match,) = (await fs.search(workspace, pattern="needle")).matches
     assert (await fs.read(workspace, path="a", offset=match.line, limit=1)).content == "needle\n"
 
 
-async def test_long_line_is_cut_around_its_match(workspace: Workspace, tmp_path: Path) -> None:
+async def test_long_line_is_truncated_around_its_match(workspace: Workspace, tmp_path: Path) -> None:
     fill(tmp_path, {"a": "é".encode() * 5000 + b"needle" + b"y" * 5000, "b": b"needle" + b"y" * 5000})
     first, second = (await fs.search(workspace, pattern="needle")).matches
     assert first.text.startswith("…é")
@@ -81,7 +81,7 @@ async def test_long_line_is_cut_around_its_match(workspace: Workspace, tmp_path:
     assert len(first.text) <= workspace.limits.max_match_chars + 2
 
 
-async def test_line_that_is_not_utf8_is_shown_as_far_as_it_is_text(workspace: Workspace, tmp_path: Path) -> None:
+async def test_invalid_utf8_in_a_line_is_replaced(workspace: Workspace, tmp_path: Path) -> None:
     fill(tmp_path, {"a": b"caf\xe9 x"})
     assert found(await fs.search(workspace, pattern="x")) == [("a", 1, "caf\ufffd x")]
 
@@ -96,14 +96,14 @@ async def test_line_that_is_not_utf8_is_shown_as_far_as_it_is_text(workspace: Wo
     ],
     ids=["matches", "bytes", "walked", "seconds"],
 )
-async def test_search_that_reaches_a_bound_says_that_it_is_not_all(limits: Limits, count: int, tmp_path: Path) -> None:
+async def test_search_that_exceeds_a_bound_is_marked_truncated(limits: Limits, count: int, tmp_path: Path) -> None:
     fill(tmp_path, {"a": b"x\nx", "b": b"x\nx", "c": b"x\nx"})
     result = await fs.search(Workspace(tmp_path, limits=limits), pattern="x")
     assert result.truncated is True
     assert len(result.matches) <= count
 
 
-async def test_cancelled_search_ends_its_thread_before_the_caller_goes_on(
+async def test_cancelled_search_ends_its_thread_before_the_caller_continues(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, {f"{number}": b"x" for number in range(1000)})
@@ -127,7 +127,7 @@ async def test_cancelled_search_ends_its_thread_before_the_caller_goes_on(
     assert looked_into == ["0"]
 
 
-async def test_server_stays_awake_while_a_hard_pattern_is_searched_for(workspace: Workspace, tmp_path: Path) -> None:
+async def test_event_loop_is_not_blocked_by_an_expensive_pattern(workspace: Workspace, tmp_path: Path) -> None:
     fill(tmp_path, {f"{number}": b"x" * 100_000 for number in range(20)})
     search = asyncio.create_task(fs.search(workspace, pattern="(x+x+)+y|(x?){300}z"))
     turns = 0

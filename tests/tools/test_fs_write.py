@@ -1,4 +1,4 @@
-"""`fs.write`, and the four tools as a registry takes them."""
+"""`fs.write`, and the registration of the four file tools."""
 
 import base64
 import hashlib
@@ -19,14 +19,14 @@ def sha256(data: bytes) -> str:
 
 
 @pytest.mark.parametrize("content", ["a", "a===", "é", "a b=", "YQ==\n", "\ud800"])
-async def test_content_that_is_no_base64_is_refused(content: str, workspace: Workspace) -> None:
+async def test_invalid_base64_is_rejected(content: str, workspace: Workspace) -> None:
     with pytest.raises(ToolError) as refusal:
         await fs.write(workspace, path="a", content=content, encoding="base64")
     assert refusal.value.code == "invalid_params"
     assert (await fs.list_(workspace)).entries == []
 
 
-async def test_content_with_a_lone_surrogate_is_refused(workspace: Workspace) -> None:
+async def test_content_with_a_lone_surrogate_is_rejected(workspace: Workspace) -> None:
     with pytest.raises(ToolError, match="lone surrogate") as refusal:
         await fs.write(workspace, path="a", content="\udcff")
     assert refusal.value.code == "invalid_params"
@@ -38,7 +38,7 @@ async def test_new_file_cannot_have_expected_content(workspace: Workspace) -> No
     assert refusal.value.code == "invalid_params"
 
 
-async def test_write_over_a_change_that_was_not_read_is_a_conflict(workspace: Workspace, tmp_path: Path) -> None:
+async def test_write_over_an_unread_change_is_a_conflict(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one")
     read = await fs.read(workspace, path="a")
     (tmp_path / "a").write_bytes(b"two")
@@ -48,13 +48,13 @@ async def test_write_over_a_change_that_was_not_read_is_a_conflict(workspace: Wo
     assert (tmp_path / "a").read_bytes() == b"two"
 
 
-async def test_content_over_the_limit_is_refused(tmp_path: Path) -> None:
+async def test_content_over_the_limit_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ToolError) as refusal:
         await fs.write(Workspace(tmp_path, limits=Limits(max_write_bytes=2)), path="a", content="éé")
     assert refusal.value.code == "too_large"
 
 
-async def test_text_is_written_as_it_is(workspace: Workspace, tmp_path: Path) -> None:
+async def test_text_is_written_unchanged(workspace: Workspace, tmp_path: Path) -> None:
     content = "\ufeffone\r\ntwo\rthré"
     result = await fs.write(workspace, path="x/a", content=content)
     data = content.encode()
@@ -66,7 +66,7 @@ async def test_text_is_written_as_it_is(workspace: Workspace, tmp_path: Path) ->
 
 @settings(deadline=None)
 @given(data=st.binary(max_size=2000))
-async def test_what_is_written_is_what_is_read(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_written_content_is_read_back(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     workspace = Workspace(tmp_path_factory.mktemp("base"))
     written = await fs.write(workspace, path="a", content=base64.b64encode(data).decode(), encoding="base64")
     read = await fs.read(workspace, path="a")
@@ -80,8 +80,8 @@ def tool_of(workspace: Workspace, name: str) -> Tool:
 
 
 def test_tools_have_the_names_effects_and_params_of_the_protocol(workspace: Workspace) -> None:
-    told = {tool.name: (tool.effect, list(tool.spec.parameters["properties"])) for tool in fs.tools(workspace)}
-    assert told == {
+    described = {tool.name: (tool.effect, list(tool.spec.parameters["properties"])) for tool in fs.tools(workspace)}
+    assert described == {
         "fs.read": ("read", ["path", "offset", "limit"]),
         "fs.list": ("read", ["path", "recursive", "glob"]),
         "fs.search": ("read", ["pattern", "path", "glob", "ignore_case"]),
@@ -110,12 +110,14 @@ def test_tools_have_the_names_effects_and_params_of_the_protocol(workspace: Work
         ("fs.write", {"path": "a", "content": "", "expected_sha256": "0" * 64 + "\n"}),
     ],
 )
-def test_params_that_the_schema_forbids_are_refused(name: str, params: dict[str, object], workspace: Workspace) -> None:
+def test_params_that_violate_the_schema_are_rejected(
+    name: str, params: dict[str, object], workspace: Workspace
+) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(params, tool_of(workspace, name).params)
 
 
-async def test_tool_runs_with_its_params_and_gives_json(workspace: Workspace) -> None:
+async def test_tool_runs_with_its_params_and_returns_json(workspace: Workspace) -> None:
     write = tool_of(workspace, "fs.write")
     params = msgspec.json.decode(b'{"path": "a", "content": "x"}', type=write.params)
     result = await write.run(params, lambda _stream, _text: None)

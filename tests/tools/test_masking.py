@@ -1,4 +1,4 @@
-"""Secrets are masked by value and by shape, whole or in pieces."""
+"""Secrets are masked by value and by format, whole or in pieces."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ MASKER = Masker([KNOWN, "hunter2/odd", "short"])
 
 
 @pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:12])
-def test_a_secret_is_masked_wherever_it_stands(secret: str) -> None:
+def test_secret_is_masked_wherever_it_occurs(secret: str) -> None:
     for text in (secret, f"before {secret} after", f'"{secret}"', f"KEY={secret}\n"):
         masked = MASKER.text(text)
         assert secret not in masked
@@ -55,11 +55,11 @@ def test_only_the_secret_part_is_masked(text: str, masked: str) -> None:
     "text",
     ["", "short", "The quick brown fox.", "https://example.com/a@b", "task-0123456789", "sk-learn", "eyJ", "a" * 5_000],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_a_secret_is_unchanged(text: str) -> None:
     assert MASKER.text(text) == text
 
 
-def test_what_no_database_keeps_is_replaced() -> None:
+def test_characters_that_no_database_stores_are_replaced() -> None:
     assert MASKER.text("a\0b\ud800c\U0001f600") == "a\ufffdb\ufffdc\U0001f600"
 
 
@@ -69,14 +69,14 @@ def test_every_text_of_a_value_is_masked() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 16, 64, 1_000])
-def test_a_secret_in_pieces_is_masked_like_one_that_is_whole(size: int) -> None:
+def test_secret_in_pieces_is_masked(size: int) -> None:
     text = f"one {' two '.join(SECRETS)}\nAuthorization: Bearer abcdef123456\nlast\n"
     stream = MaskedStream(MASKER)
     shown = "".join(stream.feed(text[start : start + size]) for start in range(0, len(text), size)) + stream.end()
     assert shown == MASKER.text(text)
 
 
-def test_progress_without_line_ends_is_shown_at_once() -> None:
+def test_progress_without_line_endings_is_shown_at_once() -> None:
     stream = MaskedStream(MASKER)
     assert [stream.feed(piece) for piece in (".", "..", " ok\n", "half ", "a-word")] == [
         ".",
@@ -88,13 +88,13 @@ def test_progress_without_line_ends_is_shown_at_once() -> None:
     assert stream.end() == "a-word"
 
 
-def test_an_endless_word_is_not_held_for_ever() -> None:
+def test_endless_word_is_not_held_back_forever() -> None:
     stream = MaskedStream(MASKER)
     shown = sum(len(stream.feed("a" * 1_000)) for _ in range(100))
     assert shown >= 100_000 - LONGEST_WORD
 
 
-def test_a_private_key_that_never_ends_is_never_shown() -> None:
+def test_unterminated_private_key_is_never_shown() -> None:
     stream = MaskedStream(MASKER)
     shown = stream.feed("-----BEGIN PRIVATE KEY-----\n") + "".join(stream.feed("MIIEow\n") for _ in range(5_000))
     assert "MIIEow" not in shown + stream.end()

@@ -1,4 +1,4 @@
-"""The output store: what was said, whole, for its owner alone."""
+"""The output store: complete outputs, each for its owner only."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-async def test_what_was_added_is_read_in_pages(store: OutputStore) -> None:
+async def test_stored_output_is_read_in_pages(store: OutputStore) -> None:
     text = "".join(f"line {number}: größe 😀\n" for number in range(20_000))
     execution = uuid4()
     recording = store.begin("alice", execution)
@@ -48,14 +48,14 @@ async def test_another_owner_finds_nothing(store: OutputStore) -> None:
     assert await store.page("alice", uuid4(), 0, 100) is None
 
 
-async def test_what_need_not_be_kept_makes_no_file(store: OutputStore, tmp_path: Path) -> None:
+async def test_output_that_is_not_kept_makes_no_file(store: OutputStore, tmp_path: Path) -> None:
     recording = store.begin("alice", uuid4())
     await recording.add("short")
     assert (await recording.end(keep=False)).whole
     assert not (tmp_path / "outputs").exists()
 
 
-async def test_output_is_kept_up_to_its_bound_and_says_so(tmp_path: Path) -> None:
+async def test_output_beyond_the_bound_is_dropped_and_reported(tmp_path: Path) -> None:
     store, execution = OutputStore(tmp_path, 1_000), uuid4()
     recording = store.begin("alice", execution)
     for _ in range(10):
@@ -67,14 +67,14 @@ async def test_output_is_kept_up_to_its_bound_and_says_so(tmp_path: Path) -> Non
     assert page.size == 1_000
 
 
-async def test_a_disk_that_takes_nothing_does_not_end_the_tool(tmp_path: Path) -> None:
+async def test_failing_disk_does_not_fail_the_tool(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("a file where the folder should be")
     recording = OutputStore(tmp_path / "outputs", 1_000).begin("alice", uuid4())
     await recording.add("said")
     assert not (await recording.end(keep=True)).whole
 
 
-async def test_files_are_their_owners_alone(store: OutputStore, tmp_path: Path) -> None:
+async def test_files_are_readable_only_by_their_owner(store: OutputStore, tmp_path: Path) -> None:
     recording = store.begin("alice", uuid4())
     await recording.add("said")
     await recording.end(keep=True)
@@ -84,7 +84,7 @@ async def test_files_are_their_owners_alone(store: OutputStore, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 100])
-def test_pages_are_cut_between_characters(limit: int) -> None:
+def test_pages_are_split_between_characters(limit: int) -> None:
     text, read, offset = "aé😀b", "", 0
     while True:
         page = page_of(text, offset, limit)
@@ -96,5 +96,5 @@ def test_pages_are_cut_between_characters(limit: int) -> None:
     assert read == text
 
 
-def test_a_page_behind_the_end_is_empty() -> None:
+def test_page_past_the_end_is_empty() -> None:
     assert page_of("abc", 9, 10) == OutputPage(text="", offset=9, size=3, next_offset=None)

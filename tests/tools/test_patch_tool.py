@@ -1,4 +1,4 @@
-"""`fs.apply_patch` on real files: all of a patch or nothing, and nothing over somebody else's change."""
+"""`fs.apply_patch` on real files: a patch is applied completely or not at all, and never over a concurrent change."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ def sha256(data: bytes) -> str:
 
 
 class Meddled(Workspace):
-    """A workspace where somebody else writes a file between the reading and the writing of a patch."""
+    """A workspace in which a file changes between the reading and the writing of a patch."""
 
     def apply(self, changes: list[Change], deadline: Deadline | None = None) -> tuple[Changed, ...]:  # type: ignore[override]  # tuple or list alike
         (self.base / "a").write_bytes(b"theirs\n")
@@ -50,13 +50,13 @@ async def test_concurrent_creation_is_a_conflict_and_nothing_is_written(tmp_path
     assert list(read_tree(tmp_path)) == ["a"]
 
 
-async def test_lone_surrogate_is_refused(workspace: Workspace) -> None:
+async def test_lone_surrogate_is_rejected(workspace: Workspace) -> None:
     with pytest.raises(ToolError, match="lone surrogate") as refusal:
         await apply_patch(workspace, patch=CHANGE + "\udcff")
     assert refusal.value.code == "invalid_params"
 
 
-async def test_file_larger_than_may_be_written_is_refused(tmp_path: Path) -> None:
+async def test_file_over_the_write_limit_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n" * 100)
     with pytest.raises(ToolError) as refusal:
         await apply_patch(Workspace(tmp_path, limits=Limits(max_write_bytes=100)), patch=CHANGE)
@@ -71,7 +71,7 @@ async def test_patch_ends_at_its_deadline(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"1\n"
 
 
-async def test_cancelled_patch_has_ended_when_its_call_has(tmp_path: Path) -> None:
+async def test_cancelled_patch_has_ended_when_its_call_returns(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n")
     workspace = Workspace(tmp_path)
     running = asyncio.ensure_future(apply_patch(workspace, patch=CHANGE))
@@ -85,7 +85,7 @@ async def test_cancelled_patch_has_ended_when_its_call_has(tmp_path: Path) -> No
     assert list(read_tree(tmp_path)) == ["a"]
 
 
-async def test_read_only_file_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+async def test_read_only_file_is_rejected(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n")
     (tmp_path / "a").chmod(0o444)
     with pytest.raises(ToolError) as refusal:
@@ -93,7 +93,7 @@ async def test_read_only_file_is_refused(workspace: Workspace, tmp_path: Path) -
     assert refusal.value.code == "not_allowed"
 
 
-async def test_new_file_in_a_file_is_refused_also_by_a_dry_run(workspace: Workspace, tmp_path: Path) -> None:
+async def test_new_file_beneath_a_file_is_rejected_even_in_a_dry_run(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n")
     added = "--- /dev/null\n+++ b/a/deep/x\n@@ -0,0 +1 @@\n+1\n"
     with pytest.raises(ToolError, match="'a' is no folder") as refusal:
@@ -112,7 +112,7 @@ async def test_link_is_neither_deleted_nor_moved(workspace: Workspace, tmp_path:
     assert (tmp_path / "link").is_symlink()
 
 
-async def test_change_through_a_link_changes_what_it_leads_to(workspace: Workspace, tmp_path: Path) -> None:
+async def test_change_through_a_link_changes_its_target(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n")
     (tmp_path / "link").symlink_to("a")
     await apply_patch(workspace, patch=CHANGE.replace("/a", "/link"))
@@ -121,7 +121,7 @@ async def test_change_through_a_link_changes_what_it_leads_to(workspace: Workspa
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-async def test_scenario_on_disk(scenario: Path, tmp_path: Path) -> None:
+async def test_scenario_on_disk_produces_the_expected_tree_or_error(scenario: Path, tmp_path: Path) -> None:
     before = read_tree(scenario / "input")
     write_tree(tmp_path, before)
     text = (scenario / "patch.txt").read_bytes().decode("utf-8", "replace")
@@ -138,7 +138,7 @@ async def test_scenario_on_disk(scenario: Path, tmp_path: Path) -> None:
         workspace.close()
 
 
-async def test_result_tells_each_file(workspace: Workspace, tmp_path: Path) -> None:
+async def test_result_describes_each_file(workspace: Workspace, tmp_path: Path) -> None:
     for name, text in (("a", b"1\n"), ("gone", b"1\n2\n"), ("old", b"x\ny\n")):
         (tmp_path / name).write_bytes(text)
     parts = (
@@ -164,7 +164,7 @@ async def test_result_tells_each_file(workspace: Workspace, tmp_path: Path) -> N
     ]
 
 
-async def test_mode_bits_are_those_of_the_patch_and_else_stay(workspace: Workspace, tmp_path: Path) -> None:
+async def test_mode_bits_follow_the_patch_and_otherwise_stay(workspace: Workspace, tmp_path: Path) -> None:
     for name, mode in (("on", 0o640), ("off", 0o750), ("kept", 0o700), ("moved", 0o755)):
         (tmp_path / name).write_bytes(b"1\n")
         (tmp_path / name).chmod(mode)
@@ -183,7 +183,7 @@ async def test_mode_bits_are_those_of_the_patch_and_else_stay(workspace: Workspa
     assert (tmp_path / "m").stat().st_mode & 0o100
 
 
-async def test_hash_of_the_result_is_one_to_write_on(workspace: Workspace, tmp_path: Path) -> None:
+async def test_hash_of_the_result_can_be_expected_by_the_next_write(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n")
     (file,) = (await apply_patch(workspace, patch=CHANGE)).files
     await fs.write(workspace, path="a", content="3\n", expected_sha256=file.sha256)
@@ -193,7 +193,7 @@ async def test_hash_of_the_result_is_one_to_write_on(workspace: Workspace, tmp_p
 @pytest.mark.parametrize(
     "params", [{}, {"patch": ""}, {"patch": 1}, {"patch": "x", "more": 1}, {"patch": "x", "dry_run": "yes"}]
 )
-def test_wrong_params_are_refused(workspace: Workspace, params: dict[str, object]) -> None:
+def test_invalid_params_are_rejected(workspace: Workspace, params: dict[str, object]) -> None:
     (tool,) = patch.tools(workspace)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(params, tool.params)

@@ -1,4 +1,4 @@
-"""What a policy's rules decide, and how they are written."""
+"""Decisions and syntax of a policy's rules."""
 
 import re
 
@@ -18,7 +18,7 @@ NOTHING: Facets = {}
         ("network", "model", "ask"),
     ],
 )
-def test_without_rules_only_what_reaches_outward_asks(effect: Effect, source: Source, decision: str) -> None:
+def test_without_rules_only_outward_effects_ask(effect: Effect, source: Source, decision: str) -> None:
     assert parse("").decide("a.b", effect, source, NOTHING) == decision
 
 
@@ -44,14 +44,14 @@ def test_without_rules_only_what_reaches_outward_asks(effect: Effect, source: So
         ("deny a.b x=1 y=2", "a.b", "model", {"x": ["1"], "y": ["3"]}, "allow"),
     ],
 )
-def test_the_last_rule_that_holds_decides_but_for_a_deny(
+def test_last_matching_rule_decides_except_after_a_deny(
     rules: str, tool: str, source: Source, facets: Facets, decision: str
 ) -> None:
     assert parse(rules).decide(tool, "write", source, facets) == decision
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("ask", "a rule is one of allow, ask, deny, a tool's name"),
         ("forbid fs.write", "unlike 'forbid fs.write'"),
@@ -61,6 +61,6 @@ def test_the_last_rule_that_holds_decides_but_for_a_deny(
         ('deny "fs.*', "a quotation is not closed"),
     ],
 )
-def test_what_is_no_policy_is_refused_with_what_would_be(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_invalid_policy_is_rejected_with_the_valid_form(text: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
         parse(text)

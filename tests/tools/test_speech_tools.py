@@ -15,7 +15,7 @@ from speech.service import SpeechService
 from tests.conftest import Api, Start
 from tests.speech.conftest import Make, fake, make
 from tests.speech.recordings import accuracy, recording, silence
-from tests.speech.vendor import Reply, Vendor, told
+from tests.speech.vendor import Reply, Vendor, json_reply
 from tests.streams import Answer
 from tools.builtin import speech
 from tools.models import ToolExecution
@@ -62,22 +62,20 @@ def encoded(audio: bytes) -> str:
     return base64.b64encode(audio).decode()
 
 
-async def test_the_examples_of_the_documentation_work_as_written(
-    start: Start, make: Make, workspace: Workspace, fake: Vendor
-) -> None:
+async def test_examples_of_the_documentation_work(start: Start, make: Make, workspace: Workspace, fake: Vendor) -> None:
     api = await start(tools=registry(make(), workspace))
     fake.play(
-        told(
+        json_reply(
             {"text": "Hello world", "language": "english", "segments": [{"start": 0, "end": 1, "text": "Hello world"}]}
         ),
         Reply(pieces=(recording("mp3"),)),
     )
-    heard = await result(
+    transcript = await result(
         api, "transcribe", audio_base64=encoded(recording("wav")), provider="openai", language="en", model="whisper-1"
     )
-    assert heard["text"] == "Hello world"
-    assert heard["segments"] == [{"start": 0.0, "end": 1.0, "text": "Hello world"}]
-    assert (heard["language"], heard["duration"], heard["provider"], heard["model"]) == (
+    assert transcript["text"] == "Hello world"
+    assert transcript["segments"] == [{"start": 0.0, "end": 1.0, "text": "Hello world"}]
+    assert (transcript["language"], transcript["duration"], transcript["provider"], transcript["model"]) == (
         "en",
         1.0,
         "openai",
@@ -97,24 +95,24 @@ async def test_the_examples_of_the_documentation_work_as_written(
     }
 
 
-async def test_what_is_said_is_heard_with_no_key(api: Api) -> None:
+async def test_synthesized_speech_is_transcribed_without_a_key(api: Api) -> None:
     said = await result(api, "synthesize", text=TEXT, voice="alloy")
     assert said["provider"] == "local"
     assert "openai is not configured" in said["note"]
-    heard = await result(api, "transcribe", audio_base64=said["audio_base64"])
-    assert accuracy(TEXT, heard["text"]) >= 0.85
+    transcript = await result(api, "transcribe", audio_base64=said["audio_base64"])
+    assert accuracy(TEXT, transcript["text"]) >= 0.85
 
 
-async def test_audio_goes_to_the_workspace_and_comes_from_it(api: Api, tmp_path: Path) -> None:
+async def test_audio_is_written_to_the_workspace_and_read_from_it(api: Api, tmp_path: Path) -> None:
     said = await result(api, "synthesize", text=TEXT, path="out/hello.opus", format="opus")
     assert said["path"] == "out/hello.opus"
     assert "audio_base64" not in said
     assert (tmp_path / "out/hello.opus").stat().st_size == said["size"]
-    heard = await result(api, "transcribe", path="out/hello.opus")
-    assert accuracy(TEXT, heard["text"]) >= 0.85
+    transcript = await result(api, "transcribe", path="out/hello.opus")
+    assert accuracy(TEXT, transcript["text"]) >= 0.85
 
 
-async def test_a_whole_wav_tells_its_length(api: Api) -> None:
+async def test_complete_wav_contains_its_length(api: Api) -> None:
     said = await result(api, "synthesize", text="Hello.", format="wav")
     audio = base64.b64decode(said["audio_base64"])
     assert int.from_bytes(audio[4:8], "little") == len(audio) - 8
@@ -122,8 +120,8 @@ async def test_a_whole_wav_tells_its_length(api: Api) -> None:
 
 
 async def test_silence_is_an_empty_text(api: Api) -> None:
-    heard = await result(api, "transcribe", audio_base64=encoded(silence(1.0)), format="pcm")
-    assert (heard["text"], heard["segments"]) == ("", [])
+    transcript = await result(api, "transcribe", audio_base64=encoded(silence(1.0)), format="pcm")
+    assert (transcript["text"], transcript["segments"]) == ("", [])
 
 
 UNHEARABLE: list[tuple[dict[str, Any], str, str]] = [
@@ -151,10 +149,10 @@ UNHEARABLE: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-async def test_a_transcription_that_cannot_be_is_an_error(api: Api) -> None:
+async def test_invalid_transcription_is_an_error(api: Api) -> None:
     for params, code, what in UNHEARABLE:
-        found, told_ = await error(api, "transcribe", **params)
-        assert (found, what in told_) == (code, True), (str(params)[:100], told_)
+        found, message = await error(api, "transcribe", **params)
+        assert (found, what in message) == (code, True), (str(params)[:100], message)
 
 
 UNSAYABLE: list[tuple[dict[str, Any], str, str]] = [
@@ -171,26 +169,22 @@ UNSAYABLE: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-async def test_a_synthesis_that_cannot_be_is_an_error(api: Api) -> None:
+async def test_invalid_synthesis_is_an_error(api: Api) -> None:
     for params, code, what in UNSAYABLE:
-        found, told_ = await error(api, "synthesize", **params)
-        assert (found, what in told_) == (code, True), (str(params)[:100], told_)
+        found, message = await error(api, "synthesize", **params)
+        assert (found, what in message) == (code, True), (str(params)[:100], message)
 
 
-async def test_the_failure_of_a_vendor_says_whose_it_is(
-    start: Start, make: Make, workspace: Workspace, fake: Vendor
-) -> None:
+async def test_vendor_failure_names_the_vendor(start: Start, make: Make, workspace: Workspace, fake: Vendor) -> None:
     api = await start(tools=registry(make(), workspace))
-    fake.play(told({"error": {"message": "down"}}, 503))
+    fake.play(json_reply({"error": {"message": "down"}}, 503))
     assert await error(api, "synthesize", text="x", provider="openai") == (
         "failed",
         "openai: it answered 503: down",
     )
 
 
-async def test_the_row_and_the_model_have_a_hash_in_the_place_of_audio(
-    start: Start, make: Make, workspace: Workspace
-) -> None:
+async def test_row_and_model_receive_a_hash_instead_of_audio(start: Start, make: Make, workspace: Workspace) -> None:
     model = Scripted([text("Done."), Finished(reason="stop")])
     api = await start(model, tools=registry(make(LOCAL), workspace))
     calls = [
@@ -201,24 +195,24 @@ async def test_the_row_and_the_model_have_a_hash_in_the_place_of_audio(
     assert answer.text == "Done."
     audio = next(event["data"]["audio_base64"] for event in answer.events if event["type"] == "tool_result")
     assert base64.b64decode(audio)
-    said, heard = await sync_to_async(lambda: list(ToolExecution.objects.order_by("created")))()
+    said, transcript = await sync_to_async(lambda: list(ToolExecution.objects.order_by("created")))()
     assert set(said.data["audio_base64"]) == {"sha256", "size"}
-    assert set(heard.params["audio_base64"]) == {"sha256", "size"}
+    assert set(transcript.params["audio_base64"]) == {"sha256", "size"}
     assert audio not in str(model.requests[0])
     assert said.data["sha256"] in str(model.requests[0])
 
 
-async def test_where_speech_is_off_the_tools_say_so(start: Start, make: Make, workspace: Workspace) -> None:
+async def test_disabled_speech_tools_report_the_reason(start: Start, make: Make, workspace: Workspace) -> None:
     service = make(LOCAL)
     service.disabled = "ENABLE_SPEECH is false"
     api = await start(tools=registry(service, workspace))
-    code, told_ = await error(api, "synthesize", text="x")
+    code, message = await error(api, "synthesize", text="x")
     assert code == "disabled"
-    assert "ENABLE_SPEECH is false" in told_
+    assert "ENABLE_SPEECH is false" in message
     assert {tool.disabled for tool in speech.tools(service, workspace, CallBudget)} == {"ENABLE_SPEECH is false"}
 
 
-def test_what_stays_on_this_machine_needs_no_approval_and_what_leaves_it_does(make: Make, workspace: Workspace) -> None:
+def test_local_speech_needs_no_approval_and_remote_speech_does(make: Make, workspace: Workspace) -> None:
     for missing, effects, decided in (
         (LOCAL, ["read", "write"], "allow"),
         (("google",), ["network", "network"], "ask"),
@@ -230,7 +224,7 @@ def test_what_stays_on_this_machine_needs_no_approval_and_what_leaves_it_does(ma
 
 
 @pytest.mark.parametrize(("provider", "decided"), [("local", "allow"), ("openai", "ask"), (None, "ask")])
-def test_a_rule_about_a_provider_looks_at_all_that_may_get_it(
+def test_rule_about_a_provider_applies_to_every_possible_provider(
     make: Make, workspace: Workspace, provider: str | None, decided: str
 ) -> None:
     (_, synthesize) = speech.tools(make(), workspace, CallBudget)

@@ -1,4 +1,4 @@
-"""The console's pages of use and of accounts: read-only, and in words that an operator writes."""
+"""The console's pages of usage and accounts: read-only, with readable amounts."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ def rows() -> None:
     Account.objects.create(name="key:k:tokens", spent=70, reserved=0, updated=NOW)
 
 
-def test_use_is_shown_with_its_cost_and_nothing_raw(admin_client: Client) -> None:
+def test_usage_is_shown_with_its_cost_and_escaped(admin_client: Client) -> None:
     page = admin_client.get("/admin/spending/use/").content.decode()
     assert "1.500000" in page
     assert "<script>alert" not in page
@@ -37,7 +37,7 @@ def test_use_is_shown_with_its_cost_and_nothing_raw(admin_client: Client) -> Non
     assert "\x1b" not in page
 
 
-def test_accounts_are_shown_in_their_units_and_found_by_their_beginning(admin_client: Client) -> None:
+def test_accounts_are_shown_in_their_units_and_found_by_prefix(admin_client: Client) -> None:
     page = admin_client.get("/admin/spending/account/").content.decode()
     assert "2.500000 USD" in page
     assert "0.500000 USD" in page
@@ -52,5 +52,5 @@ def test_nothing_can_be_added(admin_client: Client, path: str) -> None:
     assert admin_client.get(f"/admin/spending/{path}").status_code == 403
 
 
-def test_a_stranger_sees_nothing(client: Client) -> None:
+def test_anonymous_user_sees_nothing(client: Client) -> None:
     assert client.get("/admin/spending/account/").status_code == 302

@@ -1,4 +1,4 @@
-"""`terminal.exec`: what a call gives back, what is told meanwhile, and what happens at its limits."""
+"""`terminal.exec`: results, live output, and limits."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from spending.accounts import Payer
-from tests.tools.commands.terminals import ANY_PYTHON, Heard, alive, contents, git, run, terminal_of, verdict
+from tests.tools.commands.terminals import ANY_PYTHON, LiveOutput, alive, contents, git, run, terminal_of, verdict
 from tools.base import Execution, OutputStream, Tool, ToolError
 from tools.builtin import terminal
 from tools.commands import WHITELIST, extended
@@ -26,7 +26,7 @@ SPARSE_BYTES = 10 << 30
 MAX_GROWTH = 64 << 20
 SLEEP = "import time\ntime.sleep(60)"
 OVERTIME = 2.0
-"""How long after its limit a command's answer may come, in seconds."""
+"""The seconds after its limit within which a command's result must arrive."""
 
 Make = Callable[..., Tool]
 
@@ -49,7 +49,7 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def make(base: Path, tmp_path: Path) -> AsyncIterator[Make]:
-    """Makes the tool with some limits; `python` runs any script."""
+    """Return a function that creates the tool with the given limits; `python` runs any script."""
     workspace = Workspace(base)
 
     def made(**limits: object) -> Tool:
@@ -60,12 +60,12 @@ async def make(base: Path, tmp_path: Path) -> AsyncIterator[Make]:
 
 
 def script(base: Path, body: str) -> list[str]:
-    """The argv of a Python script; its processes bear the workspace's path in their command lines."""
+    """Return the argv of a Python script whose processes bear the workspace's path in their command lines."""
     (base / "script.py").write_text(body)
     return ["python", "script.py", str(base)]
 
 
-async def test_command_and_argv_are_two_forms_of_the_same(make: Make) -> None:
+async def test_command_and_argv_are_two_forms_of_the_same_call(make: Make) -> None:
     by_text = await run(make(), command="grep -n 't[wh]' docs/guide.md")
     by_words = await run(make(), argv=["grep", "-n", "t[wh]", "docs/guide.md"])
 
@@ -76,7 +76,7 @@ async def test_command_and_argv_are_two_forms_of_the_same(make: Make) -> None:
     assert by_text.duration_ms > 0
 
 
-async def test_exit_code_is_a_result(make: Make) -> None:
+async def test_nonzero_exit_code_is_a_result(make: Make) -> None:
     result = await run(make(), command="cat missing.txt docs/guide.md")
 
     assert result.exit_code == 1
@@ -84,13 +84,13 @@ async def test_exit_code_is_a_result(make: Make) -> None:
     assert result.stdout == "one\ntwo\nthree\n"
 
 
-async def test_signal_is_told_instead_of_an_exit_code(make: Make, base: Path) -> None:
+async def test_signal_is_reported_instead_of_an_exit_code(make: Make, base: Path) -> None:
     result = await run(make(), argv=script(base, "import os\nos.kill(os.getpid(), 15)"))
 
     assert (result.exit_code, result.signal) == (None, 15)
 
 
-async def test_command_runs_in_the_folder_that_it_is_given(make: Make, base: Path) -> None:
+async def test_command_runs_in_the_given_folder(make: Make, base: Path) -> None:
     for cwd in ("docs", str(base / "docs")):
         assert (await run(make(), command="cat guide.md ../docs/guide.md", cwd=cwd)).stdout == "one\ntwo\nthree\n" * 2
         assert (await run(make(), command="pwd", cwd=cwd)).stdout == f"{base}/docs\n"
@@ -113,14 +113,14 @@ async def test_command_runs_in_the_folder_that_it_is_given(make: Make, base: Pat
         ({"command": "no-such-program"}, "not_allowed"),
     ],
 )
-async def test_bad_call_is_refused_with_a_sentence(params: dict[str, object], code: str, make: Make) -> None:
+async def test_invalid_call_is_rejected_with_a_sentence(params: dict[str, object], code: str, make: Make) -> None:
     refused, said = await verdict(make(), **params)
 
     assert refused == code
     assert said.endswith(".")
 
 
-async def test_program_that_the_machine_lacks_is_told(make: Make) -> None:
+async def test_missing_program_is_reported(make: Make) -> None:
     tool = make(whitelist=extended(WHITELIST, "no-such-program"))
 
     with pytest.raises(ToolError, match="There is no program 'no-such-program'") as refusal:
@@ -128,33 +128,33 @@ async def test_program_that_the_machine_lacks_is_told(make: Make) -> None:
     assert refusal.value.code == "not_allowed"
 
 
-async def test_environment_holds_nothing_of_the_services_own(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_has_nothing_of_the_service(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "the-canary")
     result = await run(make(), command="env")
 
     assert {line.split("=")[0] for line in result.stdout.splitlines()} == {"PATH", "LANG", "HOME", "TMPDIR"}
 
 
-async def test_everything_is_told_live_and_characters_stay_whole(make: Make, base: Path) -> None:
+async def test_output_is_sent_live_without_splitting_characters(make: Make, base: Path) -> None:
     body = (
         "import os, time\nfor byte in 'é€😀'.encode():\n    os.write(1, bytes([byte]))\n    time.sleep(0.01)\n"
         "os.write(2, b'a\\0b\\xff\\xe2\\x82')"
     )
-    heard = Heard()
-    result = await run(make(), heard, argv=script(base, body))
+    live = LiveOutput()
+    result = await run(make(), live, argv=script(base, body))
 
-    assert heard.text("stdout") == result.stdout == "é€😀"
-    assert heard.text("stderr") == result.stderr == "a\ufffdb\ufffd\ufffd"
-    assert len(heard.texts["stdout"]) > 1
+    assert live.text("stdout") == result.stdout == "é€😀"
+    assert live.text("stderr") == result.stderr == "a\ufffdb\ufffd\ufffd"
+    assert len(live.texts["stdout"]) > 1
 
 
 async def test_long_output_keeps_its_head_and_tail(make: Make, base: Path) -> None:
-    heard = Heard()
-    result = await run(make(), heard, argv=script(base, "for n in range(100_000): print(n, 'é')"))
+    live = LiveOutput()
+    result = await run(make(), live, argv=script(base, "for n in range(100_000): print(n, 'é')"))
     head, missing, tail = re.split(r"\n\[\.\.\. (\d+) bytes are left out here \.\.\.\]\n", result.stdout)
     whole = "".join(f"{number} é\n" for number in range(100_000))
 
-    assert heard.text("stdout") == whole
+    assert live.text("stdout") == whole
     assert whole.startswith(head)
     assert whole.endswith(tail)
     assert len(head.encode()) + int(missing) + len(tail.encode()) == len(whole.encode())
@@ -162,7 +162,7 @@ async def test_long_output_keeps_its_head_and_tail(make: Make, base: Path) -> No
     assert result.truncated
 
 
-async def test_two_long_streams_share_what_is_shown(make: Make, base: Path) -> None:
+async def test_two_long_streams_share_the_shown_size(make: Make, base: Path) -> None:
     result = await run(make(), argv=script(base, "import os\nos.write(2, b'e' * 60_000)\nos.write(1, b'o' * 60_000)"))
 
     assert len(result.stdout) == len(result.stderr)
@@ -179,7 +179,7 @@ async def test_two_long_streams_share_what_is_shown(make: Make, base: Path) -> N
     ],
     ids=["ignored signals", "a new session", "many sessions", "a kept pipe"],
 )
-async def test_answer_comes_at_the_limit_and_the_tree_is_gone(body: str, make: Make, base: Path) -> None:
+async def test_time_limit_returns_in_time_and_kills_the_tree(body: str, make: Make, base: Path) -> None:
     began = time.monotonic()
     await verdict(make(), argv=script(base, body), timeout=0.5)
 
@@ -187,7 +187,7 @@ async def test_answer_comes_at_the_limit_and_the_tree_is_gone(body: str, make: M
     assert alive(str(base)) == []
 
 
-async def test_timed_out_command_tells_its_last_lines(make: Make, base: Path) -> None:
+async def test_timed_out_command_reports_its_last_lines(make: Make, base: Path) -> None:
     body = f"for n in range(50): print('line', n, flush=True)\n{SLEEP}"
     code, said = await verdict(make(), argv=script(base, body), timeout=0.5)
 
@@ -197,7 +197,7 @@ async def test_timed_out_command_tells_its_last_lines(make: Make, base: Path) ->
     assert "up to 30 s" in said
 
 
-async def test_five_hundred_forks_are_ended_by_their_number(make: Make, base: Path) -> None:
+async def test_five_hundred_forks_are_stopped_by_the_process_limit(make: Make, base: Path) -> None:
     body = "import os, time\nfor _ in range(500):\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(60)"
     began = time.monotonic()
     code, said = await verdict(make(), argv=script(base, body), timeout=5)
@@ -207,14 +207,14 @@ async def test_five_hundred_forks_are_ended_by_their_number(make: Make, base: Pa
     assert alive(str(base)) == []
 
 
-async def test_too_much_memory_is_told(make: Make, base: Path) -> None:
+async def test_memory_limit_is_reported(make: Make, base: Path) -> None:
     body = f"import os\nos.fork()\nheld = bytearray(b'x') * (60 << 20)\n{SLEEP}"
     code, said = await verdict(make(max_memory_bytes=100 << 20), argv=script(base, body), timeout=5)
 
     assert (code, "bytes of memory" in said) == ("failed", True)
 
 
-async def test_stalled_listener_keeps_no_command_beyond_its_limit(make: Make, base: Path) -> None:
+async def test_stalled_listener_does_not_extend_the_time_limit(make: Make, base: Path) -> None:
     async def stall(stream: OutputStream, text: str) -> None:
         await asyncio.Event().wait()
 
@@ -229,7 +229,7 @@ async def test_stalled_listener_keeps_no_command_beyond_its_limit(make: Make, ba
     assert alive(str(base)) == []
 
 
-async def test_cancelled_call_leaves_nothing(make: Make, base: Path, tmp_path: Path) -> None:
+async def test_cancelled_call_leaves_nothing_behind(make: Make, base: Path, tmp_path: Path) -> None:
     up = asyncio.Event()
 
     async def emit(stream: OutputStream, text: str) -> None:
@@ -274,11 +274,11 @@ async def test_huge_file_does_not_grow_the_service(command: str, code: str, make
     assert peak_bytes() - before < MAX_GROWTH
 
 
-class Deaf(Heard):
-    """Keeps nothing of what it is told."""
+class Deaf(LiveOutput):
+    """A log that keeps no output."""
 
     async def emit(self, stream: OutputStream, text: str) -> None:
-        """Waits as long as a follower would."""
+        """Wait as long as a subscriber would."""
         await asyncio.sleep(0)
 
 
@@ -287,19 +287,19 @@ def open_handles() -> int:
 
 
 def begin_peak() -> int:
-    """The memory of now, from which on the peak counts. Source: proc_pid_clear_refs(5)."""
+    """Reset the peak of the process's memory to the present value. Source: proc_pid_clear_refs(5)."""
     Path("/proc/self/clear_refs").write_text("5")
     return peak_bytes()
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had. Source: proc_pid_status(5)."""
+    """Return the peak memory of this process. Source: proc_pid_status(5)."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) * 1024
 
 
-async def test_endless_line_ends_at_the_output_limit(make: Make, base: Path) -> None:
+async def test_endless_line_stops_at_the_output_limit(make: Make, base: Path) -> None:
     code, said = await verdict(
         make(max_output_bytes=1 << 20), argv=script(base, "while True: print('x' * 9999, end='')")
     )
@@ -309,13 +309,13 @@ async def test_endless_line_ends_at_the_output_limit(make: Make, base: Path) -> 
     assert alive(str(base)) == []
 
 
-async def test_fifo_ends_at_the_time_limit(make: Make, base: Path) -> None:
+async def test_reading_a_fifo_stops_at_the_time_limit(make: Make, base: Path) -> None:
     os.mkfifo(base / "fifo")
 
     assert (await verdict(make(), command="cat fifo", timeout=0.3))[0] == "timed_out"
 
 
-async def test_commands_at_once_are_bounded(make: Make, base: Path) -> None:
+async def test_number_of_concurrent_commands_is_limited(make: Make, base: Path) -> None:
     tool, ended = make(max_at_once=1), []
 
     async def call(name: str, **params: object) -> None:
@@ -329,7 +329,7 @@ async def test_commands_at_once_are_bounded(make: Make, base: Path) -> None:
     assert ended == ["slow", "quick"]
 
 
-async def test_secret_is_hidden_from_what_reads_everything(make: Make, base: Path) -> None:
+async def test_secret_is_hidden_from_a_recursive_read(make: Make, base: Path) -> None:
     (base / ".env").write_text("the-canary")
     (base / "docs" / "server.pem").write_text("the-canary")
     (base / "docs" / "link").symlink_to("../.env")
@@ -340,7 +340,7 @@ async def test_secret_is_hidden_from_what_reads_everything(make: Make, base: Pat
     assert "./.env: Permission denied" in result.stderr
 
 
-async def test_file_of_a_divided_folder_is_read_in_its_own_folder(make: Make, base: Path) -> None:
+async def test_file_of_a_divided_folder_is_readable_in_its_own_folder(make: Make, base: Path) -> None:
     (base / "docs" / ".env").write_text("x")
     (base / "docs" / "deep").mkdir()
     (base / "docs" / "deep" / "a.txt").write_text("deep")
@@ -348,7 +348,7 @@ async def test_file_of_a_divided_folder_is_read_in_its_own_folder(make: Make, ba
     assert (await run(make(), command="cat guide.md deep/a.txt", cwd="docs")).stdout == "one\ntwo\nthree\ndeep"
 
 
-async def test_files_beyond_the_bound_are_not_read_and_that_is_told(
+async def test_files_beyond_the_bound_are_unreadable_and_reported(
     make: Make, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subtrees, "MAX_WALKED", 1)
@@ -358,7 +358,7 @@ async def test_files_beyond_the_bound_are_not_read_and_that_is_told(
     assert "could not be read" in result.notes[0]
 
 
-async def test_git_leaves_out_the_secrets_that_are_set(make: Make, base: Path) -> None:
+async def test_git_omits_secrets_in_every_command(make: Make, base: Path) -> None:
     git(base, "init", "-q", "-b", "main")
     (base / "docs" / "plan.private").write_text("the-canary")
     git(base, "add", ".")
@@ -369,7 +369,7 @@ async def test_git_leaves_out_the_secrets_that_are_set(make: Make, base: Path) -
     assert "+two" in result.stdout
 
 
-async def test_git_reads_its_repository_and_no_other(make: Make, base: Path) -> None:
+async def test_git_reads_only_its_own_repository(make: Make, base: Path) -> None:
     outer = base.parent
     git(outer, "init", "-q")
     assert "not a git repository" in (await run(make(), command="git status")).stderr
@@ -383,7 +383,7 @@ async def test_git_reads_its_repository_and_no_other(make: Make, base: Path) -> 
     assert shown.argv == ["git", "show", "--stat", "--format=%s", "HEAD"]
 
 
-async def test_pytest_reads_the_workspaces_settings_and_leaves_nothing(make: Make, base: Path) -> None:
+async def test_pytest_reads_the_settings_of_the_workspace_and_leaves_nothing_behind(make: Make, base: Path) -> None:
     (base.parent / "pytest.ini").write_text("[pytest]\naddopts = --unknown-option\n")
     (base / "pyproject.toml").write_text("[tool.pytest.ini_options]\npython_files = 'check_*.py'\n")
     (base / "check_it.py").write_text("def test_it():\n    assert 1 + 1 == 2\n")
@@ -395,17 +395,17 @@ async def test_pytest_reads_the_workspaces_settings_and_leaves_nothing(make: Mak
     assert contents(base) == before
 
 
-def test_tool_tells_what_it_can_run(make: Make) -> None:
+def test_description_lists_the_allowed_programs(make: Make) -> None:
     described = make(whitelist=extended(WHITELIST, "jq")).spec
 
-    for told in ("no shell", "Programs: ls, cat,", ", jq;", "git with status,", "read-only", "At most 30 s"):
-        assert told in " ".join(described.description.split())
+    for phrase in ("no shell", "Programs: ls, cat,", ", jq;", "git with status,", "read-only", "At most 30 s"):
+        assert phrase in " ".join(described.description.split())
     assert set(described.parameters["properties"]) == {"command", "argv", "cwd", "timeout"}
     assert described.parameters["required"] == []
     assert "can be written" in make(writable=True).spec.description
 
 
-def test_tool_is_off_where_nothing_can_hold_a_command(base: Path) -> None:
+def test_tool_is_disabled_without_confinement(base: Path) -> None:
     workspace = Workspace(base)
     (made,) = terminal.tools(workspace, Sandbox(), confinement="landlock7+seccomp", disabled="Nothing holds here.")
     workspace.close()
@@ -437,6 +437,6 @@ def test_policy_sees_an_absolute_folder_as_a_relative_one(make: Make, base: Path
 
 
 @pytest.mark.parametrize("name", ["max_seconds", "max_output_bytes", "max_memory_bytes", "max_tasks", "max_at_once"])
-def test_limit_that_no_command_can_keep_to_is_refused(name: str) -> None:
+def test_impossible_limit_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match=r"at least 1|more than 0"):
         terminal.Limits(**{name: 0})

@@ -1,7 +1,7 @@
-"""Commands that mean harm, run by the tool, and, where the table would refuse them, by the sandbox alone.
+"""Hostile commands, run by the tool, and run directly in the sandbox if the whitelist would reject them.
 
-Each looks for a canary: files outside that must be neither read nor written, a program outside that must not run, the
-service's own environment, a secret in the workspace, a token among git's settings, and a port of this machine.
+Each looks for a canary: files outside that must be neither read nor written, and a program outside.
+The others are the service's environment, a secret in the workspace, a token in git's settings, and a local port.
 """
 
 import os
@@ -705,7 +705,7 @@ def test_attempt(name):
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
-    """A workspace with bait in it, and what lies outside."""
+    """A workspace with bait in it, and files outside."""
 
     workspace: Path
     outside: Path
@@ -714,12 +714,12 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     other: str
 
     def filled(self, text: str, port: int) -> str:
-        """The text with the places of this scene."""
+        """Return the text with the paths of this scene."""
         places = {"workspace": self.workspace, "outside": self.outside, "port": port}
         return text.format(**places, blob=self.blob, other=self.other, short=self.blob[:7])
 
     def check(self, said: str) -> None:
-        """Nothing was told, and nothing was changed."""
+        """Check that nothing was revealed and nothing was changed."""
         assert [canary for canary in CANARIES if canary in said] == []
         assert contents(self.outside) == OUTSIDES[self.outside]
         assert contents(self.workspace) == OUTSIDES[self.workspace]
@@ -730,7 +730,7 @@ OUTSIDES: dict[Path, dict[str, bytes | str]] = {}
 
 @pytest.fixture(scope="module")
 def listening() -> Iterator[socket.socket]:
-    """A port of this machine that nobody may call."""
+    """Open a port of this machine that no command may connect to."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         yield server
@@ -761,7 +761,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, port: int) -> Scene:
     workspace, outside = base / "workspace", base / "outside"
     (workspace / "docs").mkdir(parents=True)
     outside.mkdir()
-    said = RAN.replace("-", "'-'")  # which shows that it ran, and not that it was read
+    said = RAN.replace("-", "'-'")  # This line shows that the file was run, not that it was read.
     program = f"#!/bin/sh\necho {said} >&2\necho {said}\ntouch {outside}/ran {workspace}/ran\n"
     for path in (outside / "program", workspace / "program"):
         path.write_text(program)
@@ -808,7 +808,7 @@ async def test_hostile_command_does_no_harm(case: tuple[str, str], tool: Tool, s
 
 
 @pytest.mark.parametrize("name", LISTS)
-async def test_hostile_list_of_words_does_no_harm(name: str, tool: Tool, scene: Scene, port: int) -> None:
+async def test_hostile_argv_does_no_harm(name: str, tool: Tool, scene: Scene, port: int) -> None:
     words, expected = LISTS[name]
     code, said = await verdict(tool, argv=[scene.filled(word, port) for word in words])
 
@@ -817,7 +817,7 @@ async def test_hostile_list_of_words_does_no_harm(name: str, tool: Tool, scene: 
 
 
 @pytest.mark.parametrize("name", ALONE)
-async def test_sandbox_alone_holds_what_the_table_would_refuse(name: str, scene: Scene, port: int) -> None:
+async def test_sandbox_contains_commands_that_the_whitelist_rejects(name: str, scene: Scene, port: int) -> None:
     argv = [scene.filled(word, port) for word in ALONE[name]]
     said = await run_alone(argv, scene)
 
@@ -825,7 +825,7 @@ async def test_sandbox_alone_holds_what_the_table_would_refuse(name: str, scene:
 
 
 async def run_alone(argv: Sequence[str], scene: Scene) -> str:
-    """What a command says that no table has seen, with the same of the workspace in reach."""
+    """Run a command without the whitelist, in the same sandbox, and return its output."""
     handle = os.open(scene.workspace, os.O_RDONLY | os.O_DIRECTORY)
     try:
         parts = parts_without(
@@ -854,14 +854,14 @@ async def run_alone(argv: Sequence[str], scene: Scene) -> str:
     return said
 
 
-async def test_tests_that_mean_harm_are_denied_each_attempt(tool: Tool, scene: Scene) -> None:
+async def test_hostile_tests_are_denied_each_attempt(tool: Tool, scene: Scene) -> None:
     code, said = await verdict(tool, command="pytest -q test_evil.py")
 
     assert (code, "8 passed" in said) == ("ran", True), said
     scene.check(said)
 
 
-async def test_settings_that_include_a_file_outside_tell_nothing_of_it(tool: Tool, scene: Scene) -> None:
+async def test_git_settings_cannot_include_a_file_outside(tool: Tool, scene: Scene) -> None:
     config = scene.workspace / ".git" / "config"
     before = config.read_text()
     config.write_text(f"{before}[include]\n    path = {scene.outside}/secret.txt\n")
@@ -875,7 +875,7 @@ async def test_settings_that_include_a_file_outside_tell_nothing_of_it(tool: Too
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "expected"),
     [
         ("git diff", "+changed"),
         ("git log -p", "+first"),
@@ -885,17 +885,15 @@ async def test_settings_that_include_a_file_outside_tell_nothing_of_it(tool: Too
         ("git blame a.txt", ") changed"),
     ],
 )
-async def test_repository_that_means_harm_is_read_all_the_same(
-    command: str, told: str, tool: Tool, scene: Scene
-) -> None:
+async def test_hostile_repository_is_readable(command: str, expected: str, tool: Tool, scene: Scene) -> None:
     code, said = await verdict(tool, command=command)
 
-    assert (code, told in said) == ("ran", True), said
+    assert (code, expected in said) == ("ran", True), said
     scene.check(said)
 
 
-def test_bait_is_there(scene: Scene) -> None:
-    """Without a sandbox each canary would be told: the cases can fail."""
+def test_bait_is_readable_without_a_sandbox(scene: Scene) -> None:
+    """Show that each canary is readable without a sandbox, which proves that the cases can fail."""
     assert SECRET in git(scene.workspace, "-c", "core.fsmonitor=false", "cat-file", "-p", scene.blob)
     assert OUTSIDE in (scene.workspace / "link-out").read_text()
     assert TOKEN in (scene.workspace / "link-config").read_text()

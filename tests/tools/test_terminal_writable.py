@@ -1,4 +1,4 @@
-"""`terminal.exec` where the workspace is writable: what is, and what is not in any way."""
+"""`terminal.exec` in a writable workspace: writable paths, and protected ones."""
 
 import json
 import os
@@ -106,7 +106,7 @@ def kernel() -> None:
 
 
 def build(base: Path, outside: Path) -> None:
-    """A workspace with repositories within, secrets, and links to where nothing may be written."""
+    """Create a workspace with nested repositories, secrets, and links to protected places."""
     files = {
         "README.md": "read",
         ".git/config": CANARY,
@@ -154,7 +154,7 @@ async def tool(base: Path, tmp_path: Path) -> AsyncIterator[Tool]:
 
 
 async def attempt(tool: Tool, base: Path, codes: dict[str, str]) -> dict[str, str]:
-    """What each piece of code came to: `done`, or its error."""
+    """Return the outcome of each piece of code: `done`, or its error."""
     (base / "src" / "script.py").write_text(f"CODE = {json.dumps(codes)!r}\n{SCRIPT}")
     result = await run(tool, argv=["python", "src/script.py"])
     assert result.exit_code == 0, result.stderr
@@ -162,14 +162,14 @@ async def attempt(tool: Tool, base: Path, codes: dict[str, str]) -> dict[str, st
     return verdicts
 
 
-async def test_workspace_is_written_where_it_may_be(tool: Tool, base: Path) -> None:
+async def test_writable_paths_of_the_workspace_are_written(tool: Tool, base: Path) -> None:
     assert await attempt(tool, base, DONE) == dict.fromkeys(DONE, "done")
     assert (base / "src/new.txt").read_text() == "changed"
     assert (base / "README.md").read_text().startswith("changed")
     assert (base / "docs/b.txt").exists()
 
 
-async def test_git_secrets_and_what_lies_outside_are_not_written(tool: Tool, base: Path, tmp_path: Path) -> None:
+async def test_git_secrets_and_files_outside_are_not_written(tool: Tool, base: Path, tmp_path: Path) -> None:
     kept = {path: text for path, text in contents(tmp_path).items() if "/src/" not in path or "/src/link" in path}
     verdicts = await attempt(tool, base, DENIED)
     now = contents(tmp_path)
@@ -178,7 +178,7 @@ async def test_git_secrets_and_what_lies_outside_are_not_written(tool: Tool, bas
     assert {path: now.get(path) for path in kept} == kept
 
 
-async def test_commands_that_only_read_leave_a_writable_workspace_alone(tool: Tool, base: Path) -> None:
+async def test_read_only_commands_do_not_change_a_writable_workspace(tool: Tool, base: Path) -> None:
     before = contents(base)
     for command in ("sort README.md", "grep -r x .", "git status"):
         await verdict(tool, command=command)
@@ -186,7 +186,7 @@ async def test_commands_that_only_read_leave_a_writable_workspace_alone(tool: To
     assert contents(base) == before
 
 
-async def test_workspace_without_repository_is_written_as_a_whole(tool: Tool, base: Path, tmp_path: Path) -> None:
+async def test_workspace_without_a_repository_is_writable_as_a_whole(tool: Tool, base: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.mkdir()
     workspace = Workspace(plain)
@@ -199,7 +199,7 @@ async def test_workspace_without_repository_is_written_as_a_whole(tool: Tool, ba
 
 
 @pytest.mark.parametrize("bound", ["MAX_WALKED", "MAX_PARTS", "MAX_DEPTH"])
-async def test_workspace_too_large_to_be_told_apart_is_not_written(
+async def test_workspace_too_large_to_divide_is_not_writable(
     bound: str, tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subtrees, bound, 2)
@@ -208,7 +208,7 @@ async def test_workspace_too_large_to_be_told_apart_is_not_written(
     assert (code, "TERMINAL_WRITABLE" in said) == ("too_large", True)
 
 
-async def test_folder_that_nobody_may_read_is_passed_over(tool: Tool, base: Path) -> None:
+async def test_unreadable_folder_is_skipped(tool: Tool, base: Path) -> None:
     (base / "docs" / "shut").mkdir(mode=0)
     result = await run(tool, argv=["python", "-c", "open('src/new', 'w')"])
 

@@ -1,4 +1,4 @@
-"""The tools API over a real socket: what there is, what was run, and its output."""
+"""The tools API over a real socket: tools, executions and their output."""
 
 from uuid import uuid4
 
@@ -12,13 +12,13 @@ from tools.models import ToolExecution
 
 
 async def read(api: Api, path: str) -> str:
-    """The id of an execution that reads a file."""
+    """Return the id of an execution that reads a file."""
     answer = await api.ask(tool_calls=[{"name": "fs.read", "params": {"path": path}}])
     execution: str = answer.one("tool_result")["execution_id"]
     return execution
 
 
-async def test_the_tools_are_told_with_their_policy_and_what_holds_them(start: Start) -> None:
+async def test_tools_are_listed_with_their_policy_and_confinement(start: Start) -> None:
     api = await start()
     listed = await api.get("/tools")
     assert [item["name"] for item in listed["items"]] == list(registry().names)
@@ -28,21 +28,21 @@ async def test_the_tools_are_told_with_their_policy_and_what_holds_them(start: S
     assert listed["confinement"]["files"]["cannot_hide"]
 
 
-async def test_an_execution_is_told_whole(start: Start) -> None:
+async def test_execution_is_returned_completely(start: Start) -> None:
     api = await start()
     workspace().write("api/short.txt", b"plover")
-    told = await api.get(f"/tools/executions/{await read(api, 'api/short.txt')}")
-    assert (told["tool"], told["status"], told["source"]) == ("fs.read", "succeeded", "caller")
-    assert told["params"] == {"path": "api/short.txt"}
-    assert told["data"]["content"] == "plover"
-    assert told["confinement"] == workspace().confinement
-    assert told["error"] is None
-    assert told["duration_ms"] > 0
+    found = await api.get(f"/tools/executions/{await read(api, 'api/short.txt')}")
+    assert (found["tool"], found["status"], found["source"]) == ("fs.read", "succeeded", "caller")
+    assert found["params"] == {"path": "api/short.txt"}
+    assert found["data"]["content"] == "plover"
+    assert found["confinement"] == workspace().confinement
+    assert found["error"] is None
+    assert found["duration_ms"] > 0
     (listed,) = (await api.get("/tools/executions?status=succeeded&limit=1"))["items"]
-    assert listed == told
+    assert listed == found
 
 
-async def test_a_long_output_is_read_in_pages_to_its_end(start: Start) -> None:
+async def test_long_output_is_read_in_pages_to_its_end(start: Start) -> None:
     api = await start()
     content = "".join(f"{number} größe\n" for number in range(10_000))
     workspace().write("api/long.txt", content.encode())
@@ -58,7 +58,7 @@ async def test_a_long_output_is_read_in_pages_to_its_end(start: Start) -> None:
     assert past.status == 422
 
 
-async def test_a_model_reads_on_where_its_result_was_cut(start: Start) -> None:
+async def test_model_continues_reading_a_truncated_result(start: Start) -> None:
     workspace().write("api/for-a-model.txt", b"line\n" * 20_000 + b"the very end\n")
     reading = ToolCall(call_id="c1", name="fs.read", arguments='{"path": "api/for-a-model.txt", "limit": 30000}')
     model = Scripted([reading, Finished(reason="tool_calls")], [text("It is long."), Finished(reason="stop")])
@@ -73,7 +73,7 @@ async def test_a_model_reads_on_where_its_result_was_cut(start: Start) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/output", "/approve", "/deny"])
-async def test_what_is_not_there_is_a_404(start: Start, path: str) -> None:
+async def test_unknown_execution_is_404(start: Start, path: str) -> None:
     api = await start()
     method = "POST" if path in {"/approve", "/deny"} else "GET"
     body = {"json": {"params_sha256": "0" * 64}} if method == "POST" else {}
@@ -82,7 +82,7 @@ async def test_what_is_not_there_is_a_404(start: Start, path: str) -> None:
         assert (answer.status, answer.json()["code"]) == (404, "not_found")
 
 
-async def test_anothers_execution_is_not_there(start: Start) -> None:
+async def test_execution_of_another_owner_is_404(start: Start) -> None:
     api = await start()
     workspace().write("api/theirs.txt", b"x")
     execution = await read(api, "api/theirs.txt")
@@ -93,7 +93,7 @@ async def test_anothers_execution_is_not_there(start: Start) -> None:
 
 
 @pytest.mark.parametrize("query", ["status=done", "run_id=x", "limit=0", "limit=9999", "offset=-1"])
-async def test_a_wrong_query_is_told(start: Start, query: str) -> None:
+async def test_invalid_query_is_reported(start: Start, query: str) -> None:
     api = await start()
     answer = await api.call("GET", f"/tools/executions?{query}")
     assert (answer.status, answer.json()["code"]) == (422, "invalid_field")

@@ -1,4 +1,4 @@
-"""Paths that want out, to git's folder, to secrets, or to what is no file: none gets there, whichever way opens."""
+"""Paths to the outside, to git's folder, to secrets or to special files: none is opened by any method."""
 
 import asyncio
 import os
@@ -201,7 +201,7 @@ CASES = [
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A workspace full of traps, beside a folder with the canary."""
+    """Create a workspace full of traps, beside a folder with the canary."""
     base, outside = tmp_path / "base", tmp_path / "outside"
     for folder in (outside, base / "docs/deep", base / ".git/hooks", base / "keys", base / ".ssh", base / ".aws"):
         folder.mkdir(parents=True)
@@ -274,7 +274,7 @@ def _placed(path: str, base: Path) -> str:
 
 
 def _beyond(base: Path) -> dict[str, str]:
-    """Everything that no tool may change, with its content."""
+    """Return everything that no tool may change, with its content."""
     guarded = [path for path in base.parent.rglob("*") if not path.is_relative_to(base)]
     guarded += [
         path for name in (".git", ".env", ".env.local", "id_rsa", "keys", ".ssh", ".aws") for path in _tree(base / name)
@@ -297,19 +297,17 @@ def test_hostile_path_is_not_read(path: str, codes: set[str], workspace: Workspa
 
 
 @pytest.mark.parametrize("path", [path for path, _ in CASES], ids=[ascii(path[:40]) for path, _ in CASES])
-def test_hostile_path_gives_nothing_away_and_changes_nothing_by_any_tool(
-    path: str, workspace: Workspace, base: Path
-) -> None:
+def test_hostile_path_reveals_and_changes_nothing_through_any_tool(path: str, workspace: Workspace, base: Path) -> None:
     before = _beyond(base)
-    for told in asyncio.run(_told_by_every_tool(workspace, _placed(path, base))):
-        assert CANARY not in told
-        assert "root:x:0" not in told
+    for reply in asyncio.run(_replies_of_every_tool(workspace, _placed(path, base))):
+        assert CANARY not in reply
+        assert "root:x:0" not in reply
     assert _beyond(base) == before
     assert not list(base.rglob("*.partial"))
 
 
-async def _told_by_every_tool(workspace: Workspace, path: str) -> list[str]:
-    """What each tool says of a path: its result as JSON, or its refusal."""
+async def _replies_of_every_tool(workspace: Workspace, path: str) -> list[str]:
+    """Return the reply of each tool to a path: its result as JSON, or its error."""
     calls = (
         fs.read(workspace, path=path),
         fs.list_(workspace, path=path, recursive=True),
@@ -335,7 +333,7 @@ def test_hostile_path_is_neither_written_nor_removed(path: str, workspace: Works
     assert _beyond(base) == before
 
 
-def test_device_is_refused_without_being_read(workspace: Workspace, base: Path) -> None:
+def test_device_is_rejected_without_being_read(workspace: Workspace, base: Path) -> None:
     try:
         os.mknod(base / "zero", 0o666 | 0o020000, os.makedev(1, 5))
     except PermissionError:
@@ -345,12 +343,12 @@ def test_device_is_refused_without_being_read(workspace: Workspace, base: Path) 
     assert refusal.value.code == "not_allowed"
 
 
-def test_search_of_everything_passes_over_secrets_links_and_special_files(workspace: Workspace) -> None:
+def test_search_skips_secrets_links_and_special_files(workspace: Workspace) -> None:
     result = asyncio.run(fs.search(workspace, pattern="."))
     assert [match.path for match in result.matches] == ["a.txt", "docs/guide.md"]
 
 
-def test_listing_names_secrets_and_links_but_nothing_of_git(workspace: Workspace) -> None:
+def test_listing_names_secrets_and_links_but_omits_git(workspace: Workspace) -> None:
     result = asyncio.run(fs.list_(workspace, recursive=True))
     types = {entry.path: entry.type for entry in result.entries}
     assert types[".env"] == "file"
@@ -360,24 +358,24 @@ def test_listing_names_secrets_and_links_but_nothing_of_git(workspace: Workspace
     assert result.truncated is False
 
 
-def test_hard_link_is_read_like_any_file_since_nothing_tells_it_apart(workspace: Workspace, base: Path) -> None:
+def test_hard_link_is_read_like_any_file(workspace: Workspace, base: Path) -> None:
     os.link(base.parent / "outside/canary.txt", base / "hard.txt")
     assert workspace.read_bytes("hard.txt") == CANARY.encode()
 
 
-def test_write_to_a_hard_link_leaves_its_other_name_alone(workspace: Workspace, base: Path) -> None:
+def test_write_to_a_hard_link_does_not_change_the_other_name(workspace: Workspace, base: Path) -> None:
     os.link(base.parent / "outside/canary.txt", base / "hard.txt")
     workspace.write("hard.txt", b"mine")
     assert (base.parent / "outside/canary.txt").read_text() == CANARY
 
 
-def test_listing_of_a_link_to_a_folder_outside_is_refused(workspace: Workspace) -> None:
+def test_listing_of_a_link_to_a_folder_outside_is_rejected(workspace: Workspace) -> None:
     with pytest.raises(ToolError) as refusal:
         workspace.entry("link_folder")
     assert refusal.value.code == "outside_workspace"
 
 
-def test_folder_that_became_a_link_is_not_walked_into(workspace: Workspace, base: Path) -> None:
+def test_folder_replaced_by_a_link_is_not_entered(workspace: Workspace, base: Path) -> None:
     walk = iter(workspace.walk(workspace.entry("."), recursive=True, deadline=Deadline(10)))
     seen = []
     for entry in walk:

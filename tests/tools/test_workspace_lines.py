@@ -1,4 +1,4 @@
-"""Lines, patterns and globs: what they cut and what they match."""
+"""Lines, patterns and globs."""
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ def cut(data: bytes, block: int) -> list[bytes]:
 
 @settings(deadline=None)
 @given(data=st.lists(PIECES).map(b"".join), block=st.integers(1, LONGEST))
-def test_lines_are_the_data_whatever_the_blocks(data: bytes, block: int) -> None:
+def test_lines_join_to_the_data_whatever_the_blocks(data: bytes, block: int) -> None:
     lines = cut(data, block)
     assert b"".join(lines) == data
     assert lines == cut(data, LONGEST)
@@ -35,7 +35,7 @@ def test_runs_count_their_lines(data: bytes, block: int) -> None:
 
 
 @given(text=st.text(st.sampled_from("aé€😀"), max_size=50))
-def test_long_line_is_cut_between_characters(text: str) -> None:
+def test_long_line_is_split_between_characters(text: str) -> None:
     assert "".join(line.decode() for line in cut(text.encode(), LONGEST)) == text
 
 
@@ -47,7 +47,7 @@ def pattern(text: str, *, ignore_case: bool = False) -> LinePattern:
     "text",
     ["(", "[a", "*a", "(?=a)", "(?<!a)b", r"(a)\1", "a{2000}", "((a{99}){99}){99}", "a\ud800", "(?P<n", "[z-a]", "a**"],
 )
-def test_pattern_that_is_not_valid_is_told(text: str) -> None:
+def test_invalid_pattern_is_reported(text: str) -> None:
     with pytest.raises(ToolError) as refusal:
         pattern(text)
     assert refusal.value.code == "invalid_params"
@@ -57,7 +57,7 @@ def test_pattern_that_is_not_valid_is_told(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["(x+x+)+y", "(a|a)*$", "(.*)*z", "(.*.*.*.*.*)*q", "x*x*x*x*x*x*x*x*x*y", "(a?){500}b"]
 )
-def test_pattern_made_to_hang_does_not(text: str) -> None:
+def test_exponential_pattern_does_not_hang(text: str) -> None:
     evil = pattern(text)
     assert evil.may_be_in(b"x" * 65536) == (evil.find(b"x" * 65536) is not None)
 
@@ -79,7 +79,7 @@ def test_pattern_made_to_hang_does_not(text: str) -> None:
         ("^$", b""),
     ],
 )
-def test_line_that_matches_is_never_missed_among_others(text: str, line: bytes) -> None:
+def test_matching_line_is_never_missed_among_others(text: str, line: bytes) -> None:
     wanted = pattern(text)
     assert wanted.find(line) is not None
     for end in (b"\n", b"\r\n"):
@@ -124,12 +124,12 @@ def test_pattern_does_not_match_across_lines() -> None:
         ("é*", "éa", True),
     ],
 )
-def test_glob(glob: str, path: str, *, matches: bool) -> None:
+def test_glob_matches_paths(glob: str, path: str, *, matches: bool) -> None:
     assert Glob(glob, 2000).matches(tuple(path.split("/"))) is matches
 
 
 @pytest.mark.parametrize("glob", ["{a", "{a,{b}", "[z-a]", "\ud800", "{" * 500])
-def test_glob_that_is_not_valid_is_told(glob: str) -> None:
+def test_invalid_glob_is_reported(glob: str) -> None:
     with pytest.raises(ToolError) as refusal:
         Glob(glob, 2000)
     assert refusal.value.code == "invalid_params"

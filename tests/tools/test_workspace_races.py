@@ -1,6 +1,6 @@
-"""Another process swaps folders, files and links the whole time; nothing outside is read or changed.
+"""Another process swaps folders, files and links all the time; nothing outside is read or changed.
 
-`WORKSPACE_SWAPS` sets how often each pair is swapped at least, 2,000 unless told.
+`WORKSPACE_SWAPS` is the least number of swaps of each pair; the default is 2,000.
 """
 
 import os
@@ -51,7 +51,7 @@ def base(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def outcomes_while_swapping(base: Path, call: Callable[[], object]) -> Counter[object]:
-    """What the call gave, again and again until the last swap and once after it: its result, or its refusal's code."""
+    """Repeat the call until the last swap and once after it; return the results and the error codes."""
     seen: Counter[object] = Counter()
     command = [sys.executable, "-c", SWAPPER, str(SWAPS)]
     with subprocess.Popen(command, cwd=base, stdout=subprocess.PIPE, text=True) as swapper:
@@ -97,7 +97,7 @@ def test_nothing_outside_is_listed_while_names_are_swapped(base: Path, opener: O
 def test_nothing_outside_is_written_while_names_are_swapped(
     path: str, base: Path, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _handle: None)  # waiting for the disk would leave few writes to race
+    monkeypatch.setattr(os, "fsync", lambda _handle: None)  # Waiting for the disk would leave few writes to race with.
     workspace = Workspace(base, opener=opener)
     seen = outcomes_while_swapping(base, lambda: workspace.write(path, INSIDE).path)
     assert seen[path]

@@ -1,4 +1,4 @@
-"""Reading: links inside, absolute paths inside, limits, and what a machine offers to confine with."""
+"""Reading: links inside, absolute paths inside, limits, and the methods of confinement."""
 
 import ctypes
 import errno
@@ -29,7 +29,7 @@ def code_of(workspace: Workspace, path: str) -> str:
     return refusal.value.code
 
 
-def test_base_that_is_no_folder_is_told(tmp_path: Path) -> None:
+def test_base_that_is_not_a_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for base in (tmp_path / "missing", tmp_path / "file"):
         with pytest.raises(WorkspaceUnavailableError, match="cannot be opened"):
@@ -37,7 +37,7 @@ def test_base_that_is_no_folder_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
-def test_missing_system_call_leads_to_the_walk(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openat2_paths_are_walked(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> int:
         ctypes.set_errno(number)
         return -1
@@ -49,7 +49,7 @@ def test_missing_system_call_leads_to_the_walk(number: int, tmp_path: Path, monk
     assert workspace.read_bytes("a") == b"a"
 
 
-def test_where_nothing_confines_no_workspace_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_confinement_no_workspace_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_arguments: object) -> int:
         raise NotImplementedError
 
@@ -59,9 +59,7 @@ def test_where_nothing_confines_no_workspace_opens(tmp_path: Path, monkeypatch: 
         Workspace(tmp_path)
 
 
-def test_kernel_that_asks_to_try_again_is_asked_a_bounded_number_of_times(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retries_of_the_kernel_call_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def busy(*arguments: int) -> int:
@@ -75,7 +73,7 @@ def test_kernel_that_asks_to_try_again_is_asked_a_bounded_number_of_times(
     assert 1 < len(asked) <= 1000
 
 
-def test_path_that_is_a_link_each_time_is_given_up(tmp_path: Path) -> None:
+def test_path_that_always_turns_into_a_link_is_given_up(tmp_path: Path) -> None:
     class AlwaysALink:
         confinement = "walk"
         tried = 0
@@ -91,7 +89,7 @@ def test_path_that_is_a_link_each_time_is_given_up(tmp_path: Path) -> None:
     assert opener.tried < 1000
 
 
-def test_file_over_the_limit_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+def test_file_over_the_limit_is_rejected(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(ToolError) as refusal:
         workspace.read_bytes("docs/guide.md", max_bytes=4)
     assert refusal.value.code == "too_large"
@@ -105,7 +103,7 @@ def test_depth_of_paths_is_limited(tmp_path: Path) -> None:
     assert workspace.write("a/b", b"").created
 
 
-def test_more_links_than_linux_follows_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+def test_number_of_links_is_limited_as_in_linux(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "link_0").symlink_to("docs/guide.md")
     for number in range(1, 60):
         (tmp_path / f"link_{number}").symlink_to(f"link_{number - 1}")
@@ -113,7 +111,7 @@ def test_more_links_than_linux_follows_are_refused(workspace: Workspace, tmp_pat
     assert code_of(workspace, "link_40") == "not_allowed"
 
 
-def test_file_that_may_not_be_read_is_told(workspace: Workspace, tmp_path: Path) -> None:
+def test_unreadable_file_is_reported(workspace: Workspace, tmp_path: Path) -> None:
     if not os.geteuid():
         pytest.skip("root may read everything")
     (tmp_path / "docs/guide.md").chmod(0)
@@ -147,7 +145,7 @@ def test_path_that_stays_inside_is_read(path: str, workspace: Workspace, tmp_pat
         assert file.path == "docs/guide.md"
 
 
-def test_base_that_is_itself_a_link_is_known_by_both_of_its_paths(tmp_path: Path, opener: Opener) -> None:
+def test_base_behind_a_link_is_known_by_both_paths(tmp_path: Path, opener: Opener) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real/a").write_bytes(b"a")
     (tmp_path / "base").symlink_to("real")
@@ -156,14 +154,14 @@ def test_base_that_is_itself_a_link_is_known_by_both_of_its_paths(tmp_path: Path
         assert workspace.read_bytes(path) == b"a"
 
 
-def test_open_file_stays_the_same_file_when_its_name_changes_hands(workspace: Workspace, tmp_path: Path) -> None:
+def test_open_file_stays_the_same_after_its_name_is_reused(workspace: Workspace, tmp_path: Path) -> None:
     with workspace.open_file("docs/guide.md") as file:
         (tmp_path / "docs/guide.md").unlink()
         (tmp_path / "docs/guide.md").write_bytes(b"another")
         assert file.read(100) == b"guide"
 
 
-def test_open_folder_is_a_handle_to_start_from(workspace: Workspace, tmp_path: Path) -> None:
+def test_open_folder_is_a_usable_handle(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("docs")
     with workspace.open_folder("link") as folder:
         assert folder.path == "docs"
@@ -174,7 +172,7 @@ def test_open_folder_is_a_handle_to_start_from(workspace: Workspace, tmp_path: P
     assert refusal.value.code == "not_found"
 
 
-def test_names_that_are_no_unicode_are_listed_and_searched_all_the_same(workspace: Workspace, tmp_path: Path) -> None:
+def test_non_unicode_names_are_listed_and_searched(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"bad\xff.txt")).write_bytes(b"x")
     walk = workspace.walk(workspace.entry("."), recursive=False, deadline=Deadline(10))
     bad = next(entry for entry in walk if entry.type == "file")
@@ -183,7 +181,7 @@ def test_names_that_are_no_unicode_are_listed_and_searched_all_the_same(workspac
         assert file.read(1) == b"x"
 
 
-def test_handles_are_all_given_back(workspace: Workspace, tmp_path: Path) -> None:
+def test_all_handles_are_closed(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("docs")
     os.mkfifo(tmp_path / "fifo")
     before = len(list(Path("/proc/self/fd").iterdir()))

@@ -1,4 +1,4 @@
-"""Writes are whole or not at all, keep what they should, and never overwrite what they were not to."""
+"""Atomic writes: complete or not at all, with modes kept, and never over unexpected content."""
 
 import errno
 import hashlib
@@ -35,20 +35,20 @@ def refusal_of(workspace: Workspace, *changes: Change) -> ToolError:
     return refusal.value
 
 
-def test_content_over_the_limit_is_refused(tmp_path: Path) -> None:
+def test_content_over_the_limit_is_rejected(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, limits=Limits(max_write_bytes=3))
     assert refusal_of(workspace, Change(path="new/a", data=b"1234")).code == "too_large"
     assert names(tmp_path) == []
 
 
-def test_create_only_refuses_a_file_that_exists(workspace: Workspace, tmp_path: Path) -> None:
+def test_create_only_rejects_an_existing_file(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     assert refusal_of(workspace, Change(path="a", data=b"new", create_only=True)).code == "conflict"
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
 
 
-def test_create_only_refuses_a_file_that_appears_at_the_last_moment(
+def test_create_only_rejects_a_file_that_appears_at_the_last_moment(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = os.link
@@ -63,9 +63,7 @@ def test_create_only_refuses_a_file_that_appears_at_the_last_moment(
     assert names(tmp_path) == ["a"]
 
 
-def test_other_content_than_expected_is_a_conflict_that_names_what_was_found(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_unexpected_content_is_a_conflict_that_names_its_hash(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"theirs")
     refusal = refusal_of(workspace, Change(path="a", data=b"new", expected_sha256=sha256(b"mine")))
     assert refusal.code == "conflict"
@@ -74,7 +72,7 @@ def test_other_content_than_expected_is_a_conflict_that_names_what_was_found(
     assert names(tmp_path) == ["a"]
 
 
-def test_expecting_content_of_a_missing_file_makes_no_folder(workspace: Workspace, tmp_path: Path) -> None:
+def test_expected_content_of_a_missing_file_creates_no_folder(workspace: Workspace, tmp_path: Path) -> None:
     assert refusal_of(workspace, Change(path="x/a", data=b"new", expected_sha256=sha256(b""))).code == "not_found"
     assert names(tmp_path) == []
 
@@ -87,7 +85,7 @@ def test_file_too_large_to_hash_cannot_be_expected(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_change_between_reading_and_renaming_is_a_conflict(
+def test_change_between_read_and_rename_is_a_conflict(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(b"old")
@@ -102,7 +100,7 @@ def test_change_between_reading_and_renaming_is_a_conflict(
     assert (tmp_path / "a").read_bytes() == b"theirs"
 
 
-def test_link_that_appears_before_renaming_is_a_conflict(
+def test_link_that_appears_before_the_rename_is_a_conflict(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "target").write_bytes(b"old")
@@ -119,7 +117,7 @@ def test_link_that_appears_before_renaming_is_a_conflict(
 
 
 @pytest.mark.parametrize("path", [".", "./", "folder", "folder/", "file/below", "fifo"])
-def test_only_a_file_can_be_written(path: str, workspace: Workspace, tmp_path: Path) -> None:
+def test_only_a_regular_file_can_be_written(path: str, workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"old")
     os.mkfifo(tmp_path / "fifo")
@@ -134,12 +132,12 @@ def test_read_only_file_is_not_replaced(workspace: Workspace, tmp_path: Path) ->
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def test_names_that_only_look_like_secrets_are_written(workspace: Workspace) -> None:
+def test_names_that_only_resemble_secrets_are_written(workspace: Workspace) -> None:
     for path in (".env.example", "docs/.env.sample", "id_rsa.pub", "environment.py", "keyboard.txt"):
         assert workspace.write(path, b"x").created
 
 
-def test_list_of_secret_names_can_be_given(tmp_path: Path) -> None:
+def test_patterns_of_secret_names_are_configurable(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, secret_names=SecretNames(patterns=("*.token",), exempt=()))
     workspace.write(".env", b"now allowed")
     with pytest.raises(ToolError):
@@ -147,7 +145,7 @@ def test_list_of_secret_names_can_be_given(tmp_path: Path) -> None:
     assert Workspace(tmp_path, secret_names=SecretNames(patterns=())).write("a.token", b"").created
 
 
-def test_full_disk_leaves_the_old_file_whole(tmp_path: Path, opener: Opener) -> None:
+def test_full_disk_leaves_the_old_file_intact(tmp_path: Path, opener: Opener) -> None:
     mount, umount = shutil.which("mount"), shutil.which("umount")
     small = tmp_path / "small"
     small.mkdir()
@@ -169,7 +167,7 @@ def test_full_disk_leaves_the_old_file_whole(tmp_path: Path, opener: Opener) -> 
 
 
 def in_a_process(script: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script that has a `workspace`, and a `resource`, in a process of its own."""
+    """Run a script that has a `workspace` and a `resource` in a process of its own."""
     start = "import os, resource, signal\nfrom pathlib import Path\nfrom tools.workspace import *\n"
     start += f"workspace = Workspace(Path({str(tmp_path)!r}))\n"
     return subprocess.run(
@@ -177,7 +175,7 @@ def in_a_process(script: str, tmp_path: Path) -> subprocess.CompletedProcess[str
     )
 
 
-def test_file_size_limit_of_the_system_leaves_the_old_file_whole(tmp_path: Path) -> None:
+def test_file_size_limit_of_the_system_leaves_the_old_file_intact(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     ended = in_a_process(
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\nworkspace.write('a', b'x' * 100_000)", tmp_path
@@ -187,7 +185,7 @@ def test_file_size_limit_of_the_system_leaves_the_old_file_whole(tmp_path: Path)
     assert names(tmp_path) == ["a"]
 
 
-def test_process_that_dies_between_writing_and_renaming_leaves_the_old_file_whole(tmp_path: Path) -> None:
+def test_kill_between_write_and_rename_leaves_the_old_file_intact(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     ended = in_a_process(
         "os.rename = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\nworkspace.write('a', b'new')", tmp_path
@@ -199,7 +197,7 @@ def test_process_that_dies_between_writing_and_renaming_leaves_the_old_file_whol
     assert (tmp_path / left).read_bytes() == b"new"
 
 
-def test_process_that_dies_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_kill_during_a_write_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     ended = in_a_process(
         "os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)\nworkspace.write('a', b'new')", tmp_path
@@ -210,7 +208,7 @@ def test_process_that_dies_while_writing_leaves_nothing_behind(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("missing", ["O_TMPFILE", "proc"])
-def test_without_files_that_have_no_name_a_write_is_the_same(
+def test_write_works_without_unnamed_temporary_files(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     if missing == "proc":
@@ -223,7 +221,7 @@ def test_without_files_that_have_no_name_a_write_is_the_same(
     assert names(tmp_path) == ["a"]
 
 
-def test_failure_while_renaming_removes_the_temporary_file(
+def test_failed_rename_removes_the_temporary_file(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_bytes(b"old")
@@ -246,7 +244,7 @@ def test_cancelled_write_changes_nothing(workspace: Workspace, tmp_path: Path) -
     assert names(tmp_path) == []
 
 
-def test_write_makes_folders_and_tells_of_the_new_file(workspace: Workspace, tmp_path: Path) -> None:
+def test_write_creates_folders_and_reports_the_new_file(workspace: Workspace, tmp_path: Path) -> None:
     changed = workspace.write("x/y/z.txt", b"new")
     assert (changed.path, changed.size, changed.sha256, changed.created) == ("x/y/z.txt", 3, sha256(b"new"), True)
     assert (tmp_path / "x/y/z.txt").read_bytes() == b"new"
@@ -270,7 +268,7 @@ def test_write_keeps_the_owner(workspace: Workspace, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("executable", "mode"), [(True, 0o750), (False, 0o640), (None, 0o650)])
-def test_write_can_set_who_may_execute(
+def test_write_can_set_the_executable_bits(
     executable: bool | None, mode: int, workspace: Workspace, tmp_path: Path
 ) -> None:
     (tmp_path / "a").write_bytes(b"old")
@@ -299,13 +297,13 @@ def test_write_through_a_link_replaces_its_target(path: str, workspace: Workspac
     assert (tmp_path / "link_to_link").is_symlink()
 
 
-def test_write_through_a_dangling_link_makes_its_target(workspace: Workspace, tmp_path: Path) -> None:
+def test_write_through_a_dangling_link_creates_its_target(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("new/target")
     assert workspace.write("link", b"new").path == "new/target"
     assert (tmp_path / "new/target").read_bytes() == b"new"
 
 
-def test_create_only_refuses_a_link_even_if_it_leads_nowhere(workspace: Workspace, tmp_path: Path) -> None:
+def test_create_only_rejects_a_link_even_if_it_is_dangling(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("new/target")
     assert refusal_of(workspace, Change(path="link", data=b"new", create_only=True)).code == "conflict"
     assert names(tmp_path) == ["link"]
@@ -317,7 +315,7 @@ def test_expected_content_is_replaced(workspace: Workspace, tmp_path: Path) -> N
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_of_many_writers_that_expect_the_same_exactly_one_wins(workspace: Workspace, tmp_path: Path) -> None:
+def test_exactly_one_of_many_writers_with_the_same_expectation_wins(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"0")
     outcomes: list[str] = []
 
@@ -336,7 +334,7 @@ def test_of_many_writers_that_expect_the_same_exactly_one_wins(workspace: Worksp
     assert sorted(outcomes) == ["conflict"] * 15 + ["written"]
 
 
-def test_of_many_writers_that_create_exactly_one_wins(workspace: Workspace, tmp_path: Path) -> None:
+def test_exactly_one_of_many_creating_writers_wins(workspace: Workspace, tmp_path: Path) -> None:
     outcomes: list[str] = []
 
     def create(content: bytes) -> None:
@@ -355,7 +353,7 @@ def test_of_many_writers_that_create_exactly_one_wins(workspace: Workspace, tmp_
     assert names(tmp_path / "x/y") == ["a"]
 
 
-def test_batch_makes_replaces_and_removes(workspace: Workspace, tmp_path: Path) -> None:
+def test_batch_creates_replaces_and_removes(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(b"1")
     (tmp_path / "gone").write_bytes(b"2")
     changed = workspace.apply(
@@ -386,7 +384,7 @@ def test_batch_makes_replaces_and_removes(workspace: Workspace, tmp_path: Path) 
     ],
     ids=lambda change: change.path,
 )
-def test_batch_with_one_bad_change_changes_nothing(last: Change, workspace: Workspace, tmp_path: Path) -> None:
+def test_batch_with_one_invalid_change_changes_nothing(last: Change, workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("old", "gone", "kept"):
         (tmp_path / name).write_bytes(name.encode())
@@ -396,7 +394,7 @@ def test_batch_with_one_bad_change_changes_nothing(last: Change, workspace: Work
     assert (tmp_path / "old").read_bytes() == b"old"
 
 
-def test_batch_that_fails_midway_puts_back_what_it_changed(
+def test_batch_that_fails_midway_is_rolled_back(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("old", "gone", "last"):
@@ -426,7 +424,7 @@ def test_batch_that_fails_midway_puts_back_what_it_changed(
     assert (tmp_path / "old").stat().st_ino == before
 
 
-def test_batch_that_cannot_be_put_back_says_so(
+def test_failed_rollback_of_a_batch_is_reported(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("old", "last"):
@@ -447,7 +445,7 @@ def test_batch_that_cannot_be_put_back_says_so(
 
 @settings(deadline=None)
 @given(data=st.binary(max_size=5000), name=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"])))
-def test_what_is_written_is_what_is_read(data: bytes, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_written_content_is_read_back(data: bytes, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     workspace = Workspace(tmp_path_factory.mktemp("base"))
     workspace.write(f"folder/a{name[:60]}", data)
     assert workspace.read_bytes(f"folder/a{name[:60]}") == data

@@ -10,44 +10,44 @@ def user(text: str) -> UserMessage:
     return UserMessage(text=text)
 
 
-def test_a_valid_conversation_stays_as_it_is() -> None:
+def test_valid_conversation_is_unchanged() -> None:
     messages = (user("Hi"), ASKED, RESULT, AssistantMessage(text="That."))
     assert answered(messages) == messages
 
 
-def test_a_call_without_a_result_is_answered_by_an_error() -> None:
+def test_call_without_a_result_gets_an_error_result() -> None:
     lost = ToolMessage(call_id="c", name="fs.read", content=UNANSWERED, is_error=True)
     assert answered((user("Hi"), ASKED, user("And?"))) == (user("Hi"), ASKED, lost, user("And?"))
     assert answered((user("Hi"), ASKED)) == (user("Hi"), ASKED, lost)
 
 
-def test_a_callers_result_becomes_the_users_words() -> None:
+def test_result_of_a_caller_call_becomes_user_text() -> None:
     ran = ToolMessage(call_id="", name="fs.read", content="I ran fs.read.")
     assert answered((user("Hi"), ran)) == (user("Hi"), user("I ran fs.read."))
 
 
-def test_only_whole_exchanges_are_left_out() -> None:
+def test_context_is_cut_at_whole_exchanges() -> None:
     old = (user("x" * 300), ASKED, RESULT, AssistantMessage(text="y" * 300))
     new = (user("z"), AssistantMessage(text="short"))
     assert fit((*old, *new), 1_000) == (*old, *new)
     assert fit((*old, *new), 100) == new
 
 
-def test_the_newest_exchange_stays_however_long_it_is() -> None:
+def test_newest_exchange_is_kept_however_long_it_is() -> None:
     newest = (user("x" * 10_000), ASKED, RESULT)
     assert fit((user("old"), AssistantMessage(text="old"), *newest), 10) == newest
 
 
-def test_what_a_user_says_in_a_row_is_one_exchange() -> None:
+def test_consecutive_user_messages_are_one_exchange() -> None:
     together = (user("a" * 30), user("b" * 30), AssistantMessage(text="c"))
     assert fit((user("old" * 99), AssistantMessage(text="d"), *together), 60) == together
 
 
-def test_pictures_and_other_scripts_count_for_what_they_cost() -> None:
+def test_images_and_wide_characters_count_at_their_token_cost() -> None:
     picture: Message = UserMessage(text="", images=(Image(media_type="image/png", data=b""),))
     later = (user("漢" * 100), AssistantMessage(text="ok"))
     assert fit((picture, AssistantMessage(text=""), *later), 500) == later
 
 
-def test_nothing_fits_into_nothing() -> None:
+def test_empty_history_fits_any_window() -> None:
     assert fit((), 10) == ()

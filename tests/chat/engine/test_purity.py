@@ -1,4 +1,4 @@
-"""The engine runs, and its tests run, where Django and every network library can't be imported."""
+"""The engine and its tests run when Django and every network library are blocked."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def run(code: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_pure_modules_import_without_django() -> None:
+def test_pure_modules_import_without_django() -> None:
     run("import chat.engine.loop, chat.wire.sse, web.strict_json, chat.providers.scripted")
     run(
         "import tools.base, tools.registry, tools.output.rendering, tools.builtin.fs, "
@@ -32,7 +32,7 @@ def test_the_pure_modules_import_without_django() -> None:
     )
 
 
-def test_the_engines_own_tests_pass_without_django() -> None:
+def test_engine_tests_pass_without_django() -> None:
     arguments = ["-q", "-p", "no:django", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "DJANGO_SETTINGS_MODULE="]
     files = [f"tests/chat/engine/test_{name}.py" for name in ("turn", "history", "transcript")]
     options = ["--noconftest", "-W", "ignore::pytest.PytestConfigWarning"]

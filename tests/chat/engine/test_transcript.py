@@ -23,19 +23,19 @@ def test_events_fold_into_text_usage_and_end() -> None:
 
 
 @pytest.mark.parametrize("costs", [(None, 0.5), (0.5, None), (None, None)])
-def test_a_cost_of_which_a_part_is_unknown_is_unknown(costs: tuple[float | None, ...]) -> None:
+def test_total_cost_is_unknown_if_any_part_is_unknown(costs: tuple[float | None, ...]) -> None:
     total = TotalUsage()
     for cost in costs:
         total = add_usage(total, usage(cost))
     assert total.cost_usd is None
 
 
-def test_a_sum_with_an_estimate_is_one() -> None:
+def test_total_with_an_estimate_is_an_estimate() -> None:
     assert add_usage(add_usage(TotalUsage(), usage(None, estimated=True)), usage(None)).estimated
 
 
 @given(st.lists(st.text()))
-def test_pieces_of_a_literal_decode_to_the_text_that_they_spell(texts: list[str]) -> None:
+def test_pieces_of_a_json_string_decode_to_its_text(texts: list[str]) -> None:
     whole = "".join(texts).replace("\x00", "\ufffd")
     for ascii_only in (True, False):
         pieces = [json.dumps(text, ensure_ascii=ascii_only).encode()[1:-1] for text in texts]
@@ -52,5 +52,5 @@ def test_pieces_of_a_literal_decode_to_the_text_that_they_spell(texts: list[str]
         ([rb"\\u0000"], r"\u0000"),
     ],
 )
-def test_what_no_database_keeps_is_replaced(pieces: list[bytes], text: str) -> None:
+def test_characters_that_no_database_stores_are_replaced(pieces: list[bytes], text: str) -> None:
     assert decode_pieces(pieces) == text

@@ -44,7 +44,7 @@ DOWN = ProviderError("It is down.", code="provider_unavailable", retryable=True)
 
 
 class Echo:
-    """A door behind which every tool gives back its name, but `bad` fails."""
+    """A tool executor that returns each tool's name, except that `bad` fails."""
 
     def __init__(self) -> None:
         self.ran: list[ToolRequest] = []
@@ -79,7 +79,7 @@ def call(name: str, number: int = 1) -> ToolCall:
 def turn(
     *answers: Sequence[Line],
     fallback: Scripted | None = None,
-    door: Echo | None = None,
+    executor: Echo | None = None,
     resumption: Resumption | None = None,
     **plan: Any,
 ) -> Turn:
@@ -102,7 +102,7 @@ def turn(
         "retries": Retries(attempts=1, first_delay=0),
     }
     return Turn(
-        Plan(**(defaults | plan)), executor=door or Echo(), price=_price, sleep=_no_sleep, resumption=resumption
+        Plan(**(defaults | plan)), executor=executor or Echo(), price=_price, sleep=_no_sleep, resumption=resumption
     )
 
 
@@ -115,15 +115,15 @@ async def _no_sleep(seconds: float) -> None:
 
 
 async def play(playing: Turn) -> list[Item | Text]:
-    """All that is told, in its order."""
-    told: list[Item | Text] = []
-    async for item in playing.run(told.append):
-        told += [item]
-    return told
+    """Return all emitted items in order."""
+    reported: list[Item | Text] = []
+    async for item in playing.run(reported.append):
+        reported += [item]
+    return reported
 
 
-def unheard(_: Text) -> None:
-    """For what is not about tokens."""
+def ignore(_: Text) -> None:
+    """Ignore text; for tests that are not about tokens."""
 
 
 def last(items: list[Item | Text]) -> End | Error:
@@ -143,7 +143,7 @@ def said(items: list[Item | Text]) -> list[Any]:
     return [item.message for item in items if isinstance(item, MessageAdded)]
 
 
-async def test_an_answer_ends_completed_with_its_usage_and_cost() -> None:
+async def test_answer_ends_completed_with_its_usage_and_cost() -> None:
     items = await play(turn([text("Hel", "lo"), TokensUsed(input_tokens=3, output_tokens=2), STOP]))
     assert [type(item) for item in items] == [Text, Usage, MessageAdded, End]
     assert said(items) == [AssistantMessage(text="Hello")]
@@ -152,7 +152,7 @@ async def test_an_answer_ends_completed_with_its_usage_and_cost() -> None:
     assert (end.reason, end.usage.input_tokens, end.usage.cost_usd) == ("completed", 3, 1.0)
 
 
-async def test_tools_run_between_answers_and_their_results_are_asked_about() -> None:
+async def test_tools_run_between_answers_and_their_results_go_to_the_model() -> None:
     model = Scripted([text("Look."), call("a"), call("b", 2), CALLS], [text("Done."), STOP])
     candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=True)
     items = await play(turn(candidates=(candidate,)))
@@ -165,7 +165,7 @@ async def test_tools_run_between_answers_and_their_results_are_asked_about() -> 
     assert reason(items) == "completed"
 
 
-async def test_a_failing_tool_is_told_to_the_model_and_the_run_goes_on() -> None:
+async def test_tool_failure_goes_to_the_model_and_the_run_continues() -> None:
     items = await play(turn([call("bad"), CALLS], [text("Sorry."), STOP]))
     (failed,) = [item for item in items if isinstance(item, ToolFailed)]
     assert (failed.code, failed.error, failed.execution_id) == ("failed", "It broke.", "e1")
@@ -173,7 +173,7 @@ async def test_a_failing_tool_is_told_to_the_model_and_the_run_goes_on() -> None
     assert reason(items) == "completed"
 
 
-async def test_a_callers_tools_run_alone_where_nothing_is_asked() -> None:
+async def test_caller_calls_run_without_a_model_request() -> None:
     wanted = ToolRequest(tool="a", arguments='{"x": 1}', source="caller")
     items = await play(turn(caller_calls=(wanted,), asks_model=False, messages=()))
     assert [item.source for item in items if isinstance(item, ToolCalled)] == ["caller"]
@@ -189,7 +189,7 @@ async def test_a_callers_tools_run_alone_where_nothing_is_asked() -> None:
         ({"max_output_bytes": 10}, "max_output"),
     ],
 )
-async def test_a_run_stops_at_each_limit(limits: dict[str, int], ending: str) -> None:
+async def test_run_stops_at_each_limit(limits: dict[str, int], ending: str) -> None:
     numbers = {name: getattr(LIMITS, name) for name in LIMITS.__struct_fields__} | limits
     answers = [[text("some"), text("thing"), call("a", step), CALLS] for step in range(8)]
     items = await play(turn(*answers, limits=Limits(**numbers)))
@@ -199,27 +199,27 @@ async def test_a_run_stops_at_each_limit(limits: dict[str, int], ending: str) ->
     assert asked == answered
 
 
-async def test_a_length_is_told_apart_from_the_runs_own_limit() -> None:
+async def test_finish_reason_length_differs_from_the_output_limit_of_the_run() -> None:
     length = Finished(reason="length")
     assert reason(await play(turn([text("So"), TokensUsed(input_tokens=1, output_tokens=2), length]))) == "length"
     spent = TokensUsed(input_tokens=1, output_tokens=LIMITS.max_output_tokens)
     assert reason(await play(turn([text("So"), spent, length]))) == "max_output"
 
 
-async def test_half_a_tool_call_is_not_run() -> None:
-    door = Echo()
-    items = await play(turn([text("So"), call("a"), Finished(reason="length")], door=door))
-    assert door.ran == []
+async def test_tool_call_of_a_truncated_answer_is_not_run() -> None:
+    executor = Echo()
+    items = await play(turn([text("So"), call("a"), Finished(reason="length")], executor=executor))
+    assert executor.ran == []
     assert said(items) == [AssistantMessage(text="So")]
 
 
-async def test_a_content_filter_keeps_what_was_said() -> None:
+async def test_content_filter_keeps_the_partial_text() -> None:
     items = await play(turn([text("Half"), Finished(reason="content_filter")]))
     assert said(items) == [AssistantMessage(text="Half")]
     assert reason(items) == "content_filter"
 
 
-async def test_a_retryable_failure_is_tried_again_then_handed_on() -> None:
+async def test_retryable_failure_is_retried_then_falls_back() -> None:
     items = await play(turn([DOWN], [DOWN], fallback=Scripted([text("Here."), STOP])))
     retries = [item for item in items if isinstance(item, Retry)]
     assert [(item.attempt, item.error) for item in retries] == [(1, "It is down."), (2, "It is down.")]
@@ -227,7 +227,7 @@ async def test_a_retryable_failure_is_tried_again_then_handed_on() -> None:
     assert reason(items) == "completed"
 
 
-async def test_a_provider_that_answered_is_the_one_that_goes_on() -> None:
+async def test_provider_that_answered_stays_the_provider_of_the_run() -> None:
     second = Scripted([call("a"), CALLS], [text("Done."), STOP])
     items = await play(turn([DOWN], [DOWN], fallback=second))
     assert len(second.requests) == 2
@@ -242,7 +242,7 @@ async def test_a_provider_that_answered_is_the_one_that_goes_on() -> None:
     ],
     ids=["after the first token", "not retryable"],
 )
-async def test_a_failure_that_cannot_be_mended_is_an_error(answer: Sequence[Line]) -> None:
+async def test_permanent_failure_ends_the_run_with_an_error(answer: Sequence[Line]) -> None:
     items = await play(turn(answer, [text("never"), STOP], fallback=Scripted([text("never"), STOP])))
     error = last(items)
     assert isinstance(error, Error)
@@ -251,13 +251,13 @@ async def test_a_failure_that_cannot_be_mended_is_an_error(answer: Sequence[Line
     assert any(isinstance(item, Usage) for item in items) is isinstance(answer[0], Text)
 
 
-async def test_an_answer_without_a_reason_is_a_broken_protocol() -> None:
+async def test_answer_without_a_finish_reason_is_a_protocol_error() -> None:
     error = last(await play(turn([text("Half")])))
     assert isinstance(error, Error)
     assert error.code == "provider_protocol"
 
 
-async def test_usage_that_nobody_told_is_estimated() -> None:
+async def test_missing_usage_is_estimated() -> None:
     items = await play(turn([text("One of three", "bytes each"), STOP]))
     (usage,) = [item for item in items if isinstance(item, Usage)]
     assert usage.estimated
@@ -265,28 +265,28 @@ async def test_usage_that_nobody_told_is_estimated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "counted"),
+    ("reported", "counted"),
     [
         (TokensUsed(input_tokens=-5, output_tokens=-1, cached_tokens=-9, reasoning_tokens=-9), (0, 0, 0, 0)),
         (TokensUsed(input_tokens=10**400, output_tokens=3, cached_tokens=10**401), (2**31 - 1, 3, 2**31 - 1, 0)),
         (TokensUsed(input_tokens=7, output_tokens=5, cached_tokens=8, reasoning_tokens=6), (7, 5, 7, 5)),
     ],
 )
-async def test_tokens_that_there_cannot_be_are_not_counted(told: TokensUsed, counted: tuple[int, ...]) -> None:
-    items = await play(turn([text("Hello"), told, STOP]))
+async def test_implausible_token_counts_are_clamped(reported: TokensUsed, counted: tuple[int, ...]) -> None:
+    items = await play(turn([text("Hello"), reported, STOP]))
     (usage,) = [item for item in items if isinstance(item, Usage)]
     assert (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens) == counted
     assert not usage.estimated
-    if told.output_tokens < LIMITS.max_output_tokens:
+    if reported.output_tokens < LIMITS.max_output_tokens:
         assert reason(items) == "completed"
 
 
-async def test_what_a_stop_cut_off_is_still_told() -> None:
-    heard: asyncio.Queue[Text] = asyncio.Queue()
+async def test_partial_text_is_emitted_after_a_stop() -> None:
+    texts: asyncio.Queue[Text] = asyncio.Queue()
     playing = turn([text("Half"), asyncio.Event().wait, text("more"), STOP])
-    async with aclosing(playing.run(heard.put_nowait)) as items:
+    async with aclosing(playing.run(texts.put_nowait)) as items:
         waiting = asyncio.ensure_future(anext(items))
-        assert await heard.get() == text("Half")
+        assert await texts.get() == text("Half")
         waiting.cancel()
         await asyncio.wait([waiting])
     remains = list(playing.remains())
@@ -295,9 +295,9 @@ async def test_what_a_stop_cut_off_is_still_told() -> None:
     assert list(playing.remains()) == []
 
 
-async def test_a_tool_that_a_stop_cut_off_is_answered_as_cancelled() -> None:
+async def test_running_tool_is_reported_as_cancelled_after_a_stop() -> None:
     playing = turn([call("a"), CALLS])
-    async with aclosing(playing.run(unheard)) as items:
+    async with aclosing(playing.run(ignore)) as items:
         async for item in items:
             if isinstance(item, ToolCalled):
                 break
@@ -308,7 +308,7 @@ async def test_a_tool_that_a_stop_cut_off_is_answered_as_cancelled() -> None:
 
 
 class Slow(Echo):
-    """A door behind which nothing ends before as many run as were asked for."""
+    """A tool executor whose calls finish only when the given number of them run."""
 
     def __init__(self, together: int) -> None:
         super().__init__()
@@ -321,29 +321,29 @@ class Slow(Echo):
             yield step
 
 
-async def test_reading_calls_run_together_and_are_answered_in_order() -> None:
-    door = Slow(3)
+async def test_read_only_calls_run_concurrently_and_are_answered_in_order() -> None:
+    executor = Slow(3)
     calls = [call(f"read.{number}", number) for number in (1, 2, 3)]
-    items = await play(turn([*calls, CALLS], [text("Done."), STOP], door=door))
+    items = await play(turn([*calls, CALLS], [text("Done."), STOP], executor=executor))
     answers = [message.call_id for message in said(items) if isinstance(message, ToolMessage)]
     assert answers == ["c1", "c2", "c3"]
     assert reason(items) == "completed"
 
 
-async def test_writing_calls_run_in_order_between_reading_ones() -> None:
-    door = Echo()
+async def test_writing_calls_run_in_order_between_read_only_ones() -> None:
+    executor = Echo()
     calls = [call("read.1", 1), call("read.2", 2), call("write", 3), call("read.3", 4)]
-    items = await play(turn([*calls, CALLS], [text("Done."), STOP], door=door))
-    assert [request.tool for request in door.ran][2:] == ["write", "read.3"]
-    assert len(door.inspected) == len(calls)
+    items = await play(turn([*calls, CALLS], [text("Done."), STOP], executor=executor))
+    assert [request.tool for request in executor.ran][2:] == ["write", "read.3"]
+    assert len(executor.inspected) == len(calls)
     called = [item for item in items if isinstance(item, ToolCalled | ToolResult)]
     write = next(index for index, item in enumerate(called) if item.tool == "write")
     assert all(item.tool in {"read.1", "read.2"} for item in called[:write])
 
 
-async def test_calls_that_a_stop_cut_off_together_are_all_answered() -> None:
-    playing = turn([call("read.1", 1), call("read.2", 2), CALLS], door=Slow(3))
-    async with aclosing(playing.run(unheard)) as items:
+async def test_concurrent_calls_are_all_answered_after_a_stop() -> None:
+    playing = turn([call("read.1", 1), call("read.2", 2), CALLS], executor=Slow(3))
+    async with aclosing(playing.run(ignore)) as items:
         opened = 0
         async for item in items:
             opened += isinstance(item, ToolCalled)
@@ -354,21 +354,21 @@ async def test_calls_that_a_stop_cut_off_together_are_all_answered() -> None:
     assert [message.call_id for message in said(remains)] == ["c1", "c2"]
 
 
-async def test_a_call_that_fails_again_and_again_ends_the_run() -> None:
+async def test_repeated_failing_call_ends_the_run() -> None:
     answers = [[call("bad", number), CALLS] for number in range(8)]
     items = await play(turn(*answers))
     assert reason(items) == "repeated_call"
     assert sum(isinstance(item, ToolFailed) for item in items) == LIMITS.max_repeats
 
 
-async def test_a_call_that_fails_with_other_arguments_is_another_call() -> None:
+async def test_failing_call_with_other_arguments_is_not_a_repeat() -> None:
     calls = [ToolCall(call_id=f"c{number}", name="bad", arguments=f'{{"n": {number}}}') for number in range(5)]
     items = await play(turn(*[[one, CALLS] for one in calls], [text("I give up."), STOP]))
     assert reason(items) == "completed"
 
 
 class Guarded(Echo):
-    """A door that asks before it runs `write`."""
+    """A tool executor that asks before it runs `write`."""
 
     async def execute(self, call: InspectedCall) -> AsyncGenerator[Progress]:
         if call.request.tool != "write":
@@ -387,23 +387,23 @@ class Guarded(Echo):
             yield Failed(error="No.", code="cancelled" if approval.decision == "cancelled" else "denied")
 
 
-async def suspended(door: Guarded) -> Suspended:
+async def suspended(executor: Guarded) -> Suspended:
     calls = [call("a", 1), call("write", 2), call("b", 3), CALLS]
-    items = await play(turn([text("Look."), *calls], door=door))
+    items = await play(turn([text("Look."), *calls], executor=executor))
     assert isinstance(items[-2], ApprovalRequired)
     assert isinstance(items[-1], Suspended)
     return items[-1]
 
 
-async def test_a_turn_that_waits_is_a_value_that_another_goes_on_from() -> None:
-    door = Guarded()
-    waits = msgspec.json.decode(msgspec.json.encode(await suspended(door)), type=Suspended)
+async def test_suspended_turn_is_serialized_and_resumed_by_another_turn() -> None:
+    executor = Guarded()
+    waits = msgspec.json.decode(msgspec.json.encode(await suspended(executor)), type=Suspended)
     assert [request.tool for request in waits.requests] == ["write", "b"]
     approval = Approval(execution_id="w1", decision="approved", params_sha256="x")
     items = await play(
-        turn([text("Done."), STOP], door=door, resumption=Resumption(suspended=waits, approval=approval))
+        turn([text("Done."), STOP], executor=executor, resumption=Resumption(suspended=waits, approval=approval))
     )
-    assert [request.tool for request in door.ran] == ["a", "write", "b"]
+    assert [request.tool for request in executor.ran] == ["a", "write", "b"]
     assert isinstance(items[0], ApprovalResolved)
     assert reason(items) == "completed"
     end = last(items)
@@ -411,18 +411,18 @@ async def test_a_turn_that_waits_is_a_value_that_another_goes_on_from() -> None:
     assert end.usage.output_tokens > 1, "what was used before the wait is counted"
 
 
-async def test_a_turn_that_was_cancelled_while_it_waited_ends_so() -> None:
-    door = Guarded()
-    waits = await suspended(door)
+async def test_turn_cancelled_while_suspended_ends_cancelled() -> None:
+    executor = Guarded()
+    waits = await suspended(executor)
     approval = Approval(execution_id="w1", decision="cancelled", params_sha256="x")
     items = await play(
-        turn([text("never"), STOP], door=door, resumption=Resumption(suspended=waits, approval=approval))
+        turn([text("never"), STOP], executor=executor, resumption=Resumption(suspended=waits, approval=approval))
     )
     assert reason(items) == "cancelled"
-    assert [request.tool for request in door.ran] == ["a", "write"]
+    assert [request.tool for request in executor.ran] == ["a", "write"]
 
 
-async def test_a_model_that_takes_no_tools_is_offered_none() -> None:
+async def test_model_without_tool_support_is_offered_no_tools() -> None:
     model = Scripted([text("Hi"), STOP])
     candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
     await play(turn(candidates=(candidate,), tools=(ToolSpec(name="a", description="", parameters={}),)))

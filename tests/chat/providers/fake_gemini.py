@@ -1,4 +1,4 @@
-"""What a Gemini service sends."""
+"""Responses of a Gemini service."""
 
 import json
 from collections.abc import Sequence
@@ -11,19 +11,19 @@ Json = dict[str, Any]
 
 
 def sse(*chunks: Json, newline: str = "\r\n") -> bytes:
-    """The chunks as an event stream's bytes, UTF-8 unescaped, as the service writes them."""
+    """Encode the chunks as an event stream, with UTF-8 unescaped, as the service does."""
     return "".join(f"data: {json.dumps(chunk, ensure_ascii=False)}{newline}{newline}" for chunk in chunks).encode()
 
 
 def streamed(*chunks: Json, ending: Literal["end", "cut", "silence"] = "end") -> Reply:
-    """A good answer, with each chunk in a write of its own."""
+    """A successful answer with one write per chunk."""
     return Reply(headers={"Content-Type": "text/event-stream"}, pieces=[sse(c) for c in chunks], ending=ending)
 
 
 def refused(
     status: int, message: str = "no", *, headers: dict[str, str] | None = None, details: Sequence[Json] = ()
 ) -> Reply:
-    """An error in the shape of https://cloud.google.com/apis/design/errors."""
+    """An error in the format of https://cloud.google.com/apis/design/errors."""
     error = {"code": status, "message": message, "status": HTTPStatus(status).name, "details": list(details)}
     return Reply(status=status, headers=headers or {}, pieces=[json.dumps({"error": error}).encode()])
 
@@ -36,6 +36,6 @@ def said(*parts: Json | str, finish: str | None = None, usage: Json | None = Non
 
 
 def called(name: str, *, signature: str | None = None, call_id: str | None = None, **args: object) -> Json:
-    """A function call's part."""
+    """A part with a function call."""
     call = {"name": name, "args": args} | ({"id": call_id} if call_id else {})
     return {"functionCall": call} | ({"thoughtSignature": signature} if signature else {})

@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible service sends."""
+"""Responses of an OpenAI-compatible service."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def sse(*chunks: Json) -> bytes:
-    """The chunks as an event stream's bytes, UTF-8 unescaped."""
+    """Encode the chunks as an event stream, with UTF-8 unescaped."""
     return "".join(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n" for chunk in chunks).encode()
 
 
@@ -24,7 +24,7 @@ def said(*texts: str) -> bytes:
 
 
 def call(index: int | None, *, call_id: str = "", name: str = "", arguments: str = "") -> bytes:
-    """A piece of a tool call."""
+    """A chunk with a piece of a tool call."""
     piece: Json = {"function": {"arguments": arguments} | ({"name": name} if name else {})}
     piece |= {} if index is None else {"index": index}
     piece |= {"id": call_id} if call_id else {}
@@ -42,7 +42,7 @@ def usage(**tokens: Any) -> bytes:
 def streamed(
     *pieces: bytes, ending: Literal["end", "cut", "silence"] = "end", gate: asyncio.Event | None = None
 ) -> Reply:
-    """An answer whose pieces are each a write of their own."""
+    """An answer with one write per piece."""
     return Reply(headers={"Content-Type": "text/event-stream"}, pieces=pieces, ending=ending, gate=gate)
 
 

@@ -23,18 +23,18 @@ def providers(*, missing: str = "", default: str = "", fallback: tuple[str, ...]
     return ProviderRegistry(entries, default=default, fallback=fallback)
 
 
-def test_the_first_configured_provider_is_the_default() -> None:
+def test_first_configured_provider_is_the_default() -> None:
     assert providers().default == "scripted"
     assert providers(missing="no key").default == "second"
     assert providers(default="second").default == "second"
 
 
-def test_a_provider_is_made_once() -> None:
+def test_each_provider_is_created_once() -> None:
     both = providers()
     assert both.get("second") is both.get("second")
 
 
-def test_fallbacks_come_after_the_one_that_was_asked_for_with_their_own_models() -> None:
+def test_fallbacks_follow_the_requested_provider_and_use_their_default_models() -> None:
     candidates = providers(fallback=("scripted", "second")).candidates("second", "m")
     assert [(candidate.provider.name, candidate.model) for candidate in candidates] == [
         ("second", "m"),
@@ -42,7 +42,7 @@ def test_fallbacks_come_after_the_one_that_was_asked_for_with_their_own_models()
     ]
 
 
-def test_what_cannot_be_had_is_said_with_what_can() -> None:
+def test_unavailable_provider_is_reported_with_the_available_ones() -> None:
     with pytest.raises(UnknownProvider, match="there are scripted, second"):
         providers().get("third")
     with pytest.raises(NotConfigured, match="not configured: no key"):
@@ -61,13 +61,13 @@ def test_what_cannot_be_had_is_said_with_what_can() -> None:
         ({"OPENAI_API_KEY": "k", "DEFAULT_PROVIDER": "local"}, "local"),
     ],
 )
-def test_the_settings_choose_the_default(settings: Any, variables: dict[str, str], default: str) -> None:
+def test_settings_choose_the_default_provider(settings: Any, variables: dict[str, str], default: str) -> None:
     for name, value in variables.items():
         setattr(settings, name, value)
     assert conf.provider_registry().default == default
 
 
-async def test_a_default_model_that_a_provider_does_not_have_falls_to_its_own(settings: Any) -> None:
+async def test_default_model_is_replaced_at_providers_that_do_not_have_it(settings: Any) -> None:
     settings.OPENAI_API_KEY = settings.GEMINI_API_KEY = "k"
     for wanted, openai, gemini in [
         ("", openai_spec.SPEC.default_model, gemini_spec.SPEC.default_model),
@@ -82,7 +82,7 @@ async def test_a_default_model_that_a_provider_does_not_have_falls_to_its_own(se
         await providers.close()
 
 
-def test_a_wrong_setting_is_found_before_the_start(settings: Any) -> None:
+def test_invalid_setting_is_reported_before_the_start(settings: Any) -> None:
     settings.LOCAL_MODEL_PATH = Path("/nowhere.gguf")
     settings.PROVIDER_FALLBACK = ("nobody",)
     settings.OPENAI_API_KEY, settings.DEFAULT_MODEL = "k", "gpt-4o"

@@ -1,4 +1,4 @@
-"""Connections to a service that sends whatever it likes, over a real socket."""
+"""HTTP connections to a misbehaving service, over a real socket."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Service:
-    """Answers every request by `play`; `opened` counts its connections, `requests` keeps what was asked."""
+    """A service that answers by `play`. `opened` counts its connections, `requests` keeps its requests."""
 
     def __init__(self, play: Play) -> None:
         self.opened = 0
@@ -69,7 +69,7 @@ async def whole(opened: Connections, body: bytes = b"{}") -> bytes:
         answer.close()
 
 
-async def test_a_request_is_well_formed() -> None:
+async def test_request_is_well_formed() -> None:
     async with serving(sending(HEAD, b"0\r\n\r\n")) as (service, opened):
         assert await whole(opened, b'{"a": 1}') == b""
         start, *lines = service.requests[0].split(b"\r\n")
@@ -79,14 +79,14 @@ async def test_a_request_is_well_formed() -> None:
         assert lines[-1] == b'{"a": 1}'
 
 
-async def test_a_connection_is_used_again() -> None:
+async def test_connection_is_reused() -> None:
     async with serving(sending(HEAD, b"5\r\nhello\r\n0\r\n\r\n")) as (service, opened):
         for _ in range(5):
             assert await whole(opened) == b"hello"
         assert (service.opened, len(service.requests)) == (1, 5)
 
 
-async def test_requests_at_once_have_a_connection_each() -> None:
+async def test_concurrent_requests_have_a_connection_each() -> None:
     async with serving(sending(HEAD, b"5\r\nhello\r\n0\r\n\r\n")) as (service, opened):
         assert await asyncio.gather(*(whole(opened) for _ in range(20))) == [b"hello"] * 20
         assert service.opened == 20
@@ -100,13 +100,13 @@ async def test_requests_at_once_have_a_connection_each() -> None:
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 1_000])
-async def test_an_answer_is_whole_however_it_is_cut(answer: bytes, size: int) -> None:
+async def test_response_is_complete_however_it_is_segmented(answer: bytes, size: int) -> None:
     pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
     async with serving(sending(*pieces)) as (_, opened):
         assert await whole(opened) == b"hello"
 
 
-async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
+async def test_response_without_a_length_ends_with_its_connection() -> None:
     async with serving(sending(b"HTTP/1.1 200 OK\r\n\r\nhello", close=True)) as (service, opened):
         assert await whole(opened) == b"hello"
         assert await whole(opened) == b"hello"
@@ -125,13 +125,13 @@ async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
     ],
     ids=["not HTTP", "an endless head", "a bad chunk", "a cut chunk", "a cut length", "nothing"],
 )
-async def test_what_is_not_a_whole_answer_is_a_broken_connection(pieces: list[bytes]) -> None:
+async def test_incomplete_response_is_a_broken_connection(pieces: list[bytes]) -> None:
     async with serving(sending(*pieces, close=True)) as (_, opened):
         with pytest.raises(BrokenConnection):
             await whole(opened)
 
 
-async def test_an_answer_that_is_left_closes_its_connection() -> None:
+async def test_abandoned_response_closes_its_connection() -> None:
     gone = asyncio.Event()
 
     async def play(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -147,7 +147,7 @@ async def test_an_answer_that_is_left_closes_its_connection() -> None:
             await gone.wait()
 
 
-async def test_a_reader_that_waits_makes_the_service_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_reader_applies_backpressure_to_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming_http, "MAX_PENDING_BYTES", 1_000)
     chunk = b"%x\r\n%b\r\n" % (60_000, b"x" * 60_000)
     async with serving(sending(HEAD, *[chunk] * 100, b"0\r\n\r\n")) as (_, opened):
@@ -165,7 +165,7 @@ async def test_a_reader_that_waits_makes_the_service_wait(monkeypatch: pytest.Mo
         answer.close()
 
 
-async def test_an_idle_connection_that_the_service_closed_is_not_used() -> None:
+async def test_idle_connection_that_the_service_closed_is_not_reused() -> None:
     async with serving(sending(HEAD, b"0\r\n\r\n", close=True)) as (service, opened):
         await whole(opened)
         async with asyncio.timeout(5):
@@ -175,11 +175,11 @@ async def test_an_idle_connection_that_the_service_closed_is_not_used() -> None:
         assert service.opened == 2
 
 
-async def test_nobody_there_is_a_broken_connection() -> None:
+async def test_refused_connection_is_a_broken_connection() -> None:
     with pytest.raises(BrokenConnection, match="no connection to"):
         await Connections("http://127.0.0.1:9/", {}, connect_seconds=5).post(b"")
 
 
-def test_a_header_with_a_line_break_is_refused() -> None:
+def test_header_with_a_line_break_is_rejected() -> None:
     with pytest.raises(ValueError, match="line break"):
         Connections("http://127.0.0.1/", {"X": "a\r\nb"}, connect_seconds=1)

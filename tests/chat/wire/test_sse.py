@@ -9,17 +9,17 @@ from chat.wire import sse
 START = Start(run_id="r", session_id=None, provider="p", model="m")
 
 
-def test_a_frame_is_an_id_and_one_line_of_data() -> None:
+def test_frame_is_an_id_and_one_line_of_data() -> None:
     assert sse.frame(7, Token(token='a"\n')) == b'id: 7\ndata: {"type":"token","token":"a\\"\\n"}\n\n'
 
 
-def test_token_frames_are_what_single_frames_would_be() -> None:
+def test_token_frames_equal_single_frames() -> None:
     texts = ["a", '"', "\n", "漢😀", "\u2028"]
     frames = b"".join(sse.frame(number, Token(token=piece)) for number, piece in enumerate(texts, 5))
     assert sse.token_frames(5, text(*texts).pieces) == frames
 
 
-def test_events_come_back_out_of_their_frames() -> None:
+def test_events_are_decoded_from_their_frames() -> None:
     error = Error(error="No.", code="internal", retryable=False)
     frames = sse.frame(1, START) + sse.PING[:0] + sse.token_frames(2, text("a", "b\n").pieces) + sse.frame(4, error)
     assert sse.events(frames) == [START, Token(token="a"), Token(token="b\n"), error]
@@ -32,7 +32,7 @@ def test_skipping_leaves_whole_frames(count: int) -> None:
 
 
 @given(st.lists(st.text(), max_size=5), st.sampled_from(["\n", "\r\n", "\r"]), st.data())
-def test_events_are_found_however_they_are_cut(texts: list[str], newline: str, data: st.DataObject) -> None:
+def test_events_are_found_however_they_are_segmented(texts: list[str], newline: str, data: st.DataObject) -> None:
     datas = [piece.replace("\r", "").replace("\n", "") for piece in texts]
     stream = "".join(f": comment{newline}data: {piece}{newline}{newline}" for piece in datas).encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
@@ -44,7 +44,7 @@ def test_events_are_found_however_they_are_cut(texts: list[str], newline: str, d
     assert found == [piece.encode() for piece in datas]
 
 
-def test_an_endless_event_is_refused() -> None:
+def test_endless_event_is_rejected() -> None:
     splitter = sse.Splitter(most=100)
     with pytest.raises(ValueError, match="longer than 100 bytes"):
         splitter.feed(b"data: " + b"x" * 200)

@@ -15,7 +15,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.booleans())
-def test_what_is_json_is_read_as_it_is(value: object, ascii_only: bool) -> None:
+def test_json_is_decoded_unchanged(value: object, ascii_only: bool) -> None:
     assert loads(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
@@ -37,10 +37,10 @@ def test_what_is_json_is_read_as_it_is(value: object, ascii_only: bool) -> None:
         (b"[" + b"1" * 10_000 + b"]", "not JSON"),
     ],
 )
-def test_what_two_readers_might_read_differently_is_refused(data: bytes, said: str) -> None:
+def test_ambiguous_json_is_rejected(data: bytes, said: str) -> None:
     with pytest.raises(NotJson, match=said):
         loads(data)
 
 
-def test_an_escaped_pair_is_one_character() -> None:
+def test_escaped_surrogate_pair_is_one_character() -> None:
     assert loads(rb'["\ud83d\ude00", "\\u0000"]') == ["😀", r"\u0000"]

@@ -47,7 +47,7 @@ def header(channels: int, rate: int, size: int) -> bytes:
 
 @pytest.mark.parametrize("format_", ["mp3", "opus", "aac", "flac", "wav"])
 @pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9])
-def test_what_is_cut_off_is_no_recording(format_: AudioFormat, part: float) -> None:
+def test_truncated_recording_is_rejected(format_: AudioFormat, part: float) -> None:
     audio = recording(format_, 4.0)
     error = refused(audio[: int(len(audio) * part)])
     assert error.code == "invalid_audio"
@@ -56,14 +56,14 @@ def test_what_is_cut_off_is_no_recording(format_: AudioFormat, part: float) -> N
 
 @pytest.mark.parametrize("format_", ["mp3", "aac"])
 @pytest.mark.parametrize("part", [0.3, 0.61, 0.9])
-def test_a_stream_that_does_not_know_its_length_ends_with_a_whole_frame(format_: AudioFormat, part: float) -> None:
+def test_stream_of_unknown_length_must_end_with_a_whole_frame(format_: AudioFormat, part: float) -> None:
     encoder = Encoder(format_)
     audio = encoder.add(tone(4.0)) + encoder.end()
     assert len(decoded(audio)) / 2 / SAMPLE_RATE == pytest.approx(4.0, abs=0.1)
     assert "cut off" in str(refused(audio[: int(len(audio) * part)]))
 
 
-def test_a_tag_behind_the_last_frame_is_no_frame() -> None:
+def test_tag_after_the_last_frame_is_ignored() -> None:
     for tag in (b"TAG" + b"A title".ljust(125, b"\0"), b"APETAGEX" + b"\xd0\x07\0\0".ljust(24, b"\0")):
         assert pitch(decoded(recording("mp3") + tag)) == pytest.approx(440, rel=0.05)
 
@@ -87,11 +87,11 @@ def test_a_tag_behind_the_last_frame_is_no_frame() -> None:
         pytest.param(header(1, 1, 4_000) + bytes(4_000), id="wav with 1 Hz"),
     ],
 )
-def test_what_is_damaged_is_refused(audio: bytes) -> None:
+def test_damaged_recording_is_rejected(audio: bytes) -> None:
     assert refused(audio).code == "invalid_audio"
 
 
-def test_hours_in_few_bytes_are_decoded_no_further_than_allowed() -> None:
+def test_compression_bomb_is_decoded_only_up_to_the_limit() -> None:
     bomb = long_silence(2.0)
     assert len(bomb) < 1_500_000
     decoder = Decoder(bomb, None, rate=16_000, max_seconds=30.0)
@@ -103,35 +103,35 @@ def test_hours_in_few_bytes_are_decoded_no_further_than_allowed() -> None:
 
 
 @pytest.mark.parametrize("format_", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
-def test_every_format_that_is_made_can_be_read(format_: AudioFormat) -> None:
+def test_every_output_format_can_be_decoded(format_: AudioFormat) -> None:
     samples = decoded(recording(format_, 2.0), "pcm" if format_ == "pcm" else None)
     assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(2.0, abs=0.1)
     assert pitch(samples) == pytest.approx(440, rel=0.05)
 
 
 @pytest.mark.parametrize(("container", "codec"), [("webm", "libopus"), ("ogg", "libopus"), ("mp4", "aac")])
-def test_what_browsers_and_telephones_record_can_be_read(container: str, codec: str) -> None:
+def test_recordings_of_browsers_and_phones_can_be_decoded(container: str, codec: str) -> None:
     samples = decoded(in_container(container, codec))
     assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(1.0, abs=0.1)
     assert pitch(samples) == pytest.approx(440, rel=0.05)
 
 
-def test_what_another_library_wrote_can_be_read() -> None:
+def test_files_of_another_library_can_be_decoded() -> None:
     for container, codec in (("OGG", "VORBIS"), ("FLAC", "PCM_24"), ("WAV", "FLOAT"), ("MP3", "MPEG_LAYER_III")):
         sink = io.BytesIO()
         soundfile.write(sink, np.frombuffer(tone(1.0), "<i2") / 32_768, SAMPLE_RATE, codec, format=container)
         assert pitch(decoded(sink.getvalue())) == pytest.approx(440, rel=0.05)
 
 
-def test_several_channels_become_one() -> None:
+def test_channels_are_mixed_to_one() -> None:
     samples = decoded(in_container("wav", "pcm_s16le", layout="stereo"))
     assert pitch(samples) == pytest.approx(440, rel=0.05)
 
 
-def test_a_wav_that_does_not_know_its_length_is_whole() -> None:
+def test_wav_of_unknown_length_is_complete() -> None:
     unknown = header(1, SAMPLE_RATE, 0xFFFFFFFF - 36)
     assert len(decoded(unknown + tone(1.0))) == SAMPLE_RATE * 2
 
 
-def test_silence_is_audio() -> None:
+def test_silence_is_valid_audio() -> None:
     assert decoded(header(1, SAMPLE_RATE, SAMPLE_RATE * 2) + silence(1.0)) == silence(1.0)

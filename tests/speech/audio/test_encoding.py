@@ -11,20 +11,20 @@ BLOCK = SAMPLE_RATE // 5 * 2
 
 
 @pytest.mark.parametrize("format_", ["mp3", "opus", "flac", "wav"])
-def test_another_library_reads_the_same(format_: AudioFormat) -> None:
+def test_another_library_decodes_the_same_audio(format_: AudioFormat) -> None:
     samples, rate = soundfile.read(io.BytesIO(encoded(tone(2.0), format_)))
     assert len(samples) / rate == pytest.approx(2.0, abs=0.06)
     assert max(abs(samples)) == pytest.approx(8_000 / 32_768, rel=0.1)
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_file_begins_to_come_with_its_first_samples(format_: AudioFormat) -> None:
+def test_encoding_returns_bytes_with_the_first_samples(format_: AudioFormat) -> None:
     encoder = Encoder(format_)
     assert encoder.add(tone(0.4))
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_pieces_of_any_size_make_the_same_file(format_: AudioFormat) -> None:
+def test_samples_in_pieces_encode_to_the_same_file(format_: AudioFormat) -> None:
     samples = tone(1.0)
     at_once, in_pieces = Encoder(format_), Encoder(format_)
     whole = at_once.add(samples) + at_once.end()
@@ -33,6 +33,6 @@ def test_pieces_of_any_size_make_the_same_file(format_: AudioFormat) -> None:
     assert len(joined) == pytest.approx(len(whole), rel=0.1)
 
 
-def test_a_whole_file_tells_its_length() -> None:
+def test_complete_file_contains_its_length() -> None:
     assert soundfile.info(io.BytesIO(encoded(tone(1.0), "wav"))).frames == SAMPLE_RATE
     assert soundfile.info(io.BytesIO(encoded(tone(1.0), "flac"))).frames == SAMPLE_RATE

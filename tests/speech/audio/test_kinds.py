@@ -20,7 +20,7 @@ from tests.speech.recordings import recording, tone
         (bytes(400), "00 00 00 00"),
     ],
 )
-def test_what_is_not_audio_is_refused_with_what_is(data: bytes, found: str) -> None:
+def test_unknown_format_is_rejected_with_the_known_ones(data: bytes, found: str) -> None:
     with pytest.raises(SpeechError, match=r"WAV, MP3, FLAC, Ogg \(Opus or Vorbis\), AAC, WebM or MP4") as caught:
         kind_of(data)
     assert caught.value.code == "invalid_audio"
@@ -30,17 +30,17 @@ def test_what_is_not_audio_is_refused_with_what_is(data: bytes, found: str) -> N
 @pytest.mark.parametrize(
     ("format_", "kind"), [("mp3", "mp3"), ("opus", "ogg"), ("aac", "aac"), ("flac", "flac"), ("wav", "wav")]
 )
-def test_bytes_tell_what_they_are_whatever_is_said_of_them(format_: AudioFormat, kind: AudioKind) -> None:
+def test_format_is_detected_from_the_bytes_whatever_is_declared(format_: AudioFormat, kind: AudioKind) -> None:
     assert kind_of(recording(format_), "pcm") == kind
 
 
-def test_frames_behind_a_tag_are_what_they_are() -> None:
+def test_format_after_a_tag_is_detected_from_the_frames() -> None:
     tag = b"ID3\x04\x00\x00\x00\x00\x00\x05....."
     assert kind_of(tag + b"\xff\xf1\x50\x80") == "aac"
     assert kind_of(tag + b"\xff\xfb\x90\x00") == "mp3"
 
 
-def test_samples_are_told_from_noise_by_the_caller_alone() -> None:
+def test_raw_samples_need_a_declared_format() -> None:
     assert kind_of(tone(0.1), "pcm") == "pcm"
     with pytest.raises(SpeechError, match="say format pcm"):
         kind_of(tone(0.1))

@@ -3,7 +3,7 @@ import pytest
 from speech.audio.text_chunks import split_sentences, split_text
 
 
-def test_a_text_is_said_sentence_by_sentence() -> None:
+def test_text_is_split_into_sentences() -> None:
     text = 'First one. "Is this the second?" Yes!\n\nA new paragraph\nwith a line break'
     assert list(split_sentences(text, 100)) == [
         "First one.",
@@ -13,17 +13,17 @@ def test_a_text_is_said_sentence_by_sentence() -> None:
     ]
 
 
-def test_languages_without_spaces_have_sentences_too() -> None:
+def test_languages_without_spaces_are_split_too() -> None:
     assert list(split_sentences("你好。今天天气很好。", 100)) == ["你好。", "今天天气很好。"]
 
 
 @pytest.mark.parametrize("text", ["word " * 1_000, "x" * 5_000, "a, b; " * 900, "x. " * 2_000, "x" * 299 + ". y"])
-def test_no_piece_is_longer_than_allowed_and_none_is_lost(text: str) -> None:
+def test_no_piece_exceeds_the_limit_and_none_is_lost(text: str) -> None:
     for made in (list(split_sentences(text, 300)), list(split_text(text, 300))):
         assert max(map(len, made)) <= 300
         assert "".join("".join(made).split()) == "".join(text.split())
 
 
-def test_a_short_text_stays_as_it_is() -> None:
+def test_short_text_is_not_split() -> None:
     assert split_text("One.  Two.\n", 100) == ("One.  Two.\n",)
     assert split_text("   ", 1) == ()

@@ -13,11 +13,11 @@ from speech.base import AudioFormat, Piece, Recording, Segment, SpeechError, Tim
 from speech.providers.google import Google
 from speech.providers.google_credentials import Headers, credential_headers, key_headers
 from tests.speech.recordings import tone
-from tests.speech.vendor import Reply, Vendor, told, vendor
+from tests.speech.vendor import Reply, Vendor, json_reply, vendor
 
 KEY = "AIza-a-key-of-the-tests"
 WAV = encoded(tone(0.1), "wav")
-HEARD = {
+TRANSCRIBED = {
     "results": [
         {
             "alternatives": [
@@ -50,7 +50,7 @@ def made(url: str, headers: Headers | None = None, idle: float = 5.0) -> Google:
     )
 
 
-def heard(language: str | None = None, count: int = 1) -> Recording:
+def recorded(language: str | None = None, count: int = 1) -> Recording:
     pieces = tuple(Piece(audio=b"fLaC", start=50.0 * number, seconds=50.0) for number in range(count))
     return Recording(audio=WAV, kind="wav", seconds=0.1, model="latest_long", language=language, pieces=pieces)
 
@@ -60,16 +60,16 @@ def said(*pieces: str, format_: AudioFormat = "mp3", voice: str = "en-US-Neural2
 
 
 def audio(data: bytes = b"audio") -> Reply:
-    return told({"audioContent": base64.b64encode(data).decode()})
+    return json_reply({"audioContent": base64.b64encode(data).decode()})
 
 
 async def spoken(provider: Google, utterance: Utterance) -> list[bytes]:
     return [piece async for piece in provider.synthesize(utterance)]
 
 
-async def test_a_recording_is_recognised_piece_by_piece_with_the_times_of_the_whole(fake: Vendor) -> None:
-    fake.play(told(HEARD), told(HEARD))
-    transcript = await made(fake.url).transcribe(heard(count=2))
+async def test_recording_is_recognised_in_pieces_with_times_of_the_whole(fake: Vendor) -> None:
+    fake.play(json_reply(TRANSCRIBED), json_reply(TRANSCRIBED))
+    transcript = await made(fake.url).transcribe(recorded(count=2))
     assert [asked.path for asked in fake.asked] == ["/v1/speech:recognize"] * 2
     assert fake.asked[0].headers["x-goog-api-key"] == KEY
     assert fake.asked[0].body == {
@@ -92,18 +92,18 @@ async def test_a_recording_is_recognised_piece_by_piece_with_the_times_of_the_wh
 
 
 @pytest.mark.parametrize(("language", "code"), [("de", "de-DE"), ("en-GB", "en-GB"), ("zh", "cmn-Hans-CN")])
-async def test_a_language_gets_a_region(fake: Vendor, language: str, code: str) -> None:
-    fake.play(told({}))
-    await made(fake.url).transcribe(heard(language))
+async def test_language_is_sent_with_a_region(fake: Vendor, language: str, code: str) -> None:
+    fake.play(json_reply({}))
+    await made(fake.url).transcribe(recorded(language))
     assert fake.asked[0].body["config"]["languageCode"] == code
 
 
 async def test_silence_is_an_empty_text(fake: Vendor) -> None:
-    fake.play(told({"totalBilledTime": "1s"}))
-    assert (await made(fake.url).transcribe(heard())).text == ""
+    fake.play(json_reply({"totalBilledTime": "1s"}))
+    assert (await made(fake.url).transcribe(recorded())).text == ""
 
 
-async def test_a_text_is_said(fake: Vendor) -> None:
+async def test_text_is_synthesized(fake: Vendor) -> None:
     fake.play(audio())
     assert await spoken(made(fake.url), said(format_="opus")) == [b"audio"]
     assert fake.asked[0].path == "/v1/text:synthesize"
@@ -114,7 +114,7 @@ async def test_a_text_is_said(fake: Vendor) -> None:
     }
 
 
-async def test_samples_come_without_the_header_that_google_gives_them(fake: Vendor) -> None:
+async def test_samples_are_returned_without_the_wav_header(fake: Vendor) -> None:
     fake.play(audio(WAV), audio(WAV))
     assert b"".join(await spoken(made(fake.url), said("One.", "Two.", format_="pcm"))) == tone(0.1) * 2
 
@@ -128,30 +128,30 @@ async def test_samples_come_without_the_header_that_google_gives_them(fake: Vend
         ({"audioContent": 5}, "not what was asked for"),
     ],
 )
-async def test_a_broken_answer_is_told_as_that(fake: Vendor, body: Any, what: str) -> None:
-    fake.play(told(body))
+async def test_malformed_response_is_a_protocol_error(fake: Vendor, body: Any, what: str) -> None:
+    fake.play(json_reply(body))
     with pytest.raises(SpeechError, match=what) as caught:
         await spoken(made(fake.url), said())
     assert caught.value.code == "provider_protocol"
 
 
-async def test_a_time_that_is_none_is_told_as_that(fake: Vendor) -> None:
-    fake.play(told({"results": [{"alternatives": [{"transcript": "x"}], "resultEndTime": "soon"}]}))
+async def test_malformed_time_is_reported(fake: Vendor) -> None:
+    fake.play(json_reply({"results": [{"alternatives": [{"transcript": "x"}], "resultEndTime": "soon"}]}))
     with pytest.raises(SpeechError, match="'soon' is not a time"):
-        await made(fake.url).transcribe(heard())
+        await made(fake.url).transcribe(recorded())
 
 
 @pytest.mark.parametrize(
     ("status", "code"), [(400, "provider_rejected"), (403, "provider_auth"), (429, "provider_rate_limited")]
 )
-async def test_a_refusal_says_why_and_never_the_key(fake: Vendor, status: int, code: str) -> None:
-    fake.play(told({"error": {"code": status, "message": f"API key {KEY} is not valid.", "status": "X"}}, status))
+async def test_rejection_includes_its_reason_and_never_the_key(fake: Vendor, status: int, code: str) -> None:
+    fake.play(json_reply({"error": {"code": status, "message": f"API key {KEY} is not valid.", "status": "X"}}, status))
     with pytest.raises(SpeechError, match=r"API key \[secret\] is not valid") as caught:
-        await made(fake.url).transcribe(heard())
+        await made(fake.url).transcribe(recorded())
     assert caught.value.code == code
 
 
-async def test_silence_of_the_vendor_ends_in_time(fake: Vendor) -> None:
+async def test_silent_vendor_times_out(fake: Vendor) -> None:
     fake.play(Reply(ending="silent from the start"))
     with pytest.raises(SpeechError) as caught:
         await spoken(made(fake.url, idle=0.1), said())
@@ -173,8 +173,8 @@ def service_account(url: str, folder: Path) -> Path:
     return path
 
 
-async def test_an_account_gets_a_token_once_and_shows_it(fake: Vendor, tmp_path: Path) -> None:
-    fake.play(told({"access_token": "a-token", "expires_in": 3_600, "token_type": "Bearer"}), audio(), audio())
+async def test_service_account_fetches_one_token_and_sends_it(fake: Vendor, tmp_path: Path) -> None:
+    fake.play(json_reply({"access_token": "a-token", "expires_in": 3_600, "token_type": "Bearer"}), audio(), audio())
     provider = made(fake.url, credential_headers(service_account(fake.url, tmp_path)))
     await spoken(provider, said())
     await spoken(provider, said())
@@ -182,8 +182,8 @@ async def test_an_account_gets_a_token_once_and_shows_it(fake: Vendor, tmp_path:
     assert fake.asked[1].headers["authorization"] == "Bearer a-token"
 
 
-async def test_an_account_that_gets_no_token_is_told_without_its_secrets(fake: Vendor, tmp_path: Path) -> None:
-    fake.play(told({"error": "invalid_grant"}, 400))
+async def test_account_without_a_token_is_reported_without_its_secrets(fake: Vendor, tmp_path: Path) -> None:
+    fake.play(json_reply({"error": "invalid_grant"}, 400))
     with pytest.raises(SpeechError, match="there are no credentials") as caught:
         await spoken(made(fake.url, credential_headers(service_account(fake.url, tmp_path))), said())
     assert caught.value.code == "provider_auth"
@@ -191,7 +191,7 @@ async def test_an_account_that_gets_no_token_is_told_without_its_secrets(fake: V
 
 
 @pytest.mark.parametrize("text", ["", "not json", "{}", '{"type": "something"}'])
-async def test_a_file_that_holds_no_credentials_is_told_as_that(fake: Vendor, tmp_path: Path, text: str) -> None:
+async def test_invalid_credentials_file_is_reported(fake: Vendor, tmp_path: Path, text: str) -> None:
     path = tmp_path / "account.json"
     path.write_text(text)
     with pytest.raises(SpeechError, match="GOOGLE_SPEECH_CREDENTIALS") as caught:
@@ -199,9 +199,7 @@ async def test_a_file_that_holds_no_credentials_is_told_as_that(fake: Vendor, tm
     assert caught.value.code == "provider_auth"
 
 
-async def test_the_surroundings_credentials_are_looked_for(
-    fake: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_default_credentials_are_looked_up(fake: Vendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(fake.url, tmp_path)))
-    fake.play(told({"access_token": "a-token", "expires_in": 3_600, "token_type": "Bearer"}), audio())
+    fake.play(json_reply({"access_token": "a-token", "expires_in": 3_600, "token_type": "Bearer"}), audio())
     assert await spoken(made(fake.url, credential_headers(None)), said()) == [b"audio"]

@@ -5,7 +5,7 @@ import pytest
 from speech.base import FORMATS, AudioFormat, Piece, Recording, Segment, SpeechError, Timeouts, Utterance
 from speech.providers.openai import OpenAI
 from tests.speech.recordings import recording
-from tests.speech.vendor import Reply, Vendor, told, vendor
+from tests.speech.vendor import Reply, Vendor, json_reply, vendor
 
 KEY = "sk-a-key-of-the-tests"
 AUDIO = recording("wav", 0.2)
@@ -24,7 +24,7 @@ def made(url: str, **changes: float) -> OpenAI:
     return OpenAI(api_key=KEY, base_url=url, timeouts=timeouts, any_model=False)
 
 
-def heard(model: str = "whisper-1", language: str | None = None, pieces: tuple[Piece, ...] = ()) -> Recording:
+def recorded(model: str = "whisper-1", language: str | None = None, pieces: tuple[Piece, ...] = ()) -> Recording:
     return Recording(audio=AUDIO, kind="wav", seconds=0.2, model=model, language=language, pieces=pieces)
 
 
@@ -36,9 +36,9 @@ async def spoken(provider: OpenAI, utterance: Utterance) -> list[bytes]:
     return [piece async for piece in provider.synthesize(utterance)]
 
 
-async def test_a_recording_is_sent_as_a_form_and_told_with_times(fake: Vendor) -> None:
-    fake.play(told(TIMED))
-    transcript = await made(fake.url).transcribe(heard(language="en-GB"))
+async def test_recording_is_sent_as_a_form_and_transcribed_with_times(fake: Vendor) -> None:
+    fake.play(json_reply(TIMED))
+    transcript = await made(fake.url).transcribe(recorded(language="en-GB"))
     (asked,) = fake.asked
     assert asked.path == "/audio/transcriptions"
     assert asked.headers["authorization"] == f"Bearer {KEY}"
@@ -53,30 +53,30 @@ async def test_a_recording_is_sent_as_a_form_and_told_with_times(fake: Vendor) -
     assert transcript.segments == (Segment(start=0.0, end=1.5, text="Hello world."),)
 
 
-async def test_models_without_times_are_asked_for_none(fake: Vendor) -> None:
-    fake.play(told({"text": "Hello."}))
-    transcript = await made(fake.url).transcribe(heard("gpt-4o-transcribe"))
+async def test_models_without_times_are_not_asked_for_them(fake: Vendor) -> None:
+    fake.play(json_reply({"text": "Hello."}))
+    transcript = await made(fake.url).transcribe(recorded("gpt-4o-transcribe"))
     assert fake.asked[0].fields["response_format"] == "json"
     assert "language" not in fake.asked[0].fields
     assert (transcript.text, transcript.language, transcript.segments) == ("Hello.", None, ())
 
 
-async def test_a_recording_in_pieces_has_the_times_of_the_whole(fake: Vendor) -> None:
-    fake.play(told(TIMED), told(TIMED))
+async def test_recording_in_pieces_has_times_of_the_whole(fake: Vendor) -> None:
+    fake.play(json_reply(TIMED), json_reply(TIMED))
     pieces = tuple(Piece(audio=b"fLaC", start=start, seconds=1.5) for start in (0.0, 1.5))
-    transcript = await made(fake.url).transcribe(heard(pieces=pieces))
+    transcript = await made(fake.url).transcribe(recorded(pieces=pieces))
     assert transcript.text == "Hello world. Hello world."
     assert [segment.start for segment in transcript.segments] == [0.0, 1.5]
     assert [asked.fields["file"][1] for asked in fake.asked] == ["audio/flac", "audio/flac"]
 
 
 async def test_silence_is_an_empty_text(fake: Vendor) -> None:
-    fake.play(told({"text": ""}))
-    assert (await made(fake.url).transcribe(heard())).text == ""
+    fake.play(json_reply({"text": ""}))
+    assert (await made(fake.url).transcribe(recorded())).text == ""
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-async def test_audio_comes_as_it_is_made(fake: Vendor, format_: AudioFormat) -> None:
+async def test_audio_is_streamed(fake: Vendor, format_: AudioFormat) -> None:
     fake.play(Reply(pieces=(b"one", b"two"), headers={"Content-Type": "audio/mpeg"}))
     assert b"".join(await spoken(made(fake.url), said(format_=format_, speed=1.5))) == b"onetwo"
     assert fake.asked[0].body == {
@@ -88,7 +88,7 @@ async def test_audio_comes_as_it_is_made(fake: Vendor, format_: AudioFormat) -> 
     }
 
 
-async def test_the_first_audio_is_there_before_the_last_is_made(fake: Vendor) -> None:
+async def test_first_audio_arrives_before_the_last_is_made(fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one",), ending="silence"))
     stream = made(fake.url).synthesize(said())
     assert await anext(stream) == b"one"
@@ -96,7 +96,7 @@ async def test_the_first_audio_is_there_before_the_last_is_made(fake: Vendor) ->
     await fake.left.wait()
 
 
-async def test_a_text_in_pieces_is_said_one_after_the_other(fake: Vendor) -> None:
+async def test_pieces_of_a_text_are_synthesized_in_order(fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one",)), Reply(pieces=(b"two",)))
     assert await spoken(made(fake.url), said("One.", "Two.", format_="pcm")) == [b"one", b"two"]
 
@@ -116,12 +116,12 @@ async def test_a_text_in_pieces_is_said_one_after_the_other(fake: Vendor) -> Non
         (503, "provider_unavailable", True),
     ],
 )
-async def test_a_refusal_says_what_the_vendor_said_and_never_the_key(
+async def test_rejection_includes_the_message_of_the_vendor_and_never_the_key(
     fake: Vendor, status: int, code: str, retryable: bool
 ) -> None:
-    refusal = told({"error": {"message": f"No, not with {KEY}."}}, status, **{"Retry-After": "7"})
+    refusal = json_reply({"error": {"message": f"No, not with {KEY}."}}, status, **{"Retry-After": "7"})
     fake.play(refusal, refusal)
-    for work in (made(fake.url).transcribe(heard()), spoken(made(fake.url), said())):
+    for work in (made(fake.url).transcribe(recorded()), spoken(made(fake.url), said())):
         with pytest.raises(SpeechError, match=rf"it answered {status}: No, not with \[secret\]") as caught:
             await work
         assert (caught.value.code, caught.value.retryable, caught.value.retry_after) == (code, retryable, 7.0)
@@ -129,21 +129,21 @@ async def test_a_refusal_says_what_the_vendor_said_and_never_the_key(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"text": 5}', b'{"text": "\xff"}', b'{"segments": []}'])
-async def test_what_is_no_transcription_is_told_as_that(fake: Vendor, body: bytes) -> None:
+async def test_malformed_transcription_is_reported(fake: Vendor, body: bytes) -> None:
     fake.play(Reply(pieces=(body,) if body else ()))
     with pytest.raises(SpeechError, match="not a transcription") as caught:
-        await made(fake.url).transcribe(heard())
+        await made(fake.url).transcribe(recorded())
     assert caught.value.code == "provider_protocol"
 
 
-async def test_a_refusal_that_is_not_json_is_told_in_one_line(fake: Vendor) -> None:
+async def test_rejection_that_is_not_json_is_reported_in_one_line(fake: Vendor) -> None:
     fake.play(Reply(status=502, pieces=(b"<html>\n  Bad\n gateway" + b"x" * 50_000,)))
     with pytest.raises(SpeechError, match="it answered 502: <html> Bad gateway") as caught:
         await spoken(made(fake.url), said())
     assert len(str(caught.value)) < 600
 
 
-async def test_an_answer_that_is_cut_is_told_after_what_came(fake: Vendor) -> None:
+async def test_broken_response_is_reported_after_its_audio(fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one",), ending="cut"))
     stream = made(fake.url).synthesize(said())
     assert await anext(stream) == b"one"
@@ -153,7 +153,7 @@ async def test_an_answer_that_is_cut_is_told_after_what_came(fake: Vendor) -> No
 
 
 @pytest.mark.parametrize("ending", ["silence", "silent from the start"])
-async def test_silence_of_the_vendor_ends_in_time(fake: Vendor, ending: str) -> None:
+async def test_silent_vendor_times_out(fake: Vendor, ending: str) -> None:
     fake.play(Reply(ending=ending))  # type: ignore[arg-type]
     provider = made(fake.url, connect=0.1, first_byte=0.1, idle=0.1)
     with pytest.raises(SpeechError, match="did not answer in time") as caught:
@@ -161,7 +161,7 @@ async def test_silence_of_the_vendor_ends_in_time(fake: Vendor, ending: str) -> 
     assert (caught.value.code, caught.value.retryable) == ("provider_timeout", True)
 
 
-async def test_a_vendor_that_is_not_there_is_told_as_that() -> None:
+async def test_unreachable_vendor_is_reported() -> None:
     with pytest.raises(SpeechError, match="cannot be reached") as caught:
-        await made("http://127.0.0.1:1").transcribe(heard())
+        await made("http://127.0.0.1:1").transcribe(recorded())
     assert (caught.value.code, caught.value.retryable) == ("provider_unavailable", True)

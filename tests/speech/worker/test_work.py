@@ -13,7 +13,7 @@ from tests.speech.recordings import silence, tone
 
 
 class Voice:
-    """Says every sentence as a hum, and remembers which it has begun."""
+    """A voice that says every sentence as a tone, and records the sentences that it began."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -24,7 +24,7 @@ class Voice:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_sentence_is_heard_before_the_next_is_begun(format_: AudioFormat) -> None:
+def test_sentence_is_returned_before_the_next_is_begun(format_: AudioFormat) -> None:
     voice = Voice()
     answers: Iterator[object] = speak(iter(("One.", "Two.", "Three.")), lambda: voice, Encoder(format_), 1.0)
     assert isinstance(next(answers), Said)
@@ -35,7 +35,7 @@ def test_a_sentence_is_heard_before_the_next_is_begun(format_: AudioFormat) -> N
     assert voice.begun == ["One.", "Two.", "Three."]
 
 
-def test_a_long_recording_is_cut_where_it_is_quiet() -> None:
+def test_long_recording_is_split_at_silence() -> None:
     samples = tone(55.0, WHISPER_RATE) + silence(1.0, WHISPER_RATE) + tone(40.0, WHISPER_RATE)
     decoder = Decoder(encoded(samples, "wav", WHISPER_RATE), None, rate=WHISPER_RATE, max_seconds=200)
     (first, begins), (second, goes_on) = parts(decoder, 60)

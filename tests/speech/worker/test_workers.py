@@ -28,7 +28,7 @@ async def answers(workers: WorkerPool, task: Check | Speak) -> list[Answer]:
 
 
 async def process_of(workers: WorkerPool) -> int:
-    """The process id of the only worker at work."""
+    """Return the process id of the only busy worker."""
     async with asyncio.timeout(10):
         while True:
             if found := _children() - _others:
@@ -40,7 +40,7 @@ _others: set[int] = set()
 
 
 def _children() -> set[int]:
-    """The workers of this process."""
+    """Return the workers of this process."""
     return {process for status in Path("/proc").glob("[0-9]*/stat") if (process := _child(status))}
 
 
@@ -57,12 +57,12 @@ def _environment(process: int) -> bytes:
     return Path(f"/proc/{process}/environ").read_bytes()
 
 
-async def test_one_process_does_one_task_after_the_other(workers: WorkerPool) -> None:
+async def test_one_process_runs_tasks_in_sequence(workers: WorkerPool) -> None:
     done = await asyncio.gather(*(answers(workers, CHECK) for _ in range(5)))
     assert done == [[Checked(seconds=1.0)]] * 5
 
 
-async def test_a_worker_that_dies_is_told_and_replaced(workers: WorkerPool) -> None:
+async def test_dead_worker_is_reported_and_replaced(workers: WorkerPool) -> None:
     _others.update(_children())
     working = asyncio.create_task(answers(workers, LONG))
     os.kill(await process_of(workers), signal.SIGKILL)
@@ -72,14 +72,14 @@ async def test_a_worker_that_dies_is_told_and_replaced(workers: WorkerPool) -> N
     assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
-async def test_a_death_is_told_however_late_the_thread_that_told_it_goes_on(
+async def test_death_is_reported_even_if_its_thread_is_delayed(
     workers: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told, deliver = threading.Event(), _Job._deliver
+    reported, deliver = threading.Event(), _Job._deliver
 
     def deliver_and_wait(job: _Job, answer: Answer | None) -> None:
         deliver(job, answer)
-        told.wait(10)
+        reported.wait(10)
 
     monkeypatch.setattr(_Job, "_deliver", deliver_and_wait)
     _others.update(_children())
@@ -89,11 +89,11 @@ async def test_a_death_is_told_however_late_the_thread_that_told_it_goes_on(
         with pytest.raises(SpeechError, match="the worker died at it"):
             await working
     finally:
-        told.set()
+        reported.set()
     assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
-async def test_a_worker_has_none_of_the_services_secrets(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_worker_has_no_secrets_of_the_service(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     _others.update(_children())
     working = asyncio.create_task(answers(workers, LONG))
@@ -106,7 +106,7 @@ async def test_a_worker_has_none_of_the_services_secrets(workers: WorkerPool, mo
     assert nice in {os.getpriority(os.PRIO_PROCESS, 0), 10}
 
 
-async def test_what_nobody_waits_for_holds_up_nobody(workers: WorkerPool) -> None:
+async def test_abandoned_task_does_not_delay_the_next(workers: WorkerPool) -> None:
     working = asyncio.create_task(answers(workers, LONG))
     await asyncio.sleep(0)
     working.cancel()
@@ -114,7 +114,7 @@ async def test_what_nobody_waits_for_holds_up_nobody(workers: WorkerPool) -> Non
         assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
-async def test_the_queue_is_bounded(workers: WorkerPool) -> None:
+async def test_queue_is_bounded(workers: WorkerPool) -> None:
     waiting = [asyncio.create_task(answers(workers, LONG)) for _ in range(1 + MAX_WAITING)]
     await asyncio.sleep(0)
     with pytest.raises(SpeechError, match="32 requests wait already") as caught:
@@ -128,7 +128,7 @@ async def test_the_queue_is_bounded(workers: WorkerPool) -> None:
         assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
 
 
-async def test_a_reader_who_takes_nothing_makes_the_worker_wait(workers: WorkerPool) -> None:
+async def test_slow_reader_applies_backpressure_to_the_worker(workers: WorkerPool) -> None:
     task = Speak(text="This is a sentence. " * 900, voice="heart", format="wav", speed=1.0, whole=False)
     stream = workers.run(task)
     await anext(stream)

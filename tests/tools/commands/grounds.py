@@ -1,4 +1,4 @@
-"""The ground that commands are tried on: a workspace at /base, with the names that the real one keeps to itself."""
+"""The ground that commands are checked on: a workspace at /base, with the names that the real one reserves."""
 
 from tools.commands import Ground
 from tools.workspace.confinement.names import SECRETS, SecretNames, is_git

@@ -1,4 +1,4 @@
-"""A terminal on a real sandbox, and what a call of it says."""
+"""A terminal on a real sandbox, and the results of its calls."""
 
 import os
 import subprocess
@@ -24,8 +24,8 @@ PLAIN_GIT = {
 }
 
 
-class Heard:
-    """What was told live."""
+class LiveOutput:
+    """The live output of a call."""
 
     def __init__(self) -> None:
         self.texts: Mapping[OutputStream, list[str]] = {"stdout": [], "stderr": []}
@@ -38,35 +38,35 @@ class Heard:
 
 
 def terminal_of(workspace: Workspace, temporary: Path, **limits: Any) -> Tool:
-    """The tool, with commands' temporary folders in the given folder."""
+    """Return the tool, with the temporary folders of commands in the given folder."""
     sandbox = Sandbox(temporary_beneath=temporary)
     return terminal.tools(workspace, sandbox, limits=terminal.Limits(**limits))[0]
 
 
-async def run(tool: Tool, heard: Heard | None = None, **params: Any) -> terminal.ExecResult:
-    """The result of a call. Raises `ToolError`."""
-    execution = Execution(payer=Payer(owner="alice"), emit=(heard or Heard()).emit)
+async def run(tool: Tool, live: LiveOutput | None = None, **params: Any) -> terminal.ExecResult:
+    """Return the result of a call; raise `ToolError` if it fails."""
+    execution = Execution(payer=Payer(owner="alice"), emit=(live or LiveOutput()).emit)
     result: terminal.ExecResult = await tool.run(msgspec.convert(params, tool.params), execution)
     return result
 
 
-async def verdict(tool: Tool, heard: Heard | None = None, **params: Any) -> tuple[str, str]:
-    """A call's code, `ran` for a result, and all that it says."""
+async def verdict(tool: Tool, live: LiveOutput | None = None, **params: Any) -> tuple[str, str]:
+    """Return the error code of a call, or `ran` for a result, with all of its text."""
     try:
-        result = await run(tool, heard, **params)
+        result = await run(tool, live, **params)
     except ToolError as error:
         return error.code, str(error)
     return "ran", "\n".join((*result.argv, result.stdout, result.stderr, *result.notes))
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """What git says, as a person would call it."""
+    """Return the output of git, run as a user would run it."""
     done = subprocess.run(["git", *arguments], cwd=folder, env=PLAIN_GIT, check=True, capture_output=True, timeout=10)
     return done.stdout.decode().strip()
 
 
 def contents(folder: Path) -> dict[str, bytes | str]:
-    """Every file and link beneath the folder, by its path."""
+    """Return every file and link beneath the folder by its path."""
     found: dict[str, bytes | str] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
@@ -79,7 +79,7 @@ def contents(folder: Path) -> dict[str, bytes | str]:
 
 
 def alive(marker: str) -> list[str]:
-    """The command lines of the processes that bear the marker."""
+    """Return the command lines of the processes that bear the marker."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

@@ -1,4 +1,4 @@
-"""A command is held to the table: what may be, how it is written then, and what is refused in which words."""
+"""Checks of commands against the whitelist: accepted commands, their rewritten form, and refusals."""
 
 import pytest
 
@@ -124,12 +124,12 @@ def without_magic(argv: tuple[str, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ALLOWED)
-def test_allowed_command_is_written_so_that_it_means_one_thing(command: str) -> None:
+def test_allowed_command_is_rewritten_unambiguously(command: str) -> None:
     assert without_magic(checked(command)) == list(split(ALLOWED[command]))
 
 
 @pytest.mark.parametrize("command", REFUSED)
-def test_command_off_the_table_is_refused_with_what_is_on_it(command: str) -> None:
+def test_command_off_the_whitelist_is_rejected_with_the_allowed_ones(command: str) -> None:
     with pytest.raises(ToolError) as refusal:
         checked(command)
 
@@ -138,14 +138,14 @@ def test_command_off_the_table_is_refused_with_what_is_on_it(command: str) -> No
 
 
 @pytest.mark.parametrize("command", OUTSIDE)
-def test_path_outside_is_refused_as_such(command: str) -> None:
+def test_path_outside_the_workspace_is_rejected(command: str) -> None:
     with pytest.raises(ToolError) as refusal:
         checked(command)
 
     assert refusal.value.code == "outside_workspace"
 
 
-def test_way_up_is_counted_from_the_folder_that_the_command_runs_in() -> None:
+def test_parent_path_is_resolved_from_the_working_folder() -> None:
     assert checked("cat ../../a", "docs/deep") == ("cat", "../../a")
     with pytest.raises(ToolError, match="outside"):
         checked("cat ../../../a", "docs/deep")
@@ -162,7 +162,7 @@ def test_git_shows_contents_without_secrets(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["git log", "git log --oneline", "git status", "git ls-files"])
-def test_what_shows_names_alone_is_left_as_it_is(command: str) -> None:
+def test_git_command_that_shows_only_names_is_unchanged(command: str) -> None:
     assert list(checked(command)) == command.split()
 
 
@@ -178,20 +178,20 @@ def test_what_shows_names_alone_is_left_as_it_is(command: str) -> None:
         ("notes.abcd", "notes.abcd"),
     ],
 )
-def test_hash_means_a_commit_and_no_file(given: str, written: str) -> None:
+def test_hash_is_passed_to_git_as_a_commit(given: str, written: str) -> None:
     assert without_magic(checked(f"git show {given}")) == ["git", "show", written]
 
 
-def test_pattern_of_git_is_no_revision() -> None:
+def test_git_grep_pattern_is_not_a_revision() -> None:
     assert without_magic(checked("git grep abcd1234 HEAD")) == ["git", "grep", "-e", "abcd1234", "HEAD"]
 
 
-def test_value_that_is_missing_is_asked_for() -> None:
+def test_missing_value_of_an_option_is_reported() -> None:
     with pytest.raises(ToolError, match="-n=NUMBER") as refusal:
         checked("head -n")
 
     assert refusal.value.code == "invalid_params"
 
 
-def test_pytest_is_told_to_write_nothing() -> None:
+def test_pytest_runs_without_writing_bytecode() -> None:
     assert check(["pytest"], WHITELIST, ground()).environment == {"PYTHONDONTWRITEBYTECODE": "1"}

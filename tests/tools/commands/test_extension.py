@@ -1,4 +1,4 @@
-"""The setting that extends the table, and the sentences that it is refused with."""
+"""The setting that extends the whitelist, and its error messages."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_setting_adds_and_replaces_entries(setting: str, command: str, verdict: 
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "expected"),
     [
         ("a/b", "no program's name"),
         ("two words", "no program's name"),
@@ -58,6 +58,6 @@ def test_setting_adds_and_replaces_entries(setting: str, command: str, verdict: 
         ("x" * (MAX_WHITELIST_CHARS + 1), "at most"),
     ],
 )
-def test_setting_that_says_nothing_valid_is_refused_with_the_valid_form(setting: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_setting_is_rejected_with_the_valid_form(setting: str, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
         extended(WHITELIST, setting)

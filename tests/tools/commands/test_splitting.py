@@ -1,4 +1,4 @@
-"""A command's text becomes the words that a POSIX shell would make of it, or is refused by name."""
+"""Splitting of a command as a POSIX shell splits it, and the refusal of shell syntax by name."""
 
 import shlex
 import subprocess
@@ -88,7 +88,7 @@ def test_plain_words_are_split_as_a_shell_splits_them(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", REFUSED)
-def test_what_a_shell_would_act_upon_is_refused_by_name(command: str) -> None:
+def test_shell_syntax_is_rejected_by_name(command: str) -> None:
     with pytest.raises(ToolError) as refusal:
         split(command)
 
@@ -97,7 +97,7 @@ def test_what_a_shell_would_act_upon_is_refused_by_name(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", BROKEN)
-def test_what_is_no_command_is_refused(command: str) -> None:
+def test_malformed_command_is_rejected(command: str) -> None:
     with pytest.raises(ToolError) as refusal:
         split(command)
 
@@ -107,13 +107,13 @@ def test_what_is_no_command_is_refused(command: str) -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8), max_size=4))
-def test_quoted_words_come_back_as_they_were(words: list[str]) -> None:
+def test_quoted_words_survive_a_round_trip(words: list[str]) -> None:
     assert list(split(shlex.join(["echo", *words]))) == ["echo", *words]
 
 
 @settings(max_examples=40)
 @given(st.text("ab\\'\" \t=~#!{},.", max_size=12))
-def test_what_is_accepted_means_the_same_to_a_shell(text: str) -> None:
+def test_accepted_command_means_the_same_to_a_shell(text: str) -> None:
     try:
         words = split(f"printf '%s\\n' {text}")
     except ToolError:
@@ -124,7 +124,7 @@ def test_what_is_accepted_means_the_same_to_a_shell(text: str) -> None:
     assert shell.stdout.decode() == "".join(f"{word}\n" for word in words[2:] or [""])
 
 
-def test_argument_of_the_greatest_size_is_taken_and_a_longer_one_is_not() -> None:
+def test_argument_size_is_limited() -> None:
     assert check_words(["echo", "x" * MAX_ARGUMENT_BYTES])
     with pytest.raises(ToolError, match="bytes long"):
         check_words(["echo", "x" * (MAX_ARGUMENT_BYTES + 1)])

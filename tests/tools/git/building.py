@@ -1,4 +1,4 @@
-"""Repositories for tests, made with the machine's own git, outside of any sandbox."""
+"""Repositories for tests, made with the machine's own git outside of any sandbox."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ PLAIN = {
 
 
 class Built:
-    """A working tree, and git in it as a person would call it."""
+    """A working tree, and git in it as a user would run it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -39,7 +39,7 @@ class Built:
         return cls(folder)
 
     def git(self, *arguments: str, input_: bytes = b"", fails: bool = False, **environment: str) -> str:
-        """What git says, without the newline at its end."""
+        """Return the output of git without its last newline."""
         ended = self.run(arguments, input_, environment)
         assert fails or ended.returncode == 0, ended.stderr
         return ended.stdout.decode(errors="surrogateescape").removesuffix("\n")
@@ -58,7 +58,7 @@ class Built:
         )
 
     def at_a_terminal(self, arguments: Sequence[str]) -> None:
-        """Runs git as if a person looked at it, whatever comes of it."""
+        """Run git as if in a terminal, and ignore its result."""
         master, terminal = os.openpty()
         try:
             subprocess.run(
@@ -82,7 +82,7 @@ class Built:
         return path
 
     def commit(self, message: str = "change", **environment: str) -> str:
-        """Commits all that there is, and returns its hash."""
+        """Commit all files and return the hash."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message, **environment)
         return self.head
@@ -92,6 +92,6 @@ class Built:
         return self.git("rev-parse", "HEAD")
 
     def configure(self, text: str) -> None:
-        """Adds to the repository's configuration."""
+        """Append to the repository's configuration."""
         with (self.folder / ".git/config").open("a") as config:
             config.write(text + "\n")

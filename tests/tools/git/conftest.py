@@ -44,5 +44,5 @@ def runner(workspace: Workspace) -> Runner:
 
 @pytest.fixture
 def repository(base: Path) -> Built:
-    """An empty repository that is the workspace itself."""
+    """Create an empty repository that is the workspace itself."""
     return Built.new(base)

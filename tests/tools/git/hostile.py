@@ -1,6 +1,6 @@
-"""Repositories that mean harm: each makes git run a program, or read what it should not, where nothing prevents it.
+"""Hostile repositories. Without protection, each makes git run a program or read a file outside the workspace.
 
-A case with a `plain` command is one where git itself falls for it, without hardening and sandbox.
+A case with a `plain` command is one where git itself is affected, without hardening and sandbox.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ FIRED = "fired"
 
 
 class Site:
-    """A workspace with the repository `r` in it, and what lies outside.
+    """A workspace with the repository `r` in it, and files outside.
 
-    `canary` is a program that leaves a mark, outside and in the workspace, and passes its input on; `brief` one that
-    leaves a mark and fails.
+    `canary` is a program that leaves a mark, outside and in the workspace, and passes its input on.
+    `brief` is one that leaves a mark and fails.
     """
 
     def __init__(self, folder: Path, original: Built) -> None:
@@ -63,7 +63,7 @@ Build = Callable[[Site], None]
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """`works`: the tools have to tell what they tell of the repository without harm in it."""
+    """A hostile repository. `works` says whether the tools must still report its harmless part."""
 
     name: str
     build: Build
@@ -83,7 +83,7 @@ def case(*plain: str, works: bool = True) -> Callable[[Build], Build]:
 
 
 def original(folder: Path) -> Built:
-    """What each case starts from: two commits, a file changed since, one staged."""
+    """Create the repository that each case starts from: two commits, a file changed since, and a staged one."""
     built = Built.new(folder)
     built.write("a.txt", "one\n")
     built.write("b.txt", "one\n")
@@ -146,7 +146,7 @@ def clean_filter(site: Site) -> None:
 
 @case("status")
 def clean_filter_of_one_word(site: Site) -> None:
-    """One that git starts without a shell."""
+    """Set a filter that git starts without a shell."""
     site.r.write(".gitattributes", "*.txt filter=evil\n")
     (site.r.folder / "a.txt").write_text("two\n")
     site.r.configure('[filter "evil"] clean = ./canary.sh')
@@ -627,7 +627,7 @@ def write_program(path: Path, site: Site) -> None:
 
 
 def adopt(site: Site, commit: bytes) -> None:
-    """Makes HEAD the commit of that content."""
+    """Point HEAD to a commit of that content."""
     arguments = ("hash-object", "-t", "commit", "-w", "--literally", "--stdin")
     site.r.git("update-ref", "HEAD", site.r.git(*arguments, input_=commit))
 
@@ -655,7 +655,7 @@ def add_submodule(site: Site) -> Built:
 
 
 def rename_in_index(site: Site, old: bytes, new: bytes) -> None:
-    """Gives an entry of the index a name that git itself would refuse, of the same length."""
+    """Rename an index entry to a name of the same length that git itself would reject."""
     assert len(old) == len(new)
     path = site.git_folder / "index"
     content = path.read_bytes()[:-20]
@@ -665,7 +665,7 @@ def rename_in_index(site: Site, old: bytes, new: bytes) -> None:
 
 
 def state_of(folder: Path) -> dict[str, bytes]:
-    """What is in a folder: regular files by their content, anything else by its kind."""
+    """Return the contents of a folder: regular files by their content, anything else by its type."""
     return {
         str(path): path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else str(path.lstat().st_mode).encode()
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""GitPython is imported without a trial of git, and changes nothing of the process."""
+"""The import of GitPython, which starts no git and changes nothing in the process."""
 
 import json
 import os
@@ -25,10 +25,10 @@ def test_importing_the_tools_starts_no_program(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     )
-    told = json.loads(ended.stdout)
+    report = json.loads(ended.stdout)
 
     assert not (tmp_path / "fired").exists()
-    assert told == {"started": [["subprocess.Popen", os.devnull]], "same": True, "django": False}
+    assert report == {"started": [["subprocess.Popen", os.devnull]], "same": True, "django": False}
     assert ended.stderr == ""
 
 

@@ -1,4 +1,4 @@
-"""`git.diff`: the text, the files, and what of them is withheld."""
+"""`git.diff`: the text, the files, and the secrets that it withholds."""
 
 import os
 import re
@@ -42,7 +42,7 @@ async def test_unstaged_staged_and_older_changes_are_shown(runner: Runner, repos
     assert (await git.diff(runner, staged=True, ref=first)).text.splitlines()[-2:] == ["-one", "+two"]
 
 
-async def test_text_is_gits_own(runner: Runner, repository: Built) -> None:
+async def test_text_equals_the_output_of_git(runner: Runner, repository: Built) -> None:
     for name in (b"a", b"tab\tnew\nline", b"\xff", "größe x".encode()):
         repository.write(name, LINES)
     repository.commit()
@@ -53,7 +53,7 @@ async def test_text_is_gits_own(runner: Runner, repository: Built) -> None:
     assert (await git.diff(runner)).text == plain.stdout.decode("utf-8", "replace")
 
 
-async def test_files_of_every_kind_are_counted(runner: Runner, repository: Built) -> None:
+async def test_files_of_every_type_are_counted(runner: Runner, repository: Built) -> None:
     repository.write("modified", LINES)
     repository.write("deleted", "one\ntwo\n")
     repository.write("old", LINES)
@@ -88,7 +88,7 @@ async def test_files_of_every_kind_are_counted(runner: Runner, repository: Built
     assert not result.truncated
 
 
-async def test_conflict_is_shown_against_ours(runner: Runner, repository: Built) -> None:
+async def test_conflict_is_shown_against_our_side(runner: Runner, repository: Built) -> None:
     repository.write("a", "one\n")
     repository.commit()
     repository.git("checkout", "--quiet", "-b", "other")
@@ -105,7 +105,7 @@ async def test_conflict_is_shown_against_ours(runner: Runner, repository: Built)
     assert counts(await git.diff(runner, staged=True))["a"][0] == "conflicted"
 
 
-async def test_ranges_mean_what_git_means(runner: Runner, repository: Built) -> None:
+async def test_ranges_mean_the_same_as_in_git(runner: Runner, repository: Built) -> None:
     repository.commit("root")
     repository.git("branch", "other")
     repository.write("a", "quite\nother\n")
@@ -122,7 +122,7 @@ async def test_ranges_mean_what_git_means(runner: Runner, repository: Built) -> 
     assert counts(await git.diff(runner, ref="main..main")) == {}
 
 
-async def test_path_limits_what_is_shown(runner: Runner, repository: Built) -> None:
+async def test_path_limits_the_diff(runner: Runner, repository: Built) -> None:
     for name in ("folder/a", "folder/b", "folder2", "*"):
         repository.write(name, "one\n")
     repository.commit()
@@ -136,7 +136,7 @@ async def test_path_limits_what_is_shown(runner: Runner, repository: Built) -> N
     assert counts(await git.diff(runner, path="folder2")) == {"folder2": ("deleted", None, 0, 1)}
 
 
-async def test_text_of_a_repository_in_a_folder_can_be_applied_to_the_workspace(
+async def test_diff_of_a_repository_in_a_subfolder_applies_to_the_workspace(
     runner: Runner, workspace: Workspace, base: Path
 ) -> None:
     repository = Built.new(base / "sub/a repository")
@@ -174,7 +174,7 @@ async def test_secrets_are_withheld_under_each_of_their_names(runner: Runner, re
     assert len(re.findall("^diff --git", result.text, re.MULTILINE)) == 2
 
 
-async def test_repository_in_the_folder_of_a_secret_is_withheld(runner: Runner, base: Path) -> None:
+async def test_repository_in_a_secret_folder_is_withheld(runner: Runner, base: Path) -> None:
     repository = Built.new(base / ".aws")
     repository.write("config", SECRET)
     repository.git("add", "config")
@@ -183,7 +183,7 @@ async def test_repository_in_the_folder_of_a_secret_is_withheld(runner: Runner, 
     assert (result.text, result.files, result.withheld) == ("", [], [".aws/config"])
 
 
-async def test_headers_in_content_and_in_names_show_no_secret(runner: Runner, repository: Built) -> None:
+async def test_forged_diff_headers_reveal_no_secret(runner: Runner, repository: Built) -> None:
     names = [b"x", b"x b/x", b"x b/x b/x", b"x\ndiff --git a/x b/x"]
     for name in (*names, b"x b/.env"):
         repository.write(name, "diff --git a/x b/x\n+y\n")
@@ -196,7 +196,7 @@ async def test_headers_in_content_and_in_names_show_no_secret(runner: Runner, re
     assert result.text.count("+diff --git a/x b/x\n") >= 2
 
 
-async def test_line_ends_and_missing_newlines_are_kept(runner: Runner, repository: Built) -> None:
+async def test_line_endings_and_missing_newlines_are_kept(runner: Runner, repository: Built) -> None:
     repository.write("a", "one\r\ntwo")
     repository.commit()
     repository.write("a", "one\r\nthree\r\n")
@@ -214,7 +214,7 @@ async def test_submodule_is_shown_by_its_commits(runner: Runner, repository: Bui
     assert (await git.diff(runner)).text.endswith(f"-Subproject commit {old}\n+Subproject commit {new}\n")
 
 
-async def test_long_diff_is_cut_at_a_line(workspace: Workspace, repository: Built) -> None:
+async def test_long_diff_is_truncated_at_a_line(workspace: Workspace, repository: Built) -> None:
     for name in ("a", "b", "c"):
         repository.write(name, LINES)
     repository.git("add", "--all")
@@ -233,8 +233,8 @@ async def test_long_diff_is_cut_at_a_line(workspace: Workspace, repository: Buil
     assert result.files[0] == FileChange(path="a", action="added", source=None, added=None, removed=None, binary=False)
 
 
-async def test_huge_file_takes_neither_memory_nor_time(workspace: Workspace, repository: Built) -> None:
-    """For the hash that it shows of the file, git would have to read it."""
+async def test_huge_file_costs_neither_memory_nor_time(workspace: Workspace, repository: Built) -> None:
+    """Git would have to read the whole file for the hash that a diff shows."""
     repository.write("large", "one\n")
     repository.commit()
     with (repository.folder / "large").open("r+b") as file:
@@ -250,7 +250,7 @@ async def test_huge_file_takes_neither_memory_nor_time(workspace: Workspace, rep
 
 
 @pytest.mark.parametrize("ref", ["nope", "nope..HEAD", "HEAD...nope", "HEAD~99", "@{upstream}", "HEAD@{99}", "f" * 40])
-async def test_unknown_revision_is_told_by_its_name(ref: str, runner: Runner, repository: Built) -> None:
+async def test_unknown_revision_is_named_in_the_error(ref: str, runner: Runner, repository: Built) -> None:
     repository.commit()
     code, message = await refusal_of(runner, ref=ref)
 
@@ -259,7 +259,7 @@ async def test_unknown_revision_is_told_by_its_name(ref: str, runner: Runner, re
 
 
 @pytest.mark.parametrize("ref", ["tree", "blob"])
-async def test_what_is_no_commit_is_no_revision(ref: str, runner: Runner, repository: Built) -> None:
+async def test_object_that_is_not_a_commit_is_rejected(ref: str, runner: Runner, repository: Built) -> None:
     repository.write("a")
     repository.commit()
     repository.git("tag", "tree", "HEAD^{tree}")
@@ -273,14 +273,14 @@ async def test_what_is_no_commit_is_no_revision(ref: str, runner: Runner, reposi
     [{"ref": "--output=x"}, {"ref": "HEAD:a"}, {"ref": "a..b..c"}, {"ref": "a..b", "staged": True}],
     ids=str,
 )
-async def test_bad_params_are_refused(params: dict[str, str | bool], runner: Runner, repository: Built) -> None:
+async def test_invalid_params_are_rejected(params: dict[str, str | bool], runner: Runner, repository: Built) -> None:
     repository.commit()
 
     assert (await refusal_of(runner, **params))[0] == "invalid_params"
     assert os.listdir(repository.folder) == [".git"]  # noqa: PTH208  the names alone
 
 
-async def test_path_that_is_nowhere_is_told(runner: Runner, repository: Built) -> None:
+async def test_missing_path_is_reported(runner: Runner, repository: Built) -> None:
     repository.commit()
 
     assert await refusal_of(runner, path="nowhere/a") == (

@@ -1,4 +1,4 @@
-"""How git is called: what its own options and its environment say."""
+"""The options and the environment that git is run with."""
 
 import pytest
 
@@ -31,7 +31,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_reading_commands_work_and_say_nothing_of_their_settings(command: tuple[str, ...], repository: Built) -> None:
+def test_read_commands_work_without_warnings_about_their_settings(command: tuple[str, ...], repository: Built) -> None:
     repository.write("a")
     repository.commit()
     repository.write("a", "other\n")
@@ -42,14 +42,14 @@ def test_reading_commands_work_and_say_nothing_of_their_settings(command: tuple[
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
-def test_every_setting_comes_before_the_command() -> None:
+def test_settings_precede_the_command() -> None:
     argv = hardened(("status", "--short", "--", "-c"))
 
     assert argv[-len(OPTIONS["status"]) - 4 :] == ("status", *OPTIONS["status"], "--short", "--", "-c")
     assert all(f"{name}={value}" in argv[: argv.index("status")] for name, value in SETTINGS.items())
 
 
-def test_settings_win_over_the_repositorys(repository: Built) -> None:
+def test_settings_override_those_of_the_repository(repository: Built) -> None:
     for name in SETTINGS:
         repository.git("config", name, "hostile")
     *before, _command = hardened(("config",))
@@ -60,6 +60,6 @@ def test_settings_win_over_the_repositorys(repository: Built) -> None:
 
 
 def _as_listed(name: str) -> str:
-    """A setting's name as git lists it: in lower case, but for what stands in its midst."""
+    """Return a setting's name as git lists it: in lower case, except for its subsection."""
     section, *middle, key = name.split(".")
     return ".".join((section.lower(), *middle, key.lower()))

@@ -1,4 +1,4 @@
-"""Repositories that mean harm, each through all four tools: nothing fires, nothing leaks, nothing changes."""
+"""Hostile repositories, each through all four tools: no program runs, no secret leaks, and no file changes."""
 
 import asyncio
 import time
@@ -32,13 +32,13 @@ def site(tmp_path: Path, template: Built) -> Site:
     return Site(tmp_path / "site", template)
 
 
-def test_there_are_enough_cases() -> None:
+def test_set_of_hostile_repositories_is_large_enough() -> None:
     assert len(CASES) >= 60
     assert len(WITH_PROGRAM) >= 30
 
 
 @pytest.mark.parametrize("case", WITH_PROGRAM, ids=lambda case: case.name)
-def test_canary_fires_where_nothing_prevents_it(case: Case, site: Site) -> None:
+def test_canary_runs_without_protection(case: Case, site: Site) -> None:
     case.build(site)
     if "--paginate" in case.plain:
         site.r.at_a_terminal(case.plain)
@@ -49,7 +49,7 @@ def test_canary_fires_where_nothing_prevents_it(case: Case, site: Site) -> None:
 
 
 @pytest.mark.parametrize("case", WITH_PROGRAM, ids=lambda case: case.name)
-def test_hardening_alone_prevents_all_but_filters(case: Case, site: Site) -> None:
+def test_hardening_without_the_sandbox_prevents_all_but_filters(case: Case, site: Site) -> None:
     case.build(site)
     for command in ("status", "diff", "log", "show"):
         site.r.run(hardened((command,))[1:], environment=ENVIRONMENT)
@@ -61,7 +61,7 @@ def test_hardening_alone_prevents_all_but_filters(case: Case, site: Site) -> Non
     "command", ["!echo ran", "!/bin/echo ran", "!./canary.sh", "!git version", "!/usr/bin/git version"]
 )
 async def test_sandboxed_git_starts_no_program(command: str, site: Site) -> None:
-    """By an alias, which is the one thing that git is certain to run when it is asked to."""
+    """Try an alias, which git certainly runs when asked to."""
     site.r.configure(f"[alias] canary = {command}")
     workspace = Workspace(site.base)
     runner = Runner(workspace, limits=BRISK)
@@ -75,7 +75,7 @@ async def test_sandboxed_git_starts_no_program(command: str, site: Site) -> None
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_nothing_fires_leaks_or_changes(case: Case, site: Site) -> None:
+async def test_hostile_repository_runs_leaks_and_changes_nothing(case: Case, site: Site) -> None:
     case.build(site)
     before, began = state_of(site.folder), time.monotonic()
     workspace = Workspace(site.base)
@@ -89,18 +89,18 @@ async def test_nothing_fires_leaks_or_changes(case: Case, site: Site) -> None:
         return_exceptions=True,
     )
     workspace.close()
-    told = "".join(map(_as_told, answers))
+    shown = "".join(map(_as_text, answers))
 
     assert time.monotonic() - began < BRISK.max_seconds + 3
     assert not site.fired
-    assert SECRET not in told
+    assert SECRET not in shown
     assert state_of(site.folder) == before
     assert not case.works or not [answer for answer in answers if isinstance(answer, BaseException)]
     if case.works:
-        assert '"path":"r/a.txt","status":' in told
+        assert '"path":"r/a.txt","status":' in shown
 
 
-async def test_other_repositorys_commit_is_not_shown(site: Site) -> None:
+async def test_commit_of_another_repository_is_not_shown(site: Site) -> None:
     next(case for case in CASES if case.name == "alternate_objects_outside").build(site)
     runner = Runner(Workspace(site.base), limits=BRISK)
     commit = (site.git_folder / "refs/heads/theirs").read_text().strip()
@@ -112,14 +112,14 @@ async def test_other_repositorys_commit_is_not_shown(site: Site) -> None:
             assert SECRET not in str(refusal.value)
 
 
-async def test_replaced_commit_is_shown_as_it_is(site: Site) -> None:
+async def test_replaced_commit_is_shown_in_its_original_form(site: Site) -> None:
     next(case for case in CASES if case.name == "replaced_commit").build(site)
     runner = Runner(Workspace(site.base), limits=BRISK)
 
     assert (await git.show(runner, path="r")).commit.subject == "second"
 
 
-def _as_told(answer: object) -> str:
+def _as_text(answer: object) -> str:
     if isinstance(answer, ToolError):
         assert answer.code in CODES, answer
         return str(answer)

@@ -1,4 +1,4 @@
-"""`git.log` and `git.show`: commits, and what one changed."""
+"""`git.log` and `git.show`: commits and their changes."""
 
 import pytest
 
@@ -23,7 +23,7 @@ async def refusal_of(runner: Runner, **params: str) -> tuple[str, str]:
     return refusal.value.code, str(refusal.value)
 
 
-async def test_commits_are_told_whole(runner: Runner, repository: Built) -> None:
+async def test_commits_are_reported_with_all_fields(runner: Runner, repository: Built) -> None:
     first = repository.commit("one")
     second = repository.commit("Größe\n\nA body,\nin two lines.\n\nAnd more.")
     log = await git.log(runner)
@@ -51,7 +51,7 @@ async def test_commits_are_told_whole(runner: Runner, repository: Built) -> None
     assert not log.truncated
 
 
-async def test_log_is_limited_and_goes_on(runner: Runner, repository: Built) -> None:
+async def test_log_is_paged(runner: Runner, repository: Built) -> None:
     for number in range(5):
         repository.commit(str(number))
     log = await git.log(runner, limit=2)
@@ -61,7 +61,7 @@ async def test_log_is_limited_and_goes_on(runner: Runner, repository: Built) -> 
     assert (subjects(log.commits), log.truncated) == (["2", "1", "0"], False)
 
 
-async def test_log_of_a_path_and_of_a_range(runner: Runner, repository: Built) -> None:
+async def test_log_can_be_limited_to_a_path_and_a_range(runner: Runner, repository: Built) -> None:
     for name in ("a", "b", "folder/c"):
         repository.write(name)
         repository.commit(name)
@@ -74,14 +74,16 @@ async def test_log_of_a_path_and_of_a_range(runner: Runner, repository: Built) -
     assert subjects((await git.log(runner, ref="HEAD..HEAD~1")).commits) == []
 
 
-async def test_before_the_first_commit_the_log_is_empty(runner: Runner, repository: Built) -> None:
+async def test_log_before_the_first_commit_is_empty(runner: Runner, repository: Built) -> None:
     log = await git.log(runner)
 
     assert (log.commits, log.truncated) == ([], False)
     assert (await refusal_of(runner))[0] == "not_found"
 
 
-async def test_strange_names_are_printable_and_cut(workspace: Workspace, repository: Built) -> None:
+async def test_control_characters_in_commits_are_escaped_and_long_fields_truncated(
+    workspace: Workspace, repository: Built
+) -> None:
     repository.commit(
         "\x1b]0;title\x07subject\n\nbody \x1b[31m" + "x" * 100,
         GIT_AUTHOR_NAME="a \x1b[31mred\u202e" + "A" * 100,
@@ -96,7 +98,7 @@ async def test_strange_names_are_printable_and_cut(workspace: Workspace, reposit
     assert commit.body == "body \x1b[31m" + "x" * 10 + "…"
 
 
-async def test_message_of_another_encoding_is_read(runner: Runner, repository: Built) -> None:
+async def test_message_in_another_encoding_is_decoded(runner: Runner, repository: Built) -> None:
     repository.git("config", "i18n.commitEncoding", "latin1")
     repository.git("commit", "--quiet", "--allow-empty", "--file=-", input_="Größe".encode("latin1"))
     repository.git("config", "i18n.commitEncoding", "utf-8")
@@ -105,7 +107,7 @@ async def test_message_of_another_encoding_is_read(runner: Runner, repository: B
     assert subjects((await git.log(runner)).commits) == ["latin 1, too: ÿ", "Größe"]
 
 
-async def test_endless_message_is_cut(workspace: Workspace, repository: Built) -> None:
+async def test_endless_message_is_truncated(workspace: Workspace, repository: Built) -> None:
     repository.commit("first")
     repository.git("commit", "--quiet", "--allow-empty", "--file=-", input_=b"subject\n\n" + b"line\n" * 100_000)
     log = await git.log(Runner(workspace, limits=Limits(max_output_bytes=50_000)))
@@ -158,7 +160,7 @@ async def test_tag_is_shown_as_its_commit(runner: Runner, repository: Built) -> 
     assert (await git.show(runner, ref="v1.1")).commit.sha == commit
 
 
-async def test_path_limits_what_is_shown_of_a_commit(runner: Runner, repository: Built) -> None:
+async def test_path_limits_the_changes_of_a_commit(runner: Runner, repository: Built) -> None:
     for name in ("a", "b"):
         repository.write(name)
     commit = repository.commit("both")
@@ -169,7 +171,7 @@ async def test_path_limits_what_is_shown_of_a_commit(runner: Runner, repository:
     assert (shown.commit.sha, shown.text, shown.files) == (commit, "", [])
 
 
-async def test_commit_that_changes_nothing_is_shown(runner: Runner, repository: Built) -> None:
+async def test_empty_commit_is_shown(runner: Runner, repository: Built) -> None:
     repository.commit("root")
     repository.commit("empty")
     shown = await git.show(runner)
@@ -180,13 +182,13 @@ async def test_commit_that_changes_nothing_is_shown(runner: Runner, repository: 
 @pytest.mark.parametrize(
     ("ref", "code"), [("nope", "not_found"), ("a..b", "invalid_params"), ("HEAD:a", "invalid_params")]
 )
-async def test_bad_revisions_are_refused(ref: str, code: str, runner: Runner, repository: Built) -> None:
+async def test_invalid_revisions_are_rejected(ref: str, code: str, runner: Runner, repository: Built) -> None:
     repository.commit()
 
     assert (await refusal_of(runner, ref=ref))[0] == code
 
 
-async def test_repository_of_the_other_hash_works(runner: Runner, workspace: Workspace) -> None:
+async def test_sha256_repository_works(runner: Runner, workspace: Workspace) -> None:
     repository = Built.new(workspace.base, "--object-format=sha256")
     repository.write("a")
     commit = repository.commit()

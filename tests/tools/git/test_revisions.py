@@ -1,4 +1,4 @@
-"""Which texts name commits: what a person would write, and nothing that git takes for anything else."""
+"""Texts that name commits, and the rejection of every text that git could read as anything else."""
 
 import pytest
 from hypothesis import given
@@ -37,13 +37,13 @@ BAD_RANGES = ["a..b..c", "a....b", "a..-b", "--a..b", "a..b:c", "a.. b", "^a..b"
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_names_of_commits_are_taken(text: str) -> None:
+def test_revision_is_accepted_as_a_commit(text: str) -> None:
     assert one_revision(text).argument == f"{text}^{{commit}}"
     assert revisions(text) == one_revision(text)
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_what_names_no_commit_is_refused(text: str) -> None:
+def test_text_that_names_no_commit_is_rejected(text: str) -> None:
     for parse in (one_revision, revisions):
         with pytest.raises(ToolError, match="revision") as refusal:
             parse(text)
@@ -51,12 +51,12 @@ def test_what_names_no_commit_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", BAD_RANGES)
-def test_what_is_no_range_is_refused(text: str) -> None:
+def test_malformed_range_is_rejected(text: str) -> None:
     with pytest.raises(ToolError, match=r"a\.\.b"):
         revisions(text)
 
 
-def test_range_is_not_one_revision() -> None:
+def test_range_is_not_accepted_as_a_single_revision() -> None:
     with pytest.raises(ToolError):
         one_revision("a..b")
 
@@ -71,12 +71,12 @@ def test_range_is_not_one_revision() -> None:
         ("v1.0..v1.1", "v1.0^{commit}..v1.1^{commit}"),
     ],
 )
-def test_both_ends_of_a_range_are_commits(text: str, argument: str) -> None:
+def test_both_ends_of_a_range_become_commits(text: str, argument: str) -> None:
     assert revisions(text).argument == argument
 
 
 @given(st.text(max_size=30) | st.text("-.:^~@{}/ab1 \n", max_size=20))
-def test_nothing_that_is_taken_is_an_option_or_a_path(text: str) -> None:
+def test_accepted_revision_is_never_an_option_or_a_path(text: str) -> None:
     try:
         argument = revisions(text).argument
     except ToolError:

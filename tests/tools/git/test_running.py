@@ -1,4 +1,4 @@
-"""One git in the sandbox: what reaches it, how it is bounded, and that it is gone."""
+"""One git process in the sandbox: its input, its bounds, and its end."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def open_handles() -> int:
 
 
 def never_comes(repository: Built) -> None:
-    """Makes git wait for ever."""
+    """Make git wait forever."""
     (repository.folder / ".git/config").unlink()
     os.mkfifo(repository.folder / ".git/config")
 
@@ -52,24 +52,24 @@ async def test_git_is_available_in_the_sandbox(runner: Runner) -> None:
     ]
 
 
-async def test_rules_look_at_the_path_in_its_one_form(runner: Runner) -> None:
+async def test_policy_sees_the_normalized_path(runner: Runner) -> None:
     tool = git.tools(runner)[0]
 
     assert tool.facets(tool.params(path=f"{runner.workspace.base}/./a/../b/")) == {"path": ["b"]}
 
 
-async def test_tools_are_off_for_the_reason_that_is_given(runner: Runner) -> None:
+async def test_disabled_tools_report_the_given_reason(runner: Runner) -> None:
     assert {tool.disabled for tool in git.tools(runner, disabled="ENABLE_GIT is off.")} == {"ENABLE_GIT is off."}
 
 
-async def test_without_landlock_the_tools_are_off(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_landlock_the_tools_are_disabled(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landlock, "landlock_abi", lambda: 0)
 
     assert all("Landlock" in tool.disabled for tool in git.tools(runner))
     assert runner.confinement == ""
 
 
-async def test_without_git_the_tools_are_off(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_git_the_tools_are_disabled(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> InstalledGit:
         raise CommandRefusedError("There is no program 'git' in /usr/bin.")
 
@@ -81,7 +81,7 @@ async def test_without_git_the_tools_are_off(runner: Runner, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("says", "reason"), [("git version 2.31.9", "too old"), ("hello", "does not tell its version")]
 )
-def test_git_that_is_too_old_is_not_used(
+def test_outdated_git_is_not_used(
     says: str, reason: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "hardened", lambda _: ("echo", says))
@@ -99,21 +99,21 @@ def test_git_that_is_a_script_is_not_used(workspace: Workspace, tmp_path: Path) 
     assert "could not be started" in Runner(workspace, git=_instead(script)).why_unavailable()
 
 
-async def test_launcher_gets_no_value_of_the_environment(
+async def test_launcher_receives_no_environment_values(
     runner: Runner, repository: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = repository.folder / "told"
-    tell = f"import json, os; open({str(told)!r}, 'w').write(json.dumps(list(filter(None, os.environ.values()))))"
+    written = repository.folder / "written"
+    code = f"import json, os; open({str(written)!r}, 'w').write(json.dumps(list(filter(None, os.environ.values()))))"
     monkeypatch.setenv("OPENAI_API_KEY", "the-secret")
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", "the-secret")
-    monkeypatch.setattr(process, "launcher_command", lambda _: (sys.executable, "-I", "-X", "utf8", "-c", tell))
+    monkeypatch.setattr(process, "launcher_command", lambda _: (sys.executable, "-I", "-X", "utf8", "-c", code))
     with runner.workspace.open_folder(".") as folder, pytest.raises(ToolError):
         runner.run(("version",), folder, Deadline(5))
 
-    assert set(json.loads(told.read_text())) == {"C"}
+    assert set(json.loads(written.read_text())) == {"C"}
 
 
-async def test_git_gets_the_environment_of_its_policy_alone(
+async def test_git_receives_only_the_environment_of_its_policy(
     workspace: Workspace, repository: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "the-secret")
@@ -129,7 +129,7 @@ async def test_git_gets_the_environment_of_its_policy_alone(
     }
 
 
-async def test_time_limit_ends_git(workspace: Workspace, repository: Built) -> None:
+async def test_time_limit_stops_git(workspace: Workspace, repository: Built) -> None:
     never_comes(repository)
     before, began = children(), time.monotonic()
     with pytest.raises(ToolError, match=r"longer than 0\.3 s") as refusal:
@@ -140,7 +140,7 @@ async def test_time_limit_ends_git(workspace: Workspace, repository: Built) -> N
     assert children() == before
 
 
-async def test_cancelled_call_ends_git_at_once(runner: Runner, repository: Built) -> None:
+async def test_cancelled_call_stops_git_at_once(runner: Runner, repository: Built) -> None:
     never_comes(repository)
     handles, before = open_handles(), children()
     call = asyncio.create_task(git.show_status(runner))
@@ -155,7 +155,7 @@ async def test_cancelled_call_ends_git_at_once(runner: Runner, repository: Built
         await asyncio.sleep(0.01)
 
 
-async def test_launcher_that_falls_is_told(runner: Runner, repository: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_crashed_launcher_is_reported(runner: Runner, repository: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "launcher_command", lambda _: (sys.executable, "-c", "raise SystemExit(1)"))
 
     with pytest.raises(ToolError, match="could not be supervised") as refusal:
@@ -163,9 +163,7 @@ async def test_launcher_that_falls_is_told(runner: Runner, repository: Built, mo
     assert refusal.value.code == "failed"
 
 
-async def test_launcher_that_is_missing_is_told(
-    runner: Runner, repository: Built, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_missing_launcher_is_reported(runner: Runner, repository: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "launcher_command", lambda _: ("/nowhere/python",))
     before = open_handles()
 
@@ -174,7 +172,7 @@ async def test_launcher_that_is_missing_is_told(
     assert open_handles() == before
 
 
-async def test_launcher_that_does_not_listen_is_killed(
+async def test_unresponsive_launcher_is_killed(
     workspace: Workspace, repository: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "launcher_command", lambda _: (sys.executable, "-c", "import time; time.sleep(60)"))
@@ -186,7 +184,7 @@ async def test_launcher_that_does_not_listen_is_killed(
     assert children() == before
 
 
-async def test_endless_output_is_cut_in_little_memory(workspace: Workspace, repository: Built) -> None:
+async def test_endless_output_is_truncated_in_little_memory(workspace: Workspace, repository: Built) -> None:
     (repository.folder / "large").write_bytes(b"0123456789abcde\n" * (12 << 16))
     repository.git("add", "large")
     began = time.monotonic()
@@ -198,14 +196,14 @@ async def test_endless_output_is_cut_in_little_memory(workspace: Workspace, repo
     assert time.monotonic() - began < STOPPED_WITHIN
 
 
-async def test_memory_limit_is_told(workspace: Workspace, repository: Built) -> None:
+async def test_memory_limit_is_reported(workspace: Workspace, repository: Built) -> None:
     with pytest.raises(ToolError) as refusal:
         await git.show_status(Runner(workspace, limits=Limits(max_memory_bytes=1 << 20)))
 
     assert refusal.value.code in {"too_large", "failed"}
 
 
-async def test_event_loop_is_free_while_git_runs(runner: Runner, repository: Built) -> None:
+async def test_event_loop_is_not_blocked_while_git_runs(runner: Runner, repository: Built) -> None:
     repository.write("a")
     threads = threading.active_count()
     call = asyncio.create_task(git.show_status(runner))
@@ -218,7 +216,7 @@ async def test_event_loop_is_free_while_git_runs(runner: Runner, repository: Bui
     assert threading.active_count() <= threads + 8
 
 
-def test_kept_is_the_start_of_what_comes() -> None:
+def test_buffer_keeps_the_start_of_the_output() -> None:
     kept = process.Kept(5)
     for block in (b"abc", b"defg", b"h"):
         kept.take(block)
@@ -227,6 +225,6 @@ def test_kept_is_the_start_of_what_comes() -> None:
 
 
 def _instead(program: Path) -> InstalledGit:
-    """A program in git's place, which may run itself alone."""
+    """Replace git by a program that may run only itself."""
     real = installed_git()
     return msgspec.structs.replace(real, program=program, runs=(program, *real.runs[1:]))

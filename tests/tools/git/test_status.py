@@ -1,4 +1,4 @@
-"""`git.status`: what is told of a repository, and of which one."""
+"""`git.status`: its report, and the choice of the repository."""
 
 import os
 import statistics
@@ -17,10 +17,10 @@ from tools.workspace import Workspace
 
 MANY = 20_000
 MAX_SECONDS = 3.0
-"""Far above what an idle machine takes: this shows a blunder, the benchmark shows the figure."""
+"""Far above the time on an idle machine. This detects a blunder; the benchmark reports the figure."""
 
 
-def told(entries: list[StatusEntry]) -> set[tuple[str, str, str | None]]:
+def summary(entries: list[StatusEntry]) -> set[tuple[str, str, str | None]]:
     return {(entry.path, entry.status, entry.source) for entry in entries}
 
 
@@ -30,7 +30,7 @@ async def refusal_of(runner: Runner, path: str) -> tuple[str, str]:
     return refusal.value.code, str(refusal.value)
 
 
-async def test_before_the_first_commit_there_is_a_branch_and_no_commit(runner: Runner, repository: Built) -> None:
+async def test_new_repository_has_a_branch_and_no_commit(runner: Runner, repository: Built) -> None:
     repository.write("new")
     repository.write("staged")
     repository.git("add", "staged")
@@ -50,7 +50,7 @@ async def test_before_the_first_commit_there_is_a_branch_and_no_commit(runner: R
     )
 
 
-async def test_changes_of_every_kind_are_told(runner: Runner, repository: Built) -> None:
+async def test_changes_of_every_type_are_reported(runner: Runner, repository: Built) -> None:
     for name in ("modified", "deleted", "mode", "type", "both", "staged-deleted"):
         repository.write(name)
     repository.write("old", "one\ntwo\nthree\n")
@@ -70,22 +70,22 @@ async def test_changes_of_every_kind_are_told(runner: Runner, repository: Built)
     status = await git.show_status(runner)
 
     assert status.commit == commit
-    assert told(status.staged) == {
+    assert summary(status.staged) == {
         ("both", "modified", None),
         ("new", "renamed", "old"),
         ("staged-deleted", "deleted", None),
     }
-    assert told(status.unstaged) == {
+    assert summary(status.unstaged) == {
         ("both", "modified", None),
         ("deleted", "deleted", None),
         ("mode", "modified", None),
         ("modified", "modified", None),
         ("type", "type_changed", None),
     }
-    assert told(status.untracked) == {("folder/", "untracked", None)}
+    assert summary(status.untracked) == {("folder/", "untracked", None)}
 
 
-async def test_upstream_is_told_with_the_distance(runner: Runner, base: Path, tmp_path: Path) -> None:
+async def test_upstream_is_reported_with_the_distance(runner: Runner, base: Path, tmp_path: Path) -> None:
     origin = Built.new(tmp_path / "origin")
     origin.commit("first")
     clone = Built(base)
@@ -111,7 +111,7 @@ async def test_detached_head_has_no_branch(runner: Runner, repository: Built) ->
     assert (status.branch, status.commit) == (None, commit)
 
 
-async def test_conflicts_are_told_by_their_kind(runner: Runner, repository: Built) -> None:
+async def test_conflicts_are_reported_by_type(runner: Runner, repository: Built) -> None:
     for name in ("both", "ours-gone", "theirs-gone"):
         repository.write(name, "one\n")
     repository.commit()
@@ -130,7 +130,7 @@ async def test_conflicts_are_told_by_their_kind(runner: Runner, repository: Buil
     repository.git("merge", "theirs", fails=True)
     status = await git.show_status(runner)
 
-    assert told(status.conflicted) == {
+    assert summary(status.conflicted) == {
         ("both", "both_modified", None),
         ("added", "both_added", None),
         ("ours-gone", "deleted_by_us", None),
@@ -138,7 +138,7 @@ async def test_conflicts_are_told_by_their_kind(runner: Runner, repository: Buil
     }
 
 
-async def test_names_of_all_kinds_are_told_as_they_are(runner: Runner, repository: Built) -> None:
+async def test_unusual_names_are_reported_unquoted(runner: Runner, repository: Built) -> None:
     names = [b"a b", b"new\nline", b"\xff", "größe".encode(), b"-n", b"x -> y", b'"q"', b":(top)a"]
     for name in names:
         repository.write(name)
@@ -147,21 +147,21 @@ async def test_names_of_all_kinds_are_told_as_they_are(runner: Runner, repositor
     assert {entry.path for entry in status.untracked} == {name.decode("utf-8", "backslashreplace") for name in names}
 
 
-async def test_secrets_are_told_by_name(runner: Runner, repository: Built) -> None:
+async def test_secrets_are_reported_by_name(runner: Runner, repository: Built) -> None:
     repository.write(".env", "KEY=1")
 
-    assert told((await git.show_status(runner)).untracked) == {(".env", "untracked", None)}
+    assert summary((await git.show_status(runner)).untracked) == {(".env", "untracked", None)}
 
 
 async def test_ignored_files_are_left_out(runner: Runner, repository: Built) -> None:
     repository.write(".gitignore", "*.log\n")
     repository.write("a.log")
 
-    assert told((await git.show_status(runner)).untracked) == {(".gitignore", "untracked", None)}
+    assert summary((await git.show_status(runner)).untracked) == {(".gitignore", "untracked", None)}
 
 
 @pytest.mark.parametrize("path", ["sub/r", "sub/r/", "./sub/../sub/r", "link"])
-async def test_repository_in_a_folder_is_told_with_paths_of_the_workspace(
+async def test_paths_of_a_repository_in_a_subfolder_are_relative_to_the_workspace(
     path: str, runner: Runner, base: Path
 ) -> None:
     Built.new(base / "sub/r").write("folder/a")
@@ -169,17 +169,17 @@ async def test_repository_in_a_folder_is_told_with_paths_of_the_workspace(
     status = await git.show_status(runner, path=path)
 
     assert status.root == "sub/r"
-    assert told(status.untracked) == {("sub/r/folder/", "untracked", None)}
+    assert summary(status.untracked) == {("sub/r/folder/", "untracked", None)}
 
 
-async def test_absolute_path_in_the_workspace_is_taken(runner: Runner, repository: Built, base: Path) -> None:
+async def test_absolute_path_in_the_workspace_is_accepted(runner: Runner, repository: Built, base: Path) -> None:
     repository.write("a/b")
 
-    assert told((await git.show_status(runner, path=str(base / "a/b"))).untracked) == {("a/b", "untracked", None)}
+    assert summary((await git.show_status(runner, path=str(base / "a/b"))).untracked) == {("a/b", "untracked", None)}
 
 
 @pytest.mark.parametrize("path", ["folder/a", "folder", "gone", "link"])
-async def test_path_is_a_folder_a_file_a_link_or_what_is_gone(path: str, runner: Runner, repository: Built) -> None:
+async def test_path_may_be_a_folder_a_file_a_link_or_deleted(path: str, runner: Runner, repository: Built) -> None:
     for name in ("folder/a", "gone", "other"):
         repository.write(name)
     (repository.folder / "link").symlink_to("other")
@@ -194,7 +194,7 @@ async def test_path_is_a_folder_a_file_a_link_or_what_is_gone(path: str, runner:
     assert [entry.path.startswith(path) for entry in status.unstaged] == [True]
 
 
-async def test_inner_repository_is_nearer_than_the_outer(runner: Runner, repository: Built) -> None:
+async def test_innermost_repository_is_chosen(runner: Runner, repository: Built) -> None:
     Built.new(repository.folder / "inner").write("a")
     repository.write("b")
 
@@ -203,7 +203,7 @@ async def test_inner_repository_is_nearer_than_the_outer(runner: Runner, reposit
     assert (await git.show_status(runner)).root == "."
 
 
-async def test_submodule_is_told_by_its_commit_alone(runner: Runner, repository: Built) -> None:
+async def test_submodule_is_reported_only_by_its_commit(runner: Runner, repository: Built) -> None:
     inner = Built.new(repository.folder / "inner")
     inner.commit()
     repository.git("-c", "advice.addEmbeddedRepo=false", "add", "inner")
@@ -212,7 +212,7 @@ async def test_submodule_is_told_by_its_commit_alone(runner: Runner, repository:
     assert not (await git.show_status(runner)).unstaged
     inner.commit()
 
-    assert told((await git.show_status(runner)).unstaged) == {("inner", "modified", None)}
+    assert summary((await git.show_status(runner)).unstaged) == {("inner", "modified", None)}
 
 
 async def test_worktree_and_separate_git_folder_work_within_the_workspace(runner: Runner, base: Path) -> None:
@@ -226,7 +226,7 @@ async def test_worktree_and_separate_git_folder_work_within_the_workspace(runner
     assert (await git.show_status(runner, path="separate")).branch == "main"
 
 
-async def test_repository_of_another_owner_is_told(runner: Runner, repository: Built) -> None:
+async def test_repository_of_another_owner_is_readable(runner: Runner, repository: Built) -> None:
     if os.getuid() != 0:
         pytest.skip("Only root can give files away.")
     repository.write("a")
@@ -237,7 +237,7 @@ async def test_repository_of_another_owner_is_told(runner: Runner, repository: B
     assert (await git.show_status(runner)).branch == "main"
 
 
-async def test_file_with_line_ends_that_are_converted_is_unchanged(runner: Runner, repository: Built) -> None:
+async def test_file_with_converted_line_endings_is_unchanged(runner: Runner, repository: Built) -> None:
     repository.write(".gitattributes", "* text=auto eol=crlf\n")
     repository.write("a", "one\r\ntwo\r\n")
     repository.commit()
@@ -278,7 +278,7 @@ async def test_nothing_is_written_to_the_repository(runner: Runner, repository: 
         ("x" * 300, ("invalid_params", "255")),
     ],
 )
-async def test_what_is_no_repository_is_refused(
+async def test_path_without_a_repository_is_rejected(
     path: str, refused: tuple[str, str], runner: Runner, base: Path, tmp_path: Path
 ) -> None:
     Built.new(tmp_path)
@@ -291,7 +291,7 @@ async def test_what_is_no_repository_is_refused(
     assert refused[1] in message
 
 
-async def test_long_status_is_cut(workspace: Workspace, repository: Built) -> None:
+async def test_long_status_is_truncated(workspace: Workspace, repository: Built) -> None:
     for number in range(10):
         repository.write(f"{number}")
     repository.git("add", "0", "1")
@@ -304,7 +304,7 @@ async def test_long_status_is_cut(workspace: Workspace, repository: Built) -> No
     assert status.branch == "main"
 
 
-async def test_large_repository_is_told_in_time(runner: Runner, repository: Built) -> None:
+async def test_large_repository_is_reported_in_time(runner: Runner, repository: Built) -> None:
     blob = repository.git("hash-object", "-w", "--stdin", input_=b"text\n")
     names = [f"{number % 100}/{number}" for number in range(MANY)]
     for name in names[:100]:
@@ -319,7 +319,7 @@ async def test_large_repository_is_told_in_time(runner: Runner, repository: Buil
     assert len(status.staged) + len(status.unstaged) >= runner.limits.max_files
 
 
-async def test_status_is_quick(runner: Runner, repository: Built) -> None:
+async def test_status_is_fast(runner: Runner, repository: Built) -> None:
     repository.write("a")
     repository.commit()
     times = []

@@ -54,7 +54,7 @@ lines = st.lists(line, max_size=30)
 
 @st.composite
 def contents(draw: st.DrawFn) -> Content:
-    """A text file: its line ends, its last newline, its byte order mark and its mode as they come."""
+    """Generate a text file with any line endings, last newline, byte order mark and mode."""
     ends = draw(st.sampled_from([[b"\n"], [b"\n"], [b"\r\n"], [b"\n", b"\r\n"]]))
     return Content(data=_joined(draw, draw(lines), ends), executable=draw(st.booleans()))
 
@@ -67,7 +67,7 @@ def trees(draw: st.DrawFn) -> Tree:
 
 @st.composite
 def edited(draw: st.DrawFn, tree: Tree) -> Tree:
-    """The tree after a few changes: of lines, modes and names, with files that come and go."""
+    """Apply a few changes to a tree: of lines, modes and names, with files added and removed."""
     after = dict(tree)
     for path in tree:
         change = draw(st.sampled_from(["keep", "edit", "edit", "edit", "delete", "move", "copy", "mode", "rewrite"]))
@@ -92,7 +92,7 @@ def edited(draw: st.DrawFn, tree: Tree) -> Tree:
 
 @st.composite
 def edits(draw: st.DrawFn, content: Content) -> Content:
-    """The file with some of its lines replaced, removed, doubled or added to, ends included."""
+    """Replace, remove, duplicate or add some of the file's lines, line endings included."""
     pieces = content.data.splitlines(keepends=True)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(pieces)))
@@ -112,5 +112,5 @@ def _joined(draw: st.DrawFn, texts: list[bytes], ends: list[bytes]) -> bytes:
 
 
 def _collides(path: str, others: Iterable[str]) -> bool:
-    """Whether the path is a folder of another, or the reverse."""
+    """Check whether one path is a folder of the other."""
     return any(path.startswith(f"{other}/") or other.startswith(f"{path}/") for other in others)

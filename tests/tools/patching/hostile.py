@@ -1,33 +1,33 @@
-"""Patches that want out of the workspace, to git's folder, to secrets, to run something, or to be read in two ways.
+"""Patches that try to leave the workspace, reach git's folder or secrets, run a program, or be read in two ways.
 
-Each is refused in a tree with the files `a` (one line, `1`) and `b` (`2`), whatever is around it.
+Each is rejected in a tree with the files `a` (one line, `1`) and `b` (`2`), whatever surrounds it.
 """
 
 CANARY = "canary-7c41"
 
 
 def changed(path: str) -> str:
-    """A change of a file, with its prefixes."""
+    """Return a patch that changes a file, with its prefixes."""
     return f"--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n-1\n+{CANARY}\n"
 
 
 def added(name: str) -> str:
-    """A new file, its name as it is."""
+    """Return a patch that adds a file under the given name."""
     return f"--- /dev/null\n+++ {name}\n@@ -0,0 +1 @@\n+{CANARY}\n"
 
 
 def git(old: str, new: str, *fields: str) -> str:
-    """A part of git's, without hunks."""
+    """Return one file of a git patch, without hunks."""
     return f"diff --git a/{old} b/{new}\n" + "".join(f"{field}\n" for field in fields)
 
 
 def envelope(*lines: str) -> str:
-    """A patch in the envelope format."""
+    """Return a patch in the envelope format."""
     return "\n".join(("*** Begin Patch", *lines, "*** End Patch", ""))
 
 
 def moved(kind: str, old: str, new: str) -> str:
-    """A rename or a copy, whole."""
+    """Return a rename or a copy with unchanged content."""
     return git("x", "y", "similarity index 100%", f"{kind} from {old}", f"{kind} to {new}")
 
 

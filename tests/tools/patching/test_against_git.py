@@ -1,6 +1,6 @@
-"""The engine against the real git: on the patches that it makes, and on what is left of them after damage.
+"""The engine against the real git: on the patches that git makes, and on damaged forms of them.
 
-`PATCH_EXAMPLES` is the number of generated patches (150 where it is not set).
+`PATCH_EXAMPLES` is the number of generated patches; the default is 150.
 """
 
 import os
@@ -27,7 +27,7 @@ FORMS = st.fixed_dictionaries(
     }
 )
 NO_FILE = "dev/null"
-"""What git makes a file of where a `diff --git` part has lost its mode line; we take `/dev/null` for no file."""
+"""The name of the file that git creates if a `diff --git` part has lost its mode line. This engine creates none."""
 MAIL = (b"From 0123456789 Mon Sep 17 00:00:00 2001\nSubject: [PATCH] x\n\nA text.\n---\n", b"-- \n2.39.5\n\n")
 
 
@@ -44,9 +44,7 @@ def changes(draw: st.DrawFn) -> tuple[Tree, Tree]:
 
 @generated
 @given(change=changes(), form=FORMS, mailed=st.booleans())
-def test_patches_of_git_make_what_they_were_made_from(
-    git: Git, change: tuple[Tree, Tree], form: dict, mailed: bool
-) -> None:
+def test_patch_of_git_reproduces_its_target(git: Git, change: tuple[Tree, Tree], form: dict, mailed: bool) -> None:
     before, after = change
     patch = git.diff(before, after, *_options(form))
     assume(patch)
@@ -67,7 +65,7 @@ def _apply_options(form: dict) -> list[str]:
 
 @st.composite
 def damage(draw: st.DrawFn, patch: bytes) -> bytes:
-    """The patch with lines dropped, doubled, swapped and garbled."""
+    """Drop, duplicate, swap and garble lines of the patch."""
     lines = patch.split(b"\n")
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, max(len(lines) - 2, 0)))
@@ -101,11 +99,11 @@ def _shift_number(draw: st.DrawFn, lines: list[bytes], at: int) -> None:
 
 @generated
 @given(change=changes(), form=FORMS, data=st.data())
-def test_damaged_patch_is_refused_or_makes_what_git_makes_of_it(
+def test_damaged_patch_is_rejected_or_applied_as_git_applies_it(
     git: Git, change: tuple[Tree, Tree], form: dict, data: st.DataObject
 ) -> None:
     before, after = change
-    # A name beside `/dev/null` that has lost its `diff --git` line does not tell whether `b/` is a folder.
+    # A name beside `/dev/null` that has lost its `diff --git` line does not show whether `b/` is a folder.
     assume(form["prefix"] or "b/b" not in {*before, *after})
     patch = git.diff(before, after, *_options(form))
     assume(patch)
@@ -120,14 +118,14 @@ def test_damaged_patch_is_refused_or_makes_what_git_makes_of_it(
     event("taken, and refused by git" if plain is None else "taken by both")
     if plain is None or plain == ours or NO_FILE in plain:
         return
-    # Git puts a hunk without context at the file's end, unless it is told not to; and it drops lines beyond a hunk's
-    # counts, which we take for wrong.
+    # Without `--unidiff-zero`, git puts a hunk without context at the end of the file. It also drops lines beyond the
+    # counts of a hunk, which this engine rejects.
     readings = [(damaged, ("--unidiff-zero",)), (_recounted(damaged), ()), (_recounted(damaged), ("--unidiff-zero",))]
     assert ours in [git.apply(before, read, *strip, *options) for read, options in readings]
 
 
 def _recounted(patch: bytes) -> bytes:
-    """The patch with the counts in its headers as we count them."""
+    """Return the patch with the counts in its headers as this engine counts them."""
     lines = patch.split(b"\n")
     for hunk in (hunk for section in parse(patch).sections for hunk in section.hunks):
         old, new = len(hunk.old_lines), len(hunk.lines) - hunk.count("-")

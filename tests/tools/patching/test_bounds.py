@@ -1,4 +1,4 @@
-"""What a patch may cost: every bound refuses with its number, and hostile patches end soon."""
+"""Bounds of a patch: each is reported with its number, and hostile patches end quickly."""
 
 import time
 import tracemalloc
@@ -13,7 +13,7 @@ from tools.patching import Content, Limits, apply, parse
 HUNK = b"@@ -%d +%d @@\n-%d\n+x\n"
 MIB = 1024 * 1024
 MAX_SECONDS = 6.0
-"""Of a machine that is busy with other tests too."""
+"""The limit for a machine that also runs other tests."""
 
 
 def refusal_of(patch: bytes, limits: Limits, **files: bytes) -> ToolError:
@@ -39,26 +39,26 @@ def file_header(name: str) -> bytes:
         (Limits(max_searched_bytes=3), b"*** Begin Patch\n*** Update File: a\n-1\n*** End Patch\n", "3"),
     ],
 )
-def test_bound_is_told_with_its_number(limits: Limits, patch: bytes, number: str) -> None:
+def test_exceeded_bound_is_reported_with_its_number(limits: Limits, patch: bytes, number: str) -> None:
     refusal = refusal_of(patch, limits, a=b"1\n2\n", b=b"")
     assert refusal.code == "too_large"
     assert f"at most {number} " in str(refusal)
 
 
-def test_copies_cannot_multiply_a_file_without_end() -> None:
+def test_copies_cannot_multiply_a_file_without_bound() -> None:
     copies = b"".join(
         b"diff --git a/a b/%d\nsimilarity index 100%%\ncopy from a\ncopy to %d\n" % (n, n) for n in range(150)
     )
     assert refusal_of(copies, Limits(), a=bytes(MIB)).code == "too_large"
 
 
-def test_too_many_anchors_are_refused() -> None:
+def test_too_many_anchors_are_rejected() -> None:
     patch = b"*** Begin Patch\n*** Update File: a\n" + b"@@ x\n" * 9 + b"-x\n*** End Patch\n"
     assert "at most 8" in str(refusal_of(patch, Limits(), a=b"x\n"))
 
 
 def repeats_everywhere() -> tuple[bytes, bytes]:
-    """Hunks that nearly fit at every line of a file of one line repeated."""
+    """Return hunks that almost match at every line of a file of one repeated line."""
     body = b" a\n" * 900 + b"-b\n+c\n"
     return b"a\n" * (2 * MIB), file_header("f") + b"".join(b"@@ -9999999,9 +9,9 @@\n" + body for _ in range(10))
 
@@ -112,7 +112,7 @@ attacks = pytest.mark.parametrize(
 
 
 @attacks
-def test_hostile_patch_is_refused_soon(attack: Callable[[], tuple[bytes, bytes]]) -> None:
+def test_hostile_patch_is_rejected_quickly(attack: Callable[[], tuple[bytes, bytes]]) -> None:
     data, patch = attack()
     began = time.monotonic()
     refusal_of(patch, Limits(), f=data)
@@ -120,7 +120,7 @@ def test_hostile_patch_is_refused_soon(attack: Callable[[], tuple[bytes, bytes]]
 
 
 @attacks
-def test_hostile_patch_is_refused_in_little_memory(attack: Callable[[], tuple[bytes, bytes]]) -> None:
+def test_hostile_patch_is_rejected_in_little_memory(attack: Callable[[], tuple[bytes, bytes]]) -> None:
     data, patch = attack()
     tracemalloc.start()
     try:
@@ -132,7 +132,7 @@ def test_hostile_patch_is_refused_in_little_memory(attack: Callable[[], tuple[by
 
 
 @pytest.mark.parametrize("attack", [anchors_in_many_chains, empty_lines], ids=lambda attack: attack.__name__)
-def test_large_patch_is_applied_soon(attack: Callable[[], tuple[bytes, bytes]]) -> None:
+def test_large_patch_is_applied_quickly(attack: Callable[[], tuple[bytes, bytes]]) -> None:
     data, patch = attack()
     began = time.monotonic()
     patched_by_us({"f": Content(data=data)}, patch)

@@ -1,4 +1,4 @@
-"""Random edits, told in the format of `*** Begin Patch`, make the files that they were made from."""
+"""Random edits in the format of `*** Begin Patch`, which must reproduce the edited files."""
 
 import difflib
 import os
@@ -16,13 +16,13 @@ WHOLE = 100
 
 generated = settings(max_examples=EXAMPLES, deadline=None)
 texts = st.lists(st.sampled_from(["a", "b", "", " x", "-", "+", "@@", "*** End Patch", "é"]), max_size=15)
-# Two lines at least and the last not empty, so that the file's ends can be told from it.
+# There are at least two lines and the last is not empty, so that they determine the line ending of the file.
 files = texts.map(lambda lines: ["first", *lines, "last"])
 ends = st.sampled_from(["\n", "\r\n"])
 
 
 def update(before: list[str], after: list[str], context: int) -> bytes:
-    """The patch of the file `f`, each hunk after a bare `@@`."""
+    """Return the patch of the file `f`, with a bare `@@` before each hunk."""
     lines = list(difflib.unified_diff(before, after, n=context, lineterm=""))[2:]
     hunks = ("@@" if line.startswith("@@") else line for line in lines)
     return "\n".join(("*** Begin Patch", "*** Update File: f", *hunks, "*** End Patch")).encode()
@@ -34,7 +34,7 @@ def file_of(lines: list[str], end: str, *, closed: bool) -> Content:
 
 @generated
 @given(before=files, after=files, context=st.integers(0, 3), end=ends, closed=st.booleans())
-def test_edit_with_some_context_is_right_or_refused(
+def test_edit_with_some_context_is_correct_or_rejected(
     before: list[str], after: list[str], context: int, end: str, closed: bool
 ) -> None:
     assume(before != after)
@@ -47,7 +47,7 @@ def test_edit_with_some_context_is_right_or_refused(
 
 @generated
 @given(before=files, after=files, end=ends, closed=st.booleans())
-def test_edit_with_all_context_is_right(before: list[str], after: list[str], end: str, closed: bool) -> None:
+def test_edit_with_full_context_is_correct(before: list[str], after: list[str], end: str, closed: bool) -> None:
     assume(before != after)
     made = patched_by_us({"f": file_of(before, end, closed=closed)}, update(before, after, WHOLE))
     assert made == {"f": file_of(after, end, closed=closed)}

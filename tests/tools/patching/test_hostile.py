@@ -1,4 +1,4 @@
-"""No patch of the hostile set does anything: each is refused by the tool, and the files are as they were."""
+"""The hostile patches, each of which the tool rejects without changing a file."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ Picture = dict[str, tuple[int, bytes]]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with the workspace `base`, full of ways out, and `outside`, where they lead."""
+    """Create a folder with the workspace `base`, full of links out of it, and `outside`, their target."""
     base, outside = tmp_path / "base", tmp_path / "outside"
     for folder in (base / ".git/hooks", base / "docs", base / "keys", outside):
         folder.mkdir(parents=True)
@@ -42,7 +42,7 @@ def workspace(place: Path) -> Iterator[Workspace]:
 
 
 def picture(place: Path) -> Picture:
-    """Everything beneath a folder: its mode, and what it holds or where it leads."""
+    """Return everything beneath a folder: its mode, and its content or link target."""
     return {str(path.relative_to(place)): (path.lstat().st_mode, _held(path)) for path in place.rglob("*")}
 
 
@@ -53,7 +53,7 @@ def _held(path: Path) -> bytes:
 
 
 async def refused(workspace: Workspace, place: Path, patch: str) -> ToolError:
-    """The refusal of a patch that has changed nothing, and that tells nothing of what is outside."""
+    """Return the refusal of a patch; check that it changed nothing and shows nothing of the outside."""
     before = picture(place)
     for dry_run in (True, False):
         with pytest.raises(ToolError) as refusal:
@@ -73,24 +73,24 @@ def changed(name: str) -> str:
 
 @pytest.mark.parametrize("form", [hostile.added, deleted, changed], ids=lambda form: form.__name__)
 @pytest.mark.parametrize("name", hostile.NAMES, ids=lambda name: name[:40].encode("unicode_escape").decode())
-async def test_no_patch_adds_deletes_or_changes_that_name(
+async def test_patch_cannot_add_delete_or_change_a_hostile_name(
     workspace: Workspace, place: Path, name: str, form: Callable[[str], str]
 ) -> None:
     await refused(workspace, place, form(name.replace("{outside}", str(place / "outside"))))
 
 
 @pytest.mark.parametrize("name", hostile.NAMES_THAT_LEAD_OUT)
-async def test_envelope_names_nothing_outside(workspace: Workspace, place: Path, name: str) -> None:
+async def test_envelope_cannot_name_a_file_outside(workspace: Workspace, place: Path, name: str) -> None:
     plain = name.removeprefix("b/").replace("{outside}", str(place / "outside"))
     if not plain.startswith('"'):
         await refused(workspace, place, hostile.envelope(f"*** Add File: {plain}", f"+{CANARY}"))
 
 
 @pytest.mark.parametrize("name", hostile.PATCHES)
-async def test_hostile_patch_does_nothing(workspace: Workspace, place: Path, name: str) -> None:
+async def test_hostile_patch_is_rejected(workspace: Workspace, place: Path, name: str) -> None:
     refusal = await refused(workspace, place, hostile.PATCHES[name])
     assert refusal.code in {"invalid_params", "outside_workspace", "not_allowed", "conflict", "not_found"}
 
 
-def test_the_set_is_as_large_as_it_was_meant_to_be() -> None:
+def test_set_of_hostile_patches_is_large_enough() -> None:
     assert len(hostile.NAMES) + len(hostile.PATCHES) >= 100

@@ -1,4 +1,4 @@
-"""Line numbers in long files: each is the very line, however far."""
+"""Line numbers in long files, each of which must select exactly that line."""
 
 import pytest
 from hypothesis import given
@@ -17,13 +17,13 @@ def change(line: int) -> bytes:
 
 
 @pytest.mark.parametrize("line", [0, LINES + 1])
-def test_number_beside_the_file_is_not_believed(line: int) -> None:
+def test_line_number_beyond_the_file_is_not_trusted(line: int) -> None:
     with pytest.raises(ToolError, match="several places"):
         patched_by_us({"f": Content(data=b"x\n" * LINES)}, change(line))
 
 
 @given(line=st.integers(1, LINES) | st.sampled_from([LINES // 2, LINES // 2 + 1, LINES]))
-def test_number_in_a_long_file_is_that_line(line: int) -> None:
+def test_line_number_in_a_long_file_selects_that_line(line: int) -> None:
     lines = [b"x\n"] * LINES
     made = patched_by_us({"f": Content(data=b"".join(lines))}, change(line))
     lines[line - 1] = b"y\n"
@@ -31,7 +31,7 @@ def test_number_in_a_long_file_is_that_line(line: int) -> None:
 
 
 @pytest.mark.parametrize("data", [b"x", b"x\nx", b"x\n" * LINES + b"x"], ids=len)
-def test_last_line_without_a_newline_has_a_number_too(data: bytes) -> None:
+def test_last_line_without_a_newline_has_a_line_number(data: bytes) -> None:
     line = data.count(b"x")
     note = b"\\ No newline at end of file\n"
     patch = change(line).replace(b"-x\n", b"-x\n" + note) + note

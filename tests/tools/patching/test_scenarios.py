@@ -1,4 +1,4 @@
-"""Each folder of `scenarios/`: the patch makes what is in `expected/` of `input/`, or the refusal of `error.txt`."""
+"""The folders of `scenarios/`: each patch turns `input/` into `expected/`, or fails with `error.txt`."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SCENARIOS = sorted((Path(__file__).parent / "scenarios").iterdir())
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_scenario(scenario: Path) -> None:
+def test_patch_produces_the_expected_tree_or_error(scenario: Path) -> None:
     before = read_tree(scenario / "input")
     patch = (scenario / "patch.txt").read_bytes()
     error = scenario / "error.txt"

@@ -1,4 +1,4 @@
-"""Trees of files as values, on disk and through patches, with the real git as the judge."""
+"""Trees of files as values, on disk and through patches, with the real git as the reference."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ GIT_ENVIRONMENT = {
 
 
 def write_tree(folder: Path, tree: Tree) -> None:
-    """Makes the folder hold the tree, and nothing else but `.git`."""
+    """Make the folder equal to the tree, except for `.git`."""
     for found in folder.iterdir():
         if found.is_dir() and not found.is_symlink():
             if found.name != ".git":
@@ -34,7 +34,7 @@ def write_tree(folder: Path, tree: Tree) -> None:
 
 
 def read_tree(folder: Path) -> Tree:
-    """What a folder holds, without `.git`."""
+    """Return the tree in a folder, without `.git`."""
     return {
         str(file.relative_to(folder)): Content(
             data=file.read_bytes(), executable=bool(file.stat().st_mode & stat.S_IXUSR)
@@ -45,7 +45,7 @@ def read_tree(folder: Path) -> Tree:
 
 
 def patched_by_us(tree: Tree, patch: bytes) -> Tree:
-    """The tree with the patch applied. Raises `ToolError`."""
+    """Return the tree with the patch applied; raise `ToolError` if it is rejected."""
     plan = apply(parse(patch), tree.get)
     result = dict(tree)
     for effect in plan.effects:
@@ -68,12 +68,12 @@ class Git:
         self._run(self._repository, "init", "--quiet")
 
     def diff(self, before: Tree, after: Tree, *options: str) -> bytes:
-        """The patch from one tree to the other."""
+        """Return the patch from one tree to the other."""
         trees = [self._stored(tree) for tree in (before, after)]
         return self._run(self._repository, "-c", "core.fileMode=true", "diff", *options, *trees)
 
     def apply(self, tree: Tree, patch: bytes, *options: str) -> Tree | None:
-        """What `git apply` makes of the tree; None where it refuses."""
+        """Return the result of `git apply` on the tree, or None if git rejects the patch."""
         write_tree(self._plain, tree)
         done = subprocess.run(
             ["git", "apply", "--whitespace=nowarn", *options],

@@ -1,4 +1,4 @@
-"""A sandbox of this machine's own kernel, a workspace to run commands in, and something outside to look for."""
+"""A sandbox of this machine's kernel, a workspace to run commands in, and files outside as bait."""
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -65,7 +65,7 @@ def handle(workspace: Path) -> Iterator[int]:
 
 @pytest.fixture
 def run_python(sandbox: Sandbox, handle: int) -> RunPython:
-    """Runs Python code in the sandbox, with the workspace readable, or `writable=True`."""
+    """Run Python code in the sandbox, with the workspace readable, or writable if `writable=True`."""
 
     async def run(code: str, *, writable: bool = False, limits: Limits = QUICK, **more: Any) -> Outcome:
         handles = {"writable_handles" if writable else "readable_handles": (handle,)}

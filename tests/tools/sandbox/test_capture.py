@@ -1,4 +1,4 @@
-"""What is kept of a stream: whatever its pieces, its first and its last bytes."""
+"""The captured part of a stream: its first and last bytes, however it is split."""
 
 from hypothesis import given
 from hypothesis import strategies as st

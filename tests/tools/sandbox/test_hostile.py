@@ -1,7 +1,7 @@
-"""What a hostile command tries: each attack says `CANARY` where it worked, and with what error it was denied if not.
+"""Attacks of a hostile command. Each prints `CANARY` if it succeeded, and otherwise the error that denied it.
 
-All of them run in one process for each version of Landlock: as this kernel has it, and as the oldest supported one had
-it, where what Landlock lacks is up to the filter.
+All run in one process for each version of Landlock: that of this kernel, and the oldest supported one.
+There the filter covers the features that Landlock lacks.
 """
 
 import asyncio
@@ -178,7 +178,7 @@ Verdicts = dict[str, str]
 
 @pytest.fixture(scope="module", params=ABIS, ids=lambda abi: f"landlock{abi}")
 def verdicts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Verdicts:
-    """Each attack's error, or `CANARY`; and what became of the files outside."""
+    """Return each attack's error or `CANARY`, and the state of the files outside."""
     abi: int = request.param
     if abi > landlock.landlock_abi():
         pytest.skip(f"This kernel has Landlock {landlock.landlock_abi()}.")

@@ -1,4 +1,4 @@
-"""A folder without some of what is in it: as few parts as that takes, and never one that holds what is withheld."""
+"""A folder without some of its content: as few subtrees as possible, none of which contains withheld files."""
 
 import os
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def handle(folder: Path) -> Iterator[int]:
 
 
 def divided(handle: int, withheld: str = "keep") -> tuple[set[str], bool]:
-    """The paths of the parts, and whether they are complete."""
+    """Return the paths of the subtrees, and whether they are complete."""
     found = parts_without(handle, lambda entry: entry.name == withheld, lambda: False)
     return {"/".join(part.names) or "." for part in found.parts}, found.complete
 
@@ -42,19 +42,19 @@ def make(folder: Path, *paths: str) -> None:
         (folder / path).touch()
 
 
-def test_folder_with_nothing_to_withhold_is_one_part(folder: Path, handle: int) -> None:
+def test_folder_with_nothing_to_withhold_is_one_subtree(folder: Path, handle: int) -> None:
     make(folder, "a/b", "c")
 
     assert divided(handle) == ({"."}, True)
 
 
-def test_folder_is_divided_along_the_way_to_what_is_withheld_alone(folder: Path, handle: int) -> None:
+def test_folder_is_divided_only_along_the_path_to_withheld_files(folder: Path, handle: int) -> None:
     make(folder, "a/b/keep/x", "a/b/c", "a/d/e", "f", "g/h")
 
     assert divided(handle) == ({"a/b/c", "a/d", "f", "g"}, True)
 
 
-def test_links_are_no_parts(folder: Path, handle: int) -> None:
+def test_links_are_not_subtrees(folder: Path, handle: int) -> None:
     make(folder, "keep", "a/b")
     (folder / "link").symlink_to("keep")
     (folder / "folder-link").symlink_to("/etc")
@@ -62,7 +62,7 @@ def test_links_are_no_parts(folder: Path, handle: int) -> None:
     assert divided(handle) == ({"a"}, True)
 
 
-def test_folder_that_is_whole_is_not_looked_into(folder: Path, handle: int) -> None:
+def test_folder_that_is_granted_whole_is_not_entered(folder: Path, handle: int) -> None:
     make(folder, "keep", "whole/keep", "a")
     found = parts_without(handle, lambda e: e.name == "keep", lambda: False, whole=lambda name: name == "whole")
 
@@ -70,7 +70,7 @@ def test_folder_that_is_whole_is_not_looked_into(folder: Path, handle: int) -> N
 
 
 @pytest.mark.parametrize("bound", ["MAX_WALKED", "MAX_DEPTH"])
-def test_what_lies_beyond_a_bound_is_no_part(
+def test_subtree_beyond_a_bound_is_left_out(
     bound: str, folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subtrees, bound, 2)
@@ -79,20 +79,22 @@ def test_what_lies_beyond_a_bound_is_no_part(
     assert divided(handle) == ({"d"}, False)
 
 
-def test_huge_folder_takes_no_room_from_the_others(folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huge_folder_does_not_use_up_the_bound_of_the_others(
+    folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(subtrees, "MAX_WALKED", 6)
     make(folder, *(f"huge/{number}" for number in range(20)), "small/a")
 
     assert divided(handle) == ({"small"}, False)
 
 
-def test_nothing_is_looked_into_when_time_is_over(folder: Path, handle: int) -> None:
+def test_no_folder_is_entered_after_the_deadline(folder: Path, handle: int) -> None:
     make(folder, "a")
 
     assert parts_without(handle, lambda entry: False, lambda: True) == ([], False)
 
 
-def test_part_is_not_opened_through_a_link(folder: Path, handle: int) -> None:
+def test_subtree_is_not_opened_through_a_link(folder: Path, handle: int) -> None:
     make(folder, "a/b")
     (folder / "link").symlink_to("a")
 
@@ -114,7 +116,7 @@ def grow(folder: Path, tree: dict[str, object] | None) -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tree=st.dictionaries(NAMES, TREES, max_size=3))
-def test_parts_hold_every_file_but_the_withheld_ones(
+def test_subtrees_contain_every_file_except_the_withheld_ones(
     tree: dict[str, object], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("tree") / "tree"

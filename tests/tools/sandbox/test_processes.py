@@ -1,4 +1,4 @@
-"""Whatever a command starts is gone when it is over, and no limit is crossed by more than a moment."""
+"""The end of every process that a command starts, and the limits that it may exceed only for a moment."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ PAUSES = {"stopped": "os.kill(os.getpid(), signal.SIGSTOP)", "busy": "while True
 
 @pytest.fixture(params=[landlock.OLDEST_ABI, landlock.NEWEST_ABI], ids=lambda abi: f"landlock{abi}")
 def abi(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """With signals scoped by the kernel, and where descendants are found one by one."""
+    """Test with signals scoped by the kernel, and with descendants found one by one."""
     chosen: int = min(request.param, landlock.landlock_abi())
     monkeypatch.setattr(landlock, "landlock_abi", lambda: chosen)
     return chosen
@@ -53,12 +53,12 @@ def marker(workspace: Path) -> str:
 
 
 def code(body: str, marker: str) -> str:
-    """The processes of this code can be told by the marker in their command lines."""
+    """Return code whose processes bear the marker in their command lines."""
     return f"# {marker}\nimport os, signal, sys, time\n{body}"
 
 
 def alive(marker: str) -> list[str]:
-    """The command lines of the processes that bear the marker."""
+    """Return the command lines of the processes that bear the marker."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -73,7 +73,7 @@ def alive(marker: str) -> list[str]:
 
 @pytest.mark.usefixtures("abi")
 @pytest.mark.parametrize("name", ESCAPES)
-async def test_what_is_left_behind_is_ended(name: str, marker: str, run_python: RunPython) -> None:
+async def test_remaining_processes_are_killed(name: str, marker: str, run_python: RunPython) -> None:
     outcome = await run_python(code(ESCAPES[name], marker), limits=ROOMY)
 
     assert (outcome.ended, outcome.exit_code) == ("exited", 0), outcome.stderr.head
@@ -83,7 +83,7 @@ async def test_what_is_left_behind_is_ended(name: str, marker: str, run_python: 
 
 @pytest.mark.usefixtures("abi")
 @pytest.mark.parametrize("name", PAUSES)
-async def test_time_limit_ends_the_tree(name: str, marker: str, run_python: RunPython) -> None:
+async def test_time_limit_kills_the_process_tree(name: str, marker: str, run_python: RunPython) -> None:
     body = f"os.fork()\nos.fork()\nfor number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)\n{PAUSES[name]}"
     if name == "stopped" and landlock.landlock_abi() < landlock.SCOPES_ABI:
         body = body.replace(PAUSES[name], "time.sleep(60)")
@@ -98,27 +98,27 @@ async def test_time_limit_ends_the_tree(name: str, marker: str, run_python: RunP
 
 @pytest.mark.usefixtures("abi")
 @pytest.mark.parametrize("body", BOMBS)
-async def test_forks_are_counted(body: str, marker: str, run_python: RunPython) -> None:
+async def test_number_of_processes_is_limited(body: str, marker: str, run_python: RunPython) -> None:
     outcome = await run_python(code(body, marker), limits=ROOMY)
 
     assert outcome.ended == "too_many_tasks"
     assert alive(marker) == []
 
 
-async def test_threads_are_counted(marker: str, run_python: RunPython) -> None:
+async def test_number_of_threads_is_limited(marker: str, run_python: RunPython) -> None:
     body = "import threading\nfor _ in range(60): threading.Thread(target=time.sleep, args=(60,)).start()"
     limits = ROOMY._replace(memory_bytes=2 << 30)
 
     assert (await run_python(code(body, marker), limits=limits)).ended == "too_many_tasks"
 
 
-async def test_memory_of_one_process_is_bounded(marker: str, run_python: RunPython) -> None:
+async def test_memory_of_one_process_is_limited(marker: str, run_python: RunPython) -> None:
     outcome = await run_python(code("bytearray(512 << 20)", marker))
 
     assert b"MemoryError" in outcome.stderr.head
 
 
-async def test_memory_of_the_tree_is_bounded(marker: str, run_python: RunPython) -> None:
+async def test_memory_of_the_tree_is_limited(marker: str, run_python: RunPython) -> None:
     body = "os.fork()\nos.fork()\nheld = bytearray(b'x') * (40 << 20)\ntime.sleep(60)"
     outcome = await run_python(code(body, marker), limits=ROOMY._replace(memory_bytes=120 << 20))
 
@@ -126,27 +126,27 @@ async def test_memory_of_the_tree_is_bounded(marker: str, run_python: RunPython)
     assert alive(marker) == []
 
 
-async def test_processor_time_is_bounded(marker: str, run_python: RunPython) -> None:
+async def test_processor_time_is_limited(marker: str, run_python: RunPython) -> None:
     outcome = await run_python(code("while True: pass", marker), limits=ROOMY._replace(cpu_seconds=1, wall_seconds=20))
 
     assert (outcome.ended, outcome.exit_code, outcome.signal) == ("exited", None, 24)
     assert 900 <= outcome.cpu_ms < 2000
 
 
-async def test_size_of_files_is_bounded(marker: str, run_python: RunPython) -> None:
+async def test_size_of_files_is_limited(marker: str, run_python: RunPython) -> None:
     body = "file = open(os.environ['TMPDIR'] + '/big', 'wb')\nfile.write(b'x' * (2 << 20))"
     outcome = await run_python(code(body, marker))
 
     assert b"File too large" in outcome.stderr.head
 
 
-async def test_open_files_are_bounded(marker: str, run_python: RunPython) -> None:
+async def test_number_of_open_files_is_limited(marker: str, run_python: RunPython) -> None:
     outcome = await run_python(code("held = [os.pipe() for _ in range(100)]", marker))
 
     assert b"Too many open files" in outcome.stderr.head
 
 
-async def test_endless_output_ends_the_command(sandbox: Sandbox, handle: int) -> None:
+async def test_endless_output_stops_the_command(sandbox: Sandbox, handle: int) -> None:
     seen = 0
 
     async def on_output(stream: str, piece: bytes) -> None:
@@ -162,7 +162,7 @@ async def test_endless_output_ends_the_command(sandbox: Sandbox, handle: int) ->
 
 
 @pytest.mark.usefixtures("abi")
-async def test_cancelling_ends_the_tree(marker: str, run_python: RunPython) -> None:
+async def test_cancelling_kills_the_process_tree(marker: str, run_python: RunPython) -> None:
     started = asyncio.Event()
     body = "if os.fork() == 0: os.setsid()\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
 
@@ -181,7 +181,7 @@ async def test_cancelling_ends_the_tree(marker: str, run_python: RunPython) -> N
     assert alive(marker) == []
 
 
-async def test_shared_memory_of_the_tree_is_bounded(marker: str, run_python: RunPython) -> None:
+async def test_shared_memory_of_the_tree_is_limited(marker: str, run_python: RunPython) -> None:
     body = (
         "import mmap\nos.fork()\nos.fork()\nheld = mmap.mmap(-1, 40 << 20)\n"
         "held.write(b'x' * (40 << 20))\ntime.sleep(60)"
@@ -191,7 +191,7 @@ async def test_shared_memory_of_the_tree_is_bounded(marker: str, run_python: Run
     assert outcome.ended == "too_much_memory"
 
 
-async def test_command_ends_with_a_killed_service(marker: str, workspace: Path, tmp_path: Path) -> None:
+async def test_command_ends_when_its_service_is_killed(marker: str, workspace: Path, tmp_path: Path) -> None:
     command = code("if os.fork() == 0: os.setsid()\nprint('up', flush=True)\ntime.sleep(60)", marker)
     service = (
         "import asyncio, os\n"
@@ -217,7 +217,7 @@ async def test_command_ends_with_a_killed_service(marker: str, workspace: Path, 
     assert alive(marker) == []
 
 
-async def test_tree_ends_with_a_killed_supervisor(marker: str, run_python: RunPython) -> None:
+async def test_process_tree_ends_when_its_supervisor_is_killed(marker: str, run_python: RunPython) -> None:
     if landlock.landlock_abi() < landlock.SCOPES_ABI:
         pytest.skip("Signals are not scoped here.")
     runs: list[int] = []
@@ -237,8 +237,8 @@ async def test_tree_ends_with_a_killed_supervisor(marker: str, run_python: RunPy
     assert alive(marker) == []
 
 
-async def test_a_late_supervisor_still_ends_the_tree(abi: int, marker: str, run_python: RunPython) -> None:
-    """A machine under load holds the runs up; a signal from outside the command does, here."""
+async def test_delayed_supervisor_still_kills_the_process_tree(abi: int, marker: str, run_python: RunPython) -> None:
+    """Delay the runs by a signal from outside the command, as load would."""
     runs: list[int] = []
 
     async def on_output(stream: str, piece: bytes) -> None:
@@ -263,7 +263,7 @@ async def test_a_late_supervisor_still_ends_the_tree(abi: int, marker: str, run_
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="Only root can be somebody else.")
-def test_the_kernel_bounds_the_processes_of_an_ordinary_user() -> None:
+def test_kernel_limits_the_processes_of_an_ordinary_user() -> None:
     body = (
         "import os, signal\n"
         "from tools.sandbox.policy import Limits\n"
@@ -285,7 +285,7 @@ def test_the_kernel_bounds_the_processes_of_an_ordinary_user() -> None:
     assert (done.stdout, done.stderr) == ("denied\n", "")
 
 
-async def test_what_fails_to_take_output_ends_the_command(marker: str, run_python: RunPython) -> None:
+async def test_exception_in_the_output_callback_stops_the_command(marker: str, run_python: RunPython) -> None:
     async def on_output(stream: str, piece: bytes) -> None:
         raise ValueError("deaf")
 
@@ -295,7 +295,7 @@ async def test_what_fails_to_take_output_ends_the_command(marker: str, run_pytho
     assert alive(marker) == []
 
 
-async def test_output_that_nobody_takes_in_time_is_kept(marker: str, run_python: RunPython) -> None:
+async def test_output_that_the_callback_does_not_take_in_time_is_kept(marker: str, run_python: RunPython) -> None:
     async def on_output(stream: str, piece: bytes) -> None:
         await asyncio.Event().wait()
 
@@ -306,7 +306,7 @@ async def test_output_that_nobody_takes_in_time_is_kept(marker: str, run_python:
     assert outcome.duration_ms < 1500
 
 
-async def test_command_is_ended_first_where_memory_is_short(run_python: RunPython, marker: str) -> None:
+async def test_command_is_the_first_victim_when_memory_is_short(run_python: RunPython, marker: str) -> None:
     body = "time.sleep(60)"
     call = asyncio.ensure_future(run_python(code(body, marker), limits=SHORT))
     scores: set[str] = set()
@@ -320,7 +320,7 @@ async def test_command_is_ended_first_where_memory_is_short(run_python: RunPytho
 
 
 def out_of_memory_scores(marker: str) -> set[str]:
-    """Of the processes that bear the marker. Source: proc_pid_oom_score_adj(5)."""
+    """Return the scores of the processes that bear the marker. Source: proc_pid_oom_score_adj(5)."""
     scores = set()
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -329,7 +329,7 @@ def out_of_memory_scores(marker: str) -> set[str]:
     return scores - {Path("/proc/self/oom_score_adj").read_text().strip()}
 
 
-async def test_temporary_folder_is_gone_however_deep(marker: str, run_python: RunPython, tmp_path: Path) -> None:
+async def test_temporary_folder_is_removed_however_deep(marker: str, run_python: RunPython, tmp_path: Path) -> None:
     body = (
         "os.chdir(os.environ['TMPDIR'])\nos.symlink('/', 'root')\nopen('file', 'w').close()\nos.mkfifo('fifo')\n"
         "for _ in range(3000):\n    os.mkdir('deep')\n    os.mkdir('shut', 0)\n    os.chdir('deep')"

@@ -1,4 +1,4 @@
-"""Commands that mean no harm: what they find, what they give back, and what is refused before they start."""
+"""Harmless commands: their environment, their results, and refusals before the start."""
 
 import os
 import statistics
@@ -14,10 +14,10 @@ from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 
 MAX_ECHO_MS = 500
-"""Far above what an idle machine takes: this shows a blunder, the benchmark shows the figure."""
+"""Far above the time on an idle machine. This detects a blunder; the benchmark reports the figure."""
 
 
-async def test_probe_tells_the_level(sandbox: Sandbox) -> None:
+async def test_probe_reports_the_confinement_level(sandbox: Sandbox) -> None:
     level = await sandbox.probe()
 
     assert level.level == f"landlock{landlock.landlock_abi()}+seccomp"
@@ -25,7 +25,7 @@ async def test_probe_tells_the_level(sandbox: Sandbox) -> None:
     assert level.cannot_hide
 
 
-async def test_probe_notices_a_sandbox_that_does_not_hold(programs: Programs) -> None:
+async def test_probe_detects_an_ineffective_sandbox(programs: Programs) -> None:
     open_to_all = Programs(folders=programs.folders, places=(Path("/"),))
 
     with pytest.raises(SandboxUnavailableError, match="not denied"):
@@ -49,7 +49,7 @@ async def test_without_seccomp_nothing_runs(sandbox: Sandbox, handle: int, monke
         await sandbox.run(("true",), cwd_handle=handle)
 
 
-async def test_output_comes_by_stream_and_exit_code_is_the_programs_own(run_python: RunPython) -> None:
+async def test_output_is_separate_per_stream_and_the_exit_code_is_returned(run_python: RunPython) -> None:
     pieces: list[tuple[str, bytes]] = []
 
     async def on_output(stream: str, piece: bytes) -> None:
@@ -67,7 +67,7 @@ async def test_output_comes_by_stream_and_exit_code_is_the_programs_own(run_pyth
     assert outcome.confinement == kernel_confinement().level
 
 
-async def test_environment_is_four_names_and_those_that_are_given(
+async def test_environment_has_four_variables_and_the_given_ones(
     sandbox: Sandbox, handle: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
@@ -87,14 +87,14 @@ async def test_input_is_empty(sandbox: Sandbox, handle: int) -> None:
     assert (await sandbox.run(("cat",), cwd_handle=handle)).stdout.size == 0
 
 
-async def test_workspace_is_read_from_its_own_handle(sandbox: Sandbox, handle: int, workspace: Path) -> None:
+async def test_workspace_is_read_from_its_handle_after_a_rename(sandbox: Sandbox, handle: int, workspace: Path) -> None:
     os.rename(workspace, workspace.with_name("moved"))  # noqa: PTH104  the loop is this test's own
     outcome = await sandbox.run(("cat", "notes.txt"), cwd_handle=handle, readable_handles=(handle,))
 
     assert outcome.stdout.head == b"inside"
 
 
-async def test_writable_workspace_is_written(run_python: RunPython, workspace: Path) -> None:
+async def test_writable_workspace_can_be_written(run_python: RunPython, workspace: Path) -> None:
     code = "import os; open('new', 'w').write('x'); os.mkdir('d'); os.rename('new', 'd/new'); os.unlink('notes.txt')"
     outcome = await run_python(code, writable=True)
 
@@ -106,7 +106,7 @@ async def test_writable_workspace_is_written(run_python: RunPython, workspace: P
 @pytest.mark.parametrize(
     ("target", "exit_code"), [("src/copy", 0), (".git/copy", 1), ("src/../.git/copy", 1), ("copy", 1)]
 )
-async def test_what_lies_beside_a_writable_folder_is_not_written(
+async def test_only_the_writable_folder_can_be_written(
     target: str, exit_code: int, sandbox: Sandbox, handle: int
 ) -> None:
     for name in ("src", ".git"):
@@ -129,7 +129,7 @@ async def test_temporary_folder_is_home_and_writable(run_python: RunPython) -> N
     assert (await run_python(code)).stdout.head == b"True\n"
 
 
-async def test_harmless_devices_are_there(run_python: RunPython) -> None:
+async def test_harmless_devices_are_available(run_python: RunPython) -> None:
     code = "open('/dev/null', 'w').write('x'); print(len(open('/dev/urandom', 'rb').read(4)))"
 
     assert (await run_python(code)).stdout.head == b"4\n"
@@ -142,13 +142,13 @@ async def test_abort_ends_a_program(run_python: RunPython, monkeypatch: pytest.M
     assert (await run_python("import os; os.abort()")).signal == 11
 
 
-async def test_stream_pairs_and_pipes_work_within_a_command(run_python: RunPython) -> None:
+async def test_socket_pairs_and_pipes_work_within_a_command(run_python: RunPython) -> None:
     code = "import asyncio; asyncio.run(asyncio.sleep(0)); print('ran')"
 
     assert (await run_python(code)).stdout.head == b"ran\n"
 
 
-async def test_modes_of_other_architectures_are_killed(run_python: RunPython) -> None:
+async def test_system_calls_of_other_architectures_kill_the_program(run_python: RunPython) -> None:
     if os.uname().machine != "x86_64":
         pytest.skip("x32 is of x86_64 alone.")
     outcome = await run_python("import ctypes; ctypes.CDLL(None).syscall(ctypes.c_long(0x40000000 + 39))")
@@ -156,7 +156,7 @@ async def test_modes_of_other_architectures_are_killed(run_python: RunPython) ->
     assert outcome.signal == 31
 
 
-async def test_calls_newer_than_the_table_are_missing(run_python: RunPython) -> None:
+async def test_system_calls_newer_than_the_table_fail_as_missing(run_python: RunPython) -> None:
     code = (
         "import ctypes; libc = ctypes.CDLL(None, use_errno=True)\n"
         f"print(libc.syscall(ctypes.c_long({seccomp.NEWEST_KNOWN + 1}), 0), ctypes.get_errno())"
@@ -167,7 +167,7 @@ async def test_calls_newer_than_the_table_are_missing(run_python: RunPython) -> 
 
 @pytest.mark.parametrize("machine", seccomp.MACHINES)
 @pytest.mark.parametrize("abi", [landlock.OLDEST_ABI, landlock.NEWEST_ABI])
-def test_filter_fits_the_kernel(machine: str, abi: int) -> None:
+def test_filter_fits_into_the_kernel_limit(machine: str, abi: int) -> None:
     code = seccomp.program(seccomp.MACHINES[machine], abi)
 
     assert len(code) % 8 == 0
@@ -175,23 +175,23 @@ def test_filter_fits_the_kernel(machine: str, abi: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/bin/ls", "./ls", "no-such-program", "../../bin/ls"])
-async def test_only_names_of_programs_are_run(name: str, sandbox: Sandbox, handle: int) -> None:
+async def test_program_must_be_a_plain_name(name: str, sandbox: Sandbox, handle: int) -> None:
     with pytest.raises(CommandRefusedError):
         await sandbox.run((name,), cwd_handle=handle)
 
 
 @pytest.mark.parametrize("argument", ["a\0b", "\ud800"])
-async def test_arguments_that_no_program_can_be_given_are_refused(argument: str, sandbox: Sandbox, handle: int) -> None:
+async def test_invalid_argument_is_rejected(argument: str, sandbox: Sandbox, handle: int) -> None:
     with pytest.raises(CommandRefusedError):
         await sandbox.run(("echo", argument), cwd_handle=handle)
 
 
-async def test_empty_command_is_refused(sandbox: Sandbox, handle: int) -> None:
+async def test_empty_command_is_rejected(sandbox: Sandbox, handle: int) -> None:
     with pytest.raises(CommandRefusedError):
         await sandbox.run((), cwd_handle=handle)
 
 
-async def test_program_that_cannot_start_is_refused_by_its_reason(sandbox: Sandbox, handle: int) -> None:
+async def test_program_that_cannot_start_is_rejected_with_the_reason(sandbox: Sandbox, handle: int) -> None:
     argv = ("echo", "x" * (3 << 20))
 
     with pytest.raises(CommandRefusedError, match="Argument list too long"):
@@ -207,7 +207,7 @@ async def test_git_starts(sandbox: Sandbox, handle: int) -> None:
     assert b"not a git repository" in outcome.stderr.head
 
 
-async def test_service_keeps_no_handle(sandbox: Sandbox, handle: int) -> None:
+async def test_service_keeps_no_handle_open(sandbox: Sandbox, handle: int) -> None:
     before = open_handles()
     for _ in range(3):
         await sandbox.run(("true",), cwd_handle=handle)
@@ -219,7 +219,7 @@ def open_handles() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-async def test_echo_is_quick(sandbox: Sandbox, handle: int) -> None:
+async def test_echo_is_fast(sandbox: Sandbox, handle: int) -> None:
     times = [(await sandbox.run(("echo",), cwd_handle=handle, limits=QUICK)).duration_ms for _ in range(5)]
 
     assert statistics.median(times) < MAX_ECHO_MS

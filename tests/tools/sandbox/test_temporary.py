@@ -1,4 +1,4 @@
-"""Temporary folders: gone with their command, swept when a process left them, and kept while another one lives."""
+"""Temporary folders: removed with their command, and swept when their process is gone."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def folders(tmp_path: Path) -> TemporaryFolders:
     return TemporaryFolders(tmp_path / "commands")
 
 
-async def test_folder_is_the_owners_alone_and_gone_afterwards(folders: TemporaryFolders) -> None:
+async def test_folder_is_private_and_removed_afterwards(folders: TemporaryFolders) -> None:
     async with folders.new() as folder:
         assert folder.parent == folders.beneath
         assert folder.stat().st_mode & 0o777 == folders.beneath.stat().st_mode & 0o777 == 0o700
@@ -34,7 +34,7 @@ async def test_folder_is_the_owners_alone_and_gone_afterwards(folders: Temporary
     assert not folder.exists()
 
 
-async def test_sweep_removes_what_a_killed_process_left_and_nothing_in_use(folders: TemporaryFolders) -> None:
+async def test_sweep_removes_folders_of_a_killed_process_and_none_in_use(folders: TemporaryFolders) -> None:
     holder = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", HOLDER, str(folders.beneath)),
         cwd=ROOT,
@@ -53,7 +53,7 @@ async def test_sweep_removes_what_a_killed_process_left_and_nothing_in_use(folde
         assert list(folders.beneath.iterdir()) == [own]
 
 
-def test_sweep_leaves_what_is_not_its_own(folders: TemporaryFolders, tmp_path: Path) -> None:
+def test_sweep_ignores_other_files(folders: TemporaryFolders, tmp_path: Path) -> None:
     folders.beneath.mkdir()
     (folders.beneath / "other").mkdir()
     (folders.beneath / "command-file").touch()
@@ -63,7 +63,7 @@ def test_sweep_leaves_what_is_not_its_own(folders: TemporaryFolders, tmp_path: P
     assert len(list(folders.beneath.iterdir())) == 3
 
 
-def test_stale_folder_is_swept_whatever_is_in_it(folders: TemporaryFolders, tmp_path: Path) -> None:
+def test_stale_folder_is_swept_whatever_it_contains(folders: TemporaryFolders, tmp_path: Path) -> None:
     stale = folders.beneath / "command-stale"
     (stale / "deep" / "shut").mkdir(parents=True)
     (stale / "deep" / "link").symlink_to(tmp_path)
@@ -74,7 +74,7 @@ def test_stale_folder_is_swept_whatever_is_in_it(folders: TemporaryFolders, tmp_
     assert list(folders.beneath.iterdir()) == []
 
 
-async def test_answer_does_not_wait_for_a_folder_that_takes_long(
+async def test_result_does_not_wait_for_a_slow_removal(
     folders: TemporaryFolders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporary, "REMOVE_SECONDS", 0)
@@ -89,7 +89,7 @@ async def test_answer_does_not_wait_for_a_folder_that_takes_long(
             await asyncio.sleep(0.005)
 
 
-async def test_folder_by_a_link_is_refused(tmp_path: Path) -> None:
+async def test_folder_behind_a_link_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "command-left").mkdir()
     (tmp_path / "link").symlink_to(tmp_path)
     folders = TemporaryFolders(tmp_path / "link")
@@ -100,7 +100,7 @@ async def test_folder_by_a_link_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "command-left").exists()
 
 
-async def test_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folder_of_another_user_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "command-left").mkdir()
     own = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: own + 1)
@@ -111,5 +111,5 @@ async def test_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "command-left").exists()
 
 
-def test_place_of_its_own_is_one_for_each_user() -> None:
+def test_default_folder_is_separate_for_each_user() -> None:
     assert TemporaryFolders().beneath.name == f"orchestrator-commands-{os.geteuid()}"
