@@ -45,6 +45,7 @@ async def until_asked(model: Scripted, times: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.sqlite
 async def test_a_model_is_asked_while_its_run_is_written_down_and_nothing_is_told_before(start: Start) -> None:
     told = asyncio.Event()
     model = Scripted([text("First"), STOP], [text("Hel"), told.wait, text("lo"), STOP])
@@ -63,6 +64,7 @@ async def test_a_model_is_asked_while_its_run_is_written_down_and_nothing_is_tol
     assert (await api.call("GET", f"/chat/runs/{run}/stream")).body == answer.body
 
 
+@pytest.mark.sqlite
 async def test_a_run_that_is_being_written_down_has_one_place_and_not_two(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +125,7 @@ async def test_while_the_database_takes_nothing_no_model_is_asked(
     assert model.requests == []
 
 
+@pytest.mark.sqlite
 async def test_the_writer_knows_whether_the_database_takes_anything(start: Start) -> None:
     await start()
 

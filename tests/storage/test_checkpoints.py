@@ -14,6 +14,8 @@ from storage.checkpoints import checkpoint
 from storage.writer import writer
 from tests.conftest import Start
 
+pytestmark = pytest.mark.sqlite
+
 ROWS = 200
 
 
