@@ -18,7 +18,9 @@ EXTRAS="${EXTRAS-local otel}"
 case "${1:-}" in
 system)
     apt-get update
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends ca-certificates git python3 tini
+    # libgomp1 is for the local models, whose wheels do not include it.
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+        ca-certificates git libgomp1 python3 tini
     rm -rf /var/lib/apt/lists/*
     groupadd --gid "$USER_ID" orchestrator
     useradd --uid "$USER_ID" --gid "$USER_ID" --home-dir "$DATA_DIR" --no-create-home --shell /usr/sbin/nologin orchestrator

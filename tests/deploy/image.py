@@ -1,4 +1,4 @@
-"""The container image without a container engine: an empty Debian root, the build script's steps, and a process in it."""
+"""The container image without a container engine: a Debian root, the build script's steps, and a process in it."""
 
 import os
 import re

@@ -13,7 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_settings_and_api_take_the_version_from_pyproject() -> None:
-    assert settings.VERSION == PROJECT["version"]
+    assert PROJECT["version"] == settings.VERSION
     assert api.version == PROJECT["version"]
 
 
