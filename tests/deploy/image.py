@@ -82,11 +82,12 @@ class Image:
         )
         privileges = [
             *("setpriv", f"--reuid={user[0]}", f"--regid={user[2]}", "--clear-groups", "--no-new-privs"),
-            *("--bounding-set=-all", "--inh-caps=-all"),
+            # The first process ends with `unshare`, and the others of its namespace with it.
+            *("--bounding-set=-all", "--inh-caps=-all", "--pdeathsig=KILL"),
         ]
         environment = [f"{name}={value}" for name, value in (image_environment() | variables).items()]
         inside = ["env", "-i", f"--chdir={instruction('WORKDIR')}", *environment, *arguments]
-        unshared = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+        unshared = ["unshare", "--mount", "--pid", "--fork", "--propagation", "private"]
         return [*unshared, "sh", "-c", setup, root, DATA_DIR, *privileges, *inside]
 
     def _copy(self, *paths: str) -> None:

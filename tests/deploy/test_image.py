@@ -81,6 +81,11 @@ class Container:
         (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(child)
 
+    def kill(self) -> None:
+        """End every process of the container."""
+        self.process.kill()
+        self.process.wait(30)
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=5) as response:  # noqa: S310 - our own server
             return json.load(response)
@@ -106,8 +111,7 @@ def container(image: Image) -> Iterator[Container]:
         wait_until(running.answers, START_SECONDS)
         yield running
     finally:
-        running.process.kill()  # `--kill-child` ends what runs inside
-        running.process.communicate()
+        running.kill()
 
 
 def test_dockerfile_calls_every_step_of_the_script_in_order() -> None:
@@ -199,8 +203,7 @@ def test_sigterm_stops_the_container_with_status_0(image: Image) -> None:
         assert running.process.returncode == 0, output
         assert time.monotonic() - began < 15
     finally:
-        running.process.kill()
-        running.process.communicate()
+        running.kill()
 
 
 @builds
