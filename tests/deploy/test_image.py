@@ -85,6 +85,8 @@ class Container:
         """End every process of the container."""
         self.process.kill()
         self.process.wait(30)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=5) as response:  # noqa: S310 - our own server

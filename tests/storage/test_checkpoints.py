@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def kept_without_the_log(folder: Path, name: str) -> int:
     """How many rows the database's own file has. Another process copies it: this one would lose its locks by that."""
     alone = folder / "alone.db"
     subprocess.run(["cp", connection.settings_dict["NAME"], alone], check=True)
-    with sqlite3.connect(alone) as database:
+    with closing(sqlite3.connect(alone)) as database:
         return int(database.execute("SELECT COUNT(*) FROM processes WHERE name LIKE ?", [f"{name} %"]).fetchone()[0])
 
 
