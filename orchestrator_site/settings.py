@@ -1,6 +1,7 @@
 """Every setting of the service, read once from the environment; `.env.example` explains each variable."""
 
 import os
+import tomllib
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from storage import engine_options
 from tools import commands, policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VERSION = "0.1.0"
+# The project is not installed as a package, so its metadata is the file itself.
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 YEAR_SECONDS = 365 * 24 * 3_600
 
 env = Environment.load(dict(os.environ))

@@ -18,7 +18,8 @@ for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "API_KEY", "OPENAI_BASE_URL", "
 os.environ.update(
     ENV_FILE=os.devnull,
     SECRET_KEY="not-a-secret",
-    DATABASE_URL=str(FOLDER / "orchestrator.db"),
+    # Tests that start a service process of its own choose a database of their own.
+    DATABASE_URL=os.environ.get("TEST_DATABASE_URL") or str(FOLDER / "orchestrator.db"),
     ALLOW_FS_BASE=str(FOLDER / "workspaces"),
     TOOL_OUTPUT_DIR=str(FOLDER / "tool_outputs"),
     LOG_LEVEL="warning",

@@ -46,6 +46,7 @@ async def until_asked(model: Scripted, times: int = 1) -> None:
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.sqlite
 async def test_model_call_overlaps_the_insert_and_nothing_is_sent_before_the_commit(start: Start) -> None:
     released = asyncio.Event()
     model = Scripted([text("First"), STOP], [text("Hel"), released.wait, text("lo"), STOP])
@@ -64,6 +65,7 @@ async def test_model_call_overlaps_the_insert_and_nothing_is_sent_before_the_com
     assert (await api.call("GET", f"/chat/runs/{run}/stream")).body == answer.body
 
 
+@pytest.mark.sqlite
 async def test_run_that_is_being_inserted_takes_one_slot(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +122,7 @@ async def test_failing_database_prevents_the_model_call(start: Start, monkeypatc
     assert model.requests == []
 
 
+@pytest.mark.sqlite
 async def test_writer_reports_whether_the_database_fails(start: Start) -> None:
     await start()
 

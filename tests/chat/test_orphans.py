@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ async def stream_until_killed(
 
 def kept(folder: Path) -> int:
     """Return the number of the last frame in the database."""
-    with sqlite3.connect(folder / "orchestrator.db") as database:
+    with closing(sqlite3.connect(folder / "orchestrator.db")) as database:
         return int(database.execute("SELECT max(last) FROM run_events").fetchone()[0])
 
 

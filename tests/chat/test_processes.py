@@ -5,7 +5,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ def is_alive(process: int) -> bool:
 
 
 def sqlite(folder: Path, query: str) -> str:
-    with sqlite3.connect(folder / "orchestrator.db") as database:
+    with closing(sqlite3.connect(folder / "orchestrator.db")) as database:
         return str(database.execute(query).fetchone()[0])
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from storage import wal_checkpoint
 from storage.wal_checkpoint import checkpoint
 from storage.writer import writer
 from tests.conftest import Start
+
+pytestmark = pytest.mark.sqlite
 
 ROWS = 200
 
@@ -31,7 +34,7 @@ def kept_without_the_log(folder: Path, name: str) -> int:
     """
     alone = folder / "alone.db"
     subprocess.run(["cp", connection.settings_dict["NAME"], alone], check=True)
-    with sqlite3.connect(alone) as database:
+    with closing(sqlite3.connect(alone)) as database:
         return int(database.execute("SELECT COUNT(*) FROM processes WHERE name LIKE ?", [f"{name} %"]).fetchone()[0])
 
 

@@ -117,6 +117,6 @@ def test_document_is_read_as_it_was_written(value: Any) -> None:
 @pytest.mark.parametrize("cost", [0.0, 1e-10, 0.1, 123456.789, 1e9, 1e40, float("inf")])
 def test_every_cost_is_stored(cost: float) -> None:
     (*_, kept, _) = usage_columns.values(TotalUsage(cost_usd=cost))
-    text = conversion(Run._meta.get_field("cost_usd"))(kept)
+    text = str(conversion(Run._meta.get_field("cost_usd"))(kept))
     assert float(text) == pytest.approx(min(cost, usage_columns.MAX_USD), abs=1e-10)
     assert len(text.replace(".", "")) <= 20
