@@ -61,7 +61,7 @@ def test_docstring_that_starts_with_a_verb_or_a_name_passes(tmp_path: Path, text
         "Return true if it is no number",
         "Accept the key alone",
         "Open the door",
-        "Reserve from the budget",
+        "Reserve from the purse",
         "Close a run that is told of",
     ],
 )
@@ -95,9 +95,9 @@ def test_standard_english_near_a_phrase_passes(tmp_path: Path, text: str) -> Non
     "source",
     [
         "class ToolDoor:\n    pass\n",
-        "def budget_of(key):\n    pass\n",
+        "def purse_of(key):\n    pass\n",
         "def kept(told):\n    pass\n",
-        "MAX_BYTES = 1\n",
+        "MOST_BYTES = 1\n",
         "kept.door = 1\n",
         "import os as clerk\n",
     ],

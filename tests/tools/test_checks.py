@@ -54,7 +54,7 @@ def test_policy_rule_without_a_matching_tool_is_reported(settings: Settings) -> 
     assert (found.id, "'fs.wirte'" in found.msg) == ("tools.W001", True)
 
 
-@pytest.mark.parametrize("folder", ["spending", "telemetry", "benchmarks", "web", "console", "tests", ".git"])
+@pytest.mark.parametrize("folder", ["spending", "telemetry", "benchmarks", "web", "console", "tests", ".github"])
 def test_each_folder_of_the_services_code_is_refused_as_a_workspace(settings: Settings, folder: str) -> None:
     settings.ALLOW_FS_BASE = Path(settings.BASE_DIR) / folder
     (found,) = check_workspace()
