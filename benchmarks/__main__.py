@@ -16,13 +16,13 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import machine
-from benchmarks.arena import Arena
-from benchmarks.contestants import CONTESTANTS
-from benchmarks.load import StreamBroken
-from benchmarks.machine import Cores
+from benchmarks.harness import machine
+from benchmarks.harness.arena import Arena
+from benchmarks.harness.contestants import CONTESTANTS
+from benchmarks.harness.load import StreamBroken
+from benchmarks.harness.machine import Cores
+from benchmarks.harness.process import NotStarted
 from benchmarks.measures import MEASURES, Measure, Round, Unmeasurable
-from benchmarks.process import NotStarted
 from benchmarks.report import Measured, Report
 
 NAMES: Final = tuple(measure.name for measure in MEASURES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
-from benchmarks.contestants import CONTESTANTS, SERVICE, UPSTREAM
+from benchmarks.harness.contestants import CONTESTANTS, SERVICE, UPSTREAM
 from benchmarks.measures import Figure, Goal, Measure, Round
 
 COLUMNS: Final = tuple(contestant.title for contestant in CONTESTANTS if contestant is not UPSTREAM)

@@ -19,12 +19,12 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks import machine
-from benchmarks.contestants import PROJECT, Place, service_environment
-from benchmarks.load import percentile
-from benchmarks.machine import Cores
-from benchmarks.process import Process, free_port
-from benchmarks.script import Script
+from benchmarks.harness import machine
+from benchmarks.harness.contestants import PROJECT, Place, service_environment
+from benchmarks.harness.load import percentile
+from benchmarks.harness.machine import Cores
+from benchmarks.harness.process import Process, free_port
+from benchmarks.harness.script import Script
 
 SENTENCES: Final = (
     "The quick brown fox jumps over the lazy dog.",

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
-from benchmarks.script import TOLD, Script, words
+from benchmarks.harness.script import TOLD, Script, words
 
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"

@@ -20,7 +20,7 @@ from django.core.management import execute_from_command_line
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup()
 
-from benchmarks.contestants import TASKS
+from benchmarks.harness.contestants import TASKS
 from chat import service
 from chat.runs.log import frame_store
 from chat.runs.log.journal import Batch

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from benchmarks import database
-from benchmarks.arena import Arena
-from benchmarks.contestants import SERVICE, Contestant, native
-from benchmarks.load import Load
+from benchmarks.harness import database
+from benchmarks.harness.arena import Arena
+from benchmarks.harness.contestants import SERVICE, Contestant, native
+from benchmarks.harness.load import Load
 from benchmarks.measures.measure import Figure, Goal, Measure, Sample, cost, first_tokens
 
 

@@ -1,8 +1,8 @@
 """What it costs to know a caller, and to hold them to their limits."""
 
-from benchmarks.arena import Arena
-from benchmarks.contestants import KEYED, SERVICE, Contestant
-from benchmarks.load import Load
+from benchmarks.harness.arena import Arena
+from benchmarks.harness.contestants import KEYED, SERVICE, Contestant
+from benchmarks.harness.load import Load
 from benchmarks.measures.measure import Figure, Goal, Measure, Sample, cost
 
 

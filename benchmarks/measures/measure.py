@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from benchmarks.arena import Arena, Running
-from benchmarks.contestants import Contestant
-from benchmarks.load import Load, Outcome, Target, play
+from benchmarks.harness.arena import Arena, Running
+from benchmarks.harness.contestants import Contestant
+from benchmarks.harness.load import Load, Outcome, Target, play
 
 SETTLE_SECONDS: Final = 0.1
 """What a server still does for a stream after its last byte counts as well."""

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from benchmarks import database
-from benchmarks.arena import Arena, Running
-from benchmarks.contestants import SERVICE
-from benchmarks.exchange import get
-from benchmarks.load import Load, Outcome, play
+from benchmarks.harness import database
+from benchmarks.harness.arena import Arena, Running
+from benchmarks.harness.contestants import SERVICE
+from benchmarks.harness.http import get
+from benchmarks.harness.load import Load, Outcome, play
+from benchmarks.harness.script import TOLD
 from benchmarks.measures.measure import Figure, Measure, Round, Sample, Unmeasurable, cost
 from benchmarks.measures.streams import check_descriptors
-from benchmarks.script import TOLD
 
 WARM_UP: Final = Load(tokens=20, lanes=4, streams=100)
 """Brings what a server reads of its database into memory."""

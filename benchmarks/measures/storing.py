@@ -3,10 +3,10 @@
 import asyncio
 from typing import ClassVar
 
-from benchmarks import database, postgres
-from benchmarks.arena import Arena
-from benchmarks.contestants import DJANGO, DJANGO_ON_POSTGRES, SERVICE, SERVICE_ON_POSTGRES, Contestant
-from benchmarks.load import Load, Outcome, StreamBroken, play
+from benchmarks.harness import database, postgres
+from benchmarks.harness.arena import Arena
+from benchmarks.harness.contestants import DJANGO, DJANGO_ON_POSTGRES, SERVICE, SERVICE_ON_POSTGRES, Contestant
+from benchmarks.harness.load import Load, Outcome, StreamBroken, play
 from benchmarks.measures.measure import Figure, Goal, Measure, Round, Sample, Unmeasurable
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from benchmarks.arena import Arena, Running
-from benchmarks.contestants import COUNTED, TASKS, Contestant
-from benchmarks.crowd import gathered
-from benchmarks.exchange import get
-from benchmarks.load import StreamBroken, percentile
+from benchmarks.harness.arena import Arena, Running
+from benchmarks.harness.contestants import COUNTED, TASKS, Contestant
+from benchmarks.harness.crowd import gathered
+from benchmarks.harness.http import get
+from benchmarks.harness.load import StreamBroken, percentile
+from benchmarks.harness.script import TOLD
 from benchmarks.measures.measure import Figure, Goal, Measure, Sample
 from benchmarks.measures.streams import check_descriptors
-from benchmarks.script import TOLD
 
 MAX_SECONDS: Final = 30
 """How long the end of a storm is waited for."""

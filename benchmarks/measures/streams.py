@@ -3,10 +3,10 @@
 import asyncio
 from typing import ClassVar
 
-from benchmarks import machine
-from benchmarks.arena import Arena
-from benchmarks.contestants import FASTAPI, SERVICE, Contestant
-from benchmarks.load import Load, Outcome, play
+from benchmarks.harness import machine
+from benchmarks.harness.arena import Arena
+from benchmarks.harness.contestants import FASTAPI, SERVICE, Contestant
+from benchmarks.harness.load import Load, Outcome, play
 from benchmarks.measures.measure import Figure, Goal, Measure, Sample, Unmeasurable, first_tokens
 
 

@@ -1,8 +1,8 @@
 """What a token costs: in a burst, and paced as models speak."""
 
-from benchmarks.arena import Arena
-from benchmarks.contestants import FASTAPI, NGINX, SERVICE, UNJOURNALED, UNSTORED, Contestant
-from benchmarks.load import Load
+from benchmarks.harness.arena import Arena
+from benchmarks.harness.contestants import FASTAPI, NGINX, SERVICE, UNJOURNALED, UNSTORED, Contestant
+from benchmarks.harness.load import Load
 from benchmarks.measures.measure import Figure, Goal, Measure, Sample, cost
 
 

@@ -4,10 +4,10 @@ import asyncio
 import time
 from typing import ClassVar
 
-from benchmarks.arena import Arena, Running
-from benchmarks.contestants import SERVICE, Contestant
-from benchmarks.exchange import post
-from benchmarks.load import StreamBroken
+from benchmarks.harness.arena import Arena, Running
+from benchmarks.harness.contestants import SERVICE, Contestant
+from benchmarks.harness.http import post
+from benchmarks.harness.load import StreamBroken
 from benchmarks.measures.measure import SETTLE_SECONDS, Figure, Goal, Measure, Sample
 
 Call = dict[str, object]

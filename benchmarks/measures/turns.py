@@ -1,8 +1,8 @@
 """What a turn costs, and how soon its first token is there."""
 
-from benchmarks.arena import Arena
-from benchmarks.contestants import FASTAPI, NGINX, SERVICE, UNSTORED, UPSTREAM, Contestant
-from benchmarks.load import Load
+from benchmarks.harness.arena import Arena
+from benchmarks.harness.contestants import FASTAPI, NGINX, SERVICE, UNSTORED, UPSTREAM, Contestant
+from benchmarks.harness.load import Load
 from benchmarks.measures.measure import Figure, Goal, Measure, Round, Sample, cost, first_tokens
 
 

@@ -156,7 +156,7 @@ async def test_calls_after_a_waiting_one_run_after_it(start: Start, path: str) -
         await decide(api, await stream.until("approval_required"))
         found = await stream.rest()
     assert [event["tool"] for event in found if event["type"] == "tool_result"] == ["fs.write", "fs.read"]
-    assert [message.call_id for message in model.requests[1].messages[-2:]] == ["c1", "c2"]  # type: ignore[union-attr]
+    assert [message.call_id for message in model.requests[1].messages[-2:]] == ["c1", "c2"]
 
 
 async def test_caller_call_waits_if_the_policy_asks(start: Start, path: str) -> None:

@@ -219,7 +219,7 @@ async def test_unrelated_service_is_reported(start: Start) -> None:
 
 
 async def test_missing_key_is_reported_and_a_given_key_is_sent(start: Start, settings: object) -> None:
-    settings.API_KEY = "secret-1"  # type: ignore[attr-defined]
+    settings.API_KEY = "secret-1"
     api = await start(Scripted([text("Hello"), STOP]))
     conversation, terminal = talk(HttpTransport(api.base_url))
     assert await conversation.turn("Hi") == "failed"

@@ -22,7 +22,8 @@ STOP = Finished(reason="stop")
 
 def lose_answers(monkeypatch: pytest.MonkeyPatch, to: Callable[..., Any], most: int) -> list[object]:
     """Make the writer commit these jobs and report a failure for the first ones; return those jobs."""
-    submit, lost = writer.submit, []
+    submit = writer.submit
+    lost: list[object] = []
 
     async def without_reply(job: Callable[[], Any]) -> Any:
         result = await submit(job)

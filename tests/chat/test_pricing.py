@@ -29,5 +29,5 @@ def test_unknown_price_is_none_and_never_zero(provider: str, model: str) -> None
 
 def test_compatible_service_at_another_url_has_no_known_price(settings: object) -> None:
     assert conf.prices()("openai", "gpt-4o-mini", USED)
-    settings.OPENAI_BASE_URL = "http://127.0.0.1:9100/v1"  # type: ignore[attr-defined]  # the fixture is untyped
+    settings.OPENAI_BASE_URL = "http://127.0.0.1:9100/v1"
     assert conf.prices()("openai", "gpt-4o-mini", USED) is None

@@ -42,7 +42,7 @@ def answered(port: int, *pieces: bytes) -> tuple[int, str]:
         finally:
             while part := connection.recv(65_536):
                 answer += part
-    response = HTTPResponse(Received(answer))  # type: ignore[arg-type]  # it reads a file of it and nothing else
+    response = HTTPResponse(Received(answer))
     response.begin()
     assert response.headers["Content-Type"] == "application/json", answer[:200]
     return response.status, json.loads(response.read()).get("code", "")

@@ -30,7 +30,7 @@ async def test_every_page_has_each_security_header_once(start: Start, path: str)
     api = await start(Scripted())
     answer = await api.call("GET", path, allow_redirects=False)
     for name, value in HEADERS:
-        assert answer.headers.getall(name.decode()) == [value.decode()]  # type: ignore[attr-defined]  # aiohttp's
+        assert answer.headers.getall(name.decode()) == [value.decode()]
 
 
 async def test_api_responses_forbid_content_type_sniffing(start: Start) -> None:
@@ -121,7 +121,7 @@ def asked(
 ) -> http.client.HTTPResponse:
     connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
     answer = connection.getresponse()
-    answer.body = answer.read().decode()  # type: ignore[attr-defined]  # for the test
+    answer.body = answer.read().decode()
     return answer
 
 
@@ -133,7 +133,7 @@ def test_behind_https_cookies_are_secure_and_the_console_works(tmp_path: Path) -
         (given,) = page.headers.get_all("Set-Cookie")
         cookie = SimpleCookie(given)["csrftoken"]
         assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body)  # type: ignore[attr-defined]
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body)
         assert token
         form = f"username=op&password={PASSWORD.replace(' ', '+')}&csrfmiddlewaretoken={token[1]}&next=/admin/"
         sent = FORWARDED | {"Cookie": f"csrftoken={cookie.value}", "Content-Type": "application/x-www-form-urlencoded"}
@@ -161,7 +161,7 @@ def test_unknown_host_gets_no_pages(tmp_path: Path) -> None:
         for path in PAGES:
             answer = asked(connection, "GET", path, Host="evil.example")
             assert answer.status == 400
-            assert "bad_host" in answer.body  # type: ignore[attr-defined]
+            assert "bad_host" in answer.body
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not here")

@@ -52,7 +52,7 @@ class Talker(Scripted):
         yield Finished(reason="stop")
 
 
-def check_events(case: Case, frames: bytes) -> None:
+def check_events(case: Case[Any], frames: bytes) -> None:
     """Check that each event matches the documented schema; raise `Failure` otherwise."""
     document = case.operation.schema.raw_schema
     stream = document["paths"]["/chat/stream"]["post"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
@@ -72,7 +72,7 @@ class Tried:
         self.statuses: Counter[int] = Counter()
         self.failures: dict[tuple[str, str, int], str] = {}
 
-    def one(self, case: Case, session: requests.Session, base: str) -> None:
+    def one(self, case: Case[Any], session: requests.Session, base: str) -> None:
         response = case.call(base, session, headers={"Authorization": f"Bearer {KEY}"}, timeout=SECONDS)
         self.statuses[response.status_code] += 1
         is_stream = response.headers.get("content-type", [""])[0].startswith("text/event-stream")
@@ -119,7 +119,7 @@ class Trial:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=cases, is_known=st.booleans())
-        def one(case: Case, is_known: bool) -> None:
+        def one(case: Case[Any], is_known: bool) -> None:
             if is_known and case.path_parameters:
                 case.path_parameters = case.path_parameters | {
                     name: self._known[name] for name in case.path_parameters if name in self._known

@@ -205,7 +205,7 @@ def connections(postgres: Postgres, site: Site) -> dict[str, int]:
     """Return the number of connections in each state."""
     name = site.database.rpartition("/")[2]
     found = postgres.query("SELECT state, count(*) FROM pg_stat_activity WHERE datname = %s GROUP BY 1", name)
-    return dict(found)  # type: ignore[arg-type]
+    return dict(found)
 
 
 def written(postgres: Postgres, site: Site, most: int) -> tuple[int, int]:

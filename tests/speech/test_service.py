@@ -25,18 +25,18 @@ async def whole(spoken: Spoken) -> bytes:
 
 
 async def said(service: SpeechService, text: str = "Hello world.", **wanted: object) -> bytes:
-    return await whole(await service.synthesize(SynthesisRequest(text=text, **wanted)))  # type: ignore[arg-type]
+    return await whole(await service.synthesize(SynthesisRequest(text=text, **wanted)))
 
 
 async def refused_hearing(service: SpeechService, audio: bytes | None = None, **wanted: object) -> SpeechError:
     with pytest.raises(SpeechError) as caught:
-        await service.transcribe(TranscriptionRequest(audio=audio or recording("wav"), **wanted))  # type: ignore[arg-type]
+        await service.transcribe(TranscriptionRequest(audio=audio or recording("wav"), **wanted))
     return caught.value
 
 
 async def refused_saying(service: SpeechService, text: str = "Hello.", **wanted: object) -> SpeechError:
     with pytest.raises(SpeechError) as caught:
-        await service.synthesize(SynthesisRequest(text=text, **wanted))  # type: ignore[arg-type]
+        await service.synthesize(SynthesisRequest(text=text, **wanted))
     return caught.value
 
 
@@ -60,7 +60,7 @@ async def refused_saying(service: SpeechService, text: str = "Hello.", **wanted:
 async def test_invalid_transcription_is_rejected_with_the_valid_choices(
     make: Make, wanted: dict[str, object], code: str, valid: str
 ) -> None:
-    error = await refused_hearing(make(LOCAL), **wanted)  # type: ignore[arg-type]
+    error = await refused_hearing(make(LOCAL), **wanted)
     assert error.code == code
     assert valid in str(error)
 
@@ -92,7 +92,7 @@ async def test_invalid_transcription_is_rejected_with_the_valid_choices(
 async def test_invalid_synthesis_is_rejected_with_the_valid_choices(
     make: Make, wanted: dict[str, object], code: str, valid: str
 ) -> None:
-    error = await refused_saying(make(LOCAL), **wanted)  # type: ignore[arg-type]
+    error = await refused_saying(make(LOCAL), **wanted)
     assert error.code == code
     assert valid in str(error)
 

@@ -45,7 +45,7 @@ def test_next_query_sees_the_batched_rows(sees: object) -> None:
     key = new_id()
     with transaction.atomic(), statement_batch.collected():
         insert([row(key, "first")])
-        assert sees(key)  # type: ignore[operator]  # it is a function
+        assert sees(key)
 
 
 def test_equal_statements_of_many_jobs_are_sent_once() -> None:
@@ -53,8 +53,8 @@ def test_equal_statements_of_many_jobs_are_sent_once() -> None:
     real = statement_batch.execute
 
     def counted(statement: str, rows: object) -> object:
-        sent.append(len(rows))  # type: ignore[arg-type]  # it is a list
-        return real(statement, rows)  # type: ignore[arg-type]
+        sent.append(len(rows))
+        return real(statement, rows)
 
     keys = [new_id() for _ in range(5)]
     with pytest.MonkeyPatch.context() as patch, transaction.atomic(), statement_batch.collected():

@@ -114,7 +114,7 @@ async def test_execution_is_recorded_completely(greeting: Tool) -> None:
     steps = await opened(executor(greeting), asking('{"name": "Ann", "times": 2}'))
     assert [type(step) for step in steps] == [Opened, Output, Output, Succeeded]
     kept = await row()
-    assert str(kept.id) == steps[0].execution_id  # type: ignore[union-attr]
+    assert str(kept.id) == steps[0].execution_id
     assert (kept.tool, kept.source, kept.call_id, kept.status) == ("people.greet", "model", "c1", "succeeded")
     assert (kept.params, kept.data) == ({"name": "Ann", "times": 2}, {"greeted": "Ann", "tone": None})
     assert kept.ended is not None

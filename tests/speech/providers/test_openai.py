@@ -154,7 +154,7 @@ async def test_broken_response_is_reported_after_its_audio(fake: Vendor) -> None
 
 @pytest.mark.parametrize("ending", ["silence", "silent from the start"])
 async def test_silent_vendor_times_out(fake: Vendor, ending: str) -> None:
-    fake.play(Reply(ending=ending))  # type: ignore[arg-type]
+    fake.play(Reply(ending=ending))
     provider = made(fake.url, connect=0.1, first_byte=0.1, idle=0.1)
     with pytest.raises(SpeechError, match="did not answer in time") as caught:
         await spoken(provider, said())

@@ -13,6 +13,7 @@ from tools.base import Execution, OutputStream, Tool, ToolError
 from tools.builtin import terminal
 from tools.commands import WHITELIST, extended
 from tools.sandbox.sandbox import Sandbox
+from tools.terminal.result import ExecResult
 from tools.workspace import Workspace
 
 ANY_PYTHON = extended(WHITELIST, "python:*; env")
@@ -43,10 +44,10 @@ def terminal_of(workspace: Workspace, temporary: Path, **limits: Any) -> Tool:
     return terminal.tools(workspace, sandbox, limits=terminal.Limits(**limits))[0]
 
 
-async def run(tool: Tool, live: LiveOutput | None = None, **params: Any) -> terminal.ExecResult:
+async def run(tool: Tool, live: LiveOutput | None = None, **params: Any) -> ExecResult:
     """Return the result of a call; raise `ToolError` if it fails."""
     execution = Execution(payer=Payer(owner="alice"), emit=(live or LiveOutput()).emit)
-    result: terminal.ExecResult = await tool.run(msgspec.convert(params, tool.params), execution)
+    result: ExecResult = await tool.run(msgspec.convert(params, tool.params), execution)
     return result
 
 

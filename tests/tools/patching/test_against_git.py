@@ -5,6 +5,7 @@
 
 import os
 import re
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
@@ -44,7 +45,9 @@ def changes(draw: st.DrawFn) -> tuple[Tree, Tree]:
 
 @generated
 @given(change=changes(), form=FORMS, mailed=st.booleans())
-def test_patch_of_git_reproduces_its_target(git: Git, change: tuple[Tree, Tree], form: dict, mailed: bool) -> None:
+def test_patch_of_git_reproduces_its_target(
+    git: Git, change: tuple[Tree, Tree], form: dict[str, Any], mailed: bool
+) -> None:
     before, after = change
     patch = git.diff(before, after, *_options(form))
     assume(patch)
@@ -55,11 +58,11 @@ def test_patch_of_git_reproduces_its_target(git: Git, change: tuple[Tree, Tree],
         assert patched_by_us(before, MAIL[0] + patch + MAIL[1]) == after
 
 
-def _options(form: dict) -> list[str]:
+def _options(form: dict[str, Any]) -> list[str]:
     return [f"-U{form['context']}", *([] if form["prefix"] else ["--no-prefix"]), *form["names"], *form["style"]]
 
 
-def _apply_options(form: dict) -> list[str]:
+def _apply_options(form: dict[str, Any]) -> list[str]:
     return [*(["--unidiff-zero"] if form["context"] == 0 else []), *([] if form["prefix"] else ["-p0"])]
 
 
@@ -100,7 +103,7 @@ def _shift_number(draw: st.DrawFn, lines: list[bytes], at: int) -> None:
 @generated
 @given(change=changes(), form=FORMS, data=st.data())
 def test_damaged_patch_is_rejected_or_applied_as_git_applies_it(
-    git: Git, change: tuple[Tree, Tree], form: dict, data: st.DataObject
+    git: Git, change: tuple[Tree, Tree], form: dict[str, Any], data: st.DataObject
 ) -> None:
     before, after = change
     # A name beside `/dev/null` that has lost its `diff --git` line does not show whether `b/` is a folder.

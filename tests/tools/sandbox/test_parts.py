@@ -111,7 +111,7 @@ def grow(folder: Path, tree: dict[str, object] | None) -> None:
         return
     folder.mkdir()
     for name, below in tree.items():
-        grow(folder / name, below)  # type: ignore[arg-type]
+        grow(folder / name, below)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

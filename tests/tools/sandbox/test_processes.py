@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,7 +170,7 @@ async def test_cancelling_kills_the_process_tree(marker: str, run_python: RunPyt
     async def on_output(stream: str, piece: bytes) -> None:
         started.set()
 
-    task = asyncio.create_task(run_python(code(body, marker), on_output=on_output))
+    task: asyncio.Task[Any] = asyncio.ensure_future(run_python(code(body, marker), on_output=on_output))
     await asyncio.wait_for(started.wait(), 5)
     assert alive(marker)
     began = time.monotonic()

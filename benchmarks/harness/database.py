@@ -9,7 +9,7 @@ from typing import Final
 
 import psycopg
 
-from benchmarks.contestants import PROJECT, Place, service_environment
+from benchmarks.harness.contestants import PROJECT, Place, service_environment
 
 COUNT: Final = "SELECT count(*) FROM messages"
 

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from benchmarks.load import NATIVE, OPENAI, Dialect
+from benchmarks.harness.load import NATIVE, OPENAI, Dialect
 
-PROJECT: Final = Path(__file__).resolve().parent.parent
+PROJECT: Final = Path(__file__).resolve().parents[2]
 
 NGINX_CONF: Final = """\
 daemon off;

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
-from benchmarks import postgres
-from benchmarks.contestants import PROJECT, Contestant, Place
-from benchmarks.load import Load, Target, play
-from benchmarks.machine import Cores
-from benchmarks.process import Process, free_port
+from benchmarks.harness import postgres
+from benchmarks.harness.contestants import PROJECT, Contestant, Place
+from benchmarks.harness.load import Load, Target, play
+from benchmarks.harness.machine import Cores
+from benchmarks.harness.process import Process, free_port
 
 WARM_UP: Final = (Load(tokens=20, streams=100), Load(tokens=1_000, streams=5))
 

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from typing import Final, cast
 
-from benchmarks.load import MAX_SECONDS, StreamBroken, Target
-from benchmarks.script import Script
+from benchmarks.harness.load import MAX_SECONDS, StreamBroken, Target
+from benchmarks.harness.script import Script
 
 LOOK_SECONDS: Final = 0.05
 

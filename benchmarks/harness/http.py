@@ -5,7 +5,7 @@ import json
 import urllib.request
 from typing import Any
 
-from benchmarks.load import MAX_SECONDS
+from benchmarks.harness.load import MAX_SECONDS
 
 
 async def get(port: int, path: str) -> Any:

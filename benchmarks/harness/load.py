@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from benchmarks.script import Script
+from benchmarks.harness.script import Script
 
 OK: Final = b"HTTP/1.1 200 "
 LAST_CHUNK: Final = b"0\r\n\r\n"
