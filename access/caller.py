@@ -1,6 +1,6 @@
 """Who asks, and with which key."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import msgspec
 from access import scopes
 from access.scopes import Scopes
 from web.errors import ApiError
+from web.headers import Headers, values
 
 OPERATOR: Final = "operator"
 """The owner of what the service's own key, or a caller on its own machine, creates."""
@@ -46,17 +47,14 @@ SERVICE_KEY: Final = Caller(owner=OPERATOR, scopes=scopes.ALL, name="API_KEY")
 """Who shows the key that is the setting `API_KEY`."""
 
 
-def extract_key(headers: Iterable[tuple[bytes, bytes]], offered: Sequence[bytes] = ()) -> bytes:
+def extract_key(headers: Headers, offered: Sequence[bytes] = ()) -> bytes:
     """The one key that a request shows: in `Authorization: Bearer`, in `X-API-Key`, or as `offered`; or nothing.
 
     Raises `ApiError` for several (400), and for another way to show one (401).
     """
     found = list(offered)
-    for name, value in headers:
-        if name == AUTHORIZATION:
-            found.append(_bearer(value))
-        elif name == API_KEY:
-            found.append(value.strip())
+    found += map(_bearer, values(headers, AUTHORIZATION))
+    found += [value.strip() for value in values(headers, API_KEY)]
     if len(found) > 1:
         raise ApiError(400, "two_keys", "Show one key, once: in Authorization, in X-API-Key, or as the subprotocol.")
     return found[0] if found else b""
@@ -66,9 +64,9 @@ def unauthorized(error: str, code: str = "unauthorized") -> ApiError:
     return ApiError(401, code, error, headers={"WWW-Authenticate": "Bearer"})
 
 
-def shows_key(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def shows_key(headers: Headers) -> bool:
     """Whether there is anything where a key is shown."""
-    return any(name in {AUTHORIZATION, API_KEY} for name, _ in headers)
+    return bool(values(headers, AUTHORIZATION) or values(headers, API_KEY))
 
 
 def require(caller: Caller, words: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from chat.api.errors import REFUSALS
 from chat.api.schemas import event_schemas
 from chat.api.views import router as chat_router
 from orchestrator_site.health_api import router as health_router
-from orchestrator_site.http.api_handler import refused
+from orchestrator_site.http.error_responses import django_response
 from orchestrator_site.metrics_api import router as metrics_router
 from orchestrator_site.settings import VERSION
 from speech.api.views import router as speech_router
@@ -81,29 +81,29 @@ api.add_router("", metrics_router)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Names each field with what it takes, and never repeats what was sent."""
     if request.method != "GET" and not request.body:
-        return refused(ApiError(400, "invalid_json", "The body is empty: send a JSON object."))
+        return django_response(ApiError(400, "invalid_json", "The body is empty: send a JSON object."))
     # ninja puts `body` and the parameter's name in front of a body's field, `query` or `path` in front of the others.
     body = [{**problem, "loc": problem["loc"][2:]} for problem in error.errors if problem["loc"][0] == "body"]
     others = [{**problem, "loc": problem["loc"][1:]} for problem in error.errors if problem["loc"][0] != "body"]
-    return refused(invalid_fields([*body, *others]))
+    return django_response(invalid_fields([*body, *others]))
 
 
 @api.exception_handler(HttpError)
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     """The parser's own refusal, which ninja wraps, says more."""
     if isinstance(error.__cause__, ApiError):
-        return refused(error.__cause__)
-    return refused(ApiError(error.status_code, "bad_request", str(error)))
+        return django_response(error.__cause__)
+    return django_response(ApiError(error.status_code, "bad_request", str(error)))
 
 
 @api.exception_handler(Http404)
 def missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return refused(ApiError(404, "not_found", "There is nothing at this path."))
+    return django_response(ApiError(404, "not_found", "There is nothing at this path."))
 
 
 def _refuse_as(refusal_of: Callable[[Any], ApiError]) -> Any:
     def handle(request: HttpRequest, error: Exception) -> HttpResponse:
-        return refused(refusal_of(error))
+        return django_response(refusal_of(error))
 
     return handle
 

@@ -5,13 +5,14 @@ that nobody configured, from driving a service that listens on somebody's own ma
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
 
 from web.errors import ApiError
+from web.headers import Headers, last
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -35,25 +36,16 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
     forwarded: bool
 
     @classmethod
-    def of(cls, scope: Mapping[str, object], headers: Iterable[tuple[bytes, bytes]]) -> "RequestOrigin":
+    def of(cls, scope: Mapping[str, object], headers: Headers) -> "RequestOrigin":
         """Reads an ASGI connection scope."""
-        host = origin = ""
-        forwarded = False
-        for name, value in headers:
-            if name == b"host":
-                host = value.decode("latin-1").lower()
-            elif name == b"origin":
-                origin = value.decode("latin-1").lower()
-            elif name == b"forwarded" or name.startswith(b"x-forwarded-"):
-                forwarded = True
         client = scope.get("client")
         return cls(
             peer=str(client[0]) if isinstance(client, list | tuple) else "",
             scheme=str(scope.get("scheme") or "http"),
             method=str(scope.get("method") or "GET"),
-            host=host,
-            origin=origin,
-            forwarded=forwarded,
+            host=last(headers, b"host").decode("latin-1").lower(),
+            origin=last(headers, b"origin").decode("latin-1").lower(),
+            forwarded=any(name == b"forwarded" or name.startswith(b"x-forwarded-") for name, _ in headers),
         )
 
 

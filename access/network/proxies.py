@@ -1,9 +1,10 @@
 """Where a request comes from, told by the connection, and beyond it by proxies that are trusted and by nobody else."""
 
 import ipaddress
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
+
+from web.headers import Headers, values
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Networks = tuple[Network, ...]
@@ -29,7 +30,7 @@ def is_trusted(peer: str, trusted: Networks) -> bool:
     return address is not None and any(address in network for network in trusted)
 
 
-def client(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks) -> str:
+def client(peer: str, headers: Headers, trusted: Networks) -> str:
     """The caller's address: the peer's, or what trusted proxies have written into `X-Forwarded-For`, from its right.
 
     What stands left of an address that is not trusted was written by whoever that is.
@@ -37,7 +38,7 @@ def client(peer: str, headers: Iterable[tuple[bytes, bytes]], trusted: Networks)
     found = peer
     if not trusted:
         return found
-    hops = b",".join(value for name, value in headers if name == HEADER).decode("latin-1").split(",")
+    hops = b",".join(values(headers, HEADER)).decode("latin-1").split(",")
     for hop in reversed(hops[-MAX_HOPS:]):
         address = _address(found)
         if address is None or not any(address in network for network in trusted):

@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_urlconf
 
@@ -24,10 +24,12 @@ from access.caller import Caller
 from chat.api.sse_response import EventStream
 from chat.runs.log.subscription import Subscription
 from orchestrator_site.http.asgi_types import Message, Receive, Scope, Send
+from orchestrator_site.http.error_responses import django_response
 from orchestrator_site.logging import request_id
 from telemetry import metrics
 from telemetry.instruments import OTHER
 from web.errors import CONTENT_TYPE, ApiError
+from web.headers import last
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +89,11 @@ class ApiHandler(ASGIHandler):
         try:
             body = await _body(scope, receive, conf.max_body_bytes())
         except ApiError as refusal:
-            return refused(refusal), None
+            return django_response(refusal), None
         set_urlconf(None)
         request, error = self.create_request(dict(scope), BytesIO(body))
         if request is None:
-            return refused(
+            return django_response(
                 ApiError(400, "bad_request", f"The request is malformed ({error}).".replace("\n", " "))
             ), None
         chain: Any = self._middleware_chain
@@ -142,12 +144,6 @@ class _Streaming:
             self._task.cancel()
 
 
-def refused(refusal: ApiError) -> HttpResponse:
-    """The refusal as a response; it is counted."""
-    metrics.refusals.add(refusal.code)
-    return HttpResponse(refusal.body(), status=refusal.status, content_type=CONTENT_TYPE, headers=refusal.headers)
-
-
 def _route(request: HttpRequest | None) -> str:
     """The pattern of the service's own that the path has."""
     found = request.resolver_match if request is not None else None
@@ -174,7 +170,7 @@ async def _end(send: Send) -> None:
 
 
 async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
-    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    declared = last(scope["headers"], b"content-length")
     if declared.isdigit() and int(declared) > most:
         raise _too_large(most)
     parts: list[bytes] = []
@@ -202,7 +198,7 @@ def _as_json(response: HttpResponseBase) -> HttpResponseBase:
         return response
     code, error = STATUS_ERRORS[response.status_code]
     headers = {"Allow": response.headers["Allow"]} if "Allow" in response.headers else {}
-    return refused(ApiError(response.status_code, code, error, headers=headers))
+    return django_response(ApiError(response.status_code, code, error, headers=headers))
 
 
 def _report(scope: Mapping[str, Any], status: int, seconds: float) -> None:

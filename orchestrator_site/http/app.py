@@ -16,12 +16,13 @@ from orchestrator_site.http import request_limits
 from orchestrator_site.http.api_handler import ApiHandler
 from orchestrator_site.http.asgi_types import Message, Receive, Scope, Send
 from orchestrator_site.http.browser_pages import as_asked, guarded, is_page
+from orchestrator_site.http.error_responses import send_response
 from storage.schema import migrate
 from storage.writer import StorageUnavailable
 from telemetry import metrics, tracing
 from telemetry.instruments import OTHER
 from tools import assembly
-from web.errors import CONTENT_TYPE, ApiError
+from web.errors import ApiError
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Application:
             metrics.requests.add(
                 request.method if request.method in metrics.METHODS else OTHER, OTHER, str(refusal.status)
             )
-            await _refuse(refusal, send)
+            await send_response(refusal, send)
             return
         if request.origin:
             send = _sharing(request, rules, send)
@@ -127,15 +128,6 @@ async def _rules() -> Rules:
         return conf.rules(keyed=await authenticator.current().is_keyed())
     except StorageUnavailable:
         return conf.rules(keyed=False)
-
-
-async def _refuse(refusal: ApiError, send: Send) -> None:
-    metrics.refusals.add(refusal.code)
-    body = refusal.body()
-    headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _sharing(request: RequestOrigin, rules: Rules, send: Send) -> Send:

@@ -7,6 +7,7 @@ from access import conf
 from access.network import proxies
 from orchestrator_site.http.asgi_types import Message, Scope, Send
 from telemetry import metrics
+from web.headers import last
 
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
 """Paths whose views are sync: they take the way through all of Django."""
@@ -49,7 +50,7 @@ def guarded(scope: Scope, send: Send) -> Send:
 def as_asked(scope: Scope) -> Scope:
     """The scope with `https` where a trusted proxy says that it was asked so; nobody else is believed."""
     client = scope.get("client")
-    told = [value for name, value in scope["headers"] if name == b"x-forwarded-proto"]
-    if told[-1:] == [b"https"] and client and proxies.is_trusted(str(client[0]), conf.trusted_proxies()):
+    proto = last(scope["headers"], b"x-forwarded-proto")
+    if proto == b"https" and client and proxies.is_trusted(str(client[0]), conf.trusted_proxies()):
         return {**scope, "scheme": "https"}
     return scope

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from web.errors import ApiError
+from web.headers import values
 
 MAX_URL_BYTES: Final = 8_000
 """Of the path and the query, as they were sent."""
@@ -23,7 +24,7 @@ def check(scope: Mapping[str, Any]) -> None:
     """
     query: bytes = scope["query_string"]
     check_size(len(scope.get("raw_path") or scope["path"]) + len(query), scope["headers"])
-    if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+    if len(values(scope["headers"], b"host")) > 1:
         raise ApiError(400, "bad_host", "A request has one Host header.")
     if b"%00" in query or "\x00" in scope["path"]:
         raise ApiError(400, "bad_request", "The path and the query have no NUL.")

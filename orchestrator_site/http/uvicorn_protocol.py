@@ -1,14 +1,13 @@
 """uvicorn's HTTP/1.1, with an end to heads that have none, and refusals in the service's one shape."""
 
 from asyncio import Transport
-from http import HTTPStatus
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from orchestrator_site.http.error_responses import raw_response
 from orchestrator_site.http.request_limits import MAX_HEAD_BYTES, MAX_URL_BYTES, check_size, too_large
-from telemetry import metrics
-from web.errors import CONTENT_TYPE, ApiError
+from web.errors import ApiError
 
 MAX_UNREAD: Final = 2 * (MAX_URL_BYTES + MAX_HEAD_BYTES)
 """Bytes that may come in a row and be neither a whole head nor a part of a body. The parser keeps them in memory."""
@@ -52,12 +51,5 @@ class HttpProtocol(HttpToolsProtocol):
         self._refuse(ApiError(400, "bad_request", msg))
 
     def _refuse(self, refusal: ApiError) -> None:
-        """Answers, past the application, and ends the connection."""
-        metrics.refusals.add(refusal.code)
-        body = refusal.body()
-        head = (
-            f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode("ascii") + body)
+        self.transport.write(raw_response(refusal))
         self.transport.close()
