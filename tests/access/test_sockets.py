@@ -13,7 +13,7 @@ from access.caller import Caller
 from chat.api import websocket
 from tests.access.belongings import POLICY, belongings, model
 from tests.access.conftest import Holder, MakeKey, revoke
-from tests.chat.test_socket import Socket, connected, received
+from tests.chat.api.test_websocket import Socket, connected, received
 from tests.conftest import Start
 
 MESSAGES = {

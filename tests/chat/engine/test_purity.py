@@ -34,6 +34,6 @@ def test_pure_modules_import_without_django() -> None:
 
 def test_engine_tests_pass_without_django() -> None:
     arguments = ["-q", "-p", "no:django", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "DJANGO_SETTINGS_MODULE="]
-    files = [f"tests/chat/engine/test_{name}.py" for name in ("turn", "history", "transcript")]
+    files = [f"tests/chat/engine/test_{name}.py" for name in ("loop", "context_window", "transcript")]
     options = ["--noconftest", "-W", "ignore::pytest.PytestConfigWarning"]
     run(f"import pytest; sys.exit(pytest.main({[*arguments, *options, *files]!r}))")

@@ -22,7 +22,7 @@ from chat.runs.start import begin
 from chat.runs.start.begin import RunStart
 from chat.runs.start.idempotency import Key
 from storage.writer import StorageUnavailable, Writer, writer
-from tests.chat.test_runs import read_until
+from tests.chat.runs.live.test_run import read_until
 from tests.conftest import Start
 from tests.streams import events
 

@@ -18,7 +18,7 @@ from tools.base import ToolError
 from tools.workspace import Change, Deadline, Limits, SecretNames, Workspace
 from tools.workspace.confinement.opening import Opener
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def sha256(data: bytes) -> str:

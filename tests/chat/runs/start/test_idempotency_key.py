@@ -5,7 +5,7 @@ import asyncio
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from tests.access.conftest import MakeKey, make_key, revoke  # noqa: F401 - make_key is a fixture
-from tests.chat.test_runs import read_until
+from tests.chat.runs.live.test_run import read_until
 from tests.conftest import Start
 
 

@@ -18,7 +18,7 @@ from tools.base import ToolError
 from tools.builtin import fs
 from tools.workspace import Deadline, Limits, Workspace
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = Limits(max_read_bytes=16, max_line_bytes=8)
 PIECES = st.sampled_from(
     [b"a", b"\n", b"\r\n", b"\r", b"\0", b"\xff", "é".encode(), "€".encode(), b"a long line", b"\xef\xbb\xbf"]

@@ -28,7 +28,7 @@ from chat.providers.local.requests import DEFAULT_INSTRUCTIONS, chat_messages
 PARALLEL = 2
 CONTEXT = 512
 DEADLINE = 60
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,7 +13,7 @@ from tools.builtin import fs, patch
 from tools.builtin.patch import FileResult, PatchResult, apply_patch
 from tools.workspace import Change, Changed, Deadline, Limits, Workspace
 
-SCENARIOS = sorted((Path(__file__).parent / "patching/scenarios").iterdir())
+SCENARIOS = sorted((Path(__file__).parents[1] / "patching/scenarios").iterdir())
 CHANGE = "--- a/a\n+++ b/a\n@@ -1 +1 @@\n-1\n+2\n"
 
 

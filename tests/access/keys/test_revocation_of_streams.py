@@ -17,9 +17,9 @@ from chat.api import websocket
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.http import api_handler
 from tests.access.conftest import Holder, MakeKey, change, revoke
+from tests.chat.api.test_websocket import connected, received
 from tests.chat.providers.fake_openai import said, streamed
-from tests.chat.test_processes import DEADLINE, Stream
-from tests.chat.test_socket import connected, received
+from tests.chat.runs.cluster.test_processes import DEADLINE, Stream
 from tests.conftest import Api, Start
 from tests.fake_service import FakeService, fake_service
 from tests.managing import managed
