@@ -9,7 +9,7 @@ The figures are read from the source itself (abstract syntax trees and tokens), 
   Called once means that the module has exactly one reference to the name outside the function's own definition.
 - comments: lines with a `#` comment, as a share of the lines of code. Directives such as `noqa` do not count.
 - openers, words: the findings of `scripts.prose` that are about first words, and about words that are not used.
-- untested: modules with functions that no test file is named after and that no test mentions.
+- untested: modules with functions that no test file is named after and that no test mentions. Benchmarks have no tests.
 """
 
 import argparse
@@ -152,6 +152,8 @@ class Structure:
             Place(place=module.place, note=module.name)
             for module in self.source
             if module.functions
+            and not module.name.startswith("benchmarks.")
+            and not module.name.endswith(".apps")
             and mirror(module) not in files
             and module.name not in mentioned
             and module.name not in texts
@@ -245,6 +247,7 @@ def exceeded(structure: Structure) -> list[str]:
     ]
     if structure.helper_share > MAX_HELPERS:
         problems.append(f"helpers called once: {structure.helper_share:.1%} of functions (at most {MAX_HELPERS:.0%})")
+    problems += [f"{place.note}: no test file is named after it or names it" for place in structure.untested]
     if structure.comment_share < MIN_COMMENTS:
         problems.append(f"comments: {structure.comment_share:.1%} of the lines of code (at least {MIN_COMMENTS:.0%})")
     return problems

@@ -1,4 +1,8 @@
-"""`create_api_key`, `list_api_keys` and `revoke_api_key`, and a service that listens on the network with a key."""
+"""`create_api_key`, `list_api_keys` and `revoke_api_key`, and a service that listens on the network with a key.
+
+Covers `access.management.commands.create_api_key`, `access.management.commands.list_api_keys`,
+`access.management.commands.revoke_api_key`.
+"""
 
 import re
 import urllib.request

@@ -1,4 +1,7 @@
-"""`/metrics`, after the counted events have happened."""
+"""`/metrics`, after the counted events have happened.
+
+Covers `chat.runs.live.metrics`.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,8 @@
-"""`manage.py prune` and `database_size`: the removed rows, the rows that stay, and the output."""
+"""`manage.py prune` and `database_size`: the removed rows, the rows that stay, and the output.
+
+Covers `orchestrator_site.management.commands.database_size`, `orchestrator_site.management.commands.prune`,
+`storage.table_sizes`.
+"""
 
 import asyncio
 import os

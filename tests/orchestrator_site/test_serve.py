@@ -1,4 +1,7 @@
-"""`manage.py serve` and its neighbours, as real processes."""
+"""`manage.py serve` and its neighbours, as real processes.
+
+Covers `orchestrator_site.management.commands.serve`, `orchestrator_site.secret_key`.
+"""
 
 import json
 import os

@@ -1,4 +1,7 @@
-"""A restart of PostgreSQL under open streams."""
+"""A restart of PostgreSQL under open streams.
+
+Covers `storage.connection_recovery`.
+"""
 
 import asyncio
 import signal

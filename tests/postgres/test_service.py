@@ -1,4 +1,7 @@
-"""The service on a real PostgreSQL: real processes, real requests, and a model on a real socket."""
+"""The service on a real PostgreSQL: real processes, real requests, and a model on a real socket.
+
+Covers `storage.engine_options`.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,7 @@
-"""The cost of speech, booked on the budgets of keys and of the service."""
+"""The cost of speech, booked on the budgets of keys and of the service.
+
+Covers `speech.budget_port`.
+"""
 
 import asyncio
 from collections.abc import Callable

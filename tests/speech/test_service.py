@@ -1,3 +1,5 @@
+"""Covers `speech.audio.frames`, `speech.audio.streams`, `speech.languages`."""
+
 import asyncio
 import base64
 

@@ -1,4 +1,7 @@
-"""`GET /usage`, `manage.py usage`, and the limit of concurrent runs per key."""
+"""`GET /usage`, `manage.py usage`, and the limit of concurrent runs per key.
+
+Covers `spending.api`, `spending.management.commands.usage`.
+"""
 
 import asyncio
 import json

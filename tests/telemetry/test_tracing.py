@@ -1,4 +1,7 @@
-"""Traces of a real service, at a real collector."""
+"""Traces of a real service, at a real collector.
+
+Covers `chat.runs.live.tracing`, `telemetry.checks`, `telemetry.conf`, `telemetry.otlp`, `telemetry.span_port`.
+"""
 
 import asyncio
 import json

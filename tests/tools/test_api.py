@@ -1,4 +1,7 @@
-"""The tools API over a real socket: tools, executions and their output."""
+"""The tools API over a real socket: tools, executions and their output.
+
+Covers `tools.listing`, `tools.queries`.
+"""
 
 from uuid import uuid4
 

@@ -1,4 +1,7 @@
-"""The console's pages of usage and accounts: read-only, with readable amounts."""
+"""The console's pages of usage and accounts: read-only, with readable amounts.
+
+Covers `spending.admin`.
+"""
 
 from datetime import UTC, datetime
 

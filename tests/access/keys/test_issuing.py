@@ -1,4 +1,7 @@
-"""Creation of keys, and the validation of its arguments."""
+"""Creation of keys, and the validation of its arguments.
+
+Covers `access.known_tools`.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,7 @@
-"""The audit console's pages of sessions, runs and messages, requested as an operator's browser does."""
+"""The audit console's pages of sessions, runs and messages, requested as an operator's browser does.
+
+Covers `chat.admin.annotations`, `chat.admin.fields`, `console.columns`, `console.filters`, `console.pages`.
+"""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,7 @@
-"""Error responses of `POST /chat/stream` and the endpoints beside it."""
+"""Error responses of `POST /chat/stream` and the endpoints beside it.
+
+Covers `chat.api.errors`, `chat.api.images`, `chat.api.schemas`, `web.schemas`, `web.validation`.
+"""
 
 import base64
 import json

@@ -1,4 +1,8 @@
-"""`POST /chat/stream`, as a client sees it."""
+"""`POST /chat/stream`, as a client sees it.
+
+Covers `chat.api.provider_listing`, `chat.api.run_access`, `chat.api.sse_response`, `chat.history.messages`,
+`chat.history.queries`, `chat.history.rebuilt_log`.
+"""
 
 import pytest
 

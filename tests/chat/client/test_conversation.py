@@ -1,4 +1,7 @@
-"""The terminal client against the real service, over a real socket and inside its process."""
+"""The terminal client against the real service, over a real socket and inside its process.
+
+Covers `chat.management.commands.chat`.
+"""
 
 import asyncio
 import io

@@ -1,3 +1,5 @@
+"""Covers `chat.engine.answer`, `chat.engine.budget_port`, `chat.engine.merge`, `chat.engine.tool_calls`."""
+
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing

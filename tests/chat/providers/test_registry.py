@@ -1,3 +1,5 @@
+"""Covers `chat.checks`."""
+
 from pathlib import Path
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Every request: the host check, CORS, request ids, health, tools and providers."""
+"""Every request: the host check, CORS, request ids, health, tools and providers.
+
+Covers `orchestrator_site.health_api`.
+"""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Limits of the request head, over a real socket of `manage.py serve`."""
+"""Limits of the request head, over a real socket of `manage.py serve`.
+
+Covers `orchestrator_site.http.error_responses`, `orchestrator_site.http.uvicorn_protocol`, `web.headers`.
+"""
 
 import json
 import socket

@@ -1,3 +1,5 @@
+"""Covers `speech.api.audio_response`, `speech.api.errors`, `speech.api.provider_listing`."""
+
 import asyncio
 import hashlib
 from collections.abc import Callable

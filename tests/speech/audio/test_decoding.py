@@ -1,3 +1,5 @@
+"""Covers `speech.audio.mp3`, `speech.audio.truncation`."""
+
 import io
 import struct
 

@@ -1,3 +1,5 @@
+"""Covers `speech.providers.http`."""
+
 from collections.abc import AsyncIterator
 
 import pytest

@@ -1,3 +1,5 @@
+"""Covers `speech.worker.__main__`."""
+
 import asyncio
 import os
 import signal

@@ -1,4 +1,8 @@
-"""`manage.py migrate_database`, as a real process, into a real PostgreSQL."""
+"""`manage.py migrate_database`, as a real process, into a real PostgreSQL.
+
+Covers `orchestrator_site.management.commands.migrate_database`, `storage.migration.copying`,
+`storage.migration.snapshot`, `storage.migration.tables`, `storage.migration.target`.
+"""
 
 import re
 import sqlite3

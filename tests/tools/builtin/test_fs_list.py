@@ -1,4 +1,7 @@
-"""`fs.list`: entries, their order, and bounds."""
+"""`fs.list`: entries, their order, and bounds.
+
+Covers `tools.workspace.walking`.
+"""
 
 import os
 from collections.abc import Iterator

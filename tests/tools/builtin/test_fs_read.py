@@ -1,4 +1,7 @@
-"""`fs.read`: pages of lines of any file, in little memory."""
+"""`fs.read`: pages of lines of any file, in little memory.
+
+Covers `tools.workspace.pages`.
+"""
 
 import asyncio
 import base64

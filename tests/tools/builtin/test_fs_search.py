@@ -1,4 +1,7 @@
-"""`fs.search`: matches, skipped files, and bounds."""
+"""`fs.search`: matches, skipped files, and bounds.
+
+Covers `tools.workspace.deadline`, `tools.workspace.patterns`, `tools.workspace.search`.
+"""
 
 import asyncio
 import threading

@@ -1,4 +1,8 @@
-"""`terminal.exec`: results, live output, and limits."""
+"""`terminal.exec`: results, live output, and limits.
+
+Covers `tools.sandbox.output.live_text`, `tools.sandbox.output.stream`, `tools.terminal.limits`,
+`tools.terminal.preparation`.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,8 @@
-"""Checks of commands against the whitelist: accepted commands, their rewritten form, and refusals."""
+"""Checks of commands against the whitelist: accepted commands, their rewritten form, and refusals.
+
+Covers `tools.commands.expression`, `tools.commands.operands`, `tools.commands.program`,
+`tools.commands.pytest_settings`.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""The executor: validation, recording, and their order."""
+"""The executor: validation, recording, and their order.
+
+Covers `tools.execution.outcome`, `tools.execution.rows`, `tools.execution.task`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,7 @@
-"""`git.diff`: the text, the files, and the secrets that it withholds."""
+"""`git.diff`: the text, the files, and the secrets that it withholds.
+
+Covers `tools.git.quoting`.
+"""
 
 import os
 import re

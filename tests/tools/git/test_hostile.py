@@ -1,4 +1,7 @@
-"""Hostile repositories, each through all four tools: no program runs, no secret leaks, and no file changes."""
+"""Hostile repositories, each through all four tools: no program runs, no secret leaks, and no file changes.
+
+Covers `tools.git.refusals`, `tools.git.repository`, `tools.git.texts`.
+"""
 
 import asyncio
 import time

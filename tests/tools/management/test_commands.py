@@ -1,4 +1,8 @@
-"""The management commands of the tools, as an administrator runs them."""
+"""The management commands of the tools, as an administrator runs them.
+
+Covers `tools.management.commands.list_approvals`, `tools.management.commands.list_tools`,
+`tools.management.commands.run_tool`, `tools.management.decision_command`.
+"""
 
 import json
 import re

@@ -1,4 +1,7 @@
-"""The output store: complete outputs, each for its owner only."""
+"""The output store: complete outputs, each for its owner only.
+
+Covers `tools.builtin.output`.
+"""
 
 import hashlib
 from pathlib import Path

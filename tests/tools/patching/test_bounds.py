@@ -1,4 +1,7 @@
-"""Bounds of a patch: each is reported with its number, and hostile patches end quickly."""
+"""Bounds of a patch: each is reported with its number, and hostile patches end quickly.
+
+Covers `tools.patching.limits`.
+"""
 
 import time
 import tracemalloc

@@ -1,4 +1,10 @@
-"""The folders of `scenarios/`: each patch turns `input/` into `expected/`, or fails with `error.txt`."""
+"""The folders of `scenarios/`: each patch turns `input/` into `expected/`, or fails with `error.txt`.
+
+Covers `tools.patching.applying`, `tools.patching.formats.headers`, `tools.patching.formats.hunks`,
+`tools.patching.formats.lines`, `tools.patching.formats.names`, `tools.patching.formats.parsing`,
+`tools.patching.formats.unified`, `tools.patching.line_ends`, `tools.patching.mismatch`, `tools.patching.patch`,
+`tools.patching.planning`, `tools.patching.telling`.
+"""
 
 from pathlib import Path
 

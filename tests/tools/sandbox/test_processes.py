@@ -1,4 +1,7 @@
-"""The end of every process that a command starts, and the limits that it may exceed only for a moment."""
+"""The end of every process that a command starts, and the limits that it may exceed only for a moment.
+
+Covers `tools.sandbox.descendants`.
+"""
 
 import asyncio
 import contextlib

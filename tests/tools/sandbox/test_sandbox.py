@@ -1,4 +1,8 @@
-"""Harmless commands: their environment, their results, and refusals before the start."""
+"""Harmless commands: their environment, their results, and refusals before the start.
+
+Covers `tools.sandbox.kernel.bpf`, `tools.sandbox.kernel.privileges`, `tools.sandbox.kernel.syscalls`,
+`tools.sandbox.launcher`.
+"""
 
 import os
 import statistics

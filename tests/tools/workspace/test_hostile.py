@@ -1,4 +1,8 @@
-"""Paths to the outside, to git's folder, to secrets or to special files: none is opened by any method."""
+"""Paths to the outside, to git's folder, to secrets or to special files: none is opened by any method.
+
+Covers `tools.workspace.confined`, `tools.workspace.confinement.files`, `tools.workspace.confinement.resolving`,
+`tools.workspace.refusals`, `tools.workspace.threads`.
+"""
 
 import asyncio
 import os

@@ -1,4 +1,7 @@
-"""Reading: links inside, absolute paths inside, limits, and the methods of confinement."""
+"""Reading: links inside, absolute paths inside, limits, and the methods of confinement.
+
+Covers `tools.workspace.limits`.
+"""
 
 import ctypes
 import errno

@@ -1,4 +1,7 @@
-"""Atomic writes: complete or not at all, with modes kept, and never over unexpected content."""
+"""Atomic writes: complete or not at all, with modes kept, and never over unexpected content.
+
+Covers `tools.workspace.batch`.
+"""
 
 import errno
 import hashlib

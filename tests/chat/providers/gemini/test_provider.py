@@ -1,3 +1,7 @@
+"""Covers `chat.providers.gemini.answers`, `chat.providers.gemini.client`, `chat.providers.gemini.failures`,
+`chat.providers.gemini.parts`, `chat.providers.gemini.requests`.
+"""
+
 import asyncio
 import json
 import socket

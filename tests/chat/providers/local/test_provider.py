@@ -1,3 +1,5 @@
+"""Covers `chat.providers.local.answers`, `chat.providers.local.chunks`."""
+
 import asyncio
 import json
 import subprocess

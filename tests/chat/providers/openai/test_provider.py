@@ -1,3 +1,5 @@
+"""Covers `chat.providers.openai.chunks`."""
+
 import asyncio
 import base64
 import subprocess

@@ -1,4 +1,9 @@
-"""Several service processes on one database, driven over sockets: followed, cancelled, killed and drained."""
+"""Several service processes on one database, driven over sockets: followed, cancelled, killed and drained.
+
+Covers `chat.history.run_source`, `chat.runs.cluster.commands`, `chat.runs.cluster.notifications`,
+`chat.runs.cluster.remote_subscribers`, `chat.runs.cluster.remote_watch`, `chat.runs.cluster.ticker`,
+`orchestrator_site.serving.workers`.
+"""
 
 import asyncio
 import os

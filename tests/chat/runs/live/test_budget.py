@@ -1,4 +1,7 @@
-"""Budgets of money and tokens: reserved before each model call, settled after it, never exceeded by concurrent runs."""
+"""Budgets of money and tokens: reserved before each model call, settled after it, never exceeded by concurrent runs.
+
+Covers `chat.engine.token_estimate`, `chat.pricing.tokenizer`.
+"""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,7 @@
-"""Runs that outlive their connections: following, stopping, and the one active run of a session."""
+"""Runs that outlive their connections: following, stopping, and the one active run of a session.
+
+Covers `chat.runs.live.outcome`, `chat.runs.log.message_rows`, `chat.starting.factory`, `chat.starting.request`.
+"""
 
 import asyncio
 import logging

@@ -1,4 +1,7 @@
-"""Runs that wait for an approval, over a real socket."""
+"""Runs that wait for an approval, over a real socket.
+
+Covers `tools.approvals.api`.
+"""
 
 import asyncio
 from datetime import timedelta
