@@ -3,7 +3,7 @@
 Covers `tools.patching.applying`, `tools.patching.formats.headers`, `tools.patching.formats.hunks`,
 `tools.patching.formats.lines`, `tools.patching.formats.names`, `tools.patching.formats.parsing`,
 `tools.patching.formats.unified`, `tools.patching.line_ends`, `tools.patching.mismatch`, `tools.patching.patch`,
-`tools.patching.planning`, `tools.patching.telling`.
+`tools.patching.planning`.
 """
 
 from pathlib import Path
