@@ -1,4 +1,4 @@
-"""The console's pages of API keys: here, because access may not import what pages are made of."""
+"""The admin pages of API keys."""
 
 import re
 from typing import Any, Final
@@ -48,7 +48,7 @@ _whose = columns.column("owner", lambda row: cells.short(row.user.get_username()
 
 
 class KeyForm(forms.Form):
-    """A key to be made, as the command line takes it."""
+    """The form for a new key, with the same fields as `manage.py create_api_key`."""
 
     name = forms.CharField(max_length=ApiKey.NAME_LENGTH)
     scopes = forms.CharField(
@@ -57,20 +57,22 @@ class KeyForm(forms.Form):
     )
     expires = forms.CharField(required=False, help_text="Such as 30d, 12h or 2027-01-31; empty for never.")
     rate = forms.CharField(required=False, help_text="Requests, such as 60/minute; empty for RATE_LIMIT_PER_KEY.")
-    max_runs = forms.IntegerField(required=False, min_value=1, help_text="Runs at a time; empty for any number.")
-    budgets = forms.CharField(required=False, help_text="What may be spent, such as 10usd/month, 200000tokens/day.")
+    max_runs = forms.IntegerField(required=False, min_value=1, help_text="Maximum of active runs; empty for no limit.")
+    budgets = forms.CharField(required=False, help_text="Limits, such as 10usd/month, 200000tokens/day.")
     user = forms.ModelChoiceField(
-        get_user_model().objects.filter(is_active=True), required=False, help_text="Whose things its own are."
+        get_user_model().objects.filter(is_active=True),
+        required=False,
+        help_text="The owner of what the key makes; empty for the key itself.",
     )
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if not self.errors:
             try:
-                self.asked = issuing.wanted(
+                self.asked = issuing.validated(
                     timezone.now(),
                     name=given["name"],
-                    words=_words(given["scopes"]),
+                    words=[word for word in re.split(r"[\s,]+", given["scopes"]) if word],
                     expires=given["expires"],
                     rate=given["rate"],
                     max_runs=given["max_runs"],
@@ -82,7 +84,7 @@ class KeyForm(forms.Form):
         return given
 
     def issue(self) -> CreatedKey | None:
-        """The key; None where it can't be made, which the form tells."""
+        """Return the new key; None if the form is invalid, in which case it shows why."""
         if not self.is_valid():
             return None
         try:
@@ -94,7 +96,7 @@ class KeyForm(forms.Form):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    """Keys of callers: made here, shown once, and revoked, but neither changed nor deleted."""
+    """Creates, shows and revokes keys. A key is shown once, and cannot be changed or deleted."""
 
     change_form_template = "console/api_key.html"
     ordering = ("-created",)
@@ -107,7 +109,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     sortable_by = (_created,)
     search_fields = ("name", "prefix")
-    search_help_text = "Words of the name, the beginning of a key, or the id of one."
+    search_help_text = "Part of the name, the first characters of a key, or its id."
     sections = (
         (None, (columns.whole_link("id", "access_apikey", "id"), _name, columns.text("prefix"), _status, _whose, _may)),
         ("Limits", (_limits,)),
@@ -131,7 +133,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return request.user.has_perm(REVOKE)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Makes a key, and shows it on the page that answers: it is nowhere else, neither in a session nor in a URL."""
+        """Create a key and show it in the response only: it is never in a session, a redirect or a URL."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = KeyForm(request.POST if request.method == "POST" else None)
@@ -176,7 +178,3 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             if issuing.revoke(row, timezone.now()):
                 self.log_change(request, row, REVOKED)
                 messages.success(request, f"Revoked: {row.name}.")
-
-
-def _words(text: str) -> list[str]:
-    return [word for word in re.split(r"[\s,]+", text) if word]

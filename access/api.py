@@ -1,4 +1,4 @@
-"""The API of keys: making, listing and revoking them."""
+"""The API of keys: create, list and revoke."""
 
 from functools import partial
 from typing import Any, Final
@@ -28,49 +28,46 @@ ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 
 @router.get("/keys", response={200: KeyList, **ERRORS})
 async def list_keys(request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET) -> dict[str, Any]:
-    """The keys that there are and were, the newest first."""
+    """List the keys, revoked ones too, the newest first."""
     return await read(_listed, limit, offset)
 
 
 @router.post("/keys", response={201: NewKeyOut, **ERRORS, **errors(413, 415)})
 async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) -> Any:
-    """Makes a key that may do no more than the caller's own, and tells it, once. What is made with it is its own."""
+    """Create a key with at most the caller's own scopes, and return it once."""
     try:
-        asked = await read(_wanted, body)
+        given = body.model_dump(exclude={"scopes"})
+        asked = await read(partial(issuing.validated, timezone.now(), words=body.scopes or (), **given))
         if not caller(request).scopes.covers(asked.scopes):
-            raise ApiError(403, "scope", "A key can not give scopes that it does not have itself.")
+            raise ApiError(403, "scope", "A key cannot grant scopes that it does not have.")
         issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
     except KeyInvalid as error:
         raise invalid_field(error.field, str(error)) from None
+    # From the first key on callers need one. This process knows at once, others within a second.
     authenticator.current().revocations.keyed = True
     response["Cache-Control"] = "no-store"
-    return Status(201, {**_told(issued.row), "key": issued.secret})
+    return Status(201, {**_as_dict(issued.row), "key": issued.secret})
 
 
 @router.delete("/keys/{uuid:key_id}", response={204: None, **ERRORS})
 async def revoke_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
-    """Shuts a key, for ever. Safe to call again."""
+    """Revoke a key permanently. Safe to repeat."""
     if not await writer.write(partial(_revoke, key_id)):
-        raise ApiError(404, "not_found", "There is no such key.")
+        raise ApiError(404, "not_found", "Key not found.")
     return HttpResponse(status=204)
-
-
-def _wanted(body: KeyIn) -> issuing.KeySpec:
-    given = body.model_dump(exclude={"scopes"})
-    return issuing.wanted(timezone.now(), words=body.scopes or (), **given)
 
 
 def _listed(limit: int, offset: int) -> dict[str, Any]:
     rows = ApiKey.objects.all()
-    return {"items": [_told(row) for row in rows[offset : offset + limit]], "count": rows.count()}
+    return {"items": [_as_dict(row) for row in rows[offset : offset + limit]], "count": rows.count()}
 
 
-def _told(row: ApiKey) -> dict[str, Any]:
+def _as_dict(row: ApiKey) -> dict[str, Any]:
     return {name: getattr(row, name) for name in KeyOut.model_fields}
 
 
 def _revoke(key_id: UUID) -> bool:
-    """False where there is no such key."""
+    """Return False if there is no such key."""
     row = ApiKey.objects.filter(id=key_id).first()
     if row is not None:
         issuing.revoke(row, timezone.now())

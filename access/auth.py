@@ -11,9 +11,9 @@ from access.caller import Caller
 
 
 class KeyAuth(AuthBase):
-    """Sets `request.auth` to the `Caller`, who has at least one of the scopes `words`; no words ask for none.
+    """Sets `request.auth` to the `Caller` if it has at least one of the scopes; without scopes any key is enough.
 
-    Raises `Refusal` (400, 401, 403, 429) and `StorageUnavailable`.
+    Raises `ApiError` (400, 401, 403, 429) and `StorageUnavailable`.
     """
 
     openapi_type = "http"
@@ -29,6 +29,6 @@ class KeyAuth(AuthBase):
 
 
 def caller(request: HttpRequest) -> Caller:
-    """The caller whom `KeyAuth` let in."""
+    """Return the caller that `KeyAuth` authenticated."""
     found: Caller = request.auth  # type: ignore[attr-defined]  # ninja sets it on every authenticated request
     return found

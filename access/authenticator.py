@@ -1,7 +1,7 @@
-"""The way in, the same for a request and for a socket's message: who asks, how often, and whether they may.
+"""Authentication of requests and socket messages: it identifies the caller, counts the request, checks the scopes.
 
-The service's own key is compared first, then what is no key is turned away, and only then the database is asked, every
-time: a key that was revoked opens nothing from that moment on, in any process.
+The service's own key is compared first, and malformed keys are rejected without the database. Any other key is looked
+up on every request, so a revoked key stops working at once in every process.
 """
 
 import hmac
@@ -28,25 +28,25 @@ from storage.reader import read
 from web.errors import ApiError
 
 FAILURES: Final = rate("60/minute")
-"""Of one address; whoever shows more keys that open nothing is told so, and leaves no more lines in the log."""
+"""Failed attempts allowed per address before 429; further ones are not logged."""
 
 MAX_ADDRESSES: Final = 1_000
-"""Whose failures are remembered."""
+"""Addresses whose failures are remembered."""
 
-MISSING: Final = "Show a key: Authorization: Bearer <key>, or X-API-Key: <key>."
+MISSING: Final = "Authentication required: send Authorization: Bearer <key> or X-API-Key."
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 
 class ClientInfo(msgspec.Struct, frozen=True):
-    """Where a request or a socket comes from, and its headers."""
+    """The address that a request or socket comes from, and its headers."""
 
     peer: str
     headers: Headers
 
     @classmethod
     def of(cls, scope: Mapping[str, Any]) -> "ClientInfo":
-        """Reads an ASGI connection scope."""
+        """Read an ASGI connection scope."""
         client = scope.get("client")
         return cls(str(client[0]) if client else "", scope["headers"])
 
@@ -56,12 +56,12 @@ class ClientInfo(msgspec.Struct, frozen=True):
 
     @property
     def client(self) -> str:
-        """The caller's address."""
+        """The caller's address, behind trusted proxies too."""
         return proxies.client(self.peer, self.headers, conf.trusted_proxies())
 
 
 class Authenticator:
-    """That of one event loop."""
+    """Authenticates the callers of one event loop."""
 
     def __init__(self) -> None:
         self.revocations = RevocationWatcher()
@@ -69,14 +69,14 @@ class Authenticator:
         self._failures = Limiter("", most=MAX_ADDRESSES)
 
     async def is_keyed(self) -> bool:
-        """Whether callers show keys. Raises `StorageUnavailable` while that is not known."""
+        """Return whether callers need a key. Raises `StorageUnavailable` while that is unknown."""
         if conf.api_key():
             return True
         await self.revocations.open()
         return bool(self.revocations.keyed)
 
     async def admit(self, client_info: ClientInfo, words: Sequence[str] = ()) -> Caller:
-        """Whoever asks, who has one of the scopes, and asks not too often.
+        """Identify the caller, count the request, and check that the caller has one of the scopes.
 
         Raises `ApiError` (400, 401, 403, 429) and `StorageUnavailable`.
         """
@@ -85,7 +85,7 @@ class Authenticator:
         return caller
 
     async def identify(self, client_info: ClientInfo, offered: Sequence[bytes] = ()) -> Caller:
-        """Whoever shows a key, in the headers or as `offered`; anybody, where there is no key at all.
+        """Return the caller whose key is in the headers or `offered`; the local caller if no key exists.
 
         Raises `ApiError` (400, 401, 429) and `StorageUnavailable`.
         """
@@ -98,20 +98,32 @@ class Authenticator:
         if not key:
             raise unauthorized(MISSING)
         configured = conf.api_key()
+        # In constant time, so that the time of an answer reveals nothing of the key.
         if configured and hmac.compare_digest(key, configured.encode()):
             return SERVICE_KEY
-        return await self._known(key, client_info)
+        try:
+            parsed = parse(key)
+        except NotAKey as error:
+            # The checksum fails without the database, so guessing costs the service nothing.
+            raise await self._failed("key_refused.malformed", unauthorized(str(error)), client_info) from None
+        await self.revocations.open()
+        record = await lookup_thread.find(parsed)
+        if record is None or not hmac.compare_digest(record.sha256, parsed.sha256):
+            unknown = unauthorized("Unknown API key.")
+            raise await self._failed("key_refused.unknown", unknown, client_info, prefix=parsed.prefix)
+        return await self._accept(record, client_info)
 
     async def again(self, caller: Caller, client_info: ClientInfo) -> Caller:
-        """The caller, as the key that was shown before opens by now. Raises `ApiError` (401), `StorageUnavailable`."""
+        """Re-authenticate a caller on an open socket. Raises `ApiError` (401) and `StorageUnavailable`."""
+        # The first key was created after the socket was opened.
         if caller is LOCAL and await self.is_keyed():
             raise unauthorized(MISSING)
         if caller.key is None:
             return caller
-        return await self._let_in(await read(lookup.by_id, caller.key), client_info)
+        return await self._accept(await read(lookup.by_id, caller.key), client_info)
 
     async def check(self, caller: Caller, client_info: ClientInfo, words: Sequence[str]) -> None:
-        """Counts what the caller asks for. Raises `ApiError` (403, 429)."""
+        """Count a request and check the scopes. Raises `ApiError` (403, 429)."""
         if caller is not LOCAL:
             limit = caller.rate or conf.rate_per_key()
             await self._count(limit, "key", str(caller.key or caller.name), caller, client_info)
@@ -119,34 +131,22 @@ class Authenticator:
         try:
             require(caller, words)
         except ApiError:
-            security_log.report("scope.missing", scope=" or ".join(words), **_told(caller, client_info))
+            security_log.report("scope.missing", scope=" or ".join(words), **_fields(caller, client_info))
             raise
 
     async def close(self) -> None:
         await self.revocations.close()
         await self._limiter.close()
 
-    async def _known(self, key: bytes, client_info: ClientInfo) -> Caller:
-        try:
-            parsed = parse(key)
-        except NotAKey as error:
-            raise await self._failed("key_refused.malformed", unauthorized(str(error)), client_info) from None
-        await self.revocations.open()
-        known = await lookup_thread.find(parsed)
-        if known is None or not hmac.compare_digest(known.sha256, parsed.sha256):
-            refusal = unauthorized("There is no such key.")
-            raise await self._failed("key_refused.unknown", refusal, client_info, prefix=parsed.prefix)
-        return await self._let_in(known, client_info)
-
-    async def _let_in(self, known: KeyRecord | None, client_info: ClientInfo) -> Caller:
-        if known is None:
-            raise await self._failed("key_refused.unknown", unauthorized("There is no such key."), client_info)
-        refusal = known.shut(timezone.now())
+    async def _accept(self, record: KeyRecord | None, client_info: ClientInfo) -> Caller:
+        if record is None:
+            raise await self._failed("key_refused.unknown", unauthorized("Unknown API key."), client_info)
+        refusal = record.refusal(timezone.now())
         if refusal is not None:
-            told = {"prefix": known.prefix, "key": str(known.caller.key)}
-            raise await self._failed(f"key_refused.{refusal.code}", refusal, client_info, **told)
-        self.revocations.use(known.caller.key)
-        return known.caller
+            fields = {"prefix": record.prefix, "key": str(record.caller.key)}
+            raise await self._failed(f"key_refused.{refusal.code}", refusal, client_info, **fields)
+        self.revocations.use(record.caller.key)
+        return record.caller
 
     async def _count(self, written: str, policy: str, name: str, caller: Caller, client_info: ClientInfo) -> None:
         if not written:
@@ -154,11 +154,11 @@ class Authenticator:
         limit = rate(written)
         seconds = await self._limiter.take(limit, f"{policy}/{name}")
         if seconds is not None:
-            security_log.report("rate.exceeded", policy=policy, **_told(caller, client_info))
+            security_log.report("rate.exceeded", policy=policy, **_fields(caller, client_info))
             raise too_many(policy, limit, seconds)
 
     async def _failed(self, event: str, refusal: ApiError, client_info: ClientInfo, **fields: str) -> ApiError:
-        """What the caller is told, once the failure is counted and logged."""
+        """Count and log a failed attempt, and return the error to raise."""
         client = client_info.client
         seconds = await self._failures.take(FAILURES, proxies.subscriber(client))
         if seconds is not None:
@@ -167,18 +167,18 @@ class Authenticator:
         return refusal
 
 
-def _told(caller: Caller, client_info: ClientInfo) -> dict[str, str]:
+def _fields(caller: Caller, client_info: ClientInfo) -> dict[str, str]:
     key: UUID | str = caller.key or caller.name
     return {"client": client_info.client, "key": str(key), "key_name": caller.name}
 
 
 _authenticators = PerLoop(Authenticator)
 current = _authenticators.current
-"""The authenticator of the running event loop."""
+"""Return the authenticator of the running event loop."""
 
 
 async def close() -> None:
-    """Ends the running event loop's authenticator, if it has one."""
+    """Close the running event loop's authenticator, if it has one."""
     authenticator = _authenticators.known()
     if authenticator is not None:
         _authenticators.forget()

@@ -1,4 +1,4 @@
-"""Who asks, and with which key."""
+"""The caller of a request, and the key that the request carries."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +12,7 @@ from web.errors import ApiError
 from web.headers import Headers, values
 
 OPERATOR: Final = "operator"
-"""The owner of what the service's own key, or a caller on its own machine, creates."""
+"""The owner of everything that `API_KEY`, or a local caller without a key, creates."""
 
 AUTHORIZATION: Final = b"authorization"
 API_KEY: Final = b"x-api-key"
@@ -20,10 +20,10 @@ BEARER: Final = b"bearer"
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever a request comes from. Sessions, runs and executions belong to `owner`.
+    """An authenticated caller. Sessions, runs and executions belong to its `owner`.
 
-    `key` is None for the service's own key and for callers who need none. `rate` and `budgets` are texts that
-    `access.limits.rates` and `access.limits.budgets` read; an empty rate is none.
+    `key` is None for `API_KEY` and for callers who need no key. `rate` and `budgets` are texts that
+    `access.limits.rates` and `access.limits.budgets` parse; an empty rate means no limit.
     """
 
     owner: str
@@ -36,27 +36,32 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reads(self) -> str | None:
-        """Whose things it may read: its owner's, or, as None, everybody's. Without any key all are the operator's."""
+        """The owner whose records the caller may read; None means all owners."""
         return self.owner if self is LOCAL or not self.scopes.may("audit") else None
 
 
 LOCAL: Final = Caller(owner=OPERATOR, scopes=scopes.ALL, name="local")
-"""A caller on the service's own machine, where there is no key at all."""
+"""A caller on the service's own machine, while no key exists."""
 
 SERVICE_KEY: Final = Caller(owner=OPERATOR, scopes=scopes.ALL, name="API_KEY")
-"""Who shows the key that is the setting `API_KEY`."""
+"""The caller that sends the setting `API_KEY`."""
 
 
 def extract_key(headers: Headers, offered: Sequence[bytes] = ()) -> bytes:
-    """The one key that a request shows: in `Authorization: Bearer`, in `X-API-Key`, or as `offered`; or nothing.
+    """Return the key of a request: from `Authorization: Bearer`, `X-API-Key`, or `offered`; empty if it has none.
 
-    Raises `ApiError` for several (400), and for another way to show one (401).
+    Raises `ApiError` for several keys (400), and for another authentication scheme (401).
     """
     found = list(offered)
-    found += map(_bearer, values(headers, AUTHORIZATION))
+    for value in values(headers, AUTHORIZATION):
+        scheme, _, key = value.strip().partition(b" ")
+        if scheme.lower() != BEARER:
+            raise unauthorized("Unsupported authentication scheme: send Authorization: Bearer <key> or X-API-Key.")
+        found.append(key.strip())
     found += [value.strip() for value in values(headers, API_KEY)]
+    # With two keys it would depend on the order of checks which one counts: a proxy could add the second one.
     if len(found) > 1:
-        raise ApiError(400, "two_keys", "Show one key, once: in Authorization, in X-API-Key, or as the subprotocol.")
+        raise ApiError(400, "two_keys", "Send exactly one key: in Authorization, in X-API-Key, or as the subprotocol.")
     return found[0] if found else b""
 
 
@@ -65,18 +70,11 @@ def unauthorized(error: str, code: str = "unauthorized") -> ApiError:
 
 
 def shows_key(headers: Headers) -> bool:
-    """Whether there is anything where a key is shown."""
+    """Return whether the request has a header that carries a key."""
     return bool(values(headers, AUTHORIZATION) or values(headers, API_KEY))
 
 
 def require(caller: Caller, words: Sequence[str]) -> None:
-    """Raises `ApiError` (403) for a caller who has none of the scopes; no words ask for none."""
+    """Check that the caller has one of the scopes. Raises `ApiError` (403)."""
     if words and not any(map(caller.scopes.may, words)):
-        raise ApiError(403, "scope", f"The key does not have the scope {' or '.join(words)}, which this needs.")
-
-
-def _bearer(value: bytes) -> bytes:
-    scheme, _, key = value.strip().partition(b" ")
-    if scheme.lower() != BEARER:
-        raise unauthorized("Show the key as Authorization: Bearer <key>, or as X-API-Key: <key>.")
-    return key.strip()
+        raise ApiError(403, "scope", f"Missing scope: {' or '.join(words)}. Use a key that has it.")

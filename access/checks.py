@@ -1,4 +1,4 @@
-"""Misconfiguration of who may call, found before the service starts."""
+"""System checks of the access settings."""
 
 from typing import Any, Final
 
@@ -17,4 +17,4 @@ def check_api_key(**_: Any) -> list[CheckMessage]:
     if not key or len(key) >= SHORTEST:
         return []
     hint = "Give it 32 random characters, or leave it out and make keys with manage.py create_api_key."
-    return [Caution(f"API_KEY has {len(key)} characters, and can be guessed.", hint=hint, id="access.W001")]
+    return [Caution(f"API_KEY has only {len(key)} characters and can be guessed.", hint=hint, id="access.W001")]

@@ -7,7 +7,7 @@ from access.network.proxies import Networks
 
 
 def api_key() -> str:
-    """The service's own key, or nothing."""
+    """Return the service's own key, or an empty text."""
     return str(settings.API_KEY)
 
 
@@ -25,17 +25,17 @@ def trusted_proxies() -> Networks:
 
 
 def rate() -> str:
-    """How many requests the whole service takes; empty for any number."""
+    """Return the rate of the whole service; empty for no limit."""
     return str(settings.RATE_LIMIT)
 
 
 def rate_per_key() -> str:
-    """The same of a key without a rate of its own."""
+    """Return the rate of keys without a rate of their own; empty for no limit."""
     return str(settings.RATE_LIMIT_PER_KEY)
 
 
 def counted_in() -> str:
-    """The URL of a Redis-compatible server that all processes count in; empty where each counts for itself."""
+    """Return the URL of the Redis-compatible server in which all processes count; empty to count separately."""
     return str(settings.CHANNEL_LAYER_URL)
 
 

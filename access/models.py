@@ -8,22 +8,23 @@ from django.db import models
 
 
 class ApiKeys(models.Manager["ApiKey"]):
-    """Questions about keys."""
+    """Queries about keys."""
 
     def live(self, name: str) -> "ApiKey | None":
-        """The key of a name that was not revoked."""
+        """Return the unrevoked key with this name."""
         return self.filter(name=name, revoked=None).first()
 
     def any(self) -> bool:
-        """Whether there is or was a key: then callers show one."""
+        """Return whether a key exists or existed: from then on, callers need one."""
         return self.exists()
 
 
 class ApiKey(models.Model):
-    """One key. What it opens is never changed: it is only revoked, and the row stays as the record that it was there.
+    """One key. Its permissions never change: it can only be revoked, and its row stays as a record.
 
-    `user` is whose things its own are; without one they are the key's alone. `scopes`, `rate` and `budgets` are texts
-    that `access.scopes`, `access.limits.rates` and `access.limits.budgets` read. `last_used` lags by a few seconds.
+    With a `user`, everything that the key makes belongs to that user, otherwise to the key.
+    `last_used` lags by seconds.
+    `scopes`, `rate` and `budgets` are texts for `access.scopes`, `access.limits.rates` and `access.limits.budgets`.
     """
 
     NAME_LENGTH: ClassVar = 64
@@ -59,9 +60,9 @@ class ApiKey(models.Model):
 
     @property
     def owner(self) -> str:
-        """To whom belongs what is made with it."""
+        """The owner of everything that is made with the key."""
         return f"user:{self.user_id}" if self.user_id is not None else f"key:{self.id}"
 
     def revoke(self, now: datetime) -> bool:
-        """Shuts the door on it, for ever. False where it was revoked before."""
+        """Revoke the key permanently. Return False if it was revoked before."""
         return bool(ApiKey.objects.filter(pk=self.pk, revoked=None).update(revoked=now))

@@ -1,4 +1,4 @@
-"""What the API of keys takes and gives."""
+"""The schemas of the API of keys."""
 
 from datetime import datetime
 from typing import Annotated
@@ -15,7 +15,7 @@ Text = Annotated[str, Field(max_length=MAX_CHARS)]
 
 
 class KeyIn(BaseModel):
-    """A key to be made; `expires` is a moment, or an age such as `30d`."""
+    """A key to create; `expires` is a moment, or an age such as `30d`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,7 +28,7 @@ class KeyIn(BaseModel):
 
 
 class KeyOut(Schema):
-    """A key that there is or was; `prefix` is its beginning."""
+    """A key, revoked or not; `prefix` is its first characters."""
 
     id: UUID
     name: str
@@ -45,7 +45,7 @@ class KeyOut(Schema):
 
 
 class NewKeyOut(KeyOut):
-    """A key that was just made: `key` is the key itself, which is never told again."""
+    """A new key, with the `key` itself, which is never shown again."""
 
     key: str
 

@@ -1,4 +1,4 @@
-"""What a caller may do: words for the parts of the API, and names or patterns of tools (`fs.read`, `git.*`, `*`)."""
+"""Scopes: words for parts of the API, and names or patterns of tools (`fs.read`, `git.*`, `*`)."""
 
 import re
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ WORDS: Final = {
     "chat": "sessions and runs: start, follow, cancel, read, change",
     "approve": "decide executions that wait for an approval",
     "speech": "audio to text and text to audio, over the endpoints of /speech",
-    "audit": "read everything of everybody, and change nothing",
-    "keys": "make, list and revoke keys",
+    "audit": "read the records of all owners, and change nothing",
+    "keys": "create, list and revoke keys",
 }
-"""The words, and what each allows."""
+"""The words, and what each permits."""
 
 TOOLS: Final = "tools"
-"""Stands for the pattern `*`: every tool."""
+"""Another spelling of the pattern `*`: every tool."""
 
 EVERY_TOOL: Final = "*"
 MAX_CHARS: Final = 128
@@ -26,11 +26,11 @@ TOOL: Final = re.compile(r"(?=[^.*]*[.*])[a-z0-9_.*-]+")
 
 
 class ScopeInvalid(ValueError):
-    """A text is no scope; it says which are."""
+    """The text is not a scope; the message lists the valid ones."""
 
 
 class Scopes(msgspec.Struct, frozen=True, kw_only=True):
-    """Words, and patterns of tools' names."""
+    """A set of words, and patterns of tool names."""
 
     words: frozenset[str] = frozenset()
     tools: tuple[str, ...] = ()
@@ -42,17 +42,17 @@ class Scopes(msgspec.Struct, frozen=True, kw_only=True):
         return any(fnmatchcase(tool, pattern) for pattern in self.tools)
 
     def covers(self, others: "Scopes") -> bool:
-        """Whether all of the others are in these. A pattern holds another one whose text it matches."""
+        """Return whether these include all other scopes. A pattern includes another one whose text it matches."""
         return others.words <= self.words and all(map(self.may_use, others.tools))
 
     def texts(self) -> list[str]:
-        """As an operator writes them."""
+        """Return the scopes as an operator writes them."""
         tools = [TOOLS if pattern == EVERY_TOOL else pattern for pattern in self.tools]
         return [*(word for word in WORDS if word in self.words), *tools]
 
 
 def scopes(texts: Iterable[str]) -> Scopes:
-    """The scopes that the texts say. Raises `ScopeInvalid`."""
+    """Parse scopes. Raises `ScopeInvalid`."""
     given = [text.strip() for text in texts]
     if len(given) > MAX_SCOPES:
         raise ScopeInvalid(f"A key has at most {MAX_SCOPES} scopes.")
@@ -67,7 +67,7 @@ def _pattern(text: str) -> str:
     if text == TOOLS:
         return EVERY_TOOL
     if len(text) > MAX_CHARS or not TOOL.fullmatch(text):
-        raise ScopeInvalid(f"{text[:MAX_CHARS]!a} is no scope; there are {_valid()}.")
+        raise ScopeInvalid(f"{text[:MAX_CHARS]!a} is not a scope. Valid scopes: {_valid()}.")
     return text
 
 
@@ -78,4 +78,4 @@ def _valid() -> str:
 ALL: Final = scopes([*WORDS, TOOLS])
 NONE: Final = Scopes()
 DEFAULT: Final = scopes(["chat", "approve", "speech", TOOLS])
-"""Of a key for which none are said."""
+"""The scopes of a key that is created without any."""

@@ -1,4 +1,4 @@
-"""What the log is told of callers who are turned away: so much, and of what they sent a key's beginning at most."""
+"""Log lines about rejected callers, limited in number, and without more of a key than its prefix."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS: Final = 60.0
 MAX_LINES: Final = 30
-"""Of one event in one window; the next window tells how many were left out."""
+"""Lines of one event in one window; the next window reports how many were left out."""
 
 
 class SecurityLog:
@@ -21,7 +21,7 @@ class SecurityLog:
         self._windows: dict[str, tuple[float, int]] = {}
 
     def report(self, event: str, **fields: str) -> None:
-        """Logs the event, such as `scope.missing`, unless it was logged often enough."""
+        """Log an event such as `scope.missing`, unless its window is full."""
         moment = self._now()
         began, count = self._windows.get(event, (moment, 0))
         if moment - began >= WINDOW_SECONDS:

@@ -1,4 +1,4 @@
-"""How the audit console shows a value: escaped, bounded, and the same in every list and on every page."""
+"""Values of the admin pages as HTML: escaped, bounded, and the same in every list and on every page."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def short_id(key: UUID) -> str:
 
 
 def link(name: str, key: object, text: str = "") -> str:
-    """A link to a row's page (`name` is `chat_run`), told by the text or its key; nothing without a key."""
+    """Return a link to a row's page (`name` is `chat_run`), shown as the text or the key; nothing without a key."""
     if key is None:
         return NOTHING
     shown = text or (short_id(key) if isinstance(key, UUID) else str(key))
@@ -58,7 +58,7 @@ def number(count: int | None) -> str:
 
 
 def money(cost: Decimal | None, *, partial: bool = False) -> str:
-    """A cost in USD; a partial one is known of some of its parts alone."""
+    """Return a cost in USD. With `partial`, only some parts of it are known."""
     if cost is None:
         return "unknown" if partial else NOTHING
     digits = f"{cost:.10f}".rstrip("0")
@@ -103,9 +103,9 @@ def block(text: str, whole: str, most: int = LONG) -> str:
     shown = format_html('<pre class="audit-text" dir="auto">{}</pre>', visible_text(text[:most]))
     if len(text) <= most:
         return shown
-    told = f"The first {most:,} of {len(text):,} characters."
+    note = f"The first {most:,} of {len(text):,} characters."
     template = '{}<p class="audit-cut">{} <a href="{}">Download the whole text</a></p>'
-    return format_html(template, shown, told, whole)
+    return format_html(template, shown, note, whole)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,4 +1,4 @@
-"""Columns of the audit console's lists and fields of its pages: each a function of a row that gives what is shown."""
+"""Columns of the admin's lists and fields of its pages: functions from a row to what is shown."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ Column = Callable[[Any], str]
 
 
 def column(title: str, show: Column, *, order: str | None = None) -> Column:
-    """A column of this title; with `order` its list can be sorted by that field, which then needs an index."""
+    """Return a column with this title. With `order` the list can be sorted by that field, which then needs an index."""
 
     def shown(row: Any) -> str:
         return show(row)
@@ -22,7 +22,7 @@ def column(title: str, show: Column, *, order: str | None = None) -> Column:
 
 
 def text(field: str, title: str = "") -> Column:
-    """A short text that somebody else chose."""
+    """Return a column with a short text of a caller or model."""
     return column(title or _title(field), lambda row: cells.short(getattr(row, field)))
 
 
@@ -31,7 +31,7 @@ def number(field: str, title: str = "") -> Column:
 
 
 def moment(field: str, title: str = "", *, sortable: bool = False) -> Column:
-    """A time to the second, for a list."""
+    """Return a column with a time, to the second."""
     return column(
         title or _title(field), lambda row: cells.moment(getattr(row, field)), order=field if sortable else None
     )
@@ -46,17 +46,17 @@ def status() -> Column:
 
 
 def link(title: str, name: str, field: str) -> Column:
-    """A link to the page of the row that `field` names, told by its key's end."""
+    """Return a column with a link to the row that `field` names, shown by the end of its key."""
     return column(title, lambda row: cells.link(name, getattr(row, field)))
 
 
 def whole_link(title: str, name: str, field: str) -> Column:
-    """A link told by the whole key."""
+    """Return a column with a link shown by the whole key."""
     return column(title, lambda row: cells.link(name, getattr(row, field), str(getattr(row, field))))
 
 
 def block(field: str, whole: Callable[[Any], str], title: str = "") -> Column:
-    """A long text, cut where it is long, with a link to all of it: the admin's `long_fields` name it too."""
+    """Return a field with a long text, shortened, and a link to the whole; the admin's `long_fields` name it too."""
 
     def show(row: Any) -> str:
         url = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_whole", args=[row.pk, field])

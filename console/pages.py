@@ -1,4 +1,4 @@
-"""What every page of the audit console is: a record that nobody can change, in bounded pages."""
+"""The base of all admin pages: read-only records, in bounded pages."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -25,14 +25,14 @@ ROWS: Final = 50
 UUID_DIGITS: Final = 32
 
 Section = tuple[str | None, Sequence[Column | tuple[Column, ...]]]
-"""A title, and lines of a page: one field each, or several beside each other."""
+"""A title, and the lines of a page: one field each, or several side by side."""
 
 WIDE: Final = "audit-wide"
-"""The class of a section whose one field has the page's whole width, without a label."""
+"""The class of a section whose only field takes the whole width, without a label."""
 
 
 class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type checkers alone
-    """Finds a page's keys before it reads its rows: of the rows before them no more than the keys is read."""
+    """Finds the keys of a page before it reads the rows, so that the rows before them are not read."""
 
     def page(self, number: int | str) -> "Page[Any]":
         page = super().page(number)
@@ -43,10 +43,10 @@ class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type 
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic for type checkers alone
-    """A read-only list with a read-only page for each row, whoever looks.
+    """A read-only list, with a read-only page for each row.
 
-    `sections` are a page's parts. `long_fields` are what it shows cut; `<row>/whole/<name>/` gives each as a text
-    file. A search that is a UUID looks rows up by `uuid_fields`, which are indexed.
+    `sections` are the parts of a page. `long_fields` are shown shortened; `<row>/whole/<name>/` returns each as a text
+    file. A search for a UUID looks up rows by `uuid_fields`, which are indexed.
     """
 
     actions = None
@@ -105,7 +105,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         return super().render_change_form(request, {**context, "title": name, "subtitle": None}, *args, **kwargs)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """There is none: nothing here was ever changed."""
+        """Return 404: a record never changes, so it has no history."""
         raise Http404
 
     def get_urls(self) -> list[URLPattern]:
@@ -114,7 +114,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         return [path("<path:object_id>/whole/<slug:field>/", view, name=name), *super().get_urls()]
 
     def whole_view(self, request: HttpRequest, object_id: str, field: str) -> HttpResponse:
-        """A long field, whole and exact, as a text file."""
+        """Return a long field, whole and exact, as a text file."""
         row = self.get_object(request, unquote(object_id))
         if row is None or field not in self.long_fields:
             raise Http404

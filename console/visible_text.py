@@ -1,21 +1,21 @@
-"""Text that a model or a caller wrote, made safe to look at on a terminal or a page.
+"""Text of models and callers, made safe to show on a terminal or a page.
 
-What moves the cursor, turns the direction of reading, or is not to be seen at all is shown as an escape, such as
-`\\x1b` or `\\u202e` (Unicode Technical Report 36, section 2.10, and Technical Standard 55 say what it is misused for).
+Characters that move the cursor, change the direction of reading or are invisible become escapes, such as `\\x1b` or
+`\\u202e`. Unicode Technical Report 36, section 2.10, and Technical Standard 55 describe how they are misused.
 """
 
 import unicodedata
 from typing import Final
 
 UNSEEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
-"""Categories of Unicode: controls, formats, private use, surrogates, and separators of lines and paragraphs."""
+"""Unicode categories that are escaped: controls, formats, private use, surrogates, line and paragraph separators."""
 
 KEPT: Final = frozenset("\n\t\u200c\u200d")
-"""Line breaks, tabs, and the joiners that Persian and emoji are written with."""
+"""Exceptions: line breaks, tabs, and the joiners that Persian and emoji need."""
 
 
 class _Escapes(dict[int, str]):
-    """What each character is shown as; found out once each."""
+    """A translation table that is filled on demand."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -28,13 +28,13 @@ _ESCAPES: Final = _Escapes()
 
 
 def visible_text(text: str) -> str:
-    """The text with nothing hidden in it; its lines end as they did, CRLF as LF."""
+    """Return the text with hidden characters escaped, and CRLF as LF."""
     if text.isprintable():
         return text
     return text.replace("\r\n", "\n").translate(_ESCAPES)
 
 
 def visible_text_line(text: str, most: int) -> str:
-    """The beginning of the text as one line of at most `most` characters, with `…` where there is more."""
+    """Return the beginning of the text as one line of at most `most` characters, with `…` if it is longer."""
     line = " ".join(visible_text(text[: 4 * most]).split())
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1].rstrip() + "…"

@@ -1,4 +1,4 @@
-"""Which accounts a run draws on: one for each subject, unit and span of the budgets that hold for it."""
+"""The accounts that a run draws on: one for each subject, unit and period of the budgets that apply to it."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -14,9 +14,9 @@ Scope = Literal["run", "session", "key", "service"]
 
 
 class Payer(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls are paid by. `key` is the key's id, or `operator`; `budgets` are the key's own.
+    """The owner and key that calls are charged to. `key` is the key's id, or `operator`; `budgets` are the key's own.
 
-    What belongs to no run draws on no budget of runs and sessions.
+    Without a run, no budget of runs and sessions applies.
     """
 
     owner: str
@@ -37,7 +37,7 @@ def payer(caller: Caller, run_id: UUID | None = None, session_id: UUID | None = 
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A budget as it holds for one run: at most `limit` on `account`."""
+    """A budget of one run: at most `limit` on `account`."""
 
     account: str
     limit: int
@@ -47,7 +47,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amount(msgspec.Struct, frozen=True, kw_only=True):
-    """What something costs: billionths of a dollar, and tokens. `nanos` is None where the price is not known."""
+    """A cost in billionths of a dollar, and in tokens. `nanos` is None if the price is unknown."""
 
     nanos: int | None
     tokens: int
@@ -60,7 +60,7 @@ NOTHING = Amount(nanos=0, tokens=0)
 
 
 def lines(payer: Payer, service: Iterable[Budget], now: datetime) -> tuple[Line, ...]:
-    """The lines of a call at `now` (UTC), in the order of their accounts; of two for one account, the lower."""
+    """Return the lines of a call at `now` (UTC), sorted by account; of two for one account, the lower."""
     lowest: dict[str, Line] = {}
     for line in (*_lines(payer, service, "service", now), *_lines(payer, payer.budgets, "key", now)):
         known = lowest.get(line.account)

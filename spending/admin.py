@@ -1,4 +1,4 @@
-"""The audit console's pages of what was used and what was spent."""
+"""The admin pages of usage and budgets."""
 
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ _reserved = columns.column("reserved", lambda row: _amount(row, row.reserved))
 
 @admin.register(Use)
 class UseAdmin(ReadOnlyAdmin):
-    """What each key used on each day, of each model and tool."""
+    """The usage of each day, key and model or tool."""
 
     ordering = ("-day", "-id")
     list_display = (_day, _what, *_whose, *_counts[:2], *_tokens[:2], _cost)
@@ -37,7 +37,7 @@ class UseAdmin(ReadOnlyAdmin):
 
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
-    """What was spent on each budget, and what is reserved for calls on their way."""
+    """The amounts spent and reserved on each budget."""
 
     ordering = ("-updated",)
     list_display = (columns.text("name"), _spent, _reserved, columns.moment("updated", "last used"))

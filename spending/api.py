@@ -25,5 +25,5 @@ ERRORS: Final = errors(400, 401, 403, 422, 429, 503)
 async def get_usage(
     request: HttpRequest, group_by: GroupBy = GROUP, since: date | None = DAY, until: date | None = DAY
 ) -> dict[str, Any]:
-    """Calls, tokens and cost by day, key, model or tool: the caller's own, or everybody's with the scope `audit`."""
+    """Return calls, tokens and cost by day, key, model or tool: the caller's own, or all with the scope `audit`."""
     return await read(usage_report.usage, group_by, caller(request).reads, Span(since=since, until=until))

@@ -1,6 +1,6 @@
-"""Reserving before a call and settling after it. Sync functions, each a part of one transaction of the writer.
+"""Reservations before a call and settlements after it: sync functions, each part of a transaction of the writer.
 
-What is reserved counts as spent until it is settled, so calls at the same moment cannot pass a limit together.
+A reserved amount counts as spent until it is settled, so simultaneous calls cannot exceed a limit together.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,20 +42,20 @@ _add_use = Sum(
 
 
 class Reserved(msgspec.Struct, frozen=True):
-    """The amount is set aside on every line; `spent` is what was spent on each before, in their order."""
+    """The amount is reserved on every line; `spent` are the amounts spent before, in the same order."""
 
     spent: tuple[int, ...]
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Nothing is set aside: on this line too little is left, or its cost is not known."""
+    """No amount is reserved: this line has too little left, or the cost in its unit is unknown."""
 
     line: Line
     spent: int
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a model or of a tool: whose it was, and what it took. `nanos` is None where its price is unknown."""
+    """One call of a model or tool: its owner, and what it used. `nanos` is None if its price is unknown."""
 
     owner: str
     key: str
@@ -73,9 +73,9 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) -> Reserved | Refused:
-    """Sets the most that a run's next call may cost aside on all of its lines, or on none.
+    """Reserve the maximum cost of a run's next call on all of its lines, or on none.
 
-    Whoever has reserved for an earlier call of the run settles that first.
+    Settle the reservation of the run's previous call first.
     """
     taken: list[tuple[Line, int]] = []
     spent: list[int] = []
@@ -94,7 +94,7 @@ def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) ->
 
 
 def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
-    """Books what a run's call cost in place of what was reserved for it; None books what was reserved."""
+    """Book the actual cost of a run's call and release its reservation; None books the reserved amount."""
     for account, unit, reserved in _taken_back(run_id):
         actual = cost.of(unit) if cost is not None else None
         booked = reserved if actual is None else min(actual, MAX_AMOUNT)
@@ -102,9 +102,9 @@ def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
 
 
 def spend(lines: Iterable[Line], cost: Amount, now: datetime) -> Line | None:
-    """Books a cost that is known beforehand on all of the lines, or on none.
+    """Book a cost that is known beforehand on all lines, or on none.
 
-    Returns the line on which too little is left for it, or in whose unit it is not known.
+    Returns the line that has too little left, or in whose unit the cost is unknown; None if the cost is booked.
     """
     booked: list[tuple[Line, int]] = []
     for line in lines:
@@ -118,7 +118,7 @@ def spend(lines: Iterable[Line], cost: Amount, now: datetime) -> Line | None:
 
 
 def give_back(lines: Iterable[Line], cost: Amount, now: datetime) -> None:
-    """Takes back what was spent: it has cost nothing."""
+    """Return a cost that was booked for a call that the vendor rejected."""
     for line in lines:
         if amount := cost.of(line.unit):
             _settle.later(0, -amount, now, line.account)
@@ -129,22 +129,22 @@ def spent_on(account: str) -> int:
 
 
 def add(used: Iterable[Used], now: datetime) -> None:
-    """Adds calls to what was used on their day."""
+    """Add calls to the usage of their day."""
     _add_use(_row(one, now) for one in used)
 
 
 def forget_run(run_id: UUID) -> None:
-    """Removes the accounts of a run that has ended."""
+    """Delete the accounts of a run that has ended."""
     Account.objects.filter(name__in=accounts_of_run(run_id)).delete()
 
 
 def forget_session(session_id: UUID) -> None:
-    """Removes the accounts of a session that is deleted."""
+    """Delete the accounts of a deleted session."""
     Account.objects.filter(name__in=accounts_of_session(session_id)).delete()
 
 
 def _take(statement: Statement, line: Line, amount: int, now: datetime) -> int | None:
-    """What was spent on the line, by what the statement returns; None where too little is left."""
+    """Run the statement for a line, and return the amount spent before; None if too little is left."""
     values = (amount, now, line.account, amount, line.limit)
     taken = statement(*values)
     if not taken:

@@ -1,4 +1,4 @@
-"""What was spent, what is reserved for calls that are on their way, and what was used on each day."""
+"""Spent amounts, reservations for calls under way, and usage by day."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Account(models.Model):
-    """What one budget's subject has spent in one span: billionths of a dollar, or tokens. `accounts` names it."""
+    """The amount that one budget's subject has spent in one period, in billionths of a dollar or tokens."""
 
     name = models.CharField(max_length=160, primary_key=True)
     spent = models.BigIntegerField()
@@ -22,7 +22,7 @@ class Account(models.Model):
 
 
 class Reservation(models.Model):
-    """What a run's call of a model may cost: `amounts` are `[account, unit, amount]`. Gone once it is settled."""
+    """The maximum cost of a model call under way: `amounts` are `[account, unit, amount]`. Deleted when settled."""
 
     run = models.UUIDField(primary_key=True)
     amounts = models.JSONField()
@@ -36,10 +36,10 @@ class Reservation(models.Model):
 
 
 class Use(models.Model):
-    """What a caller used on one UTC day of one model, or of one tool: the lasting sum of rows that are pruned.
+    """The usage of one model or tool by a caller on one UTC day: a sum that outlives the pruned rows.
 
-    `key` is the key's id, or `operator`. `unpriced` calls have a cost that is not known, `estimated` ones tokens that
-    their service did not count. `cost` is in billionths of a dollar.
+    `key` is the key's id, or `operator`. `unpriced` counts calls with an unknown cost. `estimated` counts calls whose
+    tokens the service did not report. `cost` is in billionths of a dollar.
     """
 
     day = models.DateField()

@@ -1,4 +1,4 @@
-"""What the API of usage gives."""
+"""The schemas of the API of usage."""
 
 from datetime import date
 

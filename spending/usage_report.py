@@ -1,4 +1,4 @@
-"""What was used, added up: sync functions that only read."""
+"""Sums of usage: sync functions that only read."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -39,7 +39,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
-    """Calls, tokens and cost of each group, and of all together; of one owner, or of everybody."""
+    """Return calls, tokens and cost of each group and in total, of one owner or of all."""
     rows = _rows(group_by, owner, span)
     fields = FIELDS[group_by]
     order = ["-day"] if group_by == "day" else ["-all_cost", "-all_calls", *fields]

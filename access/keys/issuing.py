@@ -1,4 +1,4 @@
-"""Making keys, for the command line, the console and the API alike."""
+"""Creation and revocation of keys, for the command line, the console and the API."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ MAX_BUDGETS: Final = 16
 
 
 class KeyInvalid(ValueError):
-    """A key cannot be made like this: `field` says because of what."""
+    """A key with these properties cannot be created; `field` names the wrong one."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class KeyInvalid(ValueError):
 
 
 class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that can be made."""
+    """The validated properties of a new key."""
 
     name: str
     scopes: Scopes
@@ -45,13 +45,13 @@ class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreatedKey(msgspec.Struct, frozen=True):
-    """A key that was made. `secret` is the key itself, which is nowhere else and is shown once."""
+    """A new key. `secret` is the key itself, which is stored nowhere and shown once."""
 
     row: ApiKey
     secret: str
 
 
-def wanted(
+def validated(
     now: datetime,
     *,
     name: str,
@@ -62,57 +62,64 @@ def wanted(
     budgets: Sequence[str] = (),
     user_id: int | None = None,
 ) -> KeySpec:
-    """The key that was asked for; no `words` are the default scopes. Raises `KeyInvalid`."""
-    return KeySpec(
-        name=_name(name),
-        scopes=_scopes(words) if words else scopes.DEFAULT,
-        expires=_moment(expires, now) if expires.strip() else None,
-        rate=_rate(rate.strip()),
-        max_runs=_max_runs(max_runs),
-        budgets=_budgets(budgets),
-        user_id=user_id,
-    )
+    """Validate the properties of a new key; without `words` it gets the default scopes. Raises `KeyInvalid`."""
+    name = name.strip()
+    if not 0 < len(name) <= ApiKey.NAME_LENGTH or not name.isprintable():
+        raise KeyInvalid("name", f"A name is 1 to {ApiKey.NAME_LENGTH} printable characters, on one line.")
+    if max_runs is not None and not 1 <= max_runs <= MAX_RUNS:
+        raise KeyInvalid("max_runs", f"max_runs is a number from 1 to {MAX_RUNS}.")
+    if len(budgets) > MAX_BUDGETS:
+        raise KeyInvalid("budgets", f"A key has at most {MAX_BUDGETS} budgets.")
+    try:
+        return KeySpec(
+            name=name,
+            scopes=_scopes(words) if words else scopes.DEFAULT,
+            expires=_expiry(expires, now) if expires.strip() else None,
+            rate=rates.optional(rate.strip()),
+            max_runs=max_runs,
+            # Stored in their canonical form, so that equal budgets of a key are equal texts.
+            budgets=tuple(str(budget(text)) for text in budgets),
+            user_id=user_id,
+        )
+    except RateInvalid as error:
+        raise KeyInvalid("rate", str(error)) from None
+    except BudgetInvalid as error:
+        raise KeyInvalid("budgets", str(error)) from None
 
 
-def issue(asked: KeySpec, now: datetime) -> CreatedKey:
-    """Makes the key. Raises `KeyInvalid` for a name that a live one has."""
+def issue(spec: KeySpec, now: datetime) -> CreatedKey:
+    """Create a key. Raises `KeyInvalid` if a live key has its name."""
     secret = key_format.mint()
-    kept = key_format.parse(secret.encode())
+    stored = key_format.parse(secret.encode())
     row = ApiKey(
         id=new_id(),
-        name=asked.name,
-        prefix=kept.prefix,
-        sha256=kept.sha256,
-        user_id=asked.user_id,
-        scopes=asked.scopes.texts(),
-        rate=asked.rate,
-        max_runs=asked.max_runs,
-        budgets=list(asked.budgets),
+        name=spec.name,
+        prefix=stored.prefix,
+        sha256=stored.sha256,
+        user_id=spec.user_id,
+        scopes=spec.scopes.texts(),
+        rate=spec.rate,
+        max_runs=spec.max_runs,
+        budgets=list(spec.budgets),
         created=now,
-        expires=asked.expires,
+        expires=spec.expires,
     )
     try:
+        # A savepoint: on PostgreSQL a failed insert would otherwise end the caller's transaction.
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
-        raise KeyInvalid("name", "A key has this name already: revoke it, or choose another name.") from None
+        raise KeyInvalid("name", "A live key already has this name. Revoke it, or choose another name.") from None
     logger.info("key.created", extra={"key": str(row.id), "key_name": row.name, "prefix": row.prefix})
     return CreatedKey(row, secret)
 
 
 def revoke(row: ApiKey, now: datetime) -> bool:
-    """Shuts the key, for ever. False where that was done before."""
+    """Revoke a key permanently. Return False if it was revoked before."""
     done = row.revoke(now)
     if done:
         logger.info("key.revoked", extra={"key": str(row.id), "key_name": row.name, "prefix": row.prefix})
     return done
-
-
-def _name(text: str) -> str:
-    name = text.strip()
-    if not 0 < len(name) <= ApiKey.NAME_LENGTH or not name.isprintable():
-        raise KeyInvalid("name", f"A name is 1 to {ApiKey.NAME_LENGTH} printable characters, on one line.")
-    return name
 
 
 def _scopes(words: Sequence[str]) -> Scopes:
@@ -120,52 +127,28 @@ def _scopes(words: Sequence[str]) -> Scopes:
         found = scopes.scopes(words)
     except ScopeInvalid as error:
         raise KeyInvalid("scopes", str(error)) from None
+    # A misspelt tool would silently never match, and the key would be refused the tool it was made for.
     problem = known_tools.unknown(found)
     if problem:
         raise KeyInvalid("scopes", problem)
     return found
 
 
-def _moment(text: str, now: datetime) -> datetime:
+def _expiry(text: str, now: datetime) -> datetime:
+    """Parse an age such as `30d`, or a date and time in ISO 8601."""
     try:
         found = now + durations.parse_duration(text)
-    except ValueError:
-        found = _iso(text.strip())
     except OverflowError:
-        raise KeyInvalid("expires", "That is too far away.") from None
+        raise KeyInvalid("expires", "The expiry is too far away.") from None
+    except ValueError:
+        try:
+            found = datetime.fromisoformat(text.strip())
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise KeyInvalid(
+                "expires",
+                "Give a date, a date and time (UTC, unless it names a zone), or a time from now such as 12h or 30d.",
+            ) from None
     if found <= now:
-        raise KeyInvalid("expires", "That is over already: give a moment in the future.")
+        raise KeyInvalid("expires", "The expiry is in the past. Give a moment in the future.")
     return found
-
-
-def _iso(text: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise KeyInvalid(
-            "expires",
-            "Give a date, a date and time (UTC, unless it names a zone), or a time from now such as 12h or 30d.",
-        ) from None
-
-
-def _rate(text: str) -> str:
-    try:
-        return rates.optional(text)
-    except RateInvalid as error:
-        raise KeyInvalid("rate", str(error)) from None
-
-
-def _max_runs(number: int | None) -> int | None:
-    if number is not None and not 1 <= number <= MAX_RUNS:
-        raise KeyInvalid("max_runs", f"Runs at once are a number from 1 to {MAX_RUNS}.")
-    return number
-
-
-def _budgets(texts: Sequence[str]) -> tuple[str, ...]:
-    if len(texts) > MAX_BUDGETS:
-        raise KeyInvalid("budgets", f"A key has at most {MAX_BUDGETS} budgets.")
-    try:
-        return tuple(str(budget(text)) for text in texts)
-    except BudgetInvalid as error:
-        raise KeyInvalid("budgets", str(error)) from None

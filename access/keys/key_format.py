@@ -1,7 +1,7 @@
-"""API keys: `osk_`, 32 random bytes in base62, and a checksum, by which garbage is known without the database.
+"""The format of API keys: `osk_`, 32 random bytes in base62, and a checksum that identifies typing errors.
 
-The shape is that of GitHub's tokens (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/):
-scanners of secrets find a key by its prefix, and tell it from chance by its checksum.
+It is the format of GitHub's tokens (https://github.blog/engineering/behind-githubs-new-authentication-token-formats/):
+secret scanners find a key by its prefix, and the checksum rules out chance matches.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ CHECKSUM_CHARS: Final = 6
 LENGTH: Final = len(PREFIX) + RANDOM_CHARS + CHECKSUM_CHARS
 
 SHOWN_CHARS: Final = 12
-"""Characters by which people tell keys apart: the prefix, and 47 of the 256 random bits."""
+"""Characters that identify a key to people: the prefix, and 47 of the 256 random bits."""
 
 ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SHAPE: Final = re.compile(rb"osk_[0-9A-Za-z]{49}")
 
 
 class NotAKey(ValueError):
-    """A text is no key, by its shape or by its checksum. The message repeats nothing of it."""
+    """The text is not a key, by its shape or its checksum. The message repeats nothing of it."""
 
     def __init__(self, code: Literal["shape", "checksum"], message: str) -> None:
         super().__init__(message)
@@ -34,25 +34,25 @@ class NotAKey(ValueError):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """What is kept of a key: its SHA-256 in hex, and its first characters. The key itself is in nobody's memory."""
+    """The stored part of a key: its SHA-256 in hex, and its first characters. The key itself is not kept in memory."""
 
     sha256: str
     prefix: str
 
 
 def mint(random: bytes | None = None) -> str:
-    """A new key."""
+    """Return a new key."""
     number = int.from_bytes(secrets.token_bytes(RANDOM_BYTES) if random is None else random)
     secret = PREFIX + _base62(number, RANDOM_CHARS)
     return secret + _checksum(secret.encode())
 
 
 def parse(text: bytes) -> Key:
-    """What is kept of the key that the text is. Raises `NotAKey`."""
+    """Return the stored part of a key. Raises `NotAKey`."""
     if not SHAPE.fullmatch(text):
-        raise NotAKey("shape", f"It is no key of this service: one is {PREFIX} and {LENGTH - len(PREFIX)} characters.")
+        raise NotAKey("shape", f"Malformed API key: a key is {PREFIX} and {LENGTH - len(PREFIX)} characters.")
     if _checksum(text[:-CHECKSUM_CHARS]).encode() != text[-CHECKSUM_CHARS:]:
-        raise NotAKey("checksum", "It is no key: its checksum does not fit, so that it was cut or mistyped.")
+        raise NotAKey("checksum", "Malformed API key: the checksum does not match. It may be cut off or mistyped.")
     return Key(hashlib.sha256(text).hexdigest(), text[:SHOWN_CHARS].decode("ascii"))
 
 

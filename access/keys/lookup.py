@@ -1,7 +1,4 @@
-"""Keys as the database knows them: sync functions, one statement each.
-
-The statement of a look-up is compiled once: every request of a caller with a key waits for it.
-"""
+"""Keys as rows of the database: sync functions, one statement each."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -27,7 +24,7 @@ MAX_STATEMENTS: Final = 256
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that there is or was, and whoever shows it."""
+    """A stored key, revoked or not, and its caller."""
 
     sha256: str
     prefix: str
@@ -36,8 +33,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime | None
     active: bool
 
-    def shut(self, now: datetime) -> ApiError | None:
-        """Why it opens nothing any more, if it does not."""
+    def refusal(self, now: datetime) -> ApiError | None:
+        """Return the error that the key now gets; None if it is valid."""
         if self.revoked:
             return unauthorized("The key was revoked.", "key_revoked")
         if self.expires is not None and self.expires <= now:
@@ -48,8 +45,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def by_hashes(hashes: Sequence[str]) -> dict[str, KeyRecord]:
-    """The keys that were shown. Whoever asks compares the hashes in constant time."""
-    return {known.sha256: known for known in _find("sha256", hashes)}
+    """Return the keys with these hashes. The caller compares the hashes in constant time."""
+    return {record.sha256: record for record in _find("sha256", hashes)}
 
 
 def by_id(key: UUID) -> KeyRecord | None:
@@ -57,22 +54,22 @@ def by_id(key: UUID) -> KeyRecord | None:
 
 
 def by_ids(keys: Collection[UUID]) -> dict[UUID, KeyRecord]:
-    return {known.caller.key: known for known in _find("id", list(keys)) if known.caller.key is not None}
+    return {record.caller.key: record for record in _find("id", list(keys)) if record.caller.key is not None}
 
 
 def caller_now(key: UUID, owner: str, now: datetime) -> Caller:
-    """Whoever's key it is, with what it opens by now: nothing, where it was revoked or has expired."""
-    known = by_id(key)
-    if known is None or known.shut(now) is not None:
+    """Return the caller of a key with its current scopes: none if it was revoked or has expired."""
+    record = by_id(key)
+    if record is None or record.refusal(now) is not None:
         return Caller(owner=owner, scopes=NONE, key=key)
-    return known.caller
+    return record.caller
 
 
 def _find(column: str, values: Sequence[Any]) -> list[KeyRecord]:
-    """On the driver's own cursor: Django's would cost as much again."""
     database = connections[DEFAULT_DB_ALIAS]
     prepared = [_field(column).get_db_prep_value(value, database) for value in values]
     database.ensure_connection()
+    # The driver's own cursor: Django's wrapper would double the time of this statement.
     with database.wrap_database_errors:
         cursor = database.connection.cursor()
         cursor.execute(_statement(column, len(prepared)), prepared)
@@ -81,9 +78,10 @@ def _find(column: str, values: Sequence[Any]) -> list[KeyRecord]:
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def _statement(column: str, count: int) -> str:
-    """The ORM's own, as the driver takes it."""
-    wanted = [_field(column).to_python(f"{number:032}") for number in range(count)]
-    rows = ApiKey.objects.order_by().filter(**{f"{column}__in": wanted}).values_list(*COLUMNS)
+    """Return the ORM's statement in the driver's parameter style. Every request with a key waits for it."""
+    # Values of the right shape and number make the ORM compile the statement that the real values need.
+    samples = [_field(column).to_python(f"{number:032}") for number in range(count)]
+    rows = ApiKey.objects.order_by().filter(**{f"{column}__in": samples}).values_list(*COLUMNS)
     statement, _ = rows.query.sql_with_params()
     return str(statement).replace("%s", "?") if connection.vendor == "sqlite" else str(statement)
 
@@ -93,12 +91,12 @@ def _field(name: str) -> "Field[Any, Any]":
 
 
 def _known(row: tuple[Any, ...]) -> KeyRecord:
-    """Values come as the driver or as Django gives them."""
-    sha256, prefix, revoked, expires, active, *told = row
+    """Return the record of a row, whose values come as the driver or as Django returns them."""
+    sha256, prefix, revoked, expires, active, *values = row
     return KeyRecord(
         sha256=sha256,
         prefix=prefix,
-        caller=_caller(tuple(map(_plain, told))),
+        caller=_caller(tuple(map(_plain, values))),
         revoked=revoked is not None,
         expires=_moment(expires),
         active=active is None or bool(active),
@@ -106,9 +104,9 @@ def _known(row: tuple[Any, ...]) -> KeyRecord:
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
-def _caller(told: tuple[Any, ...]) -> Caller:
-    """What a key opens never changes, so that most callers are found here."""
-    key, name, user, words, rate, max_runs, budgets = told
+def _caller(values: tuple[Any, ...]) -> Caller:
+    """Return the caller of a key. Its scopes and limits never change, so most callers are found in the cache."""
+    key, name, user, words, rate, max_runs, budgets = values
     found = key if isinstance(key, UUID) else UUID(key)
     return Caller(
         owner=f"key:{found}" if user is None else f"user:{user}",
@@ -122,12 +120,12 @@ def _caller(told: tuple[Any, ...]) -> Caller:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON value as text."""
+    """Return a JSON value as text."""
     return msgspec.json.encode(value).decode() if isinstance(value, list) else value
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
 def _moment(value: Any) -> datetime | None:
-    """SQLite keeps moments as texts, in UTC."""
+    """Return a moment of the database. SQLite stores moments as text, in UTC."""
     moment: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

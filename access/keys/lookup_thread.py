@@ -1,12 +1,11 @@
-"""One thread a process that looks keys up, on a connection that it keeps: a request with a key waits for nothing else.
+"""A thread that looks up keys on its own connection, so that a request with a key waits for nothing else.
 
-Those who wait together are answered by one statement, so that a database far away is asked once for all of them.
+Requests that wait at the same time share one statement, so a distant database is asked once for all of them.
 """
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -30,7 +29,7 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 class KeyLookupThread:
-    """Answers from any event loop."""
+    """Looks up keys for every event loop of the process."""
 
     def __init__(self) -> None:
         self._questions: SimpleQueue[_Question] = SimpleQueue()
@@ -38,46 +37,40 @@ class KeyLookupThread:
         self._thread: threading.Thread | None = None
 
     async def find(self, key: Key) -> KeyRecord | None:
-        """The key that was shown, if there is or was one. Raises `StorageUnavailable`."""
+        """Return the record of a key, revoked or not; None if it is unknown. Raises `StorageUnavailable`."""
         if self._questions.qsize() >= MAX_WAITING:
             raise StorageUnavailable("Too many callers are waiting for the database.")
         if self._thread is None:
-            self._start()
+            # The thread belongs to the process, so event loops in several threads may start it at the same time.
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="access-key-lookup", daemon=True)
+                    self._thread.start()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[KeyRecord | None] = loop.create_future()
         self._questions.put(_Question(key.sha256, loop, answer))
         return await answer
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="access-clerk", daemon=True)
-                self._thread.start()
-
     def _work(self) -> None:
         while True:
-            batch = self._gather()
+            batch = [self._questions.get()]
+            with contextlib.suppress(Empty):
+                while len(batch) < MAX_BATCH:
+                    batch.append(self._questions.get_nowait())
             try:
                 answer: dict[str, KeyRecord] | Exception = _found({question.sha256 for question in batch})
-            except Exception as error:  # noqa: BLE001 - it is told to those who wait
+            except Exception as error:  # noqa: BLE001 - it is raised for the waiting requests
                 answer = error
             for question in batch:
-                with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                with contextlib.suppress(RuntimeError):  # the loop has closed, and with it the request
                     question.loop.call_soon_threadsafe(_answer, question, answer)
-
-    def _gather(self) -> Sequence[_Question]:
-        batch = [self._questions.get()]
-        with contextlib.suppress(Empty):
-            while len(batch) < MAX_BATCH:
-                batch.append(self._questions.get_nowait())
-        return batch
 
 
 lookup_thread = KeyLookupThread()
 
 
 def _found(hashes: set[str], *, again: bool = False) -> dict[str, KeyRecord]:
-    """Raises `StorageUnavailable`. On a connection that the other end has closed meanwhile it is tried once more."""
+    """Look the keys up, once more if the server closed an idle connection. Raises `StorageUnavailable`."""
     try:
         return lookup.by_hashes(list(hashes))
     except (OperationalError, InterfaceError) as error:

@@ -1,6 +1,6 @@
-"""What a process hears of keys from the database, about once a second: whether there are any, and which were shut.
+"""Revocation and expiry of keys that hold streams and sockets open, polled from the database every second.
 
-Every request with a key asks the database itself. This is for what is open already, and for callers without a key.
+Requests with a key do not depend on this: each one looks its key up.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 NOTE_SECONDS: Final = 5.0
-"""How often it is written down when keys were last used."""
+"""Seconds between writes of `last_used`."""
 
 End = Callable[[ApiError], None]
-"""Ends something that a key holds open; told why the key was shut. It is called on the event loop, at most once."""
+"""Closes something that a key holds open, given the reason. Called on the event loop, at most once."""
 
 
 class _News(msgspec.Struct, frozen=True):
@@ -39,11 +39,11 @@ class _News(msgspec.Struct, frozen=True):
 
 
 class RevocationWatcher:
-    """Looks from `open`, or the first `hold`, until `close`."""
+    """Polls the database from `open`, or the first `on_revoked`, until `close`."""
 
     def __init__(self) -> None:
         self.keyed: bool | None = None
-        """Whether there is or was a key in the database; None while that is not known."""
+        """True if a key exists or existed; None while that is unknown."""
 
         self._held: defaultdict[UUID, list[End]] = defaultdict(list)
         self._used: dict[UUID, datetime] = {}
@@ -51,29 +51,29 @@ class RevocationWatcher:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Safe to call again, and at no cost. Raises `StorageUnavailable`."""
+        """Find out whether keys exist. Later calls cost nothing. Raises `StorageUnavailable`."""
         if self.keyed is None:
             self.keyed = await read(ApiKey.objects.any)
         self._begin()
 
     def on_revoked(self, key: UUID | None, end: End) -> Callable[[], None]:
-        """Has `end` called when the key is revoked, expires, or its user may not come in any more.
+        """Have `end` called when the key is revoked or expires, or its user is deactivated.
 
-        Returns what lets go of that; safe to call again. Without a key there is nothing to look for.
+        Returns a function that unregisters `end`; calling it again is safe. Without a key there is nothing to watch.
         """
         if key is None:
-            return _nothing
+            return lambda: None
         self._held[key].append(end)
         self._begin()
         return partial(self._release, key, end)
 
     def use(self, key: UUID | None) -> None:
-        """The key was shown just now."""
+        """Note that the key was used just now."""
         if key is not None:
             self._used[key] = timezone.now()
 
     async def close(self) -> None:
-        """Writes down what is to be, and looks no more."""
+        """Store what was noted, and stop polling."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -127,17 +127,14 @@ class RevocationWatcher:
 def _news(held: Collection[UUID]) -> _News:
     known = lookup.by_ids(held) if held else {}
     now = timezone.now()
-    gone = unauthorized("There is no such key.")
-    shut = {key: known[key].shut(now) if key in known else gone for key in held}
+    gone = unauthorized("Unknown API key.")
+    shut = {key: known[key].refusal(now) if key in known else gone for key in held}
     keyed = bool(known) or ApiKey.objects.any()
     return _News(keyed, {key: refusal for key, refusal in shut.items() if refusal is not None})
 
 
 def _note(used: Iterable[tuple[UUID, datetime]]) -> None:
-    """In one order everywhere, so that no two processes wait for each other."""
+    """Store when keys were last used."""
+    # `used` is sorted: two processes that update the same rows in different orders would deadlock.
     for key, moment in used:
         ApiKey.objects.filter(id=key).update(last_used=moment)
-
-
-def _nothing() -> None:
-    """There is nothing to let go of."""

@@ -1,9 +1,9 @@
-"""What may be spent, as an operator writes it: `10usd/month`, `200000tokens/day`, `0.5usd/run`, `25usd` (for ever)."""
+"""Budgets as an operator writes them: `10usd/month`, `200000tokens/day`, `0.5usd/run`, or `25usd` without a period."""
 
 import re
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 
@@ -15,10 +15,10 @@ NANO: Final = 10**9
 """Money is counted in whole billionths of a dollar: sums of them are exact in every database."""
 
 MAX_AMOUNT: Final = 2**53
-"""Whole units (billionths of a dollar, or tokens) of one budget: nine million dollars."""
+"""The largest budget, in billionths of a dollar or tokens: nine million dollars."""
 
 MAX_REMEMBERED: Final = 1_024
-"""Texts of which it is remembered what they say: each request of a key has its own read."""
+"""Parsed texts that are cached: each request of a key parses its budgets."""
 
 _WRITTEN: Final = re.compile(
     r"(?P<amount>\d{1,16}(?:\.\d{1,9})?) ?(?P<unit>usd|tokens)(?:/(?P<span>run|session|day|month|ever))?", re.ASCII
@@ -26,11 +26,11 @@ _WRITTEN: Final = re.compile(
 
 
 class BudgetInvalid(ValueError):
-    """A text is not a budget; it says which are."""
+    """The text is not a budget; the message says what is valid."""
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """At most `amount` (billionths of a dollar, or tokens) for each run, session, UTC day or month, or for ever."""
+    """A limit of `amount` (billionths of a dollar, or tokens) per run, session, UTC day or month, or in all."""
 
     amount: int
     unit: Unit
@@ -43,27 +43,22 @@ class Budget(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=MAX_REMEMBERED)
 def budget(text: str) -> Budget:
-    """The budget that a text says. Raises `BudgetInvalid`."""
+    """Parse a budget. Raises `BudgetInvalid`."""
     found = _WRITTEN.fullmatch(text.strip().lower())
     if found is None:
         raise BudgetInvalid(
-            "A budget is an amount, usd or tokens, and what it is for (run, session, day, month; nothing means for "
-            "ever), such as 10usd/month, 200000tokens/day or 0.5usd/run."
+            "A budget is an amount, a unit (usd or tokens) and a period (run, session, day or month). Examples: "
+            "10usd/month, 200000tokens/day, 0.5usd/run."
         )
     unit: Unit = "usd" if found["unit"] == "usd" else "tokens"
     amount = Decimal(found["amount"]) * (NANO if unit == "usd" else 1)
     if amount != int(amount):
-        raise BudgetInvalid("Tokens are whole.")
+        raise BudgetInvalid("A budget in tokens is a whole number.")
     if not 0 < amount <= MAX_AMOUNT:
         raise BudgetInvalid(f"A budget is more than 0 and at most {MAX_AMOUNT // NANO}usd or {MAX_AMOUNT}tokens.")
-    return Budget(int(amount), unit, _span(found["span"]))
+    return Budget(int(amount), unit, cast("Span", found["span"] or "ever"))
 
 
 def budgets(text: str) -> tuple[Budget, ...]:
-    """Those between commas. Raises `BudgetInvalid`."""
+    """Parse budgets separated by commas. Raises `BudgetInvalid`."""
     return tuple(budget(part) for part in text.split(",") if part.strip())
-
-
-def _span(written: str | None) -> Span:
-    spans: dict[str | None, Span] = {"run": "run", "session": "session", "day": "day", "month": "month"}
-    return spans.get(written, "ever")

@@ -1,7 +1,7 @@
-"""Counting requests: over all processes where there is a Redis-compatible server, else in each for itself.
+"""Rate limits, counted over all processes in a Redis-compatible server, otherwise in each process.
 
-A window slides (https://limits.readthedocs.io/en/stable/strategies.html#sliding-window-counter), so that no burst at
-the border of two lets twice as many in.
+The window slides (https://limits.readthedocs.io/en/stable/strategies.html#sliding-window-counter), so a burst at the
+border of two windows is not accepted twice.
 """
 
 import logging
@@ -21,19 +21,19 @@ logger = logging.getLogger(__name__)
 PREFIX: Final = "orchestrator-limits"
 PATIENCE_SECONDS: Final = 1.0
 AWAY_SECONDS: Final = 5.0
-"""For how long a server that did not answer is left alone."""
+"""Seconds for which a server that did not answer is not asked again."""
 
 MAX_COUNTERS: Final = 10_000
 
 
 class Windows(MemoryStorage):
-    """The library's storage in memory, without the task that it begins for each request to look for old windows.
+    """The library's memory storage, without the task that it starts on each request to drop old windows.
 
-    There is one window and the one before it: what is older is dropped when another begins.
+    Only the current window and the one before it count, so older ones are dropped when a window begins.
     """
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """The number in the window, once it has grown. Nothing is awaited: no other request comes in between."""
+        """Count one request and return the number in the window. No await: requests cannot interleave here."""
         now = time.time()
         if self.expirations.get(key, 0.0) <= now:
             for old in [name for name, end in self.expirations.items() if end <= now]:
@@ -46,14 +46,14 @@ class Windows(MemoryStorage):
 
 
 class Counters:
-    """One counter for each name, in memory: of many, those that were asked for least recently are forgotten."""
+    """One counter per name, in memory. Beyond the maximum, the least recently used one is dropped."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._counters: OrderedDict[str, SlidingWindowCounterRateLimiter] = OrderedDict()
 
     def of(self, name: str) -> SlidingWindowCounterRateLimiter:
-        """Each has a storage of its own: the library looks through all of one whenever it counts."""
+        """Return the counter of a name, with a storage of its own: the library scans a storage on every count."""
         counter = self._counters.get(name)
         if counter is None:
             counter = self._counters[name] = SlidingWindowCounterRateLimiter(Windows())
@@ -65,9 +65,9 @@ class Counters:
 
 
 class Limiter:
-    """Lets so many requests in. `url` is that of the server where all processes count, or nothing.
+    """Accepts requests up to a rate. `url` names the server where all processes count; empty counts in this process.
 
-    `most` counters are kept in memory, where this process counts for itself.
+    At most `most` counters are kept in memory.
     """
 
     def __init__(self, url: str, most: int = MAX_COUNTERS) -> None:
@@ -75,13 +75,16 @@ class Limiter:
         self._storage = _redis(url) if url else None
         self._shared = SlidingWindowCounterRateLimiter(self._storage) if self._storage else None
         self._away_until = 0.0
+        shared: Any = self._storage.base_exceptions if self._storage else ()
+        self._failures: tuple[type[Exception], ...] = (OSError, *shared)
 
     async def take(self, rate: RateLimitItem, name: str) -> float | None:
-        """None where one more was let in and counted, or the seconds after which to ask again."""
+        """Count a request; return None if it is accepted, otherwise the seconds to wait."""
         counter = self._shared if self._shared and time.monotonic() >= self._away_until else self._memory.of(name)
         try:
             return await _take(counter, rate, name)
         except self._failures as error:
+            # Counting in this process is better than refusing, or than waiting for the server on every request.
             self._away_until = time.monotonic() + AWAY_SECONDS
             logger.warning("limits.unshared", extra={"error": str(error)})
             return await _take(self._memory.of(name), rate, name)
@@ -91,24 +94,17 @@ class Limiter:
             client: Any = self._storage.bridge
             await client.storage.aclose()
 
-    @property
-    def _failures(self) -> tuple[type[Exception], ...]:
-        own: Any = self._storage.base_exceptions if self._storage else ()
-        return (OSError, *own)
-
 
 def too_many(policy: str, rate: RateLimitItem, seconds: float) -> ApiError:
-    """A 429, with what https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/ says of it."""
+    """Return a 429 with the fields of https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/."""
     wait = max(1, math.ceil(seconds))
     headers = {
         "Retry-After": str(wait),
         "RateLimit-Policy": f'"{policy}";q={rate.amount};w={rate.get_expiry()}',
         "RateLimit": f'"{policy}";r=0;t={wait}',
     }
-    told = (
-        f"More than {rate.amount} requests in {rate.get_expiry()} s are not let in ({policy}): come back in {wait} s."
-    )
-    return ApiError(429, "rate_limited", told, detail=[{"policy": policy, "retry_after": wait}], headers=headers)
+    error = f"Rate limit exceeded ({policy}: {rate.amount} requests per {rate.get_expiry()} s). Retry in {wait} s."
+    return ApiError(429, "rate_limited", error, detail=[{"policy": policy, "retry_after": wait}], headers=headers)
 
 
 async def _take(counter: SlidingWindowCounterRateLimiter, rate: RateLimitItem, name: str) -> float | None:
@@ -118,10 +114,10 @@ async def _take(counter: SlidingWindowCounterRateLimiter, rate: RateLimitItem, n
 
 
 def _redis(url: str) -> RedisStorage:
-    """A failure is told at once: what it costs to try again is each request's."""
     from redis.asyncio.retry import Retry  # noqa: PLC0415 - a tenth of a second, for who has such a server
     from redis.backoff import NoBackoff  # noqa: PLC0415 - as above
 
+    # `limits` knows a Unix socket only by this scheme.
     found = url.replace("unix://", "redis+unix://") if url.startswith("unix://") else url
     options: Any = {
         "socket_timeout": PATIENCE_SECONDS,

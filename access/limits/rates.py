@@ -1,4 +1,4 @@
-"""How many requests are let in, as an operator writes it: `60/minute`, `5/second`, `1000/2 hours`."""
+"""Rates as an operator writes them: `60/minute`, `5/second`, `1000/2 hours`."""
 
 import re
 from functools import lru_cache
@@ -14,12 +14,12 @@ _WRITTEN: Final = re.compile(r"(?P<amount>\d{1,10}) ?(?:/|per) ?(?:(?P<count>\d{
 
 
 class RateInvalid(ValueError):
-    """A text is no rate; it says which are."""
+    """The text is not a rate; the message says what is valid."""
 
 
 @lru_cache(maxsize=1_024)
 def rate(text: str) -> RateLimitItem:
-    """The rate that the text says. Raises `RateInvalid`."""
+    """Parse a rate. Raises `RateInvalid`."""
     written = text.strip().lower()
     found = _WRITTEN.fullmatch(written) if written.isascii() else None
     if found is None:
@@ -30,7 +30,7 @@ def rate(text: str) -> RateLimitItem:
 
 
 def optional(text: str) -> str:
-    """The text of a rate, or nothing. Raises `RateInvalid`."""
+    """Check the text of a rate, which may be empty. Raises `RateInvalid`."""
     if text:
         rate(text)
     return text

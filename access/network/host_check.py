@@ -1,7 +1,7 @@
-"""Which requests reach the service at all: rules on the peer's address, `Host`, `Origin` and forwarding headers.
+"""Rules on a request's peer, `Host`, `Origin` and forwarding headers, before anything else is read.
 
-They keep a web page, a name that was rebound to loopback (RFC 6454 says why an origin is not enough), and a proxy
-that nobody configured, from driving a service that listens on somebody's own machine.
+Without keys they keep out other machines, web pages, host names that were rebound to loopback, and proxies. With keys
+they check the host name and the origin (RFC 6454).
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a request before anything of it is believed. `peer` is empty for a Unix socket."""
+    """The origin of a request, before anything in it is believed. `peer` is empty for a Unix socket."""
 
     peer: str
     scheme: str
@@ -37,7 +37,7 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, scope: Mapping[str, object], headers: Headers) -> "RequestOrigin":
-        """Reads an ASGI connection scope."""
+        """Read an ASGI connection scope."""
         client = scope.get("client")
         return cls(
             peer=str(client[0]) if isinstance(client, list | tuple) else "",
@@ -50,7 +50,7 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(request: RequestOrigin, rules: Rules) -> None:
-    """Raises `ApiError` for a request that may not come in."""
+    """Raise `ApiError` if the request is not accepted."""
     if not rules.keyed:
         _check_loopback(request)
     elif not _named(request.host, rules.hosts):
@@ -59,19 +59,19 @@ def check(request: RequestOrigin, rules: Rules) -> None:
         raise ApiError(
             403,
             "bad_origin",
-            "A page of another origin may not call this service; CORS_ALLOWED_ORIGINS names those that may.",
+            "Pages of this origin may not call the service. Add the origin to CORS_ALLOWED_ORIGINS.",
         )
 
 
 def may_share(request: RequestOrigin, rules: Rules) -> bool:
-    """Whether a page of the request's origin may read the answer."""
+    """Return whether a page of the request's origin may read the response."""
     scheme = {"ws": "http", "wss": "https"}.get(request.scheme, request.scheme)
     return request.origin == f"{scheme}://{request.host}" or request.origin in rules.origins
 
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
+    """Return whether a host name or address is this machine's own."""
     if host == "localhost":
         return True
     try:
@@ -84,15 +84,17 @@ def is_loopback(host: str) -> bool:
 
 def _check_loopback(request: RequestOrigin) -> None:
     if request.peer and not is_loopback(request.peer):
-        raise ApiError(403, "loopback_only", "Without any key the service answers callers on its own machine only.")
+        raise ApiError(
+            403, "loopback_only", "Without an API key, only callers on this machine are accepted. Create a key first."
+        )
     if request.forwarded:
         raise ApiError(
             403,
             "forwarded",
-            "Behind a proxy every caller looks local: set API_KEY or make a key before the service is put behind one.",
+            "Behind a proxy every caller looks local. Set API_KEY or create a key before you use a proxy.",
         )
     if not is_loopback(_hostname(request.host)):
-        raise ApiError(403, "bad_host", "Without any key the Host header must be localhost or a loopback address.")
+        raise ApiError(403, "bad_host", "Without an API key, the Host header must be localhost or a loopback address.")
 
 
 def _named(host: str, hosts: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Where a request comes from, told by the connection, and beyond it by proxies that are trusted and by nobody else."""
+"""The client's address, from the connection and, behind trusted proxies, from `X-Forwarded-For`."""
 
 import ipaddress
 from functools import lru_cache
@@ -13,11 +13,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 HEADER: Final = b"x-forwarded-for"
 MAX_HOPS: Final = 32
 PREFIX_BITS: Final = 64
-"""Of an IPv6 address: one subscriber has all that share them (RFC 6177)."""
+"""Bits of an IPv6 address that one subscriber shares (RFC 6177)."""
 
 
 def networks(text: str) -> Networks:
-    """Addresses and networks, between commas. Raises `ValueError`."""
+    """Parse addresses and networks, separated by commas. Raises `ValueError`."""
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
@@ -25,15 +25,15 @@ def networks(text: str) -> Networks:
 
 
 def is_trusted(peer: str, trusted: Networks) -> bool:
-    """Whether the peer is one of the proxies that are believed."""
+    """Return whether the peer is a trusted proxy."""
     address = _address(peer)
     return address is not None and any(address in network for network in trusted)
 
 
 def client(peer: str, headers: Headers, trusted: Networks) -> str:
-    """The caller's address: the peer's, or what trusted proxies have written into `X-Forwarded-For`, from its right.
+    """Return the client's address: the peer, or what trusted proxies wrote into `X-Forwarded-For`, from the right.
 
-    What stands left of an address that is not trusted was written by whoever that is.
+    Reading stops at the first untrusted address: that host could have written anything to the left of it.
     """
     found = peer
     if not trusted:
@@ -52,7 +52,7 @@ def client(peer: str, headers: Headers, trusted: Networks) -> str:
 
 @lru_cache(maxsize=1_024)
 def subscriber(address: str) -> str:
-    """What requests are counted by: the address, or of an IPv6 one the network of its subscriber."""
+    """Return the unit that attempts are counted by: an IPv4 address, or the network of an IPv6 address."""
     found = _address(address)
     if isinstance(found, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((found, PREFIX_BITS), strict=False))
@@ -60,7 +60,7 @@ def subscriber(address: str) -> str:
 
 
 def _address(text: str) -> Address | None:
-    """The address that the text is, with or without a port; an IPv4 one also where it is written as IPv6."""
+    """Parse an address with or without a port; an IPv4 address written as IPv6 becomes IPv4."""
     bare = text.removeprefix("[").split("]")[0] if text.startswith("[") else text
     if bare.count(":") == 1:
         bare = bare.split(":")[0]

@@ -37,7 +37,7 @@ def make_key() -> MakeKey:
     """Create keys in the database from a name, scopes, and the other arguments of `issuing.wanted`."""
 
     async def make(name: str, *words: str, **given: Any) -> Holder:
-        asked = issuing.wanted(timezone.now(), name=name, words=words, **given)
+        asked = issuing.validated(timezone.now(), name=name, words=words, **given)
         issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
         return Holder(name, issued.secret, issued.row.id, issued.row.owner)
 

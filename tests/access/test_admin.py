@@ -27,7 +27,7 @@ def console(client: Client, db: None) -> Client:
 
 
 def key(name: str = "ci", **given: Any) -> ApiKey:
-    return issuing.issue(issuing.wanted(timezone.now(), name=name, **given), timezone.now()).row
+    return issuing.issue(issuing.validated(timezone.now(), name=name, **given), timezone.now()).row
 
 
 def change(row: ApiKey) -> str:
@@ -60,10 +60,10 @@ def test_key_is_created_and_its_secret_is_shown_once(console: Client) -> None:
     [
         ("name", "", "required"),
         ("name", "\x1b[31m", "printable"),
-        ("scopes", "shout", "is no scope"),
-        ("scopes", "fs.raed", "is about no tool"),
+        ("scopes", "shout", "is not a scope"),
+        ("scopes", "fs.raed", "matches no tool"),
         ("budgets", "ten", "A budget is an amount"),
-        ("expires", "2020-01-01", "over already"),
+        ("expires", "2020-01-01", "in the past"),
         ("rate", "lots", "A rate is"),
         ("max_runs", "many", "whole number"),
         ("user", "7", "valid choice"),
@@ -78,7 +78,7 @@ def test_each_invalid_field_is_reported(console: Client, field: str, value: str,
 
 def test_duplicate_name_is_reported(console: Client) -> None:
     key("ci")
-    assert "revoke it, or choose another name" in console.post(ADD, FORM).content.decode()
+    assert "Revoke it, or choose another name" in console.post(ADD, FORM).content.decode()
 
 
 def test_markup_in_a_name_is_escaped(console: Client) -> None:

@@ -55,20 +55,20 @@ def test_key_of_a_user_has_the_owner_of_that_user() -> None:
     assert ApiKey.objects.get().owner == f"user:{user.pk}"
     User.objects.create_user("bob", is_active=False)
     for name in ("bob", "nobody"):
-        with pytest.raises(CommandError, match="no active user"):
+        with pytest.raises(CommandError, match="No active user"):
             run("create_api_key", "other", "--user", name)
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--scope", "shout"], "scopes: 'shout' is no scope; there are chat"),
-        (["--scope", "fs.raed"], "scopes: fs.raed is about no tool; there are fs.read"),
+        (["--scope", "shout"], "scopes: 'shout' is not a scope. Valid scopes: chat"),
+        (["--scope", "fs.raed"], "scopes: fs.raed matches no tool. Valid names: fs.read"),
         (["--budget", "ten"], "budgets: A budget is an amount"),
-        (["--expires", "2020-01-01"], "expires: That is over already"),
+        (["--expires", "2020-01-01"], "expires: The expiry is in the past"),
         (["--expires", "later"], "expires: Give a date"),
         (["--rate", "lots"], "rate: A rate is a number of requests"),
-        (["--max-runs", "0"], "max_runs: Runs at once are a number from 1"),
+        (["--max-runs", "0"], "max_runs: max_runs is a number from 1"),
     ],
 )
 def test_invalid_argument_is_reported_in_one_sentence(arguments: list[str], said: str) -> None:
@@ -93,7 +93,7 @@ def test_keys_are_listed_and_revoked_and_their_names_are_free_again() -> None:
     assert secret not in out + errors
     assert "was revoked" in run("revoke_api_key", "ci")[0]
     assert "ci  revoked" in run("list_api_keys")[0]
-    for name, said in (("ci", "revoked already"), ("nobody", "no key of this name")):
+    for name, said in (("ci", "revoked before"), ("nobody", "No key has this name")):
         with pytest.raises(CommandError, match=said):
             run("revoke_api_key", name)
     run("create_api_key", "ci")

@@ -41,7 +41,7 @@ def test_unknown_scope_is_rejected_and_escaped_in_the_error(text: str) -> None:
     with pytest.raises(ScopeInvalid) as caught:
         scopes.scopes(["chat", text])
     assert str(caught.value).isprintable()
-    assert "there are chat, approve, speech" in str(caught.value)
+    assert "Valid scopes: chat, approve, speech" in str(caught.value)
 
 
 def test_number_of_scopes_is_between_1_and_100() -> None:

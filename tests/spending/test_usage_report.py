@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from access.keys.issuing import issue, wanted
+from access.keys.issuing import issue, validated
 from chat.engine.model_port import Finished, TokensUsed, ToolCall
 from chat.pricing.price_list import price_list
 from chat.providers.scripted import Scripted, text
@@ -29,7 +29,7 @@ USED = TokensUsed(input_tokens=30, output_tokens=20, cached_tokens=10, reasoning
 async def key(name: str, **options: Any) -> dict[str, str]:
     """Return the header of a new key."""
     now = datetime.now(UTC)
-    issued = await sync_to_async(issue)(wanted(now, name=name, **options), now)
+    issued = await sync_to_async(issue)(validated(now, name=name, **options), now)
     return {"X-API-Key": issued.secret}
 
 

@@ -1,4 +1,4 @@
-"""`manage.py create_api_key`: makes a key, and prints it, alone, once."""
+"""`manage.py create_api_key`: create a key and print it once."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -15,27 +15,29 @@ from storage.schema import migrated_database
 
 class Command(BaseCommand):
     help = (
-        "Makes an API key and prints it, alone, on standard output: it is kept nowhere, and is never shown again. From "
-        "the first key on, all callers show one. Example: manage.py create_api_key ci --scope chat --scope 'git.*' "
+        "Create an API key and print it on standard output. It is stored only as a hash, and never shown again. From "
+        "the first key on, every caller needs one. Example: manage.py create_api_key ci --scope chat --scope 'git.*' "
         "--expires 90d --rate 60/minute --budget 10usd/month"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         words = f"{', '.join(WORDS)}, {TOOLS} (every one), or a tool's name or pattern, such as fs.read or git.*"
         default = " ".join(DEFAULT.texts())
-        parser.add_argument("name", help="what the key is called in lists and logs")
+        parser.add_argument("name", help="the name of the key in lists and logs")
         parser.add_argument(
             "--scope", action="append", default=[], metavar="SCOPE",
-            help=f"what it may do: {words}; may be given several times (default: {default})",
+            help=f"a permission: {words}. Repeatable (default: {default})",
         )  # fmt: skip
         parser.add_argument("--expires", default="", metavar="WHEN", help="such as 30d, 12h or 2027-01-31")
         parser.add_argument("--rate", default="", help="requests, such as 60/minute (default: RATE_LIMIT_PER_KEY)")
-        parser.add_argument("--max-runs", type=int, metavar="N", help="runs at a time")
+        parser.add_argument("--max-runs", type=int, metavar="N", help="maximum of active runs")
         parser.add_argument(
             "--budget", action="append", default=[], metavar="BUDGET",
-            help="what may be spent, such as 10usd/month or 200000tokens/day; may be given several times",
+            help="a limit, such as 10usd/month or 200000tokens/day. Repeatable",
         )  # fmt: skip
-        parser.add_argument("--user", metavar="USERNAME", help="whose things its own are (default: the key's alone)")
+        parser.add_argument(
+            "--user", metavar="USERNAME", help="the Django user that owns what the key makes (default: the key itself)"
+        )
 
     def handle(self, **options: Any) -> None:
         try:
@@ -49,9 +51,9 @@ class Command(BaseCommand):
 
 
 def _issued(*, name: str, scope: list[str], user: str | None, **options: Any) -> issuing.CreatedKey:
-    """Raises `KeyInvalid`."""
+    """Create the key. Raises `KeyInvalid`."""
     now = timezone.now()
-    asked = issuing.wanted(
+    asked = issuing.validated(
         now,
         name=name,
         words=scope,
@@ -69,5 +71,5 @@ def _user(username: str | None) -> int | None:
         return None
     found = get_user_model().objects.filter(username=username, is_active=True).values_list("pk", flat=True).first()
     if found is None:
-        raise KeyInvalid("user", "There is no active user of this name; manage.py createsuperuser makes one.")
+        raise KeyInvalid("user", "No active user has this name. manage.py createsuperuser creates one.")
     return found

@@ -1,4 +1,4 @@
-"""`manage.py list_api_keys`: the keys that there are and were."""
+"""`manage.py list_api_keys`: list the keys."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from storage.schema import migrated_database
 
 
 class Command(BaseCommand):
-    help = "Lists the API keys, the newest first: what each may do, until when, and when it was last used."
+    help = "List the API keys, the newest first, with scopes, limits, expiry and last use."
 
     def handle(self, **_: Any) -> None:
         with migrated_database():
@@ -20,8 +20,8 @@ class Command(BaseCommand):
             self.stdout.write(f"{row.prefix}  {row.name}  {_state(row, timezone.now())}")
             limits = [row.rate, f"{row.max_runs} runs" if row.max_runs else "", *row.budgets]
             whose = ascii(row.user.get_username()) if row.user else "its own"
-            told = ", ".join(filter(None, limits)) or "no limits"
-            self.stdout.write(f"    may {' '.join(row.scopes)}; of {whose}; {told}")
+            limits_text = ", ".join(filter(None, limits)) or "no limits"
+            self.stdout.write(f"    may {' '.join(row.scopes)}; of {whose}; {limits_text}")
             self.stdout.write(f"    made {_day(row.created)}, last used {_day(row.last_used)}")
         self.stderr.write(f"{len(rows)} keys.")
 

@@ -1,4 +1,4 @@
-"""`manage.py revoke_api_key`: shuts a key, for ever."""
+"""`manage.py revoke_api_key`: revoke a key permanently."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,8 +13,8 @@ from storage.schema import migrated_database
 
 class Command(BaseCommand):
     help = (
-        "Revokes an API key: from now on it opens nothing, and what it holds open ends within seconds. Its row stays, "
-        "and so does all that was made with it."
+        "Revoke an API key permanently. It is rejected at once, and its open streams end within seconds. Its record "
+        "and everything made with it stay."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,6 +25,6 @@ class Command(BaseCommand):
             row = ApiKey.objects.live(name)
             if row is None:
                 known = ApiKey.objects.filter(name=name).exists()
-                raise CommandError("It was revoked already." if known else "There is no key of this name.")
+                raise CommandError("The key was revoked before." if known else "No key has this name.")
             issuing.revoke(row, timezone.now())
         self.stdout.write(f"{row.name} ({row.prefix}...) was revoked.")

@@ -30,20 +30,20 @@ class Command(BaseCommand):
     ) -> None:
         try:
             if budgets:
-                self._tell_budgets()
+                self._print_budgets()
                 return
-            told = usage_report.usage(group_by, None, Span(since=since, until=until))
+            report = usage_report.usage(group_by, None, Span(since=since, until=until))
         except DatabaseError as error:
             raise CommandError(f"The database could not be used: {str(error).strip()}") from None
         if json:
-            self.stdout.write(msgspec.json.format(msgspec.json.encode(told)).decode())
+            self.stdout.write(msgspec.json.format(msgspec.json.encode(report)).decode())
             return
-        for item in told["items"]:
+        for item in report["items"]:
             group = "  ".join(str(item[name]) for name in FIELDS[group_by] if name != "owner")
             self.stdout.write(_line(f"{group}  {item.get('name', '')}".strip(), item))
-        self.stdout.write(_line("all", told["total"]))
+        self.stdout.write(_line("all", report["total"]))
 
-    def _tell_budgets(self) -> None:
+    def _print_budgets(self) -> None:
         for name, spent, reserved in usage_report.accounts():
             unit = "usd" if ":usd" in name else "tokens"
             amounts = [

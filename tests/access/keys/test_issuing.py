@@ -47,7 +47,7 @@ NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 )
 def test_invalid_value_is_reported_with_its_field(field: str, given: dict[str, Any]) -> None:
     with pytest.raises(KeyInvalid) as caught:
-        issuing.wanted(NOW, **{"name": "alice", **given})
+        issuing.validated(NOW, **{"name": "alice", **given})
     assert caught.value.field == field
     assert str(caught.value).isprintable()
 
@@ -64,12 +64,12 @@ def test_invalid_value_is_reported_with_its_field(field: str, given: dict[str, A
     ],
 )
 def test_expiry_is_a_date_or_a_duration_from_now(text: str, moment: datetime | None) -> None:
-    assert issuing.wanted(NOW, name="alice", expires=text).expires == moment
+    assert issuing.validated(NOW, name="alice", expires=text).expires == moment
 
 
 @pytest.mark.django_db
 def test_only_the_hash_of_a_key_is_stored() -> None:
-    asked = issuing.wanted(NOW, name="alice", budgets=["10 USD/month"], rate="5/second", max_runs=3)
+    asked = issuing.validated(NOW, name="alice", budgets=["10 USD/month"], rate="5/second", max_runs=3)
     issued = issuing.issue(asked, NOW)
     row = ApiKey.objects.get()
     assert parse(issued.secret.encode()).sha256 == row.sha256
@@ -80,7 +80,7 @@ def test_only_the_hash_of_a_key_is_stored() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_active_keys_have_unique_names_and_revocation_frees_the_name() -> None:
-    asked = issuing.wanted(NOW, name="alice")
+    asked = issuing.validated(NOW, name="alice")
     first = issuing.issue(asked, NOW)
     with pytest.raises(KeyInvalid) as caught:
         issuing.issue(asked, NOW)
