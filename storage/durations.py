@@ -1,4 +1,4 @@
-"""Ages as people write them: 30d, 12h, 2w."""
+"""Durations as people write them: 30d, 12h, 2w."""
 
 import re
 from datetime import timedelta
@@ -9,8 +9,8 @@ WRITTEN: Final = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 
 
 def parse_duration(text: str) -> timedelta:
-    """The age. Raises `ValueError` with what is valid."""
+    """Parse a duration. Raises `ValueError` that says what is valid."""
     found = WRITTEN.fullmatch(text.strip().lower())
     if not found:
-        raise ValueError(f"{text!r} is no age: give a number and h, d or w, such as 12h, 30d or 2w")
+        raise ValueError(f"{text!r} is not an age: give a number and h, d or w, such as 12h, 30d or 2w")
     return int(found[1]) * UNITS[found[2]]

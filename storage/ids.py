@@ -1,4 +1,4 @@
-"""Identifiers in the order of their making, so that new rows stand together in every index (RFC 9562, UUIDv7)."""
+"""Identifiers in order of creation, so that new rows are adjacent in every index (RFC 9562, UUIDv7)."""
 
 import secrets
 import time
@@ -11,6 +11,6 @@ RANDOM: Final = (1 << 76) - 1 - (3 << 62)
 
 
 def new_id() -> UUID:
-    """48 bits of milliseconds since 1970, and 74 random ones."""
+    """Return 48 bits of milliseconds since 1970, followed by 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
     return UUID(int=milliseconds << 80 | VERSION | VARIANT | (secrets.randbits(76) & RANDOM))

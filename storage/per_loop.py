@@ -1,4 +1,4 @@
-"""What a process has once for each of its event loops: there is one where it serves, and one more in each test."""
+"""Objects that a process has once for each event loop: one when it serves, and one more in each test."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,10 +9,7 @@ Thing = TypeVar("Thing")
 
 
 class PerLoop(Generic[Thing]):
-    """The running event loop's own, made by `make` when it is first asked for: not every server tells when it starts.
-
-    What was asked for last is found without a look into the dictionary of all loops: every request asks often.
-    """
+    """Holds one object per event loop, made by `make` on first use: not every server reports when it starts."""
 
     def __init__(self, make: Callable[[], Thing]) -> None:
         self._make = make
@@ -27,17 +24,17 @@ class PerLoop(Generic[Thing]):
         return self.use(self._make() if thing is None else thing)
 
     def use(self, thing: Thing) -> Thing:
-        """Makes it the running event loop's."""
+        """Set the running event loop's object."""
         loop = asyncio.get_running_loop()
         self._things[loop] = thing
         self._last = (loop, thing)
         return thing
 
     def known(self) -> Thing | None:
-        """The running event loop's, if it has one yet."""
+        """Return the running event loop's object; None if there is none yet."""
         return self._things.get(asyncio.get_running_loop())
 
     def forget(self) -> None:
-        """Lets go of the running event loop's."""
+        """Drop the running event loop's object."""
         self._things.pop(asyncio.get_running_loop(), None)
         self._last = None

@@ -1,4 +1,4 @@
-"""Reading the database from async code: in a few threads of our own, whose connections no stream ever holds."""
+"""Queries from async code, in a few threads of their own, so that no stream ever holds a connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,16 +15,18 @@ Parameters = ParamSpec("Parameters")
 
 THREADS: Final = 4
 
+# More threads would not help: SQLite reads are bound by the interpreter's lock, PostgreSQL's by its pool.
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage-reader")
 
 
 async def read(query: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-    """The query's result: a sync function that fetches all that it returns. Raises `StorageUnavailable`."""
+    """Run a query and return its result. The sync function must fetch all rows. Raises `StorageUnavailable`."""
 
     def fetch(*, again: bool = False) -> Result:
         try:
             return query(*args, **kwargs)
         except (OperationalError, InterfaceError) as error:
+            # The server may have closed an idle connection; a query can be repeated on a fresh one.
             stale = is_broken(driver()) and not again
             release()
             if stale:
@@ -32,6 +34,7 @@ async def read(query: Callable[Parameters, Result], *args: Parameters.args, **kw
             raise StorageUnavailable(str(error).strip() or "The database does not answer.") from error
         finally:
             if connection.vendor != "sqlite":
-                connection.close()  # back to the pool
+                # Back to the pool: an idle thread would hold a connection that another process could use.
+                connection.close()
 
     return await asyncio.get_running_loop().run_in_executor(_threads, fetch)

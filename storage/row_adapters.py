@@ -1,4 +1,4 @@
-"""The values of rows as a database's driver takes them: brought to what the column keeps, in one pass over a row."""
+"""Values of rows as the database's driver takes them, converted for their columns in one pass over a row."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -31,16 +31,13 @@ from storage import sanitize
 Conversion = Callable[[Any], Any]
 
 PLAIN: Final = (BinaryField, BooleanField, FloatField)
-"""Fields whose Python values every driver of ours takes."""
+"""Fields whose Python values need no conversion in any supported driver."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Values:
-    """Prepares rows, each with the values of these fields in their order.
-
-    Most of a row are texts and counts that need nothing: those are looked at here, without a call for each.
-    """
+    """Prepares rows with the values of these fields in order."""
 
     def __init__(self, fields: "Sequence[Field[Any, Any]]") -> None:
         self._texts: list[tuple[int, int]] = []
@@ -71,7 +68,7 @@ class Values:
 
 
 def conversion(field: "Field[Any, Any]") -> Conversion | None:
-    """What the database wants of a field's value; nothing to do for what its driver takes as it is."""
+    """Return the function that converts a field's values; None if the driver takes them as they are."""
     plain = _plain_field(field)
     if isinstance(plain, PLAIN):
         return None
@@ -90,7 +87,7 @@ def moment(value: datetime) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A text, a number, a moment or a UUID as the driver takes it, whatever the column."""
+    """Convert a text, number, moment or UUID for the driver, whatever its column."""
     if isinstance(value, datetime):
         return moment(value)
     return value.hex if isinstance(value, UUID) and not connection.features.has_native_uuid_field else value
@@ -101,7 +98,7 @@ def _plain_field(field: "Field[Any, Any]") -> "Field[Any, Any]":
 
 
 def _as_text(field: "Field[Any, Any]") -> Conversion | None:
-    """How SQLite keeps what it has no type for."""
+    """Return the conversion for types that SQLite stores as text."""
     if connection.vendor != "sqlite":
         return None
     if isinstance(field, UUIDField):
@@ -112,7 +109,7 @@ def _as_text(field: "Field[Any, Any]") -> Conversion | None:
 
 
 def _document(value: Any) -> str:
-    """The value as JSON, by the quick way where that is as every database takes it."""
+    """Encode the value as JSON, by the fast encoder if all databases accept its output."""
     try:
         encoded = _encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError):

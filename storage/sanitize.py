@@ -1,7 +1,7 @@
-"""Values as every database of ours can keep them, so that nothing that a model says fails what is written beside it.
+"""Sanitizing of text and numbers, so that model output can never fail an insert.
 
-PostgreSQL takes no NUL in a text, neither of them half of a surrogate pair, and PostgreSQL alone holds a column to its
-length and its range. What cannot be kept is replaced by U+FFFD, cut, or brought to the nearest number that can.
+PostgreSQL rejects NUL and half surrogate pairs in text, and it enforces lengths and ranges, which SQLite does not. Such
+values are replaced by U+FFFD, truncated, or clamped to the nearest valid number.
 """
 
 import json
@@ -16,11 +16,11 @@ Fit = Callable[[Any], Any]
 
 REPLACEMENT: Final = "\ufffd"
 BITS: Final = {"SmallIntegerField": 15, "PositiveSmallIntegerField": 15, "IntegerField": 31, "PositiveIntegerField": 31}
-"""Of PostgreSQL's integers, without the sign; all others have 63."""
+"""Bits of PostgreSQL's integer types, without the sign; all others have 63."""
 
 
 def sanitizer(field: "Field[Any, Any]") -> Fit | None:
-    """What makes a value of the field one that can be kept; None where every value can."""
+    """Return the function that makes a value of the field storable; None if every value is."""
     if isinstance(field, JSONField):
         return partial(document, encoder=field.encoder)
     if isinstance(field, CharField | TextField):
@@ -32,13 +32,13 @@ def sanitizer(field: "Field[Any, Any]") -> Fit | None:
 
 
 def bounds(field: "IntegerField[Any, Any]") -> tuple[int, int]:
-    """The lowest and the highest number that the field keeps."""
+    """Return the lowest and the highest number that the field stores."""
     highest = 2 ** BITS.get(field.get_internal_type(), 63) - 1
     return 0 if isinstance(field, PositiveIntegerRelDbTypeMixin) else -highest - 1, highest
 
 
 def text(value: str, most: int | None = None) -> str:
-    """At most `most` characters of it, without NUL and halves of surrogate pairs."""
+    """Return at most `most` characters of the text, without NUL and half surrogate pairs."""
     if most is not None and len(value) > most:
         value = value[:most]
     if "\x00" in value:
@@ -51,7 +51,7 @@ def number(value: int, *, lowest: int, highest: int) -> int:
 
 
 def document(value: Any, encoder: type[json.JSONEncoder] | None = None) -> str:
-    """The value as JSON (RFC 8259): texts as `text` leaves them, and null for what is no number."""
+    """Return the value as JSON (RFC 8259) with texts as `text` returns them, and null for NaN and infinities."""
     encoded = json.dumps(value, ensure_ascii=False, cls=encoder)
     if "\\u0000" in encoded or "NaN" in encoded or "Infinity" in encoded or not _is_unicode(encoded):
         encoded = json.dumps(clean(value), ensure_ascii=False, allow_nan=False, cls=encoder)
@@ -59,7 +59,7 @@ def document(value: Any, encoder: type[json.JSONEncoder] | None = None) -> str:
 
 
 def clean(value: Any) -> Any:
-    """A JSON value whose texts are all as `text` leaves them, and whose numbers are all numbers."""
+    """Return a JSON value with its texts as `text` returns them, and null for NaN and infinities."""
     if isinstance(value, str):
         return text(value)
     if isinstance(value, dict):
@@ -80,5 +80,5 @@ def _is_unicode(value: str) -> bool:
 
 
 def _mended(value: str) -> str:
-    """Joins the halves of surrogate pairs that stand together; a half that stands alone is replaced."""
+    """Join surrogate halves that are adjacent, and replace the others."""
     return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,7 +1,7 @@
-"""Statements that wait within a transaction, so that the same ones of many jobs are sent as one.
+"""Statements that are collected within a transaction, so that equal ones of many jobs are sent as one.
 
-What waits is sent before anything else on the connection, and before the commit. Only the order among themselves of
-statements that wait together may change: of each kind all rows are sent when its first one would have been.
+They are sent before any other statement of the connection, and before the commit. Only the order among collected
+statements may change: all rows of a statement are sent when its first one would have been.
 """
 
 import threading
@@ -23,7 +23,7 @@ _pending = _Pending()
 
 @contextmanager
 def collected() -> Iterator[None]:
-    """Within it statements wait: around the jobs of one transaction. Raises what the database raises."""
+    """Collect statements in this block, which wraps the jobs of one transaction. Raises the database's errors."""
     _pending.rows = {}
     try:
         with connection.execute_wrapper(_after_all):
@@ -34,7 +34,7 @@ def collected() -> Iterator[None]:
 
 
 def send(statement: str, rows: Sequence[Row]) -> None:
-    """Sends the statement for each row, or has it wait. Nobody learns how many rows it changed."""
+    """Send the statement for each row, or collect it. The number of changed rows is not known."""
     waiting = _pending.rows
     if waiting is None:
         execute(statement, rows)
@@ -43,7 +43,7 @@ def send(statement: str, rows: Sequence[Row]) -> None:
 
 
 def flush() -> None:
-    """Sends what waits. Raises what the database raises."""
+    """Send the collected statements. Raises the database's errors."""
     waiting = _pending.rows
     if waiting:
         _pending.rows = {}
@@ -52,7 +52,7 @@ def flush() -> None:
 
 
 def execute(statement: str, rows: Sequence[Row]) -> Any:
-    """Runs the statement for each row on the driver's own cursor, within the transaction that Django has open."""
+    """Run the statement for each row on the driver's cursor, within Django's open transaction."""
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
     with database.wrap_database_errors:

@@ -1,4 +1,4 @@
-"""Statements of the hot path, compiled once from a model: what the ORM would send, without its work on each row."""
+"""Statements of the hot path, compiled once from a model: the ORM's SQL, without its work for each row."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
@@ -14,14 +14,14 @@ Key = TypeVar("Key")
 
 
 class Insert:
-    """`INSERT` of whole rows of a model's named fields; the rest keep the database's default or NULL."""
+    """An `INSERT` of whole rows. Other fields of the model keep the database's default or NULL."""
 
     def __init__(self, model: type[Model], *names: str) -> None:
         self._model = model
         self._names = names
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Inserts the rows, each with its values in the order of the names. Raises what the database raises."""
+        """Insert the rows, each with its values in the order of the names. Raises the database's errors."""
         statement_batch.send(self._statement, [self._prepare(row) for row in rows])
 
     @cached_property
@@ -41,7 +41,7 @@ class Insert:
 
 
 class Sum:
-    """Adds numbers to the rows of a model that its unique `key` names; a row that is missing begins with them."""
+    """An upsert that adds numbers to the rows with a unique `key`; a missing row starts at these numbers."""
 
     def __init__(self, model: type[Model], *, key: Sequence[str], sums: Sequence[str]) -> None:
         self._model = model
@@ -49,7 +49,7 @@ class Sum:
         self._sums = tuple(sums)
 
     def __call__(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Adds rows, each the values of its key and then its numbers. Raises what the database raises."""
+        """Add rows, each the values of its key and then its numbers. Raises the database's errors."""
         statement_batch.send(self._statement, [self._prepare(row) for row in rows])
 
     @cached_property
@@ -71,7 +71,7 @@ class Sum:
 
 
 class Update:
-    """`UPDATE` of a model's named fields where others equal given values."""
+    """An `UPDATE` of named fields in rows where other fields equal given values."""
 
     def __init__(self, model: type[Model], *, names: Sequence[str], where: Sequence[str]) -> None:
         self._model = model
@@ -79,12 +79,12 @@ class Update:
         self._where = tuple(where)
 
     def __call__(self, values: Sequence[Any], where: Sequence[Any]) -> int:
-        """The number of rows that were changed. Raises what the database raises."""
+        """Return the number of changed rows. Raises the database's errors."""
         statement_batch.flush()
         return int(statement_batch.execute(self._statement, [self._row(values, where)]).rowcount)
 
     def later(self, values: Sequence[Any], where: Sequence[Any]) -> None:
-        """The same where nobody asks for the number: it may be sent with others like it."""
+        """Update without returning the number of rows, so that equal statements can be sent together."""
         statement_batch.send(self._statement, [self._row(values, where)])
 
     def _row(self, values: Sequence[Any], where: Sequence[Any]) -> Sequence[Any]:
@@ -108,9 +108,9 @@ class Update:
 
 
 class Select:
-    """The newest rows, by primary key, of a model's named fields where another equals a given value.
+    """A query for the newest rows, by primary key, in which a field equals a given value.
 
-    Values come as the driver gives them: JSON as text, and on SQLite a boolean as 0 or 1.
+    Values are the driver's: JSON is text, and on SQLite a boolean is 0 or 1.
     """
 
     def __init__(self, model: type[Model], *names: str, where: str) -> None:
@@ -119,7 +119,7 @@ class Select:
         self._where = where
 
     def __call__(self, value: Any, most: int) -> list[tuple[Any, ...]]:
-        """At most `most` rows, the newest first. Raises what the database raises."""
+        """Return at most `most` rows, the newest first. Raises the database's errors."""
         return _fetch(self._statement, [*self._prepare((value,)), most])
 
     @cached_property
@@ -136,13 +136,13 @@ class Select:
 
 
 class Exists:
-    """Whether a query has any row. The query is made once, and has no order."""
+    """A query for whether any row exists. It is compiled once, and has no order."""
 
     def __init__(self, query: "Callable[[], QuerySet[Any]]") -> None:
         self._query = query
 
     def __call__(self) -> bool:
-        """Raises what the database raises."""
+        """Return whether a row exists. Raises the database's errors."""
         with connection.cursor() as cursor:
             cursor.execute(*self._statement)
             return cursor.fetchone() is not None
@@ -153,9 +153,9 @@ class Exists:
 
 
 class Locked:
-    """The keys among some whose row has a given value, and others that are always the same: words of our own.
+    """A query that returns and locks the keys whose row has a given value, and other values that never change.
 
-    Where the database has row locks, nobody else changes these rows before the transaction ends.
+    If the database has row locks, no other transaction changes these rows before this one ends.
     """
 
     def __init__(self, model: type[Model], name: str, **always: str) -> None:
@@ -164,14 +164,16 @@ class Locked:
         self._always = always
 
     def __call__(self, keys: Collection[Key], value: Any) -> set[Key]:
-        """Raises what the database raises."""
+        """Return the locked keys. Raises the database's errors."""
         if not keys:
             return set()
         convert = self._convert
         by_column = {convert(key): key for key in keys} if convert else {key: key for key in keys}
         places = ", ".join([_place()] * len(keys))
         values = [value, *by_column]
-        return {by_column[key] for (key,) in _fetch(f"{self._statement} IN ({places}){self._lock}", values)}
+        # SQLite has no row locks and needs none: it has one writer at a time.
+        lock = " FOR SHARE" if connection.features.has_select_for_update else ""
+        return {by_column[key] for (key,) in _fetch(f"{self._statement} IN ({places}){lock}", values)}
 
     @cached_property
     def _convert(self) -> Conversion | None:
@@ -181,37 +183,35 @@ class Locked:
     def _statement(self) -> str:
         key = _column(self._model._meta.pk)
         (name, *others) = [_column(field) for field in _fields(self._model, (self._name, *self._always))]
-        # As literals, so that an index of such rows alone is seen to do.
+        # As literals: the planner can then see that a partial index with this condition applies.
         words = [f"{column} = '{word}'" for column, word in zip(others, self._always.values(), strict=True)]
         conditions = " AND ".join((f"{name} = {_place()}", *words))
         # Names come from the models, words from our own modules, values only ever as parameters.
         return f"SELECT {key} FROM {_table(self._model)} WHERE {conditions} AND {key}"  # noqa: S608 - see above
 
-    @cached_property
-    def _lock(self) -> str:
-        return " FOR SHARE" if connection.features.has_select_for_update else ""
-
 
 class Statement:
-    """A statement of our own, with `%s` for each of its values: text, numbers, moments and UUIDs."""
+    """Handwritten SQL with `%s` for each value: text, numbers, moments and UUIDs."""
 
     def __init__(self, statement: str) -> None:
         self._written = statement
 
     def __call__(self, *values: Any) -> list[tuple[Any, ...]]:
-        """The rows that it returns. Raises what the database raises."""
+        """Return the rows of the result. Raises the database's errors."""
         return _fetch(self._statement, [plain(value) for value in values])
 
     def later(self, *values: Any) -> None:
-        """The same for one that returns nothing: it may be sent with others like it."""
+        """Run a statement without a result, so that equal statements can be sent together."""
         statement_batch.send(self._statement, [[plain(value) for value in values]])
 
     @cached_property
     def _statement(self) -> str:
+        # Compiled on first use: the database's vendor is unknown when modules are imported.
         return self._written.replace("%s", _place())
 
 
 def _fetch(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    # Collected statements come first, because this query may read their rows.
     statement_batch.flush()
     with connection.wrap_database_errors:
         return list(statement_batch.execute(statement, [values]).fetchall())

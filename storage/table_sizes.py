@@ -1,4 +1,4 @@
-"""How large the tables are on the disk, indexes included."""
+"""Sizes of the tables on disk, with their indexes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.db.models import Max, Min, Model
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """One table; `oldest` and `newest` are when its rows were made, where they say so."""
+    """One table; `oldest` and `newest` are creation times of its rows, if they have any."""
 
     table: str
     rows: int
@@ -19,13 +19,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sizes() -> list[Size]:
-    """Of all tables, the largest first. Raises Django's `DatabaseError`."""
+    """Return the sizes of all tables, the largest first. Raises `DatabaseError`."""
     models = [model for model in apps.get_models(include_auto_created=True) if model._meta.managed]
     return sorted(map(_size, models), key=lambda size: -size.bytes)
 
 
 def total() -> int:
-    """Bytes of the whole database: on SQLite of its file, without the log that is not yet a part of it."""
+    """Return the bytes of the whole database: on SQLite of its file, without the log."""
     if connection.vendor == "sqlite":
         return int(_one("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
     return int(_one("SELECT pg_database_size(current_database())"))
@@ -33,16 +33,16 @@ def total() -> int:
 
 def _size(model: type[Model]) -> Size:
     rows = model._default_manager.order_by()
+    table = model._meta.db_table
+    if connection.vendor == "sqlite":
+        # `dbstat` counts pages for each b-tree, so the indexes of the table are added.
+        trees = "SELECT name FROM sqlite_master WHERE tbl_name = %s"
+        used = int(_one(f"SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN ({trees})", table))  # noqa: S608 - constants
+    else:
+        used = int(_one("SELECT pg_total_relation_size(%s::regclass)", table))
     made = any(field.name == "created" for field in model._meta.get_fields())
     ends = rows.aggregate(oldest=Min("created"), newest=Max("created")) if made else {"oldest": None, "newest": None}
-    return Size(table=model._meta.db_table, rows=rows.count(), bytes=_bytes(model._meta.db_table), **ends)
-
-
-def _bytes(table: str) -> int:
-    if connection.vendor == "sqlite":
-        of_table = "SELECT name FROM sqlite_master WHERE tbl_name = %s"
-        return int(_one(f"SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name IN ({of_table})", table))  # noqa: S608 - constants
-    return int(_one("SELECT pg_total_relation_size(%s::regclass)", table))
+    return Size(table=table, rows=rows.count(), bytes=used, **ends)
 
 
 def _one(statement: str, *values: str) -> Any:

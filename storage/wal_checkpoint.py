@@ -1,6 +1,6 @@
-"""SQLite's log, taken into the database by a thread that reads, so that no commit waits for it.
+"""Checkpoints of SQLite's log by a reading thread, so that no commit waits for them.
 
-By itself SQLite does that within a commit, once the log is long enough: some 50 ms, in which nobody else is kept either
+SQLite would otherwise checkpoint within a commit when the log is long enough, and block all writers for some 50 ms
 (https://sqlite.org/wal.html#ckpt).
 """
 
@@ -12,28 +12,28 @@ from django.db import connection
 from storage.engine_options import LOG_BYTES
 from storage.reader import read
 
-MAX_IN_A_ROW: Final = 4
-"""What is committed meanwhile is left over, and less of it each time: once nothing is, the log begins anew."""
+# Commits during a checkpoint stay in the log, fewer each time. Once none is left, SQLite restarts the log.
+MAX_ATTEMPTS: Final = 4
 
 
 async def checkpoint() -> None:
-    """Takes in the log where it has grown long. Raises `StorageUnavailable`."""
+    """Checkpoint the log if it has grown long. Raises `StorageUnavailable`."""
     if connection.vendor == "sqlite" and _log_bytes() >= LOG_BYTES:
-        await read(_take_in)
+        await read(_checkpoint)
 
 
 def _log_bytes() -> int:
-    """Asked of the folder: to open a database's file beside SQLite would lose it its locks."""
     try:
+        # Only the directory entry: opening and closing the file beside SQLite would drop SQLite's POSIX locks.
         return Path(f"{connection.settings_dict['NAME']}-wal").stat().st_size
     except OSError:
         return 0
 
 
-def _take_in() -> None:
-    for _ in range(MAX_IN_A_ROW):
+def _checkpoint() -> None:
+    for _ in range(MAX_ATTEMPTS):
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            busy, length, taken = cursor.fetchone()
-        if busy or length == taken:
+            busy, length, copied = cursor.fetchone()
+        if busy or length == copied:
             return

@@ -1,9 +1,9 @@
-"""Group commit: one thread a process that writes; jobs that wait together are committed together.
+"""Group commit: one writing thread per process commits the jobs that wait together.
 
-    StorageUnavailable    the database did not take it, or too much is waiting already: nothing was written
+    StorageUnavailable    the database rejected the write, or the queue is full: nothing was written
 
-A commit costs the same for one row as for a hundred, and SQLite has room for one writer at a time: so writers queue
-here, in memory and in order, and not inside the database.
+A commit costs the same for one row as for a hundred, and SQLite allows one writer at a time. So writers queue here, in
+memory and in order, and not inside the database.
 """
 
 import asyncio
@@ -24,27 +24,27 @@ from telemetry import metrics
 Result = TypeVar("Result")
 
 MAX_WAITING: Final = 10_000
-"""Jobs that may wait at once."""
+"""Jobs that may wait at the same time."""
 
 NO_SPACE: Final = ("database or disk is full", "disk I/O error", "No space left on device")
-"""What SQLite (where it cannot let its log grow, too) and PostgreSQL say then."""
+"""Messages of a full disk from SQLite (also when its log cannot grow) and PostgreSQL."""
 
 MAX_BATCH: Final = 256
-"""Jobs that one transaction takes."""
+"""Jobs of one transaction."""
 
 
 class StorageUnavailable(Exception):
-    """The database is locked, full or gone, or the queue in front of it is full. Nothing was written."""
+    """The database is locked, full or gone, or the queue is full. Nothing was written."""
 
 
 class StorageFull(StorageUnavailable):
-    """The database has no space left. Nothing was written."""
+    """The disk of the database is full. Nothing was written."""
 
 
 def unavailable(error: Exception) -> StorageUnavailable:
-    """What the database's own error is to those who wait for it."""
-    told = str(error).strip() or "The database does not answer."
-    return StorageFull(told) if any(word in told for word in NO_SPACE) else StorageUnavailable(told)
+    """Return the error to raise for one of the database's own."""
+    message = str(error).strip() or "The database does not answer."
+    return StorageFull(message) if any(word in message for word in NO_SPACE) else StorageUnavailable(message)
 
 
 class _Job(msgspec.Struct, frozen=True):
@@ -60,54 +60,59 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 class Writer:
-    """Runs jobs, sync functions that use the default database connection, in one thread of its own."""
+    """Runs jobs in a thread of its own: sync functions that use the default database connection."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self.is_failing = False
-        """Whether the database did not take what was committed last."""
+        """True if the last commit failed."""
 
     async def write(self, job: Callable[[], Result]) -> Result:
-        """The job's result, once it is committed. Raises what the job raises, or `StorageUnavailable`."""
+        """Return the job's result after its commit. Raises the job's errors and `StorageUnavailable`."""
         return await self.submit(job)
 
     def submit(self, job: Callable[[], Result]) -> "asyncio.Future[Result]":
-        """The same for who does something else meanwhile: it is committed before whatever is submitted later.
+        """Queue a job and return a future of its result. It commits before every job that is submitted later.
 
-        Raises `StorageUnavailable` where too much is waiting.
+        Raises `StorageUnavailable` if the queue is full.
         """
         if self._jobs.qsize() >= MAX_WAITING:
             raise StorageUnavailable("Too many writes are waiting for the database.")
         if self._thread is None:
-            self._start()
+            # The writer belongs to the process: event loops in several threads may use it first at the same time.
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="storage-writer", daemon=True)
+                    self._thread.start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._jobs.put(_Job(job, loop, future))
         return future
 
     def waiting(self) -> int:
-        """How many jobs wait for the thread."""
+        """Return the number of jobs in the queue."""
         return self._jobs.qsize()
 
     def close(self) -> None:
-        """Writes what waits, and ends the thread."""
+        """Write the queued jobs, and end the thread."""
         with self._starting:
             if self._thread is not None:
                 self._jobs.put(None)
                 self._thread.join()
                 self._thread = None
 
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="storage-writer", daemon=True)
-                self._thread.start()
-
     def _work(self) -> None:
         while (first := self._jobs.get()) is not None:
-            batch, ended = self._gather(first)
+            batch, ended = [first], False
+            with contextlib.suppress(Empty):
+                while len(batch) < MAX_BATCH and not ended:
+                    job = self._jobs.get_nowait()
+                    if job is None:
+                        ended = True
+                    else:
+                        batch.append(job)
             began = time.perf_counter()
             outcomes = _commit(batch)
             metrics.committed(time.perf_counter() - began)
@@ -117,26 +122,14 @@ class Writer:
                 break
         connection.close()
 
-    def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
-        batch = [first]
-        with contextlib.suppress(Empty):
-            while len(batch) < MAX_BATCH:
-                job = self._jobs.get_nowait()
-                if job is None:
-                    return batch, True
-                batch.append(job)
-        return batch, False
-
 
 writer = Writer()
 metrics.writes_waiting.read = writer.waiting
 
 
 def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
-    """All in one transaction; where one of them fails by its own fault, or blocked another's, each in its own.
-
-    On a connection that was broken before the commit it is tried once more: nothing can have been written.
-    """
+    """Run all jobs in one transaction. If one fails or blocks another, run each in its own."""
+    # After COMMIT was sent, a lost connection leaves it unknown whether it succeeded: then nothing may be repeated.
     uncommitted, used = True, None
     try:
         with transaction.atomic():
@@ -146,7 +139,8 @@ def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
             uncommitted = False
     except (OperationalError, InterfaceError) as error:
         if lost_to_another(error) and len(batch) > 1:
-            return _one_by_one(batch)
+            return [_commit([job])[0] for job in batch]
+        # A pooled connection that the server closed while idle fails at its first statement: try a fresh one once.
         stale = uncommitted and is_broken(used) and not again
         release()
         if stale:
@@ -154,18 +148,16 @@ def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
         failure = unavailable(error)
         return [_Outcome(job, None, failure) for job in batch]
     except Exception as error:  # noqa: BLE001 - a job's failure is its caller's, who gets it through the future
-        return [_Outcome(batch[0], None, error)] if len(batch) == 1 else _one_by_one(batch)
+        # Only the faulty job may fail: each of the others commits in its own transaction.
+        return [_Outcome(batch[0], None, error)] if len(batch) == 1 else [_commit([job])[0] for job in batch]
     return outcomes
-
-
-def _one_by_one(batch: Sequence[_Job]) -> list[_Outcome]:
-    return [_commit([job])[0] for job in batch]
 
 
 def _deliver(outcomes: Sequence[_Outcome]) -> None:
     for loop in {outcome.job.loop for outcome in outcomes}:
         own = [outcome for outcome in outcomes if outcome.job.loop is loop]
-        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+        # A closed event loop raises RuntimeError: with it, the callers are gone.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(_resolve, own)
 
 

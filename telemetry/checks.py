@@ -1,4 +1,4 @@
-"""Misconfiguration of telemetry, found before the service starts."""
+"""System checks of the telemetry settings."""
 
 from typing import Any
 
@@ -11,5 +11,5 @@ from telemetry import conf
 def check_packages(**_: Any) -> list[CheckMessage]:
     if not conf.traces_endpoint() or conf.is_installed():
         return []
-    told = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and the packages that send traces are not installed."
-    return [Error(told, hint="Install them: uv sync --extra otel; or leave it empty.", id="telemetry.E001")]
+    problem = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and the packages that send traces are not installed."
+    return [Error(problem, hint="Install them: uv sync --extra otel; or leave it empty.", id="telemetry.E001")]

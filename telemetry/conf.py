@@ -1,4 +1,4 @@
-"""The settings of telemetry, read in one place. OpenTelemetry's other variables are read by its own packages."""
+"""The settings of telemetry, read in one place. OpenTelemetry's packages read their other variables themselves."""
 
 from importlib.util import find_spec
 from typing import Final
@@ -10,7 +10,7 @@ PACKAGES: Final = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"
 
 
 def traces_endpoint() -> str:
-    """The URL that spans are sent to (https://opentelemetry.io/docs/specs/otel/protocol/exporter/); empty for none."""
+    """Return the URL for spans (https://opentelemetry.io/docs/specs/otel/protocol/exporter/); empty for none."""
     base: str = settings.OTEL_EXPORTER_OTLP_ENDPOINT
     return str(settings.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) or (base + TRACES_PATH if base else "")
 
@@ -24,12 +24,12 @@ def version() -> str:
 
 
 def captures_content() -> bool:
-    """Whether spans hold what was said, and what tools were given and gave."""
+    """Return whether spans include messages, params and results."""
     return bool(settings.OTEL_CAPTURES_CONTENT)
 
 
 def is_installed() -> bool:
-    """Whether the packages of the extra `otel` are there."""
+    """Return whether the packages of the extra `otel` are installed."""
     try:
         return all(find_spec(package) for package in PACKAGES)
     except ModuleNotFoundError:

@@ -1,7 +1,7 @@
-"""What is counted, in memory: counters, gauges and histograms, each a table from values of labels to numbers.
+"""Counters, gauges and histograms in memory, each a table from label values to numbers.
 
-An instrument is changed by one thread alone. An addition costs a tenth of a microsecond, a tenth of what it costs in
-prometheus-client, whose part here is the format.
+Only one thread changes an instrument. An addition costs a tenth of a microsecond, a tenth of its cost in
+prometheus-client, which is used only for the output format.
 """
 
 from bisect import bisect_left
@@ -11,28 +11,28 @@ from typing import Final, Literal
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[str, ...]
 Rows = dict[Labels, list[float]]
-"""The numbers of each set of labels: one; of a histogram those in each bucket, and behind them their sum."""
+"""The numbers for each set of labels: one number, or for a histogram those in each bucket and then their sum."""
 
 MAX_ROWS: Final = 2_000
-"""Sets of labels of one instrument. Those beyond are counted as `other`."""
+"""Sets of labels of one instrument. Further ones are counted as `other`."""
 
 OTHER: Final = "other"
 
 
 class Instrument:
-    """A table of numbers. `name` ends as Prometheus has it (https://prometheus.io/docs/practices/naming/)."""
+    """A table of numbers. `name` follows Prometheus (https://prometheus.io/docs/practices/naming/)."""
 
     kind: Kind
     width = 1
 
-    def __init__(self, name: str, told: str, labels: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, description: str, labels: Sequence[str] = ()) -> None:
         self.name = name
-        self.told = told
+        self.description = description
         self.labels = tuple(labels)
         self._rows: Rows = {}
 
     def rows(self) -> Rows:
-        """A copy."""
+        """Return a copy of the rows."""
         return {labels: list(row) for labels, row in list(self._rows.items())}
 
     def _row(self, labels: Labels) -> list[float]:
@@ -44,7 +44,7 @@ class Instrument:
 
 
 class Counter(Instrument):
-    """What only grows."""
+    """A number that only grows."""
 
     kind = "counter"
 
@@ -53,7 +53,7 @@ class Counter(Instrument):
 
 
 class Gauge(Instrument):
-    """What grows and shrinks; or, where `read` is set, is asked for when it is told."""
+    """A number that grows and shrinks. With `read`, it is read when it is reported."""
 
     kind = "gauge"
     read: Callable[[], float] | None = None
@@ -66,12 +66,12 @@ class Gauge(Instrument):
 
 
 class Histogram(Instrument):
-    """How many values are at most as large as each of the `bounds`, and the sum of all."""
+    """The number of values up to each of the `bounds`, and the sum of all."""
 
     kind = "histogram"
 
-    def __init__(self, name: str, told: str, labels: Sequence[str] = (), *, bounds: Sequence[float]) -> None:
-        super().__init__(name, told, labels)
+    def __init__(self, name: str, description: str, labels: Sequence[str] = (), *, bounds: Sequence[float]) -> None:
+        super().__init__(name, description, labels)
         self.bounds = tuple(bounds)
         self.width = len(bounds) + 2
 
@@ -82,7 +82,7 @@ class Histogram(Instrument):
 
 
 class Names:
-    """Names that a caller may have chosen, as values of a label: the first `most` that proved real, and `other`."""
+    """Label values that a caller may have chosen: the first `most` that proved real, and `other`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -98,7 +98,7 @@ class Names:
 
 
 def add_rows(sums: Rows, rows: Mapping[Labels, Sequence[float]]) -> None:
-    """Adds the rows to the sums, number by number."""
+    """Add the rows to the sums, number by number."""
     for labels, row in rows.items():
         before = sums.get(labels)
         sums[labels] = list(row) if before is None else [a + b for a, b in zip(before, row, strict=True)]

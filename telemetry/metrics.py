@@ -1,6 +1,6 @@
-"""The instruments of the service, and the functions by which its parts count on them.
+"""The instruments of the service, and the functions that record on them.
 
-Every value of a label is one of a bounded number: a caller cannot make new ones.
+Each label has a bounded number of values: a caller cannot create new ones.
 """
 
 from typing import Final
@@ -8,10 +8,10 @@ from typing import Final
 from telemetry.instruments import OTHER, Counter, Gauge, Histogram, Instrument, Names
 
 SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds, of what takes a moment."""
+"""Bounds in seconds, for short operations."""
 
 LONG: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
-"""Seconds, of what waits for a model."""
+"""Bounds in seconds, for operations that wait for a model."""
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_MODELS: Final = 100
@@ -20,16 +20,16 @@ requests = Counter("orchestrator_requests_total", "Answered requests.", ("method
 request_seconds = Histogram(
     "orchestrator_request_seconds", "From a request to the start of its answer.", ("method", "route"), bounds=SHORT
 )
-refusals = Counter("orchestrator_refusals_total", "Requests and messages that were turned away.", ("code",))
-runs_started = Counter("orchestrator_runs_started_total", "Runs that were begun.")
-runs_ended = Counter("orchestrator_runs_ended_total", "Runs that have ended.", ("status", "reason"))
-runs_active = Gauge("orchestrator_runs_active", "Runs that are being played.")
-run_seconds = Histogram("orchestrator_run_seconds", "From a run's beginning, or its going on, to its end.", bounds=LONG)
+refusals = Counter("orchestrator_refusals_total", "Requests and messages that were rejected.", ("code",))
+runs_started = Counter("orchestrator_runs_started_total", "Runs started.")
+runs_ended = Counter("orchestrator_runs_ended_total", "Runs ended.", ("status", "reason"))
+runs_active = Gauge("orchestrator_runs_active", "Runs in progress.")
+run_seconds = Histogram("orchestrator_run_seconds", "From the start or continuation of a run to its end.", bounds=LONG)
 first_token_seconds = Histogram(
-    "orchestrator_first_token_seconds", "From a run's beginning, or its going on, to its first token.", bounds=LONG
+    "orchestrator_first_token_seconds", "From the start or continuation of a run to its first token.", bounds=LONG
 )
 tokens = Counter("orchestrator_tokens_total", "Tokens of models.", ("provider", "model", "kind"))
-cost_usd = Counter("orchestrator_cost_usd_total", "What models have cost, where it is known.", ("provider", "model"))
+cost_usd = Counter("orchestrator_cost_usd_total", "Known cost of model calls in USD.", ("provider", "model"))
 provider_errors = Counter("orchestrator_provider_errors_total", "Calls of a model that failed.", ("provider", "code"))
 tool_executions = Counter("orchestrator_tool_executions_total", "Executions that have ended.", ("tool", "outcome"))
 tool_seconds = Histogram("orchestrator_tool_seconds", "An execution at work.", ("tool",), bounds=LONG)
@@ -49,7 +49,7 @@ _models: Final = Names(MAX_MODELS)
 
 
 def request(method: str, route: str, status: int, seconds: float) -> None:
-    """An answer begins. `route` is a pattern of the service's own, or `other`."""
+    """Record a response that begins. `route` is a pattern of the service's URLs, or `other`."""
     method = method if method in METHODS else OTHER
     requests.add(method, route, str(status))
     request_seconds.add(seconds, method, route)
@@ -61,7 +61,7 @@ def run_ended(status: str, reason: str, seconds: float) -> None:
 
 
 def used(provider: str, model: str, *, answered: bool, cost: float | None, **kinds: int) -> None:
-    """A call of a model took so many tokens of each kind. What never answered may be any name that somebody chose."""
+    """Record the tokens of a model call, by kind. A model that never answered counts as `other`: it may be any name."""
     model = _models.label(model, is_real=answered)
     for kind, count in kinds.items():
         if count:
@@ -71,9 +71,9 @@ def used(provider: str, model: str, *, answered: bool, cost: float | None, **kin
 
 
 def tool_ended(tool: str, outcome: str, seconds: float) -> None:
-    """`tool` is one of the registry, or `unknown`; `outcome` is `succeeded`, or the code of a failure.
+    """Record an execution. `tool` is a registered name or `unknown`, `outcome` is `succeeded` or an error code.
 
-    What never ran has taken no seconds.
+    An execution that never ran is recorded with 0 seconds.
     """
     tool_executions.add(tool, outcome)
     if seconds:
@@ -81,6 +81,6 @@ def tool_ended(tool: str, outcome: str, seconds: float) -> None:
 
 
 def committed(seconds: float) -> None:
-    """Called by the writer's thread alone."""
+    """Record a commit. Only the writer's thread calls this."""
     commits.add()
     commit_seconds.add(seconds)

@@ -1,7 +1,7 @@
-"""Spans over OTLP/HTTP, by OpenTelemetry's packages: sent in the background, and lost where nobody takes them.
+"""Spans over OTLP/HTTP through OpenTelemetry's packages: sent in the background, and dropped if that fails.
 
 `OTEL_EXPORTER_OTLP_HEADERS`, `..._TIMEOUT`, `..._CERTIFICATE`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_...` and
-`OTEL_RESOURCE_ATTRIBUTES` of the process's environment hold as its specification says.
+`OTEL_RESOURCE_ATTRIBUTES` in the process's environment work as its specification says.
 """
 
 import logging
@@ -26,17 +26,17 @@ from telemetry.span_port import Attributes, Kind, Parent
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS: Final = 2.0
-"""How long the service waits at its end for spans to be sent."""
+"""Seconds that shutdown waits for spans to be sent."""
 
 QUIET_SECONDS: Final = 60.0
-"""Between two lines of the log that say that nobody takes them."""
+"""Seconds between two log lines about dropped spans."""
 
 ERROR_TYPE: Final = "error.type"
 KINDS: Final = {"internal": SpanKind.INTERNAL, "client": SpanKind.CLIENT}
 
 
 class OtlpTracer:
-    """Sends to the endpoint of the settings."""
+    """Sends spans to the configured endpoint."""
 
     def __init__(self) -> None:
         self._ids = _TraceIds()
@@ -57,14 +57,14 @@ class OtlpTracer:
         return OtlpSpan(self._tracer, span) if span.is_recording() else None
 
     def close(self) -> None:
-        """The thread goes with the process, where it is not done in time."""
+        """Send the remaining spans. The thread ends with the process if this takes too long."""
         ending = Thread(target=self._provider.shutdown, daemon=True)
         ending.start()
         ending.join(CLOSE_SECONDS)
 
 
 class OtlpSpan:
-    """A span that is recorded."""
+    """A recorded span."""
 
     def __init__(self, tracer: OtelTracer, span: Span) -> None:
         self._tracer = tracer
@@ -88,7 +88,7 @@ class OtlpSpan:
 
 
 class _TraceIds(RandomIdGenerator):
-    """Gives the next trace without a parent the id that is set."""
+    """Generates ids, except that the next trace without a parent gets the id that was set."""
 
     trace = 0
 
@@ -97,7 +97,7 @@ class _TraceIds(RandomIdGenerator):
 
 
 class _Exporter(OTLPSpanExporter):
-    """Says once in a while that spans are lost, in a line of our own: OpenTelemetry's loggers are silent."""
+    """Logs dropped spans now and then; OpenTelemetry's own loggers are silenced."""
 
     _quiet_until = 0.0
 

@@ -1,4 +1,4 @@
-"""The numbers as Prometheus reads them, in its text format 0.0.4 or as OpenMetrics 1.0.0, whichever is asked for."""
+"""Metrics in Prometheus' text format 0.0.4 or OpenMetrics 1.0.0, as the request asks."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
@@ -27,7 +27,7 @@ class Exposition(msgspec.Struct, frozen=True):
 
 
 class _Families:
-    """What prometheus-client takes for a registry."""
+    """The registry interface that prometheus-client expects."""
 
     def __init__(self, numbers: Mapping[str, Rows]) -> None:
         self._numbers = numbers
@@ -38,7 +38,7 @@ class _Families:
 
 
 def render(numbers: Mapping[str, Rows], accept: str) -> Exposition:
-    """The rows of each instrument, by its name. `accept` is the request's header."""
+    """Return the rows of the instruments, by name, in the format of the request's `Accept` header."""
     families: Any = _Families(numbers)
     if MEDIA_TYPES[1] in accept:
         return Exposition(_openmetrics(families), OPENMETRICS)
@@ -46,17 +46,17 @@ def render(numbers: Mapping[str, Rows], accept: str) -> Exposition:
 
 
 def _family(instrument: Instrument, rows: Rows) -> Metric:
-    """An instrument without labels is told also while it is 0, so that its first step can be seen."""
+    """Return the family of an instrument. Without labels it is present at 0 too, so that its first step is visible."""
     shown = rows or ({} if instrument.labels else {(): [0.0] * instrument.width})
     if isinstance(instrument, Histogram):
-        histogram = HistogramMetricFamily(instrument.name, instrument.told, labels=instrument.labels)
+        histogram = HistogramMetricFamily(instrument.name, instrument.description, labels=instrument.labels)
         bounds = [*map(floatToGoString, instrument.bounds), "+Inf"]
         for labels, row in sorted(shown.items()):
             *counts, total = row
             histogram.add_metric(labels, list(zip(bounds, accumulate(counts), strict=True)), total)
         return histogram
     make = CounterMetricFamily if instrument.kind == "counter" else GaugeMetricFamily
-    family = make(instrument.name, instrument.told, labels=instrument.labels)
+    family = make(instrument.name, instrument.description, labels=instrument.labels)
     for labels, row in sorted(shown.items()):
         family.add_metric(labels, row[0])
     return family

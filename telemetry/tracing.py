@@ -1,4 +1,4 @@
-"""Traces, where an endpoint is set that takes them: until then nothing of OpenTelemetry is loaded."""
+"""Tracing, if an endpoint is configured; until then OpenTelemetry is not loaded."""
 
 import asyncio
 import importlib
@@ -13,20 +13,20 @@ from telemetry.span_port import Parent, Tracer
 HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
 
 caller: ContextVar[Parent] = ContextVar("caller", default={})  # noqa: B039 - nobody changes it
-"""Of the request that is being answered."""
+"""The caller's span of the current request."""
 
 
 @cache
 def tracer() -> Tracer | None:
-    """That of this process; None while no endpoint is set."""
+    """Return the tracer of this process; None if no endpoint is configured."""
     if not conf.traces_endpoint():
         return None
     made: Tracer = importlib.import_module("telemetry.otlp").OtlpTracer()
     return made
 
 
-def hear(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Remembers the caller's span for what is begun from here on."""
+def remember_caller(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Store the caller's span for everything that this request starts."""
     if tracer() is not None:
         caller.set({name.decode(): value.decode("latin-1") for name, value in headers if name in HEADERS})
 

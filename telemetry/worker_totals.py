@@ -1,7 +1,7 @@
-"""The numbers of all workers of one `serve`, summed by whichever of them is asked.
+"""The totals of all workers of one `serve`, computed by the worker that is asked.
 
-Each worker writes its own into a file of a folder that they share: every second, and before it tells any, so that no
-sum that was told ever shrinks. What a worker counted stays in the sums when it has ended; what it held open does not.
+Each worker writes its numbers to a file in a shared folder, every second and before it reports, so that no total ever
+shrinks. The counters of an ended worker stay in the totals; its gauges do not.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ LIVING: Final = ".living"
 ENDED: Final = ".ended"
 
 Numbers = dict[str, list[tuple[Labels, list[float]]]]
-"""The rows of each instrument, by its name, as a file has them."""
+"""The rows of each instrument, by its name, as stored in a file."""
 
 _decoder = msgspec.json.Decoder(Numbers)
 _GAUGES: Final = frozenset(instrument.name for instrument in INSTRUMENTS if instrument.kind == "gauge")
 
 
 class WorkerTotals:
-    """Those of this process alone, until it shares a folder."""
+    """The numbers of this process, until it shares a folder with others."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
@@ -41,12 +41,12 @@ class WorkerTotals:
         self._task: asyncio.Task[None] | None = None
 
     def share(self, folder: Path) -> None:
-        """Writes into the folder from now on, as long as the event loop runs."""
+        """Write to the folder from now on, as long as the event loop runs."""
         self._folder = folder
         self._task = asyncio.get_running_loop().create_task(self._go(folder))
 
     def all(self) -> Mapping[str, Rows]:
-        """The rows of each instrument, by its name."""
+        """Return the rows of each instrument, by its name."""
         if self._folder is None:
             return _own()
         self._write(self._folder)
@@ -62,7 +62,7 @@ class WorkerTotals:
             self._write(folder)
 
     def _write(self, folder: Path) -> None:
-        """Replaces the file in one step; leaves it where nothing has changed."""
+        """Replace the file in one step, unless nothing changed."""
         text = msgspec.json.encode({name: list(rows.items()) for name, rows in _own().items()})
         if text == self._written:
             return
@@ -78,11 +78,11 @@ class WorkerTotals:
 
 
 worker_totals = WorkerTotals()
-"""Those of this process."""
+"""The totals of this process."""
 
 
 def retire(folder: Path, pid: int) -> None:
-    """The worker has ended: what it held open is no more. Its parent calls this; process ids come again."""
+    """Mark a worker as ended: its counters stay, its gauges go. Process ids are reused, so the parent calls this."""
     with suppress(FileNotFoundError):
         (folder / f"{pid}{LIVING}").replace(folder / f"{uuid4().hex}{ENDED}")
 
@@ -92,7 +92,7 @@ def _own() -> Mapping[str, Rows]:
 
 
 def _read(folder: Path) -> list[Numbers]:
-    """What all have written; all of it again, where one of them has ended meanwhile."""
+    """Return the numbers of all workers, read again if one of them ends meanwhile."""
     for _ in range(MAX_READINGS):
         with suppress(FileNotFoundError):
             return list(_numbers(folder))

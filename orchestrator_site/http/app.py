@@ -54,7 +54,7 @@ class Application:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
-        tracing.hear(scope["headers"])
+        tracing.remember_caller(scope["headers"])
         try:
             request_limits.check(scope)
             check(RequestOrigin.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
@@ -68,7 +68,7 @@ class Application:
         await self._socket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tracing.hear(scope["headers"])
+        tracing.remember_caller(scope["headers"])
         rules = await _rules()
         request = RequestOrigin.of(scope, scope["headers"])
         try:

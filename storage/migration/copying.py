@@ -1,7 +1,7 @@
-"""Copies a snapshot into a target: table by table, batch by batch, each with its progress in one transaction.
+"""Copying of a snapshot to a target, table by table and batch by batch, each with its progress in one transaction.
 
-It can be killed at any moment: `copy` goes on behind the last key of each table that was committed. What is in the
-target is compared with the snapshot at the end: rows and a digest of each table.
+It can be killed at any moment: `copy` continues after the last committed key of each table. At the end, row counts and
+a digest of each table are compared with the snapshot.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,11 +14,11 @@ from storage.migration.target import WHOLE, Target
 from storage.migration.values import Digest, canonical
 
 Report = Callable[[str, int, int], None]
-"""Is told a table's name, how many of its rows are done, and how many there are."""
+"""Receives a table's name, the number of copied rows, and the number of all rows."""
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """A table as it is on both sides."""
+    """One table on both sides."""
 
     table: str
     rows: int
@@ -32,7 +32,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def copy(snapshot: Snapshot, target: Target, tables: Sequence[Table], report: Report) -> None:
-    """Copies what is not in the target yet."""
+    """Copy what is missing in the target."""
     for table in tables:
         _copy_rows(snapshot, target, table, report)
         for column in table.late:
@@ -40,7 +40,7 @@ def copy(snapshot: Snapshot, target: Target, tables: Sequence[Table], report: Re
 
 
 def compare(snapshot: Snapshot, target: Target, table: Table) -> Compared:
-    """Reads a table on both sides."""
+    """Read a table on both sides."""
     here, there = Digest(), Digest()
     documents = [index for index, column in enumerate(table.columns) if column.is_document]
     for _, rows in snapshot.batches(table, ""):

@@ -1,6 +1,6 @@
-"""The state of a SQLite database at one moment, in a file of its own, from which rows are read in order.
+"""A consistent copy of a SQLite database in its own file, from which rows are read in order.
 
-SnapshotFailed        the file could not be made, or is none
+SnapshotFailed        the file could not be created, or is not a snapshot
 """
 
 import secrets
@@ -20,11 +20,11 @@ Row = list[Any]
 
 
 class SnapshotFailed(Exception):
-    """There is no snapshot to read from."""
+    """The snapshot cannot be created or read."""
 
 
 class Snapshot:
-    """Reads a file that `take` has made. Close it after use."""
+    """Reads a file that `take` created. Close it after use."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,14 +38,14 @@ class Snapshot:
         self._database.close()
 
     def migrations(self) -> set[tuple[str, str]]:
-        """Apps and names of what was applied to it."""
+        """Return the app and name of each applied migration."""
         return set(self._database.execute("SELECT app, name FROM django_migrations"))
 
     def count(self, table: Table) -> int:
         return int(self._database.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()[0])  # noqa: S608 - a model's
 
     def batches(self, table: Table, after: str) -> Iterator[tuple[str, list[Row]]]:
-        """Rows behind a key (empty for the first), ready for PostgreSQL; each batch with its last key."""
+        """Yield batches of rows after a key (empty for the first), ready for PostgreSQL, each with its last key."""
         names = ", ".join(f'"{name}"' for name in (table.key, *(column.name for column in table.columns)))
         where = f'WHERE "{table.key}" > ?' if after else ""
         # Names come from the models, values only ever as parameters.
@@ -56,7 +56,7 @@ class Snapshot:
 
 
 def take(database: Path, into: Path) -> None:
-    """Writes what the database holds at this moment into a new file. Raises `SnapshotFailed`."""
+    """Copy the database as it is at this moment into a new file. Raises `SnapshotFailed`."""
     partial = into.with_name(f"{into.name}.partial")
     partial.unlink(missing_ok=True)
     try:
@@ -86,5 +86,6 @@ def _gathered(cursor: sqlite3.Cursor, decoders: Sequence[Decode]) -> Iterator[tu
 
 
 def _key(text: str) -> Any:
-    """A key as SQLite compares it: a number, or a text (the hexadecimal digits of a UUID are one)."""
+    """Return a key as SQLite compares it: a number or a text."""
+    # The 32 hexadecimal digits of a UUID can all be decimal.
     return int(text) if text.isdecimal() and len(text) < len("0123456789abcdef0123456789abcdef") else text

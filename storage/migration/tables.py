@@ -1,4 +1,4 @@
-"""The tables that are copied, in an order in which each finds what it refers to."""
+"""The tables to copy, sorted so that each comes after those that it refers to."""
 
 from collections.abc import Iterable, Sequence
 from graphlib import TopologicalSorter
@@ -9,11 +9,11 @@ from django.apps import apps
 from django.db.models import Field, ForeignKey, JSONField, Model
 
 LEFT_OUT: Final = frozenset({"django_session"})
-"""Who is logged in to the console, who logs in again."""
+"""The sessions of the console: users log in again."""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One column. `refers_to_itself` where it names another row of its own table."""
+    """One column; `refers_to_itself` if it names another row of its own table."""
 
     name: str
     field: Any
@@ -22,7 +22,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """One table, whose rows are told apart and ordered by the column `key`."""
+    """One table, whose rows are identified and sorted by the column `key`."""
 
     name: str
     model: Any
@@ -31,12 +31,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def late(self) -> tuple[Column, ...]:
-        """Columns that are filled when all rows are there."""
+        """The columns that are filled after all rows are copied."""
         return tuple(column for column in self.columns if column.refers_to_itself)
 
 
 def tables() -> list[Table]:
-    """Of all installed apps, but those that are left out."""
+    """Return the tables of all installed apps, except those that are left out."""
     models = [model for model in apps.get_models(include_auto_created=True) if _is_kept(model)]
     order = TopologicalSorter(
         {model: sorted(_parents(model, models), key=_name) for model in sorted(models, key=_name)}

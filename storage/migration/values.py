@@ -1,6 +1,6 @@
-"""What a value in SQLite is in PostgreSQL, and a digest of rows that is the same in both.
+"""SQLite values as PostgreSQL values, and a digest of rows that is the same in both databases.
 
-UnknownKind           a column of a kind that nobody has thought about yet
+UnknownKind           a column has a type that this module does not convert
 """
 
 import json
@@ -35,15 +35,15 @@ Decode = Callable[[Any], Any]
 
 DIGEST_BYTES: Final = 16
 SHORT: Final = 256
-"""Characters of JSON that are worth remembering: most documents of a table are a few short ones."""
+"""Characters of JSON that are worth caching: most documents of a table are a few short ones."""
 
 
 class UnknownKind(Exception):
-    """A column's kind is none that is copied."""
+    """The column has a type that this module does not convert."""
 
 
 class Digest:
-    """Of rows, in whatever order they come: the sum of each row's BLAKE2b."""
+    """A digest of rows in any order: the sum of each row's BLAKE2b."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -59,7 +59,7 @@ class Digest:
 
 
 def decoder(field: "Field[Any, Any]") -> Decode:
-    """What makes PostgreSQL's value of what SQLite's driver gives for the field, but for None. Raises `UnknownKind`."""
+    """Return the function that converts the driver's values of a field, except None. Raises `UnknownKind`."""
     while isinstance(field, ForeignKey):
         field = field.target_field
     if isinstance(field, DecimalField):
@@ -78,7 +78,7 @@ def _short_canonical(document: str) -> str:
 
 
 def canonical(document: str) -> str:
-    """JSON as two databases that mean the same both write it: keys in order, numbers by their value alone."""
+    """Return JSON with sorted keys and numbers by value, so that equal documents are equal texts."""
     return _short_canonical(document) if len(document) <= SHORT else _canonical(document)
 
 
@@ -88,7 +88,7 @@ def _canonical(document: str) -> str:
 
 
 def _number(value: Decimal) -> list[Any]:
-    """Sign, digits and exponent, without zeros at the end."""
+    """Return sign, digits and exponent, without trailing zeros."""
     sign, digits, exponent = value.as_tuple()
     text = "".join(map(str, digits)).lstrip("0")
     short = text.rstrip("0")
@@ -96,7 +96,7 @@ def _number(value: Decimal) -> list[Any]:
 
 
 def _decimal(value: Any, step: Decimal) -> Decimal:
-    """From text, or from the nearest double that SQLite has made of it."""
+    """Convert text, or the nearest double that SQLite stored."""
     return Decimal(str(value)).quantize(step)
 
 

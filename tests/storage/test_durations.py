@@ -20,5 +20,5 @@ def test_age_is_a_number_and_a_unit(text: str, meant: timedelta) -> None:
 
 @pytest.mark.parametrize("text", ["", "30", "d", "0d", "-1d", "1.5d", "30 d", "1d2h", "30m", "∞d", "٣d", "100000w"])
 def test_invalid_age_is_rejected_with_the_valid_format(text: str) -> None:
-    with pytest.raises(ValueError, match="is no age: give a number and h, d or w, such as 12h, 30d or 2w"):
+    with pytest.raises(ValueError, match="is not an age: give a number and h, d or w, such as 12h, 30d or 2w"):
         durations.parse_duration(text)

@@ -1,5 +1,6 @@
 """The engine and its tests run when Django and every network library are blocked."""
 
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,11 @@ sys.meta_path.insert(0, Block())
 
 
 def run(code: str) -> None:
-    done = subprocess.run([sys.executable, "-c", BLOCK + code], capture_output=True, text=True, check=False)
+    # The options of the run that this test is part of, such as coverage, are not for the inner one.
+    variables = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCK + code], env=variables, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
