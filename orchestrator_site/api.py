@@ -1,4 +1,4 @@
-"""The API as one piece: its routers, its authentication, and the one shape of its errors."""
+"""The API: its routers, its authentication, and the shape of its errors."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -26,11 +26,15 @@ from web.validation import invalid_fields
 
 
 class StrictParser(Parser):
-    """Bodies are JSON, said to be JSON, and read strictly."""
+    """Accepts only JSON bodies with the JSON content type, and reads them strictly."""
 
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type != CONTENT_TYPE:
-            raise ApiError(415, "unsupported_media_type", "The body must be sent as Content-Type: application/json.")
+            raise ApiError(
+                415,
+                "unsupported_media_type",
+                "Unsupported media type. Send the body as Content-Type: application/json.",
+            )
         try:
             return strict_json.loads(request.body)
         except strict_json.NotJson as error:
@@ -39,16 +43,16 @@ class StrictParser(Parser):
 
 EVERYWHERE: Final = {
     400: "The request is malformed, or names another host.",
-    403: "The caller may not come in, or not do this.",
+    403: "The caller is rejected, or lacks permission.",
     413: "The body is larger than MAX_BODY_BYTES.",
     414: "Path and query are too long.",
     431: "The headers are too large.",
 }
-"""What meets every request before its endpoint does, and how each is described."""
+"""Errors that any request can get before its endpoint runs, with their descriptions."""
 
 
 class OrchestratorAPI(NinjaAPI):
-    """Adds to the document what ninja does not know: the schemas of all events, and what meets every request."""
+    """Adds the schemas of all events, and the errors of every request, to the OpenAPI document."""
 
     def get_openapi_schema(self, **options: Any) -> Any:
         document = super().get_openapi_schema(**options)
@@ -79,7 +83,7 @@ api.add_router("", metrics_router)
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """Names each field with what it takes, and never repeats what was sent."""
+    """Return the error that names each invalid field, and never repeats its value."""
     if request.method != "GET" and not request.body:
         return django_response(ApiError(400, "invalid_json", "The body is empty: send a JSON object."))
     # ninja puts `body` and the parameter's name in front of a body's field, `query` or `path` in front of the others.
@@ -90,7 +94,7 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """The parser's own refusal, which ninja wraps, says more."""
+    """Return the parser's own error, which ninja wraps in a less specific one."""
     if isinstance(error.__cause__, ApiError):
         return django_response(error.__cause__)
     return django_response(ApiError(error.status_code, "bad_request", str(error)))
@@ -98,7 +102,7 @@ def http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(Http404)
 def missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return django_response(ApiError(404, "not_found", "There is nothing at this path."))
+    return django_response(ApiError(404, "not_found", "Not found. GET /openapi.json lists all endpoints."))
 
 
 def _refuse_as(refusal_of: Callable[[Any], ApiError]) -> Any:

@@ -1,7 +1,4 @@
-"""The ASGI application, and where its ways part: the API's requests go lean, pages and the admin through all of Django.
-
-Both are behind the same guard.
-"""
+"""The ASGI application. API requests take a short path, pages and the admin the whole of Django."""
 
 import os
 import sys

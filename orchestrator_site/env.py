@@ -1,8 +1,8 @@
-"""Typed readers of the environment: each refuses nonsense in one sentence that names the variable and what is valid.
+"""Typed readers of environment variables, whose errors name the variable and its valid values.
 
-An empty value counts as unset. A secret `X` may come as `X_FILE`, the path of a file that holds it.
+An empty value counts as unset. A secret `X` may be given as `X_FILE`, the path of a file that contains it.
 
-    InvalidSetting        a variable has a value that cannot be meant
+    InvalidSetting        a variable has an invalid value
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ Parsed = TypeVar("Parsed")
 
 
 class InvalidSetting(ImproperlyConfigured):
-    """A variable of the environment has no valid value."""
+    """A variable has an invalid value."""
 
     def __init__(self, name: str, value: str, valid: str) -> None:
         super().__init__(f"{name}={value!r} is not valid: {valid}.")
 
 
 def redis_url(text: str) -> str:
-    """The URL of a Redis-compatible server, or nothing. Raises `ValueError`."""
+    """Check the URL of a Redis-compatible server, which may be empty. Raises `ValueError`."""
     parts = urlsplit(text)
     if text and (parts.scheme not in {"redis", "rediss", "unix"} or not (parts.hostname or parts.path)):
         raise ValueError("it must be a URL such as redis://127.0.0.1:6379/0, rediss://... or unix:///path")
@@ -34,7 +34,7 @@ def redis_url(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """The origin of a web site (RFC 6454), or nothing. Raises `ValueError`."""
+    """Check the origin of a web site (RFC 6454), which may be empty. Raises `ValueError`."""
     parts = urlsplit(text)
     if text and text not in {f"{scheme}://{parts.netloc}" for scheme in ("http", "https") if parts.hostname}:
         raise ValueError("it must be an origin, such as https://chat.example.org, without a path")
@@ -42,7 +42,7 @@ def origin(text: str) -> str:
 
 
 class Environment:
-    """The process's variables over those of a file."""
+    """The variables of the process, and below them those of a file."""
 
     def __init__(self, variables: dict[str, str], file: Path | None = None) -> None:
         self._variables = variables
@@ -50,9 +50,9 @@ class Environment:
 
     @classmethod
     def load(cls, process: dict[str, str]) -> "Environment":
-        """The process's variables, and beneath them those of `.env` in the working directory.
+        """Read the variables of the process and of `.env` in the working directory, or of the file `ENV_FILE`.
 
-        `ENV_FILE` names another file. What the file says stays in this value: child processes inherit none of it.
+        The file's variables stay in this value: child processes do not inherit them.
         """
         variables = dict(process)
         path = Path(variables.get("ENV_FILE") or ".env")
@@ -65,7 +65,7 @@ class Environment:
         return self._variables.get(name, "").strip() or default
 
     def secret(self, name: str) -> str:
-        """The variable, or what the file holds that `<name>_FILE` names."""
+        """Return the variable, or the content of the file that `<name>_FILE` names."""
         path = self.text(f"{name}_FILE")
         if not path or self.text(name):
             return self.text(name)
@@ -75,7 +75,7 @@ class Environment:
             raise InvalidSetting(f"{name}_FILE", path, f"it must name a readable text file ({error})") from None
 
     def parsed(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
-        """What `parse` makes of the text; it raises `ValueError` with what is valid."""
+        """Return the text as parsed by `parse`, whose `ValueError` says what is valid."""
         value = self.text(name)
         try:
             return parse(value)
@@ -115,7 +115,7 @@ class Environment:
         return number
 
     def names(self, name: str, default: str = "") -> tuple[str, ...]:
-        """A comma-separated list."""
+        """Split a comma-separated list."""
         return tuple(part.strip() for part in self.text(name, default).split(",") if part.strip())
 
     def url(self, name: str, default: str = "") -> str:
@@ -126,7 +126,7 @@ class Environment:
         return value
 
     def database(self, name: str, default: str) -> dict[str, Any]:
-        """Django's settings of a database: a `sqlite:///` or `postgres://` URL, or the path of a SQLite file."""
+        """Return Django's settings of a database: a `sqlite:///` or `postgres://` URL, or a SQLite file's path."""
         value = self.text(name, default)
         scheme = urlsplit(value).scheme
         if scheme in {"postgres", "postgresql", "sqlite"}:
@@ -139,7 +139,7 @@ class Environment:
         return Path(self.text(name, default)).expanduser().absolute()
 
     def setting(self, setting: Setting) -> Any:
-        """Return the value of a provider's setting, as its kind says."""
+        """Return the value of a provider's setting, read as its kind."""
         name, default = setting.name, setting.default
         match setting.kind:
             case "secret":

@@ -1,4 +1,4 @@
-"""`GET /healthz`: whether the service can serve, and with what."""
+"""`GET /healthz`: whether the service can serve, with its providers and its confinement."""
 
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ router = Router(tags=["health"])
 
 
 class HealthOut(Schema):
-    """`providers` says which are configured, `confinement` what holds the tools."""
+    """The health of the service: `providers` are configured or not, `confinement` is what restricts the tools."""
 
     status: Literal["ok", "unavailable"]
     version: str
@@ -30,10 +30,10 @@ class HealthOut(Schema):
 
 @router.get("/healthz", auth=None, response={200: HealthOut, 503: HealthOut})
 async def health(request: HttpRequest) -> JsonResponse:
-    """200 with what it has, or 503 where the database does not answer."""
+    """Return 200 with the health, or 503 if the database does not answer."""
     database = await _database()
     current = service_registry.current()
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "status": "ok" if database == "ok" else "unavailable",
         "version": VERSION,
         "database": database,
@@ -43,17 +43,16 @@ async def health(request: HttpRequest) -> JsonResponse:
         "confinement": assembly.confinement_levels(),
         "active_runs": current.runs.active,
     }
-    return JsonResponse(told, status=200 if database == "ok" else 503)
+    return JsonResponse(fields, status=200 if database == "ok" else 503)
 
 
 async def _database() -> str:
+    def select() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
     try:
-        await read(_ask_database)
+        await read(select)
     except StorageUnavailable:
         return "unavailable"
     return "ok"
-
-
-def _ask_database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")

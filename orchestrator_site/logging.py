@@ -1,4 +1,4 @@
-"""Log lines: one an event, as JSON or as text, with the request, run and session that they belong to.
+"""Log lines, one per event, as JSON or text, with their request, run and session.
 
 No message text and no secret is logged at `info`.
 """
@@ -14,14 +14,14 @@ import msgspec
 from tools import conf
 from tools.output.masking import Masker
 
-# What a record knows of its place, thread and process stands in no line of ours, and costs as much as a line
+# What a record knows of its place, thread and process is in none of these lines, and costs as much as a line
 # (https://docs.python.org/3/howto/logging.html#optimization).
 logging._srcfile = None  # named by that page
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 class _Masked:
-    """A formatter whose lines hold none of the service's secrets."""
+    """A formatter that masks the service's secrets."""
 
     @cached_property
     def _masker(self) -> Masker:
@@ -37,7 +37,7 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 FURTHER: Final = "    | "
-"""Before each line that is not the first of what is logged, so that nobody can make one up."""
+"""The prefix of each further line of a log entry, so that logged text cannot fake an entry."""
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 
@@ -50,8 +50,11 @@ class _Json(logging.Formatter):
         self._second, self._time = 0, ""
 
     def format(self, record: logging.LogRecord) -> str:
+        # Formatting a time costs more than the rest of the line, so it is done once a second.
+        if int(record.created) != self._second:
+            self._second, self._time = int(record.created), self.formatTime(record, self.datefmt)
         fields: dict[str, Any] = {
-            "time": self._at(record),
+            "time": self._time,
             "level": record.levelname,
             "logger": record.name,
             "event": record.getMessage(),
@@ -68,22 +71,16 @@ class _Json(logging.Formatter):
         except UnicodeEncodeError:  # half of a surrogate pair
             return json.dumps(fields, default=str)
 
-    def _at(self, record: logging.LogRecord) -> str:
-        """The second of the record, written out once for all of its lines."""
-        if int(record.created) != self._second:
-            self._second, self._time = int(record.created), self.formatTime(record, self.datefmt)
-        return self._time
-
 
 class JsonLines(_Masked, _Json):
-    """One JSON object a line, in which nothing moves a cursor, ends the line, or is markup to what shows it."""
+    """One JSON object per line, without characters that move a cursor, end the line or are markup."""
 
     def format(self, record: logging.LogRecord) -> str:
         return _harmless(super().format(record))
 
 
 class TextLines(_Masked, logging.Formatter):
-    """One readable line: time, level, event, and its fields as `name=value`; below it a traceback, marked as such."""
+    """One readable line: time, level, event, and fields as `name=value`; a traceback follows, prefixed."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S")
@@ -92,8 +89,10 @@ class TextLines(_Masked, logging.Formatter):
         fields = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
         if request_id.get():
             fields["request_id"] = request_id.get()
-        told = " ".join(f"{name}={_plain(value)}" for name, value in fields.items())
-        return _harmless(f"{super().formatMessage(record)} {told}".rstrip())
+        texts = {name: str(value) for name, value in fields.items()}
+        # A quoted value cannot end its line, look like another field, or control a terminal.
+        pairs = [f"{name}={t if t.isprintable() and ' ' not in t else repr(t)}" for name, t in texts.items()]
+        return _harmless(" ".join([super().formatMessage(record), *pairs]))
 
     def format(self, record: logging.LogRecord) -> str:
         first, *further = super().format(record).split("\n")
@@ -101,17 +100,9 @@ class TextLines(_Masked, logging.Formatter):
 
 
 def _harmless(line: str) -> str:
-    """The line with escapes of JSON for all that is not to be seen, and for the beginning of markup."""
-    return line if line.isprintable() and "<" not in line else "".join(map(_escaped, line))
-
-
-def _escaped(character: str) -> str:
-    if character == "<":
-        return "\\u003c"
-    return character if character.isprintable() else json.dumps(character)[1:-1]
-
-
-def _plain(value: object) -> str:
-    """A value that can't end its line, nor draw on a terminal."""
-    text = str(value)
-    return text if text.isprintable() and " " not in text else repr(text)
+    """Return the line with JSON escapes for invisible characters and for the start of markup."""
+    if line.isprintable() and "<" not in line:
+        return line
+    # Viewers of logs render markup, and terminals obey control characters.
+    escaped = (c if c.isprintable() else json.dumps(c)[1:-1] for c in line.replace("<", "\\u003c"))
+    return "".join(escaped)

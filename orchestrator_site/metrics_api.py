@@ -1,4 +1,4 @@
-"""`GET /metrics`: the numbers of the service, for Prometheus."""
+"""`GET /metrics`: the metrics of the service, for Prometheus."""
 
 import asyncio
 from typing import Final
@@ -22,6 +22,6 @@ NUMBERS: Final = {
 
 @router.get("/metrics", response=ERRORS, openapi_extra={"responses": {200: NUMBERS}})
 async def metrics(request: HttpRequest) -> HttpResponse:
-    """The numbers of all workers, in Prometheus' text format, or as OpenMetrics where `Accept` asks for it."""
-    told = await asyncio.to_thread(render, worker_totals.all(), request.headers.get("Accept", ""))
-    return HttpResponse(told.body, content_type=told.content_type)
+    """Return the metrics of all workers in Prometheus' text format, or as OpenMetrics if `Accept` asks for it."""
+    exposition = await asyncio.to_thread(render, worker_totals.all(), request.headers.get("Accept", ""))
+    return HttpResponse(exposition.body, content_type=exposition.content_type)

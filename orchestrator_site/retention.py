@@ -1,7 +1,7 @@
-"""What is old enough to go, and its going: in batches, each a short transaction, so that a running service goes on.
+"""Removal of old data in batches, each a short transaction, so that a running service is not blocked.
 
-Nothing of a run that is open, or of its session, is ever old. A session that goes is first taken from its owner, by a
-conditional update, so that nobody can go on with it while its messages go; after a crash the next pruning finds it.
+Nothing of an open run, or of its session, is old. A session is first taken from its owner by a conditional update, so
+that no caller can continue it while its messages are deleted. After a crash, the next pruning finds it.
 """
 
 import time
@@ -23,15 +23,15 @@ from tools.output.store import Kept, OutputStore
 
 ROWS_AT_ONCE: Final = 500
 PAUSE_SECONDS: Final = 0.01
-"""Between two transactions, in which SQLite lets others write."""
+"""Seconds between two transactions, in which SQLite's other writers proceed."""
 
 OPEN_RUN: Final = (Run.Status.RUNNING, Run.Status.WAITING)
 OPEN_EXECUTION: Final = (ToolExecution.Status.RUNNING, ToolExecution.Status.AWAITING_APPROVAL)
-NOBODY: Final = ""
+CLAIMED: Final = ""
 STRAYS: Final = "outputs without rows"
 
 STRAY_AFTER: Final = timedelta(days=1)
-"""For how long nothing was added to an output without a row that goes. No tool runs as long, so none is writing it."""
+"""The age of an output without a row that is removed. No tool runs that long, so none is writing it."""
 
 MEASURED: Final[dict[type[Model], tuple[str, ...]]] = {
     RunEvent: ("frames",),
@@ -42,12 +42,12 @@ MEASURED: Final[dict[type[Model], tuple[str, ...]]] = {
     ToolExecution: ("params", "data", "output"),
     SpeechRequest: ("audio", "error", "note"),
 }
-"""Where the bytes of a row are."""
+"""The fields that hold most bytes of a row."""
 
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
-    """Older than `rows`: sessions, executions and calls of speech. Older than `frames`: event logs of runs that have
-    ended. Older than `strays`: outputs without a row.
+    """Limits of age: `rows` of sessions, executions and speech calls, `frames` of ended runs, `strays` of outputs
+    without a row.
     """
 
     rows: datetime
@@ -56,7 +56,7 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one table, or of the store of outputs: what goes, and the bytes of what was said in it."""
+    """The number of removed rows of one table, or outputs, and the bytes of their texts."""
 
     name: str
     rows: int
@@ -71,7 +71,7 @@ def executions(ages: Ages) -> "QuerySet[ToolExecution]":
 
 def sessions(ages: Ages) -> "QuerySet[Session]":
     open_runs = Run.objects.filter(session=OuterRef("pk"), status__in=OPEN_RUN)
-    old = Q(updated__lt=ages.rows) | Q(owner=NOBODY)
+    old = Q(updated__lt=ages.rows) | Q(owner=CLAIMED)
     return Session.objects.filter(old, active_run=None).exclude(Exists(open_runs))
 
 
@@ -85,24 +85,23 @@ def calls_of_speech(ages: Ages) -> "QuerySet[SpeechRequest]":
 
 
 def accounts(ages: Ages) -> "QuerySet[Account]":
-    """Of runs, sessions, days and months: what was spent of a budget for ever is never old."""
+    """Return the accounts of old runs, sessions, days and months. An account without a period is never old."""
     ending = Q(name__startswith="run:") | Q(name__startswith="session:") | Q(name__contains="/")
     return Account.objects.filter(ending, updated__lt=ages.rows, reserved=0)
 
 
 def strays(before: datetime, outputs: OutputStore) -> Iterator[Kept]:
-    """Outputs of which no row tells, and to which nothing was added since. A row is committed before its output
-    begins, so whoever looks for the file first and for the row then misses none.
-    """
+    """Yield the outputs without a row that have not changed since `before`."""
+    # A row is committed before its output is begun. Looking for the file first and the row second misses none.
     old = (kept for kept in outputs.kept() if kept.written < before.timestamp())
     while batch := list(islice(old, ROWS_AT_ONCE)):
         found = ToolExecution.objects.filter(pk__in=[kept.execution_id for kept in batch])
-        told = set(found.values_list("pk", flat=True))
-        yield from (kept for kept in batch if kept.execution_id not in told)
+        known = set(found.values_list("pk", flat=True))
+        yield from (kept for kept in batch if kept.execution_id not in known)
 
 
 def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
-    """All that goes where these sessions go, each before what it refers to."""
+    """Return all rows that are removed with these sessions, each before those that it refers to."""
     return [
         executions(ages),
         frames(ages, going),
@@ -118,7 +117,7 @@ def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
 
 
 def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
-    """What would go."""
+    """Yield what would be removed."""
     for part in parts(ages, sessions(ages)):
         yield _measured(part)
     found = [outputs.size(owner, key) for owner, key in executions(ages).values_list("owner", "id").iterator()]
@@ -128,10 +127,10 @@ def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
 
 
 def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
-    """Removes it, and says what went. Raises `OSError` where an output cannot be removed."""
+    """Remove it, and yield what was removed. Raises `OSError` if an output cannot be removed."""
     yield _remove_outputs(ages, outputs)
     _take_from_owners(ages)
-    for part in parts(ages, sessions(ages).filter(owner=NOBODY)):
+    for part in parts(ages, sessions(ages).filter(owner=CLAIMED)):
         yield _remove(part)
     yield _remove_strays(ages, outputs)
 
@@ -160,9 +159,9 @@ def _remove(part: "QuerySet[Any]") -> Pruned:
 
 
 def _take_from_owners(ages: Ages) -> None:
-    """Claims the sessions that go: one that was used since then stays."""
-    while keys := list(sessions(ages).exclude(owner=NOBODY).values_list("pk", flat=True)[:ROWS_AT_ONCE]):
-        sessions(ages).filter(pk__in=keys).update(owner=NOBODY)
+    """Claim the sessions to remove; one that was used since then stays."""
+    while keys := list(sessions(ages).exclude(owner=CLAIMED).values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+        sessions(ages).filter(pk__in=keys).update(owner=CLAIMED)
         time.sleep(PAUSE_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Django's secret key: made once, and kept in a file that its owner alone can read."""
+"""Django's secret key: created once, in a file that only its owner can read."""
 
 import os
 import secrets
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def kept(path: Path) -> str:
-    """The key in the file; a new one, mode 0600, where there is none. Processes that start together agree on one."""
+    """Return the key in the file, or create one with mode 0600. Processes that start together agree on one key."""
     if not path.exists():
         _make(path)
     return path.read_text(encoding="ascii").strip()
 
 
 def _make(path: Path) -> None:
-    """A link to a whole file, so that nobody ever reads half a key."""
+    """Link a complete file into place, so that no process reads half a key."""
     with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=path.parent, prefix=".secret_key-") as file:
         file.write(secrets.token_urlsafe(64))
         file.flush()

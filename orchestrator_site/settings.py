@@ -1,4 +1,4 @@
-"""Every setting of the service, read once from the environment; `.env.example` explains each variable."""
+"""The settings of the service, read once from the environment; `.env.example` explains each variable."""
 
 import os
 import tomllib
@@ -178,7 +178,7 @@ INSTALLED_APPS = [
     "tools",
     "chat",
 ]
-# The admin's alone: the API's requests take the lean way in `asgi.py`, past all of them.
+# Only for pages: API requests take the short path of `http.api_handler`, without middleware.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -188,7 +188,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-# The console's and the document's: what a browser is told, and when a cookie may travel.
+# For pages: security headers, and when cookies may be sent.
 IS_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_SECURE = IS_HTTPS

@@ -1,4 +1,4 @@
-"""Every path of the service."""
+"""The URLs of the service."""
 
 from django.contrib import admin
 from django.urls import path

@@ -1,6 +1,6 @@
-"""The lean way of an API request through Django: its URLs, views and responses, but no thread and no middleware.
+"""The path of an API request through Django: its URLs, views and responses, without threads and middleware.
 
-Everything that it calls is async. A sync view behind it would hold up every stream of the process.
+Every view behind it is async. A sync view would block every stream of the process.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from io import BytesIO
 from typing import Any, Final
 
@@ -34,14 +34,14 @@ from web.headers import last
 logger = logging.getLogger(__name__)
 
 STATUS_ERRORS: Final = {
-    404: ("not_found", "There is nothing at this path; GET /openapi.json lists what there is."),
-    405: ("method_not_allowed", "This path does not take this method; the Allow header lists those that it takes."),
-    500: ("internal", "The service failed by a fault of its own; its log says more."),
+    404: ("not_found", "Not found. GET /openapi.json lists all endpoints."),
+    405: ("method_not_allowed", "Method not allowed. The Allow header lists the allowed methods."),
+    500: ("internal", "Internal error. The service's log has the details."),
 }
 
 
 LAST_SECONDS: Final = 1.0
-"""How long a reader has to take the end of a stream whose key was shut."""
+"""Seconds that a reader has to receive the end of a stream whose key was revoked."""
 
 
 class Disconnected(Exception):
@@ -49,10 +49,10 @@ class Disconnected(Exception):
 
 
 class ApiHandler(ASGIHandler):
-    """Answers HTTP requests of async views."""
+    """Answers HTTP requests with async views."""
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """None but Django's own: a view's exception becomes a response."""
+        """Load no middleware except Django's own conversion of exceptions to responses."""
         self._view_middleware: list[Any] = []
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
@@ -68,24 +68,33 @@ class ApiHandler(ASGIHandler):
             return
         response["X-Request-Id"] = request_id.get()
         response["X-Content-Type-Options"] = "nosniff"
-        metrics.request(scope["method"], _route(request), response.status_code, time.perf_counter() - started)
+        # A pattern of the service's URLs: paths would give the metric as many labels as callers can think of.
+        match = request.resolver_match if request is not None else None
+        route = f"/{match.route}" if match is not None else OTHER
+        metrics.request(scope["method"], route, response.status_code, time.perf_counter() - started)
         caller = getattr(request, "auth", None)
-        status, closers = response.status_code, _closers(response)
+        # Django's `close` would also send a signal that closes database connections, and none is held here.
+        closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined]  # private
+        status = response.status_code
         try:
             if isinstance(response, StreamingHttpResponse):
                 parts = response.frames if isinstance(response, EventStream) else aiter(response)
-                sending = _Streaming(parts, caller).send(_head(response), receive, send)
-                del request, response  # a stream is long, and needs nothing of them: some KB each
+                headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
+                head = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+                sending = _Streaming(parts, caller).send(head, receive, send)
+                # A stream is long and needs neither of them, at some KB each.
+                del request, response
                 await sending
             else:
                 await self.send_response(response, send)
         finally:
             for close in closers:
                 close()
-            _report(scope, status, time.perf_counter() - started)
+            ms = round((time.perf_counter() - started) * 1_000, 1)
+            logger.info("request", extra={"method": scope["method"], "path": scope["path"], "status": status, "ms": ms})
 
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, HttpRequest | None]:
-        """The response, and the request, where it could be read."""
+        """Return the response, and the request if it could be read."""
         try:
             body = await _body(scope, receive, conf.max_body_bytes())
         except ApiError as refusal:
@@ -102,7 +111,7 @@ class ApiHandler(ASGIHandler):
 
 
 class _Streaming:
-    """The body of a response while it is sent: until it ends, the client has gone, or the caller's key is shut."""
+    """A streamed body on its way: it ends early when the client leaves or the caller's key is revoked."""
 
     def __init__(self, parts: AsyncIterator[bytes], caller: Caller | None) -> None:
         self._parts = parts
@@ -124,13 +133,16 @@ class _Streaming:
             if not (watching.done() or self._is_shut or (events and events.dropped)):
                 raise
             if self._is_shut and events:
-                await _end(send)
+                # The reader may accept nothing any more.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_SECONDS):
+                        await send({"type": "http.response.body", "body": b""})
         finally:
             release()
             watching.cancel()
 
     async def _watch(self, receive: Receive) -> None:
-        """Stops the sending when the client has gone."""
+        """Stop the stream when the client leaves."""
         while (await receive())["type"] != "http.disconnect":
             pass
         self._stop()
@@ -142,31 +154,6 @@ class _Streaming:
     def _stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-
-
-def _route(request: HttpRequest | None) -> str:
-    """The pattern of the service's own that the path has."""
-    found = request.resolver_match if request is not None else None
-    return f"/{found.route}" if found is not None else OTHER
-
-
-def _closers(response: HttpResponseBase) -> Sequence[Callable[[], None]]:
-    """All that Django's `close` does, but for a signal that is about connections which are not held here."""
-    closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined]  # private
-    return closers
-
-
-def _head(response: HttpResponseBase) -> Message:
-    """What Django's `send_response` sends before a body."""
-    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-    return {"type": "http.response.start", "status": response.status_code, "headers": headers}
-
-
-async def _end(send: Send) -> None:
-    """The end of a body, unless the reader takes nothing."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LAST_SECONDS):
-            await send({"type": "http.response.body", "body": b""})
 
 
 async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
@@ -193,16 +180,9 @@ def _too_large(most: int) -> ApiError:
 
 
 def _as_json(response: HttpResponseBase) -> HttpResponseBase:
-    """Django's own error pages, in the service's one shape."""
+    """Return Django's own error pages in the shape of the API's errors."""
     if response.status_code not in STATUS_ERRORS or response.headers.get("Content-Type") == CONTENT_TYPE:
         return response
     code, error = STATUS_ERRORS[response.status_code]
     headers = {"Allow": response.headers["Allow"]} if "Allow" in response.headers else {}
     return django_response(ApiError(response.status_code, code, error, headers=headers))
-
-
-def _report(scope: Mapping[str, Any], status: int, seconds: float) -> None:
-    logger.info(
-        "request",
-        extra={"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1_000, 1)},
-    )

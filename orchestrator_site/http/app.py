@@ -1,4 +1,4 @@
-"""What `asgi.py` serves: the guard, the two ways behind it, CORS, and the process's beginning and end."""
+"""The application behind `asgi.py`: request checks, the choice of handler, CORS, startup and shutdown."""
 
 import asyncio
 import logging
@@ -31,9 +31,13 @@ FORBIDDEN: Final = 4403
 MISSING: Final = 4404
 
 EXPOSED: Final = b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After, RateLimit, RateLimit-Policy"
-"""Headers of answers that a page of another origin may read."""
+"""Response headers that a page of another origin may read."""
 
-CORS_SECONDS: Final = b"600"
+PREFLIGHT: Final = (
+    (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key"),
+    (b"access-control-max-age", b"600"),
+)
 
 
 class Application:
@@ -53,7 +57,7 @@ class Application:
             await self._http(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A socket can do all that an unsafe method can, so its origin is checked as theirs is."""
+        # A socket can do everything that an unsafe method can, so its origin is checked in the same way.
         tracing.remember_caller(scope["headers"])
         try:
             request_limits.check(scope)
@@ -83,7 +87,8 @@ class Application:
         if request.origin:
             send = _sharing(request, rules, send)
             if request.method == "OPTIONS":
-                await _preflight(send)
+                await send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
+                await send({"type": "http.response.body", "body": b""})
                 return
         if is_page(scope["path"]):
             await self._pages(as_asked(scope), receive, guarded(scope, send))
@@ -106,7 +111,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 async def _prepare() -> None:
-    """Where the database cannot be used, each request says so and tries again."""
+    """Migrate and open the service. If the database does not answer, each request reports it and tries again."""
     try:
         await asyncio.to_thread(_migrate)
         await asyncio.to_thread(assembly.registry)
@@ -123,7 +128,8 @@ def _migrate() -> None:
 
 
 async def _rules() -> Rules:
-    """Where it cannot be known whether there are keys, the guard lets in what it would let in without any."""
+    # While the database is away it is unknown whether keys exist. The stricter rules for keyless services apply then:
+    # only callers on this machine are accepted.
     try:
         return conf.rules(keyed=await authenticator.current().is_keyed())
     except StorageUnavailable:
@@ -131,7 +137,10 @@ async def _rules() -> Rules:
 
 
 def _sharing(request: RequestOrigin, rules: Rules, send: Send) -> Send:
-    """Adds what lets a page of an allowed origin read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+    """Add the headers that let a page of an allowed origin read the response.
+
+    Source: https://fetch.spec.whatwg.org/#http-cors-protocol.
+    """
     headers = [(b"vary", b"Origin")]
     if may_share(request, rules):
         headers += [
@@ -145,13 +154,3 @@ def _sharing(request: RequestOrigin, rules: Rules, send: Send) -> Send:
         await send(message)
 
     return share
-
-
-async def _preflight(send: Send) -> None:
-    headers = [
-        (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
-        (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key"),
-        (b"access-control-max-age", CORS_SECONDS),
-    ]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})

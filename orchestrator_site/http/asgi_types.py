@@ -1,4 +1,4 @@
-"""The shapes of ASGI 3.0 (https://asgi.readthedocs.io/en/latest/specs/main.html), as our applications take them."""
+"""The types of ASGI 3.0 (https://asgi.readthedocs.io/en/latest/specs/main.html)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

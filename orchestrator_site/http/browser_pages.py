@@ -1,4 +1,4 @@
-"""What pages have that the API has not: headers for browsers, and HTTPS where a trusted proxy tells of it."""
+"""Pages for browsers: their security headers, and HTTPS as a trusted proxy reports it."""
 
 import time
 from typing import Final
@@ -10,13 +10,13 @@ from telemetry import metrics
 from web.headers import last
 
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
-"""Paths whose views are sync: they take the way through all of Django."""
+"""Paths with sync views, which take the whole of Django."""
 
 POLICY: Final = (
     b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     b"frame-ancestors 'none'"
 )
-"""https://www.w3.org/TR/CSP3/. The pictures in the styles of the API's document are `data:` URLs; nothing is inline."""
+"""The content security policy (https://www.w3.org/TR/CSP3/). Images in the styles of the docs page are `data:` URLs."""
 
 HEADERS: Final = (
     (b"content-security-policy", POLICY),
@@ -32,7 +32,7 @@ def is_page(path: str) -> bool:
 
 
 def guarded(scope: Scope, send: Send) -> Send:
-    """Adds the headers that an answer lacks, and counts it when it begins."""
+    """Add the missing security headers to the response, and record it."""
     began = time.perf_counter()
     route = next((page for page in PAGES if scope["path"].startswith(page)), "/")
 
@@ -48,7 +48,7 @@ def guarded(scope: Scope, send: Send) -> Send:
 
 
 def as_asked(scope: Scope) -> Scope:
-    """The scope with `https` where a trusted proxy says that it was asked so; nobody else is believed."""
+    """Return the scope with the scheme `https` if a trusted proxy reports it."""
     client = scope.get("client")
     proto = last(scope["headers"], b"x-forwarded-proto")
     if proto == b"https" and client and proxies.is_trusted(str(client[0]), conf.trusted_proxies()):

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1, with an end to heads that have none, and refusals in the service's one shape."""
+"""uvicorn's HTTP/1.1 protocol with a limit for endless heads, and errors in the shape of the API's."""
 
 from asyncio import Transport
 from typing import Final
@@ -10,7 +10,7 @@ from orchestrator_site.http.request_limits import MAX_HEAD_BYTES, MAX_URL_BYTES,
 from web.errors import ApiError
 
 MAX_UNREAD: Final = 2 * (MAX_URL_BYTES + MAX_HEAD_BYTES)
-"""Bytes that may come in a row and be neither a whole head nor a part of a body. The parser keeps them in memory."""
+"""Bytes in a row that complete neither a head nor a part of a body; the parser keeps them in memory."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -39,7 +39,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Refuses here what the protocol of WebSockets would leave without an answer."""
+        """Reject oversized heads here: the WebSocket protocol would not answer them."""
         try:
             check_size(len(self.url), self.headers)
         except ApiError as refusal:

@@ -1,5 +1,6 @@
-"""uvicorn, with a beginning and an end of our own: models are loaded before the first request, and runs are closed and
-told before connections are; the exit status is 0.
+"""uvicorn with its own startup and shutdown: models load before the first request, and the exit status is 0.
+
+At shutdown, runs end before their connections do.
 """
 
 import asyncio
@@ -20,24 +21,25 @@ from telemetry.worker_totals import worker_totals
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS: Final = 5
-"""How long connections may take to close once every run has ended."""
+"""Seconds that connections may take to close after every run has ended."""
 
 IDLE_SECONDS: Final = 75
-"""How long a connection is kept without a request: longer than a proxy keeps one (nginx: 60 s), which could else use it
-just as it is closed, and never know whether that was read.
+"""Seconds that an idle connection is kept: longer than a proxy keeps one (nginx: 60 s).
+
+A proxy could otherwise send a request just as the connection closes, and not know whether it was read.
 """
 
 SAME_SIGNAL_SECONDS: Final = 1.0
-"""Within this time a further signal is the same one: a terminal and each launcher in between pass it on."""
+"""Within these seconds another signal is the same one: a terminal and each launcher pass it on."""
 
 GARBAGE: Final = (50_000, 20, 50)
-"""Thresholds of the collector. With Python's own, its pauses are the largest part of the slowest first tokens."""
+"""Thresholds of the garbage collector. With Python's own, its pauses dominate the slowest first tokens."""
 
 
 class Server(uvicorn.Server):
-    """Stops in order at the first SIGTERM or SIGINT, and at once when it is told again later.
+    """Stops in order at the first SIGTERM or SIGINT, and at once at a later one.
 
-    `ready` is called when requests are taken. The folder `numbers` is shared with other workers.
+    `ready` is called when requests are accepted. The folder `numbers` is shared with other workers.
     """
 
     def __init__(self, ready: Callable[[], None], numbers: Path | None = None) -> None:
@@ -58,13 +60,14 @@ class Server(uvicorn.Server):
         self._ready = ready
         self._numbers = numbers
         self._stopping: asyncio.Task[None] | None = None
-        self._told = 0.0
+        self._signalled = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await service_registry.current().warm_up()
         await super().startup(sockets)
         if self._numbers is not None:
             worker_totals.share(self._numbers)
+        # Objects of the start live as long as the process: frozen, no later collection looks at them.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GARBAGE)
@@ -74,21 +77,22 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, self._signalled)
+            loop.add_signal_handler(number, self._on_signal)
         try:
             yield
         finally:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
 
-    def _signalled(self) -> None:
+    def _on_signal(self) -> None:
         loop = asyncio.get_running_loop()
         if self._stopping is None:
-            self._told = loop.time()
+            self._signalled = loop.time()
             self._stopping = loop.create_task(self._stop())
-        elif loop.time() - self._told > SAME_SIGNAL_SECONDS:
+        elif loop.time() - self._signalled > SAME_SIGNAL_SECONDS:
             self.force_exit = True
 
     async def _stop(self) -> None:
+        # Runs end first, so that their subscribers still receive the terminal events.
         await service_registry.close(drain=conf.drain_seconds())
         self.should_exit = True

@@ -1,4 +1,4 @@
-"""Several processes that serve one listening socket: started, watched, replaced when they die, and stopped together."""
+"""Processes that serve one listening socket: started, watched, replaced when they die, and stopped together."""
 
 import logging
 import signal
@@ -20,11 +20,11 @@ READY: Final = b"ready\n"
 POLL_SECONDS: Final = 0.1
 SHORT_LIFE_SECONDS: Final = 5.0
 MAX_SHORT_LIVES: Final = 3
-"""Deaths soon after the start, in a row, after which all is given up."""
+"""Early deaths in a row after which the service gives up."""
 
 
 class Worker:
-    """One process. It shares what it counts in the folder `numbers`."""
+    """One process, which shares its metrics in the folder `numbers`."""
 
     def __init__(self, listening: socket.socket, numbers: Path) -> None:
         handle = listening.fileno()
@@ -42,21 +42,21 @@ class Worker:
         return time.monotonic() - self._began > SHORT_LIFE_SECONDS
 
     def becomes_ready(self) -> bool:
-        """Waits until it takes requests. False where it ended before."""
+        """Wait until it accepts requests. Return False if it ended before."""
         return cast("IO[bytes]", self._process.stdout).readline() == READY
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
     def end(self) -> int:
-        """Its exit status, once it has ended."""
+        """Return its exit status, once it has ended."""
         status = self._process.wait()
         retire(self._numbers, self._process.pid)
         return status
 
 
 class Workers:
-    """`count` workers on one socket. `ready` is called when all take requests."""
+    """`count` workers on one socket. `ready` is called when all accept requests."""
 
     def __init__(self, listening: socket.socket, count: int, ready: Callable[[], None]) -> None:
         self._listening = listening
@@ -66,7 +66,7 @@ class Workers:
         self._stopping = False
 
     def run(self) -> int:
-        """The exit status: 0 when it was told to stop, 1 when the workers would not live."""
+        """Return the exit status: 0 after a signal, 1 if the workers keep dying."""
         before = {number: signal.signal(number, self._stop) for number in SIGNALS}
         try:
             with tempfile.TemporaryDirectory(prefix="orchestrator-numbers-") as numbers:
@@ -85,7 +85,7 @@ class Workers:
         return max([*(worker.end() for worker in self._workers), int(failed)])
 
     def _watch(self, numbers: Path) -> None:
-        """Replaces those that die, until it is told to stop, or they die again and again."""
+        """Replace workers that die, until a signal or too many early deaths."""
         short_lives = 0
         while not self._stopping and short_lives < MAX_SHORT_LIVES:
             time.sleep(POLL_SECONDS)

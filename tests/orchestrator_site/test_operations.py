@@ -153,6 +153,6 @@ def test_sqlite_is_backed_up_moved_pruned_and_backed_up_again(tmp_path: Path, po
     run("restore-postgres", tmp_path, programs=programs, RESTORE_URL=restored)
     assert postgres.query("SELECT count(*) FROM messages", url=restored) == [(20,)]
     said = run("prune", tmp_path, DATABASE_URL=restored)
-    assert "give --yes" in said
+    assert "Add --yes" in said
     assert "were removed" in said
     assert postgres.query("SELECT count(*) FROM messages", url=restored) == [(0,)]

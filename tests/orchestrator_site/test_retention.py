@@ -104,7 +104,7 @@ def test_without_yes_prune_reports_and_removes_nothing(outputs: OutputStore) -> 
     assert counts() == before
     assert re.search(r"run_events +1 +500 bytes", said)
     assert re.search(r"attachments +1 +1,000 bytes", said)
-    assert re.search(r"8 rows and files, [\d,]+ bytes would be removed: give --yes", said)
+    assert re.search(r"8 rows and files, [\d,]+ bytes would be removed. Add --yes", said)
 
 
 def test_old_conversations_are_removed_and_new_ones_stay(outputs: OutputStore) -> None:
@@ -175,7 +175,7 @@ def test_sizes_of_tables_and_of_a_turn_are_reported() -> None:
     assert re.search(
         rf"run_events +2 rows +\d+,\d+ bytes  {OLD:%Y-%m-%d %H:%M} - {NEW:%Y-%m-%d %H:%M}", said.getvalue()
     )
-    assert "average of the newest 2: 500 bytes of frames in 1.0 rows, 100 characters in 1.0 messages" in said.getvalue()
+    assert "Average of the newest 2 turns: 500 bytes of frames in 1.0 rows, 100 characters in 1.0 messages" in said.getvalue()
     assert int(re.findall(r"all +([\d,]+) bytes", said.getvalue())[0].replace(",", "")) > 10_000
 
 

@@ -159,7 +159,7 @@ def test_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_without_a_key_only_loopback_is_bound(tmp_path: Path, host: str) -> None:
-    assert "set API_KEY first" in refusal(tmp_path, "serve", "--host", host)
+    assert "Set API_KEY" in refusal(tmp_path, "serve", "--host", host)
 
 
 def test_uvicorn_reports_an_invalid_setting_in_one_line(tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""`manage.py migrate_database`: moves everything from SQLite to PostgreSQL.
+"""`manage.py migrate_database`: copy everything from SQLite to PostgreSQL.
 
-How it goes on after it was killed: the snapshot stays beside the database until all is compared, and the target holds,
-in `migration_progress`, the last key of each table, committed together with the rows up to it. The same command reads
-both, and copies what is behind those keys.
+It can be killed and repeated. The snapshot stays beside the database until all is compared. The target holds, in
+`migration_progress`, the last key of each table, committed with the rows up to it. A repetition continues after them.
 """
 
 from argparse import ArgumentParser
@@ -33,10 +32,10 @@ BAR: Final = 32
 
 class Command(BaseCommand):
     help = (
-        "Copies everything that DATABASE_URL, a SQLite database, holds into an empty PostgreSQL database, out of a "
-        "snapshot, and compares both: rows and a digest of each table. Stop the service first; afterwards set "
-        "DATABASE_URL to the new database. After an interruption the same command goes on where it was. Sessions of "
-        "the console are left out. Example: manage.py migrate_database --to postgres://user:password@host/database"
+        "Copy the SQLite database of DATABASE_URL to an empty PostgreSQL database. The copy is made from a snapshot "
+        "and compared with it: row counts and a digest of each table. Stop the service first, and set DATABASE_URL to "
+        "the new database afterwards. After an interruption, run the same command again: it continues. Sessions of the "
+        "console are not copied. Example: manage.py migrate_database --to postgres://user:password@host/database"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -49,13 +48,13 @@ class Command(BaseCommand):
         _open_target(to)
         try:
             if not force:
-                _check_nobody_runs()
+                _check_no_process_runs()
             target = Target(ALIAS)
             begun = target.token()
             if begun is None:
                 _check_empty(target)
             if dry_run:
-                self._tell_counts()
+                self._print_counts()
             else:
                 self._move(source.with_name(f"{source.name}.snapshot"), source, target, begun)
         except (SnapshotFailed, TargetRefused) as error:
@@ -87,10 +86,10 @@ class Command(BaseCommand):
             self.stdout.write(f"Taking a snapshot of {source} ...")
             snapshots.take(source, path)
         else:
-            self.stdout.write("Going on with what was begun ...")
+            self.stdout.write("Continuing the interrupted copy ...")
         snapshot = Snapshot(path)
         if begun not in (None, snapshot.token):
-            raise TargetRefused(f"The target was filled from another snapshot than {path}: empty it, and begin anew.")
+            raise TargetRefused(f"The target was filled from another snapshot than {path}: empty it, and start again.")
         return snapshot
 
     def _report(self, table: str, done: int, count: int) -> None:
@@ -113,7 +112,7 @@ class Command(BaseCommand):
             raise CommandError(f"Not the same on both sides: {', '.join(different)}. Do not use the new database.")
         self.stdout.write(f"{sum(each.rows for each in compared)} rows in {len(compared)} tables are equal.")
 
-    def _tell_counts(self) -> None:
+    def _print_counts(self) -> None:
         order: list[Table] = tables()
         counts = [(table.name, table.model._default_manager.count()) for table in order]
         for name, count in counts:
@@ -122,7 +121,7 @@ class Command(BaseCommand):
 
 
 def _source() -> Path:
-    """The SQLite database. Raises `CommandError`."""
+    """Return the path of the SQLite database. Raises `CommandError`."""
     configured = settings.DATABASES["default"]
     if configured["ENGINE"] != SQLITE:
         raise CommandError("DATABASE_URL must name the SQLite database to copy from; it names another kind.")
@@ -133,7 +132,7 @@ def _source() -> Path:
 
 
 def _open_target(url: str) -> None:
-    """Makes the target a connection of Django's. Raises `CommandError`."""
+    """Make the target one of Django's connections. Raises `CommandError`."""
     try:
         configured = Environment({"--to": url}).database("--to", url)
     except InvalidSetting as error:
@@ -148,8 +147,8 @@ def _open_target(url: str) -> None:
         raise CommandError(f"--to names a database that cannot be used: {str(error).strip()}") from None
 
 
-def _check_nobody_runs() -> None:
-    """Raises `CommandError` where a service uses the source: what it writes from now on would be lost."""
+def _check_no_process_runs() -> None:
+    """Raise `CommandError` if a service uses the source: what it writes from now on would be lost."""
     now = timezone.now()
     for name, renewed, seconds in Process.objects.values_list("name", "renewed", "lease_seconds"):
         if renewed + timedelta(seconds=seconds) > now:

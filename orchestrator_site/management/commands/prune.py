@@ -1,4 +1,4 @@
-"""`manage.py prune`: removes what is old, and says first what that would be."""
+"""`manage.py prune`: report what is old, and remove it on request."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
@@ -16,18 +16,18 @@ from tools import assembly
 
 class Command(BaseCommand):
     help = (
-        "Removes sessions with all that was said in them, tool executions with their stored outputs, and calls of "
-        "speech, where they are older than an age; the frames of runs that ended EVENT_RETENTION_HOURS ago; and stored "
-        "outputs that no row tells of and that are older than a day. Without --yes it only says what would go. Safe "
-        "while the service runs: what is open or waits is never removed. Example: manage.py prune --older-than 30d"
+        "Remove sessions with their messages, tool executions with their outputs, and speech calls that are older than "
+        "an age. Also remove the frames of runs that ended EVENT_RETENTION_HOURS ago, and outputs without a row "
+        "that are older than a day. Without --yes, only report what would be removed. Safe while the service runs: "
+        "open and waiting runs are never removed. Example: manage.py prune --older-than 30d"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--older-than", type=_age, required=True, metavar="AGE", help="such as 12h, 30d or 2w")
-        parser.add_argument("--yes", action="store_true", help="remove it")
+        parser.add_argument("--yes", action="store_true", help="remove the data")
         parser.add_argument(
             "--vacuum", action="store_true",
-            help="then give the room back to the disk: copies the whole database, and holds up all who write meanwhile",
+            help="then return the space to the disk: copies the whole database, and blocks all writers meanwhile",
         )  # fmt: skip
 
     def handle(self, *, older_than: timedelta, yes: bool, vacuum: bool, **_: Any) -> None:
@@ -38,19 +38,18 @@ class Command(BaseCommand):
             done = list((prune if yes else count)(ages, assembly.outputs()))
             for part in done:
                 self.stdout.write(f"{part.name:20} {part.rows:>10} {part.bytes:>15,} bytes")
-            told = f"{sum(part.rows for part in done)} rows and files, {sum(part.bytes for part in done):,} bytes"
-            self.stdout.write(f"{told} were removed." if yes else f"{told} would be removed: give --yes.")
+            summary = f"{sum(part.rows for part in done)} rows and files, {sum(part.bytes for part in done):,} bytes"
+            self.stdout.write(
+                f"{summary} were removed." if yes else f"{summary} would be removed. Add --yes to remove them."
+            )
             if yes and vacuum:
-                self._vacuum()
+                with connection.cursor() as cursor:
+                    cursor.execute("VACUUM")
+                self.stdout.write("The database was vacuumed.")
         except DatabaseError as error:
             raise CommandError(f"The database could not be used: {str(error).strip()}") from None
         except OSError as error:
             raise CommandError(f"A stored output could not be looked at or removed: {error}") from None
-
-    def _vacuum(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("VACUUM")
-        self.stdout.write("The database was vacuumed.")
 
 
 def _age(text: str) -> timedelta:

@@ -1,6 +1,6 @@
-"""`manage.py runserver`: daphne's, over ASGI.
+"""`manage.py runserver`: daphne's command, over ASGI.
 
-Its app is not installed: it would load Twisted in every process, for this command alone.
+Its app is not installed: it would load Twisted in every process, only for this command.
 """
 
 from daphne.management.commands.runserver import Command  # type: ignore[import-untyped]  # it ships no types

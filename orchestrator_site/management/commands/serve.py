@@ -1,4 +1,4 @@
-"""`manage.py serve`: sets up what is missing, and serves until it is told to stop."""
+"""`manage.py serve`: set up what is missing, and serve until a signal."""
 
 import signal
 import socket
@@ -29,11 +29,12 @@ PORT: Final = 8010
 MAX_WORKERS: Final = 64
 
 WELCOME: Final = """
-The service answers at http://{address}
-  ask it:        {curl}
-  talk to it:    uv run python manage.py chat --url http://{address}
+Listening on http://{address}
+
+  try it:        {curl}
+  chat:          uv run python manage.py chat --url http://{address}
   API:           http://{address}/docs
-  audit console: http://{address}/admin/   (make a user: uv run python manage.py createsuperuser)
+  audit console: http://{address}/admin/   (create a user: uv run python manage.py createsuperuser)
 """
 CURL: Final = (
     "curl -N http://{address}/chat/stream -H 'Content-Type: application/json'{key} "
@@ -44,54 +45,49 @@ KEY: Final = ' -H "Authorization: Bearer $API_KEY"'
 
 class Command(BaseCommand):
     help = (
-        "Serves the API and the admin: migrates the database, makes the workspace folder, loads the model where it is "
-        "the embedded one, and runs until SIGTERM or Ctrl-C. Settings come from the environment and .env."
+        "Serve the API and the admin until SIGTERM or Ctrl-C. First migrate the database, create the workspace folder, "
+        "and load the local model if it is used. Settings come from the environment and .env."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
         parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on, 0 for any (default: {PORT})")
-        parser.add_argument("--workers", type=_count, default=1, help="processes that serve (default: 1)")
+        parser.add_argument("--workers", type=_count, default=1, help="number of worker processes (default: 1)")
         parser.add_argument("--worker", type=int, metavar="HANDLE", help=SUPPRESS)
         parser.add_argument("--numbers", type=Path, metavar="FOLDER", help=SUPPRESS)
 
     def handle(self, *, host: str, port: int, workers: int, worker: int | None, numbers: Path | None, **_: Any) -> None:
         if worker is not None:
-            self._work(worker, numbers)
+            # A worker must not outlive its parent, which holds the socket and replaces workers.
+            end_with_parent(signal.SIGTERM)
+            self._open_workspace()
+            with socket.socket(fileno=worker) as listening:
+                self._serve(listening, _report_ready, numbers)
             return
         if workers > 1 and not conf.is_stored():
             raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
         if not is_loopback(host) and not _is_keyed():
             raise CommandError(
-                f"--host {host} is open to others: set API_KEY first, or make a key with manage.py create_api_key; or "
-                "listen on 127.0.0.1."
+                f"--host {host} accepts other machines, which needs a key. Set API_KEY, create a key with "
+                "manage.py create_api_key, or listen on 127.0.0.1."
             )
         with _listening(host, port) as listening:
             with migrated_database():
                 connection.close()
             self._open_workspace()
             self.stderr.write("Getting ready ...")
-            welcome = partial(self._welcome, _address(host, listening.getsockname()[1]), KEY if _is_keyed() else "")
+            port = listening.getsockname()[1]
+            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            welcome = partial(self._welcome, address, KEY if _is_keyed() else "")
             if workers > 1:
                 sys.exit(Workers(listening, workers, welcome).run())
             self._serve(listening, welcome)
-
-    def _work(self, handle: int, numbers: Path | None) -> None:
-        """Serves as one of several, and ends with their parent."""
-        end_with_parent(signal.SIGTERM)
-        self._open_workspace()
-        with socket.socket(fileno=handle) as listening:
-            self._serve(listening, self._tell_ready, numbers)
 
     def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> None:
         try:
             Server(ready, numbers).run([listening])
         except (ProviderError, UnknownProvider, NotConfigured) as error:
             raise CommandError(str(error)) from None
-
-    def _tell_ready(self) -> None:
-        sys.stdout.buffer.write(READY)
-        sys.stdout.flush()
 
     def _open_workspace(self) -> None:
         try:
@@ -105,8 +101,13 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def _report_ready() -> None:
+    sys.stdout.buffer.write(READY)
+    sys.stdout.flush()
+
+
 def _is_keyed() -> bool:
-    """Whether callers show keys. A database that is not there yet has none."""
+    """Return whether callers need a key. A database that does not exist yet has none."""
     try:
         return bool(access_conf.api_key()) or ApiKey.objects.any()
     except DatabaseError:
@@ -120,13 +121,9 @@ def _count(text: str) -> int:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises `CommandError`."""
+    """Return a listening socket. Raises `CommandError`."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=4_096)
     except (OSError, OverflowError) as error:
         raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
