@@ -218,7 +218,7 @@ async def test_unrelated_service_is_reported(start: Start) -> None:
     api = await start(Scripted())
     conversation, terminal = talk(HttpTransport(f"{api.base_url}/nowhere"))
     assert await conversation.turn("Hi") == "failed"
-    assert terminal.notes.startswith("There is nothing at this path")
+    assert terminal.notes.startswith("Not found")
 
 
 async def test_missing_key_is_reported_and_a_given_key_is_sent(start: Start, settings: object) -> None:
