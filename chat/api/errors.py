@@ -15,7 +15,8 @@ from chat.runs.start.begin import (
     TooManyRunsForKey,
 )
 from chat.runs.start.idempotency import KeyMismatch
-from chat.starting.factory import BudgetUnkept, ImagesUnsupported, ModelUnknown
+from chat.starting.candidates import ImagesUnsupported, ModelUnknown
+from chat.starting.factory import BudgetUnkept
 from storage.writer import StorageFull, StorageUnavailable
 from web.errors import ApiError
 
@@ -65,7 +66,7 @@ REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
     TooManyRunsForKey: lambda error: ApiError(
         429,
         "too_many_runs",
-        f"The key has {error.most} active runs, as many as it may: wait for one to end.",
+        f"The key has {error.limit} active runs, as many as it may: wait for one to end.",
         headers=SOON,
     ),
     TooManyRuns: lambda _: ApiError(503, "too_many_runs", "MAX_ACTIVE_RUNS runs are active already.", headers=LATER),

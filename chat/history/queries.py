@@ -3,12 +3,11 @@
 Others' rows do not exist; an `owner` that is None reads everybody's.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
 from spending import ledger
@@ -63,12 +62,6 @@ def log(run_id: UUID, owner: str) -> StoredLog | None:
     last = RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True).first()
     is_open = status in {Run.Status.RUNNING, Run.Status.WAITING}
     return StoredLog(last or 0, not is_open, status == Run.Status.INTERRUPTED)
-
-
-def newest(run_ids: Sequence[UUID]) -> list[tuple[UUID, int | None, str]]:
-    """Of each run that there still is: its id, the number of its last stored event, and its process."""
-    last = RunEvent.objects.filter(run=OuterRef("pk")).order_by("-first").values("last")[:1]
-    return list(Run.objects.filter(id__in=run_ids).values_list("id", Subquery(last), "process"))
 
 
 def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:

@@ -118,7 +118,7 @@ async def test_followers_of_one_run_receive_the_same_bytes(start: Start) -> None
         got = await read_until(response, b'"b"')
         path = response.headers["Content-Location"]
         others = [asyncio.create_task(api.call("GET", path)) for _ in range(20)]
-        await until(lambda: api.service.runs.find(_id(path), "operator").audience.followers == 21)
+        await until(lambda: api.service.runs.find(_id(path), "operator").subscribers.followers == 21)
         go.set()
         whole = got + await response.read()
     assert {answer.body for answer in await asyncio.gather(*others)} == {whole}
