@@ -1,11 +1,11 @@
 """The beginning of a run: it is checked and written in one transaction of the writer, or not at all.
 
-SessionNotFound       the owner has no such session
-SessionBusy           the session already has an active run
-TooManyRuns           the maximum number of runs is active
-TooManyRunsForKey     the caller's API key has its maximum number of runs
-RunNotFound           the owner has no such run
-NotResumable          the run was not interrupted
+- `SessionNotFound`: the owner has no such session.
+- `SessionBusy`: the session already has an active run.
+- `TooManyRuns`: the maximum number of runs is active.
+- `TooManyRunsForKey`: the caller's API key has its maximum number of runs.
+- `RunNotFound`: the owner has no such run.
+- `NotResumable`: the run was not interrupted.
 """
 
 from datetime import datetime
