@@ -43,7 +43,7 @@ def test_fallbacks_follow_the_requested_provider_and_use_their_default_models() 
 
 
 def test_unavailable_provider_is_reported_with_the_available_ones() -> None:
-    with pytest.raises(UnknownProvider, match="there are scripted, second"):
+    with pytest.raises(UnknownProvider, match="The providers are scripted, second"):
         providers().get("third")
     with pytest.raises(NotConfigured, match="not configured: no key"):
         providers(missing="no key").get("scripted")
