@@ -195,6 +195,7 @@ def event_schemas() -> dict[str, Any]:
     return {f"{name}Event": _with_suffix(schema) for name, schema in components.items()}
 
 
+# OpenAPI 3.1 has no type for event streams, so the schema describes one event.
 STREAM_RESPONSE: Final[dict[str, Any]] = {
     "description": "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`.",
     "content": {

@@ -62,6 +62,7 @@ def cursor_of(request: HttpRequest, after: int | None) -> int:
     header = request.headers.get("Last-Event-ID", "").strip()
     if not header:
         return after or 0
+    # `int` accepts spaces, signs and underscores, and takes long for thousands of digits.
     if not header.isdecimal() or len(header) > MAX_CURSOR_DIGITS:
         raise ApiError(422, "invalid_cursor", "Last-Event-ID must be the number of an event, 0 or more.")
     return int(header)

@@ -171,6 +171,7 @@ class Turn:
                 async for item in results:
                     yield self._add_result(item)
         while True:
+            # Closed explicitly: a generator that is only dropped is closed later, by the garbage collector.
             async with aclosing(self._calls.run(requests)) as results:
                 async for item in results:
                     yield self._add_result(item)

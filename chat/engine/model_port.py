@@ -40,6 +40,7 @@ class ProviderError(Exception):
         self.retry_after = retry_after
 
 
+# `omit_defaults`: the stored options of a run have only those that the caller chose.
 class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The options that control how the model samples. An option that is None keeps the provider's own default."""
 

@@ -119,6 +119,7 @@ def delete_session(session_id: UUID, owner: str) -> UUID | bool:
     if active[0] is not None:
         return active[0]
     own.delete()
+    # The accounts of a session have no foreign key to it, so the cascade does not reach them.
     ledger.forget_session(session_id)
     return True
 

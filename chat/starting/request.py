@@ -12,6 +12,7 @@ from chat.models import Run
 from chat.runs.start.idempotency import Key
 from tools.base import ToolRequest
 
+# A pattern of the registry that matches every name.
 ALL_TOOLS = ("*",)
 
 

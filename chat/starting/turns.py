@@ -95,6 +95,7 @@ class TurnFactory:
         kind = request.tools, request.caller.scopes.tools
         if kind not in self._offers:
             if len(self._offers) >= MAX_OFFERS:
+                # Callers choose the tools by name, so the number of sets has no natural limit.
                 self._offers.clear()
             chosen = tools.registry.matching(request.tools)
             self._offers[kind] = offered_tools(chosen, tools.policy, request.caller.scopes.may_use)

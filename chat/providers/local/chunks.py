@@ -103,6 +103,7 @@ class Reader:
         for choice in chunk.choices:
             self._reason = choice.finish_reason or self._reason
             literal = bytes(choice.delta.content)
+            # The first chunk has null as its content, and the last one has none.
             if literal.startswith(b'"') and literal != b'""':
                 self._pieces.append(literal[1:-1])
 

@@ -146,6 +146,7 @@ class OpenAI(Provider):
         return hidden[:MAX_ERROR_CHARACTERS]
 
 
+# OpenAI uses status 429 for two things: a rate limit, which passes, and a used-up quota, which does not.
 def refusal(status: int, code: str, message: str, retry_after: float | None) -> ProviderError:
     """Return the error for a status and the service's own error code."""
     if status == 429:

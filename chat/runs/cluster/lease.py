@@ -80,6 +80,7 @@ class Lease:
 
 def _renew(seconds: float) -> None:
     own = process.name()
+    # The row is missing at first, and after another process took this one for dead.
     if not Process.objects.filter(name=own).update(renewed=Now()):
         Process.objects.create(name=own, renewed=Now(), lease_seconds=seconds)
 
@@ -148,6 +149,7 @@ def _interrupt(run: Run, message: str = MESSAGE) -> bool:
     same = Run.objects.filter(id=run.id, status=Run.Status.RUNNING, process=run.process)
     if not same.update(status=Run.Status.INTERRUPTED, reason="interrupted", error=message, retryable=True, ended=now):
         return False
+    # The last event continues the numbers of the stored frames. Later ones were sent by the dead process, and are lost.
     last = RunEvent.objects.filter(run=run).order_by("-first").values_list("last", flat=True).first() or 0
     terminal = Error(error=message, code="interrupted", retryable=True, durable_to=last)
     save_frames([Frames(run.id, last + 1, last + 1, sse.frame(last + 1, terminal))])

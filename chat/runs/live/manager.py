@@ -100,6 +100,7 @@ class RunManager:
         Return when their ends are stored and sent.
         """
         self._closing = True
+        # `asyncio.wait` rejects an empty set.
         if self._tasks and drain:
             await asyncio.wait(self._tasks, timeout=drain)
         for run in self._runs.values():

@@ -55,6 +55,7 @@ class LiveRun:
         """Execute the turn, and store its end. Cancel this only with the process."""
         limit = asyncio.get_running_loop().call_later(self.spec.max_seconds, self.stop, "max_seconds")
         unregister = self.spec.on_revoked(lambda _: self.stop("cancelled"))
+        # The turn has a task of its own, so that stopping it does not cancel the storing of its end.
         await asyncio.wait([self._playing])
         unregister()
         limit.cancel()
@@ -146,6 +147,7 @@ class LiveRun:
             self._close(suspended=True)
             return False
         except StorageUnavailable:
+            # The reader is owed the end of its stream although it is not stored.
             self._log.publish_unstored()
         self._close()
         return True

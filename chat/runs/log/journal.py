@@ -80,6 +80,7 @@ class RunLog:
         frames = sse.token_frames(self._last + 1, text.pieces)
         self._last += count
         self._unstored.append(frames)
+        # Frames are published in order, so tokens after an event that is not stored yet wait with it.
         if self._held:
             self._held.append((count, frames))
         else:
@@ -107,6 +108,7 @@ class RunLog:
         if self._unstored or self._records or self._in_flight:
             if self._settled is None:
                 self._settled = asyncio.get_running_loop().create_future()
+            # One waiter that is cancelled must not cancel the future for the others.
             await asyncio.shield(self._settled)
 
     def discard(self) -> None:

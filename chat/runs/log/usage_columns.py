@@ -24,6 +24,7 @@ def values(usage: Usage | TotalUsage) -> Sequence[Any]:
         usage.output_tokens,
         usage.cached_tokens,
         usage.reasoning_tokens,
+        # `repr` has the shortest digits of the float; `Decimal(float)` would have all binary ones.
         None if cost is None else Decimal(repr(min(cost, MAX_USD))).quantize(SMALLEST),
         usage.estimated,
     )

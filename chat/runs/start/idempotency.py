@@ -55,6 +55,7 @@ class UnstoredKeys:
 
     def remember(self, owner: str, key: Key, run_id: UUID) -> None:
         """Remember a key. Raise `AlreadyBegun` or `KeyMismatch` if its run still exists."""
+        # Nothing else removes the keys of runs that are gone.
         known = {name: entry for name, entry in self._known.items() if self._find(entry[1], name[0])}
         entry = known.get((owner, key.key))
         if entry is not None:
