@@ -21,8 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup()
 
 from benchmarks.harness.contestants import TASKS
-from chat import service
-from chat.runs.log import frame_store
+from chat.runs.log import frame_store, journals
 from chat.runs.log.journal import Batch
 from orchestrator_site.http.app import Application
 from orchestrator_site.http.asgi_types import Receive, Scope, Send
@@ -31,7 +30,7 @@ from storage.writer import writer
 
 def unjournaled() -> AbstractContextManager[Any]:
     """No frame is kept but a run's first, which is written with the run. Messages and ends of runs are as ever."""
-    return patch.object(service, "_commit", _records_alone)
+    return patch.object(journals, "commit", _records_alone)
 
 
 def counted() -> AbstractContextManager[Any]:

@@ -5,4 +5,4 @@ class ChatConfig(AppConfig):
     name = "chat"
 
     def ready(self) -> None:
-        from chat import checks  # noqa: F401, PLC0415 - checks register themselves, once the apps are there
+        from chat import checks  # noqa: F401, PLC0415 - the checks register themselves, which needs the loaded apps

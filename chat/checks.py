@@ -1,4 +1,4 @@
-"""Misconfiguration of conversations, found before the service starts."""
+"""System checks that find misconfiguration of conversations before the service starts."""
 
 from datetime import date
 from typing import Any, Final
@@ -20,7 +20,7 @@ RETIRED: Final = {
     "gpt-4.1": date(2027, 1, 14),
     "gpt-4.1-mini": date(2027, 1, 14),
 }
-"""Models whose end their vendor has announced (https://platform.openai.com/docs/deprecations)."""
+"""The announced shutdown dates of models: https://platform.openai.com/docs/deprecations."""
 
 
 @register
@@ -32,7 +32,7 @@ def check_files(**_: Any) -> list[CheckMessage]:
         if setting.kind == "file"
     }
     return [
-        Error(f"{name} names no file: {path}.", hint="Name a file, or leave the variable empty.", id="chat.E001")
+        Error(f"{name}: there is no file {path}.", hint="Name a file, or leave the variable empty.", id="chat.E001")
         for name, path in values.items()
         if path is not None and not path.is_file()
     ]
@@ -42,7 +42,7 @@ def check_files(**_: Any) -> list[CheckMessage]:
 def check_fallback(**_: Any) -> list[CheckMessage]:
     names = [spec.name for spec in SPECS]
     return [
-        Error(f"PROVIDER_FALLBACK names {name!r}; valid are {', '.join(names)}.", id="chat.E002")
+        Error(f"PROVIDER_FALLBACK names {name!r}. Valid names are {', '.join(names)}.", id="chat.E002")
         for name in settings.PROVIDER_FALLBACK
         if name not in names
     ]
@@ -53,7 +53,5 @@ def check_retired_model(**_: Any) -> list[CheckMessage]:
     end = RETIRED.get(settings.DEFAULT_MODEL)
     if end is None or openai.SPEC.missing(conf.provider_values(openai.SPEC)):
         return []
-    hint = "Choose a model that stays, such as gpt-5.4-mini."
-    return [
-        Caution(f"DEFAULT_MODEL={settings.DEFAULT_MODEL} is shut down on {end:%Y-%m-%d}.", hint=hint, id="chat.W001")
-    ]
+    problem = f"DEFAULT_MODEL={settings.DEFAULT_MODEL} will be shut down on {end:%Y-%m-%d}."
+    return [Caution(problem, hint="Choose a current model, such as gpt-5.4-mini.", id="chat.W001")]

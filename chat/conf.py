@@ -1,4 +1,4 @@
-"""The settings of conversations, read in one place."""
+"""The settings of conversations. Other modules of this app do not read `django.conf`."""
 
 import logging
 from functools import partial
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_stored() -> bool:
-    """Whether conversations are kept in the database."""
+    """Return whether conversations are stored in the database."""
     return bool(settings.ENABLE_PERSISTENCE)
 
 
@@ -29,7 +29,7 @@ def max_active_runs() -> int:
 
 
 def channel_layer() -> BaseChannelLayer | None:
-    """What carries word between processes, where `CHANNEL_LAYER_URL` names it."""
+    """Return the channel layer for notifications between processes, if `CHANNEL_LAYER_URL` is set."""
     return get_channel_layer() if settings.CHANNEL_LAYER_URL else None
 
 
@@ -77,7 +77,8 @@ def provider_values(spec: ProviderSpec) -> Values:
 
 
 def prices() -> Prices:
-    """Return the prices. The price list covers the vendors' own services only, not others with the same API."""
+    """Return the prices of all providers' models."""
+    # The price data covers the vendors' own services only, not others with the same API.
     vendors = {spec.name: spec.price_vendor(provider_values(spec)) for spec in SPECS}
     known = {name: vendor for name, vendor in vendors.items() if vendor}
     return Prices(known, own=settings.MODEL_PRICES, free=tuple(spec.name for spec in SPECS if spec.is_free))
@@ -94,16 +95,16 @@ def provider_registry() -> ProviderRegistry:
         first_byte=settings.PROVIDER_FIRST_BYTE_TIMEOUT,
         idle=settings.PROVIDER_IDLE_TIMEOUT,
     )
+
+    def make(spec: ProviderSpec) -> Provider:
+        requested: str = settings.DEFAULT_MODEL
+        model = spec.default_for(requested)
+        # With several providers, DEFAULT_MODEL can belong to one of them only.
+        if requested and model != requested and spec.default_model:
+            logger.warning("default_model.foreign", extra={"wanted": requested, "used": model})
+        return spec.make(provider_values(spec), model, timeouts)
+
     entries = [
-        Entry(name=spec.name, make=partial(_make, spec, timeouts), missing=spec.missing(provider_values(spec)))
-        for spec in SPECS
+        Entry(name=spec.name, make=partial(make, spec), missing=spec.missing(provider_values(spec))) for spec in SPECS
     ]
     return ProviderRegistry(entries, default=settings.DEFAULT_PROVIDER, fallback=settings.PROVIDER_FALLBACK)
-
-
-def _make(spec: ProviderSpec, timeouts: Timeouts) -> Provider:
-    wanted: str = settings.DEFAULT_MODEL
-    model = spec.default_for(wanted)
-    if wanted and model != wanted and spec.default_model:
-        logger.warning("default_model.foreign", extra={"wanted": wanted, "used": model})
-    return spec.make(provider_values(spec), model, timeouts)

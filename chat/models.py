@@ -1,4 +1,4 @@
-"""Conversations as they are kept: sessions, what was said in them, runs, and each run's event log."""
+"""The tables of conversations: sessions with their messages, and runs with their event logs."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from django.db import models
 
 
 class Session(models.Model):
-    """One conversation. Its owner alone can see it; `user` is the caller's own mapping and authorises nothing."""
+    """One conversation, which only its owner can see. `user` is the caller's own label, and authorises nothing."""
 
     id = models.UUIDField(primary_key=True)
     owner = models.CharField(max_length=64)
@@ -30,9 +30,10 @@ class Session(models.Model):
 
 
 class Process(models.Model):
-    """A process that owns runs, for as long as it renews its row in time. `renewed` is by the database's clock."""
+    """A process that owns runs for as long as it renews its row in time."""
 
     name = models.CharField(max_length=200, primary_key=True)
+    # By the database's clock, because the clocks of two machines differ.
     renewed = models.DateTimeField()
     lease_seconds = models.FloatField()
 
@@ -44,7 +45,7 @@ class Process(models.Model):
 
 
 class TokenCounts(models.Model):
-    """Tokens and their cost in USD, both null where they are unknown; `estimated` where no service counted them."""
+    """Tokens and their cost in USD, null if unknown. They are `estimated` if no service reported them."""
 
     input_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
@@ -58,10 +59,10 @@ class TokenCounts(models.Model):
 
 
 class Run(TokenCounts):
-    """One turn of a conversation: from what the caller said to the end of the answer.
+    """One turn of a conversation, from the caller's message to the end of the answer.
 
-    `key` is the API key that it was begun with, where it was one. Its status only moves forward, but between `running`
-    and `waiting`: what waits for an approval has no process, and all that it goes on from is in `suspended`.
+    `key` is the id of the API key that started it. A run that waits for an approval has no `process`, and its state is
+    in `suspended`.
     """
 
     class Status(models.TextChoices):
@@ -82,6 +83,7 @@ class Run(TokenCounts):
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=255)
     process = models.CharField(max_length=200)
+    # Indexed by the constraint below.
     resumed_from = models.ForeignKey("self", models.SET_NULL, null=True, related_name="resumed_as", db_index=False)
     followed_until = models.DateTimeField(null=True)
     options = models.JSONField(default=dict)
@@ -95,6 +97,7 @@ class Run(TokenCounts):
     class Meta:
         db_table = "runs"
         ordering: ClassVar = ["-created"]
+        # Few runs are open at a time, so partial indexes keep the queries for open runs fast among many ended ones.
         indexes: ClassVar = [
             models.Index(fields=["-created"], name="runs_by_time"),
             models.Index(fields=["process"], name="runs_of_a_process", condition=models.Q(status="running")),
@@ -112,7 +115,7 @@ class Run(TokenCounts):
 
 
 class RunKey(models.Model):
-    """An `Idempotency-Key` of an owner, and the run that it stands for. `body_sha256` is the hash of what was asked."""
+    """An `Idempotency-Key` of an owner, the run that it began, and the hash of the request's body."""
 
     owner = models.CharField(max_length=64)
     key = models.CharField(max_length=255)
@@ -128,7 +131,7 @@ class RunKey(models.Model):
 
 
 class Order(models.Model):
-    """What a process is asked to do with a run of its own, by another process."""
+    """A command from one process to another about a run that the other owns."""
 
     class Kind(models.TextChoices):
         CANCEL = "cancel"
@@ -147,10 +150,10 @@ class Order(models.Model):
 
 
 class Message(TokenCounts):
-    """What was said: by the user, the assistant, or a tool. Never rewritten; its id gives the order.
+    """A message of the user, the assistant or a tool. It is never changed, and its id gives the order.
 
-    `provider_parts` is what the provider needs back verbatim. A tool's message answers the `call_id` of an assistant's
-    `tool_calls`, or nobody's where the caller ran the tool.
+    The provider needs `provider_parts` back verbatim. A tool's message answers the assistant's call with the same
+    `call_id`, or no call if the caller ran the tool.
     """
 
     class Role(models.TextChoices):
@@ -158,6 +161,7 @@ class Message(TokenCounts):
         ASSISTANT = "assistant"
         TOOL = "tool"
 
+    # Covered by the index below.
     session = models.ForeignKey(Session, models.CASCADE, related_name="messages", db_index=False)
     run = models.ForeignKey(Run, models.CASCADE, related_name="messages")
     role = models.CharField(max_length=16, choices=Role)
@@ -182,7 +186,7 @@ class Message(TokenCounts):
 
 
 class Attachment(models.Model):
-    """A picture that a user's message came with."""
+    """A picture in a user message."""
 
     message = models.ForeignKey(Message, models.CASCADE, related_name="pictures")
     media_type = models.CharField(max_length=64)
@@ -196,8 +200,9 @@ class Attachment(models.Model):
 
 
 class RunEvent(models.Model):
-    """Consecutive frames of a run's event log: the very bytes that were streamed."""
+    """Consecutive frames of a run's event log, exactly as they were streamed."""
 
+    # Covered by the constraint below.
     run = models.ForeignKey(Run, models.CASCADE, related_name="events", db_index=False)
     first = models.PositiveIntegerField()
     last = models.PositiveIntegerField()

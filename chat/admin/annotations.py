@@ -1,4 +1,4 @@
-"""What the console's lists read beyond their rows' own columns, in the same query."""
+"""The annotations that the lists of the admin need beyond the columns of their rows, in the same query."""
 
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KT
@@ -9,10 +9,11 @@ from console.cells import PREFIX
 
 
 def with_totals(sessions: QuerySet[Session]) -> QuerySet[Session]:
-    """Sessions with `message_count`, `run_count`, the sums of their runs' tokens and costs, and `unpriced`.
+    """Add `message_count`, `run_count`, the sums of the runs' tokens and costs, and `unpriced` to sessions.
 
     `unpriced` counts the runs that used tokens at an unknown price.
     """
+    # Subqueries, because joins with both tables would multiply their rows.
     runs = Run.objects.filter(session=OuterRef("pk")).order_by().values("session")
     messages = Message.objects.filter(session=OuterRef("pk")).order_by().values("session")
     unpriced = runs.filter(cost_usd=None, input_tokens__gt=0)
@@ -27,14 +28,14 @@ def with_totals(sessions: QuerySet[Session]) -> QuerySet[Session]:
 
 
 def with_session_title(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Runs with their session's title and the beginning of their error."""
+    """Add the session's title and the beginning of the error to runs, and leave out their long columns."""
     return runs.defer("options", "metadata", "error").annotate(
         title=F("session__title"), error_start=Substr("error", 1, PREFIX)
     )
 
 
 def with_beginnings(messages: QuerySet[Message]) -> QuerySet[Message]:
-    """Messages with the beginning of their text and the names of their first two calls, without the long columns."""
+    """Add the beginning of the text and the names of the first two calls to messages, and leave out long columns."""
     return messages.defer("content", "tool_calls", "provider_parts").annotate(
         content_start=Substr("content", 1, PREFIX),
         first_call=KT("tool_calls__0__name"),

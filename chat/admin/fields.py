@@ -1,4 +1,4 @@
-"""Columns and tables of sessions, runs and messages."""
+"""The columns and tables of sessions, runs and messages."""
 
 from typing import Any
 
@@ -14,19 +14,18 @@ from tools.admin import executions_table
 
 
 def _cost(row: Any) -> str:
-    """A row's cost: known, known in part, unknown although tokens were used, or none."""
+    # A session counts its runs of unknown price. A run that used tokens and has no cost is of unknown price itself.
     unpriced = getattr(row, "unpriced", None)
     partial = bool(row.input_tokens) and row.cost_usd is None if unpriced is None else unpriced > 0
     return cells.money(row.cost_usd, partial=partial)
 
 
-def _took(row: Any) -> str:
+def _duration(row: Any) -> str:
     over = row.ended and row.started
     return cells.duration((row.ended - row.started).total_seconds() * 1_000) if over else cells.NOTHING
 
 
-def _said(row: Any) -> str:
-    """The beginning of a message, or what it is where it has no text."""
+def _content(row: Any) -> str:
     if row.content_start:
         return cells.short(row.content_start)
     if row.first_call:
@@ -39,10 +38,12 @@ updated = moment("updated", sortable=True)
 time = moment("created", "time", sortable=True)
 cost = column("cost", _cost)
 counted = column("counted by", lambda row: "estimate" if row.estimated else "the provider" if row.input_tokens else "")
-took = column("took", _took)
+took = column("took", _duration)
 runs = number("run_count", "runs")
 session_totals = (
-    *(number("message_count", "messages"), number("input_tokens", "input"), number("output_tokens", "output")),
+    number("message_count", "messages"),
+    number("input_tokens", "input"),
+    number("output_tokens", "output"),
     cost,
 )
 
@@ -55,19 +56,26 @@ session_title = column(
 
 message_id = column("message", lambda row: str(row.pk), order="id")
 role = column("role", lambda row: cells.status("failed", "tool error") if row.is_error else str(row.role))
-said = column("text", _said)
+content = column("text", _content)
 
 
 def runs_table(**of: object) -> str:
-    """The newest runs that have these values, for another row's page, the oldest of them first."""
+    """Return a table of the newest runs with these values, the oldest first, for the page of another row."""
     found = Run.objects.filter(**of)
     newest = annotations.with_session_title(found.order_by("-created"))[:ROWS]
     rows = [
         (
             time(row),
             cells.link("chat_run", row.pk),
-            *(run_status(row), cells.short(row.reason), cells.short(row.provider), cells.short(row.model)),
-            *(cells.number(row.input_tokens), cells.number(row.output_tokens), cost(row), took(row), run_error(row)),
+            run_status(row),
+            cells.short(row.reason),
+            cells.short(row.provider),
+            cells.short(row.model),
+            cells.number(row.input_tokens),
+            cells.number(row.output_tokens),
+            cost(row),
+            took(row),
+            run_error(row),
         )
         for row in reversed(newest)
     ]
@@ -76,15 +84,20 @@ def runs_table(**of: object) -> str:
 
 
 def messages_table(**of: object) -> str:
-    """The newest messages that have these values, for another row's page, in the order in which they were said."""
+    """Return a table of the newest messages with these values, the oldest first, for the page of another row."""
     found = Message.objects.filter(**of)
     newest = annotations.with_beginnings(found.order_by("-id"))[:ROWS]
     rows = [
         (
             cells.moment(row.created),
             cells.link("chat_message", row.pk),
-            *(role(row), said(row), cells.short(row.tool), cells.short(row.model)),
-            *(cells.number(row.input_tokens), cells.number(row.output_tokens), cost(row)),
+            role(row),
+            content(row),
+            cells.short(row.tool),
+            cells.short(row.model),
+            cells.number(row.input_tokens),
+            cells.number(row.output_tokens),
+            cost(row),
             cells.link("chat_run", row.run_id),
         )
         for row in reversed(newest)
@@ -94,12 +107,12 @@ def messages_table(**of: object) -> str:
 
 
 def executions_of_calls(row: Message) -> str:
-    """The executions that a message asked for, or that it answers."""
+    """Return a table of the executions that a message requested, or that it answers."""
     calls = [call["call_id"] for call in row.tool_calls or ()] or [row.call_id]
     return executions_table(run_id=row.run_id, call_id__in=calls) if any(calls) else cells.NOTHING
 
 
 def pictures(row: Message) -> str:
-    """The pictures that a message came with, by type and size."""
+    """Return a table of the pictures of a message, by type and size."""
     found = Attachment.objects.filter(message=row).annotate(size=Length("data")).defer("data").order_by("id")
     return cells.table(("Type", "Bytes"), [(cells.short(one.media_type), cells.number(one.size)) for one in found])

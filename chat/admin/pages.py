@@ -17,7 +17,8 @@ admin.site.site_header = "Orchestrator Service"
 admin.site.site_title = "Orchestrator Service"
 admin.site.index_title = "Audit console"
 admin.site.site_url = "/docs"
-admin.site.enable_nav_sidebar = False  # the lists need its room
+# The lists need the width of the sidebar.
+admin.site.enable_nav_sidebar = False
 
 _session = columns.whole_link("session", "chat_session", "session_id")
 _run = columns.whole_link("run", "chat_run", "run_id")
@@ -28,27 +29,35 @@ _model = columns.text("model")
 
 @admin.register(Session)
 class SessionAdmin(ReadOnlyAdmin):
-    """Conversations, with what they came to."""
+    """The pages of conversations, with their totals."""
 
     ordering = ("-updated",)
     list_display = (
-        *(fields.title, columns.text("user"), columns.text("owner"), *fields.session_totals),
-        *(columns.moment("created"), fields.updated),
+        fields.title,
+        columns.text("user"),
+        columns.text("owner"),
+        *fields.session_totals,
+        columns.moment("created"),
+        fields.updated,
     )
     list_display_links = (fields.title,)
     sortable_by = (fields.updated,)
     list_filter: ClassVar = [("updated", DayFilter), ("user", RecentValueFilter), ("owner", RecentValueFilter)]
     search_fields = ("id__endswith", "title", "user", "metadata")
-    search_help_text = "Words of the title, the user or the metadata; or the id of a session or of a run of it."
+    search_help_text = "Words of the title, the user or the metadata, or the id of a session or of one of its runs."
     uuid_fields = ("id", "runs__id")
     long_fields: ClassVar = {"metadata": columns.json_of("metadata")}
     sections = (
         (
             None,
             (
-                *(columns.whole_link("id", "chat_session", "id"), fields.title, columns.text("user")),
-                *(columns.text("owner"), columns.whole_link("active run", "chat_run", "active_run")),
-                *(columns.exact_moment("created"), columns.exact_moment("updated")),
+                columns.whole_link("id", "chat_session", "id"),
+                fields.title,
+                columns.text("user"),
+                columns.text("owner"),
+                columns.whole_link("active run", "chat_run", "active_run"),
+                columns.exact_moment("created"),
+                columns.exact_moment("updated"),
             ),
         ),
         ("Totals", ((fields.runs, *fields.session_totals),)),
@@ -64,12 +73,19 @@ class SessionAdmin(ReadOnlyAdmin):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    """Turns of conversations: how they went, what they cost, and their event logs."""
+    """The pages of runs: their outcome, cost and event log."""
 
     ordering = ("-created",)
     list_display = (
-        *(fields.time, fields.run_id, fields.run_status, fields.session_title, _model),
-        *(*_tokens[:2], fields.cost, fields.took, fields.run_error),
+        fields.time,
+        fields.run_id,
+        fields.run_status,
+        fields.session_title,
+        _model,
+        *_tokens[:2],
+        fields.cost,
+        fields.took,
+        fields.run_error,
     )
     list_display_links = (fields.run_id,)
     sortable_by = (fields.time,)
@@ -80,7 +96,7 @@ class RunAdmin(ReadOnlyAdmin):
         ("session_id", BelongsToFilter),
     ]
     search_fields = ("id__endswith", "session__title", "model", "error", "metadata")
-    search_help_text = "Words of the session's title, model, error or metadata; or the id of a run or session."
+    search_help_text = "Words of the session's title, model, error or metadata, or the id of a run or session."
     uuid_fields = ("id", "session_id")
     long_fields: ClassVar = {
         "error": lambda row: row.error,
@@ -92,8 +108,14 @@ class RunAdmin(ReadOnlyAdmin):
         (
             None,
             (
-                *(columns.whole_link("id", "chat_run", "id"), _session, fields.run_status, columns.text("reason")),
-                *(columns.block("error", long_fields["error"]), _provider, _model, columns.text("process")),
+                columns.whole_link("id", "chat_run", "id"),
+                _session,
+                fields.run_status,
+                columns.text("reason"),
+                columns.block("error", long_fields["error"]),
+                _provider,
+                _model,
+                columns.text("process"),
             ),
         ),
         ("Time", ((*(columns.exact_moment(name) for name in ("created", "started", "ended")), fields.took),)),
@@ -111,15 +133,22 @@ class RunAdmin(ReadOnlyAdmin):
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
-    """What was said."""
+    """The pages of messages."""
 
     ordering = ("-id",)
     list_display = (
-        *(columns.moment("created", "time"), fields.message_id, fields.role, fields.said, columns.text("tool")),
-        *(_model, *_tokens[:2], fields.cost),
-        *(columns.link("session", "chat_session", "session_id"), columns.link("run", "chat_run", "run_id")),
+        columns.moment("created", "time"),
+        fields.message_id,
+        fields.role,
+        fields.content,
+        columns.text("tool"),
+        _model,
+        *_tokens[:2],
+        fields.cost,
+        columns.link("session", "chat_session", "session_id"),
+        columns.link("run", "chat_run", "run_id"),
     )
-    list_display_links = (fields.message_id, fields.said)
+    list_display_links = (fields.message_id, fields.content)
     sortable_by = (fields.message_id,)
     list_filter: ClassVar = [
         ("run__created", DayFilter),
@@ -129,7 +158,7 @@ class MessageAdmin(ReadOnlyAdmin):
         *((field, BelongsToFilter) for field in ("session_id", "run_id")),
     ]
     search_fields = ("content", "call_id")
-    search_help_text = "Words of the text; or the id of a session, a run or a tool call."
+    search_help_text = "Words of the text, or the id of a session, a run or a tool call."
     uuid_fields = ("session_id", "run_id")
     long_fields: ClassVar = {
         "content": lambda row: row.content,
@@ -140,8 +169,15 @@ class MessageAdmin(ReadOnlyAdmin):
         (
             None,
             (
-                *(fields.message_id, fields.role, _session, _run, columns.exact_moment("created"), _provider, _model),
-                *(columns.text("tool"), columns.text("call_id")),
+                fields.message_id,
+                fields.role,
+                _session,
+                _run,
+                columns.exact_moment("created"),
+                _provider,
+                _model,
+                columns.text("tool"),
+                columns.text("call_id"),
             ),
         ),
         ("Text", (columns.block("content", long_fields["content"]),)),
@@ -149,7 +185,7 @@ class MessageAdmin(ReadOnlyAdmin):
         ("Tool calls", (columns.block("tool_calls", long_fields["tool_calls"]),)),
         ("Tool executions", (columns.column("executions", fields.executions_of_calls),)),
         ("Tokens and cost", ((*_tokens, fields.cost, fields.counted),)),
-        ("What the provider needs back", (columns.block("provider_parts", long_fields["provider_parts"]),)),
+        ("Provider parts", (columns.block("provider_parts", long_fields["provider_parts"]),)),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -1,4 +1,4 @@
-"""What each failure of a conversation is to an HTTP caller."""
+"""The HTTP errors that failures of a conversation are reported as."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,7 +15,8 @@ from chat.runs.start.begin import (
     TooManyRunsForKey,
 )
 from chat.runs.start.idempotency import KeyMismatch
-from chat.starting.factory import BudgetUnkept, ImagesUnsupported, ModelUnknown
+from chat.starting.candidates import ImagesUnsupported, ModelUnknown
+from chat.starting.factory import BudgetUnkept
 from storage.writer import StorageFull, StorageUnavailable
 from web.errors import ApiError
 
@@ -31,26 +32,27 @@ def session_busy(run_id: object) -> ApiError:
     return ApiError(
         409,
         "session_busy",
-        f"The session has an active run, {run_id}: follow it, cancel it, or wait for its end.",
+        f"The session has an active run, {run_id}. Follow it, cancel it, or wait for its end.",
         detail=[{"run_id": str(run_id)}],
         headers={"Content-Location": f"/chat/runs/{run_id}"},
     )
 
 
 def refusal_of(error: Exception) -> ApiError | None:
-    """What the failure is to a caller; None for a fault of our own."""
+    """Return the HTTP error of a failure, or None for a fault of the service itself."""
     if isinstance(error, ApiError):
         return error
     return next((refuse(error) for kind, refuse in REFUSALS.items() if isinstance(error, kind)), None)
 
 
+# `refusal_of` takes the first match, so a subclass comes before its base: StorageFull before StorageUnavailable.
 REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
     RunNotFound: lambda _: not_found("run"),
     NotResumable: lambda error: ApiError(
-        409, "not_resumable", f"Only an interrupted run can be resumed: this one is {error.status}."
+        409, "not_resumable", f"Only an interrupted run can be resumed. The status of this one is {error.status}."
     ),
     KeyMismatch: lambda _: ApiError(
-        409, "idempotency_mismatch", "This Idempotency-Key came with another body before: use a new one."
+        409, "idempotency_mismatch", "This Idempotency-Key was used with another body. Use a new key."
     ),
     SessionNotFound: lambda _: not_found("session"),
     SessionBusy: lambda error: session_busy(error.run_id),
@@ -60,20 +62,26 @@ REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
     ImagesUnsupported: lambda error: ApiError(422, "images_unsupported", str(error)),
     PriceUnknown: lambda error: ApiError(422, "price_unknown", str(error)),
     BudgetUnkept: lambda _: ApiError(
-        409, "budget_unkept", "A budget holds for this call, and with ENABLE_PERSISTENCE=false nothing counts by it."
+        409,
+        "budget_unkept",
+        "A budget applies to this call, but nothing is stored to count it by. Set ENABLE_PERSISTENCE=true.",
     ),
     TooManyRunsForKey: lambda error: ApiError(
         429,
         "too_many_runs",
-        f"The key has {error.most} active runs, as many as it may: wait for one to end.",
+        f"The key has its maximum of {error.limit} active runs. Wait until one ends.",
         headers=SOON,
     ),
-    TooManyRuns: lambda _: ApiError(503, "too_many_runs", "MAX_ACTIVE_RUNS runs are active already.", headers=LATER),
-    ShuttingDown: lambda _: ApiError(503, "shutting_down", "The service is shutting down.", headers=LATER),
+    TooManyRuns: lambda _: ApiError(
+        503, "too_many_runs", "MAX_ACTIVE_RUNS runs are active already. Retry in 5 s.", headers=LATER
+    ),
+    ShuttingDown: lambda _: ApiError(
+        503, "shutting_down", "The service is shutting down. Retry in 5 s.", headers=LATER
+    ),
     StorageFull: lambda _: ApiError(
-        507, "no_space", "The database's disk takes nothing any more (it is full, or broken): nothing was begun."
+        507, "no_space", "The database cannot write, because its disk is full or broken. Nothing was started."
     ),
     StorageUnavailable: lambda _: ApiError(
-        503, "storage", "The database does not take or give anything at the moment; try again.", headers=SOON
+        503, "storage", "The database is not available at the moment. Retry in 1 s.", headers=SOON
     ),
 }

@@ -1,4 +1,4 @@
-"""Pictures beside a message, as they come in: from the body, or out of the workspace."""
+"""The pictures of a message: from its body, or from the workspace."""
 
 import asyncio
 import base64
@@ -23,39 +23,35 @@ SIGNATURES: Final = {
 
 
 async def images(attachments: Sequence[AttachmentIn], workspace: Workspace) -> tuple[Image, ...]:
-    """The pictures. Raises `ApiError` (422) for what is none, or too large, or not to be read."""
+    """Return the pictures. Raise `ApiError` (422) if one is unreadable, too large or not a picture."""
     found = []
     for attachment in attachments:
-        if attachment.path is not None:
-            data = await asyncio.to_thread(_read, workspace, attachment.path)
-        else:
+        if attachment.path is None:
             data = _decode(attachment.data_base64 or "")
-        found.append(_image(data))
+        else:
+            try:
+                data = await asyncio.to_thread(workspace.read_bytes, attachment.path, MAX_IMAGE_BYTES)
+            except ToolError as error:
+                raise ApiError(422, error.code, f"The attachment cannot be read: {error}") from None
+        # The declared media type is not trusted: the type is detected from the bytes.
+        found.append(Image(media_type=_media_type(data), data=data))
     return tuple(found)
-
-
-def _read(workspace: Workspace, path: str) -> bytes:
-    try:
-        return workspace.read_bytes(path, MAX_IMAGE_BYTES)
-    except ToolError as error:
-        raise ApiError(422, error.code, f"The attachment cannot be read: {error}") from None
 
 
 def _decode(text: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise ApiError(422, "invalid_attachment", "An attachment's data_base64 is not base64.") from None
+        raise ApiError(422, "invalid_attachment", "The data_base64 of an attachment is not base64.") from None
     if len(data) > MAX_IMAGE_BYTES:
         raise ApiError(422, "too_large", f"An attachment may have at most {MAX_IMAGE_BYTES} bytes.")
     return data
 
 
-def _image(data: bytes) -> Image:
-    """What the bytes are is told by the bytes."""
+def _media_type(data: bytes) -> str:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return Image(media_type="image/webp", data=data)
+        return "image/webp"
     for signature, media_type in SIGNATURES.items():
         if data.startswith(signature):
-            return Image(media_type=media_type, data=data)
+            return media_type
     raise ApiError(422, "invalid_attachment", "An attachment must be a PNG, JPEG, GIF or WebP picture.")

@@ -1,4 +1,4 @@
-"""As whom a caller reads a run."""
+"""The owner as whom a caller may read a run."""
 
 from uuid import UUID
 
@@ -10,10 +10,8 @@ from storage.reader import read
 
 
 async def owner_of(run_id: UUID, caller: Caller) -> str:
-    """The run's owner, as whom the caller may read it. Raises `Refusal` (404) and `StorageUnavailable`.
-
-    A caller who reads their own things alone reads as themselves, whatever there is.
-    """
+    """Return the owner as whom the caller may read the run. Raise `ApiError` (404) and `StorageUnavailable`."""
+    # Only a caller who may read everything gets the real owner. For others, runs of other owners do not exist.
     if caller.reads is not None or not service_registry.current().stored:
         return caller.owner
     if service_registry.current().runs.find(run_id, caller.owner) is not None:

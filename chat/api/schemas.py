@@ -1,4 +1,4 @@
-"""What the chat API takes and gives."""
+"""The schemas of the chat API."""
 
 import json
 from datetime import datetime
@@ -20,8 +20,9 @@ ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}
 
 
 class Strict(BaseModel):
-    """A body whose unknown fields are refused, so that a misspelt one is not silently nothing."""
+    """A body without unknown fields."""
 
+    # A misspelt field would otherwise be ignored silently.
     model_config = ConfigDict(extra="forbid")
 
 
@@ -31,7 +32,7 @@ class ToolCallIn(Strict):
 
 
 class AttachmentIn(Strict):
-    """A picture: its bytes in base64 with their media type, or its path in the workspace."""
+    """A picture: base64 data with its media type, or a path in the workspace."""
 
     media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"] | None = None
     data_base64: str | None = None
@@ -87,7 +88,7 @@ class ChatIn(Strict):
 
 
 class UsageOut(Schema):
-    """Tokens and cost (USD); null where they are not known."""
+    """Tokens and cost (USD), null if unknown."""
 
     input_tokens: int | None
     output_tokens: int | None
@@ -98,7 +99,7 @@ class UsageOut(Schema):
 
 
 class RunOut(Schema):
-    """A run; `text` is what was produced so far, kept after a cancel."""
+    """A run. `text` is the output so far, which is kept after a cancel."""
 
     id: UUID
     session_id: UUID | None
@@ -138,7 +139,7 @@ class SessionList(Schema):
 
 
 class SessionPatch(Strict):
-    """What may be changed of a session; what is left out stays."""
+    """The changes to a session. Fields that are left out keep their values."""
 
     title: Annotated[str, Field(max_length=200)] | None = None
     metadata: dict[str, Any] | None = None
@@ -171,7 +172,7 @@ class MessageList(Schema):
 
 
 class ProviderOut(Schema):
-    """A provider of models: `reason` says why it is not configured, or why its models can't be listed."""
+    """A provider of models. `reason` states why it is not configured, or why its models cannot be listed."""
 
     name: str
     configured: bool
@@ -188,11 +189,13 @@ class ProviderList(Schema):
 
 
 def event_schemas() -> dict[str, Any]:
-    """The JSON Schemas of all event types, as components of the OpenAPI document."""
+    """Return the JSON Schemas of all event types, as components of the OpenAPI document."""
     _, components = msgspec.json.schema_components(EVENT_TYPES, ref_template="#/components/schemas/{name}")
-    return {_component(name): _renamed(schema) for name, schema in components.items()}
+    # The suffix keeps the events apart from the schemas of bodies with the same names.
+    return {f"{name}Event": _with_suffix(schema) for name, schema in components.items()}
 
 
+# OpenAPI 3.1 has no type for event streams, so the schema describes one event.
 STREAM_RESPONSE: Final[dict[str, Any]] = {
     "description": "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`.",
     "content": {
@@ -206,14 +209,10 @@ STREAM_RESPONSE: Final[dict[str, Any]] = {
 }
 
 
-def _component(name: str) -> str:
-    return f"{name}Event"
-
-
-def _renamed(schema: Any) -> Any:
-    """The schema with its references under the components' names."""
+def _with_suffix(schema: Any) -> Any:
+    """Return the schema with references to the renamed components."""
     if isinstance(schema, dict):
-        return {key: f"{item}Event" if key == "$ref" else _renamed(item) for key, item in schema.items()}
+        return {key: f"{item}Event" if key == "$ref" else _with_suffix(item) for key, item in schema.items()}
     if isinstance(schema, list):
-        return [_renamed(item) for item in schema]
+        return [_with_suffix(item) for item in schema]
     return schema

@@ -9,11 +9,12 @@ from chat.wire import sse
 
 
 class EventStream(StreamingHttpResponse):
-    """Server-sent events of a run; `frames` are its bytes, for a handler that needs no layers around them."""
+    """The server-sent events of a run. `frames` are its bytes, for a handler that adds no layers around them."""
 
     def __init__(self, frames: AsyncIterator[bytes], run_id: UUID) -> None:
         headers = {
             "Cache-Control": "no-cache",
+            # nginx would buffer the events: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
             "X-Accel-Buffering": "no",
             "X-Run-Id": str(run_id),
             "Content-Location": f"/chat/runs/{run_id}/stream",

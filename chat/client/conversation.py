@@ -1,10 +1,10 @@
-"""One conversation: its turns follow each other in one session, whatever way leads to the service."""
+"""A conversation: turns that follow each other in one session, over any transport."""
 
 import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ Show = Callable[[Span], None]
 
 
 class ChatDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What every question of a conversation is asked with."""
+    """The options of every question in a conversation."""
 
     provider: str | None = None
     model: str | None = None
@@ -25,46 +25,50 @@ class ChatDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conversation:
-    """Asks one question after the other. `session_id` is the newest run's; None before it, or where none is kept."""
+    """Sends one question after the other. `session_id` is the newest run's, or None if there is no session."""
 
-    def __init__(self, transport: Transport, show: Show, wishes: ChatDefaults, session_id: str | None = None) -> None:
+    def __init__(self, transport: Transport, show: Show, defaults: ChatDefaults, session_id: str | None = None) -> None:
         self.session_id = session_id
         self._transport = transport
         self._show = show
-        self._wishes = wishes
+        self._defaults = defaults
         self._run_id: str | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     async def turn(self, message: str, tool_calls: tuple[Call, ...] = ()) -> Outcome:
-        """Asks, and shows what comes until the run is over.
+        """Send a question, and show its events until the run is over.
 
-        Ctrl-C cancels the run, whose end is waited for; a second one leaves at once.
+        Ctrl-C cancels the run and waits for its end. A second Ctrl-C returns at once.
         """
         asking = asyncio.current_task()
         loop = asyncio.get_running_loop()
         self._run_id = self._stopping = None
-        loop.add_signal_handler(signal.SIGINT, self._interrupt, asking)
+
+        def interrupt() -> None:
+            if self._run_id is not None and self._stopping is None:
+                self._stopping = loop.create_task(self._cancel(self._run_id))
+            elif asking is not None:
+                asking.cancel()
+
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        question = Question(
+            message=message,
+            tool_calls=tool_calls,
+            session_id=self.session_id,
+            provider=self._defaults.provider,
+            model=self._defaults.model,
+            instructions=self._defaults.instructions,
+        )
         try:
-            return await self._follow(self._question(message, tool_calls))
+            return await self._follow(question)
         except (Refused, Lost) as error:
             self._show(Span("error", f"{error}\n"))
             return "failed"
         except asyncio.CancelledError:
-            self._show(Span("warning", "\nleft; the run stops by itself\n"))
+            self._show(Span("warning", "\nDisconnected. The run stops by itself.\n"))
             return "cancelled"
         finally:
             loop.remove_signal_handler(signal.SIGINT)
-
-    def _question(self, message: str, tool_calls: tuple[Call, ...]) -> Question:
-        wishes = self._wishes
-        return Question(
-            message=message,
-            tool_calls=tool_calls,
-            session_id=self.session_id,
-            provider=wishes.provider,
-            model=wishes.model,
-            instructions=wishes.instructions,
-        )
 
     async def _follow(self, question: Question) -> Outcome:
         rendering = Rendering()
@@ -73,27 +77,15 @@ class Conversation:
             async for item in items:
                 for span in rendering.show(item):
                     self._show(span)
-                if isinstance(item, Frame):
-                    self._note(item)
-                    outcome = _outcome(item)
+                if not isinstance(item, Frame):
+                    continue
+                if item.type == "start":
+                    self._run_id, self.session_id = item.run_id, item.session_id
+                elif item.type == "end":
+                    outcome = "cancelled" if item.reason == "cancelled" else "completed"
         return outcome
 
-    def _note(self, frame: Frame) -> None:
-        if frame.type == "start":
-            self._run_id, self.session_id = frame.run_id, frame.session_id
-
-    def _interrupt(self, asking: "asyncio.Task[Any] | None") -> None:
-        if self._run_id is not None and self._stopping is None:
-            self._stopping = asyncio.get_running_loop().create_task(self._cancel(self._run_id))
-        elif asking is not None:
-            asking.cancel()
-
     async def _cancel(self, run_id: str) -> None:
+        # If this fails, the events of the run still show how it ends.
         with suppress(Lost, Refused):
             await self._transport.cancel(run_id)
-
-
-def _outcome(frame: Frame) -> Outcome:
-    if frame.type == "end":
-        return "cancelled" if frame.reason == "cancelled" else "completed"
-    return "failed"

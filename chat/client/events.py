@@ -1,4 +1,4 @@
-"""A run's events as a client reads them: fields that it does not know are passed over, and so are types."""
+"""The events of a run, as a client reads them. Unknown fields and types are ignored."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from chat.wire.sse import Splitter
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens and their cost in USD, None where it is unknown; `estimated` where no service counted them."""
+    """Tokens and their cost in USD, None if unknown. They are `estimated` if no service reported them."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -18,7 +18,7 @@ class Tokens(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """One event; of its fields those are set that its `type` has (`docs/protocol.md`)."""
+    """One event of any type (`docs/protocol.md`). The fields of other types have their defaults."""
 
     type: str
     run_id: str | None = None
@@ -54,15 +54,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 _decode = msgspec.json.Decoder(Frame).decode
 
 
-def _frame(data: bytes) -> Frame:
-    try:
-        return _decode(data)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"what came is no event ({error})") from None
-
-
 class Reader:
-    """Reads a run's frames from bytes, however they are segmented; `last` is the number of the newest one."""
+    """Reads a run's frames from bytes, however they are segmented. `last` is the number of the newest one."""
 
     def __init__(self) -> None:
         self.run_id = ""
@@ -70,12 +63,16 @@ class Reader:
         self._splitter = Splitter()
 
     def feed(self, segment: bytes) -> Iterator[Frame]:
-        """The events that are complete now. Raises `ValueError` for what is no event."""
+        """Yield the events that are complete now. Raise `ValueError` if the bytes are not events."""
         for data in self._splitter.feed(segment):
-            frame = _frame(data)
+            try:
+                frame = _decode(data)
+            except msgspec.DecodeError as error:
+                raise ValueError(f"the service sent what is not an event ({error})") from None
+            # A rebuilt log begins again at 1.
             self.last = 1 if frame.type == "start" else self.last + 1
             yield frame
 
     def cut(self) -> None:
-        """The connection broke: what was read of an unfinished event comes again."""
+        """Drop the part of an unfinished event, which is sent again after the connection broke."""
         self._splitter = Splitter()

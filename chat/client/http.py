@@ -1,4 +1,4 @@
-"""A service that runs elsewhere, over HTTP: `docs/protocol.md`."""
+"""The transport over HTTP, to a service that runs elsewhere: `docs/protocol.md`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -14,24 +14,24 @@ from chat.client.transport import Lost, Question, Reconnecting, Refused
 from chat.wire import sse
 
 ATTEMPTS: Final = 8
-"""How often in a row a run is followed anew without anything of it coming."""
+"""Consecutive attempts to follow a run again without receiving anything."""
 
 FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 4.0
-"""Seconds before the first attempt; each other one waits twice as long as the one before it, at most this."""
+"""The longest wait before an attempt, in seconds. Each attempt waits twice as long as the one before it."""
 
+# A live service sends at least a ping within `sock_read` seconds.
 TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
-"""A service that lives sends at least a ping within the last of these (seconds)."""
 
 MAX_ERROR_BYTES: Final = 64 * 1_024
 
 
 class Cut(Exception):
-    """The connection broke, or there was none."""
+    """The connection broke, or could not be opened."""
 
 
 class HttpTransport:
-    """The service at `url`, which is shown `api_key` where there is one."""
+    """The service at `url`. `api_key` is sent if it is given."""
 
     def __init__(self, url: str, *, api_key: str = "", first_wait: float = FIRST_WAIT) -> None:
         self._url = url.rstrip("/")
@@ -50,32 +50,35 @@ class HttpTransport:
                             return
             except Cut as cut:
                 why = str(cut)
+            # Without a run's id the request may not have arrived, and sending it again could start a second run.
             if not reader.run_id:
                 raise Refused(f"Cannot reach {self._url}: {why}. Is the service running there (manage.py serve)?")
             attempt = 1 if reader.last > seen else attempt + 1
             if attempt > ATTEMPTS:
                 raise Lost(f"The run {reader.run_id} cannot be followed any more: {why}.")
-            notice = self._notice(attempt, why)
-            yield notice
-            await asyncio.sleep(notice.seconds)
+            seconds = min(LONGEST_WAIT, self._first_wait * 2 ** (attempt - 1))
+            yield Reconnecting(attempt=attempt, max_attempts=ATTEMPTS, seconds=seconds, why=why)
+            await asyncio.sleep(seconds)
 
     async def cancel(self, run_id: str) -> None:
         try:
             async with self._request("POST", f"/chat/runs/{run_id}/cancel") as response:
                 await _check(response)
         except Cut as cut:
-            raise Lost(f"The service could not be told to stop: {cut}.") from None
+            raise Lost(f"The run could not be cancelled: {cut}.") from None
 
     async def close(self) -> None:
-        """Nothing stays open."""
+        """Do nothing: each request has its own connection."""
 
     async def _frames(self, question: Question, reader: Reader) -> AsyncGenerator[Frame]:
-        """The run's next events: of a new run, or of the one that is followed already."""
+        """Yield the events of a new run, or the next events of the run that is already followed."""
         if reader.run_id:
             reader.cut()
             opening = self._request("GET", f"/chat/runs/{reader.run_id}/stream", params={"after": str(reader.last)})
         else:
-            opening = self._request("POST", "/chat/stream", json=_body(question))
+            fields = msgspec.to_builtins(question)
+            body = {name: value for name, value in fields.items() if value is not None and value != []}
+            opening = self._request("POST", "/chat/stream", json=body)
         async with opening as response:
             if reader.run_id and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise Cut(f"the service answers {response.status}")
@@ -89,7 +92,7 @@ class HttpTransport:
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request on a connection of its own. Raises `Cut`."""
+        """Send one request on a connection of its own. Raise `Cut`."""
         try:
             async with (
                 aiohttp.ClientSession(headers=self._headers, timeout=TIMEOUT) as session,
@@ -97,41 +100,26 @@ class HttpTransport:
             ):
                 yield response
         except (aiohttp.ClientError, OSError) as error:
-            raise Cut(_why(error)) from None
-
-    def _notice(self, attempt: int, why: str) -> Reconnecting:
-        seconds = min(LONGEST_WAIT, self._first_wait * 2 ** (attempt - 1))
-        return Reconnecting(attempt=attempt, most=ATTEMPTS, seconds=seconds, why=why)
-
-
-def _body(question: Question) -> dict[str, Any]:
-    fields = msgspec.to_builtins(question)
-    return {name: value for name, value in fields.items() if value is not None and value != []}
-
-
-async def _check(response: aiohttp.ClientResponse) -> None:
-    """Raises `Refused` with what the service says of a request that it did not take."""
-    if response.status == HTTPStatus.NO_CONTENT:
-        raise Refused("The run is over, and all of it was received.")
-    if response.status != HTTPStatus.OK:
-        raise Refused(_refusal(response, await response.content.read(MAX_ERROR_BYTES)))
-
-
-def _why(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+            # Some errors have no text, and that of others repeats the address.
+            raise Cut(getattr(error, "strerror", None) or str(error).strip() or type(error).__name__) from None
 
 
 def _read(reader: Reader, segment: bytes) -> Iterator[Frame]:
     try:
         yield from reader.feed(segment)
     except ValueError as error:
-        raise Lost(f"The service cannot be understood: {error}.") from None
+        raise Lost(f"The answer of the service cannot be read: {error}.") from None
 
 
-def _refusal(response: aiohttp.ClientResponse, body: bytes) -> str:
+async def _check(response: aiohttp.ClientResponse) -> None:
+    """Raise `Refused` with the service's own error if it rejected the request."""
+    if response.status == HTTPStatus.NO_CONTENT:
+        raise Refused("The run is over, and all of it was received.")
+    if response.status == HTTPStatus.OK:
+        return
     try:
-        told = str(msgspec.json.decode(body)["error"])
+        error = str(msgspec.json.decode(await response.content.read(MAX_ERROR_BYTES))["error"])
     except (msgspec.DecodeError, KeyError, TypeError):
-        told = f"The service answers {response.status} {response.reason}."
-    hint = " Give the key with --api-key, or in API_KEY." if response.status == HTTPStatus.UNAUTHORIZED else ""
-    return told + hint
+        error = f"The service answers {response.status} {response.reason}."
+    hint = " Set the key with --api-key or API_KEY." if response.status == HTTPStatus.UNAUTHORIZED else ""
+    raise Refused(error + hint)

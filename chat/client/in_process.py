@@ -1,4 +1,4 @@
-"""The service inside this very process: the same runs, stored in the same place, without a socket."""
+"""The transport to the service in this process: the same runs and storage, without a socket."""
 
 from collections.abc import AsyncGenerator
 from contextlib import closing
@@ -19,13 +19,13 @@ from tools.base import ToolRequest
 
 
 class InProcessTransport:
-    """Runs of this process's own service, as the service's operator."""
+    """The service of this process, used as its operator."""
 
     def __init__(self) -> None:
         self._run: LiveRun | None = None
 
     async def open(self, provider: str | None) -> None:
-        """Gets a provider ready (loading its model), the default one where none is named. Raises `Refused`."""
+        """Prepare a provider, by default the default one, for example by loading its model. Raise `Refused`."""
         providers = service_registry.current().providers
         try:
             await providers.get(provider or providers.default).warm_up()
@@ -33,14 +33,27 @@ class InProcessTransport:
             raise Refused(str(error)) from None
 
     async def ask(self, question: Question) -> AsyncGenerator[Frame | Reconnecting]:
+        request = RunRequest(
+            caller=LOCAL,
+            message=question.message,
+            session_id=UUID(question.session_id) if question.session_id else None,
+            provider=question.provider,
+            model=question.model,
+            tool_calls=tuple(
+                ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
+                for call in question.tool_calls
+            ),
+            instructions=question.instructions,
+        )
         try:
-            self._run = await service_registry.current().start(_asked(question))
+            self._run = await service_registry.current().start(request)
         except tuple(REFUSALS) as error:
             raise Refused(str(REFUSALS[type(error)](error))) from None
-        follower = service_registry.current().follow(self._run.spec.run_id, OPERATOR, 0)
+        # The frames are parsed again, so that both transports show exactly the same events.
+        subscription = service_registry.current().follow(self._run.spec.run_id, OPERATOR, 0)
         reader = Reader()
-        with closing(follower):
-            async for frames in follower:
+        with closing(subscription):
+            async for frames in subscription:
                 for frame in reader.feed(frames):
                     yield frame
 
@@ -50,18 +63,3 @@ class InProcessTransport:
 
     async def close(self) -> None:
         await service_registry.close()
-
-
-def _asked(question: Question) -> RunRequest:
-    return RunRequest(
-        caller=LOCAL,
-        message=question.message,
-        session_id=UUID(question.session_id) if question.session_id else None,
-        provider=question.provider,
-        model=question.model,
-        tool_calls=tuple(
-            ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
-            for call in question.tool_calls
-        ),
-        instructions=question.instructions,
-    )

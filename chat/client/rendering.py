@@ -1,8 +1,7 @@
-"""Events as text for a terminal. Pure: no clock, no terminal, no network.
+"""The conversion of events into text for a terminal. Pure: no clock, no terminal, no network."""
 
-Whatever a model, a tool or a service wrote is shown with nothing hidden in it: an escape sequence reaches the
-terminal as letters.
-"""
+# Whatever a model, a tool or a service wrote goes through `visible_text`. An escape sequence becomes visible text, so
+# that no output can hide or fake anything on the terminal.
 
 import json
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from chat.client.transport import Reconnecting
 from console.visible_text import visible_text, visible_text_line
 
 Style = Literal["answer", "dim", "warning", "error", "prompt"]
+Note = tuple[Style, str]
 
 SHORT: Final = 160
 """Characters of a tool's params, result or error."""
@@ -33,14 +33,14 @@ RESET: Final = "\x1b[0m"
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Text of one style. `answer` is the model's; all else tells about it, in whole lines."""
+    """Text of one style. The style `answer` is the model's text; the other styles have whole lines."""
 
     style: Style
     text: str
 
 
 def painted(span: Span) -> str:
-    """The span in its colour (ECMA-48, SGR), which ends before its line does."""
+    """Return the span in its colour (ECMA-48, SGR), which ends before the line does."""
     colour = COLOURS[span.style]
     if not colour:
         return span.text
@@ -49,30 +49,27 @@ def painted(span: Span) -> str:
 
 
 class Rendering:
-    """Turns one run's events into spans, in their order."""
+    """Converts the events of one run into spans, in order."""
 
     def __init__(self) -> None:
         self._mid_line = False
         self._output: dict[str, int] = {}
 
     def show(self, item: Frame | Reconnecting) -> Sequence[Span]:
-        """What an event adds to the terminal; nothing for one of a type that is not known."""
+        """Return the spans that an event adds to the terminal; none for an unknown type."""
         if isinstance(item, Reconnecting):
-            told = f"connection lost ({item.why}); again in {item.seconds:g} s ({item.attempt}/{item.most})"
-            return self._note("warning", told)
+            attempts = f"{item.attempt}/{item.max_attempts}"
+            return self._note("warning", f"connection lost ({item.why}); again in {item.seconds:g} s ({attempts})")
         if item.type == "token":
-            return self._answer(item.token)
+            text = visible_text(item.token)
+            if not text:
+                return ()
+            self._mid_line = not text.endswith("\n")
+            return (Span("answer", text),)
         if item.type == "tool_output":
             return self._tool_output(item)
-        tell = NOTES.get(item.type)
-        return self._note(*tell(item)) if tell else ()
-
-    def _answer(self, token: str) -> Sequence[Span]:
-        text = visible_text(token)
-        if not text:
-            return ()
-        self._mid_line = not text.endswith("\n")
-        return (Span("answer", text),)
+        note = NOTES.get(item.type)
+        return self._note(*note(item)) if note else ()
 
     def _tool_output(self, item: Frame) -> Sequence[Span]:
         shown = self._output.get(item.execution_id, 0)
@@ -97,40 +94,34 @@ def _json(value: Any) -> str:
     return visible_text_line(json.dumps(value, ensure_ascii=False), SHORT)
 
 
-def _end(item: Frame) -> tuple[Style, str]:
-    used = _tokens(item.usage or Tokens())
+def _end(item: Frame) -> Note:
+    usage = item.usage or Tokens()
+    about = "about " if usage.estimated else ""
+    cost = "" if usage.cost_usd is None else f" · ${usage.cost_usd:.6f}"
+    used = f"{about}{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out{cost}"
     return ("dim", used) if item.reason == "completed" else ("warning", f"{item.reason} · {used}")
 
 
-def _error(item: Frame) -> tuple[Style, str]:
-    hint = " It may work if it is asked again." if item.retryable else ""
-    return "error", f"{item.code}: {item.error}{hint}"
-
-
-def _tokens(used: Tokens) -> str:
-    about = "about " if used.estimated else ""
-    cost = "" if used.cost_usd is None else f" · ${used.cost_usd:.6f}"
-    return f"{about}{used.input_tokens:,} tokens in, {used.output_tokens:,} out{cost}"
-
-
-def _waits(item: Frame) -> tuple[Style, str]:
-    return "warning", f"{item.tool} waits for an approval: manage.py approve_tool {item.execution_id}, or deny_tool"
-
-
-def _budget(item: Frame) -> tuple[Style, str]:
+def _budget(item: Frame) -> Note:
     span = "" if item.span in {"ever", item.scope} else f" for this {item.span}"
     return "warning", f"{item.spent:g} of {item.limit:g} {item.unit} of the {item.scope}'s budget{span} are spent"
 
 
-NOTES: Final[dict[str, Callable[[Frame], tuple[Style, str]]]] = {
+NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
     "tool_call": lambda item: ("dim", f"-> {item.tool} {_json(item.params)}"),
-    "approval_required": _waits,
+    "approval_required": lambda item: (
+        "warning",
+        f"{item.tool} waits for an approval: manage.py approve_tool {item.execution_id}, or deny_tool",
+    ),
     "approval_resolved": lambda item: ("dim", f"{item.decision}"),
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
     "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
     "retry": lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),
     "budget": _budget,
     "end": _end,
-    "error": _error,
+    "error": lambda item: (
+        "error",
+        f"{item.code}: {item.error}{' It may succeed if you try again.' if item.retryable else ''}",
+    ),
 }
-"""What is told of an event in one line."""
+"""The line that is shown for an event, by its type."""

@@ -1,4 +1,4 @@
-"""Where spans go: the model's words to one stream, all else to another, each with colours or without."""
+"""The terminal: the model's text goes to one stream and everything else to another, with or without colours."""
 
 import os
 from typing import TextIO
@@ -9,14 +9,14 @@ from chat.client.rendering import Span, painted
 
 
 class Outlet(msgspec.Struct, frozen=True):
-    """A stream, and whether it takes colours."""
+    """A stream, and whether it supports colours."""
 
     stream: TextIO
     colour: bool
 
 
 class Screen:
-    """Shows each span at once."""
+    """Writes each span at once."""
 
     def __init__(self, answers: Outlet, notes: Outlet) -> None:
         self._answers = answers
@@ -29,6 +29,9 @@ class Screen:
 
 
 def outlet(stream: TextIO, *, plain: bool, forced: bool = False) -> Outlet:
-    """An outlet in colour where the stream is a terminal that has them and nobody objects (https://no-color.org)."""
+    """Return an outlet, in colour if the stream is a terminal with colours and `NO_COLOR` is not set.
+
+    https://no-color.org
+    """
     terminal = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
     return Outlet(stream, forced or (terminal and not plain))

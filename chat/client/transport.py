@@ -1,7 +1,7 @@
-"""The ways to a service, as the conversation sees them.
+"""The interface of a transport to a service.
 
-Refused               the service did not take the question; the message says why and what would be valid
-Lost                  the run was lost sight of, and may go on without us
+- `Refused`: the service rejected the question; the message states the reason.
+- `Lost`: the run can no longer be followed, and may continue.
 """
 
 from collections.abc import AsyncGenerator
@@ -13,22 +13,22 @@ from chat.client.events import Frame
 
 
 class Refused(Exception):
-    """The service did not take the question."""
+    """The service rejected the question."""
 
 
 class Lost(Exception):
-    """The run was lost sight of."""
+    """The run can no longer be followed."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool that the person asks for."""
+    """A tool call that the user requests."""
 
     name: str
     params: dict[str, Any]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What starts a run; what is None is the service's own choice."""
+    """A question that starts a run. The service chooses a value for each field that is None."""
 
     message: str
     tool_calls: tuple[Call, ...] = ()
@@ -39,23 +39,23 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reconnecting(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection was cut; the run is followed again in `seconds`."""
+    """A cut connection. The run is followed again in `seconds`."""
 
     attempt: int
-    most: int
+    max_attempts: int
     seconds: float
     why: str
 
 
 class Transport(Protocol):
-    """One way to a service."""
+    """A transport to a service."""
 
     def ask(self, question: Question) -> AsyncGenerator[Frame | Reconnecting]:
-        """Starts a run and follows it to its last event. Raises `Refused` and `Lost`."""
+        """Start a run and follow it to its last event. Raise `Refused` and `Lost`."""
         ...
 
     async def cancel(self, run_id: str) -> None:
-        """Stops a run; its last event still comes. Raises `Lost` where the service can't be told."""
+        """Stop a run. Its last event still arrives. Raise `Lost` if the service cannot be reached."""
         ...
 
     async def close(self) -> None: ...

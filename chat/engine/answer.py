@@ -6,25 +6,25 @@ from typing import Final
 from chat.engine.events import Usage
 from chat.engine.messages import AssistantMessage, ToolCall
 from chat.engine.model_port import Finished, Text, TokensUsed
-from chat.engine.retry import Asked
+from chat.engine.retry import ModelCall
 from chat.engine.token_estimate import Count, request_tokens
 from chat.engine.transcript import decode_pieces
 
 Price = Callable[[str, str, TokensUsed], float | None]
-"""The cost in USD of a provider's model's tokens, or None where it is unknown."""
+"""The cost in USD of a call, by provider, model and tokens; None if the price is unknown."""
 
 MAX_TOKENS: Final = 2**31 - 1
-"""Of one call: more than any model takes, and what every database keeps."""
+"""Tokens of one call: more than any model takes, and the largest value of an integer column in PostgreSQL."""
 
 
 class Answer:
-    """What has arrived of the answer to `asked`: `size` bytes of text, and `finished` once it is."""
+    """The part of a model's answer that has arrived: `size` bytes of text, and `finished` at its end."""
 
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
+    def __init__(self, call: ModelCall) -> None:
+        self.call = call
         self.pieces: list[bytes] = []
         self.size = 0
-        self.calls: list[ToolCall] = []
+        self.tool_calls: list[ToolCall] = []
         self.finished: Finished | None = None
         self._used: TokensUsed | None = None
 
@@ -34,33 +34,49 @@ class Answer:
 
     def note(self, event: ToolCall | TokensUsed | Finished) -> None:
         if isinstance(event, ToolCall):
-            self.calls.append(event)
+            self.tool_calls.append(event)
         elif isinstance(event, TokensUsed):
-            self._used = _plausible(event)
+            # A service may report any number. Without bounds, a negative one would give tokens back to a budget.
+            input_tokens = _between(event.input_tokens, MAX_TOKENS)
+            output_tokens = _between(event.output_tokens, MAX_TOKENS)
+            self._used = TokensUsed(
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cached_tokens=_between(event.cached_tokens, input_tokens),
+                reasoning_tokens=_between(event.reasoning_tokens, output_tokens),
+            )
         else:
             self.finished = event
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything came: a request that was refused outright has cost nothing."""
-        return bool(self.pieces or self.calls or self._used)
+        """True if anything arrived. A request that was rejected before that costs nothing."""
+        return bool(self.pieces or self.tool_calls or self._used)
 
-    def wanted_calls(self) -> tuple[ToolCall, ...]:
-        """The calls to run: none of an answer that was cut off, for the last of them may be half a call."""
+    def requested_calls(self) -> tuple[ToolCall, ...]:
+        """Return the tool calls to run."""
+        # If the answer was cut off, the arguments of its last call may be incomplete: none of them is run.
         complete = self.finished is not None and self.finished.reason in {"stop", "tool_calls"}
-        return tuple(self.calls) if complete else ()
+        return tuple(self.tool_calls) if complete else ()
 
     def message(self) -> AssistantMessage:
         return AssistantMessage(
             text=decode_pieces(self.pieces),
-            tool_calls=self.wanted_calls(),
+            tool_calls=self.requested_calls(),
             provider_parts=self.finished.provider_parts if self.finished else None,
         )
 
     def usage(self, price: Price, count: Count) -> Usage:
-        """What the call has cost; estimated where the provider did not say, or was not heard to the end."""
-        used = self._used or self._estimate(count)
-        candidate = self.asked.candidate
+        """Return the tokens and the cost of the call."""
+        used = self._used
+        if used is None:
+            # Some services report no usage, and an interrupted stream ends before its usage chunk.
+            tool_call_tokens = sum(count(call.name + call.arguments) for call in self.tool_calls)
+            used = TokensUsed(
+                input_tokens=request_tokens(self.call.request, count),
+                output_tokens=count(decode_pieces(self.pieces)) + tool_call_tokens,
+            )
+        candidate = self.call.candidate
         return Usage(
             input_tokens=used.input_tokens,
             output_tokens=used.output_tokens,
@@ -70,22 +86,6 @@ class Answer:
             estimated=self._used is None,
         )
 
-    def _estimate(self, count: Count) -> TokensUsed:
-        called = sum(count(call.name + call.arguments) for call in self.calls)
-        answered = count(decode_pieces(self.pieces)) + called
-        return TokensUsed(input_tokens=request_tokens(self.asked.request, count), output_tokens=answered)
 
-
-def _plausible(told: TokensUsed) -> TokensUsed:
-    """What a service has told, within what there can be: nobody gets tokens back by a number below 0."""
-    input_tokens, output_tokens = _between(told.input_tokens, MAX_TOKENS), _between(told.output_tokens, MAX_TOKENS)
-    return TokensUsed(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        cached_tokens=_between(told.cached_tokens, input_tokens),
-        reasoning_tokens=_between(told.reasoning_tokens, output_tokens),
-    )
-
-
-def _between(count: int, most: int) -> int:
-    return min(max(count, 0), most)
+def _between(count: int, maximum: int) -> int:
+    return min(max(count, 0), maximum)

@@ -1,24 +1,24 @@
-"""The port to budgets: what a turn asks before each call of a model."""
+"""The port to budgets, which a turn consults before each model call."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from chat.engine.events import BudgetUsed
-from chat.engine.retry import Asked
+from chat.engine.retry import ModelCall
 
 
 class Budget(Protocol):
-    """What a run may spend."""
+    """The spending limit of one run."""
 
-    async def reserve(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
-        """Sets aside what the call may cost that is about to be made, with at most so many tokens of output.
+    async def reserve(self, call: ModelCall, max_output: int) -> Sequence[BudgetUsed]:
+        """Reserve the maximum cost of the call, whose answer has at most `max_output` tokens.
 
-        Returns what is to be told of budgets that are nearly used up. Raises `LimitReached` (`budget_exceeded`).
+        Return an event for each budget that is nearly used up. Raise `LimitReached` (`budget_exceeded`).
         """
 
 
 class UnlimitedBudget:
-    """A budget without a budget."""
+    """A budget that accepts every call."""
 
-    async def reserve(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
+    async def reserve(self, call: ModelCall, max_output: int) -> Sequence[BudgetUsed]:
         return ()

@@ -1,4 +1,4 @@
-"""A conversation as a model may be shown it: every call answered, and no longer than the model takes."""
+"""The part of a conversation that a model receives: every tool call answered, and no longer than its context."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -10,18 +10,17 @@ UNANSWERED: Final = "The call was cut off before its result was recorded. It may
 
 
 def answered(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The same conversation with every tool call followed by exactly its result.
+    """Return the conversation with every tool call followed by exactly its result, as the services require.
 
-    A call whose result was lost is answered by an error. A result that no call asked for (the caller ran the tool)
-    becomes the user's words.
+    A call whose result was lost is answered with an error. A result without a call becomes a user message.
     """
-    if not any(isinstance(message, ToolMessage) or _calls(message) for message in messages):
+    # Most conversations use no tools, and checking is cheaper than rebuilding them.
+    if not any(
+        isinstance(message, ToolMessage) or (isinstance(message, AssistantMessage) and message.tool_calls)
+        for message in messages
+    ):
         return tuple(messages)
     return tuple(_answered(messages))
-
-
-def _calls(message: Message) -> bool:
-    return isinstance(message, AssistantMessage) and bool(message.tool_calls)
 
 
 def _answered(messages: Sequence[Message]) -> Iterator[Message]:
@@ -29,6 +28,7 @@ def _answered(messages: Sequence[Message]) -> Iterator[Message]:
     for message in messages:
         if isinstance(message, ToolMessage):
             if open_calls.pop(message.call_id, None) is None:
+                # The caller ran this tool, so there is no call of the assistant that the result could answer.
                 yield from _lost(open_calls)
                 yield UserMessage(text=message.content)
                 continue
@@ -47,24 +47,19 @@ def _lost(open_calls: dict[str, str]) -> Iterator[ToolMessage]:
 
 
 def fit(messages: Sequence[Message], tokens: int) -> tuple[Message, ...]:
-    """The newest whole exchanges that fit into `tokens`; the newest one always.
-
-    An exchange starts with what a user says and ends before a user speaks again after an answer, so a tool call is
-    never parted from its result.
-    """
+    """Return the newest whole exchanges that fit into `tokens`, and always the newest one."""
+    # An exchange begins with the first of consecutive user messages. Cutting only there keeps a tool call together
+    # with its result.
+    exchange_starts = [
+        index
+        for index, message in enumerate(messages)
+        if isinstance(message, UserMessage) and (index == 0 or not isinstance(messages[index - 1], UserMessage))
+    ] or [0]
     start = end = len(messages)
     left = tokens
-    for first in reversed(_exchange_starts(messages)):
+    for first in reversed(exchange_starts):
         left -= sum(message_tokens(message) for message in messages[first:start])
         if left < 0 and start != end:
             break
         start = first
     return tuple(messages[start:])
-
-
-def _exchange_starts(messages: Sequence[Message]) -> list[int]:
-    return [
-        index
-        for index, message in enumerate(messages)
-        if isinstance(message, UserMessage) and (index == 0 or not isinstance(messages[index - 1], UserMessage))
-    ] or [0]

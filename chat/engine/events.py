@@ -1,6 +1,6 @@
-"""Everything observable of a run, as frozen values: what streams, what is stored and what is audited.
+"""The events of a run, as frozen values: they are streamed, stored and audited.
 
-`docs/protocol.md` describes them to clients. The literal `type` of each is its tag, and stands first in its JSON.
+`docs/protocol.md` describes them to clients. Each has a literal `type` as its tag, which comes first in its JSON.
 """
 
 from typing import Any, Final, Literal
@@ -26,7 +26,7 @@ ErrorCode = ProviderErrorCode | Literal["interrupted", "shutting_down", "storage
 
 
 class TotalUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens and cost of a run so far. `cost_usd` is None where any part's price is unknown."""
+    """Tokens and cost of a run so far. `cost_usd` is None if the price of any part is unknown."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -37,7 +37,10 @@ class TotalUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="start"):
-    """A run has begun. Always the first event. `rebuilt`: its frames are gone, and this is told again in short."""
+    """The run has started. Always the first event.
+
+    `rebuilt` marks a short version of the log, made from the stored messages after the frames were deleted.
+    """
 
     run_id: str
     session_id: str | None
@@ -53,7 +56,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="to
 
 
 class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
-    """A tool is about to run: `source` says who asked."""
+    """A tool is about to run, at the request of `source`."""
 
     tool: str
     params: Any
@@ -62,7 +65,7 @@ class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class ApprovalRequired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_required"):
-    """An execution waits for a decision, until `expires_at` (ISO 8601); the run is `waiting` meanwhile.
+    """An execution waits for a decision until `expires_at` (ISO 8601). The run is `waiting` in the meantime.
 
     A decision is bound to `params_sha256`, the hash of the exact params.
     """
@@ -75,7 +78,7 @@ class ApprovalRequired(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 
 
 class ApprovalResolved(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_resolved"):
-    """The execution waits no more: if it was approved, it starts now."""
+    """The execution no longer waits. If it was approved, it starts now."""
 
     execution_id: str
     decision: ApprovalDecision
@@ -91,7 +94,7 @@ class ToolOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_result"):
-    """A tool has done its work."""
+    """A tool has succeeded."""
 
     tool: str
     data: Any
@@ -99,7 +102,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class ToolFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_error"):
-    """A tool could not do its work; the run goes on."""
+    """A tool has failed. The run continues."""
 
     tool: str
     error: str
@@ -108,20 +111,18 @@ class ToolFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="retry"):
-    """A model's service failed before its first token; `next_provider` is asked next.
-
-    `code` has a default for the sake of frames that are older than it.
-    """
+    """A model call failed before its first token. `next_provider` is called next."""
 
     provider: str
     attempt: int
     error: str
     next_provider: str
+    # Stored frames from before this field was added have no code.
     code: ProviderErrorCode = "provider_unavailable"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="usage"):
-    """Tokens and cost (USD) of one call of a model; `estimated` where its service did not say."""
+    """Tokens and cost (USD) of one model call. They are `estimated` if the service did not report them."""
 
     input_tokens: int
     output_tokens: int
@@ -132,7 +133,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="us
 
 
 class BudgetUsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="budget"):
-    """A budget is nearly used up, or this call would pass it: `spent` of `limit`, in `unit`, for each `span`."""
+    """A budget is nearly used up, or the next call would exceed it: `spent` of `limit` (in `unit`) in each `span`."""
 
     scope: Literal["run", "session", "key", "service"]
     span: Literal["run", "session", "day", "month", "ever"]
@@ -142,7 +143,7 @@ class BudgetUsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
-    """The run has ended by itself, at a limit, or because it was cancelled. The last event."""
+    """The run has completed, reached a limit or was cancelled. The last event."""
 
     reason: EndReason
     run_id: str
@@ -151,7 +152,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="error"):
-    """The run has failed, or was interrupted. The last event. `durable_to` is the last event id kept before it."""
+    """The run has failed or was interrupted. The last event. `durable_to` is the last event id stored before it."""
 
     error: str
     code: ErrorCode
@@ -177,6 +178,17 @@ Event = (
 Terminal = End | Error
 
 EVENT_TYPES: Final = (
-    *(Start, Token, ToolCalled, ApprovalRequired, ApprovalResolved, ToolOutput, ToolResult, ToolFailed),
-    *(Retry, BudgetUsed, Usage, End, Error),
+    Start,
+    Token,
+    ToolCalled,
+    ApprovalRequired,
+    ApprovalResolved,
+    ToolOutput,
+    ToolResult,
+    ToolFailed,
+    Retry,
+    BudgetUsed,
+    Usage,
+    End,
+    Error,
 )

@@ -1,14 +1,13 @@
-"""How far one run may go."""
+"""The limits of one run."""
 
 import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one run: each names the reason that a run ends with when it is reached.
+    """The limits of one run. A run that reaches one ends with that limit's name as its reason.
 
-    Seconds of wall time (`max_seconds`), calls of a model (`max_steps`), executions of tools (`max_tool_calls`), and
-    the model's tokens and text bytes (both `max_output`). `max_repeats` is how often one call may fail
-    (`repeated_call`).
+    They are seconds of wall time (`max_seconds`), model calls (`max_steps`), tool executions (`max_tool_calls`), and
+    the model's tokens and text bytes (both `max_output`). A call may fail `max_repeats` times (`repeated_call`).
     """
 
     max_seconds: float
@@ -20,13 +19,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a failed call is tried again at the same provider, and how long to wait in between (seconds)."""
+    """The number of retries at the same provider, and the seconds between them."""
 
     attempts: int
     first_delay: float = 0.5
     longest_delay: float = 30.0
 
     def delay(self, attempt: int, retry_after: float | None) -> float:
-        """Seconds to wait after attempt number `attempt`: what the service asked for, else doubling; bounded."""
-        wanted = self.first_delay * 2 ** (attempt - 1) if retry_after is None else retry_after
-        return min(wanted, self.longest_delay)
+        """Return the seconds to wait after attempt number `attempt`, at most `longest_delay`.
+
+        The service's own `retry_after` takes precedence over exponential backoff.
+        """
+        seconds = self.first_delay * 2 ** (attempt - 1) if retry_after is None else retry_after
+        return min(seconds, self.longest_delay)

@@ -1,8 +1,8 @@
-"""The one loop of the product: ask the model, run the tools it calls, ask again, until it stops or meets a limit.
+"""The agent loop: call the model, run the tools that it requests, and repeat until it stops or reaches a limit.
 
-A turn yields events and `MessageAdded` items; tokens, of which there are many, go to a callback. The last item is
-`End` or `Error`, or `Suspended` if a call waits for an approval: a later turn resumes from it. The loop knows no
-clock, no storage and no network: models, tools, prices and sleep are passed in.
+A turn yields events and `MessageAdded` items. The last item is `End` or `Error`, or `Suspended` if a call waits for an
+approval; a later turn resumes from it. The loop has no clock, no storage and no network: models, tools, prices and
+sleep are passed in.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -15,9 +15,9 @@ from chat.engine.answer import Answer, Price
 from chat.engine.budget_port import Budget, UnlimitedBudget
 from chat.engine.events import End, EndReason, Error, Event, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
-from chat.engine.messages import Message, ToolCall, ToolMessage
+from chat.engine.messages import Message, ToolMessage
 from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
-from chat.engine.retry import Asked, Candidate, Question, Sleep, attempt
+from chat.engine.retry import Candidate, ModelCall, Prompt, Sleep, attempt
 from chat.engine.token_estimate import Count, text_tokens
 from chat.engine.tool_calls import Calls, LimitReached, NeedsApproval, Tally, ToolEvent
 from chat.engine.transcript import add_usage
@@ -25,9 +25,9 @@ from tools.base import Approval, ToolPort, ToolRequest, ToolSpec
 
 
 class MessageAdded(msgspec.Struct, frozen=True, kw_only=True):
-    """A message is complete, and part of the conversation from now on.
+    """A complete message, which is part of the conversation from now on.
 
-    An assistant's comes with who wrote it, what it cost, and why it ended.
+    An assistant's message comes with its model, its usage and its finish reason.
     """
 
     message: Message
@@ -37,7 +37,7 @@ class MessageAdded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a turn needs to know: what was said, who may answer, how far it may go."""
+    """The input of a turn: the conversation, the models that may answer, the tools and the limits."""
 
     run_id: str
     session_id: str | None
@@ -52,8 +52,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     retries: Retries
 
 
+# The fields' names are stored: a waiting run keeps this value as JSON in its row.
 class Suspended(msgspec.Struct, frozen=True, kw_only=True):
-    """A turn that waits, as a value: all that it needs, beside its plan and its messages, to go on.
+    """The state of a turn that waits for an approval. With its plan and its messages, a later turn can resume.
 
     The first of the `requests` awaits an approval as execution `execution_id`.
     """
@@ -68,20 +69,20 @@ class Suspended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resumption(msgspec.Struct, frozen=True, kw_only=True):
-    """What a suspended turn goes on from."""
+    """A suspended turn, and the decision on its call."""
 
     suspended: Suspended
     approval: Approval
 
 
 Item = Event | MessageAdded | Suspended
-Hear = Callable[[Text], None]
+OnText = Callable[[Text], None]
 
-OPEN = UnlimitedBudget()
+UNLIMITED = UnlimitedBudget()
 
 
 class Turn:
-    """One run of the loop; `usage` is what it has cost so far."""
+    """One execution of the loop. `usage` is its usage so far."""
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class Turn:
         executor: ToolPort[Any],
         price: Price,
         sleep: Sleep,
-        budget: Budget = OPEN,
+        budget: Budget = UNLIMITED,
         count: Count = text_tokens,
         resumption: Resumption | None = None,
     ) -> None:
@@ -110,158 +111,159 @@ class Turn:
         self._answer: Answer | None = None
         self._requests: tuple[ToolRequest, ...] = ()
 
-    def first_call(self) -> tuple[Asked, int]:
-        """What the first candidate is asked, if no tool is called before, and the most tokens that it may say."""
+    def first_call(self) -> tuple[ModelCall, int]:
+        """Return the call of the first candidate and its maximum output tokens, if no tool runs before it."""
         first = self._candidates[0]
-        return Asked(first, self._question().to(first)), self._output_left()
+        return ModelCall(first, self._prompt().to(first)), self._output_left()
 
-    async def run(self, hear: Hear) -> AsyncGenerator[Item]:
-        """Yields all that happens, but for tokens, with which `hear` is called: between two items, in their order.
+    async def run(self, on_text: OnText) -> AsyncGenerator[Item]:
+        """Yield everything that happens except text, which goes to `on_text` between two items, in order.
 
-        Closing it stops the model and the tools. Raises only what is a fault of our own.
+        Closing the generator stops the model and the tools. Any exception is a fault of the service itself.
         """
+        # Text goes to a callback: a generator would add one resumption for each of its layers to every token.
         reason: EndReason = "completed"
         failure: Error | None = None
         try:
-            async with aclosing(self._loop(hear)) as items:
+            async with aclosing(self._loop(on_text)) as items:
                 async for item in items:
                     yield item
-        except NeedsApproval as waits:
-            yield self._suspended(waits)
+        except NeedsApproval as waiting:
+            yield Suspended(
+                requests=waiting.requests,
+                execution_id=waiting.execution_id,
+                asks_model=self._plan.asks_model,
+                steps=self._steps,
+                output_bytes=self._output_bytes,
+                usage=self.usage,
+                tally=self._calls.tally,
+            )
             return
         except LimitReached as limit:
             reason = limit.reason
-            for told in limit.told:
-                yield told
+            for event in limit.events:
+                yield event
         except ProviderError as error:
             failure = Error(error=str(error), code=error.code, retryable=error.retryable)
-            self._forget_refused()
-        for item in self.remains():
+            if self._answer is not None and not self._answer.has_begun:
+                # The service rejected the request before it did any work, so the request costs nothing.
+                self._answer = None
+        for item in self.unfinished_events():
             yield item
         yield failure or self.end(reason)
 
-    def remains(self) -> Iterator[Item]:
-        """What a turn that was stopped midway still has to tell: open calls' failures, a partial answer, usage.
-
-        A call that was on its way is taken to have cost what it asked, whether or not anything came back.
-        """
-        yield from map(self._take, self._calls.remains())
+    def unfinished_events(self) -> Iterator[Item]:
+        """Yield the events still missing after a stop: failures of open calls, the partial answer and its usage."""
+        yield from map(self._add_result, self._calls.unfinished_events())
         if self._answer is not None:
+            # The service may bill a call that was stopped before anything came back, so its input counts as used.
             yield from self._close_answer(self._answer)
-
-    def _forget_refused(self) -> None:
-        """A request that was refused outright has cost nothing."""
-        if self._answer is not None and not self._answer.has_begun:
-            self._answer = None
 
     def end(self, reason: EndReason) -> End:
         return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self.usage)
 
-    async def _loop(self, hear: Hear) -> AsyncGenerator[Item]:
-        """Tools and model in turn, until the model calls no more."""
+    async def _loop(self, on_text: OnText) -> AsyncGenerator[Item]:
         requests, asks = self._plan.caller_calls, self._plan.asks_model
         if self._resumption is not None:
             waited, *others = self._resumption.suspended.requests
             requests = tuple(others)
-            async with aclosing(self._calls.resume(waited, self._resumption.approval)) as told:
-                async for item in told:
-                    yield self._take(item)
+            async with aclosing(self._calls.resume(waited, self._resumption.approval)) as results:
+                async for item in results:
+                    yield self._add_result(item)
         while True:
-            async with aclosing(self._calls.run(requests)) as told:
-                async for item in told:
-                    yield self._take(item)
+            # Closed explicitly: a generator that is only dropped is closed later, by the garbage collector.
+            async with aclosing(self._calls.run(requests)) as results:
+                async for item in results:
+                    yield self._add_result(item)
             if not asks:
                 return
-            async with aclosing(self._ask(hear)) as answered:
-                async for event in answered:
+            async with aclosing(self._call_model(on_text)) as answer:
+                async for event in answer:
                     yield event
             requests = self._requests
             asks = bool(requests)
             if not asks:
                 return
 
-    def _take(self, told: ToolEvent) -> Item:
-        """What is told of a call; a message of it is part of the conversation from now on."""
-        if not isinstance(told, ToolMessage):
-            return told
-        self._messages.append(told)
-        return MessageAdded(message=told)
+    def _add_result(self, event: ToolEvent) -> Item:
+        """Return the event; a message becomes part of the conversation."""
+        if not isinstance(event, ToolMessage):
+            return event
+        self._messages.append(event)
+        return MessageAdded(message=event)
 
-    def _suspended(self, waits: NeedsApproval) -> Suspended:
-        return Suspended(
-            requests=waits.requests,
-            execution_id=waits.execution_id,
-            asks_model=self._plan.asks_model,
-            steps=self._steps,
-            output_bytes=self._output_bytes,
-            usage=self.usage,
-            tally=self._calls.tally,
-        )
-
-    async def _ask(self, hear: Hear) -> AsyncGenerator[Item]:
-        """One answer of the model. What it wants to be run is in `_requests` then."""
-        self._check_limits()
+    async def _call_model(self, on_text: OnText) -> AsyncGenerator[Item]:
+        """Yield the events of one answer, and leave the tool calls that it requests in `_requests`."""
+        limits = self._plan.limits
+        if self._steps >= limits.max_steps:
+            raise LimitReached("max_steps")
+        if self.usage.output_tokens >= limits.max_output_tokens:
+            raise LimitReached("max_output")
         self._steps += 1
-        async with aclosing(attempt(self._question(), self._candidates, self._plan.retries, self._sleep)) as attempts:
+        async with aclosing(attempt(self._prompt(), self._candidates, self._plan.retries, self._sleep)) as attempts:
             async for event in attempts:
-                if isinstance(event, Asked):
-                    for told in await self._budget.reserve(event, self._output_left()):
-                        yield told
+                if isinstance(event, ModelCall):
+                    for used in await self._budget.reserve(event, self._output_left()):
+                        yield used
                     self._answer = Answer(event)
                 elif isinstance(event, Retry):
                     self._answer = None
                     yield event
                 else:
-                    begun = event
-        answer = self._begun_answer()
-        async with aclosing(begun.rest):
-            self._note(answer, begun.first, hear)
-            async for heard in begun.rest:
-                self._note(answer, heard, hear)
+                    started = event
+        answer = self._answer
+        if answer is None:
+            raise ProviderError("No provider is available.", code="provider_unavailable", retryable=False)
+        # The candidates before this one have failed in this run, so its next step starts with the one that answers.
+        self._candidates = self._candidates[self._candidates.index(answer.call.candidate) :]
+        async with aclosing(started.rest):
+            self._receive(answer, started.first, on_text)
+            async for received in started.rest:
+                self._receive(answer, received, on_text)
         for item in self._finish_answer(answer):
             yield item
 
-    def _note(self, answer: Answer, event: CompletionEvent, hear: Hear) -> None:
-        if isinstance(event, Text):
-            answer.add(event)
-            hear(event)
-            self._check_output(answer)
-        else:
+    def _receive(self, answer: Answer, event: CompletionEvent, on_text: OnText) -> None:
+        if not isinstance(event, Text):
             answer.note(event)
+            return
+        answer.add(event)
+        on_text(event)
+        # The exact number of tokens is known only at the end. A piece is at least one token, so this is a lower bound.
+        limits = self._plan.limits
+        tokens = self.usage.output_tokens + len(answer.pieces)
+        if tokens > limits.max_output_tokens or self._output_bytes + answer.size > limits.max_output_bytes:
+            raise LimitReached("max_output")
 
-    def _question(self) -> Question:
+    def _prompt(self) -> Prompt:
         sampling = self._plan.sampling
         if sampling.max_output_tokens:
             sampling = msgspec.structs.replace(sampling, max_output_tokens=self._output_left())
-        return Question(
+        return Prompt(
             messages=tuple(self._messages),
             instructions=self._plan.instructions,
             tools=self._plan.tools,
             sampling=sampling,
         )
 
-    def _run_left(self) -> int:
-        """The tokens that the run may still put out."""
-        return self._plan.limits.max_output_tokens - self.usage.output_tokens
-
     def _output_left(self) -> int:
-        """The most tokens that the next answer can have."""
-        return min(self._run_left(), self._plan.sampling.max_output_tokens or self._run_left())
-
-    def _begun_answer(self) -> Answer:
-        if self._answer is None:
-            raise ProviderError("There is nobody to ask.", code="provider_unavailable", retryable=False)
-        candidate = self._answer.asked.candidate
-        # Those before it have failed in this run: the one that answers goes on.
-        self._candidates = self._candidates[self._candidates.index(candidate) :]
-        return self._answer
+        """Return the maximum tokens of the next answer: what the run has left, or the caller's own maximum."""
+        run_left = self._plan.limits.max_output_tokens - self.usage.output_tokens
+        return min(run_left, self._plan.sampling.max_output_tokens or run_left)
 
     def _finish_answer(self, answer: Answer) -> Iterator[Item]:
         if answer.finished is None:
             raise ProviderError("The answer ended without a reason.", code="provider_protocol", retryable=True)
         yield from self._close_answer(answer)
-        self._check_finish(answer)
-        self._requests = tuple(map(_request, answer.wanted_calls()))
+        if answer.finished.reason == "content_filter":
+            raise LimitReached("content_filter")
+        if answer.finished.reason == "length":
+            spent = self.usage.output_tokens >= self._plan.limits.max_output_tokens
+            raise LimitReached("max_output" if spent else "length")
+        self._requests = tuple(
+            ToolRequest(tool=call.name, arguments=call.arguments, source="model", call_id=call.call_id)
+            for call in answer.requested_calls()
+        )
 
     def _close_answer(self, answer: Answer) -> Iterator[Item]:
         self._answer = None
@@ -273,28 +275,4 @@ class Turn:
         if message.text or message.tool_calls:
             self._messages.append(message)
             reason = answer.finished.reason if answer.finished else None
-            yield MessageAdded(message=message, candidate=answer.asked.candidate, usage=usage, finish_reason=reason)
-
-    def _check_limits(self) -> None:
-        if self._steps >= self._plan.limits.max_steps:
-            raise LimitReached("max_steps")
-        if self.usage.output_tokens >= self._plan.limits.max_output_tokens:
-            raise LimitReached("max_output")
-
-    def _check_output(self, answer: Answer) -> None:
-        limits = self._plan.limits
-        tokens = self.usage.output_tokens + len(answer.pieces)
-        if tokens > limits.max_output_tokens or self._output_bytes + answer.size > limits.max_output_bytes:
-            raise LimitReached("max_output")
-
-    def _check_finish(self, answer: Answer) -> None:
-        reason = answer.finished.reason if answer.finished else None
-        if reason == "content_filter":
-            raise LimitReached("content_filter")
-        if reason == "length":
-            spent = self.usage.output_tokens >= self._plan.limits.max_output_tokens
-            raise LimitReached("max_output" if spent else "length")
-
-
-def _request(call: ToolCall) -> ToolRequest:
-    return ToolRequest(tool=call.name, arguments=call.arguments, source="model", call_id=call.call_id)
+            yield MessageAdded(message=message, candidate=answer.call.candidate, usage=usage, finish_reason=reason)

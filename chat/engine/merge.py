@@ -1,4 +1,4 @@
-"""Several streams at once, as one."""
+"""Several asynchronous streams as one."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -8,14 +8,16 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-async def together(streams: Sequence[AsyncGenerator[Item]]) -> AsyncGenerator[tuple[int, Item]]:
-    """The items of all, as they come, each with its stream's place. Closing it closes them all, and waits for that.
+async def merge(streams: Sequence[AsyncGenerator[Item]]) -> AsyncGenerator[tuple[int, Item]]:
+    """Yield the items of all streams as they arrive, each with its stream's index.
 
-    Raises what any of them raises, once the others are closed. Each stream is at most one item ahead.
+    Closing the generator closes every stream, and waits for them. An exception of one stream is raised after the
+    others are closed. Each stream is at most one item ahead.
     """
     if len(streams) == 1:
-        async with aclosing(streams[0]) as alone:
-            async for item in alone:
+        # The common case needs no tasks.
+        async with aclosing(streams[0]) as stream:
+            async for item in stream:
                 yield 0, item
         return
     steps = {asyncio.ensure_future(_step(stream)): place for place, stream in enumerate(streams)}
@@ -36,4 +38,5 @@ async def together(streams: Sequence[AsyncGenerator[Item]]) -> AsyncGenerator[tu
 
 
 async def _step(stream: AsyncGenerator[Item]) -> Item | None:
+    # A task needs a coroutine, and `anext` returns another kind of awaitable.
     return await anext(stream, None)

@@ -1,4 +1,4 @@
-"""What is said in a conversation: frozen values without ids, clocks or storage."""
+"""The messages of a conversation: frozen values without ids, times or storage."""
 
 from typing import Any, Final
 
@@ -6,14 +6,14 @@ import msgspec
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture beside a user's text: `media_type` such as `image/png`, and the decoded bytes."""
+    """A picture in a user message: a `media_type` such as `image/png`, and the decoded bytes."""
 
     media_type: str
     data: bytes
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A model's wish to run a tool.
+    """A model's request to run a tool.
 
     `name` is the registry's (`fs.read`); `arguments` is the JSON text as the model wrote it, valid or not.
     """
@@ -24,10 +24,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider needs back word for word when its own message is replayed to it.
+    """The provider's own form of a message, which it needs back verbatim when the message is replayed.
 
-    `data` is JSON of the provider's own shape. It means nothing to another provider or model, which gets the
-    message's text and calls instead.
+    `data` is JSON of the provider's own shape. Other providers and models receive the message's text and calls.
     """
 
     provider: str
@@ -47,7 +46,7 @@ class AssistantMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="rol
 
 
 class ToolMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="role", tag="tool"):
-    """The answer to one `ToolCall` of the assistant's message before it."""
+    """The result of one `ToolCall` of the assistant's message before it."""
 
     call_id: str
     name: str

@@ -1,4 +1,4 @@
-"""The port to a language model: what the turn asks of a provider, and what a provider streams back.
+"""The port to a language model: the request of a turn, and the events that a provider streams back.
 
     ProviderError        the only exception that a provider's stream raises
 
@@ -27,10 +27,10 @@ FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 
 class ProviderError(Exception):
-    """A model's service failed.
+    """A model call failed.
 
-    `retryable` says whether the same request may succeed later or elsewhere; `retry_after` is the number of
-    seconds that the service asked for, where it did.
+    `retryable` means that the same request may succeed later or elsewhere. `retry_after` is the number of seconds
+    that the service requested, or None.
     """
 
     def __init__(self, message: str, *, code: ErrorCode, retryable: bool, retry_after: float | None = None) -> None:
@@ -40,8 +40,9 @@ class ProviderError(Exception):
         self.retry_after = retry_after
 
 
+# `omit_defaults`: the stored options of a run have only those that the caller chose.
 class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How the model samples its answer. An option that is None keeps the provider's own default."""
+    """The options that control how the model samples. An option that is None keeps the provider's own default."""
 
     max_output_tokens: int | None = None
     temperature: float | None = None
@@ -60,10 +61,12 @@ class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 class Text(msgspec.Struct, frozen=True):
     """Pieces of the answer that arrived together, in order.
 
-    Each piece is the inside of a JSON string literal, UTF-8, without its quotes, valid by itself, and never with half
-    of a surrogate pair. So a piece travels from the upstream's bytes into an event's bytes without being decoded.
+    Each piece is the inside of a JSON string literal in UTF-8, without its quotes. It is valid by itself, and has no
+    half of a surrogate pair.
     """
 
+    # A piece goes from the upstream's bytes into an event's bytes without being decoded: 1 us a token instead of 66 us
+    # with a response model.
     pieces: tuple[bytes, ...]
 
 
@@ -77,7 +80,7 @@ class TokensUsed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """The model stopped. `provider_parts` is what must be replayed verbatim with this message, if anything."""
+    """The model stopped. `provider_parts` must be replayed verbatim with this message."""
 
     reason: FinishReason
     provider_parts: ProviderParts | None = None
@@ -87,11 +90,11 @@ CompletionEvent = Text | ToolCall | TokensUsed | Finished
 
 
 class Model(Protocol):
-    """What the turn needs of a provider."""
+    """The interface of a provider that the turn uses."""
 
     @property
     def name(self) -> str: ...
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
-        """Streams one answer; closing the generator stops the upstream call. Raises `ProviderError`."""
+        """Stream one answer. Closing the generator stops the upstream call. Raise `ProviderError`."""
         ...

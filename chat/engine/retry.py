@@ -1,4 +1,4 @@
-"""One answer from the first provider that gives it: retries and fallbacks, before the first token only."""
+"""One answer from the first provider that gives it, with retries and fallbacks before the first token only."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
@@ -15,7 +15,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider, the model to ask it for, and what that model can take (`context_tokens` with the answer)."""
+    """A provider, one of its models, and that model's capabilities. `context_tokens` include the answer."""
 
     provider: Model
     model: str
@@ -24,8 +24,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     supports_images: bool = False
 
 
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked, whoever answers."""
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a model call, whichever model answers it."""
 
     messages: tuple[Message, ...]
     instructions: str
@@ -33,9 +33,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     sampling: SamplingOptions
 
     def to(self, candidate: Candidate) -> CompletionRequest:
-        """The request. Its history gets three quarters of the model's context; the answer and the tools the rest."""
+        """Return the request to one candidate, cut to its context and its capabilities."""
         return CompletionRequest(
             model=candidate.model,
+            # The answer and the tools need room too: the history gets three quarters of the context.
             messages=fit(answered(self.messages), candidate.context_tokens * 3 // 4),
             instructions=self.instructions,
             tools=self.tools if candidate.supports_tools else (),
@@ -43,53 +44,48 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """A candidate is being asked: what follows is its answer."""
+class ModelCall(msgspec.Struct, frozen=True):
+    """A call of a model: the candidate, and the request that is sent to it."""
 
     candidate: Candidate
     request: CompletionRequest
 
 
-class Begun(msgspec.Struct, frozen=True):
-    """The answer has begun with `first`. The rest is whoever's who gets this: to iterate, and to close."""
+class AnswerStarted(msgspec.Struct, frozen=True):
+    """The first event of an answer. The receiver iterates over `rest`, and closes it."""
 
     first: CompletionEvent
     rest: AsyncGenerator[CompletionEvent]
 
 
 async def attempt(
-    question: Question, candidates: Sequence[Candidate], retries: Retries, sleep: Sleep
-) -> AsyncGenerator[Asked | Retry | Begun]:
-    """Asks until an answer begins, which is the last item. Raises `ProviderError` where none does."""
+    prompt: Prompt, candidates: Sequence[Candidate], retries: Retries, sleep: Sleep
+) -> AsyncGenerator[ModelCall | Retry | AnswerStarted]:
+    """Call models until an answer starts, which is the last item. Raise `ProviderError` if none does."""
     for index, candidate in enumerate(candidates):
         following = candidates[index + 1] if index + 1 < len(candidates) else None
         for number in range(1, retries.attempts + 2):
-            request = question.to(candidate)
-            yield Asked(candidate, request)
+            request = prompt.to(candidate)
+            yield ModelCall(candidate, request)
+            answer = candidate.provider.stream(request)
             try:
-                begun = await _begin(candidate, request)
+                first = await anext(answer, None)
+                if first is None:
+                    raise ProviderError("The answer was empty.", code="provider_protocol", retryable=True)
             except ProviderError as error:
                 exhausted = number > retries.attempts
                 if not error.retryable or (exhausted and following is None):
                     raise
-                yield _retry(candidate, number, error, following if exhausted else candidate)
+                yield Retry(
+                    provider=candidate.provider.name,
+                    attempt=number,
+                    error=str(error),
+                    next_provider=following.provider.name if exhausted and following else candidate.provider.name,
+                    code=error.code,
+                )
                 if exhausted:
                     break
                 await sleep(retries.delay(number, error.retry_after))
             else:
-                yield begun
+                yield AnswerStarted(first, answer)
                 return
-
-
-async def _begin(candidate: Candidate, request: CompletionRequest) -> Begun:
-    answer = candidate.provider.stream(request)
-    first = await anext(answer, None)
-    if first is None:
-        raise ProviderError("The answer was empty.", code="provider_protocol", retryable=True)
-    return Begun(first, answer)
-
-
-def _retry(candidate: Candidate, number: int, error: ProviderError, following: Candidate | None) -> Retry:
-    asked = candidate.provider.name
-    following_name = following.provider.name if following else asked
-    return Retry(provider=asked, attempt=number, error=str(error), next_provider=following_name, code=error.code)

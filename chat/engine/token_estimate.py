@@ -1,4 +1,4 @@
-"""How many tokens something has: counted by whatever counts texts, or about."""
+"""The number of tokens of a text, a message or a request: counted with a tokenizer, or estimated."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,23 +9,23 @@ from chat.engine.model_port import CompletionRequest
 from tools.base import ToolSpec
 
 Count = Callable[[str], int]
-"""How many tokens a text has, or about how many."""
+"""A function that returns the number of tokens of a text, exactly or approximately."""
 
+# English prose and code have about 4 bytes a token: 3 is cautious. Other scripts count by their UTF-8 length.
 BYTES_PER_TOKEN: Final = 3
-"""Cautious for English prose and code (about 4); other scripts count by their UTF-8 length."""
 
 MESSAGE_TOKENS: Final = 4
 IMAGE_TOKENS: Final = 1_000
 
 
 def text_tokens(text: str) -> int:
-    """About how many tokens a text has."""
+    """Estimate the tokens of a text without a tokenizer."""
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return -(-size // BYTES_PER_TOKEN)
 
 
 def message_tokens(message: Message, count: Count = text_tokens) -> int:
-    """About how many tokens a message costs."""
+    """Estimate the tokens of a message, with its role and separators."""
     if isinstance(message, ToolMessage):
         return MESSAGE_TOKENS + count(message.content)
     size = MESSAGE_TOKENS + count(message.text)
@@ -35,11 +35,12 @@ def message_tokens(message: Message, count: Count = text_tokens) -> int:
 
 
 def request_tokens(request: CompletionRequest, count: Count = text_tokens) -> int:
-    """About how many tokens a request has, its tools included."""
+    """Estimate the tokens of a request, including its tools."""
     tools = sum(_tool_tokens(tool, count) for tool in request.tools)
     return count(request.instructions) + tools + sum(message_tokens(message, count) for message in request.messages)
 
 
+# Every call of a run sends the same tools, and their schemas are long.
 @lru_cache(maxsize=1_024)
 def _tool_tokens(tool: ToolSpec, count: Count) -> int:
     return count(f"{tool.name}{tool.description}{tool.parameters}")

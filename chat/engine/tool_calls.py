@@ -1,7 +1,7 @@
-"""The tool calls of a turn: what runs together, what waits for an approval, and what the model is told of each.
+"""The tool calls of a turn: which run concurrently, which wait for an approval, and the message about each result.
 
 LimitReached          the turn ends here, with a reason
-Waits                 a call needs an approval, and the turn ends here for now
+NeedsApproval         a call needs an approval, and the turn is suspended
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from chat.engine.events import (
     ToolResult,
 )
 from chat.engine.limits import Limits
-from chat.engine.merge import together
+from chat.engine.merge import merge
 from chat.engine.messages import ToolMessage
 from tools.base import (
     Approval,
@@ -38,8 +38,8 @@ from tools.base import (
     Waiting,
 )
 
-MAX_TOGETHER: Final = 8
-"""Reading calls that run at once."""
+MAX_CONCURRENT: Final = 8
+"""Calls without side effects that run at the same time."""
 
 STOPPED: Final = Failed(error="The run was stopped while the tool ran.", code="cancelled")
 NOT_RUN: Final = "Not run: the run's limit of tool calls was reached."
@@ -48,16 +48,16 @@ ToolEvent = ToolCalled | ApprovalRequired | ApprovalResolved | ToolOutput | Tool
 
 
 class LimitReached(Exception):
-    """The turn ends here, with this reason; `told` says more of it."""
+    """The turn ends here, with this reason. `events` are emitted before its end."""
 
-    def __init__(self, reason: EndReason, told: Sequence[BudgetUsed] = ()) -> None:
+    def __init__(self, reason: EndReason, events: Sequence[BudgetUsed] = ()) -> None:
         super().__init__(reason)
         self.reason: EndReason = reason
-        self.told = told
+        self.events = events
 
 
 class NeedsApproval(Exception):
-    """The first of `requests` needs an approval; the others come after it."""
+    """The first of `requests` needs an approval. The others come after it."""
 
     def __init__(self, execution_id: str, requests: tuple[ToolRequest, ...]) -> None:
         super().__init__(execution_id)
@@ -66,14 +66,14 @@ class NeedsApproval(Exception):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """How many calls there were, and how often each of those that failed did, by its digest."""
+    """The number of calls so far, and the failures of each call by its digest."""
 
     calls: int = 0
     failures: dict[str, int] = {}
 
 
 class _Call:
-    """One call at work: what was opened, and what came of it."""
+    """A call in progress, with its execution and its outcome."""
 
     def __init__(self, request: ToolRequest, execution_id: str = "") -> None:
         self.request = request
@@ -81,9 +81,40 @@ class _Call:
         self.shown: Any = None
         self.outcome: Succeeded | Failed | None = None
 
+    def event(self, step: Progress) -> ToolEvent:
+        """Return the event of a step. The call keeps the step's ids and outcome for its message."""
+        request = self.request
+        if isinstance(step, Opened):
+            self.execution_id, self.shown = step.execution_id, step.params
+            return ToolCalled(
+                tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source
+            )
+        if isinstance(step, Waiting):
+            return ApprovalRequired(
+                tool=request.tool,
+                params=step.params,
+                execution_id=step.execution_id,
+                params_sha256=step.params_sha256,
+                expires_at=step.expires_at,
+            )
+        if isinstance(step, Resolved):
+            return ApprovalResolved(execution_id=step.execution_id, decision=step.decision)
+        if isinstance(step, Output):
+            return ToolOutput(tool=request.tool, execution_id=self.execution_id, stream=step.stream, text=step.text)
+        self.outcome = step
+        if isinstance(step, Succeeded):
+            return ToolResult(tool=request.tool, data=step.data, execution_id=self.execution_id)
+        return ToolFailed(tool=request.tool, error=step.error, code=step.code, execution_id=self.execution_id)
+
+    def message(self) -> ToolMessage:
+        outcome = self.outcome or STOPPED
+        if isinstance(outcome, Succeeded):
+            return _message(self.request, self.shown, outcome.content)
+        return _message(self.request, self.shown, f"{outcome.code}: {outcome.error}", is_error=True)
+
 
 class Calls:
-    """Runs calls through the executor. `tally` counts on from an earlier part of the turn."""
+    """Runs calls through the executor. `tally` continues that of an earlier part of the turn."""
 
     def __init__(self, executor: ToolPort[Any], limits: Limits, tally: Tally) -> None:
         self._executor = executor
@@ -97,9 +128,9 @@ class Calls:
         return Tally(calls=self._count, failures=dict(self._failures))
 
     async def run(self, requests: Sequence[ToolRequest]) -> AsyncGenerator[ToolEvent]:
-        """Run all calls: those that only read side by side, the others in order.
+        """Run all calls: those that only read concurrently, the others in order.
 
-        Raises `LimitReached` and `NeedsApproval`.
+        Raise `LimitReached` and `NeedsApproval`.
         """
         left = tuple(requests)
         inspected: list[InspectedCall] = []
@@ -107,12 +138,12 @@ class Calls:
             room = self._limits.max_tool_calls - self._count
             if room <= 0:
                 for request in left:
-                    yield _answer(request, None, NOT_RUN, is_error=True)
+                    yield _message(request, None, NOT_RUN, is_error=True)
                 raise LimitReached("max_tool_calls")
-            batch = self._batch(left[: min(MAX_TOGETHER, room)], inspected)
+            batch = self._batch(left[: min(MAX_CONCURRENT, room)], inspected)
             self._count += len(batch)
             calls = [_Call(call.request) for call in batch]
-            async with aclosing(self._play(calls, [self._executor.execute(call) for call in batch])) as events:
+            async with aclosing(self._run_batch(calls, [self._executor.execute(call) for call in batch])) as events:
                 async for item in events:
                     if isinstance(item, Waiting):
                         raise NeedsApproval(item.execution_id, left)
@@ -120,24 +151,24 @@ class Calls:
             left, inspected = left[len(batch) :], inspected[len(batch) :]
 
     async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[ToolEvent]:
-        """Goes on with the call that waited, which is counted already. Raises `LimitReached`."""
+        """Resume the call that waited, which is already counted. Raise `LimitReached`."""
         call = _Call(request, approval.execution_id)
         inspected = self._executor.inspect(request)
-        async with aclosing(self._play([call], [self._executor.resume(inspected, approval)])) as told:
-            async for item in told:
+        async with aclosing(self._run_batch([call], [self._executor.resume(inspected, approval)])) as events:
+            async for item in events:
                 if not isinstance(item, Waiting):
                     yield item
         if approval.decision == "cancelled":
             raise LimitReached("cancelled")
 
-    def remains(self) -> Iterator[ToolEvent]:
-        """What is still to be told of calls that were stopped midway."""
+    def unfinished_events(self) -> Iterator[ToolEvent]:
+        """Yield the missing events and messages of calls that were stopped before their end."""
         begun = [call for call in self._open if call.execution_id]
         for call in begun:
             if call.outcome is None:
-                call.outcome = STOPPED
-                yield _outcome(call, STOPPED)
-        yield from map(_said, begun)
+                yield call.event(STOPPED)
+        for call in begun:
+            yield call.message()
         self._open = ()
 
     def _batch(self, requests: Sequence[ToolRequest], inspected: list[InspectedCall]) -> list[InspectedCall]:
@@ -153,24 +184,25 @@ class Calls:
                 return inspected[: max(1, number)]
         return inspected[: len(requests)]
 
-    async def _play(
+    async def _run_batch(
         self, calls: Sequence[_Call], streams: Sequence[AsyncGenerator[Progress]]
     ) -> AsyncGenerator[ToolEvent | Waiting]:
         self._open = calls
-        async with aclosing(together(streams)) as progress:
+        async with aclosing(merge(streams)) as progress:
             async for place, step in progress:
-                yield _told(calls[place], step)
+                yield calls[place].event(step)
                 if isinstance(step, Waiting):
                     self._open = ()
                     yield step
         self._open = ()
+        # The messages follow the order of the calls, which services require, and come before a limit ends the turn.
         for call in calls:
-            yield _said(call)
+            yield call.message()
         for call in calls:
-            self._note(call)
+            self._count_failure(call)
 
-    def _note(self, call: _Call) -> None:
-        """Counts failures of a model's call. Raises `LimitReached` where one has failed too often."""
+    def _count_failure(self, call: _Call) -> None:
+        # A model that repeats the same failing call would otherwise loop until it reaches another limit.
         digest = hashlib.sha256(f"{call.request.tool} {call.request.arguments}".encode("utf-8", "replace")).hexdigest()
         if not isinstance(call.outcome, Failed) or call.request.source == "caller":
             self._failures.pop(digest, None)
@@ -180,44 +212,9 @@ class Calls:
             raise LimitReached("repeated_call")
 
 
-def _told(call: _Call, step: Progress) -> ToolEvent:
-    """The step as an event; the call remembers what it needs of it."""
-    request = call.request
-    if isinstance(step, Opened):
-        call.execution_id, call.shown = step.execution_id, step.params
-        return ToolCalled(tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source)
-    if isinstance(step, Waiting):
-        return ApprovalRequired(
-            tool=request.tool,
-            params=step.params,
-            execution_id=step.execution_id,
-            params_sha256=step.params_sha256,
-            expires_at=step.expires_at,
-        )
-    if isinstance(step, Resolved):
-        return ApprovalResolved(execution_id=step.execution_id, decision=step.decision)
-    if isinstance(step, Output):
-        return ToolOutput(tool=request.tool, execution_id=call.execution_id, stream=step.stream, text=step.text)
-    call.outcome = step
-    return _outcome(call, step)
-
-
-def _outcome(call: _Call, outcome: Succeeded | Failed) -> ToolResult | ToolFailed:
-    tool, execution_id = call.request.tool, call.execution_id
-    if isinstance(outcome, Succeeded):
-        return ToolResult(tool=tool, data=outcome.data, execution_id=execution_id)
-    return ToolFailed(tool=tool, error=outcome.error, code=outcome.code, execution_id=execution_id)
-
-
-def _said(call: _Call) -> ToolMessage:
-    outcome = call.outcome or STOPPED
-    if isinstance(outcome, Succeeded):
-        return _answer(call.request, call.shown, outcome.content)
-    return _answer(call.request, call.shown, f"{outcome.code}: {outcome.error}", is_error=True)
-
-
-def _answer(request: ToolRequest, shown: Any, content: str, *, is_error: bool = False) -> ToolMessage:
+def _message(request: ToolRequest, shown: Any, content: str, *, is_error: bool = False) -> ToolMessage:
     if request.source == "caller":
+        # The model did not request this call, so its result has to state what was run.
         params = msgspec.json.encode(shown).decode()
         content = f"I ran {request.tool} with {params}. Its result:\n{content}"
     return ToolMessage(call_id=request.call_id, name=request.tool, content=content, is_error=is_error)

@@ -1,4 +1,4 @@
-"""Folding a run's events into what they amount to: text, usage, and how it ended."""
+"""The result of a run's events: text, usage, and how the run ended."""
 
 import json
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from chat.engine.events import End, Error, Event, Terminal, Token, TotalUsage, U
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run has produced so far; `terminal` is None while it goes on."""
+    """The text and the usage of a run so far; `terminal` is None while the run is open."""
 
     text: str = ""
     usage: TotalUsage = TotalUsage()
@@ -17,7 +17,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fold(events: Iterable[Event]) -> Transcript:
-    """Folds a run's events, from its first on, into its transcript."""
+    """Reduce a run's events, from the first one, to its transcript."""
     pieces: list[str] = []
     usage = TotalUsage()
     terminal: Terminal | None = None
@@ -32,7 +32,7 @@ def fold(events: Iterable[Event]) -> Transcript:
 
 
 def add_usage(total: TotalUsage, call: Usage) -> TotalUsage:
-    """The sum; its cost is unknown once any part's is."""
+    """Return the sum. Its cost is None if the cost of any part is unknown."""
     first = total == TotalUsage()
     known = call.cost_usd is not None and (first or total.cost_usd is not None)
     return TotalUsage(
@@ -46,12 +46,11 @@ def add_usage(total: TotalUsage, call: Usage) -> TotalUsage:
 
 
 def decode_pieces(pieces: Iterable[bytes]) -> str:
-    """The text of pieces of a JSON string literal.
-
-    What no database can keep becomes U+FFFD: NUL, and halves of surrogate pairs that never met.
-    """
+    """Return the text of pieces of a JSON string literal, with U+FFFD for each character that cannot be stored."""
     literal = b'"' + b"".join(pieces) + b'"'
     if b"\\u" not in literal:
         return msgspec.json.decode(literal, type=str)
+    # Only an escape can write NUL, which PostgreSQL's text rejects, or half of a surrogate pair, which UTF-8 cannot
+    # encode and msgspec rejects. The standard decoder accepts both, and joins a pair that was split between pieces.
     text: str = json.loads(literal)
     return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

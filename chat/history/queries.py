@@ -1,24 +1,23 @@
-"""What is read of stored conversations: sync functions that fetch all they return.
+"""Queries of stored conversations: sync functions that fetch everything they return.
 
-Others' rows do not exist; an `owner` that is None reads everybody's.
+Rows of other owners do not exist for a caller. An `owner` of None reads the rows of all owners.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
 from spending import ledger
 
 ROWS_AT_ONCE: Final = 200
-"""Rows of a log that are held in memory at a time while it is replayed."""
+"""Rows of a log that are in memory at the same time while it is replayed."""
 
 
 class StoredLog(msgspec.Struct, frozen=True):
-    """What is known of a stored run's event log: its last number, and whether (and how) the run is over."""
+    """A stored run's event log: its last number, and whether the run ended or was interrupted."""
 
     last: int
     ended: bool
@@ -26,11 +25,11 @@ class StoredLog(msgspec.Struct, frozen=True):
 
 
 def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
-    """A run as the API tells of it, or None."""
+    """Return a run as the API shows it, or None if there is no such run."""
     row = Run.objects.filter(id=run_id, session__owner=owner).first()
     if row is None:
         return None
-    said = Message.objects.filter(run=row, role=Message.Role.ASSISTANT).order_by("id")
+    answers = Message.objects.filter(run=row, role=Message.Role.ASSISTANT).order_by("id")
     return {
         "id": row.id,
         "session_id": row.session_id,
@@ -38,7 +37,7 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
         "reason": row.reason or None,
         "provider": row.provider or None,
         "model": row.model or None,
-        "text": "".join(said.values_list("content", flat=True)),
+        "text": "".join(answers.values_list("content", flat=True)),
         "usage": usage(row),
         "cost_usd": _number(row.cost_usd),
         "error": row.error or None,
@@ -51,12 +50,12 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
 
 
 def owner_of(run_id: UUID) -> str | None:
-    """Whose a run is, or None where there is no such run."""
+    """Return the owner of a run, or None if there is no such run."""
     return Run.objects.filter(id=run_id).values_list("session__owner", flat=True).first()
 
 
 def log(run_id: UUID, owner: str) -> StoredLog | None:
-    """The log of a run, or None where there is no such run."""
+    """Return the log of a run, or None if there is no such run."""
     status = Run.objects.filter(id=run_id, session__owner=owner).values_list("status", flat=True).first()
     if status is None:
         return None
@@ -65,14 +64,8 @@ def log(run_id: UUID, owner: str) -> StoredLog | None:
     return StoredLog(last or 0, not is_open, status == Run.Status.INTERRUPTED)
 
 
-def newest(run_ids: Sequence[UUID]) -> list[tuple[UUID, int | None, str]]:
-    """Of each run that there still is: its id, the number of its last stored event, and its process."""
-    last = RunEvent.objects.filter(run=OuterRef("pk")).order_by("-first").values("last")[:1]
-    return list(Run.objects.filter(id__in=run_ids).values_list("id", Subquery(last), "process"))
-
-
 def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
-    """The next stored frames behind number `cursor`: the first and last number of each row, and its bytes."""
+    """Return the next stored frames after number `cursor`: the first and last number of each row, and its bytes."""
     rows = RunEvent.objects.filter(run=run_id, last__gt=cursor).order_by("first")
     return [
         (first, last, bytes(frames))
@@ -91,11 +84,22 @@ def session(session_id: UUID, owner: str | None) -> dict[str, Any] | None:
 
 
 def messages(session_id: UUID, owner: str | None, limit: int, offset: int) -> dict[str, Any] | None:
-    """A session's messages, the oldest first, or None where there is no such session."""
+    """Return a page of a session's messages, the oldest first, or None if there is no such session."""
     if not _sessions(owner).filter(id=session_id).exists():
         return None
     found = Message.objects.filter(session=session_id)
-    return {"items": [_message(row) for row in found.order_by("id")[offset : offset + limit]], "count": found.count()}
+    names = ("id", "run_id", "role", "content", "attachments", "tool_calls", "is_error", "created")
+    optional = ("call_id", "tool", "provider", "model")
+    items = [
+        {
+            **{name: getattr(row, name) for name in names},
+            **{name: getattr(row, name) or None for name in optional},
+            # Only an assistant's message has usage.
+            "usage": None if row.input_tokens is None else usage(row),
+        }
+        for row in found.order_by("id")[offset : offset + limit]
+    ]
+    return {"items": items, "count": found.count()}
 
 
 def change_session(session_id: UUID, owner: str, changes: dict[str, Any]) -> dict[str, Any] | None:
@@ -107,7 +111,7 @@ def change_session(session_id: UUID, owner: str, changes: dict[str, Any]) -> dic
 
 
 def delete_session(session_id: UUID, owner: str) -> UUID | bool:
-    """True where it is gone, False where there was none, or the id of the active run that it still has."""
+    """Delete a session. Return True, or False if there is none, or the id of the active run that it still has."""
     own = Session.objects.filter(id=session_id, owner=owner)
     active = own.values_list("active_run", flat=True)
     if not active:
@@ -115,6 +119,7 @@ def delete_session(session_id: UUID, owner: str) -> UUID | bool:
     if active[0] is not None:
         return active[0]
     own.delete()
+    # The accounts of a session have no foreign key to it, so the cascade does not reach them.
     ledger.forget_session(session_id)
     return True
 
@@ -138,16 +143,6 @@ def _sessions(owner: str | None) -> QuerySet[Session]:
 def _session(row: Session) -> dict[str, Any]:
     names = ("id", "owner", "title", "user", "metadata", "active_run", "created", "updated")
     return {name: getattr(row, name) for name in names}
-
-
-def _message(row: Message) -> dict[str, Any]:
-    names = ("id", "run_id", "role", "content", "attachments", "tool_calls", "is_error", "created")
-    optional = ("call_id", "tool", "provider", "model")
-    return {
-        **{name: getattr(row, name) for name in names},
-        **{name: getattr(row, name) or None for name in optional},
-        "usage": None if row.input_tokens is None else usage(row),
-    }
 
 
 def _number(cost: Any) -> float | None:

@@ -1,9 +1,8 @@
-"""A run whose stored frames are gone, told again out of what is kept for good: its messages and its end.
+"""A short event log of a run whose stored frames were deleted, rebuilt from its messages and its end.
 
-The numbers begin at 1, whatever a reader had before; the text and the last event are those that were.
+The numbers begin at 1. The text and the last event are the original ones.
 """
 
-from typing import Any
 from uuid import UUID
 
 from chat.engine.events import End, Error, Event, Start, Token, TotalUsage
@@ -13,24 +12,20 @@ from chat.wire import sse
 
 
 def rebuilt(run_id: UUID, owner: str) -> bytes:
-    """The run's events in short; nothing where there is no such run, or it is still open."""
-    told = queries.run(run_id, owner)
-    if told is None or told["ended"] is None:
+    """Return the frames of a run's short log; nothing if there is no such run, or it is still open."""
+    run = queries.run(run_id, owner)
+    if run is None or run["ended"] is None:
         return b""
-    session_id = str(told["session_id"])
-    start = Start(
-        run_id=str(run_id), session_id=session_id, provider=told["provider"], model=told["model"], rebuilt=True
-    )
-    events: list[Event] = [start]
-    if told["text"]:
-        events.append(Token(token=told["text"]))
-    events.append(_terminal(told, session_id))
+    session_id = str(run["session_id"])
+    events: list[Event] = [
+        Start(run_id=str(run_id), session_id=session_id, provider=run["provider"], model=run["model"], rebuilt=True)
+    ]
+    if run["text"]:
+        events.append(Token(token=run["text"]))
+    if run["status"] in {Run.Status.COMPLETED, Run.Status.CANCELLED}:
+        counts = {name: value or 0 for name, value in run["usage"].items() if name.endswith("_tokens")}
+        usage = TotalUsage(cost_usd=run["cost_usd"], estimated=run["usage"]["estimated"], **counts)
+        events.append(End(reason=run["reason"], run_id=str(run_id), session_id=session_id, usage=usage))
+    else:
+        events.append(Error(error=run["error"] or "", code=run["reason"], retryable=run["retryable"]))
     return b"".join(sse.frame(number, event) for number, event in enumerate(events, 1))
-
-
-def _terminal(told: dict[str, Any], session_id: str) -> Event:
-    if told["status"] in {Run.Status.COMPLETED, Run.Status.CANCELLED}:
-        counts = {name: value or 0 for name, value in told["usage"].items() if name.endswith("_tokens")}
-        usage = TotalUsage(cost_usd=told["cost_usd"], estimated=told["usage"]["estimated"], **counts)
-        return End(reason=told["reason"], run_id=str(told["id"]), session_id=session_id, usage=usage)
-    return Error(error=told["error"] or "", code=told["reason"], retryable=told["retryable"])

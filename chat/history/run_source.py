@@ -1,4 +1,4 @@
-"""Where a run can be followed: in this process, or from what is stored of it."""
+"""The source of a run's frames: this process, or the database."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from storage.reader import read
 
 
 class RunSource:
-    """One run of one owner. `find` looks for it among the runs of this process."""
+    """One run of one owner. `find` returns it if it is in this process."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class RunSource:
         return run
 
     async def stored(self, cursor: int) -> Stored:
-        """A bounded number of rows at a time. A run that is not there (any more) is over."""
+        """Return a bounded number of rows after `cursor`. A run that does not exist (any more) is over."""
         if not self._is_stored:
             return Stored(cursor, b"", over=True)
         rows = await read(queries.frames_after, self._run_id, cursor)
@@ -45,15 +45,13 @@ class RunSource:
             parts = [sse.skip(frames, max(0, cursor + 1 - first)), *(frames for _, _, frames in rows[1:])]
             return Stored(rows[-1][1], b"".join(parts))
         log = await read(queries.log, self._run_id, self._owner)
-        if log is None or (log.ended and log.last <= cursor):
-            return await self._over(log, cursor)
-        self._was_open = self._was_open or not log.ended
-        return Stored(cursor, b"", over=False)
-
-    async def _over(self, log: queries.StoredLog | None, cursor: int) -> Stored:
-        """The end. Who was sent more of a run than was kept when it was interrupted still gets its last event."""
+        if log is not None and not (log.ended and log.last <= cursor):
+            self._was_open = self._was_open or not log.ended
+            return Stored(cursor, b"", over=False)
         if log is None or not (log.interrupted and self._was_open):
             return Stored(cursor, b"", over=True)
+        # The owner may have died after it sent frames and before it stored them. The last event then has a number that
+        # the reader has received already, and is sent nevertheless.
         self._was_open = False
         rows = await read(queries.frames_after, self._run_id, log.last - 1)
         return Stored(max(cursor, log.last), b"".join(sse.skip(frames, last - first) for first, last, frames in rows))

@@ -1,6 +1,6 @@
-"""What a call of a model costs: by the operator's own prices, else by the price data in `genai-prices`.
+"""The cost of a model call, by the operator's own prices or by the price data in `genai-prices`.
 
-A price that is not known is None, never 0.
+An unknown price is None, never 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from chat.pricing.price_list import MILLION, ListPrice
 
 
 class Prices:
-    """`vendors` names each provider as the data does; one that is not in it costs what `own` says, or is not known.
+    """The prices of all models. `vendors` has the name of each provider in the price data.
 
-    `free` are providers that cost nothing.
+    A price of the operator's `own` list takes precedence. `free` providers cost nothing.
     """
 
     def __init__(self, vendors: Mapping[str, str], own: Sequence[ListPrice] = (), free: Sequence[str] = ()) -> None:
@@ -25,7 +25,7 @@ class Prices:
         self._known: dict[tuple[str, str], bool] = {}
 
     def __call__(self, provider: str, model: str, used: TokensUsed) -> float | None:
-        """The cost in USD of one call, or None where it is unknown."""
+        """Return the cost of one call in USD, or None if it is unknown."""
         for price in self._own:
             if price.holds_for(provider, model):
                 return price.cost(used)
@@ -43,7 +43,8 @@ class Prices:
         return float(calc_price(usage, model_ref=model, provider_id=vendor).total_price)
 
     def knows(self, vendor: str, model: str) -> bool:
-        """Whether the data has the model, and a million of its tokens cost something. The first look-up takes 0.3 s."""
+        """Return whether the price data has the model. The first call takes 0.3 s."""
+        # The data has a price of 0 for models whose price it cannot express, such as those billed by the minute.
         if (vendor, model) not in self._known:
             million = Usage(input_tokens=MILLION, output_tokens=MILLION)
             try:

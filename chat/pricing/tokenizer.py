@@ -1,4 +1,4 @@
-"""Counting tokens without asking anybody: by OpenAI's newest public vocabulary, which others are near to."""
+"""The local token counter. It uses OpenAI's newest public vocabulary, to which those of other models are similar."""
 
 from functools import cache
 from typing import Any
@@ -7,11 +7,12 @@ from rs_bpe.bpe import openai
 
 
 def count(text: str) -> int:
-    """How many tokens a text has. The first call loads the vocabulary: 0.1 s and 65 MB."""
+    """Return the number of tokens of a text. The first call loads the vocabulary: 0.1 s and 65 MB."""
     encoding = _encoding()
     try:
         return int(encoding.count(text))
     except UnicodeEncodeError:
+        # A lone half of a surrogate pair has no UTF-8 form.
         return int(encoding.count(text.encode("utf-8", "replace").decode()))
 
 

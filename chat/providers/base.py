@@ -1,4 +1,4 @@
-"""What every provider is: an adapter from one service's bytes to the engine's completion events."""
+"""The base class of providers: adapters from one service's bytes to the engine's completion events."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -12,11 +12,11 @@ from chat.engine.model_port import CompletionEvent, CompletionRequest
 from tools.base import ToolSpec
 
 MAX_OFFERS: Final = 64
-"""Sets of tools of which it is remembered how services are told of them: there is one for each kind of caller."""
+"""The sets of tools whose encoded form is cached. Each kind of caller has one."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds to wait for a connection, for an answer's first byte, and between two of its bytes."""
+    """The seconds to wait for a connection, for an answer's first byte, and between two of its bytes."""
 
     connect: float
     first_byte: float
@@ -26,8 +26,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 class Provider(ABC):
     """One service with its models.
 
-    The flags say what it can take; they are checked once, before a run starts. `default_model` serves where the
-    caller names none. A provider is made once a process, inside its event loop, and serves many streams at once.
+    The flags are its capabilities, which are checked once, before a run starts. `default_model` is used if the caller
+    names none. A provider is made once in a process, inside its event loop, and serves many streams concurrently.
     """
 
     name: ClassVar[str]
@@ -38,56 +38,61 @@ class Provider(ABC):
 
     @abstractmethod
     def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
-        """Streams one answer; closing the generator stops the upstream call. Raises `ProviderError` alone."""
+        """Stream one answer. Closing the generator stops the upstream call. Raise only `ProviderError`."""
 
     def has_model(self, model: str) -> bool:
-        """Whether the provider may have a model of this name; where only its service knows, yes."""
+        """Return whether the provider may have a model of this name."""
+        # Usually only the service knows its models, and rejects an unknown one.
         return bool(model)
 
     @abstractmethod
     def context_tokens(self, model: str) -> int:
-        """How many tokens the model takes, its answer included."""
+        """Return the size of the model's context in tokens, including its answer."""
 
     @abstractmethod
     async def models(self) -> tuple[str, ...]:
-        """The models to choose from, the default first. Raises `ProviderError`."""
+        """Return the available models, the default first. Raise `ProviderError`."""
 
     async def warm_up(self) -> None:
-        """Does now what the first request would wait for (loading a model). Raises `ProviderError`."""
+        """Do what the first request would wait for, such as loading a model. Raise `ProviderError`."""
 
     async def close(self) -> None:
-        """Ends open connections and threads. The provider is not used afterwards."""
+        """Close connections and threads. The provider is not used afterwards."""
 
 
 @lru_cache(maxsize=MAX_OFFERS)
 def wire_names(tools: tuple[ToolSpec, ...]) -> Mapping[str, str]:
-    """The tools' names as services allow them (no dots), each with the registry's own: `{"fs_read": "fs.read"}`."""
+    """Return the registry's name of each tool by its wire name: `{"fs_read": "fs.read"}`."""
     return {wire_name(tool.name): tool.name for tool in tools}
 
 
 def wire_name(name: str) -> str:
+    # The services allow letters, digits, underscores and hyphens in the names of functions, but no dots.
     return name.replace(".", "_")
 
 
 class Silence:
-    """Calls `expired` when nothing was `heard` for a number of seconds. One timer, however much is heard."""
+    """Calls `expired` when nothing was received for a number of seconds. `note` restarts the time."""
+
+    # There is one timer, which checks the time of the newest reception. Restarting a timer for every token costs more.
 
     def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
         self.seconds = seconds
         self.over = False
         self._expired = expired
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
+        self._received = self._loop.time()
         self._timer = self._loop.call_later(seconds, self._check)
 
-    def heard(self) -> None:
-        self._heard = self._loop.time()
+    def note(self) -> None:
+        """Note that something was received now."""
+        self._received = self._loop.time()
 
     def stop(self) -> None:
         self._timer.cancel()
 
     def _check(self) -> None:
-        left = self._heard + self.seconds - self._loop.time()
+        left = self._received + self.seconds - self._loop.time()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check)
         else:

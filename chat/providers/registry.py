@@ -1,9 +1,9 @@
-"""Which providers there are, which of them are configured, and who answers a request.
+"""The registry of providers: which are configured, and which answer a request.
 
-    UnknownProvider       the name is none of ours
-    NotConfigured         the provider lacks what it needs; the message says what
+    UnknownProvider       there is no provider of this name
+    NotConfigured         the provider lacks a setting, which the message names
 
-Adding a provider: its module beside this one, and its line in `chat/conf.py`.
+`chat.providers.spec` describes how to add a provider.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,15 +16,15 @@ from chat.providers.base import Provider
 
 
 class UnknownProvider(Exception):
-    """There is no provider of this name."""
+    """The name of a provider that does not exist."""
 
 
 class NotConfigured(Exception):
-    """The provider can't be used, and why."""
+    """The provider cannot be used. The message states why."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider: how to make it, and why it can't be made (empty where it can)."""
+    """A provider that can be made. `missing` states why it cannot, and is empty if it can."""
 
     name: str
     make: Callable[[], Provider]
@@ -32,7 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProviderRegistry:
-    """The configured providers, each made when it is first needed. The first one that is configured is the default."""
+    """The providers, each made when first needed. Without a `default`, the first configured one is the default."""
 
     def __init__(self, entries: Sequence[Entry], *, default: str = "", fallback: Sequence[str] = ()) -> None:
         self._entries: Final[Mapping[str, Entry]] = {entry.name: entry for entry in entries}
@@ -46,7 +46,7 @@ class ProviderRegistry:
 
     @property
     def default(self) -> str:
-        """The name of the provider that answers where the caller names none. Raises `NotConfigured`."""
+        """The name of the provider that answers if the caller names none. Raises `NotConfigured`."""
         if self._default:
             return self._default
         for name, entry in self._entries.items():
@@ -56,14 +56,14 @@ class ProviderRegistry:
         raise NotConfigured(f"No provider is configured ({reasons}).")
 
     def missing(self, name: str) -> str:
-        """Why a provider is not configured; empty where it is."""
+        """Return why a provider is not configured; an empty string if it is."""
         return self._entries[name].missing
 
     def get(self, name: str) -> Provider:
-        """The provider. Raises `UnknownProvider` or `NotConfigured`."""
+        """Return the provider. Raise `UnknownProvider` or `NotConfigured`."""
         entry = self._entries.get(name)
         if entry is None:
-            raise UnknownProvider(f"There is no provider {name[:80]!r}; there are {', '.join(self._entries)}.")
+            raise UnknownProvider(f"There is no provider {name[:80]!r}. The providers are {', '.join(self._entries)}.")
         if entry.missing:
             raise NotConfigured(f"The provider {name} is not configured: {entry.missing}.")
         if name not in self._made:
@@ -71,12 +71,13 @@ class ProviderRegistry:
         return self._made[name]
 
     def candidates(self, name: str | None, model: str | None) -> tuple[Candidate, ...]:
-        """Who is asked, in order: the named provider (or the default one), then the fallbacks with their own models.
+        """Return the models to call, in order: of the named or default provider, then of the fallbacks.
 
-        Raises `UnknownProvider` or `NotConfigured`.
+        Raise `UnknownProvider` or `NotConfigured`.
         """
         first = self.get(name or self.default)
         others = [self.get(other) for other in self._fallback if other != first.name]
+        # A fallback does not have the model of another vendor, so it uses its own default.
         return (_candidate(first, model), *(_candidate(other, None) for other in others))
 
     async def close(self) -> None:

@@ -1,10 +1,9 @@
-"""The double that ships: plays given answers through the same interface as a real service.
+"""A test double: a provider that plays given answers through the same interface as a real service.
 
     provider = Scripted([text("Hello"), Finished(reason="stop")], [ProviderError(...)])
 
-The first list answers the first call, and so on; a call beyond the last one gets a `ProviderError`. `requests` holds
-what was asked. An entry that is awaitable-making (a function without parameters) is awaited in its place, to hold a
-stream open.
+The first list answers the first call, and so on. A call beyond the last one raises `ProviderError`. `requests` has the
+received requests. An async function without parameters is awaited in its place, to hold a stream open.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -50,5 +49,5 @@ class Scripted(Provider):
 
 
 def text(*pieces: str) -> Text:
-    """Pieces of an answer, from plain strings."""
+    """Return pieces of an answer, from plain strings."""
     return Text(tuple(msgspec.json.encode(piece)[1:-1] for piece in pieces))

@@ -44,6 +44,6 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     default_model: str = ""
     has_model: Callable[[str], bool] = lambda _: False
 
-    def default_for(self, wanted: str) -> str:
+    def default_for(self, requested: str) -> str:
         """Return the model to use by default, given the operator's `DEFAULT_MODEL`."""
-        return wanted if wanted and self.has_model(wanted) else self.default_model
+        return requested if requested and self.has_model(requested) else self.default_model

@@ -1,10 +1,12 @@
 """HTTP/1.1 connections to one service, for requests whose answers are streams (RFC 9112).
 
-    BrokenConnection      there is no connection, or it was cut, or what came over it is not HTTP
+    BrokenConnection      the connection failed, or its bytes are not HTTP
 
-Much less than a client library: POST alone, no redirects, cookies, proxies or compression. A token of a stream costs
-one callback, one wake-up and no copy, which is why it exists; what is not a stream goes through a library.
+This is much less than a client library: POST only, no redirects, cookies, proxies or compression.
 """
+
+# A token of a stream costs one callback, one wake-up and no copy, which a client library cannot offer. Requests that
+# are not streams use a library.
 
 import asyncio
 import ssl
@@ -14,8 +16,9 @@ from urllib.parse import urlsplit
 
 import httptools
 
+# Services close idle connections after a longer time, so a request rarely meets a connection that is closing.
 IDLE_SECONDS: Final = 15.0
-"""How long a connection is kept for the next request: less than services keep it."""
+"""Seconds for which a connection is kept for the next request."""
 
 MAX_IDLE: Final = 64
 MAX_HEAD_BYTES: Final = 64 * 1_024
@@ -24,46 +27,46 @@ MAX_PENDING_BYTES: Final = 256 * 1_024
 
 
 class BrokenConnection(Exception):
-    """There is no connection, or it was cut, or what came over it is not HTTP."""
+    """The connection failed, was cut or could not be opened, or its bytes are not HTTP."""
 
 
 class Answer:
-    """The answer to one request: its head, and its body as it comes."""
+    """The answer to one request: its head, and its body as it arrives."""
 
     def __init__(self, connection: "_Connection") -> None:
         self._connection = connection
 
     @property
     def status(self) -> int:
-        return self._connection.status
+        return self._connection.response.status
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By their names in lower case; of a repeated one the last."""
-        return self._connection.headers
+        """The headers by their lower-case names. The last one of a repeated header counts."""
+        return self._connection.response.headers
 
     def read(self) -> Awaitable[bytes]:
-        """What has arrived since, or nothing where the answer has ended. Raises `BrokenConnection`."""
+        """Return what has arrived since the last call, or nothing at the end. Raise `BrokenConnection`."""
         return self._connection.read()
 
-    async def read_up_to(self, most: int) -> bytes:
-        """The beginning of the body, about `most` bytes of it. Raises `BrokenConnection`."""
+    async def read_up_to(self, limit: int) -> bytes:
+        """Return at most the first `limit` bytes of the body. Raise `BrokenConnection`."""
         parts: list[bytes] = []
-        while sum(map(len, parts)) < most and (part := await self.read()):
+        while sum(map(len, parts)) < limit and (part := await self.read()):
             parts.append(part)
-        return b"".join(parts)[:most]
+        return b"".join(parts)[:limit]
 
     def close(self) -> None:
-        """Lets go of the connection: it is kept where the whole answer has arrived, else closed."""
+        """Release the connection. It is kept if the whole answer has arrived, and closed otherwise."""
         self._connection.release()
 
     def abort(self) -> None:
-        """Closes the connection; whoever reads gets `BrokenConnection`."""
+        """Close the connection. A pending `read` raises `BrokenConnection`."""
         self._connection.fail("the connection was closed")
 
 
 class Connections:
-    """Connections to the service of `url`, opened when they are needed. `headers` go with every request."""
+    """Connections to the service at `url`, opened on demand. `headers` are sent with every request."""
 
     def __init__(self, url: str, headers: Mapping[str, str], *, connect_seconds: float) -> None:
         parts = urlsplit(url)
@@ -76,7 +79,7 @@ class Connections:
         self._idle: list[_Connection] = []
 
     async def post(self, body: bytes) -> Answer:
-        """The answer to a POST, once its head is there. Raises `BrokenConnection` and `TimeoutError`."""
+        """Return the answer to a POST once its head has arrived. Raise `BrokenConnection` and `TimeoutError`."""
         connection = self._idle.pop() if self._idle else await self._open()
         connection.send(self._head % len(body) + body)
         try:
@@ -91,7 +94,7 @@ class Connections:
             connection.fail("the service is closing")
 
     def keep(self, connection: "_Connection") -> None:
-        """Takes back a connection that another request may use."""
+        """Keep a connection for another request."""
         if len(self._idle) < MAX_IDLE:
             self._idle.append(connection)
         else:
@@ -104,6 +107,7 @@ class Connections:
     async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         if self._tls and self._context is None:
+            # This loads the certificates of the system, and would block the event loop.
             self._context = await asyncio.to_thread(ssl.create_default_context)
         try:
             async with asyncio.timeout(self._connect_seconds):
@@ -115,63 +119,95 @@ class Connections:
         return connection
 
 
+class _Response:
+    """The response to one request while it is parsed. The parser calls the methods `on_...`."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.parser = httptools.HttpResponseParser(self)
+        self.pending: list[bytes] = []
+        self.pending_bytes = 0
+        self.complete = False
+        self.reusable = False
+        self._head_bytes = 0
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """True if the end of the connection is the end of the body (RFC 9112, section 6.3)."""
+        return "content-length" not in self.headers and "chunked" not in self.headers.get("transfer-encoding", "")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise ValueError(f"a head of more than {MAX_HEAD_BYTES} bytes")
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        status = self.parser.get_status_code()
+        # An interim response (1xx) precedes the final one (RFC 9110, section 15.2).
+        if status >= 200:
+            self.status = status
+
+    def on_body(self, body: bytes) -> None:
+        self.pending.append(body)
+        self.pending_bytes += len(body)
+
+    def on_message_complete(self) -> None:
+        if self.status:
+            self.complete = True
+            self.reusable = self.parser.should_keep_alive()
+
+
 class _Connection(asyncio.Protocol):
-    """One connection: one request at a time, and the parser's callbacks (`on_...`) as its answer comes."""
+    """One connection, with one request at a time."""
 
     def __init__(self, owner: Connections) -> None:
+        self.response = _Response()
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._error: BrokenConnection | None = None
         self._expiry: asyncio.TimerHandle | None = None
-        self._reset()
-
-    def _reset(self) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self._parser = httptools.HttpResponseParser(self)
-        self._head_bytes = 0
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
         self._paused = False
-        self._complete = False
-        self._reusable = False
 
     def send(self, request: bytes) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        self._reset()
+        self.response = _Response()
+        self._paused = False
         if self._transport is not None:
             self._transport.write(request)
 
     async def head(self) -> None:
-        """Waits for the answer's head."""
-        while not self.status:
-            await self._news()
+        """Wait for the head of the response."""
+        while not self.response.status:
+            await self._changed()
 
     async def read(self) -> bytes:
-        while not self._pending:
-            if self._complete:
+        response = self.response
+        while not response.pending:
+            if response.complete:
                 return b""
-            await self._news()
-        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
-        self._pending = []
-        self._pending_bytes = 0
+            await self._changed()
+        data = response.pending[0] if len(response.pending) == 1 else b"".join(response.pending)
+        response.pending = []
+        response.pending_bytes = 0
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
         return data
 
     def release(self) -> None:
-        if self._complete and self._error is None and self._reusable:
+        if self.response.complete and self._error is None and self.response.reusable:
             self._expiry = self._loop.call_later(IDLE_SECONDS, self.fail, "the connection was idle")
             self._owner.keep(self)
         else:
             self.fail("the connection was closed")
 
     def fail(self, why: str) -> None:
-        """Closes the connection, and tells whoever waits."""
+        """Close the connection. A pending `read` raises `BrokenConnection`."""
         self._error = self._error or BrokenConnection(why)
         self._owner.forget(self)
         if self._expiry is not None:
@@ -180,7 +216,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
         self._wake()
 
-    def _news(self) -> "asyncio.Future[None]":
+    def _changed(self) -> "asyncio.Future[None]":
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
@@ -191,56 +227,33 @@ class _Connection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    # What asyncio calls
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # a stream's, as the protocol's type cannot say
 
     def data_received(self, data: bytes) -> None:
+        response = self.response
         try:
-            self._parser.feed_data(data)
+            response.parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self.fail(f"what came is not HTTP ({error})")
+            self.fail(f"the service sent what is not HTTP ({error})")
             return
-        if self._pending_bytes > MAX_PENDING_BYTES and not self._paused and self._transport is not None:
+        # A reader slower than the service would otherwise fill the memory.
+        if response.pending_bytes > MAX_PENDING_BYTES and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is None and self.status and not self._complete and self._ends_with_connection():
-            self._complete = True
+        response = self.response
+        if exc is None and response.status and not response.complete and response.ends_with_connection:
+            response.complete = True
         self.fail(str(exc) if exc else "the connection was closed by the service")
-
-    # What the parser calls
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise ValueError(f"a head of more than {MAX_HEAD_BYTES} bytes")
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status >= 200:
-            self.status = status
-
-    def on_body(self, body: bytes) -> None:
-        self._pending.append(body)
-        self._pending_bytes += len(body)
-
-    def on_message_complete(self) -> None:
-        if self.status:
-            self._complete = True
-            self._reusable = self._parser.should_keep_alive()
-
-    def _ends_with_connection(self) -> bool:
-        return "content-length" not in self.headers and "chunked" not in self.headers.get("transfer-encoding", "")
 
 
 def _head(host: str, path: str, headers: Mapping[str, str]) -> bytes:
-    """The request's head, with a place for its body's length. Raises `ValueError` for a line break in a header."""
+    """Return a request's head with `%d` for the length of its body. Raise `ValueError` for a line break in a header."""
     lines = [f"POST {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
+    # A line break in a key would add headers to the request.
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header has a line break")
     return ("\r\n".join(lines).replace("%", "%%") + "\r\nContent-Length: %d\r\n\r\n").encode("latin-1")

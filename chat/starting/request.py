@@ -12,6 +12,7 @@ from chat.models import Run
 from chat.runs.start.idempotency import Key
 from tools.base import ToolRequest
 
+# A pattern of the registry that matches every name.
 ALL_TOOLS = ("*",)
 
 
@@ -47,7 +48,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options stored with the run, without those that the caller left out."""
+        """The options stored with the run, except those that the caller left out."""
         options: dict[str, Any] = {
             "instructions": self.instructions,
             "tools": list(self.tools) if self.tools != ALL_TOOLS else None,

@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, section 9.2): one frame an event, with `id` and `data` alone."""
+"""Server-sent events (WHATWG HTML, section 9.2). Each event is one frame, which only has `id` and `data`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,14 +21,14 @@ def frame(number: int, event: Event) -> bytes:
 
 
 def token_frames(first: int, pieces: Sequence[bytes]) -> bytes:
-    """Frames of `token` events numbered from `first`, from pieces of a JSON string literal."""
+    """Return frames of `token` events numbered from `first`, from pieces of a JSON string literal."""
     if len(pieces) == 1:
         return TOKEN % (first, pieces[0])
     return b"".join([TOKEN % pair for pair in enumerate(pieces, first)])
 
 
 def skip(frames: bytes, count: int) -> bytes:
-    """The frames without their first `count`."""
+    """Return the frames without the first `count` ones."""
     start = 0
     for _ in range(count):
         start = frames.index(END_OF_FRAME, start) + len(END_OF_FRAME)
@@ -36,51 +36,54 @@ def skip(frames: bytes, count: int) -> bytes:
 
 
 def events(frames: bytes) -> list[Event]:
-    """The events of whole frames. Raises `msgspec.DecodeError` for what `frame` did not write."""
+    """Return the events of complete frames. Raise `msgspec.DecodeError` if `frame` did not write them."""
     return [_decode(part[part.index(b"\ndata: ") + 7 :]) for part in frames.split(END_OF_FRAME) if part]
 
 
 class Splitter:
     """Cuts a stream of bytes, however it is segmented, into the data of its events.
 
-    Lines end at LF, CRLF or CR and nowhere else; comments and fields other than `data` are passed over. Raises
-    `ValueError` when one event has more than `most` bytes.
+    Comments and fields other than `data` are skipped. Methods raise `ValueError` if an event has more than `max_bytes`.
     """
 
-    def __init__(self, most: int = 8 * 2**20) -> None:
-        self._most = most
+    # Lines end at LF, CRLF or CR only. `str.splitlines` would also cut at U+2028 and others, which may be part of data.
+
+    def __init__(self, max_bytes: int = 8 * 2**20) -> None:
+        self._max_bytes = max_bytes
         self._rest = b""
 
     def feed(self, segment: bytes) -> list[bytes]:
-        """The data of the events that are complete now."""
+        """Return the data of the events that are complete now."""
         return datas(self.whole(segment))
 
     def whole(self, segment: bytes) -> bytes:
-        """The events that are complete now, as they came but for their lines, which all end at LF."""
+        """Return the events that are complete now. All lines end at LF; the bytes are unchanged otherwise."""
         buffer = self._rest + segment if self._rest else segment
         held = b""
+        # Almost every segment of a real service ends with its last event.
         if buffer.endswith(END_OF_FRAME) and b"\r" not in buffer:
             self._rest = b""
             return buffer
         if b"\r" in buffer:
+            # A CR at the end may be the first half of a CRLF.
             held = b"\r" if buffer.endswith(b"\r") else b""
             buffer = buffer.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         end = buffer.rfind(END_OF_FRAME) + len(END_OF_FRAME)
         if end < len(END_OF_FRAME):
             end = 0
         self._rest = buffer[end:] + held
-        if len(self._rest) > self._most:
-            raise ValueError(f"an event is longer than {self._most} bytes")
+        if len(self._rest) > self._max_bytes:
+            raise ValueError(f"an event is longer than {self._max_bytes} bytes")
         return buffer[:end]
 
     def end(self) -> list[bytes]:
-        """The data of a last event that no blank line ended, as lenient services send it."""
+        """Return the data of a last event without a blank line after it, which some services leave out."""
         rest, self._rest = self._rest, b""
         return datas(rest.replace(b"\r", b"\n"))
 
 
 def datas(events: bytes) -> list[bytes]:
-    """The data of each of the events, whose lines end at LF."""
+    """Return the data of each event. The lines of the events end at LF."""
     return [data for block in events.split(END_OF_FRAME) if (data := _data(block)) is not None]
 
 

@@ -25,41 +25,42 @@ from storage.schema import migrated_database
 
 FAILED: Final = 1
 STATUSES: Final[dict[Outcome, int]] = {"completed": 0, "failed": FAILED, "cancelled": 130}
-"""Exit statuses; that after Ctrl-C is as shells have it."""
+"""The exit status of each outcome. After Ctrl-C it is 128 plus the number of SIGINT, as in shells."""
 
 EXAMPLES: Final = """\
 examples:
+
   manage.py chat                                      talk to the default model, in this process
   manage.py chat --url http://127.0.0.1:8010          talk to a running service
-  manage.py chat "What is a monad?"                   ask once; the answer alone goes to standard output
+  manage.py chat "What is a monad?"                   ask once; only the answer goes to standard output
   git diff | manage.py chat --instructions "Review this change."
-  manage.py chat --session 5949bc40-... "And then?"   go on with a session
+  manage.py chat --session 5949bc40-... "And then?"   continue a session
   manage.py chat --tool 'fs.read={"path": "notes.txt"}' "What do the notes say?"
 
-The exit status of a single question is 0 when it was answered, 1 when it failed, and 130 after Ctrl-C.
+The exit status of a single question is 0 if it was answered, 1 if it failed, and 130 after Ctrl-C.
 """
 
 
 class HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Django's order of options, and our own line breaks."""
+    """A formatter with Django's order of options, which keeps the line breaks of the examples."""
 
 
 class Command(BaseCommand):
     help = (
-        "Talks to a model, and streams its answer. Without --url the service runs in this process, and keeps its\n"
-        "conversations where the settings say."
+        "Talk to a model, and stream its answers. Without --url the service runs in this process, and stores its\n"
+        "conversations as the settings specify."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         return super().create_parser(prog_name, subcommand, epilog=EXAMPLES, formatter_class=HelpFormatter, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("message", nargs="?", help="ask this and end; without it, standard input where it is piped")
+        parser.add_argument("message", nargs="?", help="ask this and end (default: piped standard input)")
         parser.add_argument("--url", type=_url, help="a running service, such as http://127.0.0.1:8010")
         parser.add_argument("--api-key", help="the service's key (better in the environment, as API_KEY)")
-        parser.add_argument("--session", type=_session, metavar="ID", help="go on with this session")
-        parser.add_argument("--provider", help="openai, gemini or local; the service's default where it is not given")
-        parser.add_argument("--model", help="the provider's default where it is not given")
+        parser.add_argument("--session", type=_session, metavar="ID", help="continue this session")
+        parser.add_argument("--provider", help="openai, gemini or local (default: the service's default)")
+        parser.add_argument("--model", help="the model (default: the provider's default)")
         parser.add_argument("--instructions", help="the system prompt")
         parser.add_argument(
             "--tool", type=_call, action="append", default=[], metavar="NAME=JSON",
@@ -69,13 +70,14 @@ class Command(BaseCommand):
     def handle(self, *, url: str | None, **options: Any) -> None:
         question = _question(options["message"])
         if question is not None and not question.strip() and not options["tool"]:
-            raise CommandError("There is no question: give a MESSAGE, or pipe one in.")
+            raise CommandError("There is no question. Give a MESSAGE, or pipe one in.")
         with asyncio.Runner() as runner:
             key = options["api_key"] or access_conf.api_key()
-            transport = HttpTransport(url, api_key=key) if url else self._inside(runner, options["provider"])
+            transport = HttpTransport(url, api_key=key) if url else self._in_process(runner, options["provider"])
             try:
                 status = self._converse(runner, transport, question, options)
-            except BrokenPipeError:  # whoever read our output has gone
+            except BrokenPipeError:
+                # The reader of the output has gone. Python would fail again when it flushes standard output at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 status = FAILED
             finally:
@@ -83,13 +85,16 @@ class Command(BaseCommand):
         if status:
             raise SystemExit(status)
 
-    def _inside(self, runner: asyncio.Runner, provider: str | None) -> Transport:
-        """The service in this process, set up as `serve` sets it up. Raises `CommandError`."""
+    def _in_process(self, runner: asyncio.Runner, provider: str | None) -> Transport:
+        """Return the service in this process, prepared as by `manage.py serve`. Raise `CommandError`."""
+        # The log would appear between the lines of the conversation.
         logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
         with migrated_database():
             pass
         if not conf.is_stored():
-            self.stderr.write("Nothing is stored (ENABLE_PERSISTENCE=false): no answer knows of the one before it.")
+            self.stderr.write(
+                "ENABLE_PERSISTENCE=false: nothing is stored, so each question starts a new conversation."
+            )
         transport = InProcessTransport()
         try:
             runner.run(transport.open(provider))
@@ -100,15 +105,15 @@ class Command(BaseCommand):
     def _converse(
         self, runner: asyncio.Runner, transport: Transport, question: str | None, options: dict[str, Any]
     ) -> int:
-        """Has the conversation, and returns the exit status."""
+        """Run the conversation, and return the exit status."""
         plain, forced = options["no_color"], options["force_color"]
         answers = outlet(sys.stdout, plain=plain, forced=forced)
         notes = answers if question is None else outlet(sys.stderr, plain=plain, forced=forced)
         screen = Screen(answers, notes)
-        wishes = ChatDefaults(
+        defaults = ChatDefaults(
             provider=options["provider"], model=options["model"], instructions=options["instructions"]
         )
-        conversation = Conversation(transport, screen.show, wishes, options["session"])
+        conversation = Conversation(transport, screen.show, defaults, options["session"])
         calls = tuple(options["tool"])
         if question is None:
             Dialogue(runner, conversation, screen.show, colour=notes.colour, tool_calls=calls).run()
@@ -120,18 +125,19 @@ class Command(BaseCommand):
 
 
 def _question(message: str | None) -> str | None:
-    """The only question, or None for a person at a terminal who will ask many."""
+    """Return the only question, or None for an interactive conversation."""
     if message is not None:
         return sendable(message)
     if sys.stdin.isatty():
         return None
+    # As bytes: the text layer would fail at the first byte that is not UTF-8.
     return sendable(sys.stdin.buffer.read().decode("utf-8", "surrogateescape")).rstrip("\n")
 
 
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ArgumentTypeError(f"{text!r} is no address of a service; one is http://127.0.0.1:8010")
+        raise ArgumentTypeError(f"{text!r} is not the address of a service, such as http://127.0.0.1:8010")
     return text
 
 
@@ -139,7 +145,7 @@ def _session(text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no session's id, which is a UUID") from None
+        raise ArgumentTypeError(f"{text!r} is not the id of a session, which is a UUID") from None
 
 
 def _call(text: str) -> Call:
@@ -147,7 +153,7 @@ def _call(text: str) -> Call:
     try:
         values = json.loads(params or "{}")
     except ValueError as error:
-        raise ArgumentTypeError(f"the params of {name} are no JSON: {error}") from None
+        raise ArgumentTypeError(f"the params of {name} are not JSON: {error}") from None
     if not name or not isinstance(values, dict):
         raise ArgumentTypeError("""give NAME=JSON with a JSON object, such as 'fs.read={"path": "notes.txt"}'""")
     return Call(name=name, params=values)

@@ -1,4 +1,4 @@
-"""Reading an answer of Gemini, chunk by chunk: https://ai.google.dev/api/generate-content."""
+"""The reader of Gemini's answers, chunk by chunk: https://ai.google.dev/api/generate-content."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
@@ -32,11 +32,11 @@ FINISHED: Final[Mapping[str, Reason]] = {
     "MAX_TOKENS": "length",
     **dict.fromkeys(FILTERED, "content_filter"),
 }
-"""https://ai.google.dev/api/generate-content#FinishReason. A reason that is not here is a failed answer."""
+"""Gemini's finish reasons: https://ai.google.dev/api/generate-content#FinishReason. Any other is a failed answer."""
 
 
 class Answer:
-    """What has come of the answer to one request."""
+    """The part of an answer that has arrived."""
 
     def __init__(self, request: CompletionRequest) -> None:
         self._model = request.model
@@ -48,9 +48,17 @@ class Answer:
         self._prompt_blocked = False
 
     def read(self, chunk: types.GenerateContentResponse) -> Iterator[CompletionEvent]:
-        """What the chunk adds. Raises one of `UNREADABLE` where it is not what the API describes."""
-        if chunk.usage_metadata:
-            yield _tokens_used(chunk.usage_metadata)
+        """Yield the events of a chunk. Raise one of `UNREADABLE` if the chunk is not as the API describes it."""
+        if usage := chunk.usage_metadata:
+            # A running total. Gemini counts thoughts beside the candidates, and the engine counts them as output:
+            # https://ai.google.dev/api/generate-content#UsageMetadata.
+            thoughts = usage.thoughts_token_count or 0
+            yield TokensUsed(
+                input_tokens=usage.prompt_token_count or 0,
+                output_tokens=(usage.candidates_token_count or 0) + thoughts,
+                cached_tokens=usage.cached_content_token_count or 0,
+                reasoning_tokens=thoughts,
+            )
         if chunk.prompt_feedback and chunk.prompt_feedback.block_reason:
             self._prompt_blocked = True
         for candidate in (chunk.candidates or ())[:1]:
@@ -60,7 +68,7 @@ class Answer:
                 self._reason = candidate.finish_reason.value
 
     def end(self) -> Finished:
-        """What stands at the end of the stream. Raises `ProviderError` where the answer is not whole."""
+        """Return the last event of the stream. Raise `ProviderError` if the answer is incomplete."""
         if self._prompt_blocked:
             return Finished(reason="content_filter")
         if self._reason is None:
@@ -74,36 +82,15 @@ class Answer:
 
     def _read_part(self, part: types.Part) -> Iterator[Text | ToolCall]:
         if part.text is not None:
-            part.text = _without_lone_surrogates(part.text)
-        self._parts.keep(part)
-        if part.function_call:
-            yield self._tool_call(part.function_call)
+            # JSON can contain half of a surrogate pair; UTF-8 and the database cannot.
+            part.text = part.text.encode("utf-8", "replace").decode()
+        self._parts.add(part)
+        if call := part.function_call:
+            # Gemini may leave the id out. The number in the conversation is unique then: `call_0` is the first.
+            call_id = call.id or f"call_{self._calls_before + self._calls}"
+            self._calls += 1
+            name = call.name or ""
+            arguments = msgspec.json.encode(call.args or {}).decode()
+            yield ToolCall(call_id=call_id, name=self._names.get(name, name), arguments=arguments)
         elif part.text and not part.thought:
             yield Text((msgspec.json.encode(part.text)[1:-1],))
-
-    def _tool_call(self, call: types.FunctionCall) -> ToolCall:
-        """The call; one without an id gets its number in the conversation: `call_0` is the first."""
-        call_id = call.id or f"call_{self._calls_before + self._calls}"
-        self._calls += 1
-        name = call.name or ""
-        arguments = msgspec.json.encode(call.args or {}).decode()
-        return ToolCall(call_id=call_id, name=self._names.get(name, name), arguments=arguments)
-
-
-def _without_lone_surrogates(text: str) -> str:
-    """JSON can carry half of a pair; UTF-8 and the database cannot."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _tokens_used(usage: types.GenerateContentResponseUsageMetadata) -> TokensUsed:
-    """The running total so far. Gemini counts thoughts beside the candidates.
-
-    https://ai.google.dev/api/generate-content#UsageMetadata
-    """
-    thoughts = usage.thoughts_token_count or 0
-    return TokensUsed(
-        input_tokens=usage.prompt_token_count or 0,
-        output_tokens=(usage.candidates_token_count or 0) + thoughts,
-        cached_tokens=usage.cached_content_token_count or 0,
-        reasoning_tokens=thoughts,
-    )

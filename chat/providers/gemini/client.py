@@ -1,4 +1,4 @@
-"""Google's SDK over connections of our own, which are bounded in time and can be hung up."""
+"""Google's SDK over our own connections, which have time limits and can be closed early."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,13 +18,13 @@ API_VERSION: Final = "v1beta"
 MAX_LISTED_MODELS: Final = 1000
 
 CONNECTION: Final[ContextVar[ExitStack | None]] = ContextVar("connection", default=None)
-"""Where the request that is being made leaves how to end it."""
+"""The exit stack of the current request, to which `_close_with_stream` adds its response."""
 
 Chunks = AsyncGenerator[types.GenerateContentResponse]
 
 
 class Client:
-    """The service at `base_url`. Methods raise what the SDK raises, and `TimeoutError`."""
+    """The service at `base_url`. Methods raise the SDK's errors and `TimeoutError`."""
 
     def __init__(self, *, api_key: str, base_url: str, timeouts: Timeouts) -> None:
         self._api_key = api_key
@@ -34,10 +34,12 @@ class Client:
         self._sdk: genai.Client | None = None
 
     def open(self) -> genai.Client:
-        """The SDK's client, made once, inside the event loop; this opens no connection."""
+        """Return the SDK's client, made once, inside the event loop. This opens no connection."""
         if self._sdk is None:
+            tracing = aiohttp.TraceConfig()
+            tracing.on_request_end.append(_close_with_stream)
             self._session = aiohttp.ClientSession(
-                connector=_Connector(seconds=self._timeouts.connect), trace_configs=[_holding()], trust_env=True
+                connector=_Connector(seconds=self._timeouts.connect), trace_configs=[tracing], trust_env=True
             )
             self._sdk = genai.Client(
                 vertexai=False,
@@ -52,28 +54,26 @@ class Client:
         return self._sdk
 
     async def chunks(self, model: str, config: types.GenerateContentConfig) -> Chunks:
-        """The chunks of one answer. The contents stand in `config`."""
+        """Yield the chunks of one answer. The contents are in `config`."""
         stream = await self.open().aio.models.generate_content_stream(
             model=model, contents=types.Content(role="user"), config=config
         )
         with ExitStack() as connection:
             async with aclosing(cast("Chunks", stream)) as chunks:
-                chunk = await self._first(chunks, connection)
+                # The SDK sends the request with the first chunk, in the context of this call.
+                token = CONNECTION.set(connection)
+                try:
+                    async with asyncio.timeout(self._timeouts.first_byte):
+                        chunk = await anext(chunks, None)
+                finally:
+                    CONNECTION.reset(token)
                 while chunk is not None:
                     yield chunk
                     async with asyncio.timeout(self._timeouts.idle):
                         chunk = await anext(chunks, None)
 
-    async def _first(self, chunks: Chunks, connection: ExitStack) -> types.GenerateContentResponse | None:
-        token = CONNECTION.set(connection)
-        try:
-            async with asyncio.timeout(self._timeouts.first_byte):
-                return await anext(chunks, None)
-        finally:
-            CONNECTION.reset(token)
-
     async def models(self) -> list[str]:
-        """The names of the models that generate content, at most `MAX_LISTED_MODELS`."""
+        """Return the names of models that generate content, at most `MAX_LISTED_MODELS`."""
         async with asyncio.timeout(self._timeouts.first_byte):
             pager = await self.open().aio.models.list(config=types.ListModelsConfig(page_size=MAX_LISTED_MODELS))
             names: list[str] = []
@@ -92,9 +92,10 @@ class Client:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Bounds the time to connect, which the SDK leaves open, and not the number of connections."""
+    """A connector with a time limit to connect, which the SDK does not set."""
 
     def __init__(self, *, seconds: float) -> None:
+        # Streams are long, and aiohttp's default of 100 connections would make the others wait.
         super().__init__(limit=0)
         self._within = aiohttp.ClientTimeout(sock_connect=seconds)
 
@@ -107,13 +108,9 @@ class _Connector(aiohttp.TCPConnector):
         return await super().connect(req, traces, self._within)
 
 
-async def _hold(session: aiohttp.ClientSession, context: object, params: aiohttp.TraceRequestEndParams) -> None:
-    """Lets a stream close its response, which the SDK hides, and leaves open where its reader stops early."""
+async def _close_with_stream(
+    session: aiohttp.ClientSession, context: object, params: aiohttp.TraceRequestEndParams
+) -> None:
+    """Close the response with its stream. The SDK leaves it open if the reader stops early."""
     if connection := CONNECTION.get():
         connection.callback(params.response.close)
-
-
-def _holding() -> aiohttp.TraceConfig:
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_end.append(_hold)
-    return tracing

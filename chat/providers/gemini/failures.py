@@ -1,4 +1,4 @@
-"""What a failure of Gemini means to a run: https://ai.google.dev/gemini-api/docs/troubleshooting."""
+"""The conversion of Gemini's errors: https://ai.google.dev/gemini-api/docs/troubleshooting."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from chat.engine.model_port import ErrorCode, ProviderError
 MAX_ERROR_CHARACTERS: Final = 500
 
 UNREADABLE: Final = (ValueError, TypeError, AttributeError, LookupError)
-"""What the SDK raises over an answer that is not JSON, or is JSON of another shape than it expects."""
+"""The SDK's exceptions for an answer that is not JSON, or is JSON of another shape than it expects."""
 
 FAILURES: Final = (errors.APIError, aiohttp.ClientError, OSError, *UNREADABLE)
-"""All that the SDK raises over a request or its answer."""
+"""All exceptions of the SDK for a request or its answer."""
 
 REFUSALS: Final[Mapping[int, tuple[ErrorCode, bool]]] = {
     HTTPStatus.UNAUTHORIZED: ("provider_auth", False),
@@ -25,16 +25,24 @@ REFUSALS: Final[Mapping[int, tuple[ErrorCode, bool]]] = {
     HTTPStatus.REQUEST_TIMEOUT: ("provider_timeout", True),
     HTTPStatus.TOO_MANY_REQUESTS: ("provider_rate_limited", True),
 }
+# Gemini reports both as status 400, and only the text tells them apart from other invalid requests.
 KEY_REFUSED: Final = re.compile(r"api[ _]key", re.IGNORECASE)
 TOO_LONG: Final = re.compile(r"token count.*exceeds|exceeds.*number of tokens", re.IGNORECASE | re.DOTALL)
 SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s?")
 
 
 def failure(error: Exception, api_key: str) -> ProviderError:
-    """What one of `FAILURES` is to a run, without the key in its message."""
+    """Convert one of `FAILURES`. The key is masked in the message."""
     match error:
         case errors.APIError():
-            return _refusal(error, _masked(str(error.message or error.status or "no reason is given"), api_key))
+            message = _masked(str(error.message or error.status or "no reason is given"), api_key)
+            code, retryable = _classified(error)
+            return ProviderError(
+                f"Gemini answered {error.code}: {message}",
+                code=code,
+                retryable=retryable,
+                retry_after=_retry_after(error),
+            )
         case TimeoutError():
             return ProviderError("Gemini did not answer in time", code="provider_timeout", retryable=True)
         case aiohttp.ClientPayloadError():
@@ -46,7 +54,7 @@ def failure(error: Exception, api_key: str) -> ProviderError:
 
 
 def broken(what: str) -> ProviderError:
-    """An answer that is not whole."""
+    """Return the error for an incomplete answer."""
     return ProviderError(f"Gemini broke off: {what}", code="provider_protocol", retryable=True)
 
 
@@ -54,15 +62,8 @@ def _masked(message: str, api_key: str) -> str:
     return message.replace(api_key, "***")[:MAX_ERROR_CHARACTERS]
 
 
-def _refusal(error: errors.APIError, said: str) -> ProviderError:
-    code, retryable = _classified(error)
-    return ProviderError(
-        f"Gemini answered {error.code}: {said}", code=code, retryable=retryable, retry_after=_retry_after(error)
-    )
-
-
 def _classified(error: errors.APIError) -> tuple[ErrorCode, bool]:
-    """The code of a refusal, and whether to retry."""
+    """Return the code of an error, and whether to retry."""
     if error.code == HTTPStatus.BAD_REQUEST and KEY_REFUSED.search(str(error.details)):
         return "provider_auth", False
     if error.code == HTTPStatus.BAD_REQUEST and TOO_LONG.search(str(error.details)):
@@ -73,7 +74,10 @@ def _classified(error: errors.APIError) -> tuple[ErrorCode, bool]:
 
 
 class _ErrorDetail(msgspec.Struct, frozen=True):
-    """https://cloud.google.com/apis/design/errors: `retryDelay` is a google.rpc.RetryInfo's, such as `34.07s`."""
+    """A detail of an error. `retryDelay` is a `google.rpc.RetryInfo`'s, such as `34.07s`.
+
+    https://cloud.google.com/apis/design/errors
+    """
 
     retry_delay: str = msgspec.field(name="retryDelay", default="")
 
@@ -87,12 +91,12 @@ class _ErrorBody(msgspec.Struct, frozen=True):
 
 
 def _retry_after(error: errors.APIError) -> float | None:
-    """Seconds, of the header or else of the body."""
+    """Return the seconds to wait, from the header or else from the body."""
     try:
         details = msgspec.convert(error.details, _ErrorBody).error.details
     except msgspec.ValidationError:
         details = ()
-    for told in (error.response.headers.get("Retry-After", ""), *(detail.retry_delay for detail in details)):
-        if delay := SECONDS.fullmatch(told):
+    for text in (error.response.headers.get("Retry-After", ""), *(detail.retry_delay for detail in details)):
+        if delay := SECONDS.fullmatch(text):
             return float(delay[1])
     return None

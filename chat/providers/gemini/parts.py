@@ -1,6 +1,6 @@
-"""The parts that an answer of Gemini comes in, kept as they came, for the model that wrote them.
+"""The parts of Gemini's answers, stored verbatim so that they can be replayed to the model that wrote them.
 
-Gemini 3 refuses a function call without its thought signature:
+Gemini 3 rejects a function call without its thought signature:
 https://ai.google.dev/gemini-api/docs/thought-signatures.
 """
 
@@ -15,39 +15,41 @@ from chat.engine.messages import AssistantMessage, ProviderParts
 PROVIDER: Final = "gemini"
 
 PLAIN_TEXT: Final = {"text"}
-"""The keys of a part that is nothing but text."""
+"""The keys of a part that only has text."""
 
 Json = dict[str, Any]
 
 
 class Parts:
-    """The parts of one answer so far. Text that came in pieces is one part."""
+    """The parts of one answer so far. Consecutive pieces of text are one part."""
 
     def __init__(self) -> None:
-        self._kept: list[Json] = []
+        self._parts: list[Json] = []
 
-    def keep(self, part: types.Part) -> None:
-        """Adds a part. Raises `UnicodeEncodeError` for half of a surrogate pair, which nobody could store."""
-        kept = part.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def add(self, part: types.Part) -> None:
+        """Add a part. Raise `UnicodeEncodeError` for half of a surrogate pair."""
+        fields = part.model_dump(mode="json", by_alias=True, exclude_none=True)
         if part.thought_signature is not None:
-            kept["thoughtSignature"] = base64.b64encode(part.thought_signature).decode()
-        msgspec.json.encode(kept)
-        if self._kept and kept.keys() == PLAIN_TEXT == self._kept[-1].keys():
-            self._kept[-1]["text"] += kept["text"]
-        elif kept != {"text": ""}:
-            self._kept.append(kept)
+            # The SDK dumps bytes in URL-safe base64; the API uses the standard alphabet.
+            fields["thoughtSignature"] = base64.b64encode(part.thought_signature).decode()
+        # Fail here, where the error belongs to the answer, and not when the message is stored.
+        msgspec.json.encode(fields)
+        if self._parts and fields.keys() == PLAIN_TEXT == self._parts[-1].keys():
+            self._parts[-1]["text"] += fields["text"]
+        elif fields != {"text": ""}:
+            self._parts.append(fields)
 
     def for_model(self, model: str) -> ProviderParts | None:
-        """What `model` needs back; None where the message's text is all of it."""
-        if all(part.keys() == PLAIN_TEXT for part in self._kept):
+        """Return the parts to replay to `model`, or None if the message's text is enough."""
+        if all(part.keys() == PLAIN_TEXT for part in self._parts):
             return None
-        return ProviderParts(provider=PROVIDER, model=model, data=self._kept)
+        return ProviderParts(provider=PROVIDER, model=model, data=self._parts)
 
 
 def own_parts(message: AssistantMessage, model: str) -> list[Json] | None:
-    """The parts that this very model wrote the message in; None where another did, or it kept none."""
-    kept = message.provider_parts
-    if kept is None or (kept.provider, kept.model) != (PROVIDER, model):
+    """Return the parts of a message if the same model wrote it, or None."""
+    stored = message.provider_parts
+    if stored is None or (stored.provider, stored.model) != (PROVIDER, model):
         return None
-    parts: list[Json] = kept.data
+    parts: list[Json] = stored.data
     return parts

@@ -1,4 +1,4 @@
-"""Gemini through Google's SDK, as https://ai.google.dev/api/generate-content describes the service."""
+"""The provider Gemini, through Google's SDK: https://ai.google.dev/api/generate-content."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -21,12 +21,12 @@ CONTEXT_TOKENS: Final = 1_048_576
 GEMMA_CONTEXT_TOKENS: Final = 131_072
 """The context of the Gemma models that the same service offers: https://ai.google.dev/gemma/docs/core."""
 
+# The name becomes part of the URL's path, so it must not be able to name another path.
 MODEL: Final = re.compile(r"(?:(?:models|tunedModels)/)?[\w-]+(?:\.[\w-]+)*", re.ASCII)
-"""A model's name stands in the URL's path."""
 
 
 class Gemini(Provider):
-    """Google's Gemini API with an API key. `base_url` is Google's own where None."""
+    """Google's Gemini API with an API key. A `base_url` of None is Google's own."""
 
     name: ClassVar[str] = PROVIDER
     supports_tools: ClassVar[bool] = True
@@ -55,7 +55,7 @@ class Gemini(Provider):
         return GEMMA_CONTEXT_TOKENS if model.removeprefix("models/").startswith("gemma-") else CONTEXT_TOKENS
 
     async def models(self) -> tuple[str, ...]:
-        """The models that generate content, the default first. Raises `ProviderError`."""
+        """Return the models that generate content, the default first. Raise `ProviderError`."""
         try:
             listed = await self._client.models()
         except FAILURES as error:

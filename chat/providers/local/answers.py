@@ -1,4 +1,4 @@
-"""Answers on their way from the threads that generate them to the event loop that reads them."""
+"""The transfer of an answer from the thread that generates it to the event loop that reads it."""
 
 import asyncio
 from collections import deque
@@ -23,21 +23,28 @@ class Answer:
         self.stopped = False
 
     def stop(self) -> None:
-        """Ends the reading at once, and the generating at its next token or at the next batch of the prompt."""
+        """Stop reading at once, and generating at the next token or the next batch of the prompt."""
         self.stopped = True
         self._put(None)
 
     def generate(self, server: "xllamacpp.Server") -> None:
-        """Runs in a thread of its own until the answer is whole or stopped."""
+        """Generate the answer in the calling thread until it is complete or stopped."""
+
+        def take(chunk: bytes) -> bool:
+            self._put(chunk)
+            # llama.cpp stops generating when the callback returns True.
+            return self.stopped
+
         try:
             if not self.stopped:
-                server.handle_chat_completions(self._body, self._take)
-        except (RuntimeError, ValueError) as error:  # what the binding raises
+                server.handle_chat_completions(self._body, take)
+        # The exceptions of the binding.
+        except (RuntimeError, ValueError) as error:
             self._put(error)
         self._put(None)
 
     async def events(self) -> AsyncGenerator[CompletionEvent]:
-        """All that has arrived since the last look goes into one `Text`. Raises `ProviderError`."""
+        """Yield the events of the answer. Everything that arrived together is one `Text`. Raise `ProviderError`."""
         reader = Reader()
         while not reader.done:
             await self._news.wait()
@@ -48,10 +55,6 @@ class Answer:
                 yield Text(pieces)
         for event in reader.end():
             yield event
-
-    def _take(self, chunk: bytes) -> bool:
-        self._put(chunk)
-        return self.stopped
 
     def _put(self, item: bytes | Exception | None) -> None:
         self._arrived.append(item)

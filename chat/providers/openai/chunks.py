@@ -1,4 +1,4 @@
-"""Reading the chunks of an OpenAI-compatible stream: text passed on as it came, tool calls put together of pieces.
+"""The reader of an OpenAI-compatible stream. It passes text on as bytes, and joins the pieces of tool calls.
 
 https://platform.openai.com/docs/api-reference/chat-streaming/streaming
 """
@@ -17,12 +17,16 @@ Reason = Literal["stop", "tool_calls", "length", "content_filter"]
 
 REASONS: Final[Mapping[str, Reason]] = {"length": "length", "content_filter": "content_filter"}
 MAX_CALLS: Final = 128
-"""Tool calls of one answer; a service that opens more is broken."""
+"""Tool calls of one answer. A service that sends more is broken."""
 
 QUOTE: Final = ord('"')
 EMPTY: Final = len('""')
 DONE: Final = b"data: [DONE]\n\n"
 NO_TEXT: Final = msgspec.Raw()
+
+
+# These structs refer to nothing that refers back to them, so the garbage collector need not track them: there is one
+# for every token.
 
 
 class _Function(msgspec.Struct, gc=False):
@@ -37,6 +41,7 @@ class _CallDelta(msgspec.Struct, gc=False):
 
 
 class _Delta(msgspec.Struct, gc=False):
+    # Raw JSON: the literal goes into an event's bytes without being decoded and encoded again.
     content: msgspec.Raw = NO_TEXT
     refusal: msgspec.Raw = NO_TEXT
     tool_calls: list[_CallDelta] | None = None
@@ -82,7 +87,7 @@ class _HalvesChunk(msgspec.Struct, gc=False):
 
 
 class Broken(Exception):
-    """The service told of a failure in the middle of its stream; `error` is what it sent."""
+    """The service reported a failure within its stream. `error` is what it sent."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error)
@@ -90,9 +95,9 @@ class Broken(Exception):
 
 
 class Reader:
-    """One answer while its bytes arrive. `names` are the tools' wire names, each with the registry's own.
+    """One answer while its bytes arrive. `names` has the registry's name of each tool by its wire name.
 
-    Methods raise `ProviderError` for what is not a stream of chunks, and `Broken`.
+    Methods raise `Broken`, and `ProviderError` if the bytes are not a stream of chunks.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
@@ -105,14 +110,15 @@ class Reader:
         self._half = ""
 
     def take(self, segment: bytes) -> tuple[bytes, ...]:
-        """The text pieces of the events that this segment completes."""
+        """Return the text pieces of the events that this segment completes."""
         try:
             return self._pieces(self._chunks(self._splitter.whole(segment)))
-        except ValueError as error:  # msgspec's and Unicode's errors are ValueErrors too
+        # The errors of msgspec and of Unicode are ValueErrors too.
+        except ValueError as error:
             raise _not_a_chunk(error) from error
 
     def rest(self) -> list[CompletionEvent]:
-        """What is known once the stream has ended."""
+        """Return the remaining events, once the stream has ended."""
         try:
             pieces = () if self.done else self._pieces(self._decode_each(self._splitter.end()))
         except ValueError as error:
@@ -121,12 +127,20 @@ class Reader:
             raise ProviderError("The answer was cut off.", code="provider_protocol", retryable=True)
         if self._half:
             pieces = (*pieces, _literal(self._half))
-        return [*([Text(pieces)] if pieces else []), *self._closing()]
-
-    def _closing(self) -> list[CompletionEvent]:
-        events: list[CompletionEvent] = [call.whole(index, self._names) for index, call in sorted(self._calls.items())]
-        if self._usage is not None:
-            events.append(_tokens(self._usage))
+        events: list[CompletionEvent] = [Text(pieces)] if pieces else []
+        events += [call.whole(index, self._names) for index, call in sorted(self._calls.items())]
+        if usage := self._usage:
+            cached = usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens
+            reasoning = usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
+            events.append(
+                TokensUsed(
+                    input_tokens=usage.prompt_tokens,
+                    output_tokens=usage.completion_tokens,
+                    cached_tokens=cached or 0,
+                    reasoning_tokens=reasoning or 0,
+                )
+            )
+        # With any other reason the model has stopped by itself, and its calls show whether it waits for results.
         reason = REASONS.get(self._reason or "", "tool_calls" if self._calls else "stop")
         return [*events, Finished(reason=reason)]
 
@@ -135,9 +149,15 @@ class Reader:
             self.done = True
             events = events[: len(events) - len(DONE)]
         if not events.isascii():
-            events.decode()  # a JSON string is passed on as it is: it must be UTF-8
-        quick = _decode_at_once(events)
-        return self._decode_each(datas(events)) if quick is None else quick
+            # The strings are passed on undecoded, so invalid UTF-8 must fail here.
+            events.decode()
+        # Usually each event is one line of data, and all of them can be decoded in one call.
+        if events.startswith(b"data: {"):
+            try:
+                return _decode_lines(events[len(b"data: ") : -len(b"\n\n")].replace(b"\n\ndata: ", b"\n"))
+            except msgspec.DecodeError:
+                pass
+        return self._decode_each(datas(events))
 
     def _decode_each(self, found: Sequence[bytes]) -> list[_Chunk]:
         chunks = []
@@ -152,51 +172,44 @@ class Reader:
         pieces: list[bytes] = []
         for chunk in chunks:
             if chunk.choices:
-                self._choose(chunk.choices[0], pieces)
+                choice = chunk.choices[0]
+                if choice.delta is not None:
+                    self._add_delta(choice.delta, pieces)
+                if choice.finish_reason is not None:
+                    self._reason = choice.finish_reason
             if chunk.usage is not None:
                 self._usage = chunk.usage
             if chunk.error is not None:
                 raise Broken(chunk.error)
         return tuple(pieces)
 
-    def _choose(self, choice: _Choice, pieces: list[bytes]) -> None:
-        delta = choice.delta
-        if delta is not None:
-            self._add(delta.content, pieces)
-            if delta.refusal is not NO_TEXT:
-                self._add(delta.refusal, pieces)
-            if delta.tool_calls:
-                for call in delta.tool_calls:
-                    self._call(call)
-        if choice.finish_reason is not None:
-            self._reason = choice.finish_reason
+    def _add_delta(self, delta: _Delta, pieces: list[bytes]) -> None:
+        self._add(delta.content, pieces)
+        if delta.refusal is not NO_TEXT:
+            self._add(delta.refusal, pieces)
+        for part in delta.tool_calls or ():
+            index = len(self._calls) if part.index is None else part.index
+            call = self._calls.setdefault(index, _Call())
+            if len(self._calls) > MAX_CALLS:
+                raise ValueError(f"more than {MAX_CALLS} tool calls")
+            call.id = call.id or part.id or ""
+            if part.function is not None:
+                call.name = call.name or part.function.name or ""
+                call.arguments.append(part.function.arguments or "")
 
     def _add(self, raw: msgspec.Raw, pieces: list[bytes]) -> None:
         literal = bytes(raw)
         if len(literal) > EMPTY and literal[0] == QUOTE:
-            if self._half or b"\\u" in literal:
-                self._add_escaped(literal, pieces)
-            else:
+            if not self._half and b"\\u" not in literal:
                 pieces.append(literal[1:-1])
+                return
+            # Two deltas may share a surrogate pair. The first half waits for the second one.
+            text = self._half + json.loads(literal)
+            self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+            if whole := text.removesuffix(self._half):
+                pieces.append(_literal(whole))
         elif literal not in {b"", b"null", b'""'}:
             raise ValueError("a piece of text is not a string")
-
-    def _add_escaped(self, literal: bytes, pieces: list[bytes]) -> None:
-        """Joins the halves of a surrogate pair that two deltas share; a half that stays alone becomes U+FFFD."""
-        text = self._half + json.loads(literal)
-        self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
-        if whole := text.removesuffix(self._half):
-            pieces.append(_literal(whole))
-
-    def _call(self, delta: _CallDelta) -> None:
-        index = len(self._calls) if delta.index is None else delta.index
-        call = self._calls.setdefault(index, _Call())
-        if len(self._calls) > MAX_CALLS:
-            raise ValueError(f"more than {MAX_CALLS} tool calls")
-        call.id = call.id or delta.id or ""
-        if delta.function is not None:
-            call.name = call.name or delta.function.name or ""
-            call.arguments.append(delta.function.arguments or "")
 
 
 class _Call:
@@ -215,16 +228,6 @@ class _Call:
         )
 
 
-def _decode_at_once(events: bytes) -> list[_Chunk] | None:
-    """The chunks of events that are one line of data each; None where there is anything else among them."""
-    if not events.startswith(b"data: {"):
-        return None
-    try:
-        return _decode_lines(events[len(b"data: ") : -len(b"\n\n")].replace(b"\n\ndata: ", b"\n"))
-    except msgspec.DecodeError:
-        return None
-
-
 def _chunk(data: bytes) -> _Chunk:
     try:
         return _decode(data)
@@ -233,11 +236,8 @@ def _chunk(data: bytes) -> _Chunk:
     except msgspec.DecodeError:
         if b"\\u" not in data:
             raise
-        return _chunk_with_halves(json.loads(data))
-
-
-def _chunk_with_halves(chunk: Any) -> _Chunk:
-    """A chunk in whose text a surrogate pair is cut in two, which the fast decoder takes for broken JSON."""
+    # The text has half of a surrogate pair, which msgspec rejects and the standard decoder accepts.
+    chunk: Any = json.loads(data)
     deltas = [choice.delta for choice in msgspec.convert(chunk, _HalvesChunk).choices]
     for choice, texts in zip(chunk["choices"], deltas, strict=True):
         for name in ("content", "refusal"):
@@ -247,24 +247,13 @@ def _chunk_with_halves(chunk: Any) -> _Chunk:
 
 
 def _literal(text: str) -> bytes:
-    """The inside of the text's JSON string literal."""
+    """Return the text as a JSON string literal without its quotes."""
     return _encode(_whole(text))[1:-1]
 
 
 def _whole(text: str) -> str:
-    """The text with every surrogate pair joined, and lone halves replaced."""
+    """Return the text with surrogate pairs joined, and lone halves replaced by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def _tokens(usage: _Usage) -> TokensUsed:
-    cached = usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens
-    reasoning = usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
-    return TokensUsed(
-        input_tokens=usage.prompt_tokens,
-        output_tokens=usage.completion_tokens,
-        cached_tokens=cached or 0,
-        reasoning_tokens=reasoning or 0,
-    )
 
 
 def _not_a_chunk(error: ValueError) -> ProviderError:

@@ -1,15 +1,16 @@
-"""OpenAI's chat completions, and every service that speaks them.
+"""The provider for OpenAI's chat completions API, and for every compatible service.
 
 https://platform.openai.com/docs/api-reference/chat-streaming
-
-The stream is read as bytes: a text delta's JSON string is passed on as it came, for building the SDK's model of each
-chunk costs more than ten times as much as all the rest. The SDK lists the models.
 """
+
+# The stream is read as bytes, and a text delta's JSON string is passed on unchanged. Building the SDK's model of each
+# chunk would cost more than ten times as much as everything else. The SDK only lists the models.
 
 import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
 from importlib import import_module
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from chat.engine.messages import AssistantMessage, Message, ToolMessage
 from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
 from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Broken, Reader
@@ -27,7 +28,7 @@ from tools.base import ToolSpec
 
 OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
-"""What the smallest of OpenAI's current models take; others say so themselves when it is too much."""
+"""The context of the smallest of OpenAI's current models. A service rejects requests that are too long for another."""
 
 MAX_ERROR_BYTES: Final = 16 * 1_024
 MAX_ERROR_CHARACTERS: Final = 500
@@ -56,14 +57,19 @@ class OpenAI(Provider):
         self._connections = Connections(url, headers, connect_seconds=timeouts.connect)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
-        response = await self._post(request)
+        body = _encode(self._body(request))
+        try:
+            async with asyncio.timeout(self._timeouts.first_byte):
+                response = await self._connections.post(body)
+        except (BrokenConnection, TimeoutError) as error:
+            raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
         silence = Silence(self._timeouts.idle, response.abort)
         try:
             if response.status != HTTPStatus.OK:
                 raise await self._refusal(response)
             reading = Reader(wire_names(request.tools))
             while segment := await response.read():
-                silence.heard()
+                silence.note()
                 if pieces := reading.take(segment):
                     yield Text(pieces)
                 if reading.done:
@@ -71,7 +77,10 @@ class OpenAI(Provider):
             for event in reading.rest():
                 yield event
         except Broken as broken:
-            raise self._told(broken.error) from broken
+            code, message = _error_of(json.dumps({"error": broken.error}))
+            status = broken.error.get("code") if isinstance(broken.error, dict) else None
+            message = self._clean(f"{self.name} broke off: {message}")
+            raise refusal(status if isinstance(status, int) else 500, code, message, None) from broken
         except BrokenConnection as error:
             raise self._cut(error, silenced=silence.over) from error
         finally:
@@ -82,7 +91,8 @@ class OpenAI(Provider):
         return CONTEXT_TOKENS
 
     async def models(self) -> tuple[str, ...]:
-        """Loads the vendor's package, which nothing else needs, in a thread: it takes a second, and streams go on."""
+        """Return the available models, the default first. Raise `ProviderError`."""
+        # Only this needs the vendor's package, which takes a second to load. Streams continue meanwhile.
         openai = await asyncio.to_thread(import_module, "openai")
         client = openai.AsyncOpenAI(
             api_key=self._api_key or "none", base_url=self._base_url, timeout=self._timeouts.connect, max_retries=0
@@ -97,24 +107,19 @@ class OpenAI(Provider):
     async def close(self) -> None:
         self._connections.close()
 
-    async def _post(self, request: CompletionRequest) -> Answer:
-        body = _encode(self._body(request))
-        try:
-            async with asyncio.timeout(self._timeouts.first_byte):
-                return await self._connections.post(body)
-        except (BrokenConnection, TimeoutError) as error:
-            raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
-
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": request.model, "stream": True, "messages": _messages(request)}
+        messages = [{"role": "system", "content": request.instructions}] if request.instructions else []
+        messages += map(_message, request.messages)
+        body: dict[str, Any] = {"model": request.model, "stream": True, "messages": messages}
         body["stream_options"] = {"include_usage": True}
         if self._is_openai:
+            # OpenAI otherwise pads each chunk with random characters; other services may reject the option.
             body["stream_options"]["include_obfuscation"] = False
         if request.tools:
             body["tools"] = _tools(request.tools)
         sampling = request.sampling
         if sampling.max_output_tokens is not None:
-            # Other services know the older name; OpenAI's reasoning models refuse it.
+            # Compatible services know the older name, which OpenAI's reasoning models reject.
             body["max_completion_tokens" if self._is_openai else "max_tokens"] = sampling.max_output_tokens
         if sampling.temperature is not None:
             body["temperature"] = sampling.temperature
@@ -124,14 +129,11 @@ class OpenAI(Provider):
         text = (await response.read_up_to(MAX_ERROR_BYTES)).decode("utf-8", "replace")
         code, message = _error_of(text)
         message = self._clean(f"{self.name} answered {response.status}: {message}")
-        retry_after = _seconds(response.headers.get("retry-after"))
+        retry_after = None
+        # The header may also be a date (RFC 9110, section 10.2.3), which is ignored.
+        with suppress(KeyError, ValueError):
+            retry_after = max(0.0, float(response.headers["retry-after"]))
         return refusal(response.status, code, message, retry_after)
-
-    def _told(self, error: Any) -> ProviderError:
-        code, message = _error_of(json.dumps({"error": error}))
-        status = error.get("code") if isinstance(error, dict) else None
-        message = self._clean(f"{self.name} broke off: {message}")
-        return refusal(status if isinstance(status, int) else 500, code, message, None)
 
     def _cut(self, error: Exception, *, silenced: bool) -> ProviderError:
         if silenced:
@@ -144,8 +146,9 @@ class OpenAI(Provider):
         return hidden[:MAX_ERROR_CHARACTERS]
 
 
+# OpenAI uses status 429 for two things: a rate limit, which passes, and a used-up quota, which does not.
 def refusal(status: int, code: str, message: str, retry_after: float | None) -> ProviderError:
-    """What a status (and the service's own error code) means to a run."""
+    """Return the error for a status and the service's own error code."""
     if status == 429:
         retryable = code != "insufficient_quota"
         return ProviderError(message, code="provider_rate_limited", retryable=retryable, retry_after=retry_after)
@@ -159,7 +162,7 @@ def refusal(status: int, code: str, message: str, retry_after: float | None) -> 
 
 
 def _error_of(text: str) -> tuple[str, str]:
-    """The code and the message of an error's body, whatever its shape."""
+    """Return the code and the message of an error's body. Compatible services use several shapes."""
     try:
         error = json.loads(text)["error"]
     except (ValueError, KeyError, TypeError):
@@ -169,56 +172,34 @@ def _error_of(text: str) -> tuple[str, str]:
     return str(error.get("code") or error.get("type") or ""), str(error.get("message") or error)
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return max(0.0, float(retry_after)) if retry_after else None
-    except ValueError:
-        return None
-
-
+# Encoding the schemas of all tools costs more than the rest of a request, and they rarely change.
 @lru_cache(maxsize=MAX_OFFERS)
 def _tools(tools: tuple[ToolSpec, ...]) -> msgspec.Raw:
-    """The tools as they stand in a body."""
-    return msgspec.Raw(_encode([_tool(tool) for tool in tools]))
-
-
-def _tool(tool: ToolSpec) -> dict[str, Any]:
-    about = {"name": wire_name(tool.name), "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": about}
-
-
-def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
-    system = [{"role": "system", "content": request.instructions}] if request.instructions else []
-    return system + [_message(message) for message in request.messages]
+    functions = [
+        {"name": wire_name(tool.name), "description": tool.description, "parameters": tool.parameters} for tool in tools
+    ]
+    return msgspec.Raw(_encode([{"type": "function", "function": function} for function in functions]))
 
 
 def _message(message: Message) -> dict[str, Any]:
     if isinstance(message, ToolMessage):
         return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
     if isinstance(message, AssistantMessage):
-        return _assistant(message)
-    return {"role": "user", "content": _user_content(message)}
-
-
-def _assistant(message: AssistantMessage) -> dict[str, Any]:
-    if not message.tool_calls:
-        return {"role": "assistant", "content": message.text}
-    calls = [
-        {
-            "id": call.call_id,
-            "type": "function",
-            "function": {"name": wire_name(call.name), "arguments": call.arguments},
-        }
-        for call in message.tool_calls
-    ]
-    return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
-
-
-def _user_content(message: UserMessage) -> Any:
+        if not message.tool_calls:
+            return {"role": "assistant", "content": message.text}
+        calls = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": wire_name(call.name), "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+        return {"role": "assistant", "content": message.text or None, "tool_calls": calls}
     if not message.images:
-        return message.text
+        return {"role": "user", "content": message.text}
     parts: list[dict[str, Any]] = [{"type": "text", "text": message.text}] if message.text else []
     for image in message.images:
         data = base64.b64encode(image.data).decode()
         parts.append({"type": "image_url", "image_url": {"url": f"data:{image.media_type};base64,{data}"}})
-    return parts
+    return {"role": "user", "content": parts}

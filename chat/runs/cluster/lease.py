@@ -1,26 +1,24 @@
-"""The lease of this process on its runs, and the end of those, and of calls of speech, whose process is gone.
+"""The lease of this process on its runs, and the end of what dead processes left open: runs and speech calls.
 
-A process is dead when the kernel says so, or when its row was not renewed for its whole lease, by the database's clock.
-Of the second this process judges only after its own row was renewed without a failure for as long: a database that
-was away has kept the others from renewing, too. Sync functions are each a part of one transaction of the writer.
+A process is dead if the kernel says so, or if its row was not renewed for its whole lease, by the database's clock.
+Sync functions are each part of one transaction of the writer.
 """
 
 import asyncio
 import logging
 from collections.abc import Collection, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from chat.engine.events import Error
 from chat.models import Process, Run, RunEvent, Session
 from chat.runs.cluster import process
-from chat.runs.log import frame_store
+from chat.runs.log.frame_store import Frames, save_frames
 from chat.wire import sse
 from speech.call_log import here, interrupt_calls, processes_at_work
 from spending import ledger
@@ -31,17 +29,17 @@ from tools.execution.rows import interrupt_executions
 
 logger = logging.getLogger(__name__)
 
-MESSAGE: Final = "The process that ran this was stopped; what was produced until then is kept."
-LOST: Final = "The database could not be told how this went on; what was kept until then is there."
+MESSAGE: Final = "The process that ran this was stopped; the output until then is stored."
+LOST: Final = "The database did not store the end of this run; the output until then is stored."
 RENEWALS: Final = 4
-"""Renewals in the time of one lease."""
+"""Renewals within the duration of one lease."""
 
 MAX_AT_ONCE: Final = 500
 """Runs that one round ends."""
 
 
 class Lease:
-    """Renews this process's row from `open` on, and ends the runs of the dead. `seconds` is the lease's length."""
+    """The lease of this process, `seconds` long. It renews the process's row, and ends the runs of dead processes."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -49,16 +47,16 @@ class Lease:
         self._steady_since: float | None = None
 
     async def open(self) -> None:
-        """Takes the lease, and ends at once the runs of processes of this machine that are gone.
+        """Take the lease, and end the runs of this machine's dead processes at once.
 
-        Raises `StorageUnavailable`.
+        Raise `StorageUnavailable`.
         """
         await writer.write(partial(_renew, self._seconds))
         here.process = process.name()
-        await _end_of_dead(proven=True)
+        _count(await writer.write(partial(_end_dead, proven=True)))
 
     async def keep(self) -> None:
-        """Renews the row and looks for the dead, when it is time to. Raises `StorageUnavailable`."""
+        """Renew the row and look for dead processes, when that is due. Raise `StorageUnavailable`."""
         now = asyncio.get_running_loop().time()
         if now < self._next:
             return
@@ -70,32 +68,34 @@ class Lease:
             raise
         if self._steady_since is None:
             self._steady_since = now
-        await _end_of_dead(proven=now - self._steady_since < self._seconds)
+        # An expired row proves nothing after a database outage, which kept the other processes from renewing too.
+        # This process therefore judges by expiry only after its own renewals succeeded for a whole lease.
+        _count(await writer.write(partial(_end_dead, proven=now - self._steady_since < self._seconds)))
 
     async def close(self) -> None:
-        """Gives the lease back: nothing of this process is open any more. Raises `StorageUnavailable`."""
+        """Return the lease once nothing of this process is open. Raise `StorageUnavailable`."""
         here.process = None
         await writer.write(Process.objects.filter(name=process.name()).delete)
 
 
-class _Seen(msgspec.Struct, frozen=True):
-    name: str
-    expired: bool
-
-
 def _renew(seconds: float) -> None:
     own = process.name()
+    # The row is missing at first, and after another process took this one for dead.
     if not Process.objects.filter(name=own).update(renewed=Now()):
         Process.objects.create(name=own, renewed=Now(), lease_seconds=seconds)
 
 
 async def end_runs(run_ids: Collection[UUID]) -> None:
-    """Ends open runs of this process that it does not have, as those of the dead. Raises `StorageUnavailable`."""
-    _count(await writer.write(partial(_end_own, run_ids)))
+    """End runs that the database has as this process's, but that it does not run. Raise `StorageUnavailable`."""
 
+    def end() -> int:
+        lost = Run.objects.filter(id__in=run_ids, process=process.name()).only("id", "session_id", "process")
+        return sum(_interrupt(run, LOST) for run in lost)
 
-async def _end_of_dead(*, proven: bool) -> None:
-    _count(await writer.write(partial(_end_dead, proven=proven)))
+    ended = await writer.write(end)
+    if ended:
+        logger.warning("runs.lost", extra={"runs": ended})
+    _count(ended)
 
 
 def _count(ended: int) -> None:
@@ -104,16 +104,20 @@ def _count(ended: int) -> None:
 
 
 def _end_dead(*, proven: bool) -> int:
-    """Ends what dead processes left open, where `proven` only of those that the kernel knows to be dead.
+    """End what dead processes left open, and return the number of runs among it.
 
-    Returns how many of it were runs.
+    If `proven`, only processes that the kernel reports as dead count as such.
     """
-    dead = [seen.name for seen in _processes() if process.is_dead(seen.name) or (seen.expired and not proven)]
+    dead = [name for name, expired in _processes() if process.is_dead(name) or (expired and not proven)]
     open_runs = Run.objects.filter(status=Run.Status.RUNNING, process__in=dead)
     runs = list(open_runs.only("id", "session_id", "process")[:MAX_AT_ONCE])
     ended = sum(map(_interrupt, runs))
     calls = interrupt_calls(dead, timezone.now())
-    _settle_left()
+    # A run that is over may still have a reservation, if the commit that should have settled it was lost.
+    running = Run.objects.filter(status=Run.Status.RUNNING).values("id")
+    for run_id in Reservation.objects.exclude(run__in=running).values_list("run", flat=True)[:MAX_AT_ONCE]:
+        ledger.settle(run_id, None, timezone.now())
+    # With more runs left, the rows stay, so that the next round finds them.
     if len(runs) < MAX_AT_ONCE:
         Process.objects.filter(name__in=dead).delete()
     if ended:
@@ -123,49 +127,32 @@ def _end_dead(*, proven: bool) -> int:
     return ended
 
 
-def _end_own(run_ids: Collection[UUID]) -> int:
-    lost = Run.objects.filter(id__in=run_ids, process=process.name()).only("id", "session_id", "process")
-    ended = sum(_interrupt(run, LOST) for run in lost)
-    if ended:
-        logger.warning("runs.lost", extra={"runs": ended})
-    return ended
-
-
-def _settle_left() -> None:
-    """Books what runs had reserved that are over, and that nobody settled: their last commit was lost."""
-    open_runs = Run.objects.filter(status=Run.Status.RUNNING).values("id")
-    for run_id in Reservation.objects.exclude(run__in=open_runs).values_list("run", flat=True)[:MAX_AT_ONCE]:
-        ledger.settle(run_id, None, timezone.now())
-
-
-def _processes() -> Iterator[_Seen]:
-    """All but this one: those with a row, and those without one whom a run or a call of speech names."""
+def _processes() -> Iterator[tuple[str, bool]]:
+    """Yield the names of all other processes, and whether their leases have expired."""
     own = process.name()
     rows: Any = (
         Process.objects.exclude(name=own).annotate(now=Now()).values_list("name", "renewed", "lease_seconds", "now")
     )
     known = set()
-    for name, renewed, seconds, moment in rows:
+    for name, renewed, seconds, now in rows:
         known.add(name)
-        yield _Seen(name, _is_expired(renewed, seconds, moment))
+        yield name, renewed + timedelta(seconds=seconds) < now
+    # A process without a row was closed or ended as dead, but a run or a speech call may still name it.
     named = Run.objects.filter(status=Run.Status.RUNNING).exclude(process=own).values_list("process", flat=True)
     for name in {*named.distinct(), *processes_at_work()} - known - {own}:
-        yield _Seen(name, expired=True)
-
-
-def _is_expired(renewed: datetime, seconds: float, now: datetime) -> bool:
-    return renewed + timedelta(seconds=seconds) < now
+        yield name, True
 
 
 def _interrupt(run: Run, message: str = MESSAGE) -> bool:
-    """Ends the run, if it is still open and that process's, and tells why. Whether it was."""
+    """End the run as interrupted if it is still open and of the same process. Return whether it was."""
     now = timezone.now()
-    mine = Run.objects.filter(id=run.id, status=Run.Status.RUNNING, process=run.process)
-    if not mine.update(status=Run.Status.INTERRUPTED, reason="interrupted", error=message, retryable=True, ended=now):
+    same = Run.objects.filter(id=run.id, status=Run.Status.RUNNING, process=run.process)
+    if not same.update(status=Run.Status.INTERRUPTED, reason="interrupted", error=message, retryable=True, ended=now):
         return False
+    # The last event continues the numbers of the stored frames. Later ones were sent by the dead process, and are lost.
     last = RunEvent.objects.filter(run=run).order_by("-first").values_list("last", flat=True).first() or 0
     terminal = Error(error=message, code="interrupted", retryable=True, durable_to=last)
-    frame_store.save_frames([frame_store.Frames(run.id, last + 1, last + 1, sse.frame(last + 1, terminal))])
+    save_frames([Frames(run.id, last + 1, last + 1, sse.frame(last + 1, terminal))])
     Session.objects.filter(id=run.session_id, active_run=run.id).update(active_run=None)
     interrupt_executions(run.id, now)
     ledger.settle(run.id, None, now)

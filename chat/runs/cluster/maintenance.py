@@ -1,5 +1,7 @@
-"""What a process looks after beside its runs: its lease, orders, runs that can go on or were lost, and whom it follows
-elsewhere.
+"""The periodic work of a process beside its runs.
+
+It renews its lease, carries out commands, continues waiting runs, ends lost ones, and marks the runs of other processes
+that are followed here.
 """
 
 import asyncio
@@ -8,7 +10,6 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-import msgspec
 from django.utils import timezone
 
 from chat.models import Run
@@ -22,65 +23,59 @@ from storage.statements import Statement
 from storage.writer import writer
 
 MARK_SECONDS: Final = 1.0
-"""How often the runs of others that are followed here are marked so."""
+"""The interval at which followed runs of other processes are marked, in seconds."""
 
+# A busy machine marks late; the run must not be given up because of that.
 MARKS_HOLD: Final = 5
-"""How many times as long a mark holds: a busy machine is late."""
-
+"""The duration of a mark, in intervals."""
 
 LOOK_SECONDS: Final = 5.0
-"""How often this process looks for runs that are its own in the database alone."""
+"""The interval between two searches for lost runs, in seconds."""
 
 _count = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running' AND process <> %s")
 
 
-class _News(msgspec.Struct, frozen=True):
-    orders: Sequence[tuple[int, UUID]]
-    ready: Sequence[UUID]
-
-
 class Maintenance:
-    """One round after the other. `go_on` lets a waiting run go on in this process."""
+    """The maintenance of this process. `continue_run` continues a waiting run in this process."""
 
     def __init__(
-        self, lease: Lease, runs: RunManager, watch: RemoteWatch, go_on: Callable[[UUID], Awaitable[object]]
+        self, lease: Lease, runs: RunManager, watch: RemoteWatch, continue_run: Callable[[UUID], Awaitable[object]]
     ) -> None:
         self._lease = lease
         self._runs = runs
         self._watch = watch
-        self._go_on = go_on
+        self._continue_run = continue_run
         self._mark_at = 0.0
         self._look_at = 0.0
         self._strays: frozenset[UUID] = frozenset()
 
     async def round(self) -> None:
-        """Raises `StorageUnavailable`, and what `go_on` raises."""
+        """Do what is due. Raise `StorageUnavailable`, and what `continue_run` raises."""
         await self._lease.keep()
-        await self._mark()
+        await self._mark_followed()
         await self._end_strays()
-        news = await read(_news)
-        if news.orders:
-            for _, run_id in news.orders:
+        ordered, ready = await read(_news)
+        if ordered:
+            for _, run_id in ordered:
                 self._runs.cancel(run_id)
-            await writer.write(partial(commands.clear, [order for order, _ in news.orders]))
-        for run_id in news.ready:
-            await self._go_on(run_id)
+            await writer.write(partial(commands.clear, [command for command, _ in ordered]))
+        for run_id in ready:
+            await self._continue_run(run_id)
 
-    async def _mark(self) -> None:
-        """Counts the runs of others, and marks those that are followed here."""
+    async def _mark_followed(self) -> None:
+        """Count the runs of other processes, and mark those that are followed here."""
         now = asyncio.get_running_loop().time()
         if now < self._mark_at:
             return
         self._mark_at = now + MARK_SECONDS
-        self._runs.elsewhere = await read(_count_elsewhere)
+        self._runs.elsewhere = await read(lambda: int(_count(process.name())[0][0]))
         if runs := self._watch.followed(MARK_SECONDS):
             await writer.write(partial(remote_subscribers.mark, runs, MARKS_HOLD * MARK_SECONDS))
 
     async def _end_strays(self) -> None:
-        """Ends the runs that the database has as this process's, and that are not here, now and a while ago.
-
-        The answer to the commit of their beginning was lost, or the commit of their end was given up.
-        """
+        """End runs that the database has as this process's, but that it does not run."""
+        # The reply to the commit of their beginning was lost, or the commit of their end was given up. A run that is
+        # just beginning looks the same, so a stray must be seen twice.
         now = asyncio.get_running_loop().time()
         if now < self._look_at:
             return
@@ -91,13 +86,10 @@ class Maintenance:
         self._strays = strays - lost
 
 
-def _count_elsewhere() -> int:
-    return int(_count(process.name())[0][0])
-
-
 def _own() -> list[UUID]:
     return list(Run.objects.filter(process=process.name(), status=Run.Status.RUNNING).values_list("id", flat=True))
 
 
-def _news() -> _News:
-    return _News(commands.requested(process.name()), suspension.decided(timezone.now()))
+def _news() -> tuple[Sequence[tuple[int, UUID]], Sequence[UUID]]:
+    """Return the commands for this process, and the waiting runs that can continue."""
+    return commands.requested(process.name()), suspension.decided(timezone.now())

@@ -1,4 +1,4 @@
-"""Which process owns a run, by a name that no other process ever has."""
+"""The name of a process, which owns runs. No other process ever has the same name."""
 
 import os
 import socket
@@ -12,28 +12,29 @@ PID_NAMESPACE: Final = Path("/proc/self/ns/pid")
 
 
 def name() -> str:
-    """The name of this process: its host, where its process ids mean something, its id, and when it started."""
+    """Return the name of this process: its host, namespace of process ids, process id and start time."""
     return _name(os.getpid())
 
 
 def is_dead(process: str) -> bool:
-    """Whether a process of this name certainly runs no more. Of where its id means nothing here nothing is certain."""
+    """Return whether a process of this name certainly no longer runs."""
     place, _, rest = process.rpartition("#")
     pid, _, started = rest.partition(":")
+    # A process id means something only on the same host, since the same boot, in the same namespace.
     return place == _place() and pid.isdecimal() and bool(started) and _started(int(pid)) != started
 
 
+# Cached by process id, because a forked child inherits the cache and is another process.
 @cache
 def _name(pid: int) -> str:
-    """By process id: a forked child is another process."""
     return f"{_place()}#{pid}:{_started(pid)}"
 
 
 @cache
 def _place() -> str:
-    """The host since its last boot, and the namespace of process ids, of which a container has its own."""
     try:
         boot = BOOT.read_text(encoding="ascii").strip()[:13]
+        # A container has a namespace of process ids of its own.
         namespace = PID_NAMESPACE.stat().st_ino
     except OSError:
         return f"{HOST}:?"
@@ -41,10 +42,14 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot (proc(5), field 22 of `stat`); empty where it does not run."""
+    """Return the start time of a process in clock ticks since boot; an empty string if it does not run.
+
+    This is field 22 of `/proc/PID/stat`: https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
+    # The second field is the command's name in parentheses, which may contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] == "Z" else fields[19]

@@ -1,7 +1,7 @@
-"""What one run may spend: reserved in the ledger before each call of a model, and settled beside what it said.
+"""The budget of one run: reserved in the ledger before each model call, and settled with the call's usage.
 
-The first reservation of a call and its settlement are rows of the database, so that runs of all processes together
-pass no budget, and a dead run's reservation is found.
+Reservations and settlements are rows of the database. The runs of all processes together therefore stay within a
+budget, and a dead process's reservations can be found.
 """
 
 import asyncio
@@ -19,179 +19,185 @@ from access.limits.budgets import NANO, Budget
 from chat.engine.answer import Price
 from chat.engine.events import BudgetUsed, Usage
 from chat.engine.model_port import TokensUsed
-from chat.engine.retry import Asked, Candidate
+from chat.engine.retry import Candidate, ModelCall
 from chat.engine.token_estimate import Count, request_tokens
 from chat.engine.tool_calls import LimitReached
 from spending import ledger
 from spending.accounts import NOTHING, Amount, Line, Payer, lines
 
-NEARLY: Final = 80
-"""The hundredths of a budget behind which its use is told."""
+NEARLY_USED_PERCENT: Final = 80
+"""The share of a budget from which on its use is reported."""
 
-MAX_COUNTED_HERE: Final = 256 * 1_024
-"""Characters of a request that are counted in the event loop; a longer one has a thread."""
+MAX_INLINE_CHARS: Final = 256 * 1_024
+"""Characters of a request whose tokens are counted in the event loop; longer ones are counted in a thread."""
 
 Record = Callable[[], None]
 
 
 class PriceUnknown(Exception):
-    """A budget of money holds for a run, and the price of its model is not known."""
+    """A budget in USD applies to the run, but the price of its model is unknown."""
 
 
-class Keep(Protocol):
-    """Commits a job, while the run is this process's. Raises `StorageUnavailable`."""
+class Commit(Protocol):
+    """Commits a job if this process still owns the run. Raises `StorageUnavailable`."""
 
     def __call__(self, job: Callable[[], Any], /) -> Awaitable[Any]: ...
 
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for all runs: prices, how tokens are counted, and the service's own budgets."""
+    """The prices, the token counter and the service's own budgets, which apply to all runs."""
 
     price: Price
     count: Count
     budgets: tuple[Budget, ...] = ()
 
+    def load(self, provider: str, model: str) -> None:
+        """Load the price data, which takes 0.3 s the first time."""
+        self.price(provider, model, TokensUsed(input_tokens=0, output_tokens=0))
+
 
 class RunBudget:
-    """One run's. `keep` commits; the events that it returns are told once for each budget."""
+    """The budgets that apply to one run, and its spending. Each budget is reported as nearly used up once.
 
-    def __init__(self, run_id: UUID, payer: Payer, tariff: Tariff, keep: Keep) -> None:
+    `candidate` is the model of the newest call. `on_call` is called before each model call.
+    """
+
+    def __init__(self, run_id: UUID, payer: Payer, tariff: Tariff, commit: Commit) -> None:
+        self.candidate: Candidate | None = None
+        self.on_call: Callable[[ModelCall], None] | None = None
         self._run_id = run_id
         self._payer = payer
         self._tariff = tariff
-        self._keep = keep
-        self.asking: Callable[[Asked], None] | None = None
-        """Called before each call of a model."""
-
+        self._commit = commit
         self._day: date | None = None
-        self._drawn: tuple[Line, ...] = ()
-        self._asked: Candidate | None = None
+        self._lines_of_day: tuple[Line, ...] = ()
         self._open: tuple[tuple[Line, int], ...] = ()
-        self._holds = False
-        self._told: set[str] = set()
-        self._ready: tuple[tuple[Line, ...], ledger.Reserved | ledger.Refused] | None = None
-
-    @property
-    def asked(self) -> Candidate | None:
-        """Whose answer is on its way, or came last."""
-        return self._asked
+        self._has_reservation = False
+        self._reported: set[str] = set()
+        self._prepared: tuple[tuple[Line, ...], ledger.Reserved | ledger.Refused] | None = None
 
     @property
     def is_bound(self) -> bool:
-        """Whether any budget holds for the run."""
+        """True if any budget applies to the run."""
         return bool(self._payer.budgets or self._tariff.budgets)
 
     def check(self, candidates: Sequence[Candidate]) -> None:
-        """Raises `PriceUnknown` where nothing that the first of them could say would be paid for."""
+        """Raise `PriceUnknown` if a USD budget applies, but the first candidate's price is unknown."""
         budgets = (*self._payer.budgets, *self._tariff.budgets)
         if candidates and any(budget.unit == "usd" for budget in budgets):
             first = candidates[0]
             if self._cost(first, TokensUsed(input_tokens=1, output_tokens=1)).nanos is None:
                 raise PriceUnknown(
-                    f"The price of {first.provider.name}'s {first.model} is not known, and a budget in usd holds for "
-                    "this call: name another model, or its price in MODEL_PRICES."
+                    f"The price of {first.provider.name}'s {first.model} is unknown, and a budget in usd applies to "
+                    "this call. Name another model, or add the price to MODEL_PRICES."
                 )
 
-    async def reserving(self, asked: Asked, max_output: int, begin: Record) -> Record:
-        """A job that begins the run, and reserves for its first call in the same transaction."""
+    async def begin_reserved(self, call: ModelCall, max_output: int, begin: Record) -> Record:
+        """Return a job that begins the run and reserves for its first call in the same transaction."""
         now = timezone.now()
         drawn = self._lines(now)
-        most = self._cost(asked.candidate, await self._most(asked, max_output))
+        maximum = await self._maximum(call, max_output)
 
         def begin_and_reserve() -> None:
             begin()
-            self._ready = drawn, ledger.reserve(self._run_id, drawn, most, now)
+            self._prepared = drawn, ledger.reserve(self._run_id, drawn, maximum, now)
 
-        self._holds = True
+        self._has_reservation = True
         return begin_and_reserve
 
-    async def reserve(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
-        """As `chat.engine.budget_port.Purse` says."""
-        told = await self._reserve_for(asked, max_output)
-        if self.asking is not None:
-            self.asking(asked)
-        return told
-
-    async def _reserve_for(self, asked: Asked, max_output: int) -> Sequence[BudgetUsed]:
-        self._asked = asked.candidate
+    async def reserve(self, call: ModelCall, max_output: int) -> Sequence[BudgetUsed]:
+        """Reserve for the call, as `chat.engine.budget_port.Budget` specifies."""
+        self.candidate = call.candidate
         now = timezone.now()
         drawn = self._lines(now)
-        if not drawn:
-            return ()
-        if self._ready is not None:
-            (drawn, outcome), self._ready = self._ready, None
+        events: Sequence[BudgetUsed] = await self._reserve(call, max_output, drawn, now) if drawn else ()
+        if self.on_call is not None:
+            self.on_call(call)
+        return events
+
+    async def _reserve(
+        self, call: ModelCall, max_output: int, drawn: tuple[Line, ...], now: datetime
+    ) -> Sequence[BudgetUsed]:
+        if self._prepared is not None:
+            (drawn, outcome), self._prepared = self._prepared, None
         else:
-            most = self._cost(asked.candidate, await self._most(asked, max_output))
-            again, self._holds = self._holds, True  # also where the run is stopped while it waits for this
-            outcome = await self._keep(partial(self._reserve, drawn, most, now, again=again))
+            maximum = await self._maximum(call, max_output)
+            # Set before the commit: if the run is stopped while it waits here, its end still releases the reservation.
+            repeated, self._has_reservation = self._has_reservation, True
+
+            def reserve() -> ledger.Reserved | ledger.Refused:
+                if repeated:
+                    # A retry replaces the reservation of the attempt before it, which cost nothing.
+                    ledger.settle(self._run_id, NOTHING, now)
+                return ledger.reserve(self._run_id, drawn, maximum, now)
+
+            outcome = await self._commit(reserve)
         if isinstance(outcome, ledger.Refused):
-            self._open, self._holds = (), False
-            raise LimitReached("budget_exceeded", [_told(outcome.line, outcome.spent)])
+            self._open, self._has_reservation = (), False
+            raise LimitReached("budget_exceeded", [_event(outcome.line, outcome.spent)])
         self._open = tuple(zip(drawn, outcome.spent, strict=True))
         return tuple(self._nearly_used(self._open))
 
-    def settled(self, usage: Usage) -> Sequence[BudgetUsed]:
-        """What is to be told of budgets once a call has cost what it did."""
+    def usage_events(self, usage: Usage) -> Sequence[BudgetUsed]:
+        """Return an event for each budget that is nearly used up by the call."""
         amount = _amount(usage.cost_usd, usage.input_tokens + usage.output_tokens)
         after = [(line, spent + (amount.of(line.unit) or 0)) for line, spent in self._open]
         return tuple(self._nearly_used(after))
 
     def settlement(self, usage: Usage) -> Record:
-        """Writes down what the call took, in place of what was reserved for it."""
-        reserved, self._open, self._holds = self._holds, (), False
-        return partial(self._settle, usage, self._asked, reserved=reserved)
+        """Return a job that books the call's usage in place of its reservation."""
+        reserved, self._open, self._has_reservation = self._has_reservation, (), False
+        # The run may call another model before the job runs.
+        candidate = self.candidate
+
+        def settle() -> None:
+            now = timezone.now()
+            amount = _amount(usage.cost_usd, usage.input_tokens + usage.output_tokens)
+            if reserved:
+                ledger.settle(self._run_id, amount, now)
+            used = ledger.Used(
+                owner=self._payer.owner,
+                key=self._payer.key,
+                provider=candidate.provider.name if candidate else "",
+                model=candidate.model if candidate else "",
+                estimated=usage.estimated,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cached_tokens=usage.cached_tokens,
+                reasoning_tokens=usage.reasoning_tokens,
+                nanos=amount.nanos,
+            )
+            ledger.add([used], now)
+
+        return settle
 
     def closing(self) -> Record | None:
-        """Gives back what is reserved still, and forgets the run's own accounts; None where there is nothing of it."""
-        own = any(line.scope == "run" for line in self._lines(timezone.now()))
-        return partial(self._close, own=own) if self._holds or own else None
+        """Return a job that releases what is still reserved and deletes the run's own accounts, or None."""
+        has_own_accounts = any(line.scope == "run" for line in self._lines(timezone.now()))
 
-    def _reserve(
-        self, drawn: Sequence[Line], most: Amount, now: datetime, *, again: bool
-    ) -> ledger.Reserved | ledger.Refused:
-        """For a further attempt, in place of what the one before it had reserved."""
-        if again:
-            ledger.settle(self._run_id, NOTHING, now)
-        return ledger.reserve(self._run_id, drawn, most, now)
+        def close() -> None:
+            ledger.settle(self._run_id, NOTHING, timezone.now())
+            if has_own_accounts:
+                ledger.forget_run(self._run_id)
 
-    def _settle(self, usage: Usage, asked: Candidate | None, *, reserved: bool) -> None:
-        now = timezone.now()
-        amount = _amount(usage.cost_usd, usage.input_tokens + usage.output_tokens)
-        if reserved:
-            ledger.settle(self._run_id, amount, now)
-        used = ledger.Used(
-            owner=self._payer.owner,
-            key=self._payer.key,
-            provider=asked.provider.name if asked else "",
-            model=asked.model if asked else "",
-            estimated=usage.estimated,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cached_tokens=usage.cached_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            nanos=amount.nanos,
-        )
-        ledger.add([used], now)
+        return close if self._has_reservation or has_own_accounts else None
 
-    def _close(self, *, own: bool) -> None:
-        ledger.settle(self._run_id, NOTHING, timezone.now())
-        if own:
-            ledger.forget_run(self._run_id)
-
-    async def _most(self, asked: Asked, max_output: int) -> TokensUsed:
-        size = sum(len(str(message)) for message in asked.request.messages)
-        counted = partial(request_tokens, asked.request, self._tariff.count)
-        asks = counted() if size <= MAX_COUNTED_HERE else await asyncio.to_thread(counted)
-        return TokensUsed(input_tokens=asks, output_tokens=min(max_output, asked.candidate.context_tokens))
+    async def _maximum(self, call: ModelCall, max_output: int) -> Amount:
+        """Return the maximum cost of the call."""
+        size = sum(len(str(message)) for message in call.request.messages)
+        count = partial(request_tokens, call.request, self._tariff.count)
+        input_tokens = count() if size <= MAX_INLINE_CHARS else await asyncio.to_thread(count)
+        output_tokens = min(max_output, call.candidate.context_tokens)
+        return self._cost(call.candidate, TokensUsed(input_tokens=input_tokens, output_tokens=output_tokens))
 
     def _lines(self, now: datetime) -> tuple[Line, ...]:
-        """Those of the day."""
         if not self.is_bound:
             return ()
+        # A budget of a day or a month has another account from midnight UTC on.
         if self._day != now.date():
             self._day = now.date()
-            self._drawn = lines(self._payer, self._tariff.budgets, now)
-        return self._drawn
+            self._lines_of_day = lines(self._payer, self._tariff.budgets, now)
+        return self._lines_of_day
 
     def _cost(self, candidate: Candidate, used: TokensUsed) -> Amount:
         cost = self._tariff.price(candidate.provider.name, candidate.model, used)
@@ -199,15 +205,16 @@ class RunBudget:
 
     def _nearly_used(self, spent: Sequence[tuple[Line, int]]) -> Iterator[BudgetUsed]:
         for line, so_far in spent:
-            if so_far * 100 >= line.limit * NEARLY and line.account not in self._told:
-                self._told.add(line.account)
-                yield _told(line, so_far)
+            if so_far * 100 >= line.limit * NEARLY_USED_PERCENT and line.account not in self._reported:
+                self._reported.add(line.account)
+                yield _event(line, so_far)
 
 
 def _amount(cost_usd: float | None, tokens: int) -> Amount:
+    # Rounded up, so that a call never counts as less than its cost.
     return Amount(nanos=None if cost_usd is None else ceil(cost_usd * NANO), tokens=tokens)
 
 
-def _told(line: Line, spent: int) -> BudgetUsed:
+def _event(line: Line, spent: int) -> BudgetUsed:
     whole = NANO if line.unit == "usd" else 1
     return BudgetUsed(scope=line.scope, span=line.span, spent=spent / whole, limit=line.limit / whole, unit=line.unit)

@@ -1,4 +1,4 @@
-"""What is counted of a run, for Prometheus."""
+"""The Prometheus metrics of a run."""
 
 from typing import Final, get_args
 
@@ -8,15 +8,16 @@ from chat.engine.retry import Candidate
 from chat.runs.live.outcome import Ending
 from telemetry import metrics
 
-OF_PROVIDERS: Final = frozenset(get_args(ErrorCode))
+PROVIDER_ERRORS: Final = frozenset(get_args(ErrorCode))
 
 
-def record_call(asked: Candidate | None, usage: Usage) -> None:
-    """A call of a model has ended, and taken this. Where its service did not say so, its name may be any."""
-    if asked is not None:
+def record_call(candidate: Candidate | None, usage: Usage) -> None:
+    """Count the tokens and the cost of a model call."""
+    if candidate is not None:
         metrics.used(
-            asked.provider.name,
-            asked.model,
+            candidate.provider.name,
+            candidate.model,
+            # Without a reported usage the service may not know the model at all: its name may be any text of a caller.
             answered=not usage.estimated,
             cost=usage.cost_usd,
             input=usage.input_tokens,
@@ -26,8 +27,8 @@ def record_call(asked: Candidate | None, usage: Usage) -> None:
         )
 
 
-def record_end(ending: Ending, asked: Candidate | None, seconds: float) -> None:
-    """A run has ended, after so many seconds here; a failure of the model's is that of whoever was asked last."""
+def record_end(ending: Ending, candidate: Candidate | None, seconds: float) -> None:
+    """Count a run that ended after `seconds`. A model's failure counts for the provider called last."""
     metrics.run_ended(ending.status, ending.reason, seconds)
-    if asked is not None and ending.reason in OF_PROVIDERS:
-        metrics.provider_errors.add(asked.provider.name, ending.reason)
+    if candidate is not None and ending.reason in PROVIDER_ERRORS:
+        metrics.provider_errors.add(candidate.provider.name, ending.reason)

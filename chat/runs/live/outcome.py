@@ -1,4 +1,4 @@
-"""How a run ends: by what, what its followers are told, and what is written of it."""
+"""The outcome of a run: its cause, the last event, and the rows that record it."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -15,19 +15,19 @@ from storage.statements import Update
 from storage.writer import StorageUnavailable
 
 Stop = Literal["cancelled", "max_seconds", "shutting_down", "storage", "lost"]
-"""What stops a run from outside of its turn."""
+"""The reasons to stop a run from outside its turn."""
 
 SHUTTING_DOWN: Final = Error(
-    error="The service is shutting down; what was produced is kept.", code="shutting_down", retryable=True
+    error="The service is shutting down; the output so far is stored.", code="shutting_down", retryable=True
 )
 LOST: Final = Error(error=NOT_OWNER, code="interrupted", retryable=True)
-NOT_KEPT: Final = Error(error="The database did not take the run's events.", code="storage", retryable=True)
+NOT_STORED: Final = Error(error="The database did not store the run's events.", code="storage", retryable=True)
 INTERNAL: Final = Error(
-    error="The run failed by a fault of the service; the service's log says more.", code="internal", retryable=False
+    error="The run failed because of a fault in the service; see the service's log.", code="internal", retryable=False
 )
 
-FAILURES: Final[Mapping[Stop, Error]] = {"shutting_down": SHUTTING_DOWN, "storage": NOT_KEPT, "lost": LOST}
-"""What a stop is told as that nobody asked for."""
+FAILURES: Final[Mapping[Stop, Error]] = {"shutting_down": SHUTTING_DOWN, "storage": NOT_STORED, "lost": LOST}
+"""The last event of a run that the service stopped for a reason of its own."""
 
 _end_run = Update(
     Run,
@@ -38,7 +38,7 @@ _free_session = Update(Session, names=("active_run",), where=("id", "active_run"
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run has ended."""
+    """The end of a run, as its row and its line in the log record it."""
 
     run_id: UUID
     session_id: UUID
@@ -50,8 +50,8 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     usage: TotalUsage
 
-    def logged(self, seconds: float) -> dict[str, Any]:
-        """The fields of its line in the log; it took so many seconds."""
+    def log_fields(self, seconds: float) -> dict[str, Any]:
+        """Return the fields of the run's line in the log. The run took `seconds`."""
         return {
             "run_id": str(self.run_id),
             "session_id": str(self.session_id),
@@ -66,14 +66,22 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ending_of(
-    run_id: UUID, session_id: UUID, terminal: Terminal, *, wrote: tuple[str, str], usage: TotalUsage
+    run_id: UUID, session_id: UUID, terminal: Terminal, *, answered_by: tuple[str, str], usage: TotalUsage
 ) -> Ending:
-    """What the run's last event says of it. `wrote` names provider and model, `usage` is that until a failure."""
-    provider, model = wrote
+    """Return the ending that the run's last event describes.
+
+    `answered_by` names the provider and the model; `usage` is the usage up to a failure.
+    """
+    provider, model = answered_by
+    if isinstance(terminal, End):
+        status = Run.Status.CANCELLED if terminal.reason == "cancelled" else Run.Status.COMPLETED
+    else:
+        interrupted = terminal.code in {"shutting_down", "interrupted"}
+        status = Run.Status.INTERRUPTED if interrupted else Run.Status.FAILED
     return Ending(
         run_id=run_id,
         session_id=session_id,
-        status=_status(terminal),
+        status=status,
         reason=terminal.reason if isinstance(terminal, End) else terminal.code,
         error="" if isinstance(terminal, End) else terminal.error,
         retryable=isinstance(terminal, Error) and terminal.retryable,
@@ -84,19 +92,22 @@ def ending_of(
 
 
 def stop_of(error: StorageUnavailable) -> Stop:
-    """What a run is stopped by whose events cannot be kept."""
+    """Return the reason to stop a run whose events could not be stored."""
     return "lost" if isinstance(error, NotOwner) else "storage"
 
 
 def finish(ending: Ending) -> None:
-    """Ends the run, if it is still open, and frees its session. Sync, a part of one transaction of the writer."""
-    why = (ending.status, ending.reason, ending.error, ending.retryable)
-    told = (*why, ending.provider, ending.model, timezone.now())
-    _end_run.later((*told, *usage_columns.values(ending.usage)), (ending.run_id, Run.Status.RUNNING))
+    """End the run if it is still open, and free its session. Sync, part of a transaction of the writer."""
+    values = (
+        ending.status,
+        ending.reason,
+        ending.error,
+        ending.retryable,
+        ending.provider,
+        ending.model,
+        timezone.now(),
+        *usage_columns.values(ending.usage),
+    )
+    # Both updates are conditional: a process that took over may have ended the run, and begun the session's next one.
+    _end_run.later(values, (ending.run_id, Run.Status.RUNNING))
     _free_session.later((None,), (ending.session_id, ending.run_id))
-
-
-def _status(terminal: Terminal) -> Run.Status:
-    if isinstance(terminal, End):
-        return Run.Status.CANCELLED if terminal.reason == "cancelled" else Run.Status.COMPLETED
-    return Run.Status.INTERRUPTED if terminal.code in {"shutting_down", "interrupted"} else Run.Status.FAILED

@@ -14,6 +14,11 @@ OnRevoked = Callable[[Callable[[object], None]], Callable[[], None]]
 """Registers a callback for the revocation of the run's key; returns a function that unregisters it."""
 
 
+async def never_followed() -> bool:
+    """Return False: without a database no other process can follow a run."""
+    return False
+
+
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything needed to start or resume a run. `turn` is awaited in the run's own task.
 
@@ -29,7 +34,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     turn: Callable[[], Awaitable[Turn]]
     max_seconds: float
     cancel_unfollowed: bool
-    followed_elsewhere: Callable[[], Awaitable[bool]]
+    followed_elsewhere: Callable[[], Awaitable[bool]] = never_followed
     last: int = 0
     text: str = ""
     created: datetime | None = None

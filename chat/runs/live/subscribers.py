@@ -1,4 +1,4 @@
-"""Who follows a run here, and that it is given up where nobody does for too long."""
+"""The subscribers of a run in this process. A run without any is given up after a grace period."""
 
 import asyncio
 import contextlib
@@ -10,12 +10,12 @@ import msgspec
 
 from storage.writer import StorageUnavailable
 
-ASK_SECONDS: Final = 1.0
-"""The least time between two looks for followers in other processes."""
+MIN_CHECK_SECONDS: Final = 1.0
+"""The minimum time between two checks for subscribers in other processes, in seconds."""
 
 
 class StreamTimeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: of silence before a ping, before an unfollowed run is cancelled, before a stalled reader is dropped."""
+    """The seconds of silence before a ping, before an unfollowed run is cancelled, and before a reader is dropped."""
 
     heartbeat: float
     grace: float
@@ -23,9 +23,9 @@ class StreamTimeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Subscribers:
-    """Counts followers. `give_up` is called once nobody has followed for `grace` seconds, here or elsewhere.
+    """Counts subscribers, and calls `give_up` after `grace` seconds without any, in this process or another.
 
-    With an endless `grace` it never is.
+    An infinite `grace` never gives up.
     """
 
     def __init__(
@@ -36,43 +36,45 @@ class Subscribers:
         self._followed_elsewhere = followed_elsewhere
         self.followers = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._asking: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._closed = False
 
     def joined(self) -> None:
-        """Somebody follows the run: while anybody does, it is not given up."""
+        """Add a subscriber, and stop waiting for the end of the grace period."""
         self.followers += 1
-        self._be_patient()
+        self._stop_waiting()
 
     def left(self) -> None:
-        """Somebody follows the run no more."""
+        """Remove a subscriber."""
         self.followers -= 1
         if self.followers == 0 and self._grace < inf and not self._closed:
-            self._look_in(self._grace)
+            self._check_in(self._grace)
 
     def close(self) -> None:
-        """The run has ended here: there is nothing to give up any more."""
+        """Stop for good: the run has ended in this process."""
         self._closed = True
-        self._be_patient()
+        self._stop_waiting()
 
-    def _be_patient(self) -> None:
-        for pending in (self._timer, self._asking):
+    def _stop_waiting(self) -> None:
+        for pending in (self._timer, self._checking):
             if pending is not None:
                 pending.cancel()
-        self._timer = self._asking = None
+        self._timer = self._checking = None
 
-    def _look_in(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+    def _check_in(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
 
-    def _look(self) -> None:
-        """Nobody has followed the run here for too long."""
-        self._asking = asyncio.get_running_loop().create_task(self._give_up_unless_followed())
+        def check() -> None:
+            self._checking = loop.create_task(self._give_up_unless_followed())
+
+        self._timer = loop.call_later(seconds, check)
 
     async def _give_up_unless_followed(self) -> None:
         followed = False
+        # Without an answer from the database, the run counts as not followed anywhere.
         with contextlib.suppress(StorageUnavailable):
             followed = await self._followed_elsewhere()
         if followed:
-            self._look_in(max(ASK_SECONDS, self._grace))
+            self._check_in(max(MIN_CHECK_SECONDS, self._grace))
         else:
             self._give_up()

@@ -1,6 +1,6 @@
-"""Runs that wait for an approval: in the database alone, without a task and without a process.
+"""Runs that wait for an approval. They exist only in the database, without a task and without a process.
 
-Sync functions, each a part of one transaction of the writer, but for `ready`, which only reads.
+These are sync functions. Each is part of one transaction of the writer, except `decided`, which only reads.
 """
 
 from datetime import datetime
@@ -21,13 +21,13 @@ from tools.approvals import decisions
 from tools.models import ToolExecution
 
 MAX_AT_ONCE: Final = 50
-"""Runs that one look finds ready to go on."""
+"""Runs that one query finds ready to continue."""
 
 _any_waits = Exists(lambda: Run.objects.filter(status=Run.Status.WAITING))
 
 
 class Suspension(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is to wait; its clock stands still with `seconds_left`."""
+    """A run that starts to wait. The time that it waits does not count towards its `seconds_left`."""
 
     run_id: UUID
     suspended: Suspended
@@ -37,14 +37,14 @@ class Suspension(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True):
-    """What is stored of a waiting run."""
+    """The value of the column `suspended`, as JSON."""
 
     suspended: Suspended
     seconds_left: float
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that goes on in this process, with `last` events and the answer's `text` so far."""
+    """A run that continues in this process, with `last` events and the answer's `text` so far."""
 
     row: Run
     caller: Caller
@@ -54,63 +54,60 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def suspend(parked: Suspension) -> None:
-    """Lets the run wait, if it still runs here."""
-    state = _State(suspended=parked.suspended, seconds_left=parked.seconds_left)
-    expires = ToolExecution.objects.filter(id=parked.suspended.execution_id).values_list("expires", flat=True).first()
-    usage = parked.suspended.usage
-    Run.objects.filter(id=parked.run_id, status=Run.Status.RUNNING, process=process.name()).update(
+def suspend(suspension: Suspension) -> None:
+    """Make the run wait, if this process still runs it."""
+    suspended = suspension.suspended
+    state = _State(suspended=suspended, seconds_left=suspension.seconds_left)
+    expires = ToolExecution.objects.filter(id=suspended.execution_id).values_list("expires", flat=True).first()
+    Run.objects.filter(id=suspension.run_id, status=Run.Status.RUNNING, process=process.name()).update(
         status=Run.Status.WAITING,
         process="",
         suspended=msgspec.json.encode(state).decode(),
         waits_until=expires or timezone.now(),
-        provider=parked.provider,
-        model=parked.model,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
+        provider=suspension.provider,
+        model=suspension.model,
+        input_tokens=suspended.usage.input_tokens,
+        output_tokens=suspended.usage.output_tokens,
     )
 
 
 def decided(now: datetime) -> list[UUID]:
-    """The waiting runs that can go on: their execution is decided, or their time is over."""
+    """Return waiting runs that can continue: their execution is decided, or their time is over."""
     if not _any_waits():
         return []
-    waits = Run.objects.filter(status=Run.Status.WAITING)
-    late = waits.filter(waits_until__lte=now).values_list("id", flat=True)
-    undone = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL).exclude(decision="")
-    decided = waits.filter(id__in=list(undone.values_list("run_id", flat=True)[:MAX_AT_ONCE]))
+    waiting = Run.objects.filter(status=Run.Status.WAITING)
+    late = waiting.filter(waits_until__lte=now).values_list("id", flat=True)
+    pending = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL).exclude(decision="")
+    decided = waiting.filter(id__in=list(pending.values_list("run_id", flat=True)[:MAX_AT_ONCE]))
     return [*late[:MAX_AT_ONCE], *decided.values_list("id", flat=True)]
 
 
 def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:
-    """Makes a waiting run this process's, if what it waits for is decided, or it is to end as `cancelled`.
+    """Take a waiting run over for this process if its approval is decided, or to end it as `cancelled`.
 
-    That is what becomes of a run whose key was revoked or has expired.
+    Return None if the run does not wait, or another process took it.
     """
     row = Run.objects.select_related("session").filter(id=run_id, status=Run.Status.WAITING).first()
     if row is None:
         return None
-    caller = _caller(row)
+    owner = row.session.owner
+    # The key may have lost its rights while the run waited. If it was revoked or has expired, the run is cancelled.
+    caller = lookup.caller_now(row.key, owner, timezone.now()) if row.key else Caller(owner=owner, scopes=ALL)
     cancelled = cancelled or caller.scopes == NONE
     state = msgspec.json.decode(row.suspended, type=_State)
     approval = decisions.settle(UUID(state.suspended.execution_id), timezone.now(), cancelled=cancelled)
     if approval is None:
         return None
-    mine = Run.objects.filter(id=run_id, status=Run.Status.WAITING)
-    if not mine.update(status=Run.Status.RUNNING, process=process.name(), suspended="", waits_until=None):
+    # Several processes may find the same run; the conditional update lets one of them take it.
+    waiting = Run.objects.filter(id=run_id, status=Run.Status.WAITING)
+    if not waiting.update(status=Run.Status.RUNNING, process=process.name(), suspended="", waits_until=None):
         return None
-    said = Message.objects.filter(run=run_id, role=Message.Role.ASSISTANT).order_by("id")
+    messages = Message.objects.filter(run=run_id, role=Message.Role.ASSISTANT).order_by("id")
     return Resumed(
         row=row,
         caller=caller,
         resumption=Resumption(suspended=state.suspended, approval=approval),
         seconds_left=state.seconds_left,
         last=RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True)[0],
-        text="".join(said.values_list("content", flat=True)),
+        text="".join(messages.values_list("content", flat=True)),
     )
-
-
-def _caller(row: Run) -> Caller:
-    """Whoever began the run, with what its key opens by now."""
-    owner = row.session.owner
-    return lookup.caller_now(row.key, owner, timezone.now()) if row.key else Caller(owner=owner, scopes=ALL)

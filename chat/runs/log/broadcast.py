@@ -1,4 +1,4 @@
-"""One run's event log in memory. Frames are appended once, as bytes, and taken by any number of followers."""
+"""One run's event log in memory. Frames are appended once, as bytes, and read by any number of subscriptions."""
 
 import asyncio
 from bisect import bisect_right
@@ -6,44 +6,47 @@ from typing import Final
 
 from chat.wire import sse
 
+# A late subscriber's backlog would otherwise be a second copy of the whole log in memory.
 MAX_AT_ONCE: Final = 256 * 1_024
-"""Bytes that one write hands to a connection, so that a late follower's backlog is not one more copy of the log."""
+"""Bytes that one write hands to a connection."""
 
 
 class Broadcast:
-    """The frames behind number `base`, so far. `last` is the number of the newest.
+    """The frames after number `base`. `last` is the number of the newest one.
 
-    `closed` says that no more will come here: ever, or because the run is `parked` until an approval.
+    When it is `closed`, no more frames come here. If it is also `suspended`, the run continues or ended elsewhere, and
+    the database has the rest.
     """
 
     def __init__(self, base: int = 0) -> None:
         self.base = base
         self.last = base
         self.closed = False
-        self.parked = False
+        self.suspended = False
         self._firsts: list[int] = []
         self._frames: list[bytes] = []
         self._waiting: list[asyncio.Future[None]] = []
 
     def publish(self, count: int, frames: bytes) -> None:
-        """Appends the next `count` frames, and wakes who waits."""
+        """Append the next `count` frames, and wake the waiting subscriptions."""
         self._firsts.append(self.last + 1)
         self._frames.append(frames)
         self.last += count
         self._wake()
 
-    def close(self, *, parked: bool = False) -> None:
+    def close(self, *, suspended: bool = False) -> None:
         self.closed = True
-        self.parked = parked
+        self.suspended = suspended
         self._wake()
 
     def after(self, cursor: int) -> tuple[int, bytes]:
-        """The frames behind number `cursor` (no less than `base`), and the number of the last of them.
+        """Return frames after number `cursor` (at least `base`), and the number of the last one.
 
-        As many as one write may hold, where there are more.
+        One call returns little more than `MAX_AT_ONCE` bytes.
         """
         if cursor >= self.last:
             return self.last, b""
+        # Almost every read is of the newest frames, which need no search and no copy.
         if cursor + 1 == self._firsts[-1]:
             return self.last, self._frames[-1]
         place = bisect_right(self._firsts, cursor + 1) - 1
@@ -58,17 +61,17 @@ class Broadcast:
         return end, b"".join(parts)
 
     def frames(self) -> bytes:
-        """All frames so far."""
+        """Return all frames so far."""
         return b"".join(self._frames)
 
     def changed(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None]":
-        """A future that is done when there is more, or no more will come."""
+        """Return a future that is done after the next frames, or when the broadcast closes."""
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(future)
         return future
 
     async def ended(self) -> None:
-        """Waits until no more will come."""
+        """Wait until the broadcast closes."""
         while not self.closed:
             await self.changed(asyncio.get_running_loop())
 

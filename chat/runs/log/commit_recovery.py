@@ -1,4 +1,4 @@
-"""What became of a commit whose answer was lost with the connection: it was made as a whole, or not at all."""
+"""Recovery of a commit whose reply was lost with the connection."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,7 +8,8 @@ from chat.runs.log.frame_store import Frames
 
 
 def committed_runs(frames: Sequence[Frames]) -> frozenset[UUID]:
-    """The runs whose frames of a batch are in the database. Where there are any, the batch was committed."""
+    """Return the runs whose frames are in the database. If there are any, the batch was committed."""
+    # A transaction is committed as a whole or not at all, and no other batch has frames with these numbers.
     runs, firsts = {each.run_id for each in frames}, {each.first for each in frames}
     rows = RunEvent.objects.filter(run_id__in=runs, first__in=firsts).values_list("run_id", "first", "last")
     found = set(rows)

@@ -1,6 +1,6 @@
-"""What is kept of this process's own runs. Sync functions, each a part of one transaction of the writer.
+"""The stored frames of this process's own runs. Sync functions, each part of one transaction of the writer.
 
-NotOwner              the run is this process's no more
+NotOwner              this process lost its lease on the run
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,14 +17,14 @@ from storage.writer import StorageUnavailable
 
 Result = TypeVar("Result")
 
-NOT_OWNER: Final = "Another process took this one for dead, and ended the run."
+NOT_OWNER: Final = "This process lost its lease on the run."
 
 _insert_frames = Insert(RunEvent, "run", "first", "last", "frames", "created")
 _select_own = Locked(Run, "process", status=Run.Status.RUNNING)
 
 
 class NotOwner(StorageUnavailable):
-    """The run is this process's no more: another has ended it, taking this one for dead. Nothing was written."""
+    """A write to a run whose lease this process lost, because another process ended it. Nothing was written."""
 
 
 class Frames(msgspec.Struct, frozen=True):
@@ -37,9 +37,9 @@ class Frames(msgspec.Struct, frozen=True):
 
 
 def save_batch(batches: Sequence[Frames], records: Sequence[tuple[UUID, Callable[[], None]]]) -> frozenset[UUID]:
-    """Writes a batch of the journal: frames of many runs, and the rows that belong to them, in their order.
+    """Write a batch of the journal: frames of many runs, and the rows that belong to them, in their order.
 
-    Returns the runs of which nothing was written, because they are this process's no more.
+    Return the runs that this process no longer owns; nothing of them is written.
     """
     runs = {batch.run_id for batch in batches} | {run_id for run_id, _ in records}
     own = _own(runs)
@@ -51,18 +51,18 @@ def save_batch(batches: Sequence[Frames], records: Sequence[tuple[UUID, Callable
 
 
 def run_if_owner(run_id: UUID, job: Callable[[], Result]) -> Result:
-    """The job's result, where the run is this process's. Raises `NotOwner`."""
+    """Run the job if this process owns the run, and return its result. Raise `NotOwner`."""
     if not _own({run_id}):
         raise NotOwner(NOT_OWNER)
     return job()
 
 
 def save_frames(batches: Iterable[Frames]) -> None:
-    """Writes frames, whosever their runs are."""
+    """Write frames of any process's runs."""
     now = timezone.now()
     _insert_frames((batch.run_id, batch.first, batch.last, batch.frames, now) for batch in batches)
 
 
 def _own(runs: Collection[UUID]) -> set[UUID]:
-    """Those of the runs that this process owns; nobody takes one away before the transaction ends."""
+    # The rows stay locked until the transaction ends, so no other process can take over a run before the commit.
     return _select_own(runs, process.name())

@@ -1,7 +1,6 @@
 """The durable side of every run's event log in this process.
 
-Tokens are published at once and kept within `JOURNAL_SECONDS`; every other frame is kept first and published then.
-All runs share one rhythm, so that a moment's frames of a thousand streams are one transaction.
+Tokens are published at once and stored within `JOURNAL_SECONDS`. Every other frame is stored before it is published.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from storage.writer import StorageUnavailable
 logger = logging.getLogger(__name__)
 
 PATIENCE: Final = 30.0
-"""Seconds that a batch is tried again while the database does not take it."""
+"""Seconds for which a batch is retried while the database does not commit it."""
 
 RETRY_SECONDS: Final = 0.5
 
@@ -32,30 +31,33 @@ Record = Callable[[], None]
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What is committed together."""
+    """Frames and rows that are committed together."""
 
     frames: Sequence[Frames]
     records: Sequence[tuple[UUID, Record]]
 
 
 Commit = Callable[[Batch], Awaitable[Collection[UUID]]]
-"""Keeps a batch, or raises `StorageUnavailable`.
+"""Stores a batch, and returns the runs that this process no longer owns, of which nothing was stored.
 
-Returns the runs that are this process's no more: nothing of them was kept.
+Raises `StorageUnavailable`.
 """
 
 
 Recall = Callable[[Batch], Awaitable[Collection[UUID]]]
-"""The runs of a batch whose frames were kept by a commit of it that seemed to fail, or raises `StorageUnavailable`."""
+"""Returns the runs of a batch whose frames were stored by a commit that seemed to fail.
+
+Raises `StorageUnavailable`.
+"""
 
 
-async def forgotten(_: Batch) -> Collection[UUID]:
-    """What seems to fail has failed."""
+async def recall_nothing(_: Batch) -> Collection[UUID]:
+    """Return no run: a commit that seems to fail has failed."""
     return ()
 
 
 class RunLog:
-    """Numbers a run's events, encodes each once, publishes them to its feed, and has them kept."""
+    """The event log of a run: numbers its events, encodes each once, publishes them, and has them stored."""
 
     def __init__(
         self, run_id: UUID, journal: "Journal", broadcast: Broadcast, lost: Callable[[StorageUnavailable], None]
@@ -65,19 +67,20 @@ class RunLog:
         self._journal = journal
         self._lost = lost
         self._last = broadcast.last
-        self._unkept: list[bytes] = []
-        self._kept_to = broadcast.last
+        self._unstored: list[bytes] = []
+        self._stored_to = broadcast.last
         self._held: list[tuple[int, bytes]] = []
         self._records: list[Record] = []
         self._in_flight = False
         self._settled: asyncio.Future[None] | None = None
 
     def tokens(self, text: Text) -> None:
-        """Appends `token` events: published at once, unless a frame before them is still to be kept."""
+        """Append `token` events. They are published at once, unless a frame before them is not stored yet."""
         count = len(text.pieces)
         frames = sse.token_frames(self._last + 1, text.pieces)
         self._last += count
-        self._unkept.append(frames)
+        self._unstored.append(frames)
+        # Frames are published in order, so tokens after an event that is not stored yet wait with it.
         if self._held:
             self._held.append((count, frames))
         else:
@@ -85,10 +88,10 @@ class RunLog:
         self._journal.later(self)
 
     def append(self, event: Event, *, urgent: bool = True) -> None:
-        """Appends an event: published once it is kept, which is at once, or with what comes next."""
+        """Append an event. It is published once it is stored: at once if `urgent`, else with what comes next."""
         self._last += 1
         frame = sse.frame(self._last, event)
-        self._unkept.append(frame)
+        self._unstored.append(frame)
         self._held.append((1, frame))
         if urgent:
             self._journal.now(self)
@@ -96,37 +99,39 @@ class RunLog:
             self._journal.later(self)
 
     def record(self, record: Record) -> None:
-        """Has rows written in the transaction of the frames around it."""
+        """Write rows in the transaction of the frames around them."""
         self._records.append(record)
         self._journal.later(self)
 
     async def settled(self) -> None:
-        """Waits until all so far is kept and published. Raises `StorageUnavailable` where that was given up."""
-        if self._unkept or self._records or self._in_flight:
+        """Wait until everything so far is stored and published. Raise `StorageUnavailable` after giving up."""
+        if self._unstored or self._records or self._in_flight:
             if self._settled is None:
                 self._settled = asyncio.get_running_loop().create_future()
+            # One waiter that is cancelled must not cancel the future for the others.
             await asyncio.shield(self._settled)
 
-    def drop(self) -> None:
-        """Forgets what could not be kept: what is stored of the run is another's by now, and the truth."""
+    def discard(self) -> None:
+        """Discard the frames that were not stored: another process owns the run and its log."""
         self._held = []
 
-    def abandon(self) -> None:
-        """Publishes what could not be kept: a reader is owed the end of its stream even then."""
+    def publish_unstored(self) -> None:
+        """Publish the frames that were not stored, so that a reader gets the end of its stream even then."""
         self._publish(len(self._held))
 
     def take(self) -> "Portion":
-        """Hands over what is to be kept; `kept` or `lost` says later what became of it."""
-        frames = [Frames(self.run_id, self._kept_to + 1, self._last, b"".join(self._unkept))] if self._unkept else []
+        """Hand over what is to be stored. `stored` or `lost` is called with the outcome."""
+        unstored = b"".join(self._unstored)
+        frames = [Frames(self.run_id, self._stored_to + 1, self._last, unstored)] if unstored else []
         portion = Portion(log=self, frames=frames, records=self._records, held=len(self._held))
-        self._kept_to = self._last
-        self._unkept, self._records, self._in_flight = [], [], True
+        self._stored_to = self._last
+        self._unstored, self._records, self._in_flight = [], [], True
         return portion
 
-    def kept(self, held: int) -> None:
+    def stored(self, held: int) -> None:
         self._in_flight = False
         self._publish(held)
-        if self._settled is not None and not self._unkept and not self._records:
+        if self._settled is not None and not self._unstored and not self._records:
             self._settled.set_result(None)
             self._settled = None
 
@@ -144,7 +149,7 @@ class RunLog:
 
 
 class Portion(msgspec.Struct, frozen=True, kw_only=True):
-    """One run's part of a batch; `held` entries of its log are published once it is kept."""
+    """One run's part of a batch. `held` entries of its log are published once it is stored."""
 
     log: RunLog
     frames: Sequence[Frames]
@@ -153,7 +158,9 @@ class Portion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Commits what all logs have to keep: one batch at a time, every `seconds`, or at once where one must."""
+    """Commits the frames of all logs, one batch at a time: every `seconds`, or at once if a frame is urgent."""
+
+    # All runs share one journal, so that the frames of a thousand streams cost one transaction instead of a thousand.
 
     def __init__(
         self,
@@ -161,7 +168,7 @@ class Journal:
         *,
         seconds: float,
         committed: Callable[[Collection[UUID]], None] = lambda _: None,
-        recall: Recall = forgotten,
+        recall: Recall = recall_nothing,
     ) -> None:
         self._commit = commit
         self._recall = recall
@@ -173,13 +180,13 @@ class Journal:
         self._urgent = False
 
     def later(self, log: RunLog) -> None:
-        """The log has frames that may lag."""
+        """Store the log's frames with the next batch."""
         self._waiting[log] = None
         if self._timer is None and self._task is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._start)
 
     def now(self, log: RunLog) -> None:
-        """The log has something that others wait for."""
+        """Store the log's frames as soon as possible: a subscriber waits for them."""
         self._waiting[log] = None
         self._urgent = True
         if self._task is None:
@@ -189,62 +196,60 @@ class Journal:
 
     def _start(self) -> None:
         self._timer = None
-        self._task = asyncio.get_running_loop().create_task(self._work())
+        self._task = asyncio.get_running_loop().create_task(self._store_batches())
 
-    async def _work(self) -> None:
+    async def _store_batches(self) -> None:
         while self._waiting:
             self._urgent = False
             portions = [log.take() for log in self._waiting]
             self._waiting = {}
-            await self._keep(portions)
+            await self._store(portions)
             if not self._urgent:
                 break
         self._task = None
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._start)
 
-    async def _keep(self, portions: Sequence[Portion]) -> None:
+    async def _store(self, portions: Sequence[Portion]) -> None:
         batch = Batch(
             frames=[frames for portion in portions for frames in portion.frames],
             records=[(portion.log.run_id, record) for portion in portions for record in portion.records],
         )
         try:
-            gone = await self._commit_patiently(batch)
+            gone = await self._commit_with_retries(batch)
         except StorageUnavailable as error:
             logger.error("journal.lost", extra={"error": str(error), "runs": len(portions)})  # noqa: TRY400 - its cause is in the message
             for portion in portions:
                 portion.log.lost(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the journal of all the others
-            await self._keep_apart(portions, error)
+        except Exception:
+            # The database rejects the frames or rows of one run. Storing each run's by themselves finds that run, and
+            # saves the others.
+            if len(portions) > 1:
+                for portion in portions:
+                    await self._store([portion])
+                return
+            logger.exception("journal.broken")
+            for portion in portions:
+                portion.log.lost(StorageUnavailable("The database rejected the run's events."))
         else:
             for portion in portions:
                 if portion.log.run_id in gone:
                     portion.log.lost(NotOwner(NOT_OWNER))
                 else:
-                    portion.log.kept(portion.held)
+                    portion.log.stored(portion.held)
             self._committed({portion.log.run_id for portion in portions})
 
-    async def _keep_apart(self, portions: Sequence[Portion], error: Exception) -> None:
-        """One run's frames or rows are what no database takes: that run alone is lost."""
-        if len(portions) > 1:
-            for portion in portions:
-                await self._keep([portion])
-            return
-        logger.exception("journal.broken", exc_info=error)
-        for portion in portions:
-            portion.log.lost(StorageUnavailable("The database cannot keep what the run is made of."))
-
-    async def _commit_patiently(self, batch: Batch) -> Collection[UUID]:
-        """Commits it, again and again while the database does not take it, unless it took it and could not say so."""
+    async def _commit_with_retries(self, batch: Batch) -> Collection[UUID]:
         deadline = time.monotonic() + PATIENCE
-        again = False
+        failed = False
         while True:
             try:
-                if again and (kept := await self._recall(batch)):
-                    return {frames.run_id for frames in batch.frames} - set(kept)
+                # The commit may have succeeded although its reply was lost; a second one would then break a constraint.
+                if failed and (stored := await self._recall(batch)):
+                    return {frames.run_id for frames in batch.frames} - set(stored)
                 return await self._commit(batch)
             except StorageUnavailable:
                 if time.monotonic() >= deadline:
                     raise
-                again = True
+                failed = True
                 await asyncio.sleep(RETRY_SECONDS)

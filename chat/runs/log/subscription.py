@@ -1,8 +1,6 @@
-"""Those who follow a run: from its feed where it lives in this process, else from what is stored of it.
+"""A subscription to a run: from memory if the run is in this process, otherwise from the database.
 
-A follower keeps a place in the log, and takes everything that is pending at once: a burst of tokens is one write, and a
-slow follower costs the others nothing. A run may move while it is followed: it waits for an approval, and goes on here
-or elsewhere.
+A run may move while it is followed: it waits for an approval, and then continues in any process.
 """
 
 import asyncio
@@ -22,16 +20,16 @@ class Living(Protocol):
     def broadcast(self) -> Broadcast: ...
 
     def joined(self) -> None:
-        """Somebody follows it now."""
+        """Add a subscriber."""
         ...
 
     def left(self) -> None:
-        """Somebody follows it no more."""
+        """Remove a subscriber."""
         ...
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """The next stored frames, the number of the last of them; and, where there are none, whether the run is over."""
+    """The next stored frames, and the number of the last one. Without frames, `over` means that the run ended."""
 
     last: int
     frames: bytes
@@ -39,27 +37,30 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Where a run can be followed."""
+    """The places from which a run can be followed."""
 
     def living(self) -> Living | None:
-        """The run, where it lives in this process."""
+        """Return the run if it is in this process."""
         ...
 
     async def stored(self, cursor: int) -> Stored:
-        """What is stored behind number `cursor`. Raises `StorageUnavailable`."""
+        """Return stored frames after number `cursor`. Raise `StorageUnavailable`."""
         ...
 
     def changed(self, cursor: int) -> "asyncio.Future[None]":
-        """A future that is done when more is stored behind `cursor`, or the run lives here."""
+        """Return a future that is done when more is stored after `cursor`, or the run is in this process."""
         ...
 
 
 class Subscription:
-    """An async iterator over a run's frames from behind `cursor`, with a ping where it is silent.
+    """An async iterator over a run's frames after number `cursor`, with a ping after `heartbeat` seconds of silence.
 
-    One whose reader takes nothing for `patience` seconds is `dropped`: the task that sends is cancelled, and the reader
-    comes back by its cursor.
+    If its reader takes nothing for `patience` seconds, it is `dropped`: the sending task is cancelled. The reader can
+    return with its cursor.
     """
+
+    # Each subscription only keeps its position, and takes all pending frames at once. A burst of tokens is therefore
+    # one write, and a slow reader does not delay the others.
 
     def __init__(self, source: Source, cursor: int, *, heartbeat: float, patience: float) -> None:
         self._source = source
@@ -91,7 +92,7 @@ class Subscription:
                 self._cursor, frames = run.broadcast.after(self._cursor)
                 if not frames and not self._pings:
                     if run.broadcast.closed:
-                        self._over = not run.broadcast.parked
+                        self._over = not run.broadcast.suspended
                         self._leave()
                     else:
                         self._pending = run.broadcast.changed(self._loop)
@@ -110,7 +111,7 @@ class Subscription:
                 raise StopAsyncIteration
 
     def close(self) -> None:
-        """Stops following. Safe to call again."""
+        """Stop following. Calling this again is safe."""
         if not self._closed:
             self._closed = True
             metrics.followers.add(-1)
@@ -118,7 +119,8 @@ class Subscription:
         self._leave()
 
     async def _from_store(self) -> bytes:
-        """The next stored frames; nothing once there was a change to wait for, or the run is over or lives here."""
+        """Return the next stored frames; nothing after a change, at the end of the run, or if the run is here now."""
+        # Registered before the query: frames stored between the query and the wait would otherwise be missed.
         changed = self._source.changed(self._cursor)
         try:
             stored = await self._source.stored(self._cursor)
@@ -132,12 +134,13 @@ class Subscription:
                 self._pending = None
             return b""
         finally:
-            changed.cancel()  # nobody waits for it any more, also where the reader leaves meanwhile
+            # The watch polls the database until every future that it returned is done.
+            changed.cancel()
 
     def _join(self) -> bool:
-        """Whether the run lives here; it is followed here from now on then."""
+        """Follow the run in this process if it is here. Return whether it is."""
         run = self._source.living()
-        if run is None or run.broadcast.parked:
+        if run is None or run.broadcast.suspended:
             return False
         self._run = run
         run.joined()
@@ -149,6 +152,7 @@ class Subscription:
             run.left()
 
     def _tick(self) -> None:
+        # One timer for both limits, which is not restarted for every token.
         silent = self._loop.time() - self._moved
         if self._pending is not None and not self._pending.done():
             if silent >= self._heartbeat:

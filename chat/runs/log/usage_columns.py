@@ -1,4 +1,4 @@
-"""What a call of a model, or a whole run, took: as columns of the row that says so."""
+"""The usage of a model call, or of a whole run, as columns of its row."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -8,17 +8,23 @@ from chat.engine.events import TotalUsage, Usage
 
 NAMES: Final = ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_usd", "estimated")
 SMALLEST: Final = Decimal("1e-10")
+
+# A service may report any number of tokens, and an overflow would fail the whole batch.
 MAX_USD: Final = 9_999_999_999.0
-"""What the column of a cost can keep: a service may tell of any number of tokens."""
+"""The largest cost that the column can store."""
 
 UNKNOWN: Final = (None, None, None, None, None, False)
 
 
 def values(usage: Usage | TotalUsage) -> Sequence[Any]:
-    """The columns' values, in the order of `NAMES`."""
-    tokens = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
-    return (*tokens, _money(usage.cost_usd), usage.estimated)
-
-
-def _money(cost: float | None) -> Decimal | None:
-    return None if cost is None else Decimal(repr(min(cost, MAX_USD))).quantize(SMALLEST)
+    """Return the values of the columns, in the order of `NAMES`."""
+    cost = usage.cost_usd
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cached_tokens,
+        usage.reasoning_tokens,
+        # `repr` has the shortest digits of the float; `Decimal(float)` would have all binary ones.
+        None if cost is None else Decimal(repr(min(cost, MAX_USD))).quantize(SMALLEST),
+        usage.estimated,
+    )

@@ -1,9 +1,9 @@
-"""`Idempotency-Key`s: what one of them began is not begun again.
+"""`Idempotency-Key`s: a request that is sent again with the same key does not begin a second run.
 
-KeyMismatch           the key was used with another body
-AlreadyBegun          what is asked for was begun before, by the same key or as the resumption of the same run
+    KeyMismatch           the key was used with another body
+    AlreadyBegun          the request has begun a run before, with the same key or as the resumption of the same run
 
-They are known by the database; where nothing is stored, by this process, for as long as their runs are.
+The database stores the keys. If nothing is stored, the process remembers them for as long as their runs.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class KeyMismatch(Exception):
 
 
 class AlreadyBegun(Exception):
-    """What is asked for has begun before, as run `run_id`."""
+    """The request has begun a run before: `run_id`."""
 
     def __init__(self, run_id: UUID) -> None:
         super().__init__(run_id)
@@ -28,43 +28,43 @@ class AlreadyBegun(Exception):
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """An `Idempotency-Key`, and the hash of the body that it came with."""
+    """An `Idempotency-Key`, and the hash of its request's body."""
 
     key: str
     body_sha256: str
 
 
 def check(owner: str, key: Key) -> None:
-    """Raises `AlreadyBegun` and `KeyMismatch` for a key that is stored. Sync, within a transaction."""
-    known = RunKey.objects.filter(owner=owner, key=key.key).first()
-    if known is not None:
-        _refuse(key, known.body_sha256, known.run_id)
+    """Raise `AlreadyBegun` or `KeyMismatch` if the key is stored. Sync, within a transaction."""
+    stored = RunKey.objects.filter(owner=owner, key=key.key).first()
+    if stored is not None:
+        _reject(key, stored.body_sha256, stored.run_id)
 
 
-def keep(owner: str, key: Key, run_id: UUID) -> None:
-    """Stores the key of a run that begins. Sync, within a transaction."""
+def store(owner: str, key: Key, run_id: UUID) -> None:
+    """Store the key of a run that begins. Sync, within a transaction."""
     RunKey.objects.create(owner=owner, run_id=run_id, key=key.key, body_sha256=key.body_sha256)
 
 
 class UnstoredKeys:
-    """The keys of runs that are stored nowhere. `find` looks for a run of an owner's in this process."""
+    """The keys of runs that are not stored. `find` returns an owner's run in this process."""
 
     def __init__(self, find: Callable[[UUID, str], object | None]) -> None:
         self._find = find
         self._known: dict[tuple[str, str], tuple[str, UUID]] = {}
 
     def remember(self, owner: str, key: Key, run_id: UUID) -> None:
-        """Raises `AlreadyBegun` and `KeyMismatch` for a key whose run is still known."""
+        """Remember a key. Raise `AlreadyBegun` or `KeyMismatch` if its run still exists."""
+        # Nothing else removes the keys of runs that are gone.
         known = {name: entry for name, entry in self._known.items() if self._find(entry[1], name[0])}
         entry = known.get((owner, key.key))
         if entry is not None:
-            _refuse(key, *entry)
+            _reject(key, *entry)
         known[owner, key.key] = (key.body_sha256, run_id)
         self._known = known
 
 
-def _refuse(key: Key, body_sha256: str, run_id: UUID) -> NoReturn:
-    """Why a key that was used before begins nothing."""
+def _reject(key: Key, body_sha256: str, run_id: UUID) -> NoReturn:
     if body_sha256 != key.body_sha256:
         raise KeyMismatch
     raise AlreadyBegun(run_id)

@@ -2,6 +2,8 @@
 
 Covers `chat.api.provider_listing`, `chat.api.run_access`, `chat.api.sse_response`, `chat.history.messages`,
 `chat.history.queries`, `chat.history.rebuilt_log`.
+
+Covers `chat.api.streams`, `chat.history.directory`.
 """
 
 import pytest

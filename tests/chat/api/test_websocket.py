@@ -1,4 +1,7 @@
-"""`/ws/chat` over a real socket."""
+"""`/ws/chat` over a real socket.
+
+Covers `chat.api.socket_commands`, `chat.api.socket_messages`.
+"""
 
 import asyncio
 import json
@@ -12,7 +15,7 @@ import pytest
 from pytest_django import Settings
 
 from access.caller import OPERATOR
-from chat.api import websocket
+from chat.api import socket_runs, websocket
 from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
@@ -142,7 +145,7 @@ async def test_invalid_message_is_refused_and_the_socket_stays_open(
 
 
 async def test_number_of_runs_per_socket_is_limited(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "MAX_RUNS", 1)
+    monkeypatch.setattr(socket_runs, "MAX_RUNS", 1)
     api = await start(Scripted([text("One"), asyncio.Event().wait], [text("Two"), STOP]))
     async with connected(api) as socket:
         await socket.send_json({"type": "chat", "message": "1"})
@@ -154,8 +157,8 @@ async def test_number_of_runs_per_socket_is_limited(start: Start, monkeypatch: p
 async def test_number_of_concurrent_messages_per_socket_is_limited(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "MAX_ORDERS", 3)
-    act, at_once, most = websocket.ChatConsumer._act, 0, 0
+    monkeypatch.setattr(websocket, "MAX_COMMANDS", 3)
+    act, at_once, most = websocket.ChatConsumer._execute, 0, 0
 
     async def counted(self: websocket.ChatConsumer, *given: Any) -> None:
         nonlocal at_once, most
@@ -166,7 +169,7 @@ async def test_number_of_concurrent_messages_per_socket_is_limited(
         finally:
             at_once -= 1
 
-    monkeypatch.setattr(websocket.ChatConsumer, "_act", counted)
+    monkeypatch.setattr(websocket.ChatConsumer, "_execute", counted)
     api = await start()
     async with connected(api) as socket:
         for number in range(50):
@@ -182,7 +185,7 @@ async def test_socket_that_closes_before_it_follows_leaves_no_follower(start: St
     async with api.open({"message": "Hi"}) as response:
         run = response.headers["X-Run-Id"]
         socket = websocket.ChatConsumer()
-        socket._follow(UUID(run), OPERATOR, 0)
+        socket._runs.follow(UUID(run), OPERATOR, 0)
         await socket.disconnect(1000)
     async with asyncio.timeout(5):
         while (await api.get(f"/chat/runs/{run}"))["status"] != "cancelled":

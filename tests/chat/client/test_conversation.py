@@ -250,9 +250,9 @@ def test_colours_are_used_only_on_terminals_that_allow_them(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--url", "ftp://x", "Hi"], "no address of a service"),
+        (["--url", "ftp://x", "Hi"], "not the address of a service"),
         (["--session", "7", "Hi"], "which is a UUID"),
-        (["--tool", "fs.read={", "Hi"], "no JSON"),
+        (["--tool", "fs.read={", "Hi"], "not JSON"),
         (["--tool", "fs.read=[1]", "Hi"], "JSON object"),
         (["  "], "There is no question"),
     ],

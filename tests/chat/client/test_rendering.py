@@ -48,7 +48,7 @@ def test_other_events_are_shown_on_lines_of_their_own() -> None:
         (frame("error", code="storage", error="It is full."), "storage: It is full."),
         (
             frame("error", code="storage", error="It is full.", retryable=True),
-            "storage: It is full. It may work if it is asked again.",
+            "storage: It is full. It may succeed if you try again.",
         ),
         (frame("tool_error", tool="fs.read", code="not_found", error="None."), "<- fs.read failed (not_found): None."),
         (frame("retry", provider="a", error="It is busy.", next_provider="b"), "a: It is busy. Asking b ..."),
@@ -60,7 +60,10 @@ def test_other_events_are_shown_on_lines_of_their_own() -> None:
             frame("budget", scope="run", span="run", spent=90, limit=100, unit="tokens"),
             "90 of 100 tokens of the run's budget are spent",
         ),
-        (Reconnecting(attempt=2, most=8, seconds=0.5, why="reset"), "connection lost (reset); again in 0.5 s (2/8)"),
+        (
+            Reconnecting(attempt=2, max_attempts=8, seconds=0.5, why="reset"),
+            "connection lost (reset); again in 0.5 s (2/8)",
+        ),
     ],
 )
 def test_each_event_is_shown(item: Frame | Reconnecting, output: str) -> None:
@@ -82,7 +85,7 @@ def test_control_characters_never_reach_the_terminal(hostile: str) -> None:
         frame("retry", provider=hostile, error=hostile, next_provider=hostile),
         frame("end", reason=hostile),
         frame("error", code=hostile, error=hostile),
-        Reconnecting(attempt=1, most=2, seconds=1, why=hostile),
+        Reconnecting(attempt=1, max_attempts=2, seconds=1, why=hostile),
     )
     assert hostile not in output
     assert all(character == "\n" or character.isprintable() for character in output)
@@ -134,5 +137,5 @@ def test_every_event_of_the_service_can_be_read() -> None:
 def test_unknown_fields_types_and_reasons_are_accepted() -> None:
     stream = b'data: {"type":"news","spent":1}\n\ndata: {"type":"end","reason":"new","run_id":"r","more":[1]}\n\n'
     assert [(one.type, one.reason) for one in Reader().feed(stream)] == [("news", ""), ("end", "new")]
-    with pytest.raises(ValueError, match="no event"):
+    with pytest.raises(ValueError, match="not an event"):
         list(Reader().feed(b"data: <html>\n\n"))

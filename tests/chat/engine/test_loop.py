@@ -291,10 +291,10 @@ async def test_partial_text_is_emitted_after_a_stop() -> None:
         assert await texts.get() == text("Half")
         waiting.cancel()
         await asyncio.wait([waiting])
-    remains = list(playing.remains())
-    assert said(remains) == [AssistantMessage(text="Half")]
+    unfinished = list(playing.unfinished_events())
+    assert said(unfinished) == [AssistantMessage(text="Half")]
     assert playing.end("cancelled").usage.estimated
-    assert list(playing.remains()) == []
+    assert list(playing.unfinished_events()) == []
 
 
 async def test_running_tool_is_reported_as_cancelled_after_a_stop() -> None:
@@ -303,7 +303,7 @@ async def test_running_tool_is_reported_as_cancelled_after_a_stop() -> None:
         async for item in items:
             if isinstance(item, ToolCalled):
                 break
-    failed, answer = playing.remains()
+    failed, answer = playing.unfinished_events()
     assert isinstance(failed, ToolFailed)
     assert (failed.code, failed.execution_id) == ("cancelled", "e1")
     assert isinstance(answer, MessageAdded)
@@ -351,9 +351,9 @@ async def test_concurrent_calls_are_all_answered_after_a_stop() -> None:
             opened += isinstance(item, ToolCalled)
             if opened == 2:
                 break
-    remains = list(playing.remains())
-    assert [item.code for item in remains if isinstance(item, ToolFailed)] == ["cancelled"] * 2
-    assert [message.call_id for message in said(remains)] == ["c1", "c2"]
+    unfinished = list(playing.unfinished_events())
+    assert [item.code for item in unfinished if isinstance(item, ToolFailed)] == ["cancelled"] * 2
+    assert [message.call_id for message in said(unfinished)] == ["c1", "c2"]
 
 
 async def test_repeated_failing_call_ends_the_run() -> None:

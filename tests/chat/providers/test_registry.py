@@ -45,7 +45,7 @@ def test_fallbacks_follow_the_requested_provider_and_use_their_default_models() 
 
 
 def test_unavailable_provider_is_reported_with_the_available_ones() -> None:
-    with pytest.raises(UnknownProvider, match="there are scripted, second"):
+    with pytest.raises(UnknownProvider, match="The providers are scripted, second"):
         providers().get("third")
     with pytest.raises(NotConfigured, match="not configured: no key"):
         providers(missing="no key").get("scripted")
@@ -90,5 +90,5 @@ def test_invalid_setting_is_reported_before_the_start(settings: Any) -> None:
     settings.OPENAI_API_KEY, settings.DEFAULT_MODEL = "k", "gpt-4o"
     found = {problem.id: problem.msg for problem in run_checks()}
     assert "/nowhere.gguf" in found["chat.E001"]
-    assert "valid are openai, gemini, local" in found["chat.E002"]
+    assert "Valid names are openai, gemini, local" in found["chat.E002"]
     assert "2027-01-14" in found["chat.W001"]

@@ -154,10 +154,10 @@ async def test_slow_reader_applies_backpressure_to_the_service(monkeypatch: pyte
         answer = await opened.post(b"{}")
         while not answer._connection._paused:
             await asyncio.sleep(0)
-        held = answer._connection._pending_bytes
+        held = answer._connection.response.pending_bytes
         for _ in range(50):
             await asyncio.sleep(0)
-        assert answer._connection._pending_bytes == held
+        assert answer._connection.response.pending_bytes == held
         rest = 0
         while part := await answer.read():
             rest += len(part)

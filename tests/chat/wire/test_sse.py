@@ -45,6 +45,6 @@ def test_events_are_found_however_they_are_segmented(texts: list[str], newline: 
 
 
 def test_endless_event_is_rejected() -> None:
-    splitter = sse.Splitter(most=100)
+    splitter = sse.Splitter(max_bytes=100)
     with pytest.raises(ValueError, match="longer than 100 bytes"):
         splitter.feed(b"data: " + b"x" * 200)

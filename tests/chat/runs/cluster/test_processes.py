@@ -3,6 +3,8 @@
 Covers `chat.history.run_source`, `chat.runs.cluster.commands`, `chat.runs.cluster.notifications`,
 `chat.runs.cluster.remote_subscribers`, `chat.runs.cluster.remote_watch`, `chat.runs.cluster.ticker`,
 `orchestrator_site.serving.workers`.
+
+Covers `chat.runs.cluster.member`.
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 """Runs that outlive their connections: following, stopping, and the one active run of a session.
 
 Covers `chat.runs.live.outcome`, `chat.runs.log.message_rows`, `chat.starting.factory`, `chat.starting.request`.
+
+Covers `chat.runs.log.journals`, `chat.starting.candidates`, `chat.starting.starter`, `chat.starting.turns`.
 """
 
 import asyncio
@@ -121,7 +123,7 @@ async def test_followers_of_one_run_receive_the_same_bytes(start: Start) -> None
         got = await read_until(response, b'"b"')
         path = response.headers["Content-Location"]
         others = [asyncio.create_task(api.call("GET", path)) for _ in range(20)]
-        await until(lambda: api.service.runs.find(_id(path), "operator").audience.followers == 21)
+        await until(lambda: api.service.runs.find(_id(path), "operator").subscribers.followers == 21)
         go.set()
         whole = got + await response.read()
     assert {answer.body for answer in await asyncio.gather(*others)} == {whole}

@@ -71,7 +71,7 @@ async def test_subscriber_that_joins_during_the_remote_check_starts_a_new_grace_
 
 
 async def test_run_with_remote_subscribers_is_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audiences, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(audiences, "MIN_CHECK_SECONDS", 0.0)
     run, elsewhere = Run(), Elsewhere(True, True, False)
     audience = audience_of(run, elsewhere)
     audience.joined()

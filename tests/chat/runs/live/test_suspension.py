@@ -255,7 +255,7 @@ async def test_late_approval_is_rejected(start: Start, path: str) -> None:
     async with api.open({"message": "write"}) as response:
         waits = await Following(response).until("approval_required")
         await parked(response.headers["X-Run-Id"])
-        api.service._maintenance.close()
+        api.service.member.stop_maintenance()
         past = timezone.now() - timedelta(seconds=1)
         await ToolExecution.objects.aupdate(expires=past)
         late = await decide(api, waits)

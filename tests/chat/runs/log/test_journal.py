@@ -158,7 +158,7 @@ async def test_unavailable_database_is_given_up_and_reported(monkeypatch: pytest
         await log.settled()
     assert lost == [1]
     assert log.broadcast.last == 0
-    log.abandon()
+    log.publish_unstored()
     assert log.broadcast.frames() == sse.frame(1, USAGE)
 
 

@@ -69,7 +69,7 @@ async def test_model_call_overlaps_the_insert_and_nothing_is_sent_before_the_com
 async def test_run_that_is_being_inserted_takes_one_slot(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manager, "COUNTED", -1)  # The runs of other processes are not counted.
+    monkeypatch.setattr(manager, "COUNT_MARGIN", -1)  # The runs of other processes are not counted.
     settings.MAX_ACTIVE_RUNS = 2
     model = Scripted([text("First"), STOP], [text("One"), STOP], [text("Two"), STOP])
     api = await start(model)

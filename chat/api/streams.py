@@ -1,0 +1,84 @@
+"""The streams of runs over HTTP: of a new run, or of a run after a cursor."""
+
+from collections.abc import AsyncIterator, Awaitable
+from typing import Final
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+
+from chat import service_registry
+from chat.api.errors import not_found
+from chat.api.sse_response import EventStream
+from chat.history import queries
+from chat.history.rebuilt_log import rebuilt
+from chat.runs.live.run import LiveRun
+from chat.runs.start.idempotency import AlreadyBegun
+from storage.reader import read
+from web.errors import ApiError
+
+MAX_CURSOR_DIGITS: Final = 10
+MAX_UNSTORED: Final = 10_000
+"""Events of another process's run that a reader can have although they are not stored yet, or never will be."""
+
+
+async def stream_new(starting: Awaitable[LiveRun], owner: str) -> EventStream:
+    """Return the stream of a run that is started, or of the one that the same request began before."""
+    try:
+        run = await starting
+    except AlreadyBegun as begun:
+        return EventStream(service_registry.current().follow(begun.run_id, owner, 0), begun.run_id)
+    return _stream_live(run, 0)
+
+
+async def stream_after(run_id: UUID, owner: str, cursor: int) -> HttpResponse | EventStream:
+    """Return the stream of a run after event number `cursor`, or 204 if everything was received.
+
+    Raise `ApiError` and `StorageUnavailable`.
+    """
+    run = service_registry.current().runs.find(run_id, owner)
+    if run is not None:
+        if cursor > run.broadcast.last:
+            raise _past_end(cursor, run.broadcast.last)
+        if cursor == run.broadcast.last and run.broadcast.closed:
+            return HttpResponse(status=204)
+        return _stream_live(run, cursor)
+    log = await read(queries.log, run_id, owner)
+    if log is None:
+        raise not_found("run")
+    if log.ended and log.last == 0:
+        return EventStream(_once(await read(rebuilt, run_id, owner)), run_id)
+    if log.interrupted and cursor > log.last:
+        # The process died after it sent these frames and before it stored them. The reader only needs the end.
+        cursor = log.last - 1
+    elif cursor > log.last + (0 if log.ended else MAX_UNSTORED):
+        raise _past_end(cursor, log.last)
+    elif cursor == log.last and log.ended:
+        return HttpResponse(status=204)
+    return EventStream(service_registry.current().follow(run_id, owner, cursor), run_id)
+
+
+def cursor_of(request: HttpRequest, after: int | None) -> int:
+    """Return the cursor of the header `Last-Event-ID`, or else of the parameter `after`. Raise `ApiError` (422)."""
+    header = request.headers.get("Last-Event-ID", "").strip()
+    if not header:
+        return after or 0
+    # `int` accepts spaces, signs and underscores, and takes long for thousands of digits.
+    if not header.isdecimal() or len(header) > MAX_CURSOR_DIGITS:
+        raise ApiError(422, "invalid_cursor", "Last-Event-ID must be the number of an event, 0 or more.")
+    return int(header)
+
+
+def _stream_live(run: LiveRun, cursor: int) -> EventStream:
+    spec = run.spec
+    response = EventStream(service_registry.current().follow(spec.run_id, spec.owner, cursor), spec.run_id)
+    if spec.start.session_id is not None:
+        response["X-Session-Id"] = spec.start.session_id
+    return response
+
+
+def _past_end(cursor: int, last: int) -> ApiError:
+    return ApiError(422, "invalid_cursor", f"The cursor {cursor} is past the run's last event, {last}.")
+
+
+async def _once(frames: bytes) -> AsyncIterator[bytes]:
+    yield frames

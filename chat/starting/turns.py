@@ -1,0 +1,106 @@
+"""The factory of turns: it gives the agent loop its tools, its history, its limits and its budget."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from chat import conf
+from chat.engine.loop import Plan, Resumption, Turn
+from chat.engine.messages import Message
+from chat.engine.retry import Candidate
+from chat.history.messages import history
+from chat.runs.live.budget import RunBudget, Tariff
+from chat.runs.log.journals import write_if_owner
+from chat.starting.request import RunRequest
+from spending.accounts import payer
+from storage.reader import read
+from tools.execution.context import ToolContext
+from tools.execution.executor import ToolExecutor
+from tools.execution.offered import OfferedTools, offered_tools
+
+MAX_OFFERS: Final = 64
+"""The sets of offered tools that are remembered, one for each kind of caller."""
+
+
+class TurnFactory:
+    """Makes turns and their budgets. `stored` means that conversations are kept in the database."""
+
+    def __init__(self, tools: Callable[[], ToolContext], tariff: Tariff, *, stored: bool) -> None:
+        self.limits = conf.limits()
+        self.stored = stored
+        self._tools = tools
+        self._tariff = tariff
+        self._retries = conf.retries()
+        self._offers: dict[tuple[tuple[str, ...], tuple[str, ...]], OfferedTools] = {}
+
+    def budget(self, request: RunRequest, run_id: UUID, session_id: UUID) -> RunBudget:
+        """Return the budgets that apply to a run."""
+        return RunBudget(
+            run_id, payer(request.caller, run_id, session_id), self._tariff, partial(write_if_owner, run_id)
+        )
+
+    async def turn(
+        self,
+        request: RunRequest,
+        run_id: UUID,
+        session_id: UUID,
+        candidates: tuple[Candidate, ...],
+        budget: RunBudget,
+        *,
+        asks_model: bool | None = None,
+        resumption: Resumption | None = None,
+    ) -> Turn:
+        """Return the turn of a run, with its conversation read from the database. Raise `StorageUnavailable`."""
+        tools = self._tools()
+        executor = ToolExecutor(
+            tools,
+            payer(request.caller, run_id, session_id),
+            partial(write_if_owner, run_id) if self.stored else _discard,
+            offered=self._offered(tools, request),
+            stored=self.stored,
+            granted=request.caller.scopes.may_use,
+        )
+        message = request.user_message
+        messages: tuple[Message, ...] = (message,) if message else ()
+        if request.session_id is not None:
+            # The session's history contains the message already: it was stored when the run began.
+            messages = await read(history, request.session_id)
+        plan = Plan(
+            run_id=str(run_id),
+            session_id=str(session_id) if self.stored else None,
+            messages=messages,
+            caller_calls=request.tool_calls,
+            asks_model=request.asks_model if asks_model is None else asks_model,
+            candidates=candidates,
+            instructions=conf.system_prompt() if request.instructions is None else request.instructions,
+            tools=executor.specs(),
+            sampling=request.sampling,
+            limits=self.limits,
+            retries=self._retries,
+        )
+        return Turn(
+            plan,
+            executor=executor,
+            price=self._tariff.price,
+            sleep=asyncio.sleep,
+            budget=budget,
+            count=self._tariff.count,
+            resumption=resumption,
+        )
+
+    def _offered(self, tools: ToolContext, request: RunRequest) -> OfferedTools:
+        # Callers with the same scopes and choice share one value, whose schemas are encoded once for each provider.
+        kind = request.tools, request.caller.scopes.tools
+        if kind not in self._offers:
+            if len(self._offers) >= MAX_OFFERS:
+                # Callers choose the tools by name, so the number of sets has no natural limit.
+                self._offers.clear()
+            chosen = tools.registry.matching(request.tools)
+            self._offers[kind] = offered_tools(chosen, tools.policy, request.caller.scopes.may_use)
+        return self._offers[kind]
+
+
+async def _discard(_: object) -> None:
+    """Store nothing."""
