@@ -102,8 +102,15 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     ordering = ("-created",)
     actions = ("revoke_selected",)  # type: ignore[assignment]  # the other pages have none
     list_display = (
-        *(_name, columns.text("prefix"), _status, _may, _whose, *_limits),
-        *(_created, columns.moment("expires"), columns.moment("last_used", "last used")),
+        _name,
+        columns.text("prefix"),
+        _status,
+        _may,
+        _whose,
+        *_limits,
+        _created,
+        columns.moment("expires"),
+        columns.moment("last_used", "last used"),
     )
     list_display_links = (_name,)
     list_select_related = ("user",)

@@ -1,1 +1,1 @@
-"""What the README's figures come from: `uv run --group bench python -m benchmarks --help`."""
+"""The source of the figures in docs/benchmarks.md: `uv run --group bench python -m benchmarks --help`."""

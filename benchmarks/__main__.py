@@ -1,9 +1,9 @@
-"""Measures what the service costs, beside nginx and plain FastAPI and Django services, on this machine.
+"""Measures the cost of the service beside nginx and plain FastAPI and Django services, on this machine.
 
-One worker has one core; the upstream, which is a fake one, the client and PostgreSQL have another. The contestants take
-turns in each round, every stream is looked at to its last byte, and the figures are medians of the rounds. All is on
-loopback and in temporary folders, which are removed. The whole takes about a quarter of an hour, --quick about four
-minutes. Leave the machine alone meanwhile.
+One worker has one core; the fake upstream, the client and PostgreSQL have another. The contestants take turns in each
+round, every stream is checked to its last byte, and the figures are medians of the rounds. Everything is on loopback
+and in temporary folders. All measures take about a quarter of an hour, with --quick about four minutes. Leave the
+machine idle meanwhile.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def _options() -> argparse.Namespace:
 
 
 async def _measure(report: Report, measures: Sequence[Measure], arena: Arena) -> bool:
-    """Returns whether nothing broke off. What did is told in the report, beside the rounds before it."""
+    """Return whether all measures succeeded. A failure is in the report, beside the rounds before it."""
     is_whole = True
     async with arena:
         for measure in measures:
@@ -80,7 +80,7 @@ async def _measure(report: Report, measures: Sequence[Measure], arena: Arena) ->
 
 
 async def _play(measure: Measure, arena: Arena, rounds: list[Round]) -> None:
-    """Adds each round once it is over."""
+    """Add each round when it is over."""
     count = measure.rounds[measure.quick]
     for number in range(count):
         print(f"{measure.name}: round {number + 1} of {count}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Makes sessions that have a history in the service's database, and prints their ids, one a line.
+"""Creates sessions with a history in the service's database, and prints their ids, one a line.
 
 `python -m benchmarks.histories --sessions 10 --messages 1000`, in the service's own environment.
 """
@@ -24,11 +24,11 @@ SENTENCE: Final = "What was said here is as long as what people and models say t
 WORDS: Final = SENTENCE * 2
 FRAMES: Final = b'id: 2\ndata: {"type":"token","token":" w00001"}\n\n' * 20
 TOGETHER: Final = 200
-"""Sessions that one transaction writes: few enough for a service that runs meanwhile."""
+"""Sessions of one transaction: few enough for a service that runs meanwhile."""
 
 
 def make(sessions: int, messages: int) -> Iterator[UUID]:
-    """New sessions, in each of which the user and the assistant have taken turns, in one run."""
+    """Yield new sessions in which the user and the assistant took turns, in one run."""
     for first in range(0, sessions, TOGETHER):
         pairs = [(new_id(), new_id()) for _ in range(min(TOGETHER, sessions - first))]
         _write(pairs, messages)
@@ -38,7 +38,7 @@ def make(sessions: int, messages: int) -> Iterator[UUID]:
 
 @transaction.atomic
 def _write(pairs: Sequence[tuple[UUID, UUID]], messages: int) -> None:
-    """Sessions of these ids, and their runs of those."""
+    """Write sessions with these ids, and their runs."""
     now = timezone.now()
     opened: dict[str, Any] = {"owner": OPERATOR, "title": "A history", "created": now, "updated": now}
     ended: dict[str, Any] = {"status": Run.Status.COMPLETED, "created": now, "ended": now}
@@ -54,7 +54,7 @@ def _write(pairs: Sequence[tuple[UUID, UUID]], messages: int) -> None:
 
 
 def _put_away() -> None:
-    """What is written here is not to be moved out of SQLite's log later, by the service that is measured."""
+    """Checkpoint SQLite's log, so that the measured service does not have to."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,4 @@
-"""The tables for the README, and the same as JSON."""
+"""The tables for docs/benchmarks.md, and the same as JSON."""
 
 import json
 import os
@@ -22,12 +22,12 @@ class Measured:
     rounds: Sequence[Round]
 
     def median(self, title: str, key: str) -> float | None:
-        """Of a contestant, or of a line of the measure's own table."""
+        """Return the median of a contestant, or of a line of the measure's own table."""
         samples = [samples[title][key] for samples in self.rounds if title in samples]
         return median(samples) if samples else None
 
     def reached(self, goal: Goal) -> float | None:
-        """What the service has of what the goal is about: the median of the rounds' own ratios, where it is one."""
+        """Return the service's figure for a goal: for a ratio, the median of the ratios of the rounds."""
         if goal.against is None:
             return self.median(SERVICE.title, goal.key)
         titles = SERVICE.title, goal.against.title
@@ -37,7 +37,7 @@ class Measured:
 
 @dataclass(slots=True)
 class Report:
-    """All that one run has measured."""
+    """Everything that one run measured."""
 
     machine: str
     notes: list[str] = field(default_factory=list)
@@ -52,16 +52,16 @@ class Report:
         return "\n".join([head, *self.notes, *self._figures(), *own, *self._goals()])
 
     def as_json(self) -> str:
-        told: dict[str, Any] = {
+        report: dict[str, Any] = {
             "machine": self.machine,
             "notes": self.notes,
             "load_average": [self.load_before, os.getloadavg()[0]],
             "rounds": {one.measure.name: one.rounds for one in self.measured},
         }
-        return json.dumps(told, indent=2)
+        return json.dumps(report, indent=2)
 
     def _figures(self) -> list[str]:
-        """The common table: a column for each contestant that took part in any of it."""
+        """Return the common table, with a column for each contestant in any of its lines."""
         common = [one for one in self.measured if not one.measure.lines]
         there = {title for one in common for samples in one.rounds for title in samples}
         columns = [title for title in COLUMNS if title in there]
@@ -79,7 +79,7 @@ def _row(one: Measured, figure: Figure, columns: Sequence[str]) -> str:
 
 
 def _own_table(one: Measured) -> list[str]:
-    """A line for each case, and a column for each figure."""
+    """Return a table with a line for each case, and a column for each figure."""
     figures = one.measure.figures
     rows = [
         _line(label, *(_value(one.median(label, each.key), each) for each in figures)) for label in one.measure.lines

@@ -1,8 +1,8 @@
-"""Speech on the local models, measured through a running service: `python -m benchmarks.speech`.
+"""Local speech, measured through a running service: `python -m benchmarks.speech`.
 
-A round trip of 20 sentences in three formats (how many words come back, how long it takes, what memory it needs), how
-soon a long text is heard, and what ten transcriptions at once do to the tokens of a running chat. The server and its
-models share one core; the upstream and the client have the other. Takes about a minute.
+A round trip of 20 sentences in three formats gives accuracy, duration and memory. A long text gives the time to its
+first byte. Ten transcriptions at once give the delay of a running chat's tokens. The server and its models share one
+core; the upstream and the client have the other. It takes about a minute.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SENTENCES: Final = (
     "We need to finish this report before the end of the week.",
     "The train to the city leaves in fifteen minutes.",
     "It has been raining since yesterday evening.",
-    "Could you tell me the way to the nearest station?",
+    "Could you show me the way to the nearest station?",
     "The children played in the garden until it was dark.",
     "He opened the letter and read it twice.",
     "There are seven days in a week and twelve months in a year.",
@@ -45,7 +45,7 @@ SENTENCES: Final = (
     "They have been working on this problem for many years.",
     "The library is open from Monday to Saturday.",
     "A bird built its nest in the tree behind our kitchen.",
-    "Nobody knows what the weather will be like next month.",
+    "No one knows what the weather will be like next month.",
     "Thank you very much for your help with the computer.",
 )
 FORMATS: Final = ("mp3", "opus", "wav")
@@ -63,9 +63,9 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z']+", text.lower())
 
 
-def accuracy(said: str, heard: str) -> float:
-    """1 less the word error rate: the fewest changed, lost and added words, by those that were said."""
-    wanted, found = words(said), words(heard)
+def accuracy(said: str, transcribed: str) -> float:
+    """Return 1 less the word error rate: changed, lost and added words, divided by the spoken ones."""
+    wanted, found = words(said), words(transcribed)
     row = list(range(len(found) + 1))
     for place, word in enumerate(wanted, 1):
         before, row[0] = row[0], place
@@ -75,14 +75,14 @@ def accuracy(said: str, heard: str) -> float:
 
 
 class Client:
-    """Asks the service at one port."""
+    """Sends requests to the service at one port."""
 
     def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
         self._session = session
         self._url = f"http://127.0.0.1:{port}"
 
     async def say(self, text: str, format_: str) -> tuple[bytes, float, float]:
-        """The audio, and the seconds to its first byte and to its last."""
+        """Return the audio, and the seconds to its first byte and to its last."""
         began = time.perf_counter()
         body = {"text": text, "format": format_, "provider": "local"}
         async with self._session.post(f"{self._url}/speech/synthesis", json=body) as response:
@@ -92,17 +92,17 @@ class Client:
             audio = first + await response.read()
         return audio, until_first, time.perf_counter() - began
 
-    async def hear(self, audio: bytes) -> tuple[str, float, float]:
-        """The text, the seconds that it took, and those that the audio lasts."""
+    async def transcribe(self, audio: bytes) -> tuple[str, float, float]:
+        """Return the text, the seconds that it took, and the seconds of the audio."""
         began = time.perf_counter()
         url = f"{self._url}/speech/transcriptions?provider=local"
         async with self._session.post(url, data=audio, headers={"Content-Type": "audio/wav"}) as response:
             response.raise_for_status()
-            told = await response.json()
-        return told["text"], time.perf_counter() - began, told["duration"]
+            result = await response.json()
+        return result["text"], time.perf_counter() - began, result["duration"]
 
     async def chat(self, number: int) -> list[float]:
-        """The seconds by which each token of a stream came later after the one before it than it should."""
+        """Return the seconds by which each token was later than it should be after the one before it."""
         script = Script(tokens=TOKENS, rate=RATE, nonce=f"n{number}")
         late: list[float] = []
         before = 0.0
@@ -119,7 +119,7 @@ class Client:
 
 @asynccontextmanager
 async def service(folder: Path) -> AsyncIterator[tuple[Client, Process]]:
-    """A service with its upstream."""
+    """Yield a service with its upstream."""
     cores = Cores.chosen()
     place = Place(folder=folder, port=free_port(), upstream=free_port())
     environment = service_environment(place, stored=True)
@@ -139,7 +139,7 @@ async def service(folder: Path) -> AsyncIterator[tuple[Client, Process]]:
 
 
 async def round_trips(client: Client) -> list[float]:
-    """Prints a line for each format, and gives their accuracies."""
+    """Print a line for each format, and return the accuracies."""
     print(
         "| format | words right | synthesis of a sentence, ms p50 | transcription, ms p50 | times as fast as speech |"
     )
@@ -149,10 +149,10 @@ async def round_trips(client: Client) -> list[float]:
         right, saying, hearing, speech = [], [], [], 0.0
         for sentence in SENTENCES:
             audio, _, said = await client.say(sentence, format_)
-            text, heard, seconds = await client.hear(audio)
+            text, transcribed, seconds = await client.transcribe(audio)
             right.append(accuracy(sentence, text))
             saying.append(said * 1_000)
-            hearing.append(heard * 1_000)
+            hearing.append(transcribed * 1_000)
             speech += seconds
         found.append(statistics.mean(right))
         fast = speech / (sum(hearing) / 1_000)
@@ -164,16 +164,16 @@ async def round_trips(client: Client) -> list[float]:
 
 
 async def lateness(client: Client) -> list[float]:
-    """Of every token of a few streams, in milliseconds."""
+    """Return the lateness of every token of a few streams, in milliseconds."""
     streams = await asyncio.gather(*(client.chat(number) for number in range(STREAMS)))
     return [late * 1_000 for stream in streams for late in stream]
 
 
 async def disturbed(client: Client, audio: bytes) -> list[float]:
-    """The same while ten transcriptions at a time are asked for, over and over."""
+    """Return the same while ten transcriptions at a time are requested, repeatedly."""
     chatting = asyncio.create_task(lateness(client))
     while not chatting.done():
-        await asyncio.gather(*(client.hear(audio) for _ in range(AT_ONCE)))
+        await asyncio.gather(*(client.transcribe(audio) for _ in range(AT_ONCE)))
     return await chatting
 
 
@@ -183,7 +183,7 @@ async def main() -> int:
         async with service(Path(folder)) as (client, server):
             alone = server.memory_kb()
             audio, _, _ = await client.say(SENTENCES[2], "wav")
-            await client.hear(audio)
+            await client.transcribe(audio)
             found = await round_trips(client)
             _, first, whole = await client.say(LONG_TEXT, "mp3")
             print(
@@ -192,8 +192,8 @@ async def main() -> int:
             print(f"Memory: {alone / 1_024:.0f} MB without the models, {server.memory_kb() / 1_024:.0f} MB with them")
             quiet, busy = await lateness(client), await disturbed(client, audio)
     for name, late in (("alone", quiet), (f"beside {AT_ONCE} transcriptions", busy)):
-        told = ", ".join(f"p{percent} {percentile(late, percent):.1f}" for percent in (50, 99))
-        print(f"A token of {STREAMS} chats at {RATE:.0f} tokens/s {name} is late by ms: {told}, most {max(late):.1f}")
+        result = ", ".join(f"p{percent} {percentile(late, percent):.1f}" for percent in (50, 99))
+        print(f"A token of {STREAMS} chats at {RATE:.0f} tokens/s {name} is late by ms: {result}, most {max(late):.1f}")
     delay = percentile(busy, 99) - percentile(quiet, 99)
     met = statistics.mean(found) >= MIN_ACCURACY and delay <= MAX_DELAY_MS
     print(json.dumps({"accuracy": round(statistics.mean(found), 4), "delay_p99_ms": round(delay, 1), "met": met}))

@@ -1,7 +1,8 @@
-"""A fake of a service that speaks OpenAI's chat completions: `python -m benchmarks.upstream --port 9100`.
+"""A fake service with OpenAI's chat completions: `python -m benchmarks.upstream --port 9100`.
 
-One event an HTTP chunk, as the real ones send it; the answer is what the request's directive asks for. In the final
-usage, `prompt_tokens` is the number of messages that arrived, system messages apart. `GET /told` tells what it saw.
+It sends one event in each HTTP chunk, as real services do, and the answer that the request's directive asks for. In the
+final usage, `prompt_tokens` is the number of received messages, without system messages. `GET /observed`
+reports what it saw.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
-from benchmarks.harness.script import TOLD, Script, words
+from benchmarks.harness.script import OBSERVED, Script, words
 
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
@@ -31,8 +32,8 @@ def chunk(data: bytes) -> bytes:
 
 
 def event(*choices: dict[str, Any], usage: dict[str, int] | None = None) -> bytes:
-    """One chunk of a completion, with all that the real service sends beside the text."""
-    told = {
+    """Return one chunk of a completion, with all the fields that the real service sends."""
+    fields = {
         "id": "chatcmpl-BfakeFAKEfakeFAKEfakeFAKEfake",
         "object": "chat.completion.chunk",
         "created": 1760000000,
@@ -42,8 +43,8 @@ def event(*choices: dict[str, Any], usage: dict[str, int] | None = None) -> byte
         "choices": choices,
     }
     if usage is not None:
-        told["usage"] = usage
-    return chunk(b"data: " + json.dumps(told, separators=(",", ":")).encode() + b"\n\n")
+        fields["usage"] = usage
+    return chunk(b"data: " + json.dumps(fields, separators=(",", ":")).encode() + b"\n\n")
 
 
 def delta(content: dict[str, Any], finish_reason: str | None = None) -> bytes:
@@ -57,7 +58,7 @@ DONE: Final = chunk(b"data: [DONE]\n\n") + LAST_CHUNK
 
 @lru_cache(maxsize=16)
 def following(count: int) -> tuple[bytes, ...]:
-    """The chunks of all tokens but the first, which has the nonce."""
+    """Return the chunks of all tokens except the first, which has the nonce."""
     return tuple(delta({"content": word}) for word in words(count)[1:])
 
 
@@ -85,9 +86,9 @@ class Answer:
 
 @dataclass(slots=True)
 class Tally:
-    """What the upstream saw: paced tokens that it wrote, and when a connection was closed before its answer's end.
+    """The observations of the upstream: paced tokens, and connections that were closed before their answer's end.
 
-    The times are `time.monotonic()`, which all processes of a machine share; they are by the answers' nonces.
+    Times are `time.monotonic()`, which all processes of a machine share, by the answers' nonces.
     """
 
     tokens: int = 0
@@ -95,7 +96,7 @@ class Tally:
 
 
 class Paced:
-    """Writes an answer token by token, each at its time: late ones do not move those after them."""
+    """Writes an answer token by token, each at its time: a late one does not delay those after it."""
 
     def __init__(self, answer: Answer, transport: asyncio.WriteTransport, tally: Tally) -> None:
         self._transport = transport
@@ -111,7 +112,7 @@ class Paced:
         self._wait()
 
     def cut(self) -> None:
-        """The connection is closed."""
+        """Note that the connection was closed."""
         if not self._is_whole:
             self._tally.broken[self._answer.script.nonce] = time.monotonic()
 
@@ -152,8 +153,8 @@ class Connection(asyncio.Protocol):
         size = int(length[1]) if length else 0
         if ended and len(rest) >= size:
             self._buffer = rest[size:]
-            if head.startswith(b"GET %b " % TOLD.encode()):
-                self._tell()
+            if head.startswith(b"GET %b " % OBSERVED.encode()):
+                self._report()
             else:
                 self._answer(Script.found_in(rest[:size]), rest[:size])
 
@@ -161,9 +162,9 @@ class Connection(asyncio.Protocol):
         if self._paced is not None:
             self._paced.cut()
 
-    def _tell(self) -> None:
-        told = json.dumps(asdict(self._tally)).encode()
-        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(told) + told)
+    def _report(self) -> None:
+        fields = json.dumps(asdict(self._tally)).encode()
+        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(fields) + fields)
 
     def _answer(self, script: Script | None, body: bytes) -> None:
         if script is None:

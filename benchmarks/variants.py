@@ -1,6 +1,6 @@
-"""The service with one thing changed for a measure: `python -m benchmarks.variants unjournaled serve --port 8011`.
+"""The service with one change for a measure: `python -m benchmarks.variants unjournaled serve --port 8011`.
 
-What follows the variant's name is `manage.py`'s own. The product has no switch for any of this.
+The arguments after the variant's name are for `manage.py`. The product has no switch for any of this.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from storage.writer import writer
 
 
 def unjournaled() -> AbstractContextManager[Any]:
-    """No frame is kept but a run's first, which is written with the run. Messages and ends of runs are as ever."""
-    return patch.object(journals, "commit", _records_alone)
+    """Store no frame except a run's first, which commits with the run. Messages and ends are stored as usual."""
+    return patch.object(journals, "commit", _only_records)
 
 
 def counted() -> AbstractContextManager[Any]:
-    """A path more, which answers with the number of the event loop's tasks."""
+    """Add a path that returns the number of the event loop's tasks."""
     serve = Application.__call__
 
     async def answer(self: Application, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("path") == TASKS:
-            await _tell_tasks(send)
+            await _report_tasks(send)
         else:
             await serve(self, scope, receive, send)
 
@@ -52,13 +52,13 @@ VARIANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
 }
 
 
-async def _records_alone(batch: Batch) -> Collection[UUID]:
+async def _only_records(batch: Batch) -> Collection[UUID]:
     if not batch.records:
         return ()
     return await writer.write(partial(frame_store.save_batch, (), batch.records))
 
 
-async def _tell_tasks(send: Send) -> None:
+async def _report_tasks(send: Send) -> None:
     body = json.dumps(len(asyncio.all_tasks())).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})

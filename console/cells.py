@@ -32,7 +32,7 @@ _ESCAPED: Final = re.compile(r"(?:\\u[0-9a-f]{4})+")
 
 
 def short_id(key: UUID) -> str:
-    """The end of an id: ids that were made together begin alike."""
+    """Return the end of an id: ids that were created together begin alike."""
     return str(key)[-SHORT_ID:]
 
 
@@ -49,7 +49,7 @@ def short(text: str | None) -> str:
 
 
 def short_json(text: str | None) -> str:
-    """The beginning of a JSON text as the database keeps it, which escapes what is not ASCII."""
+    """Return the beginning of a JSON text as the database stores it, with its `\\u` escapes as characters."""
     return short(_ESCAPED.sub(_unescaped, text or ""))
 
 
@@ -73,12 +73,12 @@ def duration(milliseconds: float | None) -> str:
 
 
 def moment(when: datetime | None) -> str:
-    """The time to the second, in the console's time zone."""
+    """Return the time to the second, in the console's time zone."""
     return f"{timezone.localtime(when):%Y-%m-%d %H:%M:%S}" if when else NOTHING
 
 
 def exact_moment(when: datetime | None) -> str:
-    """The time to the millisecond, with its zone."""
+    """Return the time to the millisecond, with its zone."""
     return timezone.localtime(when).isoformat(sep=" ", timespec="milliseconds") if when else NOTHING
 
 
@@ -97,7 +97,7 @@ def compact(value: Any) -> str:
 
 
 def block(text: str, whole: str, most: int = LONG) -> str:
-    """A text in its own lines; one of more than `most` characters is cut, and the link `whole` leads to all of it."""
+    """Return a text in its own lines. Beyond `most` characters it is cut, and the link `whole` leads to all of it."""
     if not text:
         return NOTHING
     shown = format_html('<pre class="audit-text" dir="auto">{}</pre>', visible_text(text[:most]))
@@ -109,7 +109,7 @@ def block(text: str, whole: str, most: int = LONG) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table, or nothing where it has no rows."""
+    """Return a table; nothing if it has no rows."""
     if not rows:
         return NOTHING
     kinds = [slugify(name) for name in head]
@@ -120,7 +120,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def with_rest(shown: str, name: str, rows: int, count: int, of: Mapping[str, object]) -> str:
-    """A table of the newest `rows` of the `count` rows that have the values `of`, with the way to the others."""
+    """Return a table of the newest `rows` of the `count` rows with the values `of`, with a link to the others."""
     if rows == count:
         return shown
     url = reverse(f"admin:{name}_changelist", query=of)

@@ -66,7 +66,7 @@ def block(field: str, whole: Callable[[Any], str], title: str = "") -> Column:
 
 
 def json_of(field: str) -> Callable[[Any], str]:
-    """A function of a row that gives a JSON field as text for people; empty where it holds nothing."""
+    """Return a function from a row to a JSON field as readable text; empty if the field is empty."""
 
     def whole(row: Any) -> str:
         value = getattr(row, field)

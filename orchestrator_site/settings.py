@@ -113,7 +113,9 @@ SPEECH_KEEP_AUDIO = env.flag("SPEECH_KEEP_AUDIO", default=False)
 
 # What is masked wherever it would be shown, stored or logged
 KNOWN_SECRETS = (
-    *(API_KEY, SECRET_KEY, GOOGLE_SPEECH_API_KEY),
+    API_KEY,
+    SECRET_KEY,
+    GOOGLE_SPEECH_API_KEY,
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     DATABASES["default"].get("PASSWORD", ""),
 )

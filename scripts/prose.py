@@ -162,7 +162,7 @@ def _names(module: Module) -> Iterator[tuple[str, int]]:
 
 
 def _messages(module: Module) -> Iterator[tuple[str, int]]:
-    """Yield the strings that a person may read: of two words or more, and no SQL."""
+    """Yield the strings that a person may read: of two words or more, and neither SQL nor configuration."""
     known: set[ast.AST] = set(module.docstrings)
     for node in module.nodes:
         if isinstance(node, ast.JoinedStr):
@@ -172,7 +172,8 @@ def _messages(module: Module) -> Iterator[tuple[str, int]]:
             text = node.value
         else:
             continue
-        if len(text.split()) > 1 and not STATEMENT.match(text):
+        # A semicolon at a line's end is a configuration file, not prose.
+        if len(text.split()) > 1 and not STATEMENT.match(text) and ";\n" not in text:
             yield text, node.lineno
 
 

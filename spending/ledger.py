@@ -35,8 +35,16 @@ _add_use = Sum(
     Use,
     key=("day", "owner", "key", "provider", "model", "tool"),
     sums=(
-        *("calls", "failed", "estimated", "unpriced"),
-        *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "milliseconds"),
+        "calls",
+        "failed",
+        "estimated",
+        "unpriced",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "reasoning_tokens",
+        "cost",
+        "milliseconds",
     ),
 )
 

@@ -26,8 +26,16 @@ FIELDS: Final[dict[GroupBy, tuple[str, ...]]] = {
     "tool": ("tool",),
 }
 SUMS: Final = (
-    *("calls", "failed", "estimated", "unpriced"),
-    *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "milliseconds"),
+    "calls",
+    "failed",
+    "estimated",
+    "unpriced",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost",
+    "milliseconds",
 )
 
 
@@ -51,7 +59,7 @@ def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
 
 
 def accounts() -> Sequence[tuple[str, int, int]]:
-    """The name of each account, what was spent on it, and what is reserved."""
+    """Return the name of each account, the amount spent on it, and the amount reserved."""
     return list(Account.objects.order_by("name").values_list("name", "spent", "reserved"))
 
 

@@ -39,10 +39,23 @@ commit_seconds = Histogram("orchestrator_commit_seconds", "One transaction of th
 writes_waiting = Gauge("orchestrator_writes_waiting", "Writes that wait for the writer.")
 
 INSTRUMENTS: Final[tuple[Instrument, ...]] = (
-    *(requests, request_seconds, refusals),
-    *(runs_started, runs_ended, runs_active, run_seconds, first_token_seconds),
-    *(tokens, cost_usd, provider_errors, tool_executions, tool_seconds, followers),
-    *(commits, commit_seconds, writes_waiting),
+    requests,
+    request_seconds,
+    refusals,
+    runs_started,
+    runs_ended,
+    runs_active,
+    run_seconds,
+    first_token_seconds,
+    tokens,
+    cost_usd,
+    provider_errors,
+    tool_executions,
+    tool_seconds,
+    followers,
+    commits,
+    commit_seconds,
+    writes_waiting,
 )
 
 _models: Final = Names(MAX_MODELS)

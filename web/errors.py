@@ -1,4 +1,4 @@
-"""A request that is turned away, in the one shape that every HTTP error of the service has."""
+"""`ApiError`: a request that is rejected, in the shape of every HTTP error of the service."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,7 +9,9 @@ CONTENT_TYPE: Final = "application/json"
 
 
 class ApiError(Exception):
-    """`error` says what is wrong and what is valid; `code` is for programs; `detail` names the fields."""
+    """An error with a status. `error` says what is wrong and what is valid, `code` is for programs, `detail` names
+    fields.
+    """
 
     def __init__(
         self,
@@ -28,7 +30,7 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> bytes:
-        """The JSON that the caller gets."""
+        """Return the error as JSON."""
         return msgspec.json.encode(
             {"type": "error", "error": self.error, "code": self.code, "detail": list(self.detail)}
         )

@@ -1,6 +1,6 @@
-"""JSON from outside, read strictly (RFC 8259, and I-JSON, RFC 7493, where the two differ).
+"""Strict parsing of JSON from outside (RFC 8259, and I-JSON, RFC 7493, where the two differ).
 
-NotJson               the text is not JSON, or is JSON that two readers might understand differently
+NotJson               the text is not JSON, or two parsers might understand it differently
 """
 
 import json
@@ -9,15 +9,15 @@ from collections import Counter
 from typing import Any, Final
 
 MAX_DEPTH: Final = 100
-"""Objects and lists inside each other."""
+"""Nesting of objects and lists."""
 
 
 class NotJson(ValueError):
-    """Says what is wrong with the text."""
+    """The text is not JSON; the message says why."""
 
 
 def loads(data: bytes) -> Any:
-    """The value. Refuses what is not UTF-8, duplicate keys, NaN, infinities, NUL, lone surrogates, deep nesting."""
+    """Parse JSON in UTF-8. Reject duplicate keys, NaN, infinities, NUL, lone surrogates and deep nesting."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:

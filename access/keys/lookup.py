@@ -16,8 +16,18 @@ from access.scopes import NONE, scopes
 from web.errors import ApiError
 
 COLUMNS: Final = (
-    *("sha256", "prefix", "revoked", "expires", "user__is_active"),
-    *("id", "name", "user_id", "scopes", "rate", "max_runs", "budgets"),
+    "sha256",
+    "prefix",
+    "revoked",
+    "expires",
+    "user__is_active",
+    "id",
+    "name",
+    "user_id",
+    "scopes",
+    "rate",
+    "max_runs",
+    "budgets",
 )
 MAX_REMEMBERED: Final = 4_096
 MAX_STATEMENTS: Final = 256

@@ -1,4 +1,4 @@
-"""Where the contestants run: one upstream, one PostgreSQL, and each server started when it is first needed."""
+"""The place of the contestants: one upstream, one PostgreSQL, and servers that start on demand."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ WARM_UP: Final = (Load(tokens=20, streams=100), Load(tokens=1_000, streams=5))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A contestant that takes requests."""
+    """A contestant that accepts requests."""
 
     contestant: Contestant
     place: Place
@@ -38,7 +38,7 @@ class Running:
 
 
 class Arena:
-    """An async context: the upstream runs in it, and all servers end with it."""
+    """An async context in which the upstream runs; all servers end with it."""
 
     def __init__(self, folder: Path, cores: Cores, *, show_logs: bool) -> None:
         self._folder = folder
@@ -64,14 +64,14 @@ class Arena:
         await self._ending.aclose()
 
     async def running(self, contestant: Contestant) -> Running:
-        """The contestant, warm. Raises `NotStarted` and `StreamBroken`."""
+        """Return the contestant, warmed up. Raise `NotStarted` and `StreamBroken`."""
         if contestant not in self._running:
             self._running[contestant] = await self._ending.enter_async_context(self.fresh(contestant))
         return self._running[contestant]
 
     @contextlib.asynccontextmanager
     async def fresh(self, contestant: Contestant) -> AsyncIterator[Running]:
-        """The contestant in a new process, warm. Raises `NotStarted` and `StreamBroken`."""
+        """Yield the contestant in a new process, warmed up. Raise `NotStarted` and `StreamBroken`."""
         place = self._place(free_port() if contestant.launch else self.upstream)
         if contestant.needs_postgres:
             place = replace(place, database=await self._database())
@@ -99,7 +99,7 @@ class Arena:
         )
 
     async def _database(self) -> str:
-        """The URL of a new database in PostgreSQL, which ends when all that uses it has."""
+        """Return the URL of a new database. The server ends when its users have ended."""
         if self._postgres is None:
             server = postgres.served(self._cores.others, show=self._show_logs)
             self._postgres = await self._ending.enter_async_context(server)

@@ -1,4 +1,4 @@
-"""What is measured: the service, in several forms, and what it is compared with."""
+"""The contestants: the service in several forms, and the services that it is compared with."""
 
 import os
 import shutil
@@ -43,9 +43,9 @@ http {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a contestant runs: a folder of its own, its port, the upstream's, and its database.
+    """The place of a contestant: its folder, its port, the upstream's port, and its database.
 
-    Without a `database`, a URL, it has a SQLite file in the folder.
+    Without a `database` URL it has a SQLite file in the folder.
     """
 
     folder: Path
@@ -63,14 +63,14 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every server gets: nothing of the caller's but the way to programs."""
+        """Return the environment of every server: only the caller's path to programs."""
         url = f"http://127.0.0.1:{self.upstream}/v1"
         return {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "fake"}
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A command, the folder that it starts in, and its environment."""
+    """A command, its working directory, and its environment."""
 
     command: Sequence[str]
     folder: Path
@@ -79,9 +79,9 @@ class Launch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """Who is measured; `launch` is None for the upstream itself, which is there anyway.
+    """A server to measure; `launch` is None for the upstream, which runs anyway.
 
-    Forms of one contestant may share its title, which names a column of the report.
+    Forms of one contestant may share a title, which names a column of the report.
     """
 
     title: str
@@ -104,7 +104,7 @@ def completion(message: str) -> dict[str, object]:
 
 
 def service_environment(place: Place, *, stored: bool) -> dict[str, str]:
-    """The service's settings as in production; all that it keeps is kept in the place's folder."""
+    """Return the service's settings as in production, with all of its data in the place's folder."""
     settings = {
         "ENABLE_PERSISTENCE": "true" if stored else "false",
         "DATABASE_URL": place.database_url,
@@ -130,7 +130,7 @@ def _serve(place: Place, *, stored: bool) -> Launch:
 
 
 def _keyed_service(place: Place) -> Launch:
-    """The service for a caller whose key is limited in every way, and far from each limit."""
+    """Return the service for a caller whose key has every kind of limit, and is far from each."""
     launch = _service(place)
     settings = {"MODEL_PRICES": "*:1,1", "RATE_LIMIT": "100000000/minute", "BUDGETS": "1000000usd/month"}
     environment = {**launch.environment, **settings}
@@ -198,7 +198,7 @@ SERVICE: Final = Contestant(title="this service", path=CHAT, dialect=NATIVE, bod
 UNJOURNALED: Final = Contestant(
     title="the same, no journal", path=CHAT, dialect=NATIVE, body=native, launch=_unjournaled_service
 )
-"""Sessions, runs and messages are stored as ever, but no frame that is streamed."""
+"""The service stores sessions, runs and messages, but not the streamed frames."""
 
 UNSTORED: Final = Contestant(
     title="`ENABLE_PERSISTENCE=false`", path=CHAT, dialect=NATIVE, body=native, launch=_unstored_service
@@ -216,10 +216,10 @@ DJANGO: Final = Contestant(title="Django's ORM + openai SDK", path=CHAT, dialect
 CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNJOURNALED, UNSTORED, FASTAPI, DJANGO)
 
 KEYED: Final = replace(SERVICE, launch=_keyed_service, key=lambda place: _key_file(place).read_text())
-"""Each request shows a key with a rate, a number of runs and a budget; the service has a rate and a budget too."""
+"""Each request has a key with a rate, a maximum of runs and a budget; the service has a rate and a budget too."""
 
 COUNTED: Final = replace(SERVICE, launch=_counted_service)
-"""It stops at once what nobody follows, and tells at `TASKS` how many tasks it has."""
+"""The service stops unfollowed runs at once, and reports at `TASKS` how many tasks it has."""
 
 SERVICE_ON_POSTGRES: Final = replace(SERVICE, needs_postgres=True)
 DJANGO_ON_POSTGRES: Final = replace(DJANGO, needs_postgres=True)

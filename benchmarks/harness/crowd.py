@@ -1,4 +1,4 @@
-"""Clients that hold a stream each, and leave all at once."""
+"""Clients that hold a stream each, and leave at the same time."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ LOOK_SECONDS: Final = 0.05
 
 
 class Guest(asyncio.Protocol):
-    """One client: it asks for a stream, and keeps all that comes."""
+    """One client: it asks for a stream, and keeps what arrives."""
 
     _transport: asyncio.Transport
     left: float | None = None
@@ -35,7 +35,7 @@ class Guest(asyncio.Protocol):
 
     @property
     def is_served(self) -> bool:
-        """Whether its first token has come."""
+        """Return whether its first token has arrived."""
         return self.script.nonce.encode() in self._received
 
     def leave(self) -> None:
@@ -44,20 +44,20 @@ class Guest(asyncio.Protocol):
             self._transport.abort()
 
     def check(self) -> None:
-        """Raises `StreamBroken` for anything but the beginning of what was asked for."""
+        """Raise `StreamBroken` unless what arrived is the beginning of the requested stream."""
         text = json.loads(b'"' + b"".join(self._target.dialect.tokens(bytes(self._received))) + b'"')
         if self._transport.is_closing() or not text or not self.script.text.startswith(text):
             raise StreamBroken(f"an open stream broke off, or holds others' tokens: {self._received[:500]!r}")
 
 
 class Crowd:
-    """Guests who are all served."""
+    """Guests with open streams."""
 
     def __init__(self, guests: list[Guest]) -> None:
         self._guests = guests
 
     def leave(self) -> Mapping[str, float]:
-        """When each left, by the nonce of its stream. Raises `StreamBroken` where one had been let down before."""
+        """Return when each guest left, by its stream's nonce. Raise `StreamBroken` if a stream was broken before."""
         for guest in self._guests:
             guest.check()
         for guest in self._guests:
@@ -67,7 +67,7 @@ class Crowd:
 
 @contextlib.asynccontextmanager
 async def gathered(target: Target, count: int, *, rate: float, spread: float) -> AsyncIterator[Crowd]:
-    """So many guests, who came one after the other over `spread` seconds. Raises `TimeoutError`."""
+    """Yield guests who arrived one after the other over `spread` seconds. Raise `TimeoutError`."""
     guests: list[Guest] = []
     try:
         async with asyncio.timeout(MAX_SECONDS):

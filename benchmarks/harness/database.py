@@ -1,4 +1,4 @@
-"""What the measures do in a contestant's database, from outside of the contestant."""
+"""Access to a contestant's database from outside the contestant."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ COUNT: Final = "SELECT count(*) FROM messages"
 
 
 async def fill(place: Place, *, sessions: int, messages: int) -> list[str]:
-    """The ids of new sessions of the service, each with a history of so many messages."""
+    """Create sessions with a history of so many messages, and return their ids."""
     return await asyncio.to_thread(_fill, place, sessions, messages)
 
 
 async def messages(place: Place) -> int:
-    """How many are stored."""
+    """Return the number of stored messages."""
     return await asyncio.to_thread(_count, place)
 
 

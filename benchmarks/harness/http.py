@@ -1,4 +1,4 @@
-"""One request to a server of ours, and its whole answer."""
+"""One request to a local server, and its whole response."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from benchmarks.harness.load import MAX_SECONDS
 
 
 async def get(port: int, path: str) -> Any:
-    """The JSON at a path. Raises `OSError`."""
+    """Return the JSON at a path. Raise `OSError`."""
     return json.loads(await _answer(port, path))
 
 
 async def post(port: int, path: str, body: dict[str, object]) -> bytes:
-    """The body that answers a JSON body. Raises `OSError`."""
+    """Return the response to a JSON body. Raise `OSError`."""
     return await _answer(port, path, json.dumps(body).encode())
 
 

@@ -1,6 +1,6 @@
-"""The client: asks for streams, one after the other on each of its lanes, and looks at every byte of what comes back.
+"""The client: it requests streams on several lanes, one after the other on each, and checks every byte.
 
-StreamBroken         a stream was not the one that was asked for, to its last byte
+StreamBroken         a stream was not the requested one, to its last byte
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from benchmarks.harness.script import Script
 OK: Final = b"HTTP/1.1 200 "
 LAST_CHUNK: Final = b"0\r\n\r\n"
 MAX_SECONDS: Final = 180
-"""How long one load may take before it is given up."""
+"""Seconds after which a load is abandoned."""
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
@@ -27,18 +27,18 @@ def percentile(values: Sequence[float], percent: int) -> float:
 
 
 class StreamBroken(Exception):
-    """A stream was not the one that was asked for."""
+    """A stream was not the requested one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a stream is written: the JSON key of a token's text, and the pattern of what the last event has."""
+    """The format of a stream: the JSON key of a token's text, and the pattern of the last event."""
 
     key: str
     end: bytes
 
     def tokens(self, body: bytes) -> list[bytes]:
-        """The JSON string literals of all tokens, without their quotes."""
+        """Return the JSON string literals of all tokens, without quotes."""
         literals: list[bytes] = re.findall(rb'"%b": ?"((?:[^"\\]|\\.)+)"' % self.key.encode(), body)
         return literals
 
@@ -49,7 +49,7 @@ OPENAI: Final = Dialect(key="content", end=rb"data: \[DONE\]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where streams are asked for: `body` makes a request's body of the user's message; `key` is shown, if any."""
+    """A server to load: `body` makes a request's body from the user's message; `key` is sent if it is set."""
 
     port: int
     path: str
@@ -69,9 +69,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is asked for: on each lane one stream after the other, until `streams` were begun or `seconds` are over.
+    """The streams to request: on each lane one after the other, until `streams` have started or `seconds` are over.
 
-    `spread` is the time, in seconds, over which the lanes begin. `holds` is what every body must hold.
+    The lanes start over `spread` seconds. Every body must contain `holds`.
     """
 
     tokens: int
@@ -85,7 +85,7 @@ class Load:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a load; `first_tokens` are the seconds from each request to its first token."""
+    """The result of a load; `first_tokens` are the seconds from each request to its first token."""
 
     begun: int = 0
     open: int = 0
@@ -97,7 +97,7 @@ class Outcome:
         return len(self.first_tokens)
 
     def first_token_ms(self, percent: int) -> float:
-        """The percentile of the first tokens' times."""
+        """Return a percentile of the times to the first token."""
         return percentile(self.first_tokens, percent) * 1_000
 
 
@@ -105,7 +105,7 @@ During = Callable[[Outcome], Awaitable[None]]
 
 
 async def play(load: Load, target: Target, during: During | None = None) -> Outcome:
-    """Puts a load on a target, with `during` beside it. Raises `StreamBroken`, `OSError` and `TimeoutError`."""
+    """Put a load on a target, with `during` beside it. Raise `StreamBroken`, `OSError` and `TimeoutError`."""
     outcome = Outcome()
     starts = random.Random(0)
     until = time.perf_counter() + load.seconds
@@ -139,13 +139,13 @@ async def _stream(load: Load, target: Target, connection: "Connection", outcome:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response as it came, and the seconds from the request to its first token."""
+    """A response as received, and the seconds from the request to its first token."""
 
     raw: bytes
     first_token: float
 
     def body(self) -> bytes:
-        """The body, out of its chunks. Raises `StreamBroken`."""
+        """Return the body without its chunks. Raise `StreamBroken`."""
         head, _, rest = self.raw.partition(b"\r\n\r\n")
         if not head.startswith(OK) or not rest.endswith(LAST_CHUNK):
             raise StreamBroken(f"a stream was refused, or broke off: {self.raw[:500]!r}")
@@ -165,7 +165,7 @@ def _chunks(rest: bytes) -> list[bytes]:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, kept: one request at a time."""
+    """A kept connection with one request at a time."""
 
     _transport: asyncio.Transport
     _ended: "asyncio.Future[None] | None" = None
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     async def ask(self, request: bytes, mark: bytes) -> Reply:
-        """The whole response; its first token is there as soon as `mark` is. Raises `StreamBroken`."""
+        """Return the whole response; the first token counts as received with `mark`. Raise `StreamBroken`."""
         self._received = bytearray()
         self._mark = mark
         self._marked: float | None = None
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
 
 
 def check(body: bytes, dialect: Dialect, script: Script, holds: bytes) -> None:
-    """Raises `StreamBroken` for a body that does not have each token of the script once, in order, and its end."""
+    """Raise `StreamBroken` unless the body has each token of the script once, in order, and its end."""
     tokens = dialect.tokens(body)
     text = json.loads(b'"' + b"".join(tokens) + b'"')
     if text != script.text or len(tokens) != script.tokens:

@@ -1,4 +1,4 @@
-"""The machine that the figures are from, and what of it is set for them: cores and file descriptors."""
+"""The machine of the figures, and its settings for them: cores and file descriptors."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ CPU_INFO: Final = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """The core of the server that is measured, and that of the upstream and the client."""
+    """The core of the measured server, and the core of the upstream and the client."""
 
     server: int
     others: int
@@ -28,12 +28,12 @@ class Cores:
     def note(self) -> str:
         if self.server == self.others:
             return "One core for everything: times to the first token include waiting for the client and the upstream."
-        return f"The server on core {self.server} alone; the upstream and the client on core {self.others}."
+        return f"The server has core {self.server} to itself; the upstream and the client share core {self.others}."
 
 
 @contextlib.contextmanager
 def pinned(core: int) -> Iterator[None]:
-    """Has what is started meanwhile run on this core alone, with all its threads."""
+    """Run everything that is started in this block on one core, with all threads."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -43,7 +43,7 @@ def pinned(core: int) -> Iterator[None]:
 
 
 def descriptors(wanted: int) -> int:
-    """How many files a process may have open, raised as far as `wanted` needs and the system allows."""
+    """Raise the limit of open files as far as needed and allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

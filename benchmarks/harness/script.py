@@ -1,7 +1,7 @@
-"""What is streamed: words that the upstream and the client both know.
+"""The streamed words, which the upstream and the client both know.
 
-The client asks for them by a directive in the user's message, `[[tokens=1000 rate=0 nonce=5f]]`. It passes every server
-in between untouched; where a history holds several, the last one counts.
+The client requests them by a directive in the user's message, `[[tokens=1000 rate=0 nonce=5f]]`. Servers in between
+pass it on untouched. If a history has several, the last one counts.
 """
 
 import re
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-TOLD: Final = "/told"
-"""The path at which the upstream tells what it saw."""
+OBSERVED: Final = "/observed"
+"""The path at which the upstream reports what it saw."""
 
 DIRECTIVE: Final = re.compile(rb"\[\[tokens=(\d+) rate=([\d.]+) nonce=(\w+)\]\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """One answer: how many tokens, and how many of them a second (0: all at once). The first begins with the nonce."""
+    """One answer: the number of tokens, and tokens a second (0: all at once). The first one begins with the nonce."""
 
     tokens: int
     rate: float
@@ -41,5 +41,5 @@ class Script:
 
 @lru_cache(maxsize=16)
 def words(count: int) -> tuple[str, ...]:
-    """The tokens, each different from the others, so that a lost, doubled or moved one shows."""
+    """Return the tokens, all different, so that a lost, doubled or moved one shows."""
     return tuple(f" w{number:05}" for number in range(count))

@@ -1,4 +1,4 @@
-"""What is measured: a module for each noun of the report."""
+"""The measures, one module for each subject of the report."""
 
 from typing import Final
 
@@ -14,7 +14,16 @@ from benchmarks.measures.tools import Tools
 from benchmarks.measures.turns import Turn
 
 MEASURES: Final[tuple[type[Measure], ...]] = (
-    *(Burst, Paced, Turn, OpenStreams, Storm, History, Storing, StoringOnPostgres, Tools, Keys),
+    Burst,
+    Paced,
+    Turn,
+    OpenStreams,
+    Storm,
+    History,
+    Storing,
+    StoringOnPostgres,
+    Tools,
+    Keys,
     Scale,
 )
 

@@ -1,4 +1,4 @@
-"""What a turn costs in a conversation that is long already."""
+"""The cost of a turn in a long conversation."""
 
 from dataclasses import replace
 from typing import ClassVar
@@ -11,7 +11,7 @@ from benchmarks.measures.measure import Figure, Goal, Measure, Sample, cost, fir
 
 
 class History(Measure):
-    """Turns of 20 tokens, each in a session that has 1,000 messages."""
+    """Turns of 20 tokens, each in a session with 1,000 messages."""
 
     name = "history"
     contestants = (SERVICE,)

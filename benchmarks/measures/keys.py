@@ -1,4 +1,4 @@
-"""What it costs to know a caller, and to hold them to their limits."""
+"""The cost of authentication and limits."""
 
 from benchmarks.harness.arena import Arena
 from benchmarks.harness.contestants import KEYED, SERVICE, Contestant
@@ -7,7 +7,7 @@ from benchmarks.measures.measure import Figure, Goal, Measure, Sample, cost
 
 
 class Keys(Measure):
-    """Turns of 20 tokens for a caller without a key, and for one whose key has a rate, a most of runs and a budget."""
+    """Turns of 20 tokens without a key, and with a key that has a rate, a maximum of runs and a budget."""
 
     name = "keys"
     contestants = (SERVICE,)

@@ -1,4 +1,4 @@
-"""What all measures are made of: figures, goals, and rounds in which the contestants take turns."""
+"""The parts of all measures: figures, goals, and rounds in which the contestants take turns."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from benchmarks.harness.contestants import Contestant
 from benchmarks.harness.load import Load, Outcome, Target, play
 
 SETTLE_SECONDS: Final = 0.1
-"""What a server still does for a stream after its last byte counts as well."""
+"""Seconds after a stream's last byte in which a server's work still counts."""
 
 Sample = dict[str, float]
 """A contestant's figures of one round, by their keys."""
@@ -20,12 +20,12 @@ Round = dict[str, Sample]
 
 
 class Unmeasurable(Exception):
-    """It cannot be measured on this machine, and why."""
+    """The measure cannot run on this machine; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A line of the common table: a sample's key, what it is called, and its digits behind the point."""
+    """A line of the common table: a sample's key, its title, and its decimal digits."""
 
     key: str
     label: str
@@ -34,9 +34,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What the service must reach in one figure: `bound` or less, or `bound` or more where it is to be `at_least`.
+    """A bound for one figure of the service: at most `bound`, or at least if it is to be `at_least`.
 
-    Against another contestant, `bound` is a multiple of what that one has.
+    Against another contestant, `bound` is a multiple of its figure.
     """
 
     label: str
@@ -50,23 +50,23 @@ class Goal:
 
 
 class Measure:
-    """One measure: its name for `--only`, who takes part, how many rounds, and the figures that come of them."""
+    """One measure: its name for `--only`, its contestants, its rounds, and its figures."""
 
     name: ClassVar[str]
     contestants: ClassVar[Sequence[Contestant]]
     figures: ClassVar[Sequence[Figure]]
     goals: ClassVar[Sequence[Goal]] = ()
     lines: ClassVar[Sequence[str]] = ()
-    """Of a table of the measure's own, in which the figures are columns; empty where they go into the common table."""
+    """The lines of a table of the measure's own, in which the figures are columns; empty for the common table."""
 
     rounds: ClassVar[tuple[int, int]]
-    """Of the whole form, and of the quick one."""
+    """The number of rounds in the full and the quick form."""
 
     def __init__(self, *, quick: bool) -> None:
         self.quick = quick
 
     async def round(self, arena: Arena, number: int) -> Round:
-        """One round; each begins with another contestant. Raises `Unmeasurable`, and as `play` and `Arena` do."""
+        """Play one round; each starts with another contestant. Raise `Unmeasurable`, and as `play` and `Arena` do."""
         present = [contestant for contestant in self.contestants if not contestant.missing]
         first = number % len(present)
         return {
@@ -78,7 +78,7 @@ class Measure:
 
 
 async def cost(running: Running, load: Load, target: Target | None = None) -> tuple[Outcome, float]:
-    """What came of a load, and the microseconds of CPU that it took."""
+    """Return the outcome of a load, and the microseconds of CPU that it used."""
     before = running.process.cpu_seconds()
     outcome = await play(load, target or running.target)
     await asyncio.sleep(SETTLE_SECONDS)
@@ -86,5 +86,5 @@ async def cost(running: Running, load: Load, target: Target | None = None) -> tu
 
 
 def first_tokens(outcome: Outcome) -> Sample:
-    """How long streams waited for their first tokens."""
+    """Return the times to the first token."""
     return {"first_p50_ms": outcome.first_token_ms(50), "first_p99_ms": outcome.first_token_ms(99)}

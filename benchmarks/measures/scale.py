@@ -1,4 +1,4 @@
-"""What a token and a turn cost as there are more streams, and more that is stored."""
+"""The cost of a token and a turn with more streams, and with more stored sessions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from benchmarks.harness.arena import Arena, Running
 from benchmarks.harness.contestants import SERVICE
 from benchmarks.harness.http import get
 from benchmarks.harness.load import Load, Outcome, play
-from benchmarks.harness.script import TOLD
+from benchmarks.harness.script import OBSERVED
 from benchmarks.measures.measure import Figure, Measure, Round, Sample, Unmeasurable, cost
 from benchmarks.measures.streams import check_descriptors
 
 WARM_UP: Final = Load(tokens=20, lanes=4, streams=100)
-"""Brings what a server reads of its database into memory."""
+"""A load that brings the database's pages into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A line of the table: so many streams at once at so many tokens a second, where so many sessions are stored."""
+    """A line of the table: streams at once, tokens a second of each, and stored sessions."""
 
     streams: int
     rate: int = 50
@@ -33,13 +33,13 @@ class Case:
 
 
 STREAMS: Final = (*(Case(streams=streams) for streams in (1, 10, 100)), Case(streams=1_000, rate=5))
-"""A thousand at 50 tokens/s are more than one core takes."""
+"""A thousand at 50 tokens/s exceed one core."""
 
 SESSIONS: Final = tuple(Case(streams=10, sessions=sessions) for sessions in (10, 1_000, 10_000))
 
 
 class Scale(Measure):
-    """What a token and a turn cost with 1 to 1,000 streams and with 10 to 10,000 stored sessions."""
+    """The cost of a token and a turn with 1 to 1,000 streams and with 10 to 10,000 stored sessions."""
 
     name = "scale"
     contestants = (SERVICE,)
@@ -51,10 +51,10 @@ class Scale(Measure):
     rounds = (3, 1)
 
     messages: ClassVar[int] = 4
-    """That each of the stored sessions has."""
+    """Messages of each stored session."""
 
     async def round(self, arena: Arena, number: int) -> Round:
-        """A server for all numbers of streams, and one for each number of sessions."""
+        """Start a server for all numbers of streams, and one for each number of sessions."""
         samples: Round = {}
         for cases in (STREAMS, *((case,) for case in SESSIONS)):
             samples |= await self._samples(arena, cases)
@@ -73,7 +73,7 @@ class Scale(Measure):
         return {"token_us": await self._token(arena, running, case), "turn_ms": used / outcome.streams / 1_000}
 
     async def _token(self, arena: Arena, running: Running, case: Case) -> float:
-        """The microseconds of CPU a token while all streams are open: none of them begins or ends meanwhile."""
+        """Return the microseconds of CPU for a token while all streams are open."""
         spread = max(0.5, case.streams / 250)
         counted = 3 if self.quick else 6
         used = tokens = 0.0
@@ -81,11 +81,11 @@ class Scale(Measure):
         async def watch(outcome: Outcome) -> None:
             nonlocal used, tokens
             await asyncio.sleep(spread + 1)
-            tokens -= (await get(arena.upstream, TOLD))["tokens"]
+            tokens -= (await get(arena.upstream, OBSERVED))["tokens"]
             used -= running.process.cpu_seconds()
             await asyncio.sleep(counted)
             used += running.process.cpu_seconds()
-            tokens += (await get(arena.upstream, TOLD))["tokens"]
+            tokens += (await get(arena.upstream, OBSERVED))["tokens"]
             if outcome.open < case.streams:
                 raise Unmeasurable(f"{case.streams} streams were not open at once.")
 

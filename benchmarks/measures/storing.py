@@ -1,4 +1,4 @@
-"""How many turns a second are stored while many are streamed at once."""
+"""Turns a second that are stored while many are streamed."""
 
 import asyncio
 from typing import ClassVar
@@ -29,7 +29,7 @@ class Storing(Measure):
 
     lanes: ClassVar[int] = 64
     messages: ClassVar[int] = 2
-    """That a turn must have stored by its end."""
+    """Messages that a turn must have stored at its end."""
 
     async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
         running = await arena.running(contestant)
@@ -38,7 +38,7 @@ class Storing(Measure):
         turns = 0
 
         async def watch(outcome: Outcome) -> None:
-            """Counts while all lanes are at it."""
+            """Count while all lanes are busy."""
             nonlocal turns
             await asyncio.sleep(opening)
             begun = outcome.streams

@@ -1,4 +1,4 @@
-"""What becomes of a thousand streams whose readers all leave at the same moment."""
+"""The end of a thousand streams whose readers leave at the same moment."""
 
 import asyncio
 import time
@@ -11,12 +11,12 @@ from benchmarks.harness.contestants import COUNTED, TASKS, Contestant
 from benchmarks.harness.crowd import gathered
 from benchmarks.harness.http import get
 from benchmarks.harness.load import StreamBroken, percentile
-from benchmarks.harness.script import TOLD
+from benchmarks.harness.script import OBSERVED
 from benchmarks.measures.measure import Figure, Goal, Measure, Sample
 from benchmarks.measures.streams import check_descriptors
 
 MAX_SECONDS: Final = 30
-"""How long the end of a storm is waited for."""
+"""Seconds to wait for the end of a storm."""
 
 LOOK_SECONDS: Final = 0.1
 QUIET_SECONDS: Final = 1.0
@@ -27,7 +27,7 @@ Times = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a server has: runs that are active, tasks of its event loop, and open files."""
+    """Resources of a server: active runs, tasks of its event loop, and open files."""
 
     runs: int
     tasks: int
@@ -44,7 +44,7 @@ class Held:
 
 
 class Storm(Measure):
-    """1,000 open streams without a grace: all clients leave at once, in a new process each round."""
+    """1,000 open streams without a grace period: all clients leave at once, in a new process each round."""
 
     name = "storm"
     contestants = (COUNTED,)
@@ -64,7 +64,7 @@ class Storm(Measure):
 
     streams: ClassVar[int] = 1_000
     rehearsing: ClassVar[int] = 50
-    """What a server opens once and keeps, such as its connections to the database, is open after so many."""
+    """Streams after which everything that a server opens once is open, such as its database connections."""
 
     rate: ClassVar[float] = 2
     opening_seconds: ClassVar[int] = 5
@@ -88,7 +88,7 @@ class Storm(Measure):
         }
 
     async def _broken(self, arena: Arena, running: Running, streams: int) -> tuple[Times, Times]:
-        """When each client left, and when the upstream saw the connection closed that served it."""
+        """Return when each client left, and when the upstream saw its connection closed."""
         spread = self.opening_seconds * streams / self.streams
         async with gathered(running.target, streams, rate=self.rate, spread=spread) as crowd:
             left = crowd.leave()
@@ -96,18 +96,18 @@ class Storm(Measure):
 
 
 async def _closed(upstream: int, left: Times) -> Times:
-    """When the upstream's connections were closed. Raises `StreamBroken` where one stays open."""
+    """Return when the upstream's connections were closed. Raise `StreamBroken` if one stays open."""
     deadline = time.monotonic() + MAX_SECONDS
     while time.monotonic() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
-        closed: Times = (await get(upstream, TOLD))["broken"]
+        closed: Times = (await get(upstream, OBSERVED))["broken"]
         if closed.keys() >= left.keys():
             return closed
-    raise StreamBroken(f"{len(left.keys() - closed.keys())} of {len(left)} are still asked for, and nobody listens.")
+    raise StreamBroken(f"{len(left.keys() - closed.keys())} of {len(left)} are still open although their clients left.")
 
 
 async def _back(running: Running, before: Held) -> Held:
-    """What the server has as soon as it has no more than before, or when that was waited for in vain."""
+    """Return the server's resources once they are down to those before, or after the longest wait."""
     deadline = time.monotonic() + MAX_SECONDS
     while not (after := await Held.by(running)).is_within(before) and time.monotonic() < deadline:
         await asyncio.sleep(LOOK_SECONDS)

@@ -1,4 +1,4 @@
-"""What an open stream weighs, and how soon each of many is heard."""
+"""The memory of an open stream, and the time to the first token of each of many."""
 
 import asyncio
 from typing import ClassVar
@@ -52,7 +52,7 @@ class OpenStreams(Measure):
 
 
 def check_descriptors(streams: int) -> None:
-    """Raises `Unmeasurable` where a process may not have as many files open as so many streams need."""
+    """Raise `Unmeasurable` if a process may not have enough open files for the streams."""
     needed = 2 * streams + 500
     if (allowed := machine.descriptors(needed)) < needed:
         raise Unmeasurable(f"It needs {needed} open files a process, and {allowed} are allowed (ulimit -Hn).")

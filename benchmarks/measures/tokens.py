@@ -1,4 +1,4 @@
-"""What a token costs: in a burst, and paced as models speak."""
+"""The cost of a token: in a burst, and at the pace of a model."""
 
 from benchmarks.harness.arena import Arena
 from benchmarks.harness.contestants import FASTAPI, NGINX, SERVICE, UNJOURNALED, UNSTORED, Contestant
@@ -7,7 +7,7 @@ from benchmarks.measures.measure import Figure, Goal, Measure, Sample, cost
 
 
 class Burst(Measure):
-    """Streams of 1,000 tokens as fast as they go, one at a time."""
+    """Streams of 1,000 tokens as fast as possible, one at a time."""
 
     name = "burst"
     contestants = (NGINX, SERVICE, UNJOURNALED, UNSTORED, FASTAPI)

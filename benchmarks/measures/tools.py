@@ -1,4 +1,4 @@
-"""What a call of a tool costs."""
+"""The cost of a tool call."""
 
 import asyncio
 import time
@@ -14,12 +14,12 @@ Call = dict[str, object]
 
 
 class Tools(Measure):
-    """Reads of a file of 10 KB, 32 a turn against one, and commands in the sandbox, one a turn."""
+    """Reads of a file of 10 KB, 32 a turn against one, and sandboxed commands, one a turn."""
 
     name = "tools"
     contestants = (SERVICE,)
     figures = (
-        Figure("read_ms", "A confined `fs.read` of 10 KB through the door, its row included: CPU ms", 2),
+        Figure("read_ms", "A confined `fs.read` of 10 KB through the executor, its row included: CPU ms", 2),
         Figure("echo_ms", "A sandboxed `echo`, from the request to the end of the stream: ms, p50", 1),
     )
     goals = (
@@ -45,7 +45,7 @@ class Tools(Measure):
         }
 
     async def _used(self, running: Running, calls: list[Call]) -> float:
-        """The seconds of CPU that turns of these calls took."""
+        """Return the seconds of CPU for turns with these calls."""
         before = running.process.cpu_seconds()
         for _ in range(self.turns):
             await self._seconds(running, calls)
@@ -53,7 +53,7 @@ class Tools(Measure):
         return running.process.cpu_seconds() - before
 
     async def _seconds(self, running: Running, calls: list[Call]) -> float:
-        """How long one turn of these calls took. Raises `StreamBroken` where one of them failed."""
+        """Return the duration of one turn with these calls. Raise `StreamBroken` if one of them failed."""
         began = time.perf_counter()
         body = await post(running.place.port, "/chat/stream", {"tool_calls": calls})
         if body.count(b'"type":"tool_result"') != len(calls):

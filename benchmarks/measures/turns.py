@@ -1,4 +1,4 @@
-"""What a turn costs, and how soon its first token is there."""
+"""The cost of a turn, and the time to its first token."""
 
 from benchmarks.harness.arena import Arena
 from benchmarks.harness.contestants import FASTAPI, NGINX, SERVICE, UNSTORED, UPSTREAM, Contestant

@@ -1,6 +1,6 @@
-"""What the service is compared with: the same stream, as one writes it with FastAPI and OpenAI's SDK.
+"""A plain FastAPI service on the openai SDK, which streams the same answer.
 
-It keeps nothing, runs no tools, and lets nobody come back to a stream.
+It stores nothing, has no tools, and streams cannot be resumed.
 """
 
 import json

@@ -81,9 +81,15 @@ class Image:
             '&& shift && exec chroot "$0" "$@"'
         )
         privileges = [
-            *("setpriv", f"--reuid={user[0]}", f"--regid={user[2]}", "--clear-groups", "--no-new-privs"),
+            "setpriv",
+            f"--reuid={user[0]}",
+            f"--regid={user[2]}",
+            "--clear-groups",
+            "--no-new-privs",
             # The first process ends with `unshare`, and the others of its namespace with it.
-            *("--bounding-set=-all", "--inh-caps=-all", "--pdeathsig=KILL"),
+            "--bounding-set=-all",
+            "--inh-caps=-all",
+            "--pdeathsig=KILL",
         ]
         environment = [f"{name}={value}" for name, value in (image_environment() | variables).items()]
         inside = ["env", "-i", f"--chdir={instruction('WORKDIR')}", *environment, *arguments]

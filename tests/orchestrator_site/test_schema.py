@@ -33,7 +33,10 @@ from tests.streams import events
 
 EXAMPLES: Final = int(os.environ.get("SCHEMA_EXAMPLES", "500"))
 CHECKS: Final = [
-    *(not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance),
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
 ]
 OF_BODIES: Final = [response_schema_conformance]
 """Schemathesis sees an event as an object with a text `data`; the OpenAPI document describes that text."""

@@ -36,13 +36,37 @@ ROUTES = {
     "/metrics": {"get"},
 }
 EVENTS = {
-    *("start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "approval_required"),
-    *("approval_resolved", "retry", "budget", "usage", "end", "error"),
+    "start",
+    "token",
+    "tool_call",
+    "tool_output",
+    "tool_result",
+    "tool_error",
+    "approval_required",
+    "approval_resolved",
+    "retry",
+    "budget",
+    "usage",
+    "end",
+    "error",
 }
 SEED_VARIABLES = (
-    *("OPENAI_API_KEY", "DEFAULT_MODEL", "ALLOW_FS_BASE", "ENABLE_TERMINAL", "ENABLE_GIT", "ENABLE_SPEECH"),
-    *("DEFAULT_SPEECH_PROVIDER", "DEFAULT_TTS_VOICE", "DEFAULT_TTS_MODEL", "DEFAULT_STT_MODEL", "ENABLE_PERSISTENCE"),
-    *("DATABASE_URL", "GEMINI_API_KEY", "LOG_LEVEL", "LOG_FORMAT", "API_KEY"),
+    "OPENAI_API_KEY",
+    "DEFAULT_MODEL",
+    "ALLOW_FS_BASE",
+    "ENABLE_TERMINAL",
+    "ENABLE_GIT",
+    "ENABLE_SPEECH",
+    "DEFAULT_SPEECH_PROVIDER",
+    "DEFAULT_TTS_VOICE",
+    "DEFAULT_TTS_MODEL",
+    "DEFAULT_STT_MODEL",
+    "ENABLE_PERSISTENCE",
+    "DATABASE_URL",
+    "GEMINI_API_KEY",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "API_KEY",
 )
 
 

@@ -22,8 +22,22 @@ NOW = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
 insert = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
 say = Insert(
     Message,
-    *("session", "run", "role", "content", "attachments", "tool_calls", "call_id", "tool", "is_error"),
-    *("provider_parts", "provider", "model", "created", "input_tokens", "output_tokens", "estimated"),
+    "session",
+    "run",
+    "role",
+    "content",
+    "attachments",
+    "tool_calls",
+    "call_id",
+    "tool",
+    "is_error",
+    "provider_parts",
+    "provider",
+    "model",
+    "created",
+    "input_tokens",
+    "output_tokens",
+    "estimated",
 )
 TEXTS = some.text(some.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
 NUMBERS = some.integers() | some.floats(allow_nan=False, allow_infinity=False)
@@ -38,7 +52,11 @@ insert_run = Insert(
     "provider",
     "model",
     "process",
-    *("options", "metadata", "cost_usd", "estimated", "created"),
+    "options",
+    "metadata",
+    "cost_usd",
+    "estimated",
+    "created",
 )
 
 

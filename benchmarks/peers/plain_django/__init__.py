@@ -1,5 +1,5 @@
-"""The service's first tenth as one writes it with Django: its ORM as it comes, the openai SDK, a streaming response.
+"""A plain Django service: the ORM as it is, the openai SDK, a streaming response.
 
-It stores what the service stores of a turn (a session, a run, two messages), but no event; it runs no tools, and lets
-nobody come back to a stream.
+It stores the rows of a turn (a session, a run, two messages), but no events. It has no tools, and streams cannot be
+resumed.
 """

@@ -1,4 +1,4 @@
-"""Django's own defaults, but for patience with SQLite's lock, and without middleware, which would only cost time."""
+"""Django's defaults, with a longer timeout for SQLite's lock, and without middleware, which would only cost time."""
 
 import environ
 

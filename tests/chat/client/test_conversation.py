@@ -269,7 +269,10 @@ def test_characters_that_the_service_rejects_are_replaced() -> None:
 async def command(*arguments: str, given: bytes = b"") -> tuple[int | None, str, str]:
     """Run `manage.py chat` as a process with pipes; return its status, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, ROOT / "manage.py", "chat", *arguments),
+        sys.executable,
+        ROOT / "manage.py",
+        "chat",
+        *arguments,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -300,7 +303,7 @@ async def test_terminal_session_has_colours_commands_and_control_c(start: Start)
     api = await start(Scripted([text("Hello"), USED, STOP], [text("Once"), held.wait, STOP]))
     ours, theirs = pty.openpty()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, ROOT / "manage.py", "chat", "--url", api.base_url),
+        sys.executable, ROOT / "manage.py", "chat", "--url", api.base_url,
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={name: value for name, value in os.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"},
     )  # fmt: skip

@@ -24,7 +24,7 @@ def said(*texts: str) -> bytes:
 
 
 def call(index: int | None, *, call_id: str = "", name: str = "", arguments: str = "") -> bytes:
-    """A chunk with a piece of a tool call."""
+    """Return a chunk with a piece of a tool call."""
     piece: Json = {"function": {"arguments": arguments} | ({"name": name} if name else {})}
     piece |= {} if index is None else {"index": index}
     piece |= {"id": call_id} if call_id else {}
@@ -42,7 +42,7 @@ def usage(**tokens: Any) -> bytes:
 def streamed(
     *pieces: bytes, ending: Literal["end", "cut", "silence"] = "end", gate: asyncio.Event | None = None
 ) -> Reply:
-    """An answer with one write per piece."""
+    """Return an answer with one write per piece."""
     return Reply(headers={"Content-Type": "text/event-stream"}, pieces=pieces, ending=ending, gate=gate)
 
 

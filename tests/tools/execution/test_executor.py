@@ -170,7 +170,7 @@ async def test_intent_is_committed_before_the_tool_starts() -> None:
     seen: list[str] = []
 
     async def look() -> dict[str, Any]:
-        """Reads its own row."""
+        """Read its own row."""
         seen.append((await row()).status)
         return {}
 
@@ -185,7 +185,7 @@ async def test_tool_does_not_start_if_its_intent_cannot_be_stored(greeting: Tool
     started: list[int] = []
 
     async def start() -> dict[str, Any]:
-        """Starts."""
+        """Start."""
         started.append(1)
         return {}
 
@@ -313,7 +313,7 @@ async def test_base64_in_a_result_is_never_masked() -> None:
     looks_like_a_key = "AIza" + "x" * 36
 
     async def give() -> dict[str, str]:
-        """Gives."""
+        """Return."""
         return {"audio_base64": looks_like_a_key, "said": looks_like_a_key}
 
     done = (await opened(executor(tool("a.give", "read", give)), asking("{}", name="a.give")))[-1]
@@ -325,7 +325,7 @@ async def test_tool_receives_its_params_unmasked() -> None:
     seen: list[str] = []
 
     async def note(*, text: str) -> None:
-        """Notes."""
+        """Note."""
         seen.append(text)
 
     await opened(executor(tool("a.note", "write", note)), asking('{"text": "the-house-secret"}', name="a.note"))
@@ -350,7 +350,7 @@ async def test_oversized_params_are_rejected_and_recorded(greeting: Tool, argume
 
 async def test_long_param_is_a_digest_in_the_event_and_complete_in_the_row() -> None:
     async def note(*, text: str, audio_base64: str) -> None:
-        """Notes."""
+        """Note."""
 
     arguments = msgspec.json.encode({"text": "long " * 2_000, "audio_base64": "QUJD"}).decode()
     steps = await opened(executor(tool("a.note", "write", note)), asking(arguments, name="a.note"))
@@ -381,7 +381,7 @@ async def test_long_result_is_complete_in_the_store_and_short_elsewhere() -> Non
 
 async def test_long_live_output_is_truncated_and_stored_completely() -> None:
     async def chatter(execution: Execution, /) -> dict[str, Any]:
-        """Prints a lot."""
+        """Print a lot."""
         for number in range(1_000):
             await execution.emit("stdout", f"{number:>9} {'x' * 989}\n")
         return {}

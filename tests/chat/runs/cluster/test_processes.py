@@ -100,7 +100,7 @@ def without_pings(body: bytes) -> bytes:
 
 
 def slowly(*pieces: bytes) -> Reply:
-    """An answer that never ends."""
+    """Return an answer that never ends."""
     return streamed(*pieces, ending="silence")
 
 

@@ -86,7 +86,7 @@ async def test_text_before_the_budget_ran_out_is_kept(start: Start, settings: An
 
 async def test_budget_event_is_sent_once_at_four_fifths(start: Start, settings: Any) -> None:
     settings.BUDGETS = budgets("0.2usd")
-    api = await start(*[Scripted(*[[text("x"), TokensUsed(input_tokens=5, output_tokens=40), STOP]] * 5)])
+    api = await start(Scripted(*[[text("x"), TokensUsed(input_tokens=5, output_tokens=40), STOP]] * 5))
     reported = [(await api.ask(message="Hi", max_output_tokens=40, tools=[])).types() for _ in range(4)]
     assert ["budget" in types for types in reported] == [False, False, False, True]
     last = await api.ask(message="Hi", max_output_tokens=10, tools=[])

@@ -1,8 +1,8 @@
 """Runs that outlive their connections: following, stopping, and the one active run of a session.
 
-Covers `chat.runs.live.outcome`, `chat.runs.log.message_rows`, `chat.starting.factory`, `chat.starting.request`.
-
-Covers `chat.runs.log.journals`, `chat.starting.candidates`, `chat.starting.starter`, `chat.starting.turns`.
+Covers `chat.runs.live.outcome`, `chat.runs.live.recorder`, `chat.runs.live.spec`, `chat.runs.log.journals`,
+`chat.runs.log.message_rows`, `chat.starting.candidates`, `chat.starting.factory`, `chat.starting.request`,
+`chat.starting.starter`, `chat.starting.turns`.
 """
 
 import asyncio
