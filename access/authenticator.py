@@ -16,7 +16,6 @@ from access import conf
 from access.caller import LOCAL, SERVICE_KEY, Caller, extract_key, require, shows_key, unauthorized
 from access.keys import lookup
 from access.keys.key_format import NotAKey, parse
-from access.keys.lookup import KeyRecord
 from access.keys.lookup_thread import lookup_thread
 from access.keys.revocation import RevocationWatcher
 from access.limits.limiter import Limiter, too_many
@@ -138,7 +137,7 @@ class Authenticator:
         await self.revocations.close()
         await self._limiter.close()
 
-    async def _accept(self, record: KeyRecord | None, client_info: ClientInfo) -> Caller:
+    async def _accept(self, record: lookup.KeyRecord | None, client_info: ClientInfo) -> Caller:
         if record is None:
             raise await self._failed("key_refused.unknown", unauthorized("Unknown API key."), client_info)
         refusal = record.refusal(timezone.now())

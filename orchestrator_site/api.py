@@ -6,7 +6,6 @@ from typing import Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
-from ninja.parser import Parser
 
 from access.api import router as keys_router
 from access.auth import KeyAuth
@@ -15,31 +14,14 @@ from chat.api.schemas import event_schemas
 from chat.api.views import router as chat_router
 from orchestrator_site.health_api import router as health_router
 from orchestrator_site.http.error_responses import django_response
+from orchestrator_site.http.strict_parser import StrictParser
 from orchestrator_site.metrics_api import router as metrics_router
 from orchestrator_site.settings import VERSION
 from speech.api.views import router as speech_router
 from spending.api import router as usage_router
 from tools.api import router as tools_router
-from web import strict_json
-from web.errors import CONTENT_TYPE, ApiError
+from web.errors import ApiError
 from web.validation import invalid_fields
-
-
-class StrictParser(Parser):
-    """Accepts only JSON bodies with the JSON content type, and reads them strictly."""
-
-    def parse_body(self, request: HttpRequest) -> Any:
-        if request.content_type != CONTENT_TYPE:
-            raise ApiError(
-                415,
-                "unsupported_media_type",
-                "Unsupported media type. Send the body as Content-Type: application/json.",
-            )
-        try:
-            return strict_json.loads(request.body)
-        except strict_json.NotJson as error:
-            raise ApiError(400, "invalid_json", str(error)) from None
-
 
 EVERYWHERE: Final = {
     400: "The request is malformed, or names another host.",

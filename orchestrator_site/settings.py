@@ -5,7 +5,8 @@ import tomllib
 from functools import partial
 from pathlib import Path
 
-from access.limits import budgets, rates
+from access.limits.budgets import budgets
+from access.limits.rates import optional as optional_rate
 from access.network import proxies
 from chat.pricing import price_list
 from chat.providers import SPECS
@@ -27,8 +28,8 @@ API_KEY = env.secret("API_KEY")
 ALLOWED_HOSTS = list(env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"))
 CORS_ALLOWED_ORIGINS = (*env.names("CORS_ALLOWED_ORIGINS"), *([PUBLIC_URL] if PUBLIC_URL else ()))
 TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", proxies.networks)
-RATE_LIMIT = env.parsed("RATE_LIMIT", rates.optional)
-RATE_LIMIT_PER_KEY = env.parsed("RATE_LIMIT_PER_KEY", rates.optional)
+RATE_LIMIT = env.parsed("RATE_LIMIT", optional_rate)
+RATE_LIMIT_PER_KEY = env.parsed("RATE_LIMIT_PER_KEY", optional_rate)
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 16 * 2**20, least=1_024)
 
 # Where things are kept
@@ -53,7 +54,7 @@ PROVIDER_MAX_RETRIES = env.integer("PROVIDER_MAX_RETRIES", 2, most=10)
 
 # Money and tokens
 MODEL_PRICES = env.parsed("MODEL_PRICES", price_list.price_list)
-BUDGETS = env.parsed("BUDGETS", budgets.budgets)
+BUDGETS = env.parsed("BUDGETS", budgets)
 
 # Limits of a run
 MAX_ACTIVE_RUNS = env.integer("MAX_ACTIVE_RUNS", 2_000, least=1)

@@ -89,7 +89,7 @@ class Structure:
     def imports(self) -> list[Count]:
         """The modules by the number of project modules that they import, fullest first."""
         known = {module.name for module in self.source} | {module.name for module in source_modules()}
-        return _fullest({module.name: len(imported(module) & known) for module in self.source})
+        return _fullest({module.name: len(_modules_of(imported(module), known)) for module in self.source})
 
     @property
     def functions(self) -> int:
@@ -169,6 +169,12 @@ def imported(module: Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.update({node.module}, (f"{node.module}.{alias.name}" for alias in node.names))
     return names
+
+
+def _modules_of(names: set[str], known: set[str]) -> set[str]:
+    """Return the imported modules: a package counts only if no module of it is imported by name."""
+    modules = names & known
+    return {name for name in modules if not any(other.startswith(f"{name}.") for other in modules)}
 
 
 def helpers_called_once(module: Module) -> list[FunctionNode]:

@@ -68,6 +68,11 @@ def request(method: str, route: str, status: int, seconds: float) -> None:
     request_seconds.add(seconds, method, route)
 
 
+def rejected(method: str, status: int) -> None:
+    """Record a request that was rejected before its route was known."""
+    requests.add(method if method in METHODS else OTHER, OTHER, str(status))
+
+
 def run_ended(status: str, reason: str, seconds: float) -> None:
     runs_ended.add(status, reason)
     run_seconds.add(seconds)

@@ -1,6 +1,8 @@
 """Every request: the host check, CORS, request ids, health, tools and providers.
 
 Covers `orchestrator_site.health_api`.
+
+Covers `orchestrator_site.http.cors`, `orchestrator_site.http.lifespan`.
 """
 
 from typing import Any

@@ -1,0 +1,50 @@
+"""Startup and shutdown of the application, by ASGI's lifespan protocol.
+
+Source: https://asgi.readthedocs.io/en/latest/specs/lifespan.html.
+"""
+
+import asyncio
+import logging
+
+from django.db import DatabaseError, connection
+
+from access import authenticator
+from chat import service_registry
+from orchestrator_site.http.asgi_types import Receive, Send
+from storage.schema import migrate
+from storage.writer import StorageUnavailable
+from telemetry import tracing
+from tools import assembly
+
+logger = logging.getLogger(__name__)
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Prepare the service at startup, and close it at shutdown."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await _prepare()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await service_registry.close()
+            await authenticator.close()
+            await tracing.close()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+
+
+async def _prepare() -> None:
+    def migrate_and_disconnect() -> None:
+        try:
+            migrate()
+        finally:
+            connection.close()
+
+    try:
+        await asyncio.to_thread(migrate_and_disconnect)
+        await asyncio.to_thread(assembly.registry)
+        await service_registry.current().open()
+    except (DatabaseError, StorageUnavailable) as error:
+        # The service starts all the same: each request reports the failure and tries again.
+        logger.warning("database.unavailable", extra={"error": str(error)})
