@@ -62,7 +62,7 @@ def test_migration_of_100000_rows_survives_a_kill(source: Path, tmp_path: Path, 
     before = postgres.query("SELECT count(*) FROM messages", url=url)[0][0]
     assert 0 < before < 40_000
     said = managed(tmp_path, "migrate_database", "--to", url)
-    assert "Going on with what was begun" in said
+    assert "Continuing the interrupted copy" in said
     assert "sessions:" not in said
     assert re.search(r"messages +40000 rows +[0-9a-f]{32} +equal", said)
     assert "DIFFERENT" not in said
