@@ -8,7 +8,7 @@ import re
 from tools.base import ToolError, ToolErrorCode
 from tools.git.repository import Repository
 from tools.git.revisions import Revisions
-from tools.git.running import Said
+from tools.git.running import GitResult
 from tools.workspace.confinement.paths import shown
 
 UNKNOWN_REVISION = re.compile(
@@ -48,7 +48,7 @@ REASONS: tuple[tuple[re.Pattern[bytes], ToolErrorCode, str], ...] = (
 UNFORESEEN = "is a repository that git could not read: it is damaged, or needs what it may not reach here"
 
 
-def check(said: Said, repository: Repository, asked: Revisions | None = None) -> None:
+def check(said: GitResult, repository: Repository, asked: Revisions | None = None) -> None:
     """Raises `ToolError` where git came to its end with a complaint."""
     if not said.complete or said.exit_code == 0:
         return
@@ -64,6 +64,6 @@ def check(said: Said, repository: Repository, asked: Revisions | None = None) ->
     raise ToolError(f"{repository.shown} {UNFORESEEN}.", code="failed")
 
 
-def has_no_commit_yet(said: Said) -> bool:
+def has_no_commit_yet(said: GitResult) -> bool:
     """Whether it failed because nothing was committed on the branch."""
     return bool(said.exit_code) and NO_COMMIT_YET.search(said.errors) is not None

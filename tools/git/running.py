@@ -33,7 +33,7 @@ IN_THE_FOLDER: Mapping[str, str] = {"GIT_DIR": ".git", "GIT_WORK_TREE": "."}
 NOTHING_OF_THE_SYSTEM: Mapping[str, str] = {"PATH": "", "HOME": os.devnull, "TMPDIR": os.devnull}
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
+class GitResult(msgspec.Struct, frozen=True, kw_only=True):
     """What git wrote; `complete` if that is all of it. `exit_code` is None of a git that was ended."""
 
     output: bytes
@@ -82,7 +82,7 @@ class Runner:
             return f"{said.output.decode(errors='replace').strip()} is too old: git {OLDEST[0]}.{OLDEST[1]} is needed."
         return ""
 
-    def run(self, arguments: Sequence[str], folder: Folder, deadline: Deadline) -> Said:
+    def run(self, arguments: Sequence[str], folder: Folder, deadline: Deadline) -> GitResult:
         """Runs a command of git in the folder that holds its `.git`.
 
         Raises `ToolError` (`timed_out`, `cancelled`, `too_large`, `failed`) where git did not end by itself, unless
@@ -97,7 +97,7 @@ class Runner:
         if output.complete:
             _check(report)
         exit_code = report.exit_code if report else None
-        return Said(output=output.content, complete=output.complete, exit_code=exit_code, errors=errors.content)
+        return GitResult(output=output.content, complete=output.complete, exit_code=exit_code, errors=errors.content)
 
     def _supervise(
         self, arguments: Sequence[str], folder: Folder, output: Kept, errors: Kept, deadline: Deadline
