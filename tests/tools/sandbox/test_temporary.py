@@ -105,7 +105,7 @@ async def test_folder_of_another_user_is_rejected(tmp_path: Path, monkeypatch: p
     own = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: own + 1)
 
-    with pytest.raises(SandboxUnavailableError, match="somebody else's"):
+    with pytest.raises(SandboxUnavailableError, match="belongs to another user"):
         await TemporaryFolders(tmp_path).new().__aenter__()
     assert TemporaryFolders(tmp_path).sweep() == 0
     assert (tmp_path / "command-left").exists()
