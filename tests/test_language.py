@@ -20,6 +20,7 @@ HELD = (
     "tests/storage",
     "tests/telemetry",
     "tests/tools",
+    "tools",
 )
 
 

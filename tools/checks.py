@@ -1,6 +1,5 @@
 """System checks of the tools' settings."""
 
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,15 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
     """Check that the workspace contains no file of the service, and does not lie among them."""
     base = conf.workspace_base().resolve()
     hint = "Set it to a folder of the agent's own, such as ./workspaces."
-    found = [(name, path) for name, path in _service_files() if path.resolve().is_relative_to(base)]
+    own = [
+        ("the service's own code", Path(settings.BASE_DIR)),
+        ("the long outputs of tools (TOOL_OUTPUT_DIR)", conf.output_folder()),
+        ("the service's settings", Path(settings.ENV_PATH)),
+        ("its secret key (SECRET_KEY_PATH)", Path(settings.SECRET_KEY_PATH)),
+    ]
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        own.append(("the service's own database (DATABASE_URL)", Path(settings.DATABASES["default"]["NAME"])))
+    found = [(name, path) for name, path in own if path.resolve().is_relative_to(base)]
     # The workspace may lie in the service's folder, but not in one with Python modules or a hidden one such as `.git`.
     # The folders are derived, since a list would miss the next app.
     for folder in Path(settings.BASE_DIR).resolve().glob("*"):
@@ -41,13 +48,3 @@ def check_policy(**_: Any) -> list[CheckMessage]:
         for rule in conf.policy().rules
         if names and not any(fnmatchcase(name, rule.tool) for name in names)
     ]
-
-
-def _service_files() -> Iterator[tuple[str, Path]]:
-    """Yield the files and folders that must not lie in the workspace, with their names for a person."""
-    yield "the service's own code", Path(settings.BASE_DIR)
-    yield "the long outputs of tools (TOOL_OUTPUT_DIR)", conf.output_folder()
-    yield "the service's settings", Path(settings.ENV_PATH)
-    yield "its secret key (SECRET_KEY_PATH)", Path(settings.SECRET_KEY_PATH)
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        yield "the service's own database (DATABASE_URL)", Path(settings.DATABASES["default"]["NAME"])

@@ -63,7 +63,13 @@ def decide(
     waiting = own.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="", expires__gt=now)
     if not waiting.update(decision=verdict, decided=now, decided_by=by, note=sanitize.text(note, MAX_NOTE_CHARS)):
         row.refresh_from_db()
-        _check_same(row, verdict, now)
+        if row.decision and row.decision != verdict:
+            raise DecisionRefused(f"The execution was {row.decision} already.", "not_waiting")
+        if not row.decision:
+            is_waiting = row.status == ToolExecution.Status.AWAITING_APPROVAL
+            if is_waiting and row.expires and row.expires <= now:
+                raise DecisionRefused("The time for a decision is over.", "not_waiting")
+            raise DecisionRefused(f"The execution does not await a decision: it is {row.status}.", "not_waiting")
     row.refresh_from_db()
     return row
 
@@ -100,14 +106,3 @@ def settle(execution_id: UUID, now: datetime, *, cancelled: bool = False) -> App
         note=row.note,
         by=row.decided_by,
     )
-
-
-def _check_same(row: ToolExecution, verdict: Verdict, now: datetime) -> None:
-    """Check that the execution was decided like this before. Raises `DecisionRefused`."""
-    if row.decision == verdict:
-        return
-    if row.decision:
-        raise DecisionRefused(f"The execution was {row.decision} already.", "not_waiting")
-    if row.status == ToolExecution.Status.AWAITING_APPROVAL and row.expires and row.expires <= now:
-        raise DecisionRefused("The time for a decision is over.", "not_waiting")
-    raise DecisionRefused(f"The execution does not await a decision: it is {row.status}.", "not_waiting")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tools.base import Facets, Tool, ToolError, plain_facets, tool
-from tools.patching import Action, Content, Effect, Plan, apply, parse
+from tools.patching import Action, Content, Plan, apply, parse
 from tools.workspace import Change, Deadline, Workspace, in_thread
 
 PatchText = Annotated[
@@ -63,9 +63,37 @@ async def apply_patch(
         files = _Files(workspace, deadline)
         plan = apply(parse(_encoded(patch)), files.read)
         files.check(plan)
+        hashes: dict[str, str] = {}
+        edits: list[Change] = []
+        for effect in plan.effects:
+            before, after = effect.before, effect.after
+            if after is not None:
+                hashes[effect.path] = hashlib.sha256(after.data).hexdigest()
+            was_executable = before is not None and before.executable
+            edits.append(
+                Change(
+                    path=effect.path,
+                    data=None if after is None else after.data,
+                    # These two make it fail if another process made or changed the file after it was read.
+                    create_only=before is None,
+                    expected_sha256=None if before is None else hashlib.sha256(before.data).hexdigest(),
+                    executable=None if after is None or after.executable == was_executable else after.executable,
+                )
+            )
         if not dry_run:
-            workspace.apply([_change(effect) for effect in plan.effects], deadline)
-        return _result(plan, dry_run=dry_run)
+            workspace.apply(edits, deadline)
+        results = [
+            FileResult(
+                path=file.path,
+                action=file.action,
+                source=file.source,
+                added=file.added,
+                removed=file.removed,
+                sha256=hashes.get(file.path),
+            )
+            for file in plan.files
+        ]
+        return PatchResult(files=results, dry_run=dry_run)
 
     return await in_thread(work, deadline)
 
@@ -148,37 +176,3 @@ class _Files:
             if entry.type != "directory":
                 raise ToolError(f"{path!r} cannot be made: {folder!r} is not a folder.", code="not_allowed")
             return
-
-
-def _change(effect: Effect) -> Change:
-    """Return the effect as a change that the workspace applies."""
-    # The hash and `create_only` make it fail if another process changed or made the file after it was read.
-    before, after = effect.before, effect.after
-    was_executable = before is not None and before.executable
-    return Change(
-        path=effect.path,
-        data=None if after is None else after.data,
-        create_only=before is None,
-        expected_sha256=None if before is None else hashlib.sha256(before.data).hexdigest(),
-        executable=None if after is None or after.executable == was_executable else after.executable,
-    )
-
-
-def _result(plan: Plan, *, dry_run: bool) -> PatchResult:
-    hashes = {
-        effect.path: hashlib.sha256(effect.after.data).hexdigest()
-        for effect in plan.effects
-        if effect.after is not None
-    }
-    files = [
-        FileResult(
-            path=file.path,
-            action=file.action,
-            source=file.source,
-            added=file.added,
-            removed=file.removed,
-            sha256=hashes.get(file.path),
-        )
-        for file in plan.files
-    ]
-    return PatchResult(files=files, dry_run=dry_run)

@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from math import ceil
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -100,11 +99,15 @@ async def exec_(
             # Walked after a place is free, so that what other commands wrote meanwhile is seen.
             readable, writable = await parts(terminal.workspace, limits, base.fileno(), with_git=prepared.is_git)
             output = LiveText(execution.emit)
+            system: list[int] = []
+            for place in prepared.reads:
+                system.append(os.open(place, PLACE))
+                opened.callback(os.close, system[-1])
             try:
                 outcome = await terminal.sandbox.run(
                     prepared.argv,
                     cwd_handle=folder.fileno(),
-                    readable_handles=[_open(place, opened) for place in prepared.reads],
+                    readable_handles=system,
                     listable_handles=(base.fileno(),),
                     readable_parts=readable.parts,
                     writable_parts=writable.parts,
@@ -175,9 +178,3 @@ def _words(command: str | None, argv: Sequence[str] | None) -> tuple[str, ...]:
     if (command is None) == (argv is None):
         raise ToolError("Give exactly one of command (a text) and argv (a list of words).", code="invalid_params")
     return split(command) if command is not None else check_words(argv or ())
-
-
-def _open(place: Path, opened: ExitStack) -> int:
-    handle = os.open(place, PLACE)
-    opened.callback(os.close, handle)
-    return handle

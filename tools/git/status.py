@@ -1,6 +1,5 @@
 """Parsing of `git status` in its porcelain format, version 2. Source: git-status(1)."""
 
-from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -77,24 +76,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def parse_status(output: bytes, root: Parts, limits: Limits, *, complete: bool) -> Status:
     """Return the status in git's output. It is `truncated` beyond a limit, or if the output was cut off."""
     # Without the NUL at its end, the last record was cut off.
-    records = output.split(b"\0")[:-1]
+    records = iter(output.split(b"\0")[:-1])
     parser = _Parser(root, limits)
-    for record, source in _with_sources(records):
+    for record in records:
+        # The old path follows the record of a rename. A record whose old path was cut off is left out.
+        is_rename = record.startswith(b"2 ")
+        source = next(records, None) if is_rename else None
+        if is_rename and source is None:
+            break
         if parser.count >= limits.max_files:
             complete = False
             break
         parser.take(record, source)
     return parser.status(truncated=not complete)
-
-
-def _with_sources(records: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-    """Yield each record, with the old path after a rename. A record whose old path was cut off is left out."""
-    pending = iter(records)
-    for record in pending:
-        if not record.startswith(b"2 "):
-            yield record, None
-        elif (source := next(pending, None)) is not None:
-            yield record, source
 
 
 class _Parser:

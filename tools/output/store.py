@@ -75,7 +75,18 @@ class OutputStore:
     async def page(self, owner: str, execution_id: UUID, offset: int, limit: int) -> OutputPage | None:
         """Return at most `limit` bytes of an output; None if the owner has no such output here."""
         path = self._path(owner, execution_id)
-        return await _in_thread(lambda: _read_page(path, offset, limit))
+
+        def read() -> OutputPage | None:
+            try:
+                with path.open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    file.seek(offset)
+                    # A character of UTF-8 has up to 4 bytes: one that begins at the limit has 3 beyond it.
+                    return _page(file.read(limit + 3), offset, limit, size)
+            except FileNotFoundError:
+                return None
+
+        return await _in_thread(read)
 
     def size(self, owner: str, execution_id: UUID) -> int:
         """Return the size in bytes of a stored output; 0 if it is not here."""
@@ -148,20 +159,21 @@ class Recording:
 
     async def _flush(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
+
+        def append() -> None:
+            if self._file is None:
+                path = self._path()
+                path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+                self._file = os.open(path, FILE, FILE_MODE)
+            view = memoryview(data)
+            # A write may take only a part of the bytes.
+            while view:
+                view = view[os.write(self._file, view) :]
+
         try:
-            await _in_thread(lambda: self._append(data))
+            await _in_thread(append)
         except OSError:
             self._whole = False
-
-    def _append(self, data: bytes) -> None:
-        if self._file is None:
-            path = self._path()
-            path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            self._file = os.open(path, FILE, FILE_MODE)
-        view = memoryview(data)
-        # A write may take only a part of the bytes.
-        while view:
-            view = view[os.write(self._file, view) :]
 
 
 def page_of(text: str, offset: int, limit: int) -> OutputPage:
@@ -181,17 +193,6 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
             return list(entries)
     except FileNotFoundError:
         return []
-
-
-def _read_page(path: Path, offset: int, limit: int) -> OutputPage | None:
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(offset)
-            # A character of UTF-8 has up to 4 bytes: one that begins at the limit has 3 beyond it.
-            return _page(file.read(limit + 3), offset, limit, size)
-    except FileNotFoundError:
-        return None
 
 
 def _page(data: bytes, offset: int, limit: int, size: int) -> OutputPage:

@@ -37,7 +37,15 @@ class TemporaryFolders:
     @asynccontextmanager
     async def new(self) -> AsyncIterator[Path]:
         """Make a folder that only its owner can enter, and remove it afterwards. Raises `SandboxUnavailableError`."""
-        path, lock = self._make()
+        with self._parent() as parent:
+            # Shared with other makers. A sweep locks the parent exclusively, so it never sees a folder without a lock.
+            fcntl.flock(parent, fcntl.LOCK_SH)
+            try:
+                path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.beneath))
+                lock = os.open(path, FOLDER)
+            except OSError as error:
+                raise SandboxUnavailableError(f"{self.beneath} takes no temporary folder: {error.strerror}.") from error
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield path
         finally:
@@ -59,7 +67,7 @@ class TemporaryFolders:
         """Return the names of unused folders, each with the handle that locks it now."""
         stale: dict[str, int] = {}
         with self._parent() as parent:
-            # No folder is between its making and its lock meanwhile: see `_make`.
+            # No folder is between its making and its lock meanwhile: see `new`.
             fcntl.flock(parent, fcntl.LOCK_EX)
             for name in os.listdir(parent):  # noqa: PTH208  by its handle
                 if not name.startswith(PREFIX):
@@ -73,18 +81,6 @@ class TemporaryFolders:
                     else:
                         stale[name] = lock
         return stale
-
-    def _make(self) -> tuple[Path, int]:
-        """Return a new folder, and the handle that holds its lock."""
-        with self._parent() as parent:
-            fcntl.flock(parent, fcntl.LOCK_SH)
-            try:
-                path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.beneath))
-                lock = os.open(path, FOLDER)
-            except OSError as error:
-                raise SandboxUnavailableError(f"{self.beneath} takes no temporary folder: {error.strerror}.") from error
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        return path, lock
 
     @contextmanager
     def _parent(self) -> Iterator[int]:

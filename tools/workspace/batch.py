@@ -39,8 +39,16 @@ class Batch:
     ) -> None:
         for place in self._places:
             place.close()
-        if not self._complete:
-            self._remove_made_folders()
+        if self._complete:
+            return
+        for parts in reversed(self._made_folders):
+            # A folder that is no longer empty stays: another process put something into it.
+            with suppress(OSError):
+                parent = self._resolver.open(parts[:-1], READ_DIRECTORY)
+                try:
+                    os.rmdir(parts[-1], dir_fd=parent)
+                finally:
+                    os.close(parent)
 
     def prepare(self, parts: Parts, change: Change) -> None:
         """Stage a change, and make the folders that it needs. Raises `ToolError` and `OSError`."""
@@ -113,13 +121,3 @@ class Batch:
             raise ToolError(
                 f"{reason} These files were changed and could not be restored: {lost}.", code="failed"
             ) from reason
-
-    def _remove_made_folders(self) -> None:
-        for parts in reversed(self._made_folders):
-            # A folder that is no longer empty stays: another process put something into it.
-            with suppress(OSError):
-                parent = self._resolver.open(parts[:-1], READ_DIRECTORY)
-                try:
-                    os.rmdir(parts[-1], dir_fd=parent)
-                finally:
-                    os.close(parent)

@@ -23,7 +23,9 @@ def runs(blocks: Iterable[bytes], max_bytes: int) -> Iterator[tuple[bytes, int]]
         # Only the first line can be too long: the others lie within one block.
         end = held.find(b"\n") + 1
         while (end or len(held)) > max_bytes:
-            cut = _character_start(held, max_bytes)
+            # At the start of the character there; in bytes that are not UTF-8, exactly at the maximum.
+            nearby = range(max_bytes, max_bytes - MAX_CONTINUATIONS - 1, -1)
+            cut = next((at for at in nearby if held[at] & CONTINUATION_MASK != CONTINUATION), max_bytes)
             yield held[:cut], 1
             held = held[cut:]
             end = max(end - cut, 0)
@@ -39,11 +41,3 @@ def lines_of(run: bytes) -> Iterator[bytes]:
     """Return the lines of a run, with their ends."""
     # `bytes.splitlines` would also split at a lone CR.
     return io.BytesIO(run)
-
-
-def _character_start(data: bytes, position: int) -> int:
-    """Return the start of the UTF-8 character at a position; the position itself if the bytes are not UTF-8."""
-    for start in range(position, position - MAX_CONTINUATIONS - 1, -1):
-        if data[start] & CONTINUATION_MASK != CONTINUATION:
-            return start
-    return position

@@ -59,15 +59,10 @@ class LineSearch:
             if len(self.matches) == self._limits.max_matches:
                 self.complete = False
                 return
-            excerpt = _excerpt(text, start, self._limits.max_match_chars)
-            self.matches.append(Match(path=path, line=line_number, text=excerpt))
-
-
-def _excerpt(line: bytes, start: int, max_chars: int) -> str:
-    """Return the line, or the part of a long line with its match. `…` stands for the rest."""
-    text = line.decode("utf-8", "replace")
-    if len(text) <= max_chars:
-        return text
-    first = max(len(line[:start].decode("utf-8", "replace")) - max_chars // 4, 0)
-    last = first + max_chars
-    return f"{'…' if first else ''}{text[first:last]}{'…' if last < len(text) else ''}"
+            shown, max_chars = text.decode("utf-8", "replace"), self._limits.max_match_chars
+            if len(shown) > max_chars:
+                # Most of what is shown of a long line follows the start of the match.
+                first = max(len(text[:start].decode("utf-8", "replace")) - max_chars // 4, 0)
+                last = first + max_chars
+                shown = f"{'…' if first else ''}{shown[first:last]}{'…' if last < len(shown) else ''}"
+            self.matches.append(Match(path=path, line=line_number, text=shown))

@@ -17,7 +17,7 @@ def syscall(number: int, *arguments: int | bytes | None) -> int:
 
 
 def prctl(option: int, value: int = 0) -> int:
-    """Call prctl(2), and return its result. Raises `OSError`."""
+    """Set an attribute of this process, and return the call's result. Raises `OSError`."""
     # Newer options require that unused arguments are zero.
     result: int = _LIBC.prctl(option, *(ctypes.c_ulong(argument) for argument in (value, 0, 0, 0)))
     if result < 0:
