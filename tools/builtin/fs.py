@@ -32,8 +32,8 @@ GlobText = Annotated[
     msgspec.Meta(
         min_length=1,
         max_length=1000,
-        description="Only files whose name matches, such as '*.py' or '*.{ts,tsx}'; "
-        "with a slash, whose path beneath `path` does, such as 'src/**/*.py'.",
+        description="Only files whose names match, such as '*.py' or '*.{ts,tsx}'. "
+        "A glob with a slash is matched against the path below `path`, such as 'src/**/*.py'.",
     ),
 ]
 
