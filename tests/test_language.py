@@ -21,6 +21,7 @@ HELD = (
     "tests/storage",
     "tests/telemetry",
     "tests/tools",
+    "tools",
 )
 
 

@@ -1,4 +1,4 @@
-"""The audit console's pages of tool executions."""
+"""The console's pages of tool executions."""
 
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -19,7 +19,8 @@ from tools.models import ToolExecution
 
 
 def _beginnings(queryset: QuerySet[ToolExecution]) -> QuerySet[ToolExecution]:
-    """Without the long columns, whose beginnings are enough for a list."""
+    """Load only the beginnings of the long columns."""
+    # A list shows one line of each: whole columns would be megabytes a page.
     return queryset.defer("params", "data", "error", "output").annotate(
         params_start=Substr(Cast("params", TextField()), 1, cells.PREFIX),
         data_start=Substr(Cast("data", TextField()), 1, cells.PREFIX),
@@ -27,15 +28,13 @@ def _beginnings(queryset: QuerySet[ToolExecution]) -> QuerySet[ToolExecution]:
     )
 
 
-def _outcome(row: Any) -> str:
-    return cells.short(row.error_start) if row.error_start else cells.short_json(row.data_start)
-
-
 _status = columns.status()
 _time = columns.moment("created", "time", sortable=True)
 _tool = columns.text("tool")
 _params = columns.column("params", lambda row: cells.short_json(row.params_start))
-_result = columns.column("outcome", _outcome)
+_result = columns.column(
+    "outcome", lambda row: cells.short(row.error_start) if row.error_start else cells.short_json(row.data_start)
+)
 _took = columns.column("took", lambda row: cells.duration(row.duration_ms))
 _whole = {
     "params": columns.json_of("params"),
@@ -48,14 +47,18 @@ DECIDE: Final = "tools.decide_toolexecution"
 
 
 def executions_table(**of: object) -> str:
-    """The newest executions that have these values, for another row's page, the oldest of them first."""
+    """Return a table of the newest executions with these column values, for another row's page, oldest first."""
     found = ToolExecution.objects.filter(**of)
     newest = _beginnings(found.order_by("-created"))[:ROWS]
     rows = [
         (
             _time(row),
             cells.link("tools_toolexecution", row.pk, _tool(row)),
-            *(_status(row), cells.short(row.source), _params(row), _result(row), _took(row)),
+            _status(row),
+            cells.short(row.source),
+            _params(row),
+            _result(row),
+            _took(row),
         )
         for row in reversed(newest)
     ]
@@ -65,13 +68,20 @@ def executions_table(**of: object) -> str:
 
 @admin.register(ToolExecution)
 class ToolExecutionAdmin(ReadOnlyAdmin):
-    """What tools were asked to do, by whom, and what came of it."""
+    """The pages of tool executions. An execution that awaits an approval can be decided there."""
 
     change_form_template = "console/execution.html"
     ordering = ("-created",)
     list_display = (
-        *(_time, _tool, _status, columns.text("source", "asked by"), _params, _result, _took),
-        *(columns.link("session", "chat_session", "session_id"), columns.link("run", "chat_run", "run_id")),
+        _time,
+        _tool,
+        _status,
+        columns.text("source", "asked by"),
+        _params,
+        _result,
+        _took,
+        columns.link("session", "chat_session", "session_id"),
+        columns.link("run", "chat_run", "run_id"),
     )
     list_display_links = (_tool,)
     sortable_by = (_time,)
@@ -82,15 +92,19 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         *((field, BelongsToFilter) for field in ("session_id", "run_id")),
     ]
     search_fields = ("id__endswith", "tool", "params", "error", "call_id")
-    search_help_text = "Words of the tool's name, params or error; or the id of an execution, a session or a run."
+    search_help_text = "Words of the tool's name, params or error; or the ID of an execution, a session or a run."
     uuid_fields = ("id", "session_id", "run_id")
     long_fields = _whole
     sections = (
         (
             None,
             (
-                *(columns.whole_link("id", "tools_toolexecution", "id"), _tool, _status),
-                *(columns.text("source", "asked by"), columns.text("owner"), columns.text("call_id")),
+                columns.whole_link("id", "tools_toolexecution", "id"),
+                _tool,
+                _status,
+                columns.text("source", "asked by"),
+                columns.text("owner"),
+                columns.text("call_id"),
                 columns.whole_link("session", "chat_session", "session_id"),
                 columns.whole_link("run", "chat_run", "run_id"),
             ),
@@ -134,7 +148,7 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def decide_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
-        """Writes an operator's decision down, bound to the params that the page showed."""
+        """Record an operator's decision. It is bound to the params that the page showed."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not request.user.has_perm(DECIDE):
@@ -147,7 +161,7 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         except decisions.DecisionRefused as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, f"The execution was {verdict}; its run goes on.")
+            messages.success(request, f"The execution was {verdict}; its run continues.")
         return HttpResponseRedirect(reverse("admin:tools_toolexecution_change", args=[execution_id]))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolExecution]:

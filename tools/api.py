@@ -1,4 +1,4 @@
-"""The tools API: what there is, what was run, what it said, and deciding what waits."""
+"""The tools API: lists of tools and executions, output, and decisions about executions that wait."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -14,8 +14,8 @@ from tools import assembly, queries
 from tools.approvals.api import decide
 from tools.execution.request import grant_all
 from tools.listing import describe_tools
-from tools.output.store import OutputPage, page_of
-from tools.schemas import DecisionIn, ExecutionList, ExecutionOut, OutputOut, ToolList, Wanted
+from tools.output.store import page_of
+from tools.schemas import DecisionIn, ExecutionFilters, ExecutionList, ExecutionOut, OutputOut, ToolList
 from web.errors import ApiError
 from web.schemas import LIMIT, OFFSET, errors
 
@@ -26,7 +26,7 @@ DECIDE: Final = KeyAuth("approve")
 
 MAX_PAGE_BYTES: Final = 2**20
 PAGE_BYTES: Final = 64 * 1_024
-WANTED: Final[Any] = params.Query(...)
+FILTERS: Final[Any] = params.Query(...)
 BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MAX_PAGE_BYTES)
 FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53)
 
@@ -36,22 +36,22 @@ DECISION_ERRORS: Final = ERRORS | errors(409, 413, 415)
 
 @router.get("/tools", response={200: ToolList, **ERRORS})
 async def list_tools(request: HttpRequest) -> dict[str, Any]:
-    """The tools that the caller may use: what they take and do, what the policy says of them, and what holds them."""
+    """List the tools that the caller may use, with their params, effects, policy decisions and confinement."""
     scopes = caller(request).scopes
     return describe_tools(assembly.tool_context(), grant_all if scopes.may("audit") else scopes.may_use)
 
 
 @router.get("/tools/executions", response={200: ExecutionList, **ERRORS}, auth=READ)
 async def list_executions(
-    request: HttpRequest, wanted: Wanted = WANTED, limit: int = LIMIT, offset: int = OFFSET
+    request: HttpRequest, filters: ExecutionFilters = FILTERS, limit: int = LIMIT, offset: int = OFFSET
 ) -> dict[str, Any]:
-    """The caller's executions (with the scope audit everybody's), the newest first: all, or those that are wanted."""
-    return await read(queries.executions, caller(request).reads, wanted.dict(exclude_none=True), limit, offset)
+    """List the caller's executions, newest first; with the scope audit, the executions of all callers."""
+    return await read(queries.executions, caller(request).reads, filters.dict(exclude_none=True), limit, offset)
 
 
 @router.get("/tools/executions/{uuid:execution_id}", response={200: ExecutionOut, **ERRORS}, auth=READ)
 async def get_execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:
-    """One execution: what was asked, what was decided, and what came of it."""
+    """Return one execution: the request, the decision and the outcome."""
     return await _execution(request, execution_id)
 
 
@@ -59,11 +59,23 @@ async def get_execution(request: HttpRequest, execution_id: UUID) -> dict[str, A
 async def get_output(
     request: HttpRequest, execution_id: UUID, offset: int = FIRST_BYTE, limit: int = BYTES
 ) -> dict[str, Any]:
-    """A page of the whole output: what the tool printed, or its result as JSON where it printed nothing."""
+    """Return a page of the full output: the text that the tool printed, or its result as JSON if it printed nothing."""
     row = await _execution(request, execution_id)
-    page = await _page(row, offset, limit)
-    if page is None:
-        raise ApiError(404, "not_kept", "The whole output is not kept here (any more); the execution tells its ends.")
+    # The store holds only output that does not fit into the row.
+    if row["output_size"] is None:
+        result = "" if row["data"] is None else msgspec.json.encode(row["data"]).decode()
+        page = page_of(result, offset, limit)
+    elif len(row["output"].encode()) == row["output_size"]:
+        page = page_of(row["output"], offset, limit)
+    else:
+        stored = await assembly.outputs().page(row["owner"], row["id"], offset, limit)
+        if stored is None:
+            raise ApiError(
+                404,
+                "not_kept",
+                "The full output is not stored here, or it was pruned. The execution shows its beginning and its end.",
+            )
+        page = stored
     if offset > page.size:
         raise ApiError(422, "invalid_field", f"offset: the output has {page.size} bytes.")
     return msgspec.structs.asdict(page)
@@ -73,14 +85,14 @@ async def get_output(
     "/tools/executions/{uuid:execution_id}/approve", response={200: ExecutionOut, **DECISION_ERRORS}, auth=DECIDE
 )
 async def approve(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
-    """Lets a waiting execution run, with exactly the params that the hash is of. Safe to call again."""
+    """Approve a waiting execution. It runs with exactly the params of this hash. Calling this again is safe."""
     owner = caller(request).owner
     return await decide(owner, execution_id, "approved", params_sha256=body.params_sha256, note=body.note)
 
 
 @router.post("/tools/executions/{uuid:execution_id}/deny", response={200: ExecutionOut, **DECISION_ERRORS}, auth=DECIDE)
 async def deny(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
-    """Refuses a waiting execution; the run goes on, and its model reads the note. Safe to call again."""
+    """Deny a waiting execution. The run continues, and its model reads the note. Calling this again is safe."""
     owner = caller(request).owner
     return await decide(owner, execution_id, "denied", params_sha256=body.params_sha256, note=body.note)
 
@@ -90,11 +102,3 @@ async def _execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]
     if found is None:
         raise ApiError(404, "not_found", "There is no such execution.")
     return found
-
-
-async def _page(row: dict[str, Any], offset: int, limit: int) -> OutputPage | None:
-    if row["output_size"] is None:
-        return page_of("" if row["data"] is None else msgspec.json.encode(row["data"]).decode(), offset, limit)
-    if len(row["output"].encode()) == row["output_size"]:
-        return page_of(row["output"], offset, limit)
-    return await assembly.outputs().page(row["owner"], row["id"], offset, limit)

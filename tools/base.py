@@ -1,4 +1,4 @@
-"""What a tool is: a plain typed async function, with its docstring for the model and its signature as its schema.
+"""Tools: typed async functions. The docstring is the description for the model, the signature is the schema.
 
 ToolError            a tool's failure: data for the model and the caller, never a crash
 """
@@ -32,15 +32,16 @@ ToolErrorCode = Literal[
 
 
 class ToolError(Exception):
-    """A tool could not do what it was asked. The message says what was wrong and what would be valid."""
+    """A tool failed. The message states the problem, then what would be valid."""
 
     def __init__(self, message: str, *, code: ToolErrorCode) -> None:
         super().__init__(message)
         self.code = code
 
 
+# Compared by identity, so that tuples of specs can be cache keys: `parameters` is a mapping, which has no hash.
 class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """What a model is told of a tool: `parameters` is a JSON Schema of type object. Equal to itself alone."""
+    """A tool as it is described to a model. `parameters` is a JSON Schema of type object."""
 
     name: str
     description: str
@@ -48,11 +49,11 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 Emit = Callable[[OutputStream, str], Awaitable[None]]
-"""Hands a piece of live output to whoever follows the execution, and waits where there is too much of it."""
+"""Sends a piece of live output to the subscribers of the execution, and waits while too much is pending."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """What a tool may know of the execution that it works for."""
+    """The part of an execution that its tool may use."""
 
     payer: Payer
     emit: Emit
@@ -63,11 +64,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Facets = Mapping[str, Sequence[str]]
-"""What a policy's rules may look at, by name: each param's values as text, in the one form that means them."""
+"""The values that a policy's rules may test, by name: each param's values as text, in their canonical form."""
 
 
 def plain_facets(params: msgspec.Struct) -> Facets:
-    """Every param that is a text, a number or a flag, as it came."""
+    """Return each param that is a text, a number or a flag, as the request has it."""
     values = {name: getattr(params, name) for name in params.__struct_fields__}
     return {name: [str(value)] for name, value in values.items() if isinstance(value, str | int | float)}
 
@@ -76,7 +77,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
     `run` takes the validated params and the `Execution`, and returns the result's data: a mapping, or a
-    `msgspec.Struct`. `confinement` is the level that holds it, `disabled` why it is off, if it is.
+    `msgspec.Struct`. `confinement` is the level that confines it. `disabled` is the reason why it is off, or empty.
     """
 
     spec: ToolSpec
@@ -101,26 +102,27 @@ def tool(
     disabled: str = "",
     facets: Callable[[Any], Facets] = plain_facets,
 ) -> Tool:
-    """Makes a tool of a function.
+    """Make a tool of a function.
 
-    Its keyword-only parameters are the tool's params: a type, `Annotated` with `msgspec.Meta` for a description and
-    bounds, and a default where it may be left out. Its positional-only ones are `given` here once (a workspace, a
-    service); one more, if there is one, gets the `Execution`.
+    The function's keyword-only parameters are the tool's params. Each has a type, and a default if it is optional.
+    `Annotated` with `msgspec.Meta` adds a description and bounds. The positional-only parameters take `given`, such as
+    a workspace. If there is one more, it gets the `Execution`.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
     positional = [p for p in signature.parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    wants_execution = len(positional) == len(given) + 1
+    takes_execution = len(positional) == len(given) + 1
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
         (p.name, hints[p.name]) if p.default is p.empty else (p.name, hints[p.name], p.default)
         for p in signature.parameters.values()
         if p.kind is p.KEYWORD_ONLY
     ]
+    # A misspelt param is an error that the model can correct, not a default that it did not ask for.
     params = msgspec.defstruct(name.replace(".", "_"), fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def run(values: msgspec.Struct, execution: Execution) -> Awaitable[Any]:
         arguments = {field: getattr(values, field) for field in values.__struct_fields__}
-        return function(*given, *((execution,) if wants_execution else ()), **arguments)
+        return function(*given, *((execution,) if takes_execution else ()), **arguments)
 
     spec = ToolSpec(name=name, description=inspect.getdoc(function) or "", parameters=parameters_schema(params))
     return Tool(
@@ -135,8 +137,9 @@ def tool(
 
 
 def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:
-    """The JSON Schema (2020-12, without references to itself) of a tool's params, as providers take it."""
+    """Return the JSON Schema (2020-12) of a tool's params, as providers take it."""
     _, definitions = msgspec.json.schema_components([params])
+    # msgspec returns a `$ref` to this definition; providers take an object.
     own = definitions[params.__name__]
     return {
         "type": "object",
@@ -147,7 +150,7 @@ def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 class ToolRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One wish to run a tool. `arguments` is JSON text, as it came; `call_id` is the model's, or empty."""
+    """A request to run a tool. `arguments` is JSON text, not yet decoded; `call_id` is the model's, or empty."""
 
     tool: str
     arguments: str
@@ -159,7 +162,7 @@ ApprovalDecision = Literal["approved", "denied", "expired", "cancelled"]
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided of an execution that waited. `note` is the decider's, for the model; `by` names who it was."""
+    """The decision about an execution that waited. `note` is for the model; `by` names who decided."""
 
     execution_id: str
     decision: ApprovalDecision
@@ -169,7 +172,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """The execution is recorded, and nothing has happened yet. `params` is as it may be shown."""
+    """The execution is recorded, and nothing has happened yet. `params` is masked."""
 
     execution_id: str
     params: Any
@@ -185,7 +188,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
-    """The execution waits no more."""
+    """The execution no longer waits."""
 
     execution_id: str
     decision: ApprovalDecision
@@ -199,7 +202,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
-    """`data` is the result; `content` is what a model is shown of it."""
+    """The tool succeeded. `data` is the result; `content` is the text of it for a model, shortened if it is long."""
 
     data: Any
     content: str
@@ -216,7 +219,7 @@ Progress = Opened | Waiting | Resolved | Output | Succeeded | Failed
 
 
 class InspectedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A request after inspection. One that `only_reads` changes nothing and need not wait: it may run beside others."""
+    """A request after inspection. If it `only_reads`, it needs no approval and may run in parallel with others."""
 
     request: ToolRequest
     only_reads: bool = False
@@ -233,7 +236,7 @@ class ToolPort(Protocol[C]):
         ...
 
     def inspect(self, request: ToolRequest) -> C:
-        """Find out what the request means and whether it may run. Nothing happens and nothing is written."""
+        """Return the request with its tool and its params validated, and whether it may run. This has no effect."""
         ...
 
     def execute(self, call: C) -> AsyncGenerator[Progress]:

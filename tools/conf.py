@@ -1,4 +1,4 @@
-"""The settings of the tools, read in one place."""
+"""The settings of the tools."""
 
 from pathlib import Path
 
@@ -63,5 +63,5 @@ def policy() -> Policy:
 
 
 def masker() -> Masker:
-    """Masks the service's own secrets, and what looks like one."""
+    """Return the masker of the service's own secrets and of everything with a secret's shape."""
     return Masker(settings.KNOWN_SECRETS)

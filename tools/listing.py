@@ -1,30 +1,29 @@
-"""What there is to run, as the API and the command line tell of it."""
+"""The tools as the API and the command line list them."""
 
 from collections.abc import Callable
 from typing import Any
 
 from tools import assembly
-from tools.base import Tool
 from tools.execution.context import ToolContext
 from tools.execution.request import grant_all
-from tools.policy import Policy
 
 
-def describe_tools(toolset: ToolContext, granted: Callable[[str], bool] = grant_all) -> dict[str, Any]:
-    """The tools that are `granted`, by their names, and for each kind of them what holds it."""
-    items = [_told(tool, toolset.policy) for tool in toolset.registry if granted(tool.name)]
+def describe_tools(context: ToolContext, granted: Callable[[str], bool] = grant_all) -> dict[str, Any]:
+    """Return the tools whose names are `granted`, and the confinement of each kind of tool."""
+    items = [
+        {
+            "name": tool.name,
+            "description": tool.spec.description,
+            "parameters": tool.spec.parameters,
+            "effect": tool.effect,
+            # Without facets only the rules on the tool as a whole hold: what params would decide is not known here.
+            "policy": context.policy.decide(tool.name, tool.effect, "model", {}),
+            "policy_for_caller": context.policy.decide(tool.name, tool.effect, "caller", {}),
+            "confinement": tool.confinement,
+            "enabled": not tool.disabled,
+            "reason": tool.disabled or None,
+        }
+        for tool in context.registry
+        if granted(tool.name)
+    ]
     return {"items": items, "count": len(items), "confinement": assembly.confinement()}
-
-
-def _told(tool: Tool, policy: Policy) -> dict[str, Any]:
-    return {
-        "name": tool.name,
-        "description": tool.spec.description,
-        "parameters": tool.spec.parameters,
-        "effect": tool.effect,
-        "policy": policy.decide(tool.name, tool.effect, "model", {}),
-        "policy_for_caller": policy.decide(tool.name, tool.effect, "caller", {}),
-        "confinement": tool.confinement,
-        "enabled": not tool.disabled,
-        "reason": tool.disabled or None,
-    }

@@ -1,4 +1,4 @@
-"""The record of every tool execution."""
+"""The table of tool executions."""
 
 from typing import ClassVar
 
@@ -6,12 +6,14 @@ from django.db import models
 
 
 class ToolExecution(models.Model):
-    """One execution of a tool: what was asked, who asked, and what came of it.
+    """An execution of a tool: the request, the decision, and the outcome. Its status only moves forward.
 
-    It outlives its session and run, which are named by plain ids. Its status only moves forward. `params` and `data`
-    are as they may be shown; `params_sha256` is the hash of the exact params. `output` is what the tool printed, or its
-    head and tail; the whole, of `output_size` bytes, is then in the output store, as is a result too long for `data`.
+    `params` and `data` are masked; `params_sha256` is the hash of the exact params. `output` is the printed text, or
+    its head and tail if it is long. The full text of `output_size` bytes is then in the output store, and so is a
+    result that is too long for `data`.
     """
+
+    # A row outlives its session and its run, so it names them by plain ids and not by foreign keys.
 
     CALL_ID_LENGTH: ClassVar = 255
     NAME_LENGTH: ClassVar = 128

@@ -1,11 +1,11 @@
-"""Which executions may happen: rules over the tool, who asks for it, and what is asked.
+"""The policy: rules that decide which executions may happen, by tool, source and params.
 
-A policy is written as rules between semicolons or line ends: a decision, a tool's name, and what else must hold.
+The rules are separated by semicolons or line ends. Each has a decision, a tool's name, and any conditions.
 
     ask fs.write source=model; deny fs.* path=secrets/*; allow terminal.exec "command=git status*"
 
-Names and values are shell patterns, in which `*` also matches slashes. The last rule that holds decides, but for a
-`deny`, which no later rule takes back. Rules look at names: what a link leads to is the workspace's matter.
+Names and values are shell patterns, in which `*` also matches slashes. The last rule that holds decides, except that no
+later rule overrides a `deny`. Rules test names only: the workspace checks the targets of links.
 """
 
 import shlex
@@ -25,7 +25,7 @@ SOURCES: Final = get_args(Source)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule: `source` and each of the `facets` must hold, where they are given."""
+    """One rule. It holds if its tool, its `source` and all of its `facets` match."""
 
     decision: Decision
     tool: str
@@ -33,9 +33,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     facets: tuple[tuple[str, str], ...] = ()
 
     def holds(self, tool: str, source: Source, facets: Facets) -> bool:
-        """Whether it is about this. What it allows must be all that is asked; what it forbids, any of it."""
+        """Return whether the rule applies to this execution."""
         if not fnmatchcase(tool, self.tool) or self.source not in {None, source}:
             return False
+        # A param may have several values, such as the paths of a patch. An `allow` must cover all of them; one that
+        # is forbidden is enough for a `deny` or an `ask`.
         every = all if self.decision == "allow" else any
         return all(
             bool(values := facets.get(name, ())) and every(fnmatchcase(value, pattern) for value in values)
@@ -44,13 +46,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Rules, over what holds without any."""
+    """The rules, and the default decisions without any."""
 
     rules: tuple[Rule, ...] = ()
 
     def decide(self, tool: str, effect: Effect, source: Source, facets: Facets) -> Decision:
-        """What may happen with one execution."""
-        decision = _default(effect, source)
+        """Return the decision about one execution."""
+        # The workspace and the sandbox confine all other effects. A network call can cost money and send data out.
+        decision: Decision = "ask" if effect == "network" and source == "model" else "allow"
         for rule in self.rules:
             if rule.holds(tool, source, facets):
                 if rule.decision == "deny":
@@ -60,53 +63,47 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Policy:
-    """The policy that the text says. Raises `ValueError`, which names the rule and what would be valid."""
+    """Parse a policy. Raises `ValueError`, which names the rule and what would be valid."""
     return Policy(tuple(_rule(words) for words in _rules(text)))
 
 
-def _default(effect: Effect, source: Source) -> Decision:
-    """What the workspace or the sandbox confines is allowed; what reaches outward asks when a model wants it."""
-    return "ask" if effect == "network" and source == "model" else "allow"
-
-
 def _rules(text: str) -> Iterator[list[str]]:
+    """Yield the words of each rule."""
+    # Line ends separate rules, so they must come out as words and not be skipped as white space. A `#` may stand in a
+    # pattern, so nothing is a comment.
     lexer = shlex.shlex(text, posix=True, punctuation_chars=SEPARATORS)
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
     lexer.commenters = ""
     words: list[str] = []
-    for word in _words(lexer):
-        if word.strip(SEPARATORS):
-            words.append(word)
-        elif words:
-            yield words
-            words = []
+    try:
+        for word in lexer:
+            if word.strip(SEPARATORS):
+                words.append(word)
+            elif words:
+                yield words
+                words = []
+    except ValueError as error:
+        raise ValueError(f"a quotation is not closed ({error})") from error
     if words:
         yield words
 
 
-def _words(lexer: shlex.shlex) -> Iterator[str]:
-    try:
-        yield from lexer
-    except ValueError as error:
-        raise ValueError(f"a quotation is not closed ({error})") from error
-
-
 def _rule(words: list[str]) -> Rule:
-    told = " ".join(words)
+    text = " ".join(words)
     if len(words) == 1 or words[0] not in DECISIONS:
-        raise ValueError(f"a rule is one of {', '.join(DECISIONS)}, a tool's name and conditions, unlike {told!r}")
+        raise ValueError(f"a rule is one of {', '.join(DECISIONS)}, a tool's name and conditions, unlike {text!r}")
     decision, tool, *conditions = words
     source: Source | None = None
     facets: list[tuple[str, str]] = []
     for condition in conditions:
         name, equals, pattern = condition.partition("=")
         if not name or not equals:
-            raise ValueError(f"a condition is a param's name, = and a pattern, unlike {condition!r} in {told!r}")
+            raise ValueError(f"a condition is a param's name, = and a pattern, unlike {condition!r} in {text!r}")
         if name != "source":
             facets.append((name, pattern))
         elif pattern in SOURCES:
             source = msgspec.convert(pattern, Source)
         else:
-            raise ValueError(f"source is one of {', '.join(SOURCES)}, unlike {condition!r} in {told!r}")
+            raise ValueError(f"source is one of {', '.join(SOURCES)}, unlike {condition!r} in {text!r}")
     return Rule(decision=msgspec.convert(decision, Decision), tool=tool, source=source, facets=tuple(facets))

@@ -1,6 +1,6 @@
-"""What is read of executions: sync functions that fetch all they return.
+"""Queries of tool executions: sync functions that fetch everything they return.
 
-Others' rows do not exist; an `owner` that is None reads everybody's.
+An `owner` sees only its own rows. An `owner` of None sees all rows.
 """
 
 from typing import Any
@@ -11,27 +11,45 @@ from django.db.models import QuerySet
 from tools.models import ToolExecution
 
 FIELDS = (
-    *("id", "owner", "session_id", "run_id", "tool", "source", "params", "params_sha256", "status", "data", "output"),
-    *("confinement", "created", "started", "ended", "duration_ms", "output_size", "truncated", "expires", "decided"),
+    "id",
+    "owner",
+    "session_id",
+    "run_id",
+    "tool",
+    "source",
+    "params",
+    "params_sha256",
+    "status",
+    "data",
+    "output",
+    "confinement",
+    "created",
+    "started",
+    "ended",
+    "duration_ms",
+    "output_size",
+    "truncated",
+    "expires",
+    "decided",
 )
 OPTIONAL = ("error", "code", "output_sha256", "decision", "decided_by", "note")
-"""Texts that are empty where there is nothing to tell; the API gives null then."""
+"""Text columns; the API returns null if one is empty."""
 
 
 def execution(execution_id: UUID, owner: str | None) -> dict[str, Any] | None:
-    """An execution as the API tells of it, or None."""
-    row = _of(owner).filter(id=execution_id).first()
+    """Return an execution as the API shows it; None if the owner has no such execution."""
+    row = _owned_by(owner).filter(id=execution_id).first()
     return None if row is None else as_dict(row)
 
 
-def executions(owner: str | None, wanted: dict[str, Any], limit: int, offset: int) -> dict[str, Any]:
-    """The owner's executions with these values, the newest first."""
-    rows = _of(owner).filter(**wanted)
+def executions(owner: str | None, filters: dict[str, Any], limit: int, offset: int) -> dict[str, Any]:
+    """Return a page of the owner's executions whose columns have the values of `filters`, newest first."""
+    rows = _owned_by(owner).filter(**filters)
     page = rows.order_by("-created")[offset : offset + limit]
     return {"items": [as_dict(row) for row in page], "count": rows.count()}
 
 
-def _of(owner: str | None) -> QuerySet[ToolExecution]:
+def _owned_by(owner: str | None) -> QuerySet[ToolExecution]:
     rows = ToolExecution.objects.all()
     return rows if owner is None else rows.filter(owner=owner)
 

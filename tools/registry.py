@@ -1,6 +1,6 @@
-"""The tools that there are, by name.
+"""The registered tools, by name.
 
-DuplicateTool         two tools want the same name
+DuplicateTool         two tools have the same name
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,22 +10,22 @@ from tools.base import Tool
 
 
 class DuplicateTool(ValueError):
-    """Two tools want the same name."""
+    """Two tools have the same name."""
 
 
 class Registry:
-    """An object of names and tools. Registration is all or nothing."""
+    """Tools by their names, in the order of registration."""
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
         self.register(*tools)
 
     def register(self, *tools: Tool) -> None:
-        """Adds tools. Raises `DuplicateTool` and adds none."""
+        """Add all of these tools. Raises `DuplicateTool`, and then adds none of them."""
         names = [*self._tools, *(tool.name for tool in tools)]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise DuplicateTool(f"Registered twice: {', '.join(sorted(twice))}.")
+            raise DuplicateTool(f"Registered twice: {', '.join(sorted(twice))}. Rename one of each.")
         self._tools.update((tool.name, tool) for tool in tools)
 
     def get(self, name: str) -> Tool | None:
@@ -39,8 +39,9 @@ class Registry:
         return tuple(self._tools)
 
     def matching(self, patterns: Iterable[str]) -> tuple[Tool, ...]:
-        """The tools whose names match any of the shell patterns (`fs.*`)."""
+        """Return the tools whose names match any of the shell patterns (`fs.*`)."""
         patterns = tuple(patterns)
+        # The default of every request.
         if patterns == ("*",):
             return tuple(self)
         return tuple(tool for tool in self if any(fnmatchcase(tool.name, pattern) for pattern in patterns))

@@ -1,4 +1,4 @@
-"""What the tools API takes and gives."""
+"""The request and response bodies of the tools API."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -11,10 +11,10 @@ from tools.approvals.decisions import MAX_NOTE_CHARS
 
 
 class ToolOut(Schema):
-    """A tool: `parameters` is the JSON Schema of its params, `reason` says why it is off, where it is.
+    """A tool. `parameters` is the JSON Schema of its params; `reason` is the reason why it is off, if it is.
 
-    `policy` is what happens when a model asks for it, `policy_for_caller` when a caller does; rules about params
-    come on top of that. `confinement` is the level that holds it.
+    `policy` is the decision when a model calls it, `policy_for_caller` when a caller does. Rules about params may
+    decide otherwise for one execution. `confinement` is the level that confines the tool.
     """
 
     name: str
@@ -29,7 +29,7 @@ class ToolOut(Schema):
 
 
 class ToolList(Schema):
-    """The tools, and for each level of confinement what it keeps away and what it cannot."""
+    """The tools, and for each kind its confinement: the level, what it hides, and what it cannot hide."""
 
     items: list[ToolOut]
     count: int
@@ -37,7 +37,7 @@ class ToolList(Schema):
 
 
 class ExecutionOut(Schema):
-    """One execution. `output_size` (bytes) and `output_sha256` are those of output that is kept beside it."""
+    """An execution. `output_size` (bytes) and `output_sha256` are those of output that is stored separately."""
 
     id: UUID
     owner: str
@@ -73,7 +73,7 @@ class ExecutionList(Schema):
 
 
 class OutputOut(Schema):
-    """A page of an output; `offset` and `size` count bytes, `next_offset` is null at its end."""
+    """A page of an output. `offset` and `size` are in bytes; `next_offset` is null on the last page."""
 
     text: str
     offset: int
@@ -81,8 +81,8 @@ class OutputOut(Schema):
     next_offset: int | None
 
 
-class Wanted(Schema):
-    """Which executions to list."""
+class ExecutionFilters(Schema):
+    """Filters of the list of executions."""
 
     status: (
         Literal[
@@ -95,7 +95,7 @@ class Wanted(Schema):
 
 
 class DecisionIn(BaseModel):
-    """A decision, bound to the hash of the params that it is about."""
+    """A decision. `params_sha256` is the hash of the params that were shown to the caller."""
 
     model_config = ConfigDict(extra="forbid")
 

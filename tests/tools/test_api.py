@@ -69,7 +69,7 @@ async def test_model_continues_reading_a_truncated_result(start: Start) -> None:
     answer = await api.ask(message="read it")
     shown = str(model.requests[1].messages[-1])
     execution = answer.one("tool_result")["execution_id"]
-    assert f"output.read with execution_id {execution} reads on" in shown
+    assert f"output.read with execution_id {execution} reads the rest" in shown
     params = {"execution_id": execution, "offset": 120_000}
     rest = await api.ask(tool_calls=[{"name": "output.read", "params": params}])
     assert "the very end" in rest.one("tool_result")["data"]["text"]

@@ -1,4 +1,7 @@
-"""System checks of the tools."""
+"""System checks of the tools.
+
+Covers `tools.resources`.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Deciding what waits, for callers of the API."""
+"""Decisions about waiting executions, for callers of the API."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from web.errors import ApiError
 async def decide(
     owner: str, execution_id: UUID, verdict: decisions.Verdict, *, params_sha256: str, note: str
 ) -> dict[str, Any]:
-    """The execution, once the decision is written down. Raises `ApiError` (404, 409), `StorageUnavailable`."""
+    """Record a decision, and return the execution. Raises `ApiError` (404, 409) and `StorageUnavailable`."""
     decision = partial(
         decisions.decide,
         execution_id,

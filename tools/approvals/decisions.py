@@ -1,9 +1,9 @@
-"""Deciding what waits: from the API, the command line and the console. Sync functions, each part of a transaction.
+"""Decisions about executions that wait for an approval: sync functions, each called in a transaction.
 
-DecisionRefused         it cannot be decided (any more), or not like this
-    ExecutionMissing    there is no such execution of this owner's
+DecisionRefused         the execution cannot be decided, or no longer, or not with these params
+    ExecutionMissing    the owner has no such execution
 
-The decision is written down here; the run that waits takes it from there.
+The API, the command line and the console write a decision into the row. The run that waits reads it from there.
 """
 
 from datetime import datetime
@@ -23,7 +23,7 @@ MAX_NOTE_CHARS: Final = 2_000
 
 
 class DecisionRefused(Exception):
-    """It cannot be decided like this. The message says why; `code` is `not_waiting` or `params_mismatch`."""
+    """The execution cannot be decided like this. The `code` is `not_waiting` or `params_mismatch`."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class DecisionRefused(Exception):
 
 
 class ExecutionMissing(DecisionRefused):
-    """There is no such execution of this owner's."""
+    """The owner has no such execution. The `code` is `not_found`."""
 
 
 def decide(
@@ -43,10 +43,10 @@ def decide(
     note: str = "",
     owner: str | None = None,
 ) -> ToolExecution:
-    """Writes the decision down, once, and returns the execution. Deciding the same again changes nothing.
+    """Record a decision, and return the execution. The same decision again changes nothing. Raises `DecisionRefused`.
 
-    `params_sha256` must be the hash of what was shown to whoever decides; an operator who sees the row itself gives
-    None. `owner` None is an operator's, who may decide for all. Raises `DecisionRefused`.
+    `params_sha256` is the hash of the params that were shown; None if an operator reads the row itself. An `owner` of
+    None is an operator, who may decide all executions.
     """
     rows = ToolExecution.objects.filter(id=execution_id)
     own = rows if owner is None else rows.filter(owner=owner)
@@ -55,43 +55,50 @@ def decide(
         raise ExecutionMissing("There is no such execution.", "not_found")
     if params_sha256 is not None and params_sha256 != row.params_sha256:
         raise DecisionRefused(
-            f"The params are not those that were shown to you: their params_sha256 is {row.params_sha256}.",
+            f"The params are not those that were shown to you. Their params_sha256 is {row.params_sha256}.",
             "params_mismatch",
         )
     now = timezone.now()
+    # Of two decisions at the same time, this conditional update takes only one.
     waiting = own.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="", expires__gt=now)
     if not waiting.update(decision=verdict, decided=now, decided_by=by, note=sanitize.text(note, MAX_NOTE_CHARS)):
         row.refresh_from_db()
-        _check_same(row, verdict, now)
+        if row.decision and row.decision != verdict:
+            raise DecisionRefused(f"The execution was {row.decision} already.", "not_waiting")
+        if not row.decision:
+            is_waiting = row.status == ToolExecution.Status.AWAITING_APPROVAL
+            if is_waiting and row.expires and row.expires <= now:
+                raise DecisionRefused("The time for a decision is over.", "not_waiting")
+            raise DecisionRefused(f"The execution does not await a decision: it is {row.status}.", "not_waiting")
     row.refresh_from_db()
     return row
 
 
 def waiting() -> list[ToolExecution]:
-    """What awaits a decision, the oldest first."""
+    """Return the executions that await a decision, oldest first."""
     rows = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="")
     return list(rows.order_by("created"))
 
 
 def settle(execution_id: UUID, now: datetime, *, cancelled: bool = False) -> Approval | None:
-    """What became of an execution that waited, or None while it still does.
+    """Return the decision about an execution that waited; None while it still waits.
 
-    Where nobody decided, its time is over, or its run is `cancelled`, which also takes an approval back.
+    After the end of its time it is expired. If its run is `cancelled`, so is the execution.
     """
     rows = ToolExecution.objects.filter(id=execution_id)
     waiting = rows.filter(status=ToolExecution.Status.AWAITING_APPROVAL)
     if cancelled:
+        # This also withdraws an approval whose tool has not started.
         waiting.update(decision=ToolExecution.Decision.CANCELLED, decided=now)
     else:
         late = waiting.filter(decision="", expires__lte=now)
         late.update(decision=ToolExecution.Decision.EXPIRED, decided=now)
     row = rows.first()
     if row is None:
+        # The row was pruned, so nothing can approve it any more.
         return Approval(execution_id=str(execution_id), decision="expired", params_sha256="")
-    return _approval(row) if row.decision else None
-
-
-def _approval(row: ToolExecution) -> Approval:
+    if not row.decision:
+        return None
     return Approval(
         execution_id=str(row.id),
         decision=msgspec.convert(row.decision, ApprovalDecision),
@@ -99,13 +106,3 @@ def _approval(row: ToolExecution) -> Approval:
         note=row.note,
         by=row.decided_by,
     )
-
-
-def _check_same(row: ToolExecution, verdict: Verdict, now: datetime) -> None:
-    if row.decision == verdict:
-        return
-    if row.decision:
-        raise DecisionRefused(f"It was {row.decision} already.", "not_waiting")
-    if row.status == ToolExecution.Status.AWAITING_APPROVAL and row.expires and row.expires <= now:
-        raise DecisionRefused("Its time to be decided is over.", "not_waiting")
-    raise DecisionRefused(f"It does not await a decision: it is {row.status}.", "not_waiting")

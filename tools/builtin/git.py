@@ -1,4 +1,4 @@
-"""`git.status`, `git.diff`, `git.log`, `git.show`: what git tells of the repositories in the workspace."""
+"""`git.status`, `git.diff`, `git.log`, `git.show`: read the git repositories in the workspace."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
@@ -12,7 +12,7 @@ from tools.git.commits import Commit, Log, parse_commit, parse_log
 from tools.git.refusals import check, has_no_commit_yet
 from tools.git.repository import Repository, repository_of
 from tools.git.revisions import Revisions, one_revision, revisions
-from tools.git.running import Runner, Said
+from tools.git.running import GitResult, Runner
 from tools.git.status import Status, parse_status
 from tools.workspace import Deadline, in_thread
 from tools.workspace.confinement.paths import shown
@@ -24,8 +24,8 @@ Result = TypeVar("Result")
 RepositoryPath = Annotated[
     str,
     msgspec.Meta(
-        description="A folder or a file in a git repository of the workspace, also one that is deleted: only what is "
-        "there is told. The path of the repository's folder means all of it."
+        description="A folder or a file in a git repository of the workspace; it may be deleted. Only this part of the "
+        "repository is shown. The path of the repository's folder shows all of it."
     ),
 ]
 RevisionText = Annotated[
@@ -35,14 +35,14 @@ RangeText = Annotated[
     str,
     msgspec.Meta(
         min_length=1,
-        description="A branch, a tag or a commit, such as 'HEAD~2', or two of them: 'a..b', or 'a...b' for what b has "
-        "since both parted.",
+        description="A branch, a tag or a commit, such as 'HEAD~2', or a range. 'a..b' compares a and b; 'a...b' "
+        "compares b with their merge base.",
     ),
 ]
 
 
 class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit, and what it changed against its first parent."""
+    """A commit, and its changes against its first parent."""
 
     commit: Commit
     text: str
@@ -52,18 +52,18 @@ class ShowResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def show_status(runner: Runner, /, *, path: RepositoryPath = ".") -> Status:
-    """Tells what git sees in a repository: its branch, and which files are staged, changed, new or in conflict.
+    """Show the state of a repository: its branch, and which files are staged, changed, new or in conflict.
 
-    Paths are relative to the workspace. An untracked folder is told by its name, with a slash at its end. `ahead` and
+    Paths are relative to the workspace. An untracked folder is shown by its name, with a slash at its end. `ahead` and
     `behind` count commits against the upstream. Ignored files are left out.
     """
 
     def work(repository: Repository, deadline: Deadline) -> Status:
-        said = runner.run((*status.COMMAND, "--", *repository.pathspec), repository.folder, deadline)
-        check(said, repository)
-        result = parse_status(said.output, repository.parts, runner.limits, complete=said.complete)
+        done = runner.run((*status.COMMAND, "--", *repository.pathspec), repository.folder, deadline)
+        check(done, repository)
+        result = parse_status(done.output, repository.parts, runner.limits, complete=done.complete)
         if not (result.staged or result.unstaged or result.untracked or result.conflicted or result.truncated):
-            _refuse_nothing(repository, path)
+            _check_exists(repository, path)
         return result
 
     return await _on_repository(runner, path, work)
@@ -75,28 +75,32 @@ async def diff(
     *,
     path: RepositoryPath = ".",
     ref: RangeText | None = None,
-    staged: Annotated[bool, msgspec.Meta(description="What is staged, against the last commit or `ref`.")] = False,
+    staged: Annotated[
+        bool, msgspec.Meta(description="Show the staged changes, against the last commit or `ref`.")
+    ] = False,
 ) -> Changes:
-    """Shows changes as a unified diff, and lists the files with the lines added and removed.
+    """Show changes as a unified diff, and list the files with the lines added and removed.
 
-    Without `ref`: what is not staged yet. With one: the files as they are now, against it. With two, such as 'a..b':
-    b against a. Paths are relative to the workspace. Of files with the names of secrets no text is shown: they are
-    `withheld`. When `truncated` is true there is more: ask for a file or a folder.
+    Without `ref`: the changes that are not staged. With one revision: the files as they are now, against it. With two,
+    such as 'a..b': b against a. Paths are relative to the workspace. The text of files with the names of secrets is
+    not shown: they are `withheld`. When `truncated` is true there is more: request a file or a folder.
     """
-    asked = None if ref is None else revisions(ref)
-    if staged and asked and asked.dots:
+    requested = None if ref is None else revisions(ref)
+    if staged and requested and requested.dots:
         raise ToolError(
-            "Give either staged or two revisions: what is staged has but one other side.", code="invalid_params"
+            "Give either staged or two revisions: staged changes are compared with one revision only.",
+            code="invalid_params",
         )
 
     def work(repository: Repository, deadline: Deadline) -> Changes:
-        side = ("--cached",) if staged else () if asked else ("--ours",)
-        arguments = ("diff", *changes.options(repository.parts), *side, "--end-of-options", *_argument(asked))
-        said = runner.run((*arguments, "--", *repository.pathspec), repository.folder, deadline)
-        check(said, repository, asked)
-        result = _changes(runner, said, said.output, repository)
+        # A file in conflict has three versions in the index: compare with ours, so that it is one ordinary diff.
+        side = ("--cached",) if staged else () if requested else ("--ours",)
+        arguments = ("diff", *changes.options(repository.parts), *side, "--end-of-options", *_argument(requested))
+        done = runner.run((*arguments, "--", *repository.pathspec), repository.folder, deadline)
+        check(done, repository, requested)
+        result = _changes(runner, done, done.output, repository)
         if not (result.files or result.withheld or result.truncated):
-            _refuse_nothing(repository, path)
+            _check_exists(repository, path)
         return result
 
     return await _on_repository(runner, path, work)
@@ -108,46 +112,48 @@ async def log(
     *,
     path: RepositoryPath = ".",
     ref: RangeText | None = None,
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LOG, description="The most commits.")] = DEFAULT_LOG,
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_LOG, description="Maximum number of commits.")] = DEFAULT_LOG,
 ) -> Log:
-    """Lists the commits that lead to HEAD or to `ref`, the newest first; with a path, those that changed it.
+    """List the commits that lead to HEAD or to `ref`, newest first; with a path, the commits that changed it.
 
-    `ref` may be a range: 'a..b' are the commits of b that a has not. When `truncated` is true there are more: ask with
-    `ref` set to the last one's hash and ~1 behind it.
+    `ref` may be a range: 'a..b' are the commits that are in b and not in a. When `truncated` is true there are more:
+    call again with `ref` set to the hash of the last commit followed by ~1.
     """
-    asked = None if ref is None else revisions(ref)
+    requested = None if ref is None else revisions(ref)
 
     def work(repository: Repository, deadline: Deadline) -> Log:
-        arguments = ("log", *commits.OPTIONS, f"--max-count={limit + 1}", "--end-of-options", *_argument(asked))
-        said = runner.run((*arguments, "--", *repository.pathspec), repository.folder, deadline)
-        if not asked and has_no_commit_yet(said):
+        # One more than the limit shows whether there are more.
+        arguments = ("log", *commits.OPTIONS, f"--max-count={limit + 1}", "--end-of-options", *_argument(requested))
+        done = runner.run((*arguments, "--", *repository.pathspec), repository.folder, deadline)
+        if not requested and has_no_commit_yet(done):
             return Log(commits=[], truncated=False)
-        check(said, repository, asked)
-        result = parse_log(said.output, limit, runner.limits, complete=said.complete)
+        check(done, repository, requested)
+        result = parse_log(done.output, limit, runner.limits, complete=done.complete)
         if not result.commits:
-            _refuse_nothing(repository, path)
+            _check_exists(repository, path)
         return result
 
     return await _on_repository(runner, path, work)
 
 
 async def show(runner: Runner, /, *, path: RepositoryPath = ".", ref: RevisionText = "HEAD") -> ShowResult:
-    """Shows one commit: who made it, its message, and what it changed, as `git.diff` does.
+    """Show one commit: its author, its message, and its changes, as `git.diff` does.
 
-    With a path, only what it changed there. A merge is shown against its first parent; of a tag, its commit.
+    With a path, only the changes of that path. A merge is shown against its first parent, a tag as its commit.
     """
-    asked = one_revision(ref)
+    requested = one_revision(ref)
 
     def work(repository: Repository, deadline: Deadline) -> ShowResult:
+        # With `--sparse` a commit that did not change the path is still shown.
         shape = (*commits.OPTIONS, *changes.options(repository.parts), "--diff-merges=first-parent", "--sparse")
-        arguments = ("show", *shape, "--end-of-options", *_argument(asked), "--", *repository.pathspec)
-        said = runner.run(arguments, repository.folder, deadline)
-        check(said, repository, asked)
-        fields = said.output.split(b"\0", commits.FIELDS_AND_END)
+        arguments = ("show", *shape, "--end-of-options", *_argument(requested), "--", *repository.pathspec)
+        done = runner.run(arguments, repository.folder, deadline)
+        check(done, repository, requested)
+        fields = done.output.split(b"\0", commits.FIELDS_AND_END)
         if len(fields) <= commits.FIELDS_BUT_BODY:
             raise ToolError(f"The commit {shown(ref)} is too large to be shown.", code="too_large")
         rest = fields[commits.FIELDS_AND_END] if len(fields) > commits.FIELDS_AND_END else b""
-        result = _changes(runner, said, rest.removeprefix(b"\n"), repository)
+        result = _changes(runner, done, rest.removeprefix(b"\n"), repository)
         return ShowResult(
             commit=parse_commit(fields, runner.limits),
             text=result.text,
@@ -160,7 +166,7 @@ async def show(runner: Runner, /, *, path: RepositoryPath = ".", ref: RevisionTe
 
 
 def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
-    """The git tools of one workspace; off for the reason that is given, or where git cannot be run in a sandbox."""
+    """Return the git tools of a workspace. They are off for the `disabled` reason, or if git cannot be sandboxed."""
 
     def facets(params: Any) -> Facets:
         return {**plain_facets(params), "path": [runner.workspace.named(params.path)]}
@@ -179,7 +185,7 @@ def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
 
 
 async def _on_repository(runner: Runner, path: str, work: Callable[[Repository, Deadline], Result]) -> Result:
-    """What the work makes of the repository of the path, in a thread and in its time."""
+    """Return the result of `work` on the path's repository. It runs in a thread, with a deadline."""
     deadline = Deadline(runner.limits.max_seconds)
 
     def open_and_work() -> Result:
@@ -189,19 +195,19 @@ async def _on_repository(runner: Runner, path: str, work: Callable[[Repository, 
     return await in_thread(open_and_work, deadline)
 
 
-def _argument(asked: Revisions | None) -> tuple[str, ...]:
-    return (asked.argument,) if asked else ()
+def _argument(requested: Revisions | None) -> tuple[str, ...]:
+    return (requested.argument,) if requested else ()
 
 
-def _changes(runner: Runner, said: Said, output: bytes, repository: Repository) -> Changes:
+def _changes(runner: Runner, done: GitResult, output: bytes, repository: Repository) -> Changes:
     names = runner.workspace.secret_names
-    return parse_changes(output, repository.parts, names, runner.limits, complete=said.complete)
+    return parse_changes(output, repository.parts, names, runner.limits, complete=done.complete)
 
 
-def _refuse_nothing(repository: Repository, path: str) -> None:
-    """Raises `ToolError` where git told nothing of a path, and nothing is there."""
+def _check_exists(repository: Repository, path: str) -> None:
+    """Check a path of which git showed nothing. Raises `ToolError` if it does not exist."""
     if not repository.exists:
         raise ToolError(
-            f"{shown(path)} does not exist, and git tells nothing of it: see `fs.list` for what there is.",
+            f"{shown(path)} does not exist, and git knows nothing of it: list the files with `fs.list`.",
             code="not_found",
         )

@@ -1,20 +1,19 @@
-"""`fs.apply_patch`: many changes to the workspace's files, all of them or none.
+"""`fs.apply_patch`: apply many changes to the workspace's files, all of them or none.
 
-What the patch says and what comes of it is worked out on values, by `tools.patching`; then the workspace writes it, if
-every file that it replaces or removes is still the one that was read.
+`tools.patching` parses the patch and plans its effects on values. Then the workspace writes them, if every file that is
+replaced or removed still has the content that was read.
 """
 
 import hashlib
 import os
 import stat
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 import msgspec
 
 from tools.base import Facets, Tool, ToolError, plain_facets, tool
-from tools.patching import Action, Content, Effect, Plan, apply, parse
+from tools.patching import Action, Content, Plan, apply, parse
 from tools.workspace import Change, Deadline, Workspace, in_thread
 
 PatchText = Annotated[
@@ -27,7 +26,7 @@ PatchText = Annotated[
 
 
 class FileResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to one file: lines added and removed, where it was moved or copied from, and its SHA-256 then."""
+    """The change of one file: the lines added and removed, the `source` of a move or copy, and its new SHA-256."""
 
     path: str
     action: Action
@@ -38,7 +37,7 @@ class FileResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The files in the patch's order; with `dry_run` nothing was written."""
+    """The files in the patch's order. With `dry_run`, nothing was written."""
 
     files: list[FileResult]
     dry_run: bool
@@ -51,48 +50,68 @@ async def apply_patch(
     patch: PatchText,
     dry_run: Annotated[bool, msgspec.Meta(description="Only show what would change.")] = False,
 ) -> PatchResult:
-    """Applies a patch to files of the workspace: all of it, or nothing.
+    """Apply a patch to files of the workspace: all of it, or nothing.
 
-    The patch is a unified diff (also git's, with new, deleted, renamed and copied files and the executable bit), or has
-    the format of '*** Begin Patch'. Context and removed lines must be exactly those of the file. Wrong line numbers
-    and counts do no harm as long as a hunk fits in one place only. A file with CRLF keeps it. Links, submodules, binary
+    The patch is a unified diff or has the format of '*** Begin Patch'. Git's diffs may create, delete, rename and copy
+    files, and set the executable bit. Context and removed lines must match the file exactly. Wrong line numbers and
+    counts are harmless as long as a hunk fits in one place only. A file with CRLF keeps it. Links, submodules, binary
     files and paths outside are refused. The result's `sha256` is the file's new one, for `fs.write`.
     """
     deadline = Deadline(workspace.limits.max_seconds)
-    return await in_thread(lambda: _apply(workspace, patch, deadline, dry_run=dry_run), deadline)
+
+    def work() -> PatchResult:
+        files = _Files(workspace, deadline)
+        plan = apply(parse(_encoded(patch)), files.read)
+        files.check(plan)
+        hashes: dict[str, str] = {}
+        edits: list[Change] = []
+        for effect in plan.effects:
+            before, after = effect.before, effect.after
+            if after is not None:
+                hashes[effect.path] = hashlib.sha256(after.data).hexdigest()
+            was_executable = before is not None and before.executable
+            edits.append(
+                Change(
+                    path=effect.path,
+                    data=None if after is None else after.data,
+                    # These two make it fail if another process made or changed the file after it was read.
+                    create_only=before is None,
+                    expected_sha256=None if before is None else hashlib.sha256(before.data).hexdigest(),
+                    executable=None if after is None or after.executable == was_executable else after.executable,
+                )
+            )
+        if not dry_run:
+            workspace.apply(edits, deadline)
+        results = [
+            FileResult(
+                path=file.path,
+                action=file.action,
+                source=file.source,
+                added=file.added,
+                removed=file.removed,
+                sha256=hashes.get(file.path),
+            )
+            for file in plan.files
+        ]
+        return PatchResult(files=results, dry_run=dry_run)
+
+    return await in_thread(work, deadline)
 
 
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
-    """The patch tool of one workspace."""
-    return (
-        tool(
-            "fs.apply_patch",
-            "write",
-            apply_patch,
-            workspace,
-            confinement=workspace.confinement,
-            facets=partial(_facets, workspace),
-        ),
-    )
+    """Return the patch tool of a workspace."""
 
+    def facets(params: Any) -> Facets:
+        # A patch that cannot be parsed names no paths. It also changes nothing, so no rule is bypassed.
+        try:
+            sections = parse(_encoded(params.patch)).sections
+        except ToolError:
+            return {}
+        paths = {path for section in sections for path in (section.path, section.source) if path is not None}
+        return {**plain_facets(params), "path": sorted(map(workspace.named, paths))}
 
-def _facets(workspace: Workspace, params: Any) -> Facets:
-    """Rules look at every path that the patch names; one that cannot be read names none, and does nothing."""
-    try:
-        sections = parse(_encoded(params.patch)).sections
-    except ToolError:
-        return {}
-    paths = {path for section in sections for path in (section.path, section.source) if path is not None}
-    return {**plain_facets(params), "path": sorted(map(workspace.named, paths))}
-
-
-def _apply(workspace: Workspace, patch: str, deadline: Deadline, *, dry_run: bool) -> PatchResult:
-    files = _Files(workspace, deadline)
-    plan = apply(parse(_encoded(patch)), files.read)
-    files.check(plan)
-    if not dry_run:
-        workspace.apply([_change(effect) for effect in plan.effects], deadline)
-    return _result(plan, dry_run=dry_run)
+    confinement = workspace.confinement
+    return (tool("fs.apply_patch", "write", apply_patch, workspace, confinement=confinement, facets=facets),)
 
 
 def _encoded(patch: str) -> bytes:
@@ -103,7 +122,7 @@ def _encoded(patch: str) -> bytes:
 
 
 class _Files:
-    """The files that a patch reads, and where they really are."""
+    """The files that a patch reads, and their paths after links are followed."""
 
     def __init__(self, workspace: Workspace, deadline: Deadline) -> None:
         self._workspace = workspace
@@ -111,7 +130,7 @@ class _Files:
         self._places: dict[str, str] = {}
 
     def read(self, path: str) -> Content | None:
-        """The file at the path, None where there is none. Raises `ToolError` for what is no file or not for tools."""
+        """Return the content of a file; None if it does not exist. Raises `ToolError` if the path cannot be read."""
         self._deadline.check()
         try:
             with self._workspace.open_file(path) as file:
@@ -125,14 +144,12 @@ class _Files:
         return Content(data=data, executable=bool(mode & stat.S_IXUSR))
 
     def check(self, plan: Plan) -> None:
-        """Raises `ToolError` where a link would make the plan mean other files than it names.
-
-        A change through a link changes what it leads to, as with `fs.write`; a link itself is neither moved nor
-        deleted, and no file is changed under two names.
-        """
+        """Check that links do not change the meaning of the plan. Raises `ToolError` if they do."""
         named: dict[str, str] = {}
         for effect in plan.effects:
             place = self._places.get(effect.path, effect.path)
+            # As with `fs.write`, a change through a link changes its target. Removing the target would leave a link
+            # to nothing, and removing the link is not what the patch describes.
             if effect.after is None and place != effect.path:
                 raise ToolError(
                     f"{effect.path!r} is reached through a link: move or delete {place!r} instead.", code="not_allowed"
@@ -147,7 +164,8 @@ class _Files:
                 )
 
     def _check_folder(self, path: str) -> None:
-        """Raises `ToolError` where a folder that a new file needs is a file."""
+        """Check that the nearest existing parent of a new file is a folder. Raises `ToolError` if it is not."""
+        # A dry run writes nothing, so it would not find this out.
         for folder in map(str, PurePosixPath(path).parents):
             try:
                 entry = self._workspace.entry(folder)
@@ -156,38 +174,5 @@ class _Files:
                     raise
                 continue
             if entry.type != "directory":
-                raise ToolError(f"{path!r} cannot be made: {folder!r} is no folder.", code="not_allowed")
+                raise ToolError(f"{path!r} cannot be made: {folder!r} is not a folder.", code="not_allowed")
             return
-
-
-def _change(effect: Effect) -> Change:
-    """The effect as the workspace takes it: on the very content that was read, or where there is nothing."""
-    before, after = effect.before, effect.after
-    was_executable = before is not None and before.executable
-    return Change(
-        path=effect.path,
-        data=None if after is None else after.data,
-        create_only=before is None,
-        expected_sha256=None if before is None else hashlib.sha256(before.data).hexdigest(),
-        executable=None if after is None or after.executable == was_executable else after.executable,
-    )
-
-
-def _result(plan: Plan, *, dry_run: bool) -> PatchResult:
-    hashes = {
-        effect.path: hashlib.sha256(effect.after.data).hexdigest()
-        for effect in plan.effects
-        if effect.after is not None
-    }
-    files = [
-        FileResult(
-            path=file.path,
-            action=file.action,
-            source=file.source,
-            added=file.added,
-            removed=file.removed,
-            sha256=hashes.get(file.path),
-        )
-        for file in plan.files
-    ]
-    return PatchResult(files=files, dry_run=dry_run)

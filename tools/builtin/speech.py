@@ -1,4 +1,4 @@
-"""`speech.transcribe` and `speech.synthesize`: recordings to text and text to audio, in params or in the workspace."""
+"""`speech.transcribe` and `speech.synthesize`: speech to text and text to speech, in params or in the workspace."""
 
 import base64
 import binascii
@@ -30,20 +30,20 @@ CODES: Final[Mapping[ErrorCode, ToolErrorCode]] = {
     "provider_timeout": "timed_out",
 }
 BudgetOf = Callable[[Payer], Budget]
-"""What a call is paid from, for whoever pays."""
+"""Returns the budget that a call of a payer is paid from."""
 
 BREAKS: Final = str.maketrans("", "", " \t\r\n")
-"""What base64 is broken into lines with."""
+"""Removes the white space that breaks base64 into lines."""
 
 ProviderName = Annotated[
     str | None,
-    msgspec.Meta(description="openai, google or local; without it the default one, or the next that can."),
+    msgspec.Meta(description="openai, google or local; by default the service's default, or the next that can do it."),
 ]
 ModelName = Annotated[str | None, msgspec.Meta(description="A model of that provider.")]
 
 
 class TranscribeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said; times are in seconds. `note` says what else than asked for was used, and why."""
+    """The text of a recording; times are in seconds. `note` names what was used instead of what was requested."""
 
     text: str
     language: str | None
@@ -56,7 +56,7 @@ class TranscribeResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SynthesizeResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The audio, or the path of the file that holds it. `size` is in bytes."""
+    """The audio, or the path of the file with the audio. `size` is in bytes."""
 
     audio_base64: str | None = None
     path: str | None = None
@@ -80,25 +80,25 @@ async def transcribe(
     /,
     *,
     audio_base64: Annotated[str | None, msgspec.Meta(description="The recording, as base64.")] = None,
-    path: Annotated[str | None, msgspec.Meta(description="Or its path in the workspace.")] = None,
+    path: Annotated[str | None, msgspec.Meta(description="The recording's path in the workspace.")] = None,
     provider: ProviderName = None,
     language: Annotated[
-        str | None, msgspec.Meta(description="Such as 'en' or 'en-GB'; without it, it is recognised where that can be.")
+        str | None, msgspec.Meta(description="Such as 'en' or 'en-GB'; by default it is detected, if the model can.")
     ] = None,
     model: ModelName = None,
     format: Annotated[  # noqa: A002 - the param's name in the protocol
-        str | None, msgspec.Meta(description="What the audio is: needed for bare samples alone, which are 'pcm'.")
+        str | None, msgspec.Meta(description="Format of the audio: needed only for raw samples, which are 'pcm'.")
     ] = None,
 ) -> TranscribeResult:
-    """Writes down what is said in a recording.
+    """Transcribe the speech in a recording.
 
     Takes WAV, MP3, FLAC, Ogg (Opus or Vorbis), AAC, WebM and MP4, as `audio_base64` or from a `path` of the workspace.
-    The text is empty where nobody speaks. `segments` have their times in seconds, where the model tells them.
+    The text is empty if there is no speech. `segments` have times in seconds if the model returns them.
     """
     audio = await _recording(service, workspace, audio_base64, path)
-    wanted = TranscriptionRequest(audio=audio, provider=provider, language=language, model=model, format=format)
-    heard = await _telling(service.transcribe(wanted, budget_of(execution.payer)))
-    return msgspec.convert(heard, TranscribeResult, from_attributes=True)
+    request = TranscriptionRequest(audio=audio, provider=provider, language=language, model=model, format=format)
+    transcript = await _with_tool_errors(service.transcribe(request, budget_of(execution.payer)))
+    return msgspec.convert(transcript, TranscribeResult, from_attributes=True)
 
 
 async def synthesize(
@@ -108,32 +108,37 @@ async def synthesize(
     execution: Execution,
     /,
     *,
-    text: Annotated[str, msgspec.Meta(description="What to say.")],
+    text: Annotated[str, msgspec.Meta(description="The text to speak.")],
     provider: ProviderName = None,
     voice: Annotated[str | None, msgspec.Meta(description="A voice of that provider.")] = None,
     format: Annotated[  # noqa: A002 - the param's name in the protocol
         str, msgspec.Meta(description=f"One of {', '.join(FORMATS)}; pcm is 16 bits, 24 kHz, one channel.")
     ] = "mp3",
-    speed: Annotated[float, msgspec.Meta(description="0.25 to 4; 1 is as the voice speaks.")] = 1.0,
+    speed: Annotated[float, msgspec.Meta(description="0.25 to 4; 1 is the voice's own speed.")] = 1.0,
     model: ModelName = None,
     path: Annotated[
         str | None,
-        msgspec.Meta(description="Where in the workspace to write the audio, in the place of giving it back."),
+        msgspec.Meta(description="A path in the workspace: the audio is written there, and not returned."),
     ] = None,
 ) -> SynthesizeResult:
-    """Says a text: gives the audio as `audio_base64`, or writes it to a `path` of the workspace.
+    """Speak a text: return the audio as `audio_base64`, or write it to a `path` of the workspace.
 
     Give a path for anything longer than a few sentences.
     """
-    most = workspace.limits.max_write_bytes if path else service.limits.max_result_bytes
-    wanted = SynthesisRequest(
+    max_bytes = workspace.limits.max_write_bytes if path else service.limits.max_result_bytes
+    request = SynthesisRequest(
         text=text, provider=provider, voice=voice, format=format, speed=speed, model=model, whole=True
     )
-    spoken = await _telling(service.synthesize(wanted, budget_of(execution.payer)))
-    audio = await _telling(_whole(spoken.audio, most))
-    place: dict[str, Any] = (
-        {"path": await _written(workspace, path, audio)} if path else {"audio_base64": base64.b64encode(audio).decode()}
-    )
+    spoken = await _with_tool_errors(service.synthesize(request, budget_of(execution.payer)))
+    audio = await _with_tool_errors(_collect(spoken.audio, max_bytes))
+    place: dict[str, Any] = {}
+    if path:
+        deadline = Deadline(workspace.limits.max_seconds)
+        change = Change(path=path, data=audio)
+        (changed,) = await in_thread(lambda: workspace.apply((change,), deadline), deadline)
+        place["path"] = changed.path
+    else:
+        place["audio_base64"] = base64.b64encode(audio).decode()
     return SynthesizeResult(
         **place,
         format=spoken.format,
@@ -150,18 +155,19 @@ async def synthesize(
 
 
 def tools(service: SpeechService, workspace: Workspace, budget_of: BudgetOf) -> tuple[Tool, ...]:
-    """The speech tools of one service and one workspace, paid by who has them run.
+    """Return the speech tools of a service and a workspace.
 
-    Where any provider that may be asked is a vendor's, they reach outward, and a model has to ask: a call may name that
-    provider, and the default one may fail over to it. Where local models alone are configured, nothing leaves the
-    machine: then one reads, and the other may write a file. Rules of a policy about `provider` look at all that may get
-    to hear or say it: `allow speech.* provider=local` lets pass what can go nowhere else.
+    If a vendor's provider is configured, their effect is `network`. If only local models are configured, they `read`
+    and `write`. The facet `provider` names each provider that a call may reach, and not only the requested one.
     """
 
     def facets(params: Any) -> Facets:
+        # With failover several providers may get the call. An `allow` must cover all of them, so
+        # `allow speech.* provider=local` passes only calls that cannot leave the machine.
         path = {"path": [workspace.named(params.path)]} if params.path is not None else {}
         return {**plain_facets(params), **path, "provider": service.providers_for(params.provider)}
 
+    # Any call may name a vendor's provider, and the default one may fail over to it.
     reaches_out = service.providers.reaches_out
     reads: Effect = "network" if reaches_out else "read"
     writes: Effect = "network" if reaches_out else "write"
@@ -173,49 +179,39 @@ def tools(service: SpeechService, workspace: Workspace, budget_of: BudgetOf) -> 
 
 
 async def _recording(service: SpeechService, workspace: Workspace, audio_base64: str | None, path: str | None) -> bytes:
-    """The bytes of the one that is given. Raises `ToolError`."""
+    """Return the bytes of the recording. Raises `ToolError`."""
     if (audio_base64 is None) == (path is None):
         raise ToolError("Give either audio_base64 or path.", code="invalid_params")
-    if audio_base64 is not None:
-        return _decoded(audio_base64)
-    most = service.limits.max_audio_bytes
-    deadline = Deadline(workspace.limits.max_seconds)
-    return await in_thread(lambda: workspace.read_bytes(str(path), most), deadline)
-
-
-def _decoded(text: str) -> bytes:
+    if audio_base64 is None:
+        max_bytes = service.limits.max_audio_bytes
+        deadline = Deadline(workspace.limits.max_seconds)
+        return await in_thread(lambda: workspace.read_bytes(str(path), max_bytes), deadline)
     try:
-        return binascii.a2b_base64(text.translate(BREAKS).encode("ascii"), strict_mode=True)
+        return binascii.a2b_base64(audio_base64.translate(BREAKS).encode("ascii"), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise ToolError(
-            f"audio_base64 is not base64 ({error}): give the bytes in the standard alphabet, padded, and nothing else.",
+            f"audio_base64 is not base64 ({error}): give the bytes in the standard alphabet, padded.",
             code="invalid_params",
         ) from None
 
 
-async def _whole(audio: AsyncGenerator[bytes], most: int) -> bytes:
-    """All of it. Raises `SpeechError` (`audio_too_large`)."""
+async def _collect(audio: AsyncGenerator[bytes], max_bytes: int) -> bytes:
+    """Return all of the audio. Raises `SpeechError` (`audio_too_large`)."""
     whole = bytearray()
     async with aclosing(audio):
         async for piece in audio:
             whole += piece
-            if len(whole) > most:
+            if len(whole) > max_bytes:
                 raise SpeechError(
-                    f"The audio is larger than {most} bytes: say less at once, choose mp3 or opus, or give a path.",
+                    f"The audio is larger than {max_bytes} bytes: speak less at once, choose mp3 or opus, or give a "
+                    "path.",
                     code="audio_too_large",
                 )
     return bytes(whole)
 
 
-async def _written(workspace: Workspace, path: str, audio: bytes) -> str:
-    deadline = Deadline(workspace.limits.max_seconds)
-    change = Change(path=path, data=audio)
-    (changed,) = await in_thread(lambda: workspace.apply((change,), deadline), deadline)
-    return changed.path
-
-
-async def _telling(work: Awaitable[Result]) -> Result:
-    """The result. Raises `ToolError` for what fails."""
+async def _with_tool_errors(work: Awaitable[Result]) -> Result:
+    """Return the result of the work. Raises `ToolError` in the place of `SpeechError`."""
     try:
         return await work
     except SpeechError as error:

@@ -1,7 +1,7 @@
-"""`terminal.exec`: one program of the machine, without a shell, in the sandbox.
+"""`terminal.exec`: run one program of the machine, without a shell, in the sandbox.
 
-What may be asked is a table, in `tools.commands`; what a command can reach, the kernel decides. It reads the workspace
-but for what has the name of a secret, and but for git's own folder, which git alone reads: as both were when it began.
+A table in `tools.commands` decides what may be requested; the kernel decides what a command can reach. It reads the
+workspace except files with the name of a secret. Only git reads git's own folder.
 """
 
 import asyncio
@@ -10,10 +10,8 @@ import posixpath
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from math import ceil
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -25,23 +23,23 @@ from tools.sandbox.output.live_text import LiveText
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.terminal.limits import DEFAULT_LIMITS, Limits
-from tools.terminal.preparation import WALK_SECONDS, parts, ready
-from tools.terminal.result import ExecResult, check_ended, told
+from tools.terminal.preparation import WALK_SECONDS, parts, prepare
+from tools.terminal.result import ExecResult, check_ended, exec_result
 from tools.workspace import Deadline, Workspace, in_thread
 from tools.workspace.confinement.names import is_git
 
 PLACE: Final = os.O_PATH | os.O_CLOEXEC
 
 WRITABLE = (
-    "Files of the workspace can be written, but for git's own folder, secrets, and files that have a second name by a "
-    "hard link. Directly in a folder that holds one of those nothing can be made, renamed or removed, and the files in "
-    "it can only be written in place; its other folders are free. Modes, times and owners cannot be changed."
+    "Files of the workspace can be written, except git's own folder, secrets, and files that have a second name by a "
+    "hard link. In a folder that directly holds one of those, files can only be written in place: nothing can be made, "
+    "renamed or removed. Its other subfolders are not restricted. Modes, times and owners cannot be changed."
 )
-READ_ONLY = "The workspace is read-only; what a program has to write goes into TMPDIR, and is gone afterwards."
+READ_ONLY = "The workspace is read-only; programs can write to TMPDIR, which is removed afterwards."
 
 
 class Terminal:
-    """The commands of one workspace."""
+    """Runs the commands of a workspace, at most `limits.max_at_once` at a time."""
 
     def __init__(self, workspace: Workspace, sandbox: Sandbox, limits: Limits) -> None:
         self.workspace = workspace
@@ -50,7 +48,7 @@ class Terminal:
         self.places = asyncio.Semaphore(limits.max_at_once)
 
     def ground(self, cwd: tuple[str, ...]) -> Ground:
-        """What paths mean to a command in that folder."""
+        """Return the rules for paths of a command in the folder `cwd`."""
         return Ground(
             roots=(str(self.workspace.base),),
             cwd=cwd,
@@ -74,47 +72,65 @@ async def exec_(
     ]
     | None = None,
     cwd: Annotated[str, msgspec.Meta(description="Folder of the workspace to run in.")] = ".",
-    timeout: Annotated[float, msgspec.Meta(gt=0, description="The most seconds to wait.")] | None = None,  # noqa: ASYNC109
+    timeout: Annotated[float, msgspec.Meta(gt=0, description="Maximum time in seconds.")] | None = None,  # noqa: ASYNC109
 ) -> ExecResult:
-    """Runs one program in the workspace. Give either `command` or `argv`.
+    """Run one program in the workspace. Give either `command` or `argv`.
 
-    There is no shell: quotes and backslashes work, but pipes, redirections, globs, variables and several commands are
-    refused, so call again for the next command and use a program's own options. There is no network and no input. An
+    There is no shell. Quotes and backslashes work; pipes, redirections, globs, variables and several commands are
+    refused. Call again for the next command, and use a program's own options. There is no network and no input. An
     exit code other than 0 is a result. When `truncated` is true the middle of the output is left out: narrow the
-    command. Files with the name of a secret are not read, and git's own folder is read by git alone.
+    command. Files with the name of a secret cannot be read, and only git can read git's own folder.
     """
     words = _words(command, argv)
-    seconds = _seconds(timeout, terminal.limits)
+    limits = terminal.limits
+    seconds = limits.max_seconds if timeout is None else timeout
+    if seconds > limits.max_seconds:
+        raise ToolError(
+            f"A timeout of {seconds:g} s is too long: the maximum is {limits.max_seconds:g} s (TERMINAL_MAX_SECONDS).",
+            code="invalid_params",
+        )
     with ExitStack() as opened:
         base = opened.enter_context(terminal.workspace.open_folder("."))
         folder = opened.enter_context(terminal.workspace.open_folder(cwd))
         ground = terminal.ground(folder.parts)
-        checked = check(words, terminal.limits.whitelist, ground)
-        made = await in_thread(lambda: ready(checked, terminal.workspace, folder.parts), Deadline(WALK_SECONDS))
+        checked = check(words, limits.whitelist, ground)
+        prepared = await in_thread(lambda: prepare(checked, terminal.workspace, folder.parts), Deadline(WALK_SECONDS))
         async with terminal.places:
-            readable, writable = await parts(terminal.workspace, terminal.limits, base.fileno(), with_git=made.is_git)
+            # Walked after a place is free, so that what other commands wrote meanwhile is seen.
+            readable, writable = await parts(terminal.workspace, limits, base.fileno(), with_git=prepared.is_git)
             output = LiveText(execution.emit)
+            system: list[int] = []
+            for place in prepared.reads:
+                system.append(os.open(place, PLACE))
+                opened.callback(os.close, system[-1])
             try:
                 outcome = await terminal.sandbox.run(
-                    made.argv,
+                    prepared.argv,
                     cwd_handle=folder.fileno(),
-                    readable_handles=[_open(place, opened) for place in made.reads],
+                    readable_handles=system,
                     listable_handles=(base.fileno(),),
                     readable_parts=readable.parts,
                     writable_parts=writable.parts,
-                    limits=_limits(terminal.limits, seconds),
-                    environment=made.environment,
-                    programs=made.programs,
+                    limits=sandboxing.Limits(
+                        wall_seconds=seconds,
+                        cpu_seconds=ceil(seconds),
+                        memory_bytes=limits.max_memory_bytes,
+                        tasks=limits.max_tasks,
+                        output_bytes=limits.max_output_bytes,
+                    ),
+                    environment=prepared.environment,
+                    programs=prepared.programs,
                     on_output=output.take,
                 )
                 await output.end()
             except CommandRefusedError as error:
                 raise ToolError(str(error), code="not_allowed") from error
             except SandboxUnavailableError as error:
-                raise ToolError(f"The command could not be held: {error}", code="failed") from error
-    check_ended(outcome, seconds, terminal.limits)
+                raise ToolError(f"The command could not be confined: {error}", code="failed") from error
+    check_ended(outcome, seconds, limits)
+    # The patterns that keep secrets out of git's answer were added here; the model did not write them.
     hidden = ground.without_secrets()
-    return told(outcome, [word for word in checked.argv if word not in hidden], readable)
+    return exec_result(outcome, [word for word in checked.argv if word not in hidden], readable)
 
 
 def tools(
@@ -125,10 +141,21 @@ def tools(
     confinement: str = "",
     disabled: str = "",
 ) -> tuple[Tool, ...]:
-    """The terminal of one workspace.
+    """Return the terminal tool of a workspace.
 
-    `confinement` is the level that the sandbox was seen to have, `disabled` why there is none.
+    `confinement` is the level that a trial of the sandbox showed. `disabled` is the reason why there is none.
     """
+
+    def facets(params: Any) -> Facets:
+        # One form for a rule to match, whether the request has a command or an argv.
+        try:
+            text = shlex.join(_words(params.command, params.argv))
+        except ToolError:
+            # The call is refused in any case.
+            text = params.command or shlex.join(params.argv or ())
+        base = workspace.base
+        return {"command": [text], "cwd": [posixpath.relpath(posixpath.join(base, params.cwd), base)]}
+
     made = tool(
         "terminal.exec",
         "execute",
@@ -136,57 +163,18 @@ def tools(
         Terminal(workspace, sandbox, limits),
         confinement=confinement,
         disabled=disabled,
-        facets=partial(_facets, workspace.base),
+        facets=facets,
     )
-    description = "\n\n".join((made.spec.description, _offered(limits)))
-    return (msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, description=description)),)
-
-
-def _offered(limits: Limits) -> str:
-    """What a model is told of the table and the limits."""
+    # The table and the limits are settings, so they cannot stand in the docstring.
     programs = [name for name in limits.whitelist if not name.startswith("git ")]
     git = [name.removeprefix("git ") for name in limits.whitelist if name.startswith("git ")]
-    named = f"Programs: {', '.join(programs)}; git with {', '.join(git)}. python tells its --version alone."
-    return f"{named} {WRITABLE if limits.writable else READ_ONLY} At most {limits.max_seconds:g} s."
-
-
-def _facets(base: Path, params: msgspec.Struct) -> Facets:
-    """The command in one form, however it was given, and its folder. What cannot be split is refused in any case."""
-    command, argv, cwd = (getattr(params, name) for name in ("command", "argv", "cwd"))
-    try:
-        text = shlex.join(_words(command, argv))
-    except ToolError:
-        text = command or shlex.join(argv or ())
-    return {"command": [text], "cwd": [posixpath.relpath(posixpath.join(base, cwd), base)]}
+    names = f"Programs: {', '.join(programs)}; git with {', '.join(git)}. python only shows its --version."
+    rules = f"{names} {WRITABLE if limits.writable else READ_ONLY} At most {limits.max_seconds:g} s."
+    description = f"{made.spec.description}\n\n{rules}"
+    return (msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, description=description)),)
 
 
 def _words(command: str | None, argv: Sequence[str] | None) -> tuple[str, ...]:
     if (command is None) == (argv is None):
         raise ToolError("Give exactly one of command (a text) and argv (a list of words).", code="invalid_params")
     return split(command) if command is not None else check_words(argv or ())
-
-
-def _seconds(timeout: float | None, limits: Limits) -> float:
-    if timeout is not None and timeout > limits.max_seconds:
-        raise ToolError(
-            f"A timeout of {timeout:g} s is too long: at most {limits.max_seconds:g} s are possible "
-            "(TERMINAL_MAX_SECONDS).",
-            code="invalid_params",
-        )
-    return limits.max_seconds if timeout is None else timeout
-
-
-def _open(place: Path, opened: ExitStack) -> int:
-    handle = os.open(place, PLACE)
-    opened.callback(os.close, handle)
-    return handle
-
-
-def _limits(limits: Limits, seconds: float) -> sandboxing.Limits:
-    return sandboxing.Limits(
-        wall_seconds=seconds,
-        cpu_seconds=ceil(seconds),
-        memory_bytes=limits.max_memory_bytes,
-        tasks=limits.max_tasks,
-        output_bytes=limits.max_output_bytes,
-    )

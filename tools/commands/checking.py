@@ -1,4 +1,4 @@
-"""A command against the table: what is really run, or why nothing is."""
+"""The check of a command against the table: the argv that is run, or why the command is refused."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import msgspec
 
 from tools.base import ToolError
 from tools.commands.expression import check_expression
-from tools.commands.operands import Ground, commits_alone
+from tools.commands.operands import Ground, only_commits
 from tools.commands.program import ALWAYS, Option, Program
 from tools.commands.words import check_words, shown
 
@@ -20,8 +20,9 @@ ELSEWHERE = {
     "tee": "write with fs.write",
     "touch": "write with fs.write",
     "mkdir": "fs.write makes the folders that it needs",
-    "python3": "'python --version' is all there is of it",
+    "python3": "only 'python --version' runs here",
 }
+"""Advice for programs that are often requested and are not in the table."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +34,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(argv: Sequence[str], table: Mapping[str, Program], ground: Ground) -> Checked:
-    """The command as it is run: options first, each on its own, then `--` and the operands.
+    """Return the command as it is run: options first, each in a word of its own, then `--` and the operands.
 
     Raises `ToolError`: `invalid_params`, `not_allowed`, `outside_workspace`.
     """
@@ -49,10 +50,11 @@ def check(argv: Sequence[str], table: Mapping[str, Program], ground: Ground) -> 
 
 
 def _entry(argv: Sequence[str], table: Mapping[str, Program]) -> tuple[str, Sequence[str]]:
-    """The name in the table that the command begins with, and the words after it."""
+    """Return the table's name of the command, and the words after it."""
     words = list(argv)
     if words[0] == "git":
         words[1:] = _git_command(words[1:])
+    # The longest name first: `git log` is an entry, `git` is none.
     for length in (3, 2, 1):
         name = " ".join(words[:length])
         if len(words) >= length and name in table and name != "git":
@@ -60,16 +62,17 @@ def _entry(argv: Sequence[str], table: Mapping[str, Program]) -> tuple[str, Sequ
     if words[0] == "git":
         commands = ", ".join(sorted(known.removeprefix("git ") for known in table if known.startswith("git ")))
         raise ToolError(
-            f"git {shown(words[1]) if len(words) > 1 else 'alone'} is not among git's commands here: {commands}.",
+            f"git {shown(words[1]) if len(words) > 1 else 'by itself'} is not among git's commands here: {commands}.",
             code="not_allowed",
         )
     programs = ", ".join(dict.fromkeys(known.split()[0] for known in table))
-    advice = f" Instead of it: {ELSEWHERE[words[0]]}." if words[0] in ELSEWHERE else ""
+    advice = f" Instead: {ELSEWHERE[words[0]]}." if words[0] in ELSEWHERE else ""
     raise ToolError(f"{shown(words[0])} is not among the programs here: {programs}.{advice}", code="not_allowed")
 
 
 def _git_command(words: Sequence[str]) -> Sequence[str]:
-    """Git's words from its command on. What stands before it would be settings, and none is taken."""
+    """Return git's words from its command on. Raises `ToolError` for an option before it."""
+    # Such an option is a setting (`-c core.pager=...`) or leads elsewhere (`-C`, `--git-dir`). Two are harmless.
     rest = list(words)
     while rest and rest[0] in {"--no-pager", "-P"}:
         rest.pop(0)
@@ -85,7 +88,7 @@ def _git_command(words: Sequence[str]) -> Sequence[str]:
 
 
 class _Words:
-    """The words after a program's name on their way to an argv."""
+    """The parser of the words after a program's name."""
 
     def __init__(self, name: str, program: Program, ground: Ground) -> None:
         self._name = name
@@ -97,7 +100,7 @@ class _Words:
         self._paths: list[str] | None = None
 
     def checked(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The options and operands as they are given to the program."""
+        """Return the options and operands as the program gets them. Raises `ToolError`."""
         pending = list(words)
         while pending:
             word = pending.pop(0)
@@ -110,12 +113,16 @@ class _Words:
                 self._operands.append(word)
         self._check_operands()
         if self._program.any_option:
+            # Which option takes the next word as its value is not known here, so the order must not change.
             return tuple(words)
-        return (*self._options, *self._written_operands())
+        return (*self._options, *self._final_operands())
 
     def _option(self, word: str, pending: list[str]) -> None:
         if self._program.any_option:
-            self._check_any(word)
+            # An option that no list binds must still not name a secret or a path outside. `-f@FILE` is a common form.
+            value = word.partition("=")[2] if "=" in word else word[2:]
+            for path in (value, value.lstrip("@=")):
+                self._ground.check_path(path)
         elif word in self._program.options:
             self._take(self._program.options[word], None, pending)
         elif self._program.number and word[1:].isdecimal():
@@ -127,7 +134,7 @@ class _Words:
             self._cluster(word, pending)
 
     def _cluster(self, word: str, pending: list[str]) -> None:
-        """Short options in one word: each alone, and the last that takes a value has the rest of the word."""
+        """Parse short options in one word: the first that takes a value gets the rest of the word."""
         rest = word[1:]
         while rest:
             option = self._known(f"-{rest[0]}", word)
@@ -142,13 +149,14 @@ class _Words:
         if option is None:
             inside = "" if name == word else f" in {shown(word)}"
             raise ToolError(
-                f"{shown(name)}{inside} is not among the options of {self._name} here: {self._program.told}.",
+                f"{shown(name)}{inside} is not among the options of {self._name} here: {self._program.notations}.",
                 code="not_allowed",
             )
         return option
 
     def _take(self, option: Option, value: str | None, pending: list[str]) -> None:
-        """Writes the option so that it can mean one thing only: a value stands in the option's own word."""
+        """Add the option in its one unambiguous form: a value stands in the option's own word."""
+        # A program could otherwise read the value as an operand, or an operand as the value.
         self._seen.add(option.name)
         if option.value is None:
             if value is not None:
@@ -172,36 +180,34 @@ class _Words:
         else:
             self._options.extend((option.name, value))
 
-    def _check_any(self, word: str) -> None:
-        """An option that no list binds may still not name a secret or what lies outside."""
-        value = word.partition("=")[2] if "=" in word else word[2:]
-        for path in (value, value.lstrip("@=")):
-            self._ground.check_path(path)
-
     def _check_operands(self) -> None:
-        """Raises `ToolError` for an operand that the program may not have."""
+        """Check the operands. Raises `ToolError` for one that the program may not get."""
         everything = [*self._operands, *(self._paths or ())]
-        kind, most = self._program.operands, self._program.max_operands
+        kind, maximum = self._program.operands, self._program.max_operands
         if everything and kind == "none":
             raise ToolError(f"{self._name} takes no {shown(everything[0])} here: leave it out.", code="not_allowed")
-        if most is not None and len(everything) > most:
+        if maximum is not None and len(everything) > maximum:
             raise ToolError(
-                f"{self._name} takes at most {most} file here, and would write to "
-                f"{shown(everything[most])}: leave it out.",
+                f"{self._name} takes at most {maximum} file here, and would write to "
+                f"{shown(everything[maximum])}: leave it out.",
                 code="not_allowed",
             )
         needed = self._program.operands_with
         if everything and needed and not self._seen.intersection(needed):
+            # Without an option that lists, `git branch NAME` and `git tag NAME` create.
             raise ToolError(
-                f"{self._name} lists here, and {shown(everything[0])} would be made: add {needed[-1]} to list what "
-                "matches it.",
+                f"{self._name} only lists here, and would create {shown(everything[0])}: add {needed[-1]} to list "
+                "matching names.",
                 code="not_allowed",
             )
         for word in everything[self._patterns(everything) :]:
-            self._check_operand(word)
+            if kind == "revisions, paths" or self._name == "git grep":
+                self._ground.check_revision(word)
+            else:
+                self._ground.check_path(word.partition("::")[0] if kind == "tests" else word)
 
     def _patterns(self, everything: Sequence[str]) -> int:
-        """How many of the operands are patterns."""
+        """Return how many of the operands are patterns."""
         if self._program.operands == "patterns":
             return len(everything)
         first = self._program.operands == "pattern, paths" and not self._seen.intersection(
@@ -209,34 +215,28 @@ class _Words:
         )
         return 1 if first else 0
 
-    def _check_operand(self, word: str) -> None:
-        if self._program.operands == "revisions, paths" or self._name == "git grep":
-            self._ground.check_revision(word)
-        elif self._program.operands == "tests":
-            self._ground.check_path(word.partition("::")[0])
-        else:
-            self._ground.check_path(word)
-
-    def _written_operands(self) -> tuple[str, ...]:
+    def _final_operands(self) -> tuple[str, ...]:
         operands, paths = self._operands, self._paths
         if self._name == "git grep" and self._patterns(operands):
+            # A pattern that starts with a dash would be an option.
             operands = ["-e", *operands]
-        if self._shows_content:
+        if self._hides_secrets():
             plain = 2 * self._patterns(self._operands)
-            operands = [*operands[:plain], *map(commits_alone, operands[plain:])]
+            operands = [*operands[:plain], *map(only_commits, operands[plain:])]
             hidden = self._ground.without_secrets()
             operands, paths = ([*operands, *hidden], paths) if paths is None else (operands, [*paths, *hidden])
         return tuple(operands) if paths is None else (*operands, "--", *paths)
 
-    @property
-    def _shows_content(self) -> bool:
-        """Whether what git shows needs the secrets taken out. Raises `ToolError` where that cannot be."""
-        wanted = self._program.shows_content
-        shows = wanted == ALWAYS or bool(self._seen.intersection(wanted))
+    def _hides_secrets(self) -> bool:
+        """Return whether secrets must be left out of git's answer. Raises `ToolError` if they cannot be."""
+        showing = self._program.shows_content
+        shows = showing == ALWAYS or bool(self._seen.intersection(showing))
         if shows and "--follow" in self._seen:
+            # git takes exactly one pathspec with `--follow`, so none that excludes secrets can be added.
             raise ToolError(
-                "--follow of git log goes without what shows contents: leave --follow out, or ask for -p without it.",
+                "git log --follow cannot be combined with options that show content: leave out one of them.",
                 code="not_allowed",
             )
-        by_lines = self._name == "git log" and "-L" in self._seen  # which names its files, and takes no pathspec
+        # `git log -L` names its file in the option, and takes no pathspec.
+        by_lines = self._name == "git log" and "-L" in self._seen
         return shows and not by_lines

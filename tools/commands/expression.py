@@ -1,7 +1,6 @@
-"""find's own grammar: folders to start from, then tests and actions, each with the words that it takes.
+"""The grammar of find: folders to start from, then tests and actions, each with its arguments.
 
-Source: find(1) of GNU findutils 4.9. Each allowed word takes a fixed number of others, so that what is read here is
-what find reads.
+Source: find(1) of GNU findutils 4.9.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,8 @@ OPERATORS = frozenset({"(", ")", "!", ","})
 
 
 def check_expression(name: str, words: Sequence[str], program: Program, ground: Ground) -> tuple[str, ...]:
-    """The words as they came. Raises `ToolError`: `not_allowed`, `outside_workspace`, `invalid_params`."""
+    """Return the words unchanged. Raises `ToolError`: `not_allowed`, `outside_workspace`, `invalid_params`."""
+    # Each allowed word takes a fixed number of arguments, so this reads an expression exactly as find does.
     pending = list(words)
     while pending:
         word = pending.pop(0)
@@ -26,7 +26,9 @@ def check_expression(name: str, words: Sequence[str], program: Program, ground: 
             continue
         option = program.options.get(word)
         if option is None:
-            raise ToolError(f"{shown(word)} is not among what {name} takes here: {program.told}.", code="not_allowed")
+            raise ToolError(
+                f"{shown(word)} is not among the options of {name} here: {program.notations}.", code="not_allowed"
+            )
         if option.value is not None:
             if not pending:
                 raise ToolError(f"{word} of {name} takes a value: write '{word} VALUE'.", code="invalid_params")

@@ -1,18 +1,19 @@
-"""The bounds of a command, each with a name and a unit."""
+"""Limits of a command."""
 
 from typing import Final
 
 MAX_COMMAND_CHARS: Final = 16_384
-"""Of a command that is given as one text."""
+"""Characters of a command that is given as one text."""
 
 MAX_ARGUMENTS: Final = 512
-"""The program's name included."""
+"""Words of a command, with the program's name."""
 
+# Linux accepts 128 KiB (MAX_ARG_STRLEN).
 MAX_ARGUMENT_BYTES: Final = 65_536
-"""Of one argument, in UTF-8. Linux itself takes 128 KiB."""
+"""Bytes of one argument in UTF-8."""
 
 MAX_WHITELIST_CHARS: Final = 65_536
-"""Of the setting that extends the whitelist."""
+"""Characters of the setting that extends the whitelist."""
 
 SHOWN_CHARS: Final = 80
-"""How much of a word a message repeats."""
+"""Characters of a word that a message repeats."""

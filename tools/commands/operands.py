@@ -1,6 +1,6 @@
-"""What the words of a command name: files in the workspace, revisions of git, and what neither may be.
+"""Checks of the paths and revisions that a command names.
 
-The kernel confines a command whatever it names. This says so beforehand, in a sentence.
+The kernel confines a command whatever it names. These checks give a clear message before it runs.
 """
 
 import re
@@ -16,13 +16,14 @@ NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,9})?[A-Za-z%]{0,3}")
 WORD = re.compile(r"[A-Za-z0-9_.,:+%/=@^-]{1,200}")
 REVISION_MARKS = re.compile(r"[/\\:!^(){}\s]+")
 HASH = re.compile(r"(^|\^|\.\.\.?)([0-9a-fA-F]{4,64})(?=$|\.\.)")
+# `x^{blob}` and `x^{tree}` show an object by its hash: also a file that is a secret, of which no name is checked.
 ANY_OBJECT = re.compile(r"\^\{(?!commit\}|tag\}|/)[^}]*\}")
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a command stands: `cwd` names its folder beneath the workspace, whose absolute paths are `roots`.
+    """The rules for paths of a command. `cwd` is its folder in the workspace, whose absolute paths are `roots`.
 
-    `is_secret` and `is_git` tell of one name of a path; `secret_globs` are the names of secrets, for git to leave out.
+    `is_secret` and `is_git` test one name of a path. `secret_globs` are the names of secrets, for git to leave out.
     """
 
     roots: tuple[str, ...]
@@ -32,11 +33,15 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     secret_globs: tuple[str, ...] = ()
 
     def check_path(self, word: str) -> None:
-        """Raises `ToolError` (`outside_workspace`, `not_allowed`) for a path that no command is given."""
+        """Check a path. Raises `ToolError` (`outside_workspace`, `not_allowed`) if no command may use it."""
         depth = len(self.cwd)
         rest = word
         if word.startswith("/"):
-            depth, rest = 0, self._beneath(word)
+            roots = (root for root in self.roots if word == root or word.startswith(root.rstrip("/") + "/"))
+            root = next(roots, None)
+            if root is None:
+                raise _outside(word)
+            depth, rest = 0, word[len(root) :]
         for name in rest.split("/"):
             depth += -1 if name == ".." else name not in {"", "."}
             if depth < 0:
@@ -44,22 +49,23 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         self.check_names(rest.split("/"), word)
 
     def check_names(self, names: Sequence[str], word: str) -> None:
-        """Raises `ToolError` (`not_allowed`) where one of the names is git's own folder or a secret's."""
+        """Check the names of a path. Raises `ToolError` (`not_allowed`) for git's own folder and for a secret."""
         for name in names:
             if self.is_git(name):
                 raise ToolError(
-                    f"{shown(word)} names git's own folder, which no command is given: use git's reading commands.",
+                    f"{shown(word)} names git's own folder, which no command may use: use git's reading commands.",
                     code="not_allowed",
                 )
             if self.is_secret(name):
                 raise ToolError(
-                    f"{shown(word)} has the name of a secret, which no command is given: leave it out.",
+                    f"{shown(word)} has the name of a secret, which no command may use: leave it out.",
                     code="not_allowed",
                 )
 
     def check_revision(self, word: str) -> None:
-        """The same for what git takes: a commit, a range, a path, `HEAD:path` or `:(magic)path`."""
+        """Check an operand of git: a commit, a range, a path, `HEAD:path` or `:(magic)path`. Raises `ToolError`."""
         self.check_names(REVISION_MARKS.split(word), word)
+        # `:/text` searches commit messages: it names no path.
         for piece in () if word.startswith(":/") else word.split(":"):
             if piece.startswith("/") or ".." in piece.split("/"):
                 self.check_path(piece)
@@ -67,10 +73,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
             raise ToolError(f"{shown(word)} names an object by its kind: name a commit.", code="not_allowed")
 
     def check_value(self, kind: Value, value: str, option: str) -> None:
-        """Raises `ToolError` for an option's value that is not of its kind, or names what no command is given."""
+        """Check an option's value. Raises `ToolError` if it is not of its kind, or names a path that is refused."""
         if (kind == "NUMBER" and not NUMBER.fullmatch(value)) or (kind == "WORD" and not WORD.fullmatch(value)):
             form = "a number, such as 5" if kind == "NUMBER" else "a plain word"
-            raise ToolError(f"{shown(value)} is no value for {option}, which takes {form}.", code="not_allowed")
+            raise ToolError(f"{shown(value)} is not valid for {option}, which takes {form}.", code="not_allowed")
         if kind == "PATH":
             self.check_path(value)
         elif kind == "REVISION":
@@ -79,20 +85,15 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
             self.check_names(value.lstrip("!").split("/"), value)
 
     def without_secrets(self) -> tuple[str, ...]:
-        """Git's pathspecs that leave out what has the name of a secret, wherever it is."""
+        """Return the pathspecs of git that leave out files with the name of a secret, in every folder."""
         return tuple(
             f":(exclude,icase,glob,top)**/{glob}{below}" for glob in self.secret_globs for below in ("", "/**")
         )
 
-    def _beneath(self, path: str) -> str:
-        for root in self.roots:
-            if path == root or path.startswith(root.rstrip("/") + "/"):
-                return path[len(root) :]
-        raise _outside(path)
 
-
-def commits_alone(word: str) -> str:
-    """The revision with each hash in it held to a commit: by its hash, any file that ever was could be shown."""
+def only_commits(word: str) -> str:
+    """Return the revision with `^{commit}` after each hash in it."""
+    # By the hash of its blob, git would show any file that was ever committed.
     return HASH.sub(r"\1\2^{commit}", word)
 
 

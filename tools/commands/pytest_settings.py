@@ -1,6 +1,6 @@
-"""Where pytest's own settings are. It would look for them also above the workspace, where it may not read.
+"""The search for pytest's settings. By itself pytest would also search above the workspace, which it may not read.
 
-Source: pytest's documentation, "Configuration file formats": the first of these names that holds its section.
+Source: pytest's documentation, "Configuration file formats". The first of these files with the right section is used.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ FILES: Final = {
     "tox.ini": "[pytest]",
     "setup.cfg": "[tool:pytest]",
 }
-"""The section that makes a file pytest's; of some names any file is."""
+"""The names of the files, each with the section that it must have; with an empty one, any file counts."""
 
 
 def candidates(cwd: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Files of the workspace, the first before the next: each one's path there, from the folder, and its section."""
+    """Return the possible files in order. Each has its path in the workspace, its path from `cwd`, and its section."""
     return [
         ("/".join((*cwd[: len(cwd) - up], name)), "../" * up + name, section)
         for up in range(len(cwd) + 1)
@@ -29,5 +29,5 @@ def candidates(cwd: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def with_settings(argv: Sequence[str], path: str) -> tuple[str, ...]:
-    """The argv of a pytest that reads its settings from the path alone."""
+    """Return the argv of a pytest that reads its settings only from this path."""
     return (argv[0], "-c", path, *argv[1:])

@@ -1,12 +1,18 @@
-"""A command's text as the words that a POSIX shell would make of it, where those are plain words.
+"""Splitting a command into words, as a POSIX shell does for plain words.
 
-Source: POSIX.1-2017, Shell Command Language, 2.2 (quoting) and 2.3 (tokens). There is no shell behind this: what one
-would act upon is refused by its name, so that no command means something else here than it seems to.
+Source: POSIX.1-2017, Shell Command Language, 2.2 (quoting) and 2.3 (tokens). There is no shell. Whatever a shell would
+interpret is refused by its name, so a command never means something else than in a shell.
 
-Quotes and backslashes work. Outside quotes these are refused anywhere: ``| & ; < > ( ) $ ` * ? [`` and a newline; `{`
-where a list or a range in braces follows (`{a,b}`, `{1..3}`); `!` before another character; `~` and `#` where a word
-begins; `NAME=value` before the program. Elsewhere they are plain characters, as in `HEAD~1`, `HEAD@{1}`, `a=b` and
-`x#y`. Inside double quotes `$` and the backtick are refused.
+Quotes and backslashes work. These are refused outside quotes:
+
+- ``| & ; < > ( ) $ ` * ? [`` and a newline, anywhere
+- `{` before a list or a range (`{a,b}`, `{1..3}`)
+- `!` before another character
+- `~` and `#` at the start of a word
+- `NAME=value` before the program
+
+Elsewhere they are plain characters, as in `HEAD~1`, `HEAD@{1}`, `a=b` and `x#y`. Inside double quotes `$` and the
+backtick are refused.
 """
 
 import re
@@ -45,18 +51,17 @@ ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 
 
 def split(command: str) -> tuple[str, ...]:
-    """The words of a command. Raises `ToolError`: `invalid_params`, `not_allowed`."""
+    """Return the words of a command. Raises `ToolError`: `invalid_params`, `not_allowed`."""
     if len(command) > MAX_COMMAND_CHARS:
         raise ToolError(
-            f"The command is {len(command)} characters long: at most {MAX_COMMAND_CHARS} are possible; more may come "
-            "as argv.",
+            f"The command has {len(command)} characters: the maximum is {MAX_COMMAND_CHARS}. Use argv for more.",
             code="invalid_params",
         )
     check_text(command)
     text = command.strip(" \t\r\n")
     if ASSIGNMENT.match(text):
         raise ToolError(
-            f"{shown(text)} begins with an assignment: there is no shell, and the environment is fixed. Begin with the "
+            f"{shown(text)} starts with an assignment: there is no shell, and the environment is fixed. Start with the "
             "program.",
             code="not_allowed",
         )
@@ -64,46 +69,41 @@ def split(command: str) -> tuple[str, ...]:
 
 
 class _Words:
-    """A text on the way to its words."""
+    """The tokeniser of a command."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
 
     def all(self) -> list[str]:
+        """Return the words. Raises `ToolError`."""
         words: list[str] = []
-        while self._skip_blanks():
-            words.append(self._word())
+        while self._at < len(self._text):
+            if self._text[self._at] in BLANK:
+                self._at += 1
+                continue
+            start = self._at
+            pieces: list[str] = []
+            while self._at < len(self._text) and self._text[self._at] not in BLANK:
+                pieces.append(self._piece(start))
+            words.append("".join(pieces))
         return words
 
-    def _skip_blanks(self) -> bool:
-        """Whether a word follows."""
-        while self._at < len(self._text) and self._text[self._at] in BLANK:
-            self._at += 1
-        return self._at < len(self._text)
-
-    def _word(self) -> str:
-        start = self._at
-        pieces: list[str] = []
-        while self._at < len(self._text) and self._text[self._at] not in BLANK:
-            pieces.append(self._piece(start))
-        return "".join(pieces)
-
     def _piece(self, start: int) -> str:
-        character = self._text[self._at]
+        """Return a quoted text, an escaped character or a plain one of the word that begins at `start`."""
+        at = self._at
+        character = self._text[at]
         self._at += 1
         if character == "'":
-            return self._until("'")
+            end = self._text.find("'", self._at)
+            if end < 0:
+                raise _open_quote("'")
+            self._at = end + 1
+            return self._text[at + 1 : end]
         if character == '"':
             return self._double_quoted()
         if character == "\\":
             return self._escaped()
-        self._check(character, start)
-        return character
-
-    def _check(self, character: str, start: int) -> None:
-        """Raises `ToolError` for an unquoted character that a shell would act upon."""
-        at = self._at - 1
         following = self._text[self._at : self._at + 1]
         if (
             character in ANYWHERE
@@ -112,14 +112,7 @@ class _Words:
             or (character == "{" and BRACES.match(self._text, at))
         ):
             raise _refusal(character)
-
-    def _until(self, quote: str) -> str:
-        end = self._text.find(quote, self._at)
-        if end < 0:
-            raise _open_quote(quote)
-        inside = self._text[self._at : end]
-        self._at = end + 1
-        return inside
+        return character
 
     def _double_quoted(self) -> str:
         inside: list[str] = []
@@ -130,6 +123,7 @@ class _Words:
                 return "".join(inside)
             if character in IN_DOUBLE_QUOTES:
                 raise _refusal(character, " in double quotes")
+            # POSIX 2.2.3: before any other character, a backslash in double quotes is itself.
             if character == "\\" and self._text[self._at : self._at + 1] in ESCAPED_IN_DOUBLE_QUOTES:
                 character = self._text[self._at]
                 self._at += 1
@@ -158,4 +152,4 @@ def _refusal(character: str, where: str = "") -> ToolError:
 
 
 def _open_quote(quote: str) -> ToolError:
-    return ToolError(f"A {quote} is opened and never closed: close it, or escape it.", code="invalid_params")
+    return ToolError(f"A {quote} is not closed: close it, or escape it.", code="invalid_params")

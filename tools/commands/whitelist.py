@@ -1,9 +1,14 @@
-"""The table: every program that a command can be, and every option that it may have. Nothing else is run.
+"""The table of the programs that may run, and of their allowed options. Nothing else runs.
 
-Left out is whatever executes (`find -exec`, `rg --pre`, `sort --compress-program`, `diff -l`), writes (`sort -o`,
-`find -fprint`, a second file for `uniq`, `git --output`), takes names, patterns or settings out of a file (`grep -f`,
-`wc --files0-from`, `git -c`), follows links out (`find -L`, `grep -R`) or never ends (`tail -f`). pytest executes what
-it reads: the sandbox alone holds it, and it holds all the others too.
+These options are left out:
+
+- options that execute: `find -exec`, `rg --pre`, `sort --compress-program`, `diff -l`
+- options that write: `sort -o`, `find -fprint`, a second file for `uniq`, `git --output`
+- options that read names, patterns or settings from a file: `grep -f`, `wc --files0-from`, `git -c`
+- options that follow links to the outside: `find -L`, `grep -R`
+- options that never end: `tail -f`
+
+pytest executes the code that it reads. Only the sandbox confines it, as it confines all other programs too.
 
 Sources: the manuals of GNU coreutils 9, findutils 4.9, grep 3.8, diffutils 3.8, file 5.44, ripgrep 14, git 2.39,
 pytest 9.
@@ -42,9 +47,9 @@ _REFERENCES = """
     --points-at=REVISION --color[=WORD] --no-color --column[=WORD] --no-column -i --ignore-case
 """
 _CONTENT = (*options(_DIFF), "-c", "--cc", "-m")
-"""With these git shows, or searches, what files held."""
+"""Options with which git shows, or searches, the content of files."""
 
-# What every git process has besides is in `tools.git.hardening`.
+# The options that every git process gets are in `tools.git.hardening`.
 GIT: Final[Mapping[str, Program]] = {
     "git status": Program(
         options=options("""
@@ -82,6 +87,7 @@ GIT: Final[Mapping[str, Program]] = {
         """),
         operands="revisions, paths",
     ),
+    # `-f FILE` of git grep, and `--no-index`, read files by their names and past git: they are left out.
     "git grep": Program(
         options=options("""
             -i --ignore-case -w --word-regexp -v --invert-match -E --extended-regexp -G --basic-regexp -P
@@ -138,6 +144,7 @@ GIT: Final[Mapping[str, Program]] = {
         options=options("--tags --refs=TEXT --exclude=TEXT --name-only --always --no-undefined"),
         operands="revisions, paths",
     ),
+    # With an operand and no option that lists, both of these would create.
     "git branch": Program(
         options=options(
             _REFERENCES,
@@ -207,6 +214,7 @@ _TABLE: dict[str, Program] = {
         operands="pattern, paths",
         pattern_options=("-e", "--regexp"),
         number="-C",
+        # The sandbox hides git's own folder: without this, a recursive search would report errors for it.
         fixed=("--exclude-dir=.git",),
     ),
     "rg": Program(
@@ -225,6 +233,7 @@ _TABLE: dict[str, Program] = {
         """),
         operands="pattern, paths",
         pattern_options=("-e", "--regexp", "--files", "--type-list", "--version", "--pcre2-version"),
+        # A configuration file could set `--pre`, which runs a program (rg(1)).
         fixed=("--no-config", "--glob=!.git"),
     ),
     "find": Program(
@@ -253,6 +262,7 @@ _TABLE: dict[str, Program] = {
             --ignore-case -s=NUMBER --skip-chars=NUMBER -u --unique -w=NUMBER --check-chars=NUMBER -z
             --zero-terminated
         """),
+        # uniq(1) writes to its second operand.
         max_operands=1,
     ),
     "diff": Program(
@@ -296,6 +306,8 @@ _TABLE: dict[str, Program] = {
             --setup-plan --setup-only --doctest-modules --keep-duplicates --version -V
         """),
         operands="tests",
+        # The workspace is usually read-only, so nothing is cached. Without these folders, pytest would search for
+        # `conftest.py` above the workspace, which it may not read.
         fixed=("-p", "no:cacheprovider", "--rootdir=.", "--confcutdir=."),
         environment={"PYTHONDONTWRITEBYTECODE": "1"},
     ),

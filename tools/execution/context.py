@@ -1,4 +1,4 @@
-"""What every door of a process has in common."""
+"""The context that all tool executors of a process share."""
 
 import msgspec
 
@@ -9,9 +9,9 @@ from tools.registry import Registry
 
 
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The tools, what holds for them, and where their output goes.
+    """The tools, the rules for them, and the store of their output.
 
-    `result_bytes` of a result are shown to a model; what needs an approval waits `approval_seconds` for it.
+    A model sees at most `result_bytes` of a result. A call that needs an approval waits `approval_seconds` for it.
     """
 
     registry: Registry

@@ -9,17 +9,15 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from django.utils import timezone
 
 from access.security_log import security_log
 from spending.accounts import Payer
-from spending.ledger import Used
 from storage.ids import new_id
 from telemetry import metrics
 from tools.base import (
@@ -37,11 +35,10 @@ from tools.base import (
 )
 from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
-from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, cost_of, data_of, outcome_row
+from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
 from tools.execution.request import Call, grant_all, parse_params, validate
 from tools.execution.rows import Intent, Status, open_execution, start_execution
 from tools.execution.task import ToolTask
-from tools.models import ToolExecution
 from tools.output.live import LiveOutput
 from tools.output.rendering import binary_names, show
 from tools.policy import Decision
@@ -99,7 +96,7 @@ class ToolExecutor:
 
     async def execute(self, call: Call) -> AsyncGenerator[Progress]:
         """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
-        intent = self._intent(call, new_id())
+        intent = call.intent(new_id(), self._payer, self._context.masker)
         opened = Opened(execution_id=str(intent.execution_id), params=call.shown_params)
         if call.refusal is None and call.decision == "ask":
             expires = intent.created + timedelta(seconds=self._context.approval_seconds)
@@ -110,7 +107,7 @@ class ToolExecutor:
                 execution_id=str(intent.execution_id),
                 params=call.shown_params,
                 params_sha256=intent.params_sha256,
-                expires_at=_iso(expires),
+                expires_at=expires.isoformat(timespec="seconds").replace("+00:00", "Z"),
             )
             return
         await self._commit(call, intent, partial(open_execution, intent))
@@ -119,8 +116,8 @@ class ToolExecutor:
                 yield step
 
     async def resume(self, call: Call, approval: Approval) -> AsyncGenerator[Progress]:
-        """Run, or refuse, a call that waited. The policy was asked again by `inspect`: it overrules an approval."""
-        intent = self._intent(call, UUID(approval.execution_id))
+        """Run or refuse a call that waited. Inspect it again before this: the policy overrules an approval."""
+        intent = call.intent(UUID(approval.execution_id), self._payer, self._context.masker)
         yield Resolved(execution_id=approval.execution_id, decision=approval.decision)
         refusal = call.refusal_after(approval)
         start = partial(start_execution, intent.execution_id, intent.created)
@@ -135,10 +132,11 @@ class ToolExecutor:
                 yield step
 
     async def _commit(self, call: Call, intent: Intent, job: Callable[[], Any], opens: Status = Status.RUNNING) -> Any:
-        """Return the result of the job that opens the execution. A run that is stopped meanwhile closes it again."""
+        """Return the result of the job that opens the execution."""
         try:
             return await self._write(job)
         except asyncio.CancelledError:
+            # The writer may commit the job all the same, and then the row would stay open.
             await self._close(call, intent, UNSTARTED, status=opens)
             raise
 
@@ -181,18 +179,16 @@ class ToolExecutor:
         seconds: float = 0.0,
         printed: LiveOutput | None = None,
         *,
-        status: "ToolExecution.Status" = Status.RUNNING,
+        status: Status = Status.RUNNING,
     ) -> None:
-        """Record the outcome of an execution in `status`, which took so many seconds.
-
-        A caller that is cancelled meanwhile still waits for this: nothing else would ever close the row.
-        """
+        """Record the outcome of an execution in `status`, which took so many seconds."""
         recording = asyncio.ensure_future(
             self._record(call, intent, outcome, seconds=seconds, printed=printed, status=status)
         )
         try:
             await asyncio.shield(recording)
         except asyncio.CancelledError:
+            # Nothing else would ever close the row, so a cancelled caller waits for this too.
             await recording
             raise
 
@@ -204,41 +200,20 @@ class ToolExecutor:
         *,
         seconds: float,
         printed: LiveOutput | None,
-        status: "ToolExecution.Status",
+        status: Status,
     ) -> None:
-        data, max_bytes = data_of(outcome), self._context.result_bytes
-        stored = await printed.store(data, max_bytes) if printed else None
+        max_bytes = self._context.result_bytes
+        stored = await printed.store(data_of(outcome), max_bytes) if printed else None
         text = printed.excerpt.text() if printed else ""
         row = outcome_row(intent.execution_id, outcome, seconds, printed=text, stored=stored, max_bytes=max_bytes)
-        used = Used(
-            owner=self._payer.owner,
-            key=self._payer.key,
-            tool=intent.tool if self._context.registry.get(intent.tool) else UNKNOWN_TOOL,
-            failed=isinstance(outcome, Failed),
-            milliseconds=round(seconds * 1_000),
-            nanos=cost_of(data),
-        )
+        # A model may invent any name: each would be a label of its own in the ledger and in the metrics.
+        tool = intent.tool if self._context.registry.get(intent.tool) else UNKNOWN_TOOL
+        used = use_of(self._payer, tool, outcome, seconds)
         await self._write(partial(close_and_count, row, status, used))
-        metrics.tool_ended(used.tool, row.code or "succeeded", seconds if call.refusal is None else 0.0)
+        metrics.tool_ended(tool, row.code or "succeeded", seconds if call.refusal is None else 0.0)
         if row.code == "denied":
             fields = {"source": call.request.source, "owner": self._payer.owner, "key": self._payer.key}
-            security_log.report("tool.denied", execution=str(intent.execution_id), tool=used.tool, **fields)
-
-    def _intent(self, call: Call, execution_id: UUID) -> Intent:
-        masker, request = self._context.masker, call.request
-        return Intent(
-            execution_id=execution_id,
-            owner=self._payer.owner,
-            session_id=self._payer.session_id,
-            run_id=self._payer.run_id,
-            call_id=masker.text(request.call_id)[: ToolExecution.CALL_ID_LENGTH],
-            tool=masker.text(request.tool)[: ToolExecution.NAME_LENGTH],
-            source=request.source,
-            params=call.params.stored,
-            params_sha256=call.params.sha256,
-            confinement=call.tool.confinement if call.tool else "",
-            created=timezone.now(),
-        )
+            security_log.report("tool.denied", execution=str(intent.execution_id), tool=tool, **fields)
 
     def _tool(self, request: ToolRequest) -> Tool:
         """Return the requested tool. Raises `ToolError` if it does not exist, is not granted, or is disabled."""
@@ -246,6 +221,7 @@ class ToolExecutor:
         tool = registry.get(request.tool)
         if tool is not None and not self._granted(tool.name):
             raise ToolError(f"The caller's key does not have the scope {tool.name}.", code="denied")
+        # To a model, a tool outside the request's choice does not exist: it never saw the name.
         if tool is None or (request.source == "model" and request.tool not in self._offered.chosen):
             valid = registry.names if request.source == "caller" else self._offered.names
             raise ToolError(
@@ -263,7 +239,7 @@ class ToolExecutor:
             raise ToolError(f"TOOL_POLICY does not let a {asker} run {tool.name} with these params.", code="denied")
         if decision == "ask" and not self._stored:
             raise ToolError(
-                f"TOOL_POLICY asks for an approval before a {asker} runs {tool.name}, and with "
+                f"TOOL_POLICY requires an approval before a {asker} runs {tool.name}, and with "
                 "ENABLE_PERSISTENCE=false no call can wait for one.",
                 code="denied",
             )
@@ -279,12 +255,8 @@ class ToolExecutor:
         else:
             data = masker.data(data)
         pages = self._stored and OUTPUT_TOOL in self._offered.names
-        rest = f"{OUTPUT_TOOL} with execution_id {intent.execution_id} reads on" if pages else "ask for less"
+        rest = f"{OUTPUT_TOOL} with execution_id {intent.execution_id} reads the rest" if pages else "ask for less"
         return Succeeded(data=data, content=show(data, self._context.result_bytes, rest))
 
     def _failed(self, error: ToolError) -> Failed:
         return Failed(error=self._context.masker.text(str(error)), code=error.code)
-
-
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""What a model is told of: those of the chosen tools that it may be given."""
+"""The tools that are offered to a model."""
 
 from collections.abc import Callable, Collection
 
@@ -9,7 +9,7 @@ from tools.policy import Policy
 
 
 class OfferedTools(msgspec.Struct, frozen=True, kw_only=True):
-    """The `chosen` tools by their names, and what is told of those that are on, granted, and not denied."""
+    """The names of the `chosen` tools, and the specs of those among them that a model may call."""
 
     chosen: frozenset[str] = frozenset()
     specs: tuple[ToolSpec, ...] = ()
@@ -20,13 +20,13 @@ class OfferedTools(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def offered_tools(chosen: Collection[Tool], policy: Policy, granted: Callable[[str], bool]) -> OfferedTools:
-    """What is offered of the chosen tools to a model whose caller was `granted` some of them."""
+    """Return the tools to offer. Those that are off, not `granted`, or always denied to models are left out."""
     return OfferedTools(
         chosen=frozenset(tool.name for tool in chosen),
-        specs=tuple(tool.spec for tool in chosen if granted(tool.name) and not _is_shut(tool, policy)),
+        specs=tuple(
+            tool.spec
+            for tool in chosen
+            # Without facets, only a rule that denies the tool with any params holds.
+            if granted(tool.name) and not tool.disabled and policy.decide(tool.name, tool.effect, "model", {}) != "deny"
+        ),
     )
-
-
-def _is_shut(tool: Tool, policy: Policy) -> bool:
-    """Whether it is off, or denied to every model whatever it asks for."""
-    return bool(tool.disabled) or policy.decide(tool.name, tool.effect, "model", {}) == "deny"

@@ -1,4 +1,4 @@
-"""The outcome of an execution, as its row and as one use of a tool."""
+"""The outcome of an execution: its row, and its entry in the ledger of use."""
 
 from math import ceil
 from typing import Any, Final
@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from access.limits.budgets import NANO
 from spending import ledger
+from spending.accounts import Payer
 from spending.ledger import Used
 from tools.base import Failed, Succeeded
 from tools.execution.rows import Outcome, close_execution
@@ -47,13 +48,22 @@ def data_of(outcome: Succeeded | Failed) -> Any:
     return outcome.data if isinstance(outcome, Succeeded) else None
 
 
-def cost_of(data: Any) -> int | None:
-    """Return the cost in billionths of a dollar that a result states; None if it is unknown, 0 for most tools."""
+def use_of(payer: Payer, tool: str, outcome: Succeeded | Failed, seconds: float) -> Used:
+    """Return the ledger's entry of an execution that took so many seconds."""
+    data = data_of(outcome)
+    # Only tools that call a paid service state a cost; None means that the price is unknown.
     cost = data.get("cost_usd", 0) if isinstance(data, dict) else 0
-    return None if cost is None else ceil(cost * NANO)
+    return Used(
+        owner=payer.owner,
+        key=payer.key,
+        tool=tool,
+        failed=isinstance(outcome, Failed),
+        milliseconds=round(seconds * 1_000),
+        nanos=None if cost is None else ceil(cost * NANO),
+    )
 
 
 def close_and_count(row: Outcome, status: "ToolExecution.Status", used: Used) -> None:
-    """Store the outcome of an execution that is still in `status`, and count it. Part of a transaction."""
+    """Store the outcome of an execution that is still in `status`, and count it. Call it in a transaction."""
     close_execution(row, status)
     ledger.add([used], row.ended)

@@ -2,15 +2,21 @@
 
 import hashlib
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
+from django.utils import timezone
 
+from spending.accounts import Payer
 from tools.base import Approval, InspectedCall, Tool, ToolError
+from tools.execution.rows import Intent
+from tools.models import ToolExecution
 from tools.output.masking import Masker
 from tools.output.rendering import event_params, row_params
 from tools.policy import Decision
 
 MAX_UNREADABLE_CHARS: Final = 4_096
+"""Characters that are stored of arguments that are not JSON."""
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +55,25 @@ class Call(InspectedCall, frozen=True, kw_only=True):
             return ToolError(f"The call was denied. {approval.note}".strip(), code="denied")
         if approval.params_sha256 != self.params.sha256:
             return ToolError("The approval is for other params than these.", code="denied")
+        # The call was inspected again, so a policy that changed meanwhile overrules the approval.
         return self.refusal
+
+    def intent(self, execution_id: UUID, payer: Payer, masker: Masker) -> Intent:
+        """Return the row to write before the call runs."""
+        # A model can put a secret, or any length of text, into an id or a name.
+        return Intent(
+            execution_id=execution_id,
+            owner=payer.owner,
+            session_id=payer.session_id,
+            run_id=payer.run_id,
+            call_id=masker.text(self.request.call_id)[: ToolExecution.CALL_ID_LENGTH],
+            tool=masker.text(self.request.tool)[: ToolExecution.NAME_LENGTH],
+            source=self.request.source,
+            params=self.params.stored,
+            params_sha256=self.params.sha256,
+            confinement=self.tool.confinement if self.tool else "",
+            created=timezone.now(),
+        )
 
 
 def params_sha256(params: Any) -> str:
@@ -58,7 +82,7 @@ def params_sha256(params: Any) -> str:
 
 
 def parse_params(arguments: str, masker: Masker) -> Params:
-    """Decode the params. Text that is not JSON, or is nested too deeply to store, is kept as bounded text."""
+    """Decode the params. Text that is not JSON, or is nested too deeply to store, is stored as bounded text."""
     error = ""
     try:
         given = msgspec.json.decode(arguments)
@@ -66,6 +90,7 @@ def parse_params(arguments: str, masker: Masker) -> Params:
         given, error = arguments, str(failure)
     try:
         stored = row_params(masker.data(given))
+        # What can be decoded may still be nested too deeply to encode: better found here than when the event is sent.
         msgspec.json.encode(event_params(stored))
         return Params(given=given, stored=stored, sha256=params_sha256(given), error=error)
     except (RecursionError, ValueError, OverflowError):
@@ -74,7 +99,7 @@ def parse_params(arguments: str, masker: Masker) -> Params:
 
 
 def validate(tool: Tool, params: Params) -> msgspec.Struct:
-    """Return the params as the tool takes them. Raises `ToolError` (`invalid_params`) that says what is valid."""
+    """Return the params as the tool takes them. Raises `ToolError` (`invalid_params`), which names the valid fields."""
     if params.error:
         raise ToolError(f"The arguments are not a JSON object: {params.error}.", code="invalid_params")
     try:

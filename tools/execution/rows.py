@@ -1,4 +1,4 @@
-"""What is written of an execution. Sync functions, each a part of one transaction of the writer."""
+"""The writes of an execution's row: sync functions, each called in a transaction of the writer."""
 
 from datetime import datetime
 from typing import Any
@@ -23,23 +23,51 @@ STATUS_OF_CODE = {
 
 _insert = Insert(
     ToolExecution,
-    *("id", "owner", "session_id", "run_id", "call_id", "tool", "source", "params", "params_sha256", "status"),
-    *("confinement", "expires", "created", "started"),
-    *("error", "code", "output", "output_sha256", "truncated", "decision", "decided_by", "note"),
+    "id",
+    "owner",
+    "session_id",
+    "run_id",
+    "call_id",
+    "tool",
+    "source",
+    "params",
+    "params_sha256",
+    "status",
+    "confinement",
+    "expires",
+    "created",
+    "started",
+    "error",
+    "code",
+    "output",
+    "output_sha256",
+    "truncated",
+    "decision",
+    "decided_by",
+    "note",
 )
+# Every update names the status that it expects, so of two that race only one takes effect.
 _start = Update(ToolExecution, names=("status", "started"), where=("id", "status"))
 _close = Update(
     ToolExecution,
     names=(
-        *("status", "data", "error", "code", "ended", "duration_ms"),
-        *("output", "output_size", "output_sha256", "truncated"),
+        "status",
+        "data",
+        "error",
+        "code",
+        "ended",
+        "duration_ms",
+        "output",
+        "output_size",
+        "output_sha256",
+        "truncated",
     ),
     where=("id", "status"),
 )
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution before it starts; `expires` is until when it may be approved, where it has to be."""
+    """An execution before it starts. If it needs an approval, `expires` is when the time for that ends."""
 
     execution_id: UUID
     owner: str
@@ -56,7 +84,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `code` is None where it succeeded; `output` is what was printed, or its head and tail."""
+    """The outcome of an execution. `code` is None if it succeeded; `output` is the printed text, or an excerpt."""
 
     execution_id: UUID
     data: Any
@@ -71,30 +99,51 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_execution(intent: Intent) -> None:
-    """Writes what is about to happen, or what awaits approval."""
-    status = Status.AWAITING_APPROVAL if intent.expires else Status.RUNNING
-    who = (intent.execution_id, intent.owner, intent.session_id, intent.run_id, intent.call_id)
-    what = (intent.tool, intent.source, intent.params, intent.params_sha256, status, intent.confinement)
-    when = (intent.expires, intent.created, None if intent.expires else intent.created)
-    _insert([(*who, *what, *when, "", "", "", "", False, "", "", "")])
+    """Insert the row of an execution that is about to start, or that awaits an approval."""
+    row = (
+        intent.execution_id,
+        intent.owner,
+        intent.session_id,
+        intent.run_id,
+        intent.call_id,
+        intent.tool,
+        intent.source,
+        intent.params,
+        intent.params_sha256,
+        Status.AWAITING_APPROVAL if intent.expires else Status.RUNNING,
+        intent.confinement,
+        intent.expires,
+        intent.created,
+        None if intent.expires else intent.created,
+    )
+    _insert([(*row, "", "", "", "", False, "", "", "")])
 
 
 def start_execution(execution_id: UUID, now: datetime) -> bool:
-    """An approved execution is about to start. False where it awaits approval no more."""
+    """Mark an approved execution as running. Return False if it no longer awaits its approval."""
     return bool(_start((Status.RUNNING, now), (execution_id, Status.AWAITING_APPROVAL)))
 
 
 def close_execution(outcome: Outcome, status: "ToolExecution.Status" = Status.RUNNING) -> None:
-    """Writes the outcome of an execution that is still open, which is to say in `status`."""
+    """Write the outcome of an execution that is still in `status`."""
     code = outcome.code
-    became = STATUS_OF_CODE.get(code, Status.FAILED) if code else Status.SUCCEEDED
-    told = (became, outcome.data, outcome.error, code or "", outcome.ended, outcome.duration_ms)
-    output = (outcome.output, outcome.output_size, outcome.output_sha256, outcome.truncated)
-    _close.later((*told, *output), (outcome.execution_id, status))
+    values = (
+        STATUS_OF_CODE.get(code, Status.FAILED) if code else Status.SUCCEEDED,
+        outcome.data,
+        outcome.error,
+        code or "",
+        outcome.ended,
+        outcome.duration_ms,
+        outcome.output,
+        outcome.output_size,
+        outcome.output_sha256,
+        outcome.truncated,
+    )
+    _close.later(values, (outcome.execution_id, status))
 
 
 def close_awaited(execution_id: UUID) -> None:
-    """Closes an execution that awaits approval, and whose run has ended."""
+    """Close an execution that awaits an approval when its run has ended."""
     ToolExecution.objects.filter(id=execution_id, status=Status.AWAITING_APPROVAL).update(
         status=Status.CANCELLED,
         error="The run was stopped while the tool waited for an approval.",
@@ -104,7 +153,7 @@ def close_awaited(execution_id: UUID) -> None:
 
 
 def interrupt_executions(run_id: UUID, now: datetime) -> None:
-    """Closes a run's open executions, whose process is gone: nobody knows how far they came."""
+    """Close the open executions of a run whose process is gone. How far they came is unknown."""
     ToolExecution.objects.filter(run_id=run_id, status__in=[Status.RUNNING, Status.AWAITING_APPROVAL]).update(
         status=Status.INTERRUPTED,
         error="The process was stopped while the tool ran; it may or may not have taken effect.",

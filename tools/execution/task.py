@@ -1,4 +1,4 @@
-"""A tool at work: its task, and what it says meanwhile."""
+"""The task that runs a tool, and the tool's live output."""
 
 import asyncio
 import contextlib
@@ -12,11 +12,11 @@ from spending.accounts import Payer
 from tools.base import Execution, Output, OutputStream, Tool
 
 MAX_PENDING: Final = 64
-"""Pieces of live output that wait for somebody to take them; beyond that the tool waits."""
+"""Pieces of live output that may be pending; at this number the tool waits."""
 
 
 class ToolTask:
-    """Starts the tool. Call `output` to its end, then `result`; or `stop`."""
+    """A running tool. Read `output` to its end, then `result`; or call `stop`."""
 
     def __init__(self, tool: Tool, params: msgspec.Struct, payer: Payer) -> None:
         self._pieces: deque[Output] = deque()
@@ -24,25 +24,27 @@ class ToolTask:
         self._room = asyncio.Event()
         execution = Execution(payer=payer, emit=self._emit)
         self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, execution))
+        # A tool that prints nothing must still wake the reader when it ends.
         self._task.add_done_callback(lambda _: self._news.set())
 
     async def output(self) -> AsyncIterator[Output]:
-        """Live output as it comes, until the tool has ended."""
+        """Yield live output until the tool has ended."""
         ended = False
         while not ended:
             await self._news.wait()
             self._news.clear()
+            # Asked before the pieces are taken: the last ones may come between the two.
             ended = self._task.done()
             while self._pieces:
                 yield self._pieces.popleft()
                 self._room.set()
 
     async def result(self) -> Any:
-        """What the tool returned. Raises what it raised."""
+        """Return the tool's result, or raise the error that it raised."""
         return await self._task
 
     async def stop(self) -> None:
-        """Cancels the tool, and waits until it has let go."""
+        """Cancel the tool, and wait until its cleanup is done."""
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([self._task])

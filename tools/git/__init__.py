@@ -1,1 +1,1 @@
-"""git's reading commands, in the sandbox, on repositories that nobody vouches for."""
+"""The reading commands of git, in the sandbox, on untrusted repositories."""

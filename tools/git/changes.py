@@ -1,7 +1,7 @@
-"""What a diff says: the files with their counts, and its text without that of secrets.
+"""Parsing of a diff: its files with their counts, and its text without the text of secrets.
 
-git writes the files first, as values, and the text behind them. A section of the text is shown if its header is one
-that a file of the list that may be shown has, and no other file has; so nothing has to be read out of a header.
+git writes the list of files first, and then the text. A section of the text is shown if its header belongs to a file
+that may be shown, and to no other file.
 Source: git-diff(1), "Raw output format" and "Other diff formats".
 """
 
@@ -35,9 +35,9 @@ BINARY = b"-"
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One file: its path beneath the workspace, where it was renamed or copied from, and lines added and removed.
+    """A changed file: its path in the workspace, the `source` of a rename or copy, and the lines added and removed.
 
-    Those are null for a binary file, and where git's output was cut off before them.
+    The lines are null for a binary file, and if git's output was cut off before them.
     """
 
     path: str
@@ -49,7 +49,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """The text shows the `files`; of the `withheld` ones, whose names are those of secrets, only the path is told."""
+    """The text with the changes of `files`. `withheld` are the paths of files with the names of secrets."""
 
     text: str
     files: list[FileChange]
@@ -71,26 +71,43 @@ class _Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def options(root: Parts) -> tuple[str, ...]:
-    """For a command that shows a diff: what is parsed here, whatever the repository would rather have.
+    """Return the options of a command that shows a diff.
 
-    Names in the text are those beneath the workspace, as far as the repository's folder can be written.
+    Names in the text are paths in the workspace, if an argument can hold the repository's folder.
     """
+    # Each of these has a setting that a repository could change; the parser needs exactly this output.
     old, new = _prefixes(root)
     return (
-        *("--raw", "--numstat", "--patch", "-z", "--no-color", "--find-renames", "-l1000", "--unified=3"),
-        *("--inter-hunk-context=0", "--diff-algorithm=histogram", "--no-relative", "--no-indent-heuristic"),
-        *(f"--src-prefix={old}", f"--dst-prefix={new}"),
+        "--raw",
+        "--numstat",
+        "--patch",
+        "-z",
+        "--no-color",
+        "--find-renames",
+        "-l1000",
+        "--unified=3",
+        "--inter-hunk-context=0",
+        "--diff-algorithm=histogram",
+        "--no-relative",
+        "--no-indent-heuristic",
+        f"--src-prefix={old}",
+        f"--dst-prefix={new}",
     )
 
 
 def parse_changes(output: bytes, root: Parts, secret_names: SecretNames, limits: Limits, *, complete: bool) -> Changes:
-    """The changes that git's output tells; what is past a limit, or was cut off, makes them `truncated`."""
-    reading = _Reading()
-    text = reading.take(output)
-    changed = list(dict.fromkeys(reading.changed))
+    """Return the changes in git's output. They are `truncated` beyond a limit, or if the output was cut off."""
+    records = _Records()
+    text = records.take(output)
+    changed = list(dict.fromkeys(records.changed))
     hidden = {file for file in changed if _is_hidden(file, root, secret_names)}
+    # git lists a file in conflict twice: as unmerged, and with its difference from ours.
     conflicted = {file.path for file in changed if file.action == "conflicted"}
-    files = [file for file in changed if file not in hidden and not _is_second(file, conflicted)]
+    files = [
+        file for file in changed if file not in hidden and (file.action == "conflicted" or file.path not in conflicted)
+    ]
+    # Names are not parsed out of a header, which is ambiguous for names with spaces: headers are made from the list
+    # and compared. A header that could also mean a hidden file is not shown.
     headers = _headers(changed, root)
     may_be_shown = (
         _with_whole_names(section, meant, root)
@@ -103,21 +120,21 @@ def parse_changes(output: bytes, root: Parts, secret_names: SecretNames, limits:
     withheld = sorted({path_of(file.path, root) for file in hidden})
     return Changes(
         text=shown.decode("utf-8", "replace"),
-        files=[_file(file, reading.counts.get(file.path), root) for file in files[: limits.max_files]],
+        files=[_file(file, records.counts.get(file.path), root) for file in files[: limits.max_files]],
         withheld=withheld[: limits.max_files],
         truncated=not (complete and whole) or max(len(files), len(withheld)) > limits.max_files,
     )
 
 
-class _Reading:
-    """The values in front of the text."""
+class _Records:
+    """The records before the text of a diff."""
 
     def __init__(self) -> None:
         self.changed: list[_Changed] = []
         self.counts: dict[bytes, _Counts] = {}
 
     def take(self, output: bytes) -> bytes:
-        """Reads them, and returns the text. A record that was cut off is left out."""
+        """Read the records, and return the text after them. A record that was cut off is left out."""
         position = 0
         while (end := output.find(b"\0", position)) >= 0:
             record, position = output[position:end], end + 1
@@ -127,7 +144,7 @@ class _Reading:
         return b""
 
     def _take_record(self, record: bytes, output: bytes, position: int) -> int:
-        """Reads one record and the names that follow it. Returns where the next begins."""
+        """Read one record and the names that follow it, and return the position of the next."""
         if record.startswith(b":"):
             letter = record.rsplit(b" ", 1)[-1][:1]
             names, position = _names(output, position, 2 if letter in TWO_NAMES else 1)
@@ -146,7 +163,7 @@ class _Reading:
 
 
 def _names(output: bytes, position: int, count: int) -> tuple[Sequence[bytes], int]:
-    """The next names, or none where they were cut off, and where the output goes on."""
+    """Return the next names, or none if they were cut off, and the position after them."""
     names = []
     for _ in range(count):
         end = output.find(b"\0", position)
@@ -157,22 +174,18 @@ def _names(output: bytes, position: int, count: int) -> tuple[Sequence[bytes], i
     return names, position
 
 
-def _is_second(file: _Changed, conflicted: set[bytes]) -> bool:
-    """Whether a file with a conflict is told of twice: that it has one, and how it differs from ours."""
-    return file.action != "conflicted" and file.path in conflicted
-
-
 def _is_hidden(file: _Changed, root: Parts, secret_names: SecretNames) -> bool:
-    """Whether one of its names is a secret's or git's own, or is made to mean another file."""
+    """Return whether one of the file's names is a secret's, is git's own, or contains `..`."""
     for name in {file.source, file.path}:
         parts = parts_of(name, root)
+        # A hostile tree can hold a name such as `..`, so that a path seems to be another file's.
         if ".." in parts or secret_names.cover(parts) or any(map(is_git, parts)):
             return True
     return False
 
 
 def _headers(files: Iterable[_Changed], root: Parts) -> dict[bytes, set[_Changed]]:
-    """The files that each first line of a section can mean."""
+    """Return for each possible first line of a section the files that it may mean."""
     old, new = (prefix.encode() for prefix in _prefixes(root))
     headers: dict[bytes, set[_Changed]] = {}
     for file in files:
@@ -182,7 +195,7 @@ def _headers(files: Iterable[_Changed], root: Parts) -> dict[bytes, set[_Changed
 
 
 def _with_whole_names(section: bytes, files: Iterable[_Changed], root: Parts) -> bytes:
-    """The section with the names beneath the workspace also where git puts no prefix before them."""
+    """Return the section with paths in the workspace also in the lines where git writes no prefix."""
     folder = _prefixes(root)[0].encode().removeprefix(b"a/")
     for file in files:
         for word, name in ((b"from", file.source), (b"to", file.path)):
@@ -193,7 +206,7 @@ def _with_whole_names(section: bytes, files: Iterable[_Changed], root: Parts) ->
 
 
 def _joined(sections: Iterable[bytes], max_bytes: int) -> tuple[bytes, bool]:
-    """The sections up to whole lines within the limit, and whether those are all of them."""
+    """Return the sections up to the last whole line within the limit, and whether that is all of them."""
     shown = bytearray()
     for section in sections:
         shown += section[: max_bytes + 1 - len(shown)]
@@ -216,7 +229,8 @@ def _file(file: _Changed, counts: _Counts | None, root: Parts) -> FileChange:
 
 
 def _prefixes(root: Parts) -> tuple[str, str]:
-    """What stands before a name in the text. A folder that an argument cannot carry is left out."""
+    """Return the prefixes of old and new names in the text."""
+    # An argument cannot carry every folder, such as one whose name is not UTF-8.
     folder = "".join(f"{part}/" for part in root)
     if not folder.isprintable():
         folder = ""

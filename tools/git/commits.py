@@ -1,4 +1,4 @@
-"""Commits, as a log tells them. Source: git-log(1), "Pretty formats"."""
+"""Parsing of commits. Source: git-log(1), "Pretty formats"."""
 
 from collections.abc import Sequence
 
@@ -8,16 +8,15 @@ from tools.git.limits import Limits
 from tools.git.texts import block, line
 
 FIELDS = ("%H", "%P", "%an", "%ae", "%aI", "%s", "%b")
+# A NUL ends each field, since no field can contain one. With `-z`, another NUL ends each commit.
 FORMAT = "--format=tformat:" + "".join(f"{field}%x00" for field in FIELDS)
-"""Every field is ended by a NUL, which none can have in it, and every commit by one more."""
-
 OPTIONS = (FORMAT, "-z", "--no-color", "--no-decorate", "--no-notes", "--no-show-signature", "--encoding=UTF-8")
 FIELDS_AND_END = len(FIELDS) + 1
 FIELDS_BUT_BODY = len(FIELDS) - 1
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
-    """One commit. `date` is the author's, in ISO 8601 with the author's own offset from UTC."""
+    """A commit. `date` is the author date in ISO 8601, with the author's offset from UTC."""
 
     sha: str
     parents: list[str]
@@ -29,25 +28,25 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
-    """Commits, the newest first; `truncated` where there are more."""
+    """Commits, newest first. `truncated` is true if there are more."""
 
     commits: list[Commit]
     truncated: bool
 
 
-def parse_log(output: bytes, most: int, limits: Limits, *, complete: bool) -> Log:
-    """The commits that git's output tells. One that was cut off within its body is told as far as it goes."""
+def parse_log(output: bytes, max_commits: int, limits: Limits, *, complete: bool) -> Log:
+    """Return the commits in git's output. The last one may have a body that is cut off."""
     fields = output.split(b"\0")
     commits = [
         parse_commit(fields[start : start + FIELDS_AND_END], limits)
         for start in range(0, len(fields), FIELDS_AND_END)
         if len(fields) - start > FIELDS_BUT_BODY
     ]
-    return Log(commits=commits[:most], truncated=not complete or len(commits) > most)
+    return Log(commits=commits[:max_commits], truncated=not complete or len(commits) > max_commits)
 
 
 def parse_commit(fields: Sequence[bytes], limits: Limits) -> Commit:
-    """The commit of the fields, of which the body may be missing or cut off."""
+    """Return the commit with these fields. The body may be missing or cut off."""
     sha, parents, author, email, date, subject, *rest = fields
     return Commit(
         sha=sha.decode(),

@@ -1,7 +1,7 @@
-"""How git is called so that a repository's own settings start no program and lead nowhere.
+"""Arguments and environment of git with which a repository's own settings start no program and lead nowhere.
 
-What wins over a repository's configuration is told with each setting. Of what nothing wins over, filters and included
-files, the sandbox has to take care: programs that it does not let start, files that it does not let be read.
+Most settings of a repository can be overridden. Filters and included files cannot: for them, the sandbox allows git to
+start no other program and to read no file outside.
 Sources: git(1), git-config(1), gitattributes(5).
 """
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 NOWHERE = "/dev/null"
 NO_PROGRAM = "false"
 PROTOCOLS = ("ext", "file", "ftp", "ftps", "git", "http", "https", "ssh")
+# A filter that is `required` must succeed, or git fails. These are the common ones, so their settings are reset.
 KNOWN_FILTERS = ("lfs", "git-crypt")
-"""Filters that a person may have set up in a repository, and that must succeed unless their setting is taken back."""
 
 GLOBAL_OPTIONS = ("--no-pager", "--no-optional-locks", "--no-replace-objects", "--literal-pathspecs")
 
@@ -60,20 +60,20 @@ SETTINGS: Mapping[str, str] = {
     "column.ui": "never",
     "gc.auto": "0",
     "maintenance.auto": "false",
+    # git checks the owner of a repository because the owner's settings could start programs. Here they cannot, and a
+    # mounted workspace belongs to another user.
     "safe.directory": "*",
+    # A folder in the working tree could otherwise be taken for a bare repository, with a configuration of its own.
     "safe.bareRepository": "explicit",
     "protocol.allow": "never",
     **{f"protocol.{name}.allow": "never" for name in PROTOCOLS},
     **{f"filter.{name}.{kind}": "" for name in KNOWN_FILTERS for kind in ("clean", "smudge", "process")},
     **{f"filter.{name}.required": "false" for name in KNOWN_FILTERS},
 }
-"""A setting of the command line wins over every file.
-
-`safe.directory`: git asks who owns a repository because the owner's settings could start programs. Here they cannot,
-and a workspace that was mounted belongs to somebody else.
-"""
+"""Settings for the command line, which override those of every file."""
 
 _NO_DIFF_PROGRAMS = ("--no-ext-diff", "--no-textconv")
+# A git that is started for a submodule does not get the settings of the command line.
 _NO_SUBMODULES = ("--ignore-submodules=dirty",)
 _SHOWING = (*_NO_DIFF_PROGRAMS, *_NO_SUBMODULES, "--submodule=short")
 
@@ -83,10 +83,7 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(("diff", "diff-files", "diff-index", "diff-tree"), _SHOWING),
     **dict.fromkeys(("log", "show", "whatchanged", "format-patch"), _SHOWING),
 }
-"""By command, for what each path's own attributes would ask: programs of diffs, and git within submodules.
-
-A git that is started for a submodule is not told the settings of the command line.
-"""
+"""Options of each command that override the attributes of paths: no diff programs, and no git in submodules."""
 
 ENVIRONMENT: Mapping[str, str] = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -107,15 +104,16 @@ ENVIRONMENT: Mapping[str, str] = {
     "GIT_SSH_COMMAND": NO_PROGRAM,
     "LC_ALL": "C.UTF-8",
 }
-"""All that git is told by its environment, which also a git that it starts itself inherits."""
+"""The environment of git, which a git that it starts inherits."""
 
 
 def hardened(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The argv of git for its command and that command's own options, such as `("status", "--short")`.
+    """Return the argv of git for a command and its options, such as `("status", "--short")`.
 
-    The arguments begin with the command. They come from whoever has checked them: an option among them that takes back
-    one of `OPTIONS` (`--textconv`, `--ext-diff`, `--ignore-submodules=none`) would win.
+    The caller must have checked the arguments.
     """
+    # An option that reverses one of `OPTIONS` (`--textconv`, `--ext-diff`, `--ignore-submodules=none`) would win,
+    # because it comes later.
     command, *rest = arguments
     settings = (word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}"))
     return ("git", *GLOBAL_OPTIONS, *settings, command, *OPTIONS.get(command, ()), *rest)

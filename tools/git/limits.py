@@ -1,4 +1,4 @@
-"""The bounds of the git tools, each with a name, a unit and a default."""
+"""The limits of the git tools."""
 
 import msgspec
 
@@ -7,37 +7,38 @@ MIB = 1024 * KIB
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call may cost and give back. Bytes, seconds, characters and counts, as the names say."""
+    """The limits of one call."""
 
     max_seconds: float = 10.0
-    """The most time that one call takes; git gets no more of the processor, either."""
+    """Seconds of one call, and of git's processor time."""
 
     max_memory_bytes: int = 1024 * MIB
-    """The most memory that git gets, mapped files included."""
+    """Bytes of git's memory, mapped files included."""
 
     max_output_bytes: int = 4 * MIB
-    """The most that is taken of git's output; what comes after it ends git."""
+    """Bytes of git's output; a git that writes more is ended."""
 
     max_error_bytes: int = 16 * KIB
-    """The most that is taken of git's complaints."""
+    """Bytes of git's error messages that are read."""
 
     max_text_bytes: int = 512 * KIB
-    """The most of a diff's text."""
+    """Bytes of the text of a diff."""
 
     max_files: int = 2_000
-    """The most files of a status or a diff."""
+    """Files of a status or a diff."""
 
     max_parents: int = 100
-    """The most parents that are told of one commit."""
+    """Parents of a commit that are returned."""
 
     max_body_chars: int = 16_000
-    """The most of a commit message's body."""
+    """Characters of the body of a commit message."""
 
     max_line_chars: int = 1_000
-    """The most of a name, an address or a subject."""
+    """Characters of a name, an address or a subject."""
 
+    # git reads a large index with up to 20 threads.
     max_tasks: int = 64
-    """The most threads: git reads a large index with up to twenty."""
+    """Threads of git."""
 
     max_open_files: int = 256
-    """The most files that git has open."""
+    """Files that git has open at the same time."""

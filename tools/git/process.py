@@ -1,8 +1,4 @@
-"""One git in the sandbox: GitPython starts the launcher, and the launcher git.
-
-The launcher gets this process's environment in names alone, without a value: GitPython passes them on, and lets no
-caller take one away. git itself gets what its policy says.
-"""
+"""A git process in the sandbox: GitPython starts the launcher, and the launcher starts git."""
 
 import os
 import selectors
@@ -22,7 +18,7 @@ POLL_SECONDS = 0.02
 
 
 class Kept:
-    """The start of a stream: at most `max_bytes` of it."""
+    """The first `max_bytes` of a stream."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -34,38 +30,43 @@ class Kept:
         return bytes(self._content)
 
     def take(self, block: bytes) -> None:
-        """The next block, or what there is room for."""
+        """Add the next block, as far as there is room."""
         room = self._max_bytes - len(self._content)
         self._content += block[:room]
         self.complete = self.complete and len(block) <= room
 
 
 class Process:
-    """A launcher that has been told its policy. All calls block; it is over when `started` is."""
+    """A launcher and its git. All calls block; the process ends with the context `started`."""
 
     def __init__(self, launcher: Git.AutoInterrupt, report: int) -> None:
-        self._held = launcher  # whose end would end the process
+        # GitPython kills the process when this object is collected.
+        self._held = launcher
         self._launcher = cast("subprocess.Popen[bytes]", launcher.proc)
         self._report = report
         self._stopped: float | None = None
 
-    def tell(self, policy: Policy) -> None:
-        """Has git started. A launcher that cannot hear it will be missed by its report."""
+    def send(self, policy: Policy) -> None:
+        """Send the policy to the launcher, which then starts git."""
         if self._launcher.stdin:
+            # A launcher that has ended already sends no report, which is noticed later.
             with suppress(BrokenPipeError):
                 self._launcher.stdin.write(policy.encode())
                 self._launcher.stdin.flush()
 
     def collect(self, output: Kept, errors: Kept, deadline: Deadline) -> None:
-        """Takes what git writes until all of it has ended.
+        """Read git's output until git and its children have ended.
 
-        It is ordered to end when the deadline is over, or when there is more output than is kept.
+        They are stopped when the deadline is over, or when there is more output than is kept.
         """
         with selectors.DefaultSelector() as selector:
             for stream, kept in ((self._launcher.stdout, output), (self._launcher.stderr, errors)):
                 if stream:
                     selector.register(stream, selectors.EVENT_READ, kept)
-            while selector.get_map() and not self._overdue():
+            while selector.get_map():
+                # A process that the launcher could not end may hold a pipe open.
+                if self._stopped is not None and time.monotonic() > self._stopped + STOP_SECONDS:
+                    return
                 for key, _ in selector.select(POLL_SECONDS):
                     block = os.read(key.fd, BLOCK_BYTES)
                     if block:
@@ -76,15 +77,16 @@ class Process:
                     self.stop()
 
     def stop(self) -> None:
-        """Orders the launcher to end git and all that it has started."""
+        """Make the launcher end git and its children: the end of its input is the order."""
         if self._stopped is None:
             self._stopped = time.monotonic()
         if self._launcher.stdin:
-            with suppress(BrokenPipeError):  # it has ended meanwhile
+            # It may have ended meanwhile.
+            with suppress(BrokenPipeError):
                 self._launcher.stdin.close()
 
     def end(self) -> None:
-        """Sees the launcher gone, which takes at most `STOP_SECONDS`; then kills it."""
+        """Wait at most `STOP_SECONDS` for the launcher's end; then kill it."""
         self.stop()
         try:
             self._launcher.wait(STOP_SECONDS)
@@ -93,7 +95,7 @@ class Process:
             self._launcher.wait()
 
     def report(self) -> Report | None:
-        """What came of git, which is over then; None of a launcher that had to be killed, or fell."""
+        """Wait for the end, and return the launcher's report; None if it was killed or failed."""
         self.end()
         with suppress(BlockingIOError):
             line = os.read(self._report, MAX_REPORT_BYTES)
@@ -101,43 +103,37 @@ class Process:
         return None
 
     def close(self) -> None:
-        """Sees it gone, and lets go of its pipes."""
+        """Wait for the end, and close the pipes."""
         self.end()
         for stream in (self._launcher.stdout, self._launcher.stderr):
             if stream:
                 stream.close()
 
-    def _overdue(self) -> bool:
-        """Whether it was told to end, and has not in its time."""
-        return self._stopped is not None and time.monotonic() > self._stopped + STOP_SECONDS
-
 
 @contextmanager
 def started(policy: Policy) -> Iterator[Process]:
-    """A git that is certainly gone afterwards. Raises `GitError` and `OSError` where the launcher cannot be started."""
+    """Start git; afterwards it has certainly ended. Raises `GitError` and `OSError` if the launcher cannot start."""
     report, writing = os.pipe()
     os.set_blocking(report, False)
     try:
-        process = Process(_launched(writing, policy), report)
         try:
-            process.tell(policy)
+            launcher = Git(os.sep).execute(
+                launcher_command(writing),
+                istream=subprocess.PIPE,
+                as_process=True,
+                shell=False,
+                # GitPython adds this to the process's environment and can remove no variable: emptying them hides
+                # their values. git itself gets only the environment of its policy.
+                env=dict.fromkeys(os.environ, ""),
+                pass_fds=(writing, policy.cwd_handle, *policy.readable_handles),
+            )
+        finally:
+            os.close(writing)
+        process = Process(launcher, report)
+        try:
+            process.send(policy)
             yield process
         finally:
             process.close()
-    finally:
-        os.close(report)
-
-
-def _launched(report: int, policy: Policy) -> Git.AutoInterrupt:
-    """A launcher that has not been told anything."""
-    try:
-        return Git(os.sep).execute(
-            launcher_command(report),
-            istream=subprocess.PIPE,
-            as_process=True,
-            shell=False,
-            env=dict.fromkeys(os.environ, ""),
-            pass_fds=(report, policy.cwd_handle, *policy.readable_handles),
-        )
     finally:
         os.close(report)

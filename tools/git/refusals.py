@@ -1,14 +1,11 @@
-"""What git's complaints mean to whoever called a tool.
-
-They are told in words of our own: git quotes what it could not read, and a repository can have it read a secret.
-"""
+"""Errors of git as errors of a tool."""
 
 import re
 
 from tools.base import ToolError, ToolErrorCode
 from tools.git.repository import Repository
 from tools.git.revisions import Revisions
-from tools.git.running import Said
+from tools.git.running import GitResult
 from tools.workspace.confinement.paths import shown
 
 UNKNOWN_REVISION = re.compile(
@@ -22,12 +19,12 @@ REASONS: tuple[tuple[re.Pattern[bytes], ToolErrorCode, str], ...] = (
     (
         re.compile(rb"(?:clean|smudge|external) filter"),
         "not_allowed",
-        "is a repository whose settings require a program to convert its files, and no program is run for it here",
+        "is a repository whose settings require a program to convert its files, and no such program runs here",
     ),
     (
         re.compile(rb"not a git repository|invalid gitfile|no path in gitfile", re.IGNORECASE),
         "not_found",
-        "has a `.git`, but no repository: it is damaged, or names one that is not in the workspace",
+        "has a `.git`, but no repository: it is damaged, or names a repository outside the workspace",
     ),
     (
         re.compile(rb"unknown repository extension|expected git repo version|unknown value for", re.IGNORECASE),
@@ -45,25 +42,26 @@ REASONS: tuple[tuple[re.Pattern[bytes], ToolErrorCode, str], ...] = (
         "is a repository with settings that git cannot read, or that lead outside the workspace",
     ),
 )
-UNFORESEEN = "is a repository that git could not read: it is damaged, or needs what it may not reach here"
+UNFORESEEN = "is a repository that git could not read: it is damaged, or needs files that git may not reach here"
 
 
-def check(said: Said, repository: Repository, asked: Revisions | None = None) -> None:
-    """Raises `ToolError` where git came to its end with a complaint."""
-    if not said.complete or said.exit_code == 0:
+def check(result: GitResult, repository: Repository, requested: Revisions | None = None) -> None:
+    """Check that git succeeded. Raises `ToolError` if it ended with an error."""
+    if not result.complete or result.exit_code == 0:
         return
-    if asked and UNKNOWN_REVISION.search(said.errors):
+    if requested and UNKNOWN_REVISION.search(result.errors):
         raise ToolError(
-            f"{shown(asked.text)} names no commit in the repository {repository.shown}: see `git.log` and "
-            "`git.status` for those that there are.",
+            f"{shown(requested.text)} names no commit in the repository {repository.shown}: see `git.log` and "
+            "`git.status` for valid names.",
             code="not_found",
         )
+    # git's own words are never shown: it quotes lines that it cannot parse, and a repository can include a secret.
     for pattern, code, words in REASONS:
-        if pattern.search(said.errors):
+        if pattern.search(result.errors):
             raise ToolError(f"{repository.shown} {words}.", code=code)
     raise ToolError(f"{repository.shown} {UNFORESEEN}.", code="failed")
 
 
-def has_no_commit_yet(said: Said) -> bool:
-    """Whether it failed because nothing was committed on the branch."""
-    return bool(said.exit_code) and NO_COMMIT_YET.search(said.errors) is not None
+def has_no_commit_yet(result: GitResult) -> bool:
+    """Return whether git failed because the branch has no commit yet."""
+    return bool(result.exit_code) and NO_COMMIT_YET.search(result.errors) is not None

@@ -1,12 +1,12 @@
-"""Which repository a path of the workspace belongs to.
+"""The repository that a path of the workspace belongs to.
 
-git itself is not let look for one: it would follow what a repository says of itself, and climb out of the workspace.
+git itself must not search for it: it would follow a repository's own settings, and leave the workspace.
 """
 
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
 import msgspec
@@ -19,9 +19,9 @@ GIT = ".git"
 
 
 class Repository(msgspec.Struct, frozen=True, kw_only=True):
-    """A folder with a `.git`, open, and what was asked for in it: names beneath it, none for all of it.
+    """An open folder with a `.git`, and the requested names below it; no names mean all of the repository.
 
-    `exists` says whether that is there now; git may know of what was.
+    `exists` is false if the requested file is deleted; git may still know it.
     """
 
     folder: Folder
@@ -30,36 +30,39 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pathspec(self) -> tuple[str, ...]:
-        """The path as an argument of git's, behind the `--`."""
+        """The path as an argument of git, after `--`."""
         return ("/".join(self.names),) if self.names else ()
 
     @property
     def parts(self) -> Parts:
-        """The names of its folder beneath the workspace."""
+        """The names of the repository's folder in the workspace."""
         return self.folder.parts
 
     @property
     def shown(self) -> str:
-        """Its folder as a message may show it."""
+        """The repository's folder as a message may show it."""
         return shown(self.folder.path)
 
 
 @contextmanager
 def repository_of(workspace: Workspace, path: str) -> Iterator[Repository]:
-    """The repository that the path lies in: the nearest folder upwards that has a `.git`, still in the workspace.
+    """Open the repository of a path: the nearest folder upwards in the workspace that has a `.git`.
 
-    The path may be a folder, a file, or what is there no more. Links among its folders are followed as everywhere in
-    the workspace; a link at its end is meant itself.
+    The path may be a folder, a file, or deleted. Links in its folders are followed; a link at its end is not.
 
-    Raises `ToolError`: those of a workspace's paths, `not_found` where there is no repository, and `not_allowed` for a
-    `.git` that is a link.
+    Raises `ToolError`: the errors of a workspace's paths, `not_found` if there is no repository, and `not_allowed` for
+    a `.git` that is a link.
     """
     folder, missing = _nearest_folder(workspace, path)
     for count in range(len(folder), -1, -1):
         with workspace.open_folder(joined(folder[:count])) as candidate:
             if _has_git(candidate):
                 names = (*folder[count:], *missing)
-                yield Repository(folder=candidate, names=names, exists=_exists(candidate, names))
+                exists = False
+                with suppress(OSError):
+                    os.lstat("/".join(names) or ".", dir_fd=candidate.fileno())
+                    exists = True
+                yield Repository(folder=candidate, names=names, exists=exists)
                 return
     raise ToolError(
         f"{shown(path)} is not in a git repository: neither it nor a folder above it in the workspace has a `.git`.",
@@ -68,7 +71,7 @@ def repository_of(workspace: Workspace, path: str) -> Iterator[Repository]:
 
 
 def _nearest_folder(workspace: Workspace, path: str) -> tuple[Parts, Parts]:
-    """The names of the last folder in the path, without links, and the names that follow it there."""
+    """Return the last existing folder of the path, without links, and the names after it."""
     place = PurePosixPath(path)
     missing: Parts = ()
     while True:
@@ -91,12 +94,5 @@ def _has_git(folder: Folder) -> bool:
         raise ToolError(
             f"The `.git` of {shown(folder.path)} is a link, which the git tools do not follow.", code="not_allowed"
         )
+    # In a worktree or a submodule it is a file that names the folder.
     return stat.S_ISDIR(mode) or stat.S_ISREG(mode)
-
-
-def _exists(folder: Folder, names: Parts) -> bool:
-    try:
-        os.lstat("/".join(names) or ".", dir_fd=folder.fileno())
-    except OSError:
-        return False
-    return True

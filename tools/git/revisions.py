@@ -1,7 +1,7 @@
-"""What may be asked for by name: one commit, or two of them.
+"""The names of commits and ranges that the git tools accept.
 
-Source: gitrevisions(7). Searches through all history (`:/text`, `^{/text}`), paths (`commit:path`) and the shorthands
-that mean several commits (`^@`, `^!`) are left out.
+Source: gitrevisions(7). Not accepted are searches through all history (`:/text`, `^{/text}`), paths (`commit:path`) and
+shorthands for several commits (`^@`, `^!`).
 """
 
 import re
@@ -24,7 +24,7 @@ RANGE = "'a..b' or 'a...b'"
 
 
 class Revisions(msgspec.Struct, frozen=True, kw_only=True):
-    """One revision, or the two ends of a range with the dots between them."""
+    """A revision, or the two ends of a range with the dots between them."""
 
     text: str
     ends: tuple[str, ...]
@@ -32,25 +32,26 @@ class Revisions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def argument(self) -> str:
-        """For git, behind `--end-of-options`: each end has to be a commit, or a tag of one."""
+        """The argument of git, after `--end-of-options`."""
+        # Without `^{commit}`, the hash of a blob would show any file that was ever committed.
         return self.dots.join(f"{end}^{{commit}}" for end in self.ends)
 
 
 def one_revision(text: str) -> Revisions:
-    """Raises `ToolError` (`invalid_params`)."""
+    """Parse a revision. Raises `ToolError` (`invalid_params`)."""
     if not _is_revision(text):
-        raise ToolError(f"{shown(text)} is no revision: {VALID}.", code="invalid_params")
+        raise ToolError(f"{shown(text)} is not a revision: {VALID}.", code="invalid_params")
     return Revisions(text=text, ends=(text,), dots="")
 
 
 def revisions(text: str) -> Revisions:
-    """One, or a range; an end that is left out is HEAD. Raises `ToolError` (`invalid_params`)."""
+    """Parse a revision or a range. An end that is left out is HEAD. Raises `ToolError` (`invalid_params`)."""
     dots = DOTS.findall(text)
     if not dots:
         return one_revision(text)
     ends = tuple(end or "HEAD" for end in DOTS.split(text))
     if len(ends) != 2 or len(dots[0]) > 3 or not all(map(_is_revision, ends)):
-        raise ToolError(f"{shown(text)} is no revision and no range: {VALID}, or {RANGE}.", code="invalid_params")
+        raise ToolError(f"{shown(text)} is not a revision or a range: {VALID}, or {RANGE}.", code="invalid_params")
     return Revisions(text=text, ends=ends, dots=dots[0])
 
 

@@ -1,10 +1,9 @@
-"""Running git on one repository of the workspace."""
+"""Running git on a repository of the workspace."""
 
 import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 import msgspec
 
@@ -21,20 +20,20 @@ from tools.sandbox.refusals import SandboxError
 from tools.workspace import Deadline, Folder, Workspace
 
 DEFAULT_LIMITS = Limits()
+# The first version that does not follow links named `.gitattributes` and `.gitignore`.
 OLDEST = (2, 32)
-"""The first that takes no `.gitattributes` and no `.gitignore` from where a link leads."""
 VERSION = re.compile(rb"git version (\d+)\.(\d+)")
 PLACE = os.O_PATH | os.O_CLOEXEC
+# The call stops git at its deadline; git's own limit is only for the case that the call could not.
 GRACE_SECONDS = 1
-"""Between the deadline of a call and that of its git, which only ends what the call could not."""
 
+# With these, git neither searches for a repository nor reads `core.worktree` (git(1)).
 IN_THE_FOLDER: Mapping[str, str] = {"GIT_DIR": ".git", "GIT_WORK_TREE": "."}
-"""git does not look for a repository, nor asks one where its files are. Source: git(1)."""
 NOTHING_OF_THE_SYSTEM: Mapping[str, str] = {"PATH": "", "HOME": os.devnull, "TMPDIR": os.devnull}
 
 
-class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What git wrote; `complete` if that is all of it. `exit_code` is None of a git that was ended."""
+class GitResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The output of git; `complete` if nothing was cut off. `exit_code` is None if git was ended."""
 
     output: bytes
     complete: bool
@@ -43,9 +42,9 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Runner:
-    """Runs git so that it can read one workspace, and neither write anything nor run anything else.
+    """Runs git. It can read one workspace; it can write nothing and run no other program.
 
-    `git` is the machine's own unless it is given.
+    `git` is by default the machine's own.
     """
 
     def __init__(
@@ -57,14 +56,14 @@ class Runner:
 
     @property
     def confinement(self) -> str:
-        """The sandbox's level; nothing where there is none."""
+        """The level of the sandbox; empty if there is none."""
         try:
             return kernel_confinement().level
         except SandboxError:
             return ""
 
     def why_unavailable(self) -> str:
-        """Why git cannot be run here, or nothing. Tries it; blocks for as long as that takes."""
+        """Return why git cannot run here, or an empty text. It runs git once, and blocks meanwhile."""
         try:
             kernel_confinement()
             _ = self._git or installed_git()
@@ -72,47 +71,43 @@ class Runner:
             return str(error)
         try:
             with self.workspace.open_folder(".") as folder:
-                said = self.run(("version",), folder, Deadline(self.limits.max_seconds))
+                result = self.run(("version",), folder, Deadline(self.limits.max_seconds))
         except ToolError as error:
             return str(error)
-        version = VERSION.match(said.output)
+        version = VERSION.match(result.output)
         if version is None:
-            return "git does not tell its version."
+            return "git does not show its version."
         if tuple(map(int, version.groups())) < OLDEST:
-            return f"{said.output.decode(errors='replace').strip()} is too old: git {OLDEST[0]}.{OLDEST[1]} is needed."
+            found = result.output.decode(errors="replace").strip()
+            return f"{found} is too old: git {OLDEST[0]}.{OLDEST[1]} is needed."
         return ""
 
-    def run(self, arguments: Sequence[str], folder: Folder, deadline: Deadline) -> Said:
-        """Runs a command of git in the folder that holds its `.git`.
+    def run(self, arguments: Sequence[str], folder: Folder, deadline: Deadline) -> GitResult:
+        """Run a command of git in the folder with its `.git`.
 
-        Raises `ToolError` (`timed_out`, `cancelled`, `too_large`, `failed`) where git did not end by itself, unless
-        that was because it wrote too much.
+        Raises `ToolError` (`timed_out`, `cancelled`, `too_large`, `failed`) if git did not end by itself. If it was
+        ended because of too much output, the result is not `complete`.
         """
         output, errors = Kept(self.limits.max_output_bytes), Kept(self.limits.max_error_bytes)
         try:
-            report = self._supervise(arguments, folder, output, errors, deadline)
+            with ExitStack() as opened:
+                readable = [opened.enter_context(self.workspace.open_folder(".")).fileno()]
+                git = self._git or installed_git()
+                for place in git.reads:
+                    readable.append(os.open(place, PLACE))
+                    opened.callback(os.close, readable[-1])
+                with started(self._policy(git, arguments, folder.fileno(), readable)) as process:
+                    process.collect(output, errors, deadline)
+                    report = process.report()
         except (SandboxError, GitError, OSError) as error:
             raise ToolError(f"git could not be started: {error}", code="failed") from error
         deadline.check()
         if output.complete:
             _check(report)
         exit_code = report.exit_code if report else None
-        return Said(output=output.content, complete=output.complete, exit_code=exit_code, errors=errors.content)
-
-    def _supervise(
-        self, arguments: Sequence[str], folder: Folder, output: Kept, errors: Kept, deadline: Deadline
-    ) -> Report | None:
-        with ExitStack() as opened:
-            base = opened.enter_context(self.workspace.open_folder("."))
-            git = self._git or installed_git()
-            reads = [_open(place, opened) for place in git.reads]
-            policy = self._policy(git, arguments, folder.fileno(), [base.fileno(), *reads])
-            with started(policy) as process:
-                process.collect(output, errors, deadline)
-                return process.report()
+        return GitResult(output=output.content, complete=output.complete, exit_code=exit_code, errors=errors.content)
 
     def _policy(self, git: InstalledGit, arguments: Sequence[str], cwd: int, readable: list[int]) -> Policy:
-        """Without a temporary folder: what git reads leaves it nothing to write."""
         return Policy(
             program=str(git.program),
             argv=list(hardened(arguments)),
@@ -121,6 +116,7 @@ class Runner:
             readable_handles=readable,
             writable_handles=[],
             places=[str(place) for place in git.runs],
+            # The reading commands write nothing, so they need no temporary folder.
             temporary=os.devnull,
             landlock_abi=kernel_confinement().landlock_abi,
             limits=sandbox.Limits(
@@ -135,14 +131,8 @@ class Runner:
         )
 
 
-def _open(place: Path, opened: ExitStack) -> int:
-    handle = os.open(place, PLACE)
-    opened.callback(os.close, handle)
-    return handle
-
-
 def _check(report: Report | None) -> None:
-    """Raises `ToolError` where git was kept from coming to its own end."""
+    """Check that git ended by itself. Raises `ToolError` if it did not."""
     if report is None:
         raise ToolError("git could not be supervised to its end.", code="failed")
     if report.ended == "refused":
@@ -151,6 +141,6 @@ def _check(report: Report | None) -> None:
         raise ToolError("git took too long: ask for less at a time.", code="timed_out")
     if report.ended != "exited" or report.signal is not None:
         raise ToolError(
-            "git needs more memory or time for this than it gets here: ask for less, such as one file.",
+            "git needs more memory or time for this than the limits allow: ask for less, such as one file.",
             code="too_large",
         )

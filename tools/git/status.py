@@ -1,6 +1,5 @@
-"""`git status` in its second porcelain format. Source: git-status(1)."""
+"""Parsing of `git status` in its porcelain format, version 2. Source: git-status(1)."""
 
-from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -48,7 +47,7 @@ FIELDS_BEFORE_PATH = {"1": 8, "2": 9, "u": 10}
 
 
 class StatusEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One path beneath the workspace, and what it was renamed or copied from."""
+    """A path in the workspace, and the `source` of a rename or copy."""
 
     path: str
     status: Kind
@@ -56,9 +55,9 @@ class StatusEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`branch` is null where HEAD is detached, `commit` before the first one.
+    """The state of a repository. `branch` is null for a detached HEAD, `commit` before the first commit.
 
-    `ahead` and `behind` are commits, null without an upstream that is there. `root` is the repository's folder.
+    `ahead` and `behind` are numbers of commits, null without an existing upstream. `root` is the repository's folder.
     """
 
     root: str
@@ -75,28 +74,24 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_status(output: bytes, root: Parts, limits: Limits, *, complete: bool) -> Status:
-    """The status that git's output tells; what is past a limit, or was cut off, makes it `truncated`."""
-    records = output.split(b"\0")[:-1]
-    reading = _Reading(root, limits)
-    for record, source in _with_sources(records):
-        if reading.count >= limits.max_files:
+    """Return the status in git's output. It is `truncated` beyond a limit, or if the output was cut off."""
+    # Without the NUL at its end, the last record was cut off.
+    records = iter(output.split(b"\0")[:-1])
+    parser = _Parser(root, limits)
+    for record in records:
+        # The old path follows the record of a rename. A record whose old path was cut off is left out.
+        is_rename = record.startswith(b"2 ")
+        source = next(records, None) if is_rename else None
+        if is_rename and source is None:
+            break
+        if parser.count >= limits.max_files:
             complete = False
             break
-        reading.take(record, source)
-    return reading.status(truncated=not complete)
+        parser.take(record, source)
+    return parser.status(truncated=not complete)
 
 
-def _with_sources(records: Sequence[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
-    """Each record with the path that follows one of a rename; one whose source was cut off is left out."""
-    pending = iter(records)
-    for record in pending:
-        if not record.startswith(b"2 "):
-            yield record, None
-        elif (source := next(pending, None)) is not None:
-            yield record, source
-
-
-class _Reading:
+class _Parser:
     def __init__(self, root: Parts, limits: Limits) -> None:
         self._root = root
         self._limits = limits
@@ -111,7 +106,8 @@ class _Reading:
         return sum(map(len, (self._staged, self._unstaged, self._untracked, self._conflicted)))
 
     def take(self, record: bytes, source: bytes | None) -> None:
-        """One record; of a kind that is not known, nothing."""
+        """Take one record."""
+        # git-status(1): parsers should ignore records of an unknown kind.
         kind = chr(record[0]) if record else ""
         if kind == "#":
             name, _, value = record[2:].partition(b" ")
@@ -120,15 +116,13 @@ class _Reading:
             self._untracked.append(StatusEntry(path=path_of(record[2:], self._root), status="untracked"))
         elif kind in FIELDS_BEFORE_PATH:
             fields = record.split(b" ", FIELDS_BEFORE_PATH[kind])
-            self._take_change(fields[1].decode(), fields[-1], source)
-
-    def _take_change(self, letters: str, path: bytes, source: bytes | None) -> None:
-        if letters in CONFLICTS:
-            self._conflicted.append(self._entry(path, CONFLICTS[letters], None))
-            return
-        for letter, entries in zip(letters, (self._staged, self._unstaged), strict=True):
-            if letter in CHANGES:
-                entries.append(self._entry(path, CHANGES[letter], source if letter in "RC" else None))
+            letters, path = fields[1].decode(), fields[-1]
+            if letters in CONFLICTS:
+                self._conflicted.append(self._entry(path, CONFLICTS[letters], None))
+                return
+            for letter, entries in zip(letters, (self._staged, self._unstaged), strict=True):
+                if letter in CHANGES:
+                    entries.append(self._entry(path, CHANGES[letter], source if letter in "RC" else None))
 
     def _entry(self, path: bytes, status: Kind, source: bytes | None) -> StatusEntry:
         return StatusEntry(
@@ -139,25 +133,19 @@ class _Reading:
 
     def status(self, *, truncated: bool) -> Status:
         head, commit = self._headers.get("branch.head"), self._headers.get("branch.oid")
-        ahead, behind = _distances(self._headers.get("branch.ab", ""))
+        # `branch.ab` is such as `+2 -1`; there is none without an upstream.
+        distances = [word[1:] for word in self._headers.get("branch.ab", "").split()]
+        known = len(distances) == 2 and all(map(str.isdecimal, distances))
         return Status(
             root="/".join(self._root) or ".",
             branch=None if head == "(detached)" else head,
             commit=None if commit == "(initial)" else commit,
             upstream=self._headers.get("branch.upstream"),
-            ahead=ahead,
-            behind=behind,
+            ahead=int(distances[0]) if known else None,
+            behind=int(distances[1]) if known else None,
             staged=self._staged,
             unstaged=self._unstaged,
             untracked=self._untracked,
             conflicted=self._conflicted,
             truncated=truncated,
         )
-
-
-def _distances(text: str) -> tuple[int | None, int | None]:
-    """The numbers of `+2 -1`."""
-    numbers = [word[1:] for word in text.split()]
-    if len(numbers) != 2 or not all(map(str.isdecimal, numbers)):
-        return None, None
-    return int(numbers[0]), int(numbers[1])

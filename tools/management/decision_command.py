@@ -1,4 +1,4 @@
-"""What the commands that decide a waiting execution have in common."""
+"""The common part of the commands that decide a waiting execution."""
 
 from argparse import ArgumentParser
 from typing import Any, ClassVar
@@ -11,21 +11,19 @@ from tools.approvals import decisions
 
 
 def unusable(error: DatabaseError) -> str:
-    """What an administrator is told of a database without (up to date) tables."""
-    return (
-        f"DATABASE_URL names a database that cannot be used: {error}. manage.py serve and manage.py migrate set it up."
-    )
+    """Return the message for a database whose tables are missing or out of date."""
+    return f"DATABASE_URL names a database that cannot be used: {error}. Set it up with manage.py migrate."
 
 
 class DecisionCommand(BaseCommand):
-    """Decides one execution, as its `verdict` says."""
+    """Decides one execution with its `verdict`."""
 
     verdict: ClassVar[decisions.Verdict]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=UUID, help="the execution; manage.py list_approvals lists those that wait")
-        parser.add_argument("--note", default="", help="a reason, kept with the decision")
-        parser.add_argument("--params-sha256", help="decide only if this is the hash of its params")
+        parser.add_argument("id", type=UUID, help="ID of the execution; manage.py list_approvals lists those that wait")
+        parser.add_argument("--note", default="", help="a reason, stored with the decision; the model reads it")
+        parser.add_argument("--params-sha256", help="decide only if this is the hash of the params")
 
     def handle(self, *, id: UUID, note: str, params_sha256: str | None, **_: Any) -> None:  # noqa: A002 - the option's name
         try:

@@ -1,7 +1,6 @@
-"""The output store: what an execution said, whole, in a file of its own.
+"""The output store: the full output of an execution, in a file of its own.
 
-Output that fits into a row is kept there; a file is made when it does not. Files lie beneath their owner, so that
-whoever asks for one can only find their own.
+Output that fits into a row is stored in the row. Files lie in a folder of their owner, so a caller finds only its own.
 """
 
 import asyncio
@@ -21,22 +20,23 @@ Result = TypeVar("Result")
 
 THREADS: Final = 2
 BLOCK_BYTES: Final = 256 * 1_024
-"""Bytes that are gathered before a thread writes them."""
+"""Bytes that are collected before a thread writes them."""
 
 FOLDER_MODE: Final = 0o700
+# The file must be new: an existing one, or a link in its place, was not made by this execution.
 FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE: Final = 0o600
 
 OWNER: Final = re.compile(r"[0-9a-f]{16}")
 PART: Final = re.compile(r"[0-9a-f]{2}")
 NAME: Final = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.txt")
-"""Names that the store makes: of an owner's folder, of those in it, and of files in these."""
+"""Names in the store: `OWNER/PART/NAME`. An owner's folder is a hash; a part has the last digits of the IDs in it."""
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="outputs")
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """Output that has ended: its bytes, their SHA-256, and whether all of them are in the store."""
+    """Output that has ended: its size in bytes, its SHA-256, and whether the store has the whole of it."""
 
     size: int
     sha256: str
@@ -44,7 +44,7 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the store: whose output it is, its bytes, and when some were last added, in seconds since 1970."""
+    """A file of the store: its execution, its size in bytes, and when it was last written, in seconds since 1970."""
 
     execution_id: UUID
     path: Path
@@ -53,7 +53,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of an output, from byte `offset` on, cut between characters; `next_offset` is null at its end."""
+    """A page of an output from byte `offset`, cut between characters. `next_offset` is None on the last page."""
 
     text: str
     offset: int
@@ -62,47 +62,69 @@ class OutputPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutputStore:
-    """Files beneath `root`, which is made when it is needed; of each output at most `max_bytes` are kept."""
+    """Files below `root`, which is made when it is needed. At most `max_bytes` of each output are stored."""
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root = root
         self._max_bytes = max_bytes
 
     def begin(self, owner: str, execution_id: UUID) -> "Recording":
-        """A new output, of which nothing is on disk yet."""
+        """Return a new output. Its file is made when the first block is written."""
         return Recording(partial(self._path, owner, execution_id), self._max_bytes)
 
     async def page(self, owner: str, execution_id: UUID, offset: int, limit: int) -> OutputPage | None:
-        """At most `limit` bytes of an output, or None where there is none of this owner's."""
+        """Return at most `limit` bytes of an output; None if the owner has no such output here."""
         path = self._path(owner, execution_id)
-        return await _in_thread(lambda: _read_page(path, offset, limit))
+
+        def read() -> OutputPage | None:
+            try:
+                with path.open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    file.seek(offset)
+                    # A character of UTF-8 has up to 4 bytes: one that begins at the limit has 3 beyond it.
+                    return _page(file.read(limit + 3), offset, limit, size)
+            except FileNotFoundError:
+                return None
+
+        return await _in_thread(read)
 
     def size(self, owner: str, execution_id: UUID) -> int:
-        """The bytes of an output that are kept here."""
+        """Return the size in bytes of a stored output; 0 if it is not here."""
         try:
             return self._path(owner, execution_id).stat().st_size
         except FileNotFoundError:
             return 0
 
     def remove(self, owner: str, execution_id: UUID) -> None:
-        """Removes an output, if it is here. Raises `OSError`."""
+        """Remove an output if it is here. Raises `OSError`."""
         self._path(owner, execution_id).unlink(missing_ok=True)
 
     def kept(self) -> Iterator[Kept]:
-        """Every output that is here, whoever's. What the store does not make is passed over. Raises `OSError`."""
+        """Yield the stored outputs of all owners. Raises `OSError`."""
+        # Only names that the store makes count: what an operator puts beside them must not be pruned.
         for owner in _folders(self._root, OWNER):
             for part in _folders(owner.path, PART):
-                yield from _outputs(part)
+                for entry in _entries(part.path):
+                    found = NAME.fullmatch(entry.name)
+                    if found is None or found[1][-2:] != part.name or not entry.is_file(follow_symlinks=False):
+                        continue
+                    try:
+                        stat = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:  # another process removed it
+                        continue
+                    path = Path(entry.path)
+                    yield Kept(execution_id=UUID(found[1]), path=path, size=stat.st_size, written=stat.st_mtime)
 
     def _path(self, owner: str, execution_id: UUID) -> Path:
         folder = hashlib.sha256(owner.encode()).hexdigest()[:16]
+        # UUIDv7 begins with the time, so its last digits spread the files evenly.
         return self._root / folder / str(execution_id)[-2:] / f"{execution_id}.txt"
 
 
 class Recording:
-    """An output while it comes.
+    """An output while the tool runs.
 
-    A full disk, or whatever else keeps it from being written, is told by `Stored.whole`; the tool goes on.
+    If it cannot be written, as on a full disk, the tool continues and `Stored.whole` is false.
     """
 
     def __init__(self, path: Callable[[], Path], max_bytes: int) -> None:
@@ -115,7 +137,7 @@ class Recording:
         self._whole = True
 
     async def add(self, text: str) -> None:
-        """The next piece."""
+        """Add a piece."""
         data = text.encode("utf-8", "replace")
         self._size += len(data)
         self._hash.update(data)
@@ -127,33 +149,35 @@ class Recording:
             await self._flush()
 
     async def end(self, *, keep: bool) -> Stored:
-        """Writes what is left, if the output is to be kept or has begun to be, and says what there is."""
+        """Write the rest if the output is to be stored or its file exists, and return its size and hash."""
         if keep or self._file is not None:
             await self._flush()
         if self._file is not None:
-            await _in_thread(lambda: _finish(self._file))
+            await _in_thread(partial(os.close, self._file))
             self._file = None
         return Stored(size=self._size, sha256=self._hash.hexdigest(), whole=self._whole)
 
     async def _flush(self) -> None:
         data, self._buffer = bytes(self._buffer), bytearray()
+
+        def append() -> None:
+            if self._file is None:
+                path = self._path()
+                path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+                self._file = os.open(path, FILE, FILE_MODE)
+            view = memoryview(data)
+            # A write may take only a part of the bytes.
+            while view:
+                view = view[os.write(self._file, view) :]
+
         try:
-            await _in_thread(lambda: self._append(data))
+            await _in_thread(append)
         except OSError:
             self._whole = False
 
-    def _append(self, data: bytes) -> None:
-        if self._file is None:
-            path = self._path()
-            path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            self._file = os.open(path, FILE, FILE_MODE)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
-
 
 def page_of(text: str, offset: int, limit: int) -> OutputPage:
-    """The same page of a text that is at hand."""
+    """Return a page of a text in memory, cut as `OutputStore.page` cuts a file."""
     data = text.encode("utf-8", "replace")
     return _page(data[offset : offset + limit + 3], offset, limit, len(data))
 
@@ -162,20 +186,8 @@ def _folders(folder: Path | str, named: re.Pattern[str]) -> list[os.DirEntry[str
     return [entry for entry in _entries(folder) if named.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)]
 
 
-def _outputs(part: os.DirEntry[str]) -> Iterator[Kept]:
-    for entry in _entries(part.path):
-        found = NAME.fullmatch(entry.name)
-        if found is None or found[1][-2:] != part.name or not entry.is_file(follow_symlinks=False):
-            continue
-        try:
-            stat = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:  # removed meanwhile
-            continue
-        yield Kept(execution_id=UUID(found[1]), path=Path(entry.path), size=stat.st_size, written=stat.st_mtime)
-
-
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
-    """What is in a folder: nothing, where there is none."""
+    """Return the entries of a folder; none if it does not exist."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -183,23 +195,9 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _finish(file: int | None) -> None:
-    if file is not None:
-        os.close(file)
-
-
-def _read_page(path: Path, offset: int, limit: int) -> OutputPage | None:
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            file.seek(offset)
-            return _page(file.read(limit + 3), offset, limit, size)
-    except FileNotFoundError:
-        return None
-
-
 def _page(data: bytes, offset: int, limit: int, size: int) -> OutputPage:
-    """Bytes from `offset` on as a page: a character that begins within the limit is whole in it."""
+    """Return bytes from `offset` as a page. A character that begins within the limit is whole in it."""
+    # A byte 10xxxxxx continues a character (RFC 3629).
     end = min(limit, len(data))
     while end < len(data) and data[end] & 0xC0 == 0x80:
         end += 1

@@ -1,16 +1,20 @@
-"""Patches: what a text says, and what it makes of files. On values alone, without reading or writing anything.
+"""Patches: their parsing, and their effects on files. Pure functions that neither read nor write files.
 
-The measure is `git apply`. What it refuses and we take:
-- wrong line numbers and counts, where a hunk fits in one place alone; lines beyond the counts, which git passes over;
-- a hunk in its place without the context that git wants at a file's start and end;
-- plain LF in a patch of a file of CRLF, which keeps its own; a patch that came with CRLF everywhere, or without an end;
-- `/dev/null` as all that a `diff --git` part says of a new or deleted file.
+The reference is `git apply`. It refuses these, which are accepted here:
 
-What git takes and we refuse:
-- a hunk with a wrong number and several places, of which git takes the nearest; hunks out of order;
-- links, submodules, binary files, and paths to git's own folder;
-- a file that becomes a folder, or the reverse; a file that one patch changes and then moves or deletes;
-- two names after `---` and `+++` that differ by more than their prefixes; lines of other formats.
+- wrong line numbers and counts, if a hunk fits in one place only; lines beyond the counts, which git skips
+- a hunk in its place without the context that git requires at a file's start and end
+- plain LF in a patch of a file with CRLF, which keeps its own line ends
+- a patch with CRLF in every line, or without a newline at its end
+- `/dev/null` as the only mark of a new or deleted file in a `diff --git` part
+
+It accepts these, which are refused here:
+
+- a hunk with a wrong number and several places, of which git takes the nearest; hunks out of order
+- links, submodules, binary files, and paths to git's own folder
+- a file that becomes a folder, or the reverse
+- a file that one patch changes and then moves or deletes
+- two names after `---` and `+++` that differ by more than their prefixes; lines of other formats
 """
 
 from tools.patching.formats.parsing import parse

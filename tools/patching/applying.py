@@ -1,9 +1,4 @@
-"""A file with its hunks applied.
-
-The hunks of a unified diff are looked for as they are, byte for byte; only where they do not fit, and all their lines
-end with LF and all of the file's with CRLF, is the file taken for one of LF. The envelope format, which cannot tell of
-a missing newline, leaves the ends to the file.
-"""
+"""Applying hunks to the content of a file."""
 
 from collections.abc import Sequence
 
@@ -16,9 +11,10 @@ from tools.patching.target import Target
 
 
 def patched(section: Section, path: str, data: bytes, allowed: Allowance) -> bytes:
-    """The content with the section's hunks applied; `path` is the file's name in messages. Raises `ToolError`."""
+    """Return the content with the section's hunks applied. `path` is for messages. Raises `ToolError`."""
     ends = LineEnds.of(data, section.hunks)
     if section.format == "envelope":
+        # This format cannot express a missing newline, so the file keeps its own line ends.
         target = Target(path, ends.hidden(data))
         return ends.restored(_joined(target, section.hunks, places_by_anchors(target, section.hunks, allowed)))
     try:
@@ -26,6 +22,7 @@ def patched(section: Section, path: str, data: bytes, allowed: Allowance) -> byt
     except ToolError as error:
         if error.code == "too_large" or not ends.crlf:
             raise
+    # The patch has LF and the file CRLF: many programs write patches so. It did not fit byte for byte.
     crlf = LineEnds(crlf=True, open=False)
     return crlf.restored(_unified(Target(path, crlf.hidden(data)), section.hunks, allowed))
 
@@ -36,7 +33,7 @@ def _unified(target: Target, hunks: Sequence[Hunk], allowed: Allowance) -> bytes
 
 
 def _joined(target: Target, hunks: Sequence[Hunk], places: Sequence[int]) -> bytes:
-    """What is between the hunks' places, with their new lines there."""
+    """Return the content with the new lines of each hunk in its place."""
     pieces: list[bytes] = []
     end = 0
     for hunk, place in zip(hunks, places, strict=True):

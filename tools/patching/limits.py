@@ -1,4 +1,4 @@
-"""The bounds of a patch, each with a name, a unit and a default."""
+"""The limits of a patch."""
 
 import msgspec
 
@@ -9,46 +9,44 @@ MIB = 1024 * KIB
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one patch may cost. Bytes and counts, as the names say."""
+    """The limits of one patch."""
 
     max_patch_bytes: int = 4 * MIB
-    """The most bytes of patch text."""
+    """Bytes of the patch's text."""
 
     max_patch_lines: int = 100_000
-    """The most lines of patch text."""
+    """Lines of the patch's text."""
 
     max_files: int = 200
-    """The most file sections in one patch."""
+    """Sections, one for each file."""
 
     max_hunks: int = 5_000
-    """The most hunks in one patch."""
+    """Hunks of all sections."""
 
     max_content_bytes: int = 32 * MIB
-    """The most bytes of files, those read and those that come of them, in one patch."""
+    """Bytes of all files that are read and made."""
 
+    # A hunk with a wrong line number costs its file's size once, so this bounds the time of all matching.
     max_searched_bytes: int = 128 * MIB
-    """The most bytes of files that are looked through for hunks whose line numbers are wrong or missing.
-
-    Each such hunk costs its file's size once, so that the whole matching is linear in this bound.
-    """
+    """Bytes of files that are searched for hunks with wrong or missing line numbers."""
 
 
 DEFAULT_LIMITS = Limits()
 
 
 class Allowance:
-    """What is left of a bound."""
+    """The rest of a limit."""
 
-    def __init__(self, most: int, what: str) -> None:
-        self._most = most
-        self._left = most
+    def __init__(self, maximum: int, what: str) -> None:
+        self._maximum = maximum
+        self._left = maximum
         self._what = what
 
     def spend(self, amount: int = 1) -> None:
-        """Raises `ToolError` (`too_large`) once more than the bound is spent."""
+        """Spend an amount. Raises `ToolError` (`too_large`) once the limit is exceeded."""
         self._left -= amount
         if self._left < 0:
             raise ToolError(
-                f"The patch has too much to do: at most {self._most} {self._what}. Make several smaller patches of it.",
+                f"The patch is too large: at most {self._maximum} {self._what}. Split it into smaller patches.",
                 code="too_large",
             )

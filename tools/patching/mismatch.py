@@ -1,4 +1,4 @@
-"""What a hunk wanted to find, and what is there instead."""
+"""The message for a hunk that does not fit: the expected line, and the line that was found."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -7,23 +7,23 @@ import msgspec
 
 from tools.base import ToolError
 from tools.patching.formats.lines import BYTE_ORDER_MARK
+from tools.patching.messages import quoted
 from tools.patching.patch import Hunk
 from tools.patching.target import Target
-from tools.patching.telling import quoted
 
 MAX_PLACES = 5
-"""How many lines that equal a hunk's first are looked at for the place that comes nearest."""
+"""Lines equal to a hunk's first line that are compared, to find the best place."""
 
 
 class Nearness(msgspec.Struct, frozen=True, order=True):
-    """How many of a hunk's lines are at a place, and the offset of the first that is not."""
+    """The number of a hunk's lines that match at a place, and the offset of the first that does not."""
 
     matched: int
     offset: int
 
 
-def tell_mismatch(target: Target, index: int, hunk: Hunk, start: int) -> ToolError:
-    """The refusal of a hunk that fits nowhere from an offset on: its first line that differs at the nearest place."""
+def mismatch_error(target: Target, index: int, hunk: Hunk, start: int) -> ToolError:
+    """Return the error for a hunk that fits nowhere after an offset. It shows where the best place differs."""
     for anchor in hunk.anchors:
         if anchor not in target.data:
             return target.refusal(index, hunk, f"no line of the file is {quoted(anchor)}, which its '@@' line names.")
@@ -34,23 +34,29 @@ def tell_mismatch(target: Target, index: int, hunk: Hunk, start: int) -> ToolErr
         return target.refusal(
             index,
             hunk,
-            f"expected {quoted(old[0].text)} (patch line {old[0].number}), found no such line {after}in the file: "
-            "the old lines must be exactly as they are there. Read it again.",
+            f"expected {quoted(old[0].text)} (patch line {old[0].number}), found no such line {after}in the file. "
+            "The old lines must match the file exactly: read it again.",
         )
+    line_number = target.line_number(nearest.offset)
     if nearest.matched == len(old):
-        return target.refusal(index, hunk, _why_not_there(target, hunk, nearest.offset))
-    wanted = old[nearest.matched]
+        there = f"its old lines are at line {target.line_number(nearest.offset - len(hunk.old))} of the file"
+        if hunk.at_end:
+            return target.refusal(index, hunk, f"{there}, but not at its end.")
+        if hunk.anchors:
+            return target.refusal(index, hunk, f"{there}, but not after its '@@' lines.")
+        return target.refusal(index, hunk, f"{there}, and more lines follow: the last new line needs a newline.")
+    missed = old[nearest.matched]
     found = target.line_at(nearest.offset)
     return target.refusal(
         index,
         hunk,
-        f"expected {quoted(wanted.text)} (patch line {wanted.number}) at line {target.line_number(nearest.offset)} of "
-        f"the file, found {'its end' if found is None else quoted(found)}{_hint(wanted.text, found or b'')}.",
+        f"expected {quoted(missed.text)} (patch line {missed.number}) at line {line_number} of the file, "
+        f"found {'its end' if found is None else quoted(found)}{_hint(missed.text, found or b'')}.",
     )
 
 
 def _near(target: Target, hunk: Hunk, start: int) -> Iterator[int]:
-    """Places to compare the hunk with: those of its first line, and the one that its number says."""
+    """Yield the places to compare: those of the hunk's first line, and the one of its line number."""
     first = hunk.old_lines[0].text
     yield from islice(_starts(target.data, first, start), MAX_PLACES)
     numbered = target.skip(hunk.position.old) if hunk.position else None
@@ -76,27 +82,19 @@ def _nearness(target: Target, hunk: Hunk, place: int) -> Nearness:
     return Nearness(len(hunk.old_lines), offset)
 
 
-def _why_not_there(target: Target, hunk: Hunk, end: int) -> str:
-    found = f"its old lines are at line {target.line_number(end - len(hunk.old))} of the file"
-    if hunk.at_end:
-        return f"{found}, but not at its end."
-    if hunk.anchors:
-        return f"{found}, but not after its '@@' lines."
-    return f"{found}, which goes on after them, so that the last new line needs a newline."
-
-
-def _hint(wanted: bytes, found: bytes) -> str:
-    """Why two lines that may look alike differ."""
-    if found.removeprefix(BYTE_ORDER_MARK) == wanted:
+def _hint(expected: bytes, found: bytes) -> str:
+    """Return why two lines that look alike differ."""
+    if found.removeprefix(BYTE_ORDER_MARK) == expected:
         return " after a byte order mark (U+FEFF), which the patch must have too"
-    if found.rstrip(b"\r\n") == wanted.rstrip(b"\r\n"):
-        return f", which ends with {_shown_end(found)} instead of {_shown_end(wanted)}"
-    if found.split() == wanted.split():
+    if found.rstrip(b"\r\n") == expected.rstrip(b"\r\n"):
+        return f", which ends with {_shown_end(found)} instead of {_shown_end(expected)}"
+    if found.split() == expected.split():
         return ", where the white space differs"
     try:
         found.decode()
     except UnicodeDecodeError:
-        return ", which is not UTF-8: no patch can hold that line, so that no hunk can reach over it"
+        # A patch comes as JSON, which is UTF-8.
+        return ", which is not UTF-8: no patch can contain that line, so no hunk can cover it"
     return ""
 
 

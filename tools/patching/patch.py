@@ -1,4 +1,4 @@
-"""What a patch says, whichever format it was written in.
+"""A parsed patch, in either format.
 
 The unified format is that of POSIX's diff ("Diff -u or -U Output Format"), with git's extended headers ("Generating
 patch text with -p"). The envelope format is the one that starts with `*** Begin Patch`.
@@ -12,15 +12,15 @@ from typing import Literal
 import msgspec
 
 Sign = Literal[" ", "-", "+"]
+# Some programs write an empty context line without its space.
 SIGNS: dict[bytes, Sign] = {b" ": " ", b"": " ", b"-": "-", b"+": "+"}
-"""By a line's first byte; some programs write an empty context line without its space."""
 
 Action = Literal["add", "delete", "update", "move", "copy"]
 Format = Literal["unified", "envelope"]
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """A line of a hunk: `text` with its end, if it has one; `number` is its own in the patch, from 1."""
+    """A line of a hunk: its `text` with the line end, if there is one, and its `number` in the patch, from 1."""
 
     sign: Sign
     text: bytes
@@ -28,20 +28,20 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a unified header says a hunk is: how many lines of the old and of the new file come before it."""
+    """The place of a hunk by its header: the numbers of lines before it in the old and in the new file."""
 
     old: int
     new: int
 
 
 class Hunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines to find in one place, and what to put there.
+    """Lines to find in one place, and the lines to put there.
 
-    `position` is for the unified format; `anchors` (lines somewhere before) and `at_end` are for the envelope.
+    `position` is of the unified format; `anchors` (lines somewhere before) and `at_end` are of the envelope format.
     """
 
     number: int
-    """The patch line that it begins at."""
+    """The first line of the hunk in the patch."""
     lines: tuple[Line, ...]
     position: Position | None = None
     anchors: tuple[bytes, ...] = ()
@@ -53,24 +53,24 @@ class Hunk(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def old(self) -> bytes:
-        """What it wants to find."""
+        """The lines to find."""
         return b"".join(line.text for line in self.lines if line.sign != "+")
 
     @property
     def new(self) -> bytes:
-        """What it puts there."""
+        """The lines to put in their place."""
         return b"".join(line.text for line in self.lines if line.sign != "-")
 
     def count(self, sign: Sign) -> int:
-        """The number of lines with that sign."""
+        """Return the number of lines with this sign."""
         return sum(line.sign == sign for line in self.lines)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens to one file. `source` is where a moved or copied one comes from."""
+    """The change of one file. `source` is the old path of a moved or copied file."""
 
     number: int
-    """The patch line that it begins at."""
+    """The first line of the section in the patch."""
     format: Format
     action: Action
     path: str
@@ -80,6 +80,6 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """The sections of a patch, in its order: at least one."""
+    """The sections of a patch in their order; there is at least one."""
 
     sections: tuple[Section, ...]

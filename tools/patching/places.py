@@ -1,11 +1,8 @@
-"""Where in a file a hunk belongs: exactly where its old lines are, and nowhere else.
+"""The places of hunks in a file: where the old lines of each match exactly.
 
-A unified diff's line numbers are believed if every hunk of the file is where they say. Else each hunk must fit in
-exactly one place of the file. Hunks of the envelope format have no numbers: each must fit in one place after the hunk
-before it, and after its anchors. A place is a whole number of lines.
-
-`bytes.find` takes linear time also at its worst (CPython's two-way search), and at most `SHOWN_PLACES` + 1 places are
-looked for, so that a hunk costs about its file's size.
+If every hunk of a unified diff is where its line number says, those are the places. Otherwise each hunk must fit in
+exactly one place of the file. Hunks of the envelope format have no line numbers: each must fit in one place after the
+hunk before it, and after its anchors. A place begins at the start of a line.
 """
 
 import re
@@ -13,15 +10,18 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from tools.patching.limits import Allowance
-from tools.patching.mismatch import tell_mismatch
+from tools.patching.mismatch import mismatch_error
 from tools.patching.patch import Hunk
 from tools.patching.target import Target
 
+# A hunk costs about its file's size: `bytes.find` is linear in the worst case too (CPython's two-way search), and no
+# more places than these and one are searched.
 SHOWN_PLACES = 10
+"""Places that a message lists."""
 
 
 def places_by_number(target: Target, hunks: Sequence[Hunk]) -> list[int] | None:
-    """The offset of each hunk, if all of them are where their headers say; else None."""
+    """Return the offset of each hunk if all of them are where their line numbers say; otherwise None."""
     offsets: list[int] = []
     line = end = shift = 0
     for hunk in hunks:
@@ -39,7 +39,7 @@ def places_by_number(target: Target, hunks: Sequence[Hunk]) -> list[int] | None:
 
 
 def places_by_content(target: Target, hunks: Sequence[Hunk], allowed: Allowance) -> list[int]:
-    """The offset of each hunk, which must fit in one place of the file alone. Raises `ToolError`."""
+    """Return the offset of each hunk, which must fit in only one place of the file. Raises `ToolError`."""
     offsets: list[int] = []
     end = 0
     for index, hunk in enumerate(hunks):
@@ -55,7 +55,7 @@ def places_by_content(target: Target, hunks: Sequence[Hunk], allowed: Allowance)
 
 
 def places_by_anchors(target: Target, hunks: Sequence[Hunk], allowed: Allowance) -> list[int]:
-    """The offset of each hunk, which must fit in one place after the hunk before it. Raises `ToolError`."""
+    """Return the offset of each hunk, which must fit in one place after the hunk before it. Raises `ToolError`."""
     offsets: list[int] = []
     end = 0
     for index, hunk in enumerate(hunks):
@@ -67,8 +67,14 @@ def places_by_anchors(target: Target, hunks: Sequence[Hunk], allowed: Allowance)
 
 
 def _only(target: Target, index: int, hunk: Hunk, start: int) -> int:
-    """The one place of the hunk from the offset `start` on."""
-    found = list(islice(_places(target, hunk, start), SHOWN_PLACES + 1))
+    """Return the only place of the hunk after the offset `start`. Raises `ToolError`."""
+    if hunk.at_end:
+        places = _place_at_end(target, hunk, start)
+    elif hunk.anchors:
+        places = _anchored_places(target, hunk, start)
+    else:
+        places = _places_from(target, hunk, start)
+    found = list(islice(places, SHOWN_PLACES + 1))
     if len(found) == 1:
         return found[0]
     if found:
@@ -79,20 +85,15 @@ def _only(target: Target, index: int, hunk: Hunk, start: int) -> int:
         )
     if not hunk.old:
         raise target.refusal(
-            index, hunk, "only adds lines, and it cannot be told where: give a line around them.", "invalid_params"
+            index, hunk, "only adds lines, and their place is unknown: give a line around them.", "invalid_params"
         )
-    raise tell_mismatch(target, index, hunk, start)
-
-
-def _places(target: Target, hunk: Hunk, start: int) -> Iterator[int]:
-    if hunk.at_end:
-        return _place_at_end(target, hunk, start)
-    return _anchored_places(target, hunk, start) if hunk.anchors else _places_from(target, hunk, start)
+    raise mismatch_error(target, index, hunk, start)
 
 
 def _places_from(target: Target, hunk: Hunk, start: int) -> Iterator[int]:
-    """Every place from the offset `start`, a line's first byte, on."""
+    """Yield every place after the offset `start`, which is the first byte of a line."""
     old, new = hunk.old, hunk.new
+    # Lines without a newline can only be at the end of the file.
     if not (old.endswith(b"\n") and (new.endswith(b"\n") or not new)):
         if old or not target.data:
             yield from _place_at_end(target, hunk, start)
@@ -113,7 +114,8 @@ def _place_at_end(target: Target, hunk: Hunk, start: int) -> Iterator[int]:
 
 
 def _anchored_places(target: Target, hunk: Hunk, start: int) -> Iterator[int]:
-    """The first place after every chain of the anchors. Nothing is searched twice: both only go on."""
+    """Yield the first place after each occurrence of the anchors in their order."""
+    # Anchors and places are both searched only forwards, so no byte is searched twice by one pattern.
     patterns = [re.compile(rb"^[ \t]*" + re.escape(anchor) + rb"[ \t\r]*$", re.MULTILINE) for anchor in hunk.anchors]
     place = -1
     while (anchor := _after_anchors(target.data, patterns, start)) is not None:
@@ -126,7 +128,7 @@ def _anchored_places(target: Target, hunk: Hunk, start: int) -> Iterator[int]:
 
 
 def _after_anchors(data: bytes, patterns: Sequence[re.Pattern[bytes]], start: int) -> tuple[int, int] | None:
-    """Where the last anchor's line starts, and where it ends, with each anchor after the one before it."""
+    """Return the start and the end of the last anchor's line, if each anchor is found after the one before it."""
     line = end = start
     for pattern in patterns:
         match = pattern.search(data, end)

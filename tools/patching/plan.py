@@ -1,4 +1,4 @@
-"""What a patch would make of files."""
+"""The effects of a patch on files."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,18 @@ from tools.patching.patch import Action
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file is: its bytes, and whether it may be executed."""
+    """The content of a file: its bytes, and whether it is executable."""
 
     data: bytes
     executable: bool = False
 
 
 Read = Callable[[str], Content | None]
-"""Gives the file at a path as it is before the patch; None where there is none."""
+"""Returns the file at a path before the patch; None if there is none."""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
-    """What one path was and is to be: None for no file. Never both."""
+    """The content of a path before and after the patch. One of them may be None, for no file."""
 
     path: str
     before: Content | None
@@ -27,7 +27,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatchedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the patch does to one file, and how many lines it adds and removes; `source` as in a `Section`."""
+    """A file that the patch changes, with the numbers of added and removed lines; `source` as in a `Section`."""
 
     path: str
     action: Action
@@ -37,7 +37,7 @@ class PatchedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The files of a patch in its order, and the effects, one for a path, that are to happen together."""
+    """The files of a patch in their order, and its effects, one for each path, which must be made together."""
 
     files: tuple[PatchedFile, ...]
     effects: tuple[Effect, ...]

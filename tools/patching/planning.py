@@ -1,7 +1,7 @@
-"""From what a patch says, and the files as they are, to what becomes of them.
+"""Planning: from a patch and the files before it to its effects.
 
-Sections on one file compose in their order. What is moved or copied is the file as it was before the patch, as git has
-it, so that names can be swapped; a file is moved or deleted by one section, and no other changes it before.
+Several sections on one file apply in their order. A move or a copy takes the file as it was before the patch, as in
+git, so a patch can swap names. Only one section may move or delete a file, and no section before it may change it.
 """
 
 from pathlib import PurePosixPath
@@ -9,19 +9,22 @@ from pathlib import PurePosixPath
 from tools.base import ToolError, ToolErrorCode
 from tools.patching.applying import patched
 from tools.patching.limits import DEFAULT_LIMITS, Allowance, Limits
+from tools.patching.messages import quoted, refusal
 from tools.patching.patch import Patch, Section
 from tools.patching.plan import Content, Effect, PatchedFile, Plan, Read
-from tools.patching.telling import quoted, refusal
 
 NO_CONTENT = Content(data=b"")
 
 
 def apply(patch: Patch, read: Read, limits: Limits = DEFAULT_LIMITS) -> Plan:
-    """What the patch makes of the files that `read` gives, all of it or nothing; `read` is asked once for a path.
+    """Return the effects of the whole patch. `read` is called once for each path.
 
-    Raises `ToolError`: `not_found` for a missing file, `conflict` for one that is not as the patch expects, or is there
-    where none should be, `invalid_params` for a hunk with several places, `too_large` beyond the limits; and
-    whatever `read` raises.
+    Raises the errors of `read`, and `ToolError`:
+
+    - `not_found` for a missing file
+    - `conflict` for a file that is not as the patch expects, or that should not exist
+    - `invalid_params` for a hunk with several places
+    - `too_large` beyond the limits
     """
     draft = _Draft(patch, read, limits)
     for section in patch.sections:
@@ -44,49 +47,61 @@ class _Draft:
         self._files: dict[str, PatchedFile] = {}
 
     def take(self, section: Section) -> None:
-        """Applies one section. Raises `ToolError`."""
+        """Apply one section. Raises `ToolError`."""
         base = self._base(section)
-        content = self._changed(section, base)
+        data = base.data
+        if section.hunks:
+            data = patched(section, section.source or section.path, data, self._searches)
+        if section.action == "delete" and section.format == "unified" and data:
+            raise _refusal(section, section.path, f"still has {len(data)} bytes after its deletion", "conflict")
+        self._contents.spend(len(data))
+        executable = base.executable if section.executable is None else section.executable
         if section.source is not None and section.action == "move":
             self._remove(section, section.source)
         if section.action == "delete":
             self._remove(section, section.path)
         else:
-            self._after[section.path] = content
-        self._tell(section, base)
+            self._after[section.path] = Content(data=data, executable=executable)
+        self._add_file(section, base)
 
     def plan(self) -> Plan:
-        """What all sections together do. Raises `ToolError` for a file where a folder is to be, or the reverse."""
+        """Return the effects of all sections. Raises `ToolError` if one path would be a file and a folder."""
         effects = tuple(
             Effect(path=path, before=self._original(path), after=after)
             for path, after in self._after.items()
             if after is not None or self._original(path) is not None
         )
-        _refuse_folders(effects)
+        # A batch of changes makes and removes files, but no folder in the place of a file: that takes two steps.
+        files = {effect.path for effect in effects}
+        for effect in effects:
+            for folder in map(str, PurePosixPath(effect.path).parents):
+                if folder in files:
+                    raise ToolError(
+                        f"{quoted(folder.encode())} cannot be a file and the folder of {quoted(effect.path.encode())} "
+                        "in one patch: make two patches of it.",
+                        code="invalid_params",
+                    )
         return Plan(files=tuple(self._files.values()), effects=effects)
 
     def _base(self, section: Section) -> Content:
-        """What the section's hunks are applied to."""
+        """Return the content that the section's hunks apply to. Raises `ToolError`."""
         if section.action in {"add", "move", "copy"}:
-            self._arrive(section)
+            path = section.path
+            if path == section.source:
+                raise _refusal(section, path, f"cannot be the target of its own {section.action}", "invalid_params")
+            # A file at the new path may stay only if the patch moves it away.
+            vacated = path not in self._after and path in self._moving
+            if not vacated and self._current(path) is not None:
+                raise _refusal(section, path, "exists already, and would be lost", "conflict")
+            self._arrived.add(path)
         if section.action == "add":
             return NO_CONTENT
         path = section.source or section.path
         base = self._original(path) if section.source else self._current(path)
         if base is None:
-            taken = " any more: an earlier part takes it away" if path in self._after else ""
-            raise _refusal(section, path, f"does not exist{taken}", "not_found")
+            removed = " any more: an earlier part removes it" if path in self._after else ""
+            raise _refusal(section, path, f"does not exist{removed}", "not_found")
         return base
-
-    def _arrive(self, section: Section) -> None:
-        """Raises `ToolError` where there is a file already that the patch does not move away."""
-        path = section.path
-        if path == section.source:
-            raise _refusal(section, path, f"cannot be the target of its own {section.action}", "invalid_params")
-        vacated = path not in self._after and path in self._moving
-        if not vacated and self._current(path) is not None:
-            raise _refusal(section, path, "exists already, and would be lost", "conflict")
-        self._arrived.add(path)
 
     def _remove(self, section: Section, path: str) -> None:
         replaced = path in self._arrived and path not in self._removed and section.action == "move"
@@ -100,33 +115,24 @@ class _Draft:
         self._removed.add(path)
         self._after.setdefault(path, None)
 
-    def _changed(self, section: Section, base: Content) -> Content:
-        data = base.data
-        if section.hunks:
-            data = patched(section, section.source or section.path, data, self._searches)
-        if section.action == "delete" and section.format == "unified" and data:
-            raise _refusal(section, section.path, f"still has {len(data)} bytes after its deletion", "conflict")
-        self._contents.spend(len(data))
-        executable = base.executable if section.executable is None else section.executable
-        return Content(data=data, executable=executable)
-
-    def _tell(self, section: Section, base: Content) -> None:
-        """Adds to what is told of the file."""
+    def _add_file(self, section: Section, base: Content) -> None:
+        """Add the section to the list of files, or to the entry of its file."""
         added = sum(hunk.count("+") for hunk in section.hunks)
         removed = sum(hunk.count("-") for hunk in section.hunks)
         if section.action == "delete" and not section.hunks:
+            # The envelope format deletes a file without its lines: all of them, and an open last one.
             removed = base.data.count(b"\n") + (not base.data.endswith(b"\n") and bool(base.data))
-        told = self._files.get(section.path)
+        earlier = self._files.get(section.path)
         self._files[section.path] = PatchedFile(
             path=section.path,
-            action=told.action if told and section.action == "update" else section.action,
-            source=told.source if told and section.action == "update" else section.source,
-            added=added + (told.added if told else 0),
-            removed=removed + (told.removed if told else 0),
+            action=earlier.action if earlier and section.action == "update" else section.action,
+            source=earlier.source if earlier and section.action == "update" else section.source,
+            added=added + (earlier.added if earlier else 0),
+            removed=removed + (earlier.removed if earlier else 0),
         )
 
     def _original(self, path: str) -> Content | None:
-        """The file as it was before the patch."""
+        """Return the file as it was before the patch."""
         if path not in self._before:
             content = self._read(path)
             self._contents.spend(len(content.data) if content else 0)
@@ -134,22 +140,9 @@ class _Draft:
         return self._before[path]
 
     def _current(self, path: str) -> Content | None:
-        """The file as the sections so far leave it."""
+        """Return the file after the sections until now."""
         return self._after[path] if path in self._after else self._original(path)
 
 
 def _refusal(section: Section, path: str, sentence: str, code: ToolErrorCode) -> ToolError:
     return refusal(section.number, f"{quoted(path.encode())} {sentence}.", code)
-
-
-def _refuse_folders(effects: tuple[Effect, ...]) -> None:
-    """Raises `ToolError` where a name is a file's on one side and a folder's on the other: that takes two steps."""
-    files = {effect.path for effect in effects}
-    for effect in effects:
-        for folder in PurePosixPath(effect.path).parents:
-            if str(folder) in files:
-                raise ToolError(
-                    f"{quoted(str(folder).encode())} cannot be a file and the folder of {quoted(effect.path.encode())} "
-                    "in one patch: make two patches of it.",
-                    code="invalid_params",
-                )

@@ -1,10 +1,11 @@
-"""Commands in a kernel sandbox: Landlock, seccomp, resource limits, and one runs that outlives no one.
+"""Commands in a kernel sandbox: Landlock, seccomp, resource limits, and a supervisor that ends with the service.
 
-The service side is `sandbox` with `confinement`, `programs`, `capture`, `temporary` and `supervision`, and `reach`,
-`parts` and `live_text` for who calls it. `launcher` and what it imports run in a child process of their own, on the
-standard library alone: this file is on their way too, and so re-exports nothing.
-
-The parts of the kernel are called directly. Of the packages that were read, pyseccomp needs the system's libseccomp,
-landlockpy covers Landlock alone and looks its C library up by starting programs, and sandlock is a compiled library
-with a runs of its own, whose source does not come with it.
+The service imports `sandbox`, and `carveouts`, `subtrees` and `output.live_text` to call it. `launcher` and its imports
+run in a separate process, and use only the standard library.
 """
+
+# The launcher imports this file too, so it must not import anything.
+
+# The kernel is called directly, because no package fits: pyseccomp needs the system's libseccomp. landlockpy covers
+# only Landlock, and starts programs to find its C library. sandlock is a compiled library with a supervisor of its own,
+# and is published without that source.

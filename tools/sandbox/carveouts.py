@@ -1,4 +1,4 @@
-"""What of a workspace no command reads or writes, as `parts_without` asks for it."""
+"""The entries of a workspace that no command may read or write, for `parts_without`."""
 
 import os
 
@@ -7,7 +7,7 @@ from tools.workspace.confinement.names import SecretNames, is_git
 
 
 def unread(names: SecretNames, *, with_git: bool) -> Withheld:
-    """Tells what a command does not read: secrets, and git's own folder unless it is git."""
+    """Return the test for entries that a command may not read: secrets, and git's own folder unless it is git."""
 
     def withheld(entry: "os.DirEntry[str]") -> bool:
         if is_git(entry.name):
@@ -18,11 +18,12 @@ def unread(names: SecretNames, *, with_git: bool) -> Withheld:
 
 
 def unwritten(names: SecretNames) -> Withheld:
-    """Tells what a command does not write: the same, and what could be one of them, or lie outside, by a hard link."""
+    """Return the test for entries that a command may not write: secrets, git's own folder, and hard-linked files."""
 
     def withheld(entry: "os.DirEntry[str]") -> bool:
         if is_git(entry.name) or names.cover((entry.name,)):
             return True
+        # The other name of the file may be a secret's, or lie outside the workspace.
         return entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_nlink > 1
 
     return withheld

@@ -1,4 +1,4 @@
-"""What this machine's kernel can hold a command to, as it is told to people and stored with executions."""
+"""The confinement level of this machine, as it is shown to people and stored with executions."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,11 @@ from tools.sandbox.refusals import SandboxUnavailableError
 
 HIDES = (
     (
-        "the content of every file and folder but the workspace, the command's own temporary folder, programs and what "
-        "they start from: libraries, the loader's cache, the local time zone, the table of file types, /dev/null, "
+        "the content of all files, except the workspace and the command's own temporary folder. Readable parts of the "
+        "system: programs, libraries, the loader's cache, the local time zone, the table of file types, /dev/null, "
         "/dev/zero and random numbers"
     ),
-    "sockets of every family, but for unnamed pairs within the command",
+    "sockets of every family, except unnamed pairs within the command",
     "the memory, environment and open files of every other process",
     "changes of the mode, owner, attributes and times of any file",
     "kernel interfaces: tracing, io_uring, mounts, namespaces, keys, modules, shared memory of other processes",
@@ -23,19 +23,19 @@ KEEPS_SIGNALS = "processes outside the command, from its signals"
 DENIES_SIGNALS = "processes outside the command, by denying every signal, also within it"
 CANNOT_HIDE = (
     (
-        "what lies in a folder that a command is given, such as a .env file, from a program that may read it; "
-        "terminal.exec gives no file with a secret's name, and git's own folder to git alone"
+        "files in a folder that a command may read, such as a .env file. Commands of terminal.exec get no file with a "
+        "secret's name, and only git gets git's own folder"
     ),
-    "that a file outside exists, its size, times, extended attributes and where a link leads, if its name is known",
-    "which process numbers are in use, the machine's name, load and clock",
-    "how full the disk is; the temporary folder bounds the size of a file, not the number of files",
-    "memory that the kernel holds for a command: buffers of its pipes, and its files where /tmp is memory",
-    "a file of another name that is the same by a hard link, which somebody outside has made",
+    "the existence, size, times, extended attributes and link target of a file outside, if its name is known",
+    "the process numbers in use, the machine's name, load and clock",
+    "the free space of the disk; in the temporary folder the size of a file is limited, but not the number of files",
+    "memory that the kernel holds for a command: buffers of its pipes, and its files if /tmp is in memory",
+    "a secret that has a second, ordinary name by a hard link, made by another program",
 )
 
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
-    """A level: its name, Landlock's version, and in words what it keeps away and what it cannot."""
+    """A level: its name, the version of Landlock, and in words what it hides and what it cannot hide."""
 
     level: str
     landlock_abi: int
@@ -44,23 +44,24 @@ class Confinement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def confinement(landlock_abi: int) -> Confinement:
-    """The level that a version of Landlock gives, with seccomp beside it."""
+    """Return the level of a version of Landlock together with seccomp."""
     signals = KEEPS_SIGNALS if landlock_abi >= landlock.SCOPES_ABI else DENIES_SIGNALS
     return Confinement(level=f"landlock{landlock_abi}+seccomp", landlock_abi=landlock_abi, hides=(*HIDES, signals))
 
 
 def kernel_confinement() -> Confinement:
-    """The level of this machine. Raises `SandboxUnavailableError` where it has none."""
+    """Return the level of this machine. Raises `SandboxUnavailableError` if it has none."""
     abi = landlock.landlock_abi()
     if abi < landlock.OLDEST_ABI:
         raise SandboxUnavailableError(
-            f"Commands need Landlock {landlock.OLDEST_ABI} or later (Linux 6.2, named in the kernel's `lsm=`), "
-            f"and not hidden by a container's profile: here it is {abi or 'missing'}."
+            f"Commands need Landlock {landlock.OLDEST_ABI} or later: it is {abi or 'missing'} here. Use Linux 6.2 or "
+            "later with landlock in its `lsm=`, and a container profile that allows it."
         )
     if not seccomp.available():
         raise SandboxUnavailableError(
-            f"Commands need seccomp filters on one of {', '.join(seccomp.MACHINES)}: here they are missing."
+            f"Commands need seccomp filters on one of {', '.join(seccomp.MACHINES)}: they are missing here."
         )
+    # The launcher finds the processes of a command there.
     if not Path(f"/proc/self/task/{os.getpid()}/children").exists():
         raise SandboxUnavailableError("Commands need a /proc that lists children (CONFIG_PROC_CHILDREN).")
     return confinement(abi)

@@ -1,6 +1,6 @@
-"""All that a command has started, whatever it did to get away: found, counted, and ended.
+"""The processes that a command has started, also those that try to get away: they are found, counted and ended.
 
-The calling process is subreaper, so what is orphaned becomes its child and nothing leaves the tree.
+The calling process is a subreaper (prctl(2)): orphans become its children, and no process leaves the tree.
 """
 
 import os
@@ -18,17 +18,17 @@ NOT_OF_A_FILE = {b"RssAnon:", b"RssShmem:"}
 
 
 class Size(NamedTuple):
-    """How much is alive: threads of all processes, and their memory in bytes, what they share counted for each."""
+    """The threads and the memory in bytes of all processes. Shared memory counts for each process."""
 
     tasks: int
     memory_bytes: int
 
 
 class Descendants:
-    """The children of this process and theirs, and how `program`, the command's own, ended.
+    """The descendants of this process, and how the command's own `program` ended.
 
-    `guard` is one more child, which is not the command's. Where there is one, the kernel lets this process signal
-    nothing but its descendants.
+    `guard` is a child that does not belong to the command. If there is one, the kernel allows this process to signal
+    only its descendants.
     """
 
     def __init__(self, program: int, *, guard: int | None) -> None:
@@ -37,7 +37,7 @@ class Descendants:
         self.wait_status: int | None = None
 
     def reap(self) -> bool:
-        """Collects those that have ended. Returns whether any has not."""
+        """Collect processes that have ended. Return whether any is left."""
         while True:
             try:
                 process, status = os.waitpid(-1, os.WNOHANG)
@@ -49,19 +49,21 @@ class Descendants:
                 self.wait_status = status
 
     def size(self, max_tasks: int) -> Size:
-        """What is alive now; the counting stops where it is over `max_tasks`."""
+        """Return the size of all processes. Counting stops beyond `max_tasks`."""
         tasks = memory = 0
         for process in _walk(os.getpid()):
             if process == self._guard:
                 continue
             tasks += len(_threads(process))
-            memory += _private_bytes(process)
+            # Resident memory, except that of files, which the kernel can drop. Source: proc_pid_status(5).
+            words = _words(f"/proc/{process}/status")
+            memory += sum(int(value) for name, value in pairwise(words) if name in NOT_OF_A_FILE) * KILOBYTE
             if tasks > max_tasks:
                 break
         return Size(tasks, memory)
 
     def end(self) -> bool:
-        """Kills and collects all of them, again and again until none is left. Returns whether none is."""
+        """Kill and collect all processes until none is left. Return whether that succeeded in time."""
         deadline = time.monotonic() + END_SECONDS
         while self.reap():
             if time.monotonic() > deadline:
@@ -71,62 +73,54 @@ class Descendants:
         return True
 
     def _kill(self) -> None:
-        """At once where signals are scoped: no fork can slip through. Elsewhere one by one."""
+        """Kill all processes that exist now."""
+        # With scoped signals -1 means all descendants, in one call that no fork can escape.
         if self._guard:
             _send(-1)
             return
         for process in _walk(os.getpid()):
-            if _group(process) == self._program:
-                _send(-self._program)  # the kernel lets nobody of a group fork past this
+            try:
+                is_in_group = os.getpgid(process) == self._program
+            except ProcessLookupError:
+                is_in_group = False
+            if is_in_group:
+                # The kernel fails a fork while a signal to the group is pending.
+                _send(-self._program)
             _send(process)
 
 
 def _send(process: int) -> None:
     try:
         os.kill(process, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # ended meanwhile
+    except (ProcessLookupError, PermissionError):  # it has ended meanwhile
         return
 
 
-def _group(process: int) -> int:
-    try:
-        return os.getpgid(process)
-    except ProcessLookupError:
-        return 0
-
-
 def _walk(root: int) -> Iterator[int]:
-    """The descendants of a process, each after its parent."""
+    """Yield the descendants of a process, each after its parent."""
     pending = [root]
     while pending:
-        for child in _children(pending.pop()):
-            pending.append(child)
-            yield child
-
-
-def _children(process: int) -> list[int]:
-    return [int(child) for task in _threads(process) for child in _words(f"/proc/{process}/task/{task}/children")]
+        process = pending.pop()
+        for task in _threads(process):
+            for child in map(int, _words(f"/proc/{process}/task/{task}/children")):
+                pending.append(child)
+                yield child
 
 
 def _threads(process: int) -> list[str]:
     try:
         with os.scandir(f"/proc/{process}/task") as threads:
             return [thread.name for thread in threads]
-    except OSError:  # ended meanwhile
+    except OSError:  # the process has ended meanwhile
         return []
 
 
-def _private_bytes(process: int) -> int:
-    """Resident memory that is not a file's. Source: proc_pid_status(5)."""
-    words = _words(f"/proc/{process}/status")
-    return sum(int(value) for name, value in pairwise(words) if name in NOT_OF_A_FILE) * KILOBYTE
-
-
 def _words(path: str) -> list[bytes]:
-    """What a file of /proc has, as far as one read gives it: the next round finds the rest."""
+    """Return the words of a file of /proc."""
+    # One read may not return all of a long list of children: the next round finds the rest.
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # ended meanwhile
+    except OSError:  # the process has ended meanwhile
         return []
     try:
         return os.read(handle, BLOCK_BYTES).split()

@@ -1,7 +1,7 @@
-"""The runs of one command: a process of its own, on the standard library, that ends when the command has.
+"""The supervisor of one command: a separate process that uses only the standard library, and ends with the command.
 
-It reads its policy from its input, whose end is also the order to stop; so the command ends with the service, too. Its
-output is the command's; one line with what came of it goes to the handle that it is started with.
+It reads its policy from its input. The end of the input is the order to stop, so the command also ends with the
+service. Its output is the command's. It writes one line, its report, to the handle that it is started with.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ SUPERVISOR_ENDED = signal.SIGUSR1
 
 
 def main(report_handle: int) -> None:
-    """Supervises the command of the policy that is read, and writes its report."""
+    """Run and supervise a command, and write its report."""
     policy = Policy.decode(_first_line())
     os.setsid()
     go_first_without_memory()
@@ -39,20 +39,22 @@ def main(report_handle: int) -> None:
     program, failures = _start(policy)
     family = Descendants(program, guard=guard)
     try:
-        message = _until_started(failures)
+        # The end of this pipe is the exec: see `become`, which makes all handles close then.
+        with contextlib.closing(os.fdopen(failures, "rb")) as pipe:
+            message = pipe.read(MAX_MESSAGE_BYTES).decode()
         ended: Ended = "refused" if message else watch(program, family, policy.limits)
     finally:
         gone = family.end()
     if not gone:
         message = "Processes of the command could not be ended in time."
-    with contextlib.suppress(BrokenPipeError):  # the service waits no more, or has ended
+    with contextlib.suppress(BrokenPipeError):  # the service no longer waits, or has ended
         os.write(report_handle, _report(ended, family.wait_status or 0, message).encode())
     while not gone:
         gone = family.end()
 
 
 def watch(program: int, family: Descendants, limits: Limits) -> Ended:
-    """Waits for the program's end, the order to stop, or the crossing of a limit, and says which it was."""
+    """Wait for the program's end, the order to stop, or a limit, and return which it was."""
     poller = select.poll()
     poller.register(ORDERS, select.POLLIN)
     poller.register(os.pidfd_open(program), select.POLLIN)
@@ -73,6 +75,7 @@ def watch(program: int, family: Descendants, limits: Limits) -> Ended:
 
 
 def _first_line() -> bytes:
+    """Return the policy's line. The process ends if the input ends before it."""
     line = b""
     while not line.endswith(b"\n"):
         block = os.read(ORDERS, BLOCK_BYTES)
@@ -83,10 +86,11 @@ def _first_line() -> bytes:
 
 
 def _scope_signals(abi: int) -> bool:
-    """Makes this process unable to signal any but its descendants. Returns whether that was seen to hold."""
+    """Restrict signals of this process to its descendants. Return whether the kernel was seen to enforce it."""
     if abi < landlock.SCOPES_ABI:
         return False
-    landlock.signals_alone(abi).enforce()
+    landlock.only_signals(abi).enforce()
+    # If this did not hold, `Descendants` would kill every process of the user.
     try:
         os.kill(os.getppid(), 0)
     except PermissionError:
@@ -95,9 +99,10 @@ def _scope_signals(abi: int) -> bool:
 
 
 def _start_guard() -> int:
-    """A process that ends the whole command if the runs is killed. No command can reach it."""
+    """Start a process that ends the whole command if the supervisor is killed. No command can reach it."""
+    # Blocked before the fork: the supervisor may end before the guard waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, {SUPERVISOR_ENDED})
-    runs = os.getpid()
+    supervisor = os.getpid()
     process = os.fork()
     if process:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {SUPERVISOR_ENDED})
@@ -105,7 +110,8 @@ def _start_guard() -> int:
     try:
         syscall(CLOSE_RANGE, 0, LAST_HANDLE, 0)
         end_with_parent(SUPERVISOR_ENDED)
-        if os.getppid() == runs:
+        # If it has ended before that call, no signal will come.
+        if os.getppid() == supervisor:
             signal.sigwait({SUPERVISOR_ENDED})
         os.kill(-1, signal.SIGKILL)
     finally:
@@ -113,27 +119,21 @@ def _start_guard() -> int:
 
 
 def _start(policy: Policy) -> tuple[int, int]:
-    """The new process, and where it tells why it could not become the program: nothing, if it could."""
+    """Start the program. Return its process, and a pipe with the error message if it could not start."""
     reading, writing = os.pipe()
-    runs = os.getpid()
+    supervisor = os.getpid()
     process = os.fork()
     if process:
         os.close(writing)
         return process, reading
     message = "It could not be confined."
     try:
-        become(policy, runs)
+        become(policy, supervisor)
     except (OSError, ValueError) as error:
         message = str(error)
     finally:
         os.write(writing, message.encode(errors="backslashreplace")[:MAX_MESSAGE_BYTES])
         os._exit(NOT_STARTED)
-
-
-def _until_started(failures: int) -> str:
-    """Waits until the program runs. Returns why it does not, or nothing."""
-    with contextlib.closing(os.fdopen(failures, "rb")) as pipe:
-        return pipe.read(MAX_MESSAGE_BYTES).decode()
 
 
 def _report(ended: Ended, wait_status: int, message: str) -> Report:

@@ -1,18 +1,17 @@
-"""What a launcher is told: values that cross to it as one line of JSON. None of them is a secret.
+"""The messages between the service and a launcher: one line of JSON each. They hold no secret."""
 
-Named tuples, because the launcher starts in milliseconds: the modules behind richer values take longer than it may.
-"""
+# Named tuples, because the launcher must start in milliseconds: the modules of richer types take longer to import.
 
 import json
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Ended = Literal["exited", "timed_out", "too_many_tasks", "too_much_memory", "too_much_output", "cancelled", "refused"]
-"""Why a command is over. `exited` is also what a signal from within did to it; `refused`: it was never started."""
+"""The end of a command. `exited` includes a signal from within the command; `refused` means that it never started."""
 
 
 class Limits(NamedTuple):
-    """What a command may use. CPU time, memory and files are each process's; tasks and memory also the whole tree's."""
+    """The limits of a command. CPU time, memory and files apply to each process, tasks and memory also to their sum."""
 
     wall_seconds: float = 30
     cpu_seconds: int = 30
@@ -24,16 +23,16 @@ class Limits(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What has these names beneath an open folder, none of them a link; without a name, the folder itself."""
+    """A file or folder below an open folder, through no link; without names, the folder itself."""
 
     handle: int
     names: Sequence[str] = ()
 
 
 class Policy(NamedTuple):
-    """One command: what runs, where, and what it may reach. Numbers named `_handle` are inherited open handles.
+    """A command: the program, its folder, and the files that it may reach. Each `_handle` is inherited and open.
 
-    Of what is `listable` the names can be told, at any depth, and nothing can be read.
+    In a `listable` folder names can be listed at any depth, but no file can be read.
     """
 
     program: str
@@ -52,25 +51,25 @@ class Policy(NamedTuple):
 
     @property
     def handles(self) -> frozenset[int]:
-        """All that the launcher has to inherit for it."""
+        """The handles that the launcher must inherit."""
         parts = (*self.readable_parts, *self.writable_parts)
         folders = (*self.listable_handles, *self.readable_handles, *self.writable_handles)
         return frozenset((self.cwd_handle, *folders, *(part.handle for part in parts)))
 
     def encode(self) -> bytes:
-        """One line of JSON."""
+        """Return the policy as one line of JSON."""
         return json.dumps(self._asdict()).encode() + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> "Policy":
-        """The policy that `encode` wrote."""
+        """Return the policy that `encode` wrote."""
         fields = json.loads(line)
         parts = {name: [Part(*part) for part in fields[name]] for name in ("readable_parts", "writable_parts")}
         return cls(**{**fields, **parts, "limits": Limits(*fields["limits"])})
 
 
 class Report(NamedTuple):
-    """What came of a command. Times in milliseconds; `peak_bytes` is the largest process's resident memory."""
+    """The end of a command. Times are in milliseconds; `peak_bytes` is the resident memory of the largest process."""
 
     ended: Ended
     exit_code: int | None = None
@@ -80,10 +79,10 @@ class Report(NamedTuple):
     message: str = ""
 
     def encode(self) -> bytes:
-        """One line of JSON."""
+        """Return the report as one line of JSON."""
         return json.dumps(self._asdict()).encode() + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> "Report":
-        """The report that `encode` wrote."""
+        """Return the report that `encode` wrote."""
         return cls(**json.loads(line))

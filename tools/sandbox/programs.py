@@ -1,4 +1,4 @@
-"""Which programs a command can be, and which places of the system they read to start."""
+"""The programs that commands may be, and the files of the system that they need."""
 
 import os
 import sys
@@ -20,27 +20,27 @@ SYSTEM_PLACES = (
 
 
 class Programs(msgspec.Struct, frozen=True, kw_only=True):
-    """Folders to find programs in, the first before the next, and the places that programs read and run from."""
+    """The folders of programs, in the order of the search, and the places that programs may read and execute."""
 
     folders: tuple[Path, ...]
     places: tuple[Path, ...]
 
     def find(self, name: str) -> Path:
-        """The program's path. Raises `CommandRefusedError`."""
+        """Return the path of a program. Raises `CommandRefusedError`."""
         if name in {"", ".", ".."} or "/" in name:
             raise CommandRefusedError(f"{name!r} is not the name of a program: give one without a path.")
         for folder in self.folders:
             path = folder / name
-            if path.is_file() and os.access(path, os.X_OK) and self._holds(path.resolve()):
-                return path
+            if path.is_file() and os.access(path, os.X_OK):
+                # The target of a link must be in a place too, or the sandbox would not let it start.
+                real = path.resolve()
+                if any(real.is_relative_to(place.resolve()) for place in self.places):
+                    return path
         raise CommandRefusedError(f"There is no program {name!r} in {', '.join(map(str, self.folders))}.")
-
-    def _holds(self, path: Path) -> bool:
-        return any(path.is_relative_to(place.resolve()) for place in self.places)
 
 
 def installed_programs() -> Programs:
-    """The system's programs, and those of the running Python and its environment."""
+    """Return the programs of the system, and those of the running Python and its environment."""
     environment, base = Path(sys.prefix), Path(sys.base_prefix)
     python = (base / "bin", base / "lib", environment / "bin", environment / "lib", environment / "pyvenv.cfg")
     return Programs(folders=(environment / "bin", *SYSTEM_FOLDERS), places=(*SYSTEM_PLACES, *python))

@@ -1,18 +1,19 @@
-"""What a sandbox says no with.
+"""Errors of the sandbox.
 
 SandboxError
-    SandboxUnavailableError   this machine cannot confine a command, or a confined one could not be supervised
-    CommandRefusedError       this command is not run; the message says why
+
+    SandboxUnavailableError   this machine cannot confine a command, or a command could not be supervised
+    CommandRefusedError       the command does not run; the message gives the reason
 """
 
 
 class SandboxError(Exception):
-    """No command was run to its end."""
+    """A command did not run to its end."""
 
 
 class SandboxUnavailableError(SandboxError):
-    """Commands cannot be confined here; the message says what is missing."""
+    """Commands cannot be confined here. The message names what is missing."""
 
 
 class CommandRefusedError(SandboxError):
-    """A command that is not run here; the message says what would be."""
+    """The command does not run here. The message says what would."""

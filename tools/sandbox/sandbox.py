@@ -1,4 +1,4 @@
-"""The sandbox: the one way to run a command."""
+"""The sandbox: the only way to run a command."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from tools.base import OutputStream
 from tools.sandbox.confinement import Confinement, kernel_confinement
 from tools.sandbox.output.capture import Captured
 from tools.sandbox.output.stream import Output
-from tools.sandbox.policy import Ended, Limits, Part, Policy, Report
+from tools.sandbox.policy import Ended, Limits, Part, Policy
 from tools.sandbox.programs import Programs, installed_programs
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.supervision import Supervision, Take
@@ -21,14 +21,15 @@ DEFAULT_LIMITS = Limits()
 NO_ENVIRONMENT: Mapping[str, str] = {}
 CANARY = "canary"
 TRIAL = ("cat", CANARY)
+# `cat` returns 0 for a file that it can read. The launcher itself never returns 1.
 DENIED_EXIT_CODE = 1
-"""What `cat` says of a file that it may not open; of one that it may, 0, and the launcher of itself never 1."""
+"""The exit code of `cat` for a file that it may not open."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a command. `warning` is empty unless something of it could not be ended.
+    """The outcome of a command. `warning` is empty unless a process of it could not be ended.
 
-    `exit_code` is the program's own, where it exited; `signal` is what ended it, also where that was the launcher's.
+    `exit_code` is the program's own, if it exited. `signal` ended it, and may be the launcher's.
     """
 
     ended: Ended
@@ -44,24 +45,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def timed_out(self) -> bool:
-        """Whether the wall-clock limit ended it."""
+        """True if the wall-clock limit ended the command."""
         return self.ended == "timed_out"
 
     @property
     def truncated(self) -> bool:
-        """Whether not all of its output is kept here."""
+        """True if this does not hold all of the output."""
         return self.stdout.truncated or self.stderr.truncated
 
 
 async def ignore(stream: OutputStream, piece: bytes) -> None:
-    """Takes output that nobody follows."""
+    """Discard live output."""
 
 
 class Sandbox:
-    """Runs programs of the machine so that they reach the handles they are given, and nothing else.
+    """Runs programs of the machine so that they can reach only the handles that they get.
 
-    `temporary_beneath` is where commands get their temporary folders, and holds nothing else: a folder in the system's
-    own place, unless it is given.
+    `temporary_beneath` is a folder for the temporary folders of commands; by default, one in the system's own place.
     """
 
     def __init__(self, programs: Programs | None = None, *, temporary_beneath: Path | None = None) -> None:
@@ -69,7 +69,7 @@ class Sandbox:
         self.temporary_folders = TemporaryFolders(temporary_beneath)
 
     async def probe(self) -> Confinement:
-        """The level, seen to hold here: a program was denied a file. Raises `SandboxUnavailableError`."""
+        """Run a trial command that must be denied a file, and return the level. Raises `SandboxUnavailableError`."""
         level = kernel_confinement()
         async with self.temporary_folders.new() as folder:
             handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
@@ -102,15 +102,14 @@ class Sandbox:
         environment: Mapping[str, str] = NO_ENVIRONMENT,
         on_output: Take = ignore,
     ) -> Outcome:
-        """Runs `argv` in the folder `cwd_handle`, and returns when it and all that it started are gone.
+        """Run `argv` in the folder `cwd_handle`, and return when all of its processes have ended.
 
-        Nothing beneath the cwd is readable unless a handle among the `readable_handles` or `writable_handles` holds it,
-        or a part. Landlock takes nothing out of a folder again: to keep something in it from being read or written,
-        pass the parts that lie beside it (see `parts_without`). `programs` takes the place of the sandbox's own;
-        `environment` adds to the four names that every command has, or replaces them. Cancelling ends the whole tree,
-        and takes at most 2 s.
+        The command can only read below a handle of `readable_handles` or `writable_handles`, or a part. To withhold a
+        file of a folder, pass the parts beside it (see `parts_without`). `programs` replaces the sandbox's own.
+        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and
+        takes at most 2 s.
 
-        Raises `CommandRefusedError`, `SandboxUnavailableError`.
+        Raises `CommandRefusedError` and `SandboxUnavailableError`.
         """
         level = kernel_confinement()
         programs = programs or self.programs
@@ -121,7 +120,14 @@ class Sandbox:
             policy = Policy(
                 program=str(program),
                 argv=list(argv),
-                environment={**_environment(programs, temporary), **environment},
+                # Nothing of the service's own environment, which has its secrets.
+                environment={
+                    "PATH": ":".join(map(str, programs.folders)),
+                    "LANG": "C.UTF-8",
+                    "HOME": str(temporary),
+                    "TMPDIR": str(temporary),
+                    **environment,
+                },
                 cwd_handle=cwd_handle,
                 readable_handles=list(readable_handles),
                 writable_handles=list(writable_handles),
@@ -133,48 +139,34 @@ class Sandbox:
                 readable_parts=list(readable_parts),
                 writable_parts=list(writable_parts),
             )
-            report = await _supervise(policy, output)
+            supervision = await Supervision.start(policy, output)
+            output.when_too_much = supervision.stop
+            report = await supervision.report(limits.wall_seconds)
         if report.ended == "refused":
             raise CommandRefusedError(f"{argv[0]} could not be started: {report.message}")
-        return _outcome(report, output, time.monotonic() - began, level)
-
-
-def _environment(programs: Programs, temporary: Path) -> dict[str, str]:
-    """All that a command finds in its environment: nothing of the service's own."""
-    path = ":".join(map(str, programs.folders))
-    return {"PATH": path, "LANG": "C.UTF-8", "HOME": str(temporary), "TMPDIR": str(temporary)}
-
-
-async def _supervise(policy: Policy, output: Output) -> Report:
-    supervision = await Supervision.start(policy, output)
-    output.when_too_much = supervision.stop
-    return await supervision.report(policy.limits.wall_seconds)
-
-
-def _outcome(report: Report, output: Output, seconds: float, level: Confinement) -> Outcome:
-    return Outcome(
-        ended="too_much_output" if output.too_much else report.ended,
-        exit_code=report.exit_code,
-        signal=report.signal,
-        duration_ms=round(1000 * seconds),
-        cpu_ms=report.cpu_ms,
-        peak_bytes=report.peak_bytes,
-        stdout=output.captures["stdout"].captured(),
-        stderr=output.captures["stderr"].captured(),
-        confinement=level.level,
-        warning=report.message,
-    )
+        return Outcome(
+            ended="too_much_output" if output.too_much else report.ended,
+            exit_code=report.exit_code,
+            signal=report.signal,
+            duration_ms=round(1000 * (time.monotonic() - began)),
+            cpu_ms=report.cpu_ms,
+            peak_bytes=report.peak_bytes,
+            stdout=output.captures["stdout"].captured(),
+            stderr=output.captures["stderr"].captured(),
+            confinement=level.level,
+            warning=report.message,
+        )
 
 
 def _checked(argv: Sequence[str]) -> Sequence[str]:
-    """The argv, where the system can take it. Raises `CommandRefusedError`."""
+    """Return the argv if execve(2) can take it. Raises `CommandRefusedError`."""
     if not argv:
-        raise CommandRefusedError("A command needs a program's name.")
+        raise CommandRefusedError("The command is empty: give the name of a program.")
     for argument in argv:
         try:
             bad = b"\0" in os.fsencode(argument)
         except UnicodeEncodeError:
             bad = True
         if bad:
-            raise CommandRefusedError(f"The argument {argument!r} has a character that no command can be given.")
+            raise CommandRefusedError(f"The argument {argument!r} has a character that no command can take.")
     return argv

@@ -1,4 +1,4 @@
-"""The parts of a folder that can be given without what has to be kept: Landlock takes nothing out of a folder again."""
+"""The parts of a folder without its withheld entries. Landlock cannot deny an entry of a folder that it allows."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,29 +9,29 @@ from typing import Final, NamedTuple
 from tools.sandbox.policy import Part
 
 MAX_WALKED: Final = 50_000
-"""The most entries of a folder that are looked at."""
+"""Entries that are visited."""
 
 MAX_DEPTH: Final = 64
-"""Folders that lie deeper are not looked into."""
+"""Nested folders that are visited."""
 
 MAX_PARTS: Final = 4_000
-"""The most parts that a folder is divided into."""
+"""Parts of a folder."""
 
 STEP: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Withheld = Callable[["os.DirEntry[str]"], bool]
-"""Whether an entry is to be kept from a command. Raises `FileNotFoundError` for one that is gone."""
+"""Returns whether a command may not get an entry. Raises `FileNotFoundError` if the entry was removed."""
 
 
 class Parts(NamedTuple):
-    """What may be given. Not `complete`: folders that were not looked into are left out."""
+    """The parts of a folder. If they are not `complete`, folders that were not visited are left out."""
 
     parts: list[Part]
     complete: bool
 
 
 class _Folder:
-    """A folder that was met: what it holds, and whether something beneath it is withheld."""
+    """A visited folder: its entries, and whether it is `whole`, without a withheld entry below it."""
 
     def __init__(self, names: tuple[str, ...], parent: "_Folder | None") -> None:
         self.names = names
@@ -41,29 +41,30 @@ class _Folder:
         self.whole = True
 
     def take(self, entry: "os.DirEntry[str]", withheld: Withheld, whole: Callable[[str], bool]) -> None:
-        """One of its entries. Raises `FileNotFoundError`."""
+        """Take an entry of the folder. Raises `FileNotFoundError`."""
         if withheld(entry):
             self.divide()
         elif entry.is_dir(follow_symlinks=False) and not whole(entry.name):
             self.folders.append(_Folder((*self.names, entry.name), self))
         elif not entry.is_symlink():
+            # The target of a link is a part by its own name, or is withheld.
             self.files.append(entry.name)
 
     def divide(self) -> None:
-        """It cannot be given as a whole, nor can the folders that hold it."""
+        """Mark the folder and its parents as not whole."""
         folder: _Folder | None = self
         while folder and folder.whole:
             folder.whole = False
             folder = folder.parent
 
     def refuse(self) -> None:
-        """Nothing of it can be given."""
+        """Leave the folder out."""
         self.divide()
         self.files, self.folders = [], []
 
 
 def open_part(part: Part, flags: int) -> int:
-    """A handle to the part, through no link but to one that it may be itself. Raises `OSError`."""
+    """Return a handle to the part. Only its last name may be a link, which is not followed. Raises `OSError`."""
     if not part.names:
         return os.open(".", flags | os.O_CLOEXEC, dir_fd=part.handle)
     folder = part.handle
@@ -80,31 +81,32 @@ def open_part(part: Part, flags: int) -> int:
 
 
 def nothing(name: str) -> bool:
-    """No name."""
+    """Match no name."""
     return False
 
 
 def parts_without(
     handle: int, withheld: Withheld, over: Callable[[], bool], whole: Callable[[str], bool] = nothing
 ) -> Parts:
-    """The fewest parts of the folder that hold all of its files and folders but the withheld ones.
+    """Return the fewest parts that contain all files and folders of the folder, except the withheld ones.
 
-    Folders with a name that is `whole` are not looked into. Links are no parts: what one leads to is given by its own
-    name, or not. The nearest folders are looked into first, until `over` says so or a bound is reached. Blocks.
+    Folders with a name that is `whole` are not visited. The nearest folders are visited first, until `over` returns
+    true or a limit is reached. This blocks.
     """
     root = _Folder((), None)
     folders = [root]
     left = MAX_WALKED
     complete = True
-    for folder in folders:  # which grows meanwhile
+    # The list grows while it is read, which makes this breadth first: the deepest folders are left out first.
+    for folder in folders:
         out_of_reach = left <= 0 or len(folder.names) >= MAX_DEPTH or over()
         if out_of_reach:
             folder.refuse()
             complete = False
             continue
         try:
-            seen = _look_into(folder, handle, withheld, whole, left + 1)
-        except OSError:  # nobody may, or it is gone
+            seen = _visit(folder, handle, withheld, whole, left + 1)
+        except OSError:  # no permission, or it was removed
             folder.refuse()
             continue
         if seen > left:
@@ -113,29 +115,29 @@ def parts_without(
             continue
         left -= seen
         folders.extend(folder.folders)
-    parts = [Part(handle, names) for names in _given(root)]
+    parts = [Part(handle, names) for names in _names(root)]
     return Parts(parts[:MAX_PARTS], complete and len(parts) <= MAX_PARTS)
 
 
-def _look_into(folder: _Folder, handle: int, withheld: Withheld, whole: Callable[[str], bool], most: int) -> int:
-    """How many entries were seen, at most so many. Raises `OSError`."""
+def _visit(folder: _Folder, handle: int, withheld: Withheld, whole: Callable[[str], bool], max_entries: int) -> int:
+    """Take the entries of a folder, and return their number. Raises `OSError`."""
     opened = open_part(Part(handle, folder.names), os.O_RDONLY | os.O_DIRECTORY)
     try:
         seen = 0
         with os.scandir(opened) as entries:
-            for entry in islice(entries, most):
+            for entry in islice(entries, max_entries):
                 seen += 1
-                with suppress(FileNotFoundError):  # gone meanwhile
+                with suppress(FileNotFoundError):  # it was removed meanwhile
                     folder.take(entry, withheld, whole)
         return seen
     finally:
         os.close(opened)
 
 
-def _given(root: _Folder) -> Iterator[tuple[str, ...]]:
-    """The names of the parts, the nearest first: a folder where it is whole, else what it holds."""
+def _names(root: _Folder) -> Iterator[tuple[str, ...]]:
+    """Yield the names of the parts, nearest first: of a whole folder its own, otherwise those of its entries."""
     folders = [root]
-    for folder in folders:  # which grows meanwhile
+    for folder in folders:
         if folder.whole:
             yield folder.names
         else:

@@ -1,9 +1,9 @@
-"""The service's end of a launcher: starts it, hands it its policy, drains its output, and sees it gone."""
+"""The service's side of a launcher: it starts it, sends the policy, reads the output, and waits for the end."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from tools.sandbox.kernel import landlock
 from tools.sandbox.policy import Policy, Report
 from tools.sandbox.refusals import SandboxUnavailableError
 
+# Isolated from the environment's packages and variables: `-I -S`, and only the project's own folder on the path.
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = "import sys; sys.path.append(sys.argv[1]); from tools.sandbox.launcher import main; main(int(sys.argv[2]))"
 ISOLATED = ("-I", "-S", "-X", "utf8")
@@ -20,29 +21,30 @@ BLOCK_BYTES = 64 * 1024
 MAX_REPORT_BYTES = 64 * 1024
 LAST_PIECE_SECONDS = 0.2
 GRACE_SECONDS = 1.5
-"""For the launcher to end the command at its limit."""
+"""The time for a launcher to end the command at its limit."""
 STOP_SECONDS = 2.0
+"""The time for a launcher to end after `stop`."""
 LATE_STOP_SECONDS = 0.2
-"""For a launcher that had its time to end, and is late."""
+"""The same for a launcher that is late already."""
 
 Take = Callable[[OutputStream, bytes], Awaitable[None]]
-"""Gets each piece of output. While it takes its time the command has to wait: its pipe is full."""
+"""Gets each piece of output. The command waits meanwhile, once its pipe is full."""
 
 
 class Taker(Protocol):
-    """What takes a command's output."""
+    """The receiver of a command's output."""
 
     async def take(self, stream: OutputStream, piece: bytes) -> None:
-        """The next piece; the command waits meanwhile."""
+        """Take the next piece. The command waits meanwhile."""
         ...
 
     def hurry(self) -> None:
-        """From now on `take` waits for nobody."""
+        """Make `take` return at once from now on, also a call that waits."""
         ...
 
 
 class Supervision:
-    """One launcher and its pipes. Output is taken until it ends, or until `stop` was called and it is over."""
+    """A launcher and its pipes. Output is read until it ends, or for a while after `stop`."""
 
     def __init__(self, process: asyncio.subprocess.Process, report: int, taker: Taker, *, is_guarded: bool) -> None:
         self._process = process
@@ -54,7 +56,7 @@ class Supervision:
 
     @classmethod
     async def start(cls, policy: Policy, taker: Taker) -> "Supervision":
-        """A launcher that has been told the policy."""
+        """Start a launcher, and send it the policy."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         try:
@@ -76,10 +78,10 @@ class Supervision:
         return cls(process, reading, taker, is_guarded=policy.landlock_abi >= landlock.SCOPES_ABI)
 
     async def report(self, seconds: float) -> Report:
-        """What came of the command, once all of it has ended: by the launcher's word, or by force.
+        """Wait until the command has ended, by itself or by force, and return the launcher's report.
 
-        `seconds` is the command's limit, after which nobody who takes output is waited for. Raises
-        `SandboxUnavailableError`, and what taking output raised.
+        `seconds` is the command's limit; after it, the receiver of the output is not waited for. Raises
+        `SandboxUnavailableError`, and the errors of `take`.
         """
         patience = STOP_SECONDS
         try:
@@ -99,39 +101,39 @@ class Supervision:
         return Report.decode(line)
 
     def stop(self) -> None:
-        """Orders the launcher to end the command and all that it has started."""
+        """Make the launcher end the command and its child processes: the end of its input is the order."""
         if self._process.stdin:
             self._process.stdin.close()
 
     async def _last_line(self, patience: float) -> bytes:
-        """What the launcher left when it was gone; nothing, if it had to be killed."""
+        """Wait for the launcher's end, and return its last line; empty if it was killed."""
         try:
-            await self._see_gone(patience)
+            await self._wait_or_kill(patience)
             return os.read(self._report, MAX_REPORT_BYTES)
         except BlockingIOError:
             return b""
         finally:
             os.close(self._report)
 
-    async def _see_gone(self, patience: float) -> None:
-        """Waits until the launcher and its output have ended, at most so many seconds; then kills it, if its guard is
-        there to end the command. Without one it alone can, and is left to it.
-        """
+    async def _wait_or_kill(self, patience: float) -> None:
+        """Wait at most `patience` seconds until the launcher and its output have ended; then kill it."""
         self.stop()
         self._taker.hurry()
         _, late = await asyncio.wait({self._output, self._ended}, timeout=patience)
-        if late:
-            if self._is_guarded:
-                with suppress(ProcessLookupError):
-                    self._process.kill()
-            for future in late:
-                future.cancel()
-            if not self._is_guarded:
-                _leave(self._see_out())
-
-    async def _see_out(self) -> None:
-        """Passes over the output of what a late launcher still has to end."""
-        await asyncio.gather(_pass_over(self._process.stdout), _pass_over(self._process.stderr), self._process.wait())
+        if not late:
+            return
+        if self._is_guarded:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        for future in late:
+            future.cancel()
+        if not self._is_guarded:
+            # Without a guard only the launcher can end the command, so it must not be killed. Its pipes are read in
+            # the background: a full one would block it.
+            process = self._process
+            rest: asyncio.Future[Any] = asyncio.gather(_skip(process.stdout), _skip(process.stderr), process.wait())
+            left.add(rest)
+            rest.add_done_callback(left.discard)
 
     async def _drain(self, stream: OutputStream) -> None:
         reader = self._process.stdout if stream == "stdout" else self._process.stderr
@@ -139,21 +141,16 @@ class Supervision:
             await self._taker.take(stream, block)
 
 
-left: set[asyncio.Task[None]] = set()
-"""Launchers that were late, while they end what they have started."""
+# The event loop itself keeps only weak references.
+left: set[asyncio.Future[Any]] = set()
+"""Late launchers that still end the processes of their command."""
 
 
-def _leave(ending: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(ending)
-    left.add(task)
-    task.add_done_callback(left.discard)
-
-
-async def _pass_over(reader: asyncio.StreamReader | None) -> None:
+async def _skip(reader: asyncio.StreamReader | None) -> None:
     while reader and await reader.read(BLOCK_BYTES):
         pass
 
 
 def launcher_command(report: int) -> Sequence[str]:
-    """The launcher's own argv: isolated, and without the environment's packages."""
+    """Return the argv of the launcher."""
     return (sys.executable, *ISOLATED, "-c", ENTRY, str(ROOT), str(report))

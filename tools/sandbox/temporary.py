@@ -1,7 +1,7 @@
-"""Commands' own temporary folders: each made for one command, and emptied after it whatever it left there.
+"""Temporary folders of commands: each is made for one command, and removed afterwards with everything in it.
 
-They lie in a folder of their own, which every process of this user on the machine may share: a folder that is in use is
-locked, and the kernel lets go of the lock with the process. So what nobody has locked was left behind.
+All processes of this user share one parent folder. A folder in use is locked, and the kernel releases the lock when the
+process ends. A folder without a lock was left behind.
 
 Source: flock(2).
 """
@@ -19,27 +19,33 @@ from typing import Final
 from tools.sandbox.refusals import SandboxUnavailableError
 
 PREFIX: Final = "command-"
-OWNER_ALONE: Final = 0o700
+OWNER_ONLY: Final = 0o700
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A command can leave millions of files. The rest is removed in the background.
 REMOVE_SECONDS: Final = 0.2
-"""How long a command's answer waits until its folder is empty; of millions of files the rest goes in the background."""
+"""Seconds that the result of a command waits for the removal of its folder."""
 
 _threads = ThreadPoolExecutor(2, thread_name_prefix="temporary")
 
 
 class TemporaryFolders:
-    """The folder that they lie in: one of this user's in the system's temporary place, unless another is given."""
+    """The temporary folders in one parent folder; by default, in one of this user in the system's own place."""
 
     def __init__(self, beneath: Path | None = None) -> None:
         self.beneath = beneath or Path(tempfile.gettempdir(), f"orchestrator-commands-{os.geteuid()}")
 
     @asynccontextmanager
     async def new(self) -> AsyncIterator[Path]:
-        """A new folder that the owner alone can enter; it is gone afterwards, or soon.
-
-        Raises `SandboxUnavailableError`.
-        """
-        path, lock = self._make()
+        """Make a folder that only its owner can enter, and remove it afterwards. Raises `SandboxUnavailableError`."""
+        with self._parent() as parent:
+            # Shared with other makers. A sweep locks the parent exclusively, so it never sees a folder without a lock.
+            fcntl.flock(parent, fcntl.LOCK_SH)
+            try:
+                path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.beneath))
+                lock = os.open(path, FOLDER)
+            except OSError as error:
+                raise SandboxUnavailableError(f"{self.beneath} takes no temporary folder: {error.strerror}.") from error
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield path
         finally:
@@ -47,72 +53,57 @@ class TemporaryFolders:
             await asyncio.wait([removal], timeout=REMOVE_SECONDS)
 
     def sweep(self) -> int:
-        """Removes the folders that processes which are gone have left. Returns how many. Blocks.
-
-        Where there can be no such folders, nothing happens: whoever wants a new one is told.
-        """
+        """Remove the folders of processes that have ended, and return their number. This blocks."""
         try:
             stale = self._stale()
         except SandboxUnavailableError:
+            # The parent cannot be used. The next command reports it.
             return 0
         for name, lock in stale.items():
             _remove_locked(self.beneath / name, lock)
         return len(stale)
 
     def _stale(self) -> dict[str, int]:
-        """The names that nobody uses, each with the handle that locks it now."""
-        with self._place() as place:
-            fcntl.flock(place, fcntl.LOCK_EX)  # none is just being made
-            names = os.listdir(place)  # noqa: PTH208  by its handle
-            return {name: lock for name in names if (lock := _lock_stale(place, name)) is not None}
-
-    def _make(self) -> tuple[Path, int]:
-        """A new folder, and the handle that holds its lock."""
-        with self._place() as place:
-            fcntl.flock(place, fcntl.LOCK_SH)
-            try:
-                path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self.beneath))
-                lock = os.open(path, FOLDER)
-            except OSError as error:
-                raise SandboxUnavailableError(f"{self.beneath} takes no temporary folder: {error.strerror}.") from error
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        return path, lock
+        """Return the names of unused folders, each with the handle that locks it now."""
+        stale: dict[str, int] = {}
+        with self._parent() as parent:
+            # No folder is between its making and its lock meanwhile: see `new`.
+            fcntl.flock(parent, fcntl.LOCK_EX)
+            for name in os.listdir(parent):  # noqa: PTH208  by its handle
+                if not name.startswith(PREFIX):
+                    continue
+                with suppress(OSError):
+                    lock = os.open(name, FOLDER, dir_fd=parent)
+                    try:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except OSError:  # it is in use
+                        os.close(lock)
+                    else:
+                        stale[name] = lock
+        return stale
 
     @contextmanager
-    def _place(self) -> Iterator[int]:
-        """A handle to the folder that they lie in, which is made where it is missing, and nobody else's."""
+    def _parent(self) -> Iterator[int]:
+        """Open the parent folder, which is made if it is missing. Raises `SandboxUnavailableError`."""
         try:
-            self.beneath.mkdir(OWNER_ALONE, exist_ok=True)
+            self.beneath.mkdir(OWNER_ONLY, exist_ok=True)
             handle = os.open(self.beneath, FOLDER)
         except OSError as error:
             raise SandboxUnavailableError(f"{self.beneath} cannot hold temporary folders: {error.strerror}.") from error
         try:
+            # The name is known, so another user may have made it first.
             if os.fstat(handle).st_uid != os.geteuid():
-                raise SandboxUnavailableError(f"{self.beneath} cannot hold temporary folders: it is somebody else's.")
+                raise SandboxUnavailableError(
+                    f"{self.beneath} cannot hold temporary folders: it belongs to another user."
+                )
             yield handle
         finally:
             os.close(handle)
 
 
-def _lock_stale(place: int, name: str) -> int | None:
-    """The lock of a folder that nobody uses; None for one in use, and for what is no such folder."""
-    if not name.startswith(PREFIX):
-        return None
-    try:
-        lock = os.open(name, FOLDER, dir_fd=place)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock
-
-
 def _remove_locked(path: Path, lock: int) -> None:
-    """What cannot be removed now is left to a later sweep."""
     try:
+        # A later sweep removes the rest.
         with suppress(OSError):
             remove(path)
     finally:
@@ -120,7 +111,7 @@ def _remove_locked(path: Path, lock: int) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a folder and all in it, however deep, following no link."""
+    """Remove a folder with everything in it, at any depth. Links are not followed."""
     root = os.open(path, FOLDER)
     try:
         _empty(root)
@@ -130,19 +121,23 @@ def remove(path: Path) -> None:
 
 
 def _empty(root: int) -> None:
-    """Every folder met is moved up into the first one, so that no depth is too great and no name too long."""
+    """Remove everything in a folder."""
+    # Every subfolder is moved up into the root before its own entries are removed: a command can nest folders deeper
+    # than any path or recursion goes.
     moved = 0
     folders = _clear_files(root)
     while folders:
         name = folders.pop()
-        folder = _enter(root, name)
+        # The command may have removed its owner's right to enter.
+        os.chmod(name, OWNER_ONLY, dir_fd=root)
+        folder = os.open(name, FOLDER, dir_fd=root)
         try:
             for child in _clear_files(folder):
                 moved += 1
                 flat = f"{PREFIX}{moved}"
                 while flat in folders:
                     flat += "-"
-                os.chmod(child, OWNER_ALONE, dir_fd=folder)
+                os.chmod(child, OWNER_ONLY, dir_fd=folder)
                 os.rename(child, flat, src_dir_fd=folder, dst_dir_fd=root)
                 folders.append(flat)
         finally:
@@ -150,14 +145,8 @@ def _empty(root: int) -> None:
         os.rmdir(name, dir_fd=root)
 
 
-def _enter(root: int, name: str) -> int:
-    """A handle to the folder, also where the command took the owner's right to it."""
-    os.chmod(name, OWNER_ALONE, dir_fd=root)
-    return os.open(name, FOLDER, dir_fd=root)
-
-
 def _clear_files(folder: int) -> list[str]:
-    """Removes what is not a folder. Returns the names of what is."""
+    """Remove everything except folders, and return the names of the folders."""
     folders = []
     with os.scandir(folder) as entries:
         for entry in entries:

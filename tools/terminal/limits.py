@@ -1,4 +1,4 @@
-"""What commands may cost, and what may be run at all."""
+"""The limits of commands, and the programs that may run."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,16 +9,18 @@ from tools.commands import WHITELIST, Program
 from tools.workspace.confinement.names import SECRETS
 
 MAX_AT_ONCE: Final = 4
-"""Commands of one workspace that run at a time; more wait."""
+"""Commands of one workspace that run at the same time; further ones wait."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What commands may cost: seconds of wall time, bytes of output and of memory, processes with their threads.
+    """The limits of one command: seconds of wall time, bytes of output and memory, and tasks (processes and threads).
 
-    `writable`: whether they may write the workspace. `whitelist`: what may be run at all. `secret_globs`: what git
-    leaves out, which are the names of the workspace's secrets. `max_at_once`: how many of a workspace run together.
+    - `writable`: whether commands may write in the workspace
+    - `whitelist`: the programs that may run
+    - `secret_globs`: the names of the workspace's secrets, which git leaves out
+    - `max_at_once`: the commands of a workspace that run at the same time
 
-    Raises `ValueError` for a limit that no command can keep to.
+    Raises `ValueError` for a limit that no command can meet.
     """
 
     max_seconds: float = 30.0
@@ -32,9 +34,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.max_seconds <= 0:
-            raise ValueError("max_seconds is more than 0.")
+            raise ValueError("max_seconds must be more than 0.")
         if min(self.max_output_bytes, self.max_memory_bytes, self.max_tasks, self.max_at_once) < 1:
-            raise ValueError("Each number among a terminal's limits is at least 1.")
+            raise ValueError("Each number among a terminal's limits must be at least 1.")
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,6 +1,6 @@
-"""A checked command, made ready for the sandbox: git hardened, pytest told of its settings, and what each reaches."""
+"""Preparation of a checked command for the sandbox: git is hardened, and pytest gets the path of its settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -25,8 +25,8 @@ LITERAL: Final = "--literal-pathspecs"
 NOTHING: Final = Parts([], complete=True)
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked command, ready for the sandbox. `reads` are places of the system that it has to read besides."""
+class PreparedCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """A command that is ready for the sandbox. `reads` are paths of the system that it must be able to read."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -35,20 +35,24 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     is_git: bool = False
 
 
-def ready(checked: Checked, workspace: Workspace, cwd: tuple[str, ...]) -> Ready:
-    """The command for the sandbox: git hardened, and able to run nothing but itself."""
+def prepare(checked: Checked, workspace: Workspace, cwd: tuple[str, ...]) -> PreparedCommand:
+    """Return the command for the sandbox. Raises `ToolError` if git is not installed."""
     if checked.name == "pytest":
         argv = with_settings(checked.argv, _settings_of_pytest(workspace, cwd))
-        return Ready(argv=argv, environment=checked.environment)
+        return PreparedCommand(argv=argv, environment=checked.environment)
     if not checked.name.startswith("git "):
-        return Ready(argv=checked.argv, environment=checked.environment)
+        return PreparedCommand(argv=checked.argv, environment=checked.environment)
     try:
         git = installed_git()
     except CommandRefusedError as error:
         raise ToolError(str(error), code="not_allowed") from error
+    # An empty PATH, and Landlock on `programs`: git can run no program except itself.
     own = {"GIT_CEILING_DIRECTORIES": str(workspace.base.parent), "PATH": "", "GIT_LITERAL_PATHSPECS": "0"}
-    return Ready(
-        argv=_with_patterns(hardened(checked.argv[1:])),
+    # Patterns leave the secrets out; the hardened form would take them for names of files.
+    argv = hardened(checked.argv[1:])
+    literal = argv.index(LITERAL)
+    return PreparedCommand(
+        argv=(*argv[:literal], *argv[literal + 1 :]),
         environment={**ENVIRONMENT, **checked.environment, **own},
         programs=Programs(folders=(git.program.parent,), places=git.runs),
         reads=git.reads,
@@ -57,7 +61,8 @@ def ready(checked: Checked, workspace: Workspace, cwd: tuple[str, ...]) -> Ready
 
 
 def _settings_of_pytest(workspace: Workspace, cwd: tuple[str, ...]) -> str:
-    """The path, from the folder, of the file that has pytest's settings."""
+    """Return the path, relative to `cwd`, of the file with pytest's settings."""
+    # By itself pytest would also search the folders above the workspace, which it may not read.
     for path, from_cwd, section in candidates(cwd):
         with suppress(ToolError):
             if section.encode() in workspace.read_bytes(path):
@@ -65,14 +70,8 @@ def _settings_of_pytest(workspace: Workspace, cwd: tuple[str, ...]) -> str:
     return NONE
 
 
-def _with_patterns(argv: Sequence[str]) -> tuple[str, ...]:
-    """The argv of git with patterns for paths: secrets are left out by them, and hardened it takes them for names."""
-    literal = argv.index(LITERAL)
-    return (*argv[:literal], *argv[literal + 1 :])
-
-
 async def parts(workspace: Workspace, limits: Limits, base: int, *, with_git: bool) -> tuple[Parts, Parts]:
-    """What of the workspace a command reads, and what it writes. Raises `ToolError` (`too_large`)."""
+    """Return the parts of the workspace that a command may read and write. Raises `ToolError` (`too_large`)."""
     deadline = Deadline(WALK_SECONDS)
     names = workspace.secret_names
     may_write = limits.writable and not with_git
@@ -83,11 +82,13 @@ async def parts(workspace: Workspace, limits: Limits, base: int, *, with_git: bo
         return readable, writable
 
     readable, writable = await in_thread(divide, deadline)
+    # An incomplete list of readable parts only hides files. With one of writable parts, a command would fail halfway
+    # at a place that it may write, so it does not start.
     if not writable.complete:
         raise ToolError(
-            f"The workspace has more than {MAX_WALKED} entries, {MAX_PARTS} places beside what is never written, or "
-            f"{MAX_DEPTH} folders within each other, so what a command may write cannot be told. Move what is not "
-            "needed out of it, or unset TERMINAL_WRITABLE.",
+            f"The workspace has more than {MAX_WALKED} entries, {MAX_PARTS} places beside protected files, or "
+            f"{MAX_DEPTH} nested folders. The places that a command may write cannot be determined: move files out of "
+            "the workspace, or unset TERMINAL_WRITABLE.",
             code="too_large",
         )
     return readable, writable

@@ -1,4 +1,4 @@
-"""Confined files: everything that a tool reads, lists, searches or writes goes through a `Workspace`."""
+"""Confined files: tools read, list, search and write only through a `Workspace`."""
 
 from tools.workspace.confined import Workspace
 from tools.workspace.confinement.files import File, Folder

@@ -1,6 +1,7 @@
-"""Several changes that happen together or not at all.
+"""Several changes of files that are made together or not at all.
 
-Together means: to this process's other writers, and unless the machine stops in the midst; each file is whole then too.
+Other writers of this process never see a part of them. If the machine stops halfway, each file still has either its old
+or its new content.
 """
 
 import os
@@ -14,15 +15,12 @@ from tools.workspace.confinement.opening import READ_DIRECTORY
 from tools.workspace.confinement.paths import Parts, joined, shown
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.limits import Limits
-from tools.workspace.refusals import refuse_folder_path, telling_of
+from tools.workspace.refusals import refuse_folder_path, tool_errors
 from tools.workspace.writing import Change, Changed, Place, make_durable
 
 
 class Batch:
-    """Changes that are prepared one by one and then made.
-
-    A context manager, which leaves no trace of what was not made.
-    """
+    """Changes that are prepared one by one and then made together. A context manager, which cleans up."""
 
     def __init__(self, resolver: Resolver, secret_names: SecretNames, limits: Limits) -> None:
         self._resolver = resolver
@@ -41,11 +39,19 @@ class Batch:
     ) -> None:
         for place in self._places:
             place.close()
-        if not self._complete:
-            self._remove_made_folders()
+        if self._complete:
+            return
+        for parts in reversed(self._made_folders):
+            # A folder that is no longer empty stays: another process put something into it.
+            with suppress(OSError):
+                parent = self._resolver.open(parts[:-1], READ_DIRECTORY)
+                try:
+                    os.rmdir(parts[-1], dir_fd=parent)
+                finally:
+                    os.close(parent)
 
     def prepare(self, parts: Parts, change: Change) -> None:
-        """Stages a change, making the folders that it needs. Raises `ToolError` and `OSError`."""
+        """Stage a change, and make the folders that it needs. Raises `ToolError` and `OSError`."""
         self._resolver.follow(parts, lambda real: self._prepare(real, change))
 
     def _prepare(self, real: Parts, change: Change) -> None:
@@ -55,8 +61,9 @@ class Batch:
         self._secret_names.refuse(real)
         if any(place.parts == real for place in self._places):
             raise ToolError(f"{shown(joined(real))} is changed twice: give one change a file.", code="invalid_params")
-        folder = self._folder(real[:-1], make=_may_create(change))
-        place = Place(folder, real, change, self._limits.max_hash_bytes)
+        # A change that removes, or that expects a content, needs an existing file, so its folder must exist too.
+        make = change.data is not None and change.expected_sha256 is None
+        place = Place(self._folder(real[:-1], make=make), real, change, self._limits.max_hash_bytes)
         with ExitStack() as unless_staged:
             unless_staged.callback(place.close)
             place.check()
@@ -65,7 +72,7 @@ class Batch:
         self._places.append(place)
 
     def _folder(self, parts: Parts, *, make: bool) -> int:
-        """A handle to the folder, which is made where it may be."""
+        """Return a handle to the folder. With `make`, a missing folder is made."""
         try:
             return self._resolver.open(parts, READ_DIRECTORY)
         except FileNotFoundError:
@@ -73,6 +80,7 @@ class Batch:
                 raise
         parent = self._folder(parts[:-1], make=True)
         try:
+            # Another process may make the folder at the same time; then it is not ours to remove.
             with suppress(FileExistsError):
                 os.mkdir(parts[-1], dir_fd=parent)
                 self._made_folders.append(parts)
@@ -82,20 +90,27 @@ class Batch:
             os.close(parent)
 
     def commit(self) -> tuple[Changed, ...]:
-        """Makes all changes, in their order. Raises `ToolError`, having undone those that were made before."""
+        """Make all changes in order. After an error, undo those that were made, and raise `ToolError`."""
+        # Staging takes time, so a file may have changed since it was checked there.
         for place in self._places:
-            with telling_of(joined(place.parts)):
+            with tool_errors(joined(place.parts)):
                 place.check()
+        results: list[Changed] = []
         try:
-            results = tuple(self._publish(place) for place in self._places)
+            for place in self._places:
+                with tool_errors(joined(place.parts)):
+                    if len(self._places) > 1:
+                        place.keep()
+                    results.append(place.publish())
+                self._published.append(place)
         except ToolError as error:
             self._undo(error)
             raise
         self._complete = True
-        return results
+        return tuple(results)
 
     def _undo(self, reason: ToolError) -> None:
-        """Raises `ToolError` where a file could not be brought back."""
+        """Undo the changes that were made. Raises `ToolError` if a file cannot be restored."""
         lost: list[str] = []
         for place in reversed(self._published):
             try:
@@ -104,28 +119,5 @@ class Batch:
                 lost.append(joined(place.parts))
         if lost:
             raise ToolError(
-                f"{reason} These were changed and could not be put back: {lost}.", code="failed"
+                f"{reason} These files were changed and could not be restored: {lost}.", code="failed"
             ) from reason
-
-    def _publish(self, place: Place) -> Changed:
-        with telling_of(joined(place.parts)):
-            if len(self._places) > 1:
-                place.keep()
-            changed = place.publish()
-        self._published.append(place)
-        return changed
-
-    def _remove_made_folders(self) -> None:
-        """Those that are still empty."""
-        for parts in reversed(self._made_folders):
-            with suppress(OSError):
-                parent = self._resolver.open(parts[:-1], READ_DIRECTORY)
-                try:
-                    os.rmdir(parts[-1], dir_fd=parent)
-                finally:
-                    os.close(parent)
-
-
-def _may_create(change: Change) -> bool:
-    """Whether the file may be new, so that its folder may be too."""
-    return change.data is not None and change.expected_sha256 is None

@@ -1,4 +1,4 @@
-"""The workspace: the one way to the files that tools may touch."""
+"""The workspace: the only way to the files that tools may use."""
 
 import os
 import stat
@@ -18,13 +18,13 @@ from tools.workspace.confinement.opening import (
     Opener,
     WorkspaceUnavailableError,
     choose_opener,
-    link_met,
+    link_error,
 )
 from tools.workspace.confinement.paths import Parts, parse, shown
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.refusals import not_regular, refuse_folder_path, telling_of
+from tools.workspace.refusals import not_regular, refuse_folder_path, tool_errors
 from tools.workspace.walking import Entry, Walk, entry_of
 from tools.workspace.writing import Change, Changed
 
@@ -33,12 +33,11 @@ DEFAULT_SECRET_NAMES = SecretNames()
 
 
 class Workspace:
-    """The files beneath one folder, and nothing else, whatever paths, links and names say.
+    """The files below one folder, and no others, whatever paths, links and names are given.
 
     Paths are relative to the base, or absolute and inside it. Relative links that stay inside are followed. Only
-    regular files are opened; git's own folder never, and of secrets no more than the name is told. All calls block,
-    and may come from any thread. Changes happen one after the other within this process; other processes are not bound
-    by that.
+    regular files are opened. Git's own folder is never opened, and secrets are only listed by name. All calls block,
+    and any thread may make them. Changes of this process happen one at a time; other processes are not locked out.
 
     Calls raise `ToolError`: `invalid_params`, `outside_workspace`, `not_found`, `not_allowed`, `too_large`,
     `conflict`, `failed`.
@@ -52,13 +51,14 @@ class Workspace:
         secret_names: SecretNames = DEFAULT_SECRET_NAMES,
         opener: Opener | None = None,
     ) -> None:
-        """Opens the folder `base`, which it holds until `close`.
+        """Open the folder `base`, and hold it until `close`.
 
-        Raises `WorkspaceUnavailableError` where that is no folder, or where nothing here can confine.
+        Raises `WorkspaceUnavailableError` if it is not a folder, or if this machine cannot confine paths.
         """
         self.base = base.resolve()
         self.limits = limits
         self.secret_names = secret_names
+        # An absolute path may name the base as it is configured, or as it is without links.
         self._roots = (str(base.absolute()), str(self.base))
         try:
             self._handle = os.open(self.base, DIRECTORY)
@@ -70,44 +70,44 @@ class Workspace:
 
     @property
     def confinement(self) -> Confinement:
-        """How paths are held inside: by the kernel, or name by name."""
+        """The way in which paths are confined: by the kernel, or name by name."""
         return self._opener.confinement
 
     def close(self) -> None:
-        """Lets go of the folder; nothing can be called afterwards."""
+        """Close the folder. No other call is possible afterwards."""
         os.close(self._handle)
 
     def open_file(self, path: str) -> File:
-        """The regular file at the path, open for reading."""
+        """Open the regular file at the path for reading."""
 
         def use(real: Parts) -> File:
             refuse_folder_path(path)
             self.secret_names.refuse(real)
             return File(self._resolver.open(real, READ_FILE), real)
 
-        with telling_of(path):
+        with tool_errors(path):
             return _regular(self._resolver.follow(self._parse(path), use))
 
     def open_entry(self, entry: Entry) -> File:
-        """The regular file of a listing, open for reading; a link in its place by now is a `conflict`."""
+        """Open the regular file of a listing for reading. If a link has replaced it, this is a `conflict`."""
         self.secret_names.refuse(entry.parts)
-        with telling_of(entry.path):
+        with tool_errors(entry.path):
             return _regular(File(self._resolver.open(entry.parts, READ_FILE), entry.parts))
 
     def open_folder(self, path: str) -> Folder:
-        """The folder at the path."""
-        with telling_of(path):
+        """Open the folder at the path."""
+        with tool_errors(path):
             return self._resolver.follow(
                 self._parse(path), lambda real: Folder(self._resolver.open(real, READ_DIRECTORY), real)
             )
 
     def read_bytes(self, path: str, max_bytes: int | None = None) -> bytes:
-        """All of a file: at most `max_bytes`, or what the limits say."""
+        """Return the content of a file of at most `max_bytes`; by default, of at most `limits.max_read_bytes`."""
         with self.open_file(path) as file:
             return file.read(self.limits.max_read_bytes if max_bytes is None else max_bytes)
 
     def entry(self, path: str) -> Entry:
-        """What the path leads to, as a listing would show it."""
+        """Return the entry at the path, after links are followed."""
 
         def use(real: Parts) -> Entry:
             handle = self._resolver.open(real[:-1], DIRECTORY)
@@ -116,61 +116,58 @@ class Workspace:
             finally:
                 os.close(handle)
             if stat.S_ISLNK(status.st_mode):
-                raise link_met()
+                raise link_error()
             return entry_of(real, status)
 
-        with telling_of(path):
+        with tool_errors(path):
             return self._resolver.follow(self._parse(path), use)
 
     def walk(self, folder: Entry, *, recursive: bool, deadline: Deadline) -> Walk:
-        """What is in a folder."""
+        """Return the entries of a folder; with `recursive`, also of its subfolders."""
         return Walk(self._resolver, folder.parts, recursive=recursive, limits=self.limits, deadline=deadline)
 
     def write(
         self, path: str, data: bytes, *, create_only: bool = False, expected_sha256: str | None = None
     ) -> Changed:
-        """Puts a whole file at the path, and the folders that it needs. See `apply`."""
+        """Write a whole file, and make the folders that it needs. See `apply`."""
         change = Change(path=path, data=data, create_only=create_only, expected_sha256=expected_sha256)
         return self.apply((change,))[0]
 
     def apply(self, changes: Sequence[Change], deadline: Deadline | None = None) -> tuple[Changed, ...]:
-        """Makes all the changes, or none. The deadline is looked at until the first is made."""
+        """Make all of the changes, or none. The deadline counts until the first of them is made."""
         with Batch(self._resolver, self.secret_names, self.limits) as batch:
             for change in changes:
-                self._check_size(change)
-                with telling_of(change.path):
+                size = len(change.data or b"")
+                if size > self.limits.max_write_bytes:
+                    raise ToolError(
+                        f"The content for {shown(change.path)} has {size} bytes: the maximum for one file is "
+                        f"{self.limits.max_write_bytes}.",
+                        code="too_large",
+                    )
+                with tool_errors(change.path):
                     batch.prepare(self._parse(change.path), change)
+            # Staging may run in parallel. The checks and the renames of a batch may not: a change of another batch
+            # between them would be overwritten.
             with self._writing:
                 if deadline:
                     deadline.check()
                 return batch.commit()
 
     def named(self, path: str) -> str:
-        """The path in the one form that rules about it may look at: relative, without `.` and `..`.
-
-        As it came, where no path beneath the base can be meant. What links make of it is not looked at.
-        """
+        """Return the path in its canonical form for rules: relative, without `.` and `..`, links not followed."""
         try:
             parts = self._parse(path)
         except ToolError:
+            # No path below the base, so the call fails in any case: a rule may match the text itself.
             return path
         return os.path.normpath("/".join(parts) or ".")
-
-    def _check_size(self, change: Change) -> None:
-        size = len(change.data or b"")
-        if size > self.limits.max_write_bytes:
-            raise ToolError(
-                f"The content for {shown(change.path)} is {size} bytes long: at most {self.limits.max_write_bytes} "
-                "are written to one file.",
-                code="too_large",
-            )
 
     def _parse(self, path: str) -> Parts:
         return parse(path, self._roots, self.limits.max_path_depth)
 
 
 def _regular(file: File) -> File:
-    """The file, if it is a regular one; else it is closed, and `ToolError` raised."""
+    """Return the file if it is a regular one. Otherwise close it, and raise `ToolError`."""
     mode = os.fstat(file.fileno()).st_mode
     if not stat.S_ISREG(mode):
         with file:

@@ -1,4 +1,4 @@
-"""When blocking work has to stop: at a time, or as soon as nobody waits for it."""
+"""The end of blocking work: at a time, or as soon as its caller is cancelled."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from tools.base import ToolError
 
 
 class Deadline:
-    """Looked at between blocks and between files by the thread that works, cancelled from any other."""
+    """A deadline. The working thread checks it between blocks and files; any other thread may cancel it."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -17,16 +17,16 @@ class Deadline:
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Makes it over, now."""
+        """End the work now."""
         self._cancelled.set()
 
     @property
     def over(self) -> bool:
-        """Whether to stop and give back what there is."""
+        """True once the work must stop. Work that can return a part of its result does so."""
         return self._cancelled.is_set() or self._clock() >= self._end
 
     def check(self) -> None:
-        """Raises `ToolError` (`cancelled`, `timed_out`) once it is over, where half a result is worth nothing."""
+        """Raise `ToolError` (`cancelled`, `timed_out`) once the work must stop."""
         if self._cancelled.is_set():
             raise ToolError("The call was cancelled.", code="cancelled")
         if self.over:

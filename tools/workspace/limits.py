@@ -1,55 +1,53 @@
-"""The bounds of a workspace, each with a name, a unit and a default."""
+"""The limits of a workspace."""
 
 import msgspec
 
 KIB = 1024
 MIB = 1024 * KIB
 MAX_CHARACTER_BYTES = 4
-"""Of UTF-8."""
+"""Bytes of the longest character in UTF-8 (RFC 3629)."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call may cost. Bytes, seconds and counts, as the names say.
-
-    Raises `ValueError` where a page or a line could not hold one character.
-    """
+    """The limits of one call. Raises `ValueError` if a page or a line could not hold one character."""
 
     max_read_bytes: int = 4 * MIB
-    """The most bytes that one call gives back; of a longer file a page at a time (`FS_MAX_READ_BYTES`)."""
+    """Bytes that one call returns; a longer file is read in pages (`FS_MAX_READ_BYTES`)."""
 
     max_write_bytes: int = 4 * MIB
-    """The most bytes that one file is given (`FS_MAX_WRITE_BYTES`)."""
+    """Bytes of a file that is written (`FS_MAX_WRITE_BYTES`)."""
 
     max_line_bytes: int = 64 * KIB
-    """A longer line counts as several, for `fs.read` and `fs.search` alike."""
+    """Bytes of a line; `fs.read` and `fs.search` count a longer one as several."""
 
     max_hash_bytes: int = 256 * MIB
-    """Of a larger file no SHA-256 is told."""
+    """Bytes of a file whose SHA-256 is computed."""
 
     max_scan_bytes: int = 1024 * MIB
-    """How far into a file a page may begin, and how much a search reads in all."""
+    """Bytes before the first byte of a page, and bytes that one search reads."""
 
     max_path_depth: int = 64
-    """The most names in one path, and so the deepest folder that is entered."""
+    """Names in a path, and the depth to which a walk goes."""
 
     max_entries: int = 2_000
-    """The most entries that one listing gives back."""
+    """Entries that one listing returns."""
 
     max_walked: int = 50_000
-    """The most entries that a listing or a search looks at."""
+    """Entries that one listing or search visits."""
 
     max_matches: int = 200
-    """The most matches that one search gives back."""
+    """Matches that one search returns."""
 
     max_match_chars: int = 400
-    """A longer matching line is cut around its match."""
+    """Characters of a matching line; a longer one is cut around its match."""
 
+    # The time of a search is this number times the bytes that are searched.
     max_pattern_size: int = 8_000
-    """The most instructions that a regular expression may compile to: time is this times the bytes searched."""
+    """Instructions of a compiled regular expression."""
 
     max_seconds: float = 10.0
-    """The most time that one reading, listing or searching call takes."""
+    """Seconds of one call that reads, lists or searches."""
 
     def __post_init__(self) -> None:
         if min(self.max_read_bytes, self.max_line_bytes) < MAX_CHARACTER_BYTES:
-            raise ValueError(f"max_read_bytes and max_line_bytes are at least {MAX_CHARACTER_BYTES}.")
+            raise ValueError(f"max_read_bytes and max_line_bytes must be at least {MAX_CHARACTER_BYTES}.")

@@ -1,7 +1,7 @@
-"""Cutting a stream of bytes to lines without ever holding more than two of its blocks.
+"""Splitting of a stream of bytes into lines, with at most two blocks in memory.
 
-A line ends after LF (CRLF included, a lone CR not), or after so many bytes that it would be too long; then what
-follows is the next line. So every file has lines of bounded size, and all of them together are the file.
+A line ends after LF (also as CRLF, but not after a lone CR). A line that is too long ends at its maximum, and the rest
+is the next line. The lines together are the file, byte for byte.
 """
 
 import io
@@ -12,17 +12,20 @@ CONTINUATION = 0b1000_0000
 MAX_CONTINUATIONS = 3
 
 
-def runs(blocks: Iterable[bytes], longest: int) -> Iterator[tuple[bytes, int]]:
-    """Runs of whole lines, each with the number of lines in it; together they are the blocks, byte for byte.
+def runs(blocks: Iterable[bytes], max_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Yield runs of whole lines, each with its number of lines. Together they are the blocks, byte for byte.
 
-    No line is longer than `longest` bytes, and no block may be; a line that is cut is cut between UTF-8 characters.
+    Lines and blocks have at most `max_bytes`. A longer line is cut between two UTF-8 characters.
     """
     held = b""
     for block in blocks:
         held += block
+        # Only the first line can be too long: the others lie within one block.
         end = held.find(b"\n") + 1
-        while (end or len(held)) > longest:
-            cut = _character_start(held, longest)
+        while (end or len(held)) > max_bytes:
+            # At the start of the character there; in bytes that are not UTF-8, exactly at the maximum.
+            nearby = range(max_bytes, max_bytes - MAX_CONTINUATIONS - 1, -1)
+            cut = next((at for at in nearby if held[at] & CONTINUATION_MASK != CONTINUATION), max_bytes)
             yield held[:cut], 1
             held = held[cut:]
             end = max(end - cut, 0)
@@ -35,13 +38,6 @@ def runs(blocks: Iterable[bytes], longest: int) -> Iterator[tuple[bytes, int]]:
 
 
 def lines_of(run: bytes) -> Iterator[bytes]:
-    """The lines of a run, with their ends."""
+    """Return the lines of a run, with their ends."""
+    # `bytes.splitlines` would also split at a lone CR.
     return io.BytesIO(run)
-
-
-def _character_start(data: bytes, position: int) -> int:
-    """The start of the UTF-8 character at a position; the position itself where there is none that could be."""
-    for start in range(position, position - MAX_CONTINUATIONS - 1, -1):
-        if data[start] & CONTINUATION_MASK != CONTINUATION:
-            return start
-    return position

@@ -1,4 +1,4 @@
-"""One page of a file: some of its lines, with what is known of the whole."""
+"""A page of a file: some of its lines, with the size and the hash of the whole file."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,31 +14,32 @@ from tools.workspace.lines import lines_of, runs
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines of a file. `size` (bytes) and `sha256` are the whole file's; the hash of a very large one is not told."""
+    """Lines of a file. `size` (bytes) and `sha256` are the whole file's; a very large file has no hash."""
 
     content: bytes
     size: int
     sha256: str | None
     next_offset: int | None
-    """The number of the first line after the page; None where the page ends the file."""
+    """The number of the first line after the page; None on the last page."""
 
 
 def read_page(file: File, *, offset: int, limit: int | None, limits: Limits, deadline: Deadline) -> Page:
-    """The page of at most `limit` lines, and of `max_read_bytes`, from line `offset` (from 1) on.
+    """Return a page from line `offset` (from 1), of at most `limit` lines and `max_read_bytes`.
 
     Raises `ToolError`: `invalid_params` past the end, `too_large` too far into a huge file, `timed_out`, `cancelled`.
     """
-    longest = min(limits.max_line_bytes, limits.max_read_bytes)
-    scan = _Scan(file, longest, limits, deadline)
+    # A line that did not fit into a page could never be read.
+    max_line = min(limits.max_line_bytes, limits.max_read_bytes)
+    scan = _Scan(file, max_line, limits, deadline)
     window = _Window(offset, limit, limits.max_read_bytes)
-    for run, count in runs(scan, longest):
+    for run, count in runs(scan, max_line):
         window.take(run, count)
         if window.followed:
             break
     if not window.reached and not scan.exhausted:
         raise ToolError(
-            f"Line {offset} of {shown(file.path)} lies beyond the first {limits.max_scan_bytes} bytes, "
-            f"which are all that is looked at: give an offset up to {window.line - 1}.",
+            f"Line {offset} of {shown(file.path)} lies beyond the first {limits.max_scan_bytes} bytes, where reading "
+            f"stops: give an offset up to {window.line - 1}.",
             code="too_large",
         )
     if not window.reached and offset > 1:
@@ -56,7 +57,7 @@ def read_page(file: File, *, offset: int, limit: int | None, limits: Limits, dea
 
 
 class _Scan:
-    """A file's blocks in one pass, bounded, which hashes what goes by if the file is not too large for that."""
+    """A bounded pass over a file's blocks, which hashes them if the file is not too large."""
 
     def __init__(self, file: File, block_bytes: int, limits: Limits, deadline: Deadline) -> None:
         self._file_size = file.size
@@ -65,7 +66,7 @@ class _Scan:
         self._blocks = file.blocks(block_bytes, deadline)
         self._seen = 0
         self.exhausted = False
-        """Whether the file's end was seen."""
+        """True once the end of the file was read."""
 
     def __iter__(self) -> Iterator[bytes]:
         while self._seen < self._bound:
@@ -80,11 +81,11 @@ class _Scan:
 
     @property
     def size(self) -> int:
-        """Bytes: what was counted, and what the system says where not all was seen."""
+        """The size of the file in bytes: counted, or as the system reports it if the end was not read."""
         return self._seen if self.exhausted else max(self._file_size, self._seen)
 
     def finish(self) -> str | None:
-        """The hash of the whole file, whose rest is read for it; None for one that is too large."""
+        """Read the rest of the file, and return its hash; None if it is too large."""
         if self._digest is None:
             return None
         for _ in self:
@@ -93,7 +94,7 @@ class _Scan:
 
 
 class _Window:
-    """The lines of the page, picked from those that go by."""
+    """The lines of the page, selected from the runs of the file."""
 
     def __init__(self, offset: int, limit: int | None, max_bytes: int) -> None:
         self._offset = offset
@@ -101,17 +102,18 @@ class _Window:
         self._max_bytes = max_bytes
         self.content = bytearray()
         self.line = 1
-        """The number of the first line that was neither passed over nor taken."""
+        """The number of the first line that was neither skipped nor taken."""
         self.followed = False
-        """Whether a line was seen after the page's last."""
+        """True once a line after the page's last was seen."""
 
     @property
     def reached(self) -> bool:
-        """Whether the page's first line was seen."""
+        """True once the page's first line was seen."""
         return self.line > self._offset
 
     def take(self, run: bytes, count: int) -> None:
-        """Looks at the next lines of the file."""
+        """Take the lines of the next run that belong to the page."""
+        # Runs before the page are only counted: splitting them into lines would take most of the time.
         if self.line + count <= self._offset:
             self.line += count
             return

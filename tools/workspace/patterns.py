@@ -1,7 +1,7 @@
-"""Regular expressions and globs from outside, matched in time that is linear in the text.
+"""Regular expressions and globs from callers, matched in time that is linear in the text.
 
-RE2 has no backtracking, so that no pattern can hang the process; in exchange it knows neither backreferences nor
-look-around. Its syntax: https://github.com/google/re2/wiki/Syntax
+RE2 does not backtrack, so no pattern can hang the process. It has neither backreferences nor look-around.
+Syntax: https://github.com/google/re2/wiki/Syntax
 """
 
 import re
@@ -18,24 +18,27 @@ GLOB_MEANINGS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 class LinePattern:
-    """A regular expression that is looked for in one line at a time."""
+    """A regular expression that is matched against one line at a time."""
 
     def __init__(self, text: str, *, ignore_case: bool, max_size: int) -> None:
-        """Raises `ToolError` (`invalid_params`) for a pattern that is none, or compiles to over `max_size` steps."""
+        """Compile the pattern. Raises `ToolError` (`invalid_params`) if it is invalid or larger than `max_size`."""
         self._line = _compiled(text, f"The pattern {shown(text)}", max_size, ignore_case=ignore_case)
-        # A text's end, or a group that unsets a flag, would mean another thing among many lines.
-        alone = any(sign in text.replace("(?:", "") for sign in ONE_TEXT_SIGNS)
-        self._lines = None if alone else _compiled(f"(?m){text}", "The pattern", 2 * max_size, ignore_case=ignore_case)
+        # The end of the text, or a group that unsets a flag, would mean something else in many lines at once.
+        by_line = any(sign in text.replace("(?:", "") for sign in ONE_TEXT_SIGNS)
+        self._lines = (
+            None if by_line else _compiled(f"(?m){text}", "The pattern", 2 * max_size, ignore_case=ignore_case)
+        )
 
     def may_be_in(self, run: bytes) -> bool:
-        """False where no line of the run matches: one call instead of one for each line."""
+        """Return False if certainly no line of the run matches."""
+        # One call for thousands of lines: nearly all files of a search have no match.
         if self._lines is None:
             return True
         text = run.replace(b"\r\n", b"\n") if b"\r" in run else run
         return self._lines.search(text) is not None
 
     def find(self, line: bytes) -> int | None:
-        """The byte at which the line (without its end) matches first; None where it does not."""
+        """Return the first byte of the match in a line without its end; None if it does not match."""
         match = self._line.search(line)
         return None if match is None else int(match.start())
 
@@ -43,17 +46,17 @@ class LinePattern:
 class Glob:
     """A pattern for paths: `*` `?` `[a-z]` `{a,b}` within a name, `**` across folders.
 
-    Without a slash it is for the last name alone, whatever folder that lies in.
+    Without a slash it is matched only against the last name, in any folder.
     """
 
     def __init__(self, text: str, max_size: int) -> None:
-        """Raises `ToolError` (`invalid_params`) for a glob whose brackets or braces do not match."""
+        """Compile the glob. Raises `ToolError` (`invalid_params`) if its brackets or braces do not match."""
         self.deep = "/" in text
         pattern = _translated(text.removeprefix("./"))
         self._pattern = _compiled(pattern, f"The glob {shown(text)}", max_size, ignore_case=False, dot_nl=True)
 
     def matches(self, names: tuple[str, ...]) -> bool:
-        """Whether it is for the path of these names, which are relative to the folder that is looked through."""
+        """Return whether a path matches. Its names are relative to the folder of the search."""
         path = "/".join(names if self.deep else names[-1:])
         return self._pattern.fullmatch(path.encode("utf-8", "surrogateescape")) is not None
 
@@ -62,6 +65,7 @@ def _compiled(pattern: str, name: str, max_size: int, *, ignore_case: bool, dot_
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
+    # The budget of a compiled pattern and of the states that its automaton caches (re2.h).
     options.max_mem = MAX_MEMORY_BYTES
     options.case_sensitive = not ignore_case
     options.dot_nl = dot_nl
@@ -70,7 +74,7 @@ def _compiled(pattern: str, name: str, max_size: int, *, ignore_case: bool, dot_
     except re2.error as error:
         reason = b" ".join(error.args).decode("utf-8", "replace")
         raise ToolError(
-            f"{name} is not valid: {reason}. RE2 syntax is understood, which has no look-around and no backreferences.",
+            f"{name} is not valid: {reason}. Use RE2 syntax, which has no look-around and no backreferences.",
             code="invalid_params",
         ) from error
     except UnicodeEncodeError as error:
@@ -81,14 +85,18 @@ def _compiled(pattern: str, name: str, max_size: int, *, ignore_case: bool, dot_
 
 
 def _translated(glob: str) -> str:
-    """The regular expression of a glob. Raises `ToolError` for a brace that is not closed."""
+    """Return the regular expression of a glob. Raises `ToolError` if a brace is not closed."""
     translated: list[str] = []
     open_braces = 0
     for piece in GLOB_PIECES.findall(glob):
         if piece in GLOB_MEANINGS:
             translated.append(GLOB_MEANINGS[piece])
         elif len(piece) > 1:
-            translated.append(_character_class(piece[1:-1]))
+            members = piece[1:-1]
+            negated = members.startswith(("!", "^"))
+            escaped = re.sub(r"([\\\[\]^])", r"\\\1", members[negated:])
+            # A negated class must not match a slash: a name never crosses a folder.
+            translated.append(f"[{'^/' if negated else ''}{escaped}]")
         elif piece == "{":
             open_braces += 1
             translated.append("(?:")
@@ -100,9 +108,3 @@ def _translated(glob: str) -> str:
     if open_braces:
         raise ToolError(f"The glob {shown(glob)} has a '{{' without its '}}'.", code="invalid_params")
     return "".join(translated)
-
-
-def _character_class(members: str) -> str:
-    negated = members.startswith(("!", "^"))
-    escaped = re.sub(r"([\\\[\]^])", r"\\\1", members[negated:])
-    return f"[{'^/' if negated else ''}{escaped}]"

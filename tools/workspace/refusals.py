@@ -1,4 +1,4 @@
-"""What the kernel's refusals mean to whoever called a tool."""
+"""Errors of the kernel as errors of a tool."""
 
 import errno
 import stat
@@ -12,11 +12,11 @@ KEPT = "Nothing was changed."
 
 REFUSALS: dict[int, tuple[ToolErrorCode, str]] = {
     errno.ENOENT: ("not_found", "does not exist in the workspace."),
-    errno.ENOTDIR: ("not_found", "does not exist: a part of it that would be a folder is none."),
+    errno.ENOTDIR: ("not_found", "does not exist: a part of it is not a folder."),
     errno.EISDIR: ("not_allowed", "is a folder: give the path of a regular file."),
     errno.ELOOP: ("conflict", "kept changing into a link while it was opened: try again."),
     errno.EAGAIN: ("conflict", "kept changing while it was opened: try again."),
-    errno.EXDEV: ("outside_workspace", "leads outside the workspace: only what is in it can be reached."),
+    errno.EXDEV: ("outside_workspace", "leads outside the workspace: only files in it can be reached."),
     errno.ENXIO: ("not_allowed", "is not a regular file: only those can be read and written."),
     errno.EACCES: ("not_allowed", "may not be opened: the service has no permission for it."),
     errno.EPERM: ("not_allowed", "may not be changed: the system does not permit it."),
@@ -30,29 +30,25 @@ REFUSALS: dict[int, tuple[ToolErrorCode, str]] = {
 
 
 @contextmanager
-def telling_of(path: str) -> Iterator[None]:
-    """Turns an `OSError` of the block into the `ToolError` that says what is wrong with the path."""
+def tool_errors(path: str) -> Iterator[None]:
+    """Turn an `OSError` of the block into a `ToolError` about the path."""
     try:
         yield
     except OSError as error:
-        raise _refusal(error, path) from error
-
-
-def _refusal(error: OSError, path: str) -> ToolError:
-    """A number that is not in the table is a failure, told by the system's own words for it."""
-    unforeseen: tuple[ToolErrorCode, str] = ("failed", f"could not be used: {error.strerror}.")
-    code, sentence = REFUSALS.get(error.errno or 0, unforeseen)
-    return ToolError(f"{shown(path)} {sentence}", code=code)
+        unforeseen: tuple[ToolErrorCode, str] = ("failed", f"could not be used: {error.strerror}.")
+        code, sentence = REFUSALS.get(error.errno or 0, unforeseen)
+        raise ToolError(f"{shown(path)} {sentence}", code=code) from error
 
 
 def refuse_folder_path(path: str) -> None:
-    """Raises `ToolError` (`not_allowed`) for a path that says of itself that it is a folder's."""
+    """Raise `ToolError` (`not_allowed`) if the path has the form of a folder's path."""
+    # The names of a parsed path no longer show a slash at the end.
     if path.endswith(("/", "/.")):
         raise ToolError(f"{shown(path)} names a folder: give the path of a regular file.", code="not_allowed")
 
 
 def kind_of(mode: int) -> str:
-    """What a thing that is not a regular file is called."""
+    """Return the name of a kind of file that is not regular."""
     kinds = (
         (stat.S_ISDIR, "a folder"),
         (stat.S_ISLNK, "a link"),
@@ -65,5 +61,5 @@ def kind_of(mode: int) -> str:
 
 
 def not_regular(mode: int, path: str) -> ToolError:
-    """The refusal of a folder, a FIFO, a socket or a device where a file is wanted."""
+    """Return the error for a folder, a FIFO, a socket or a device in the place of a file."""
     return ToolError(f"{shown(path)} is {kind_of(mode)}: give the path of a regular file.", code="not_allowed")

@@ -1,4 +1,4 @@
-"""Looking for a pattern in the lines of many files, in bounded time."""
+"""Search for a pattern in the lines of many files, in bounded time."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tools.workspace.patterns import LinePattern
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that matches: its file, its number (from 1, as `fs.read` counts), and its text or a part of it."""
+    """A matching line: its file, its number (from 1, as `fs.read` counts), and its text or a part of it."""
 
     path: str
     line: int
@@ -20,7 +20,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineSearch:
-    """Collects the matching lines of the files that it is given; not `complete` once a bound is reached."""
+    """Collects the matching lines of files. It is no longer `complete` once a limit is reached."""
 
     def __init__(self, pattern: LinePattern, limits: Limits, deadline: Deadline) -> None:
         self._pattern = pattern
@@ -31,11 +31,11 @@ class LineSearch:
         self.complete = True
 
     def look_into(self, file: File) -> None:
-        """Adds the file's matches. A file with a NUL in it is binary, and is left at the block that has it."""
+        """Add the matches of a file. A file with a NUL is binary: its search ends at that block."""
         number = 1
         for run, count in runs(self._blocks(file), self._limits.max_line_bytes):
             if self._pattern.may_be_in(run):
-                self._look_at(file.path, run, number)
+                self._add_matches(file.path, run, number)
                 if not self.complete:
                     return
             number += count
@@ -50,7 +50,7 @@ class LineSearch:
                 return
             yield block
 
-    def _look_at(self, path: str, run: bytes, number: int) -> None:
+    def _add_matches(self, path: str, run: bytes, number: int) -> None:
         for line_number, line in enumerate(lines_of(run), number):
             text = line.removesuffix(b"\n").removesuffix(b"\r")
             start = self._pattern.find(text)
@@ -59,15 +59,10 @@ class LineSearch:
             if len(self.matches) == self._limits.max_matches:
                 self.complete = False
                 return
-            excerpt = _excerpt(text, start, self._limits.max_match_chars)
-            self.matches.append(Match(path=path, line=line_number, text=excerpt))
-
-
-def _excerpt(line: bytes, start: int, max_chars: int) -> str:
-    """The line, or of a long one the part that holds its match, with `…` for what is left out."""
-    text = line.decode("utf-8", "replace")
-    if len(text) <= max_chars:
-        return text
-    first = max(len(line[:start].decode("utf-8", "replace")) - max_chars // 4, 0)
-    last = first + max_chars
-    return f"{'…' if first else ''}{text[first:last]}{'…' if last < len(text) else ''}"
+            shown, max_chars = text.decode("utf-8", "replace"), self._limits.max_match_chars
+            if len(shown) > max_chars:
+                # Most of what is shown of a long line follows the start of the match.
+                first = max(len(text[:start].decode("utf-8", "replace")) - max_chars // 4, 0)
+                last = first + max_chars
+                shown = f"{'…' if first else ''}{shown[first:last]}{'…' if last < len(shown) else ''}"
+            self.matches.append(Match(path=path, line=line_number, text=shown))

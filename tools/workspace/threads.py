@@ -1,4 +1,4 @@
-"""Blocking work of tools, in threads of its own: what else waits for a thread in this process never waits for them."""
+"""Threads for the blocking work of tools. They are separate, so a slow disk never delays other work of the process."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,15 +15,13 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tools")
 
 
 async def in_thread(work: Callable[[], Result], deadline: Deadline) -> Result:
-    """What the work returns. Cancelled, it stops the work and waits for its end, which the deadline brings soon.
-
-    So nothing goes on behind an execution that is over. Work that never got a thread is not started.
-    """
+    """Return the result of the work. If the caller is cancelled, cancel the deadline and wait for the work's end."""
     submitted = _threads.submit(work)
     running = asyncio.wrap_future(submitted)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
+        # Nothing may write a file after its execution has ended. Work that has no thread yet is not started.
         deadline.cancel()
         if not submitted.cancel():
             await asyncio.wait([running])

@@ -1,8 +1,9 @@
-"""What is in a folder, and in the folders beneath it, in the order of the names."""
+"""The entries of a folder and of its subfolders, in the order of their names."""
 
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Literal
 
@@ -14,13 +15,13 @@ from tools.workspace.confinement.paths import Parts, joined
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.refusals import telling_of
+from tools.workspace.refusals import tool_errors
 
 EntryType = Literal["file", "directory", "symlink", "other"]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A thing in the workspace. `size` is in bytes, `modified_ns` in nanoseconds since 1970."""
+    """An entry of a folder. `size` is in bytes, `modified_ns` in nanoseconds since 1970."""
 
     parts: Parts
     type: EntryType
@@ -29,15 +30,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> str:
-        """Relative to the workspace."""
+        """The path relative to the workspace."""
         return joined(self.parts)
 
 
 class Walk:
-    """The entries beneath a folder, each folder followed by what is in it. No link is followed, git's folder left out.
+    """The entries below a folder; the entries of a subfolder follow it. Git's folder is left out, links not followed.
 
-    It ends early at its deadline, at `max_walked` entries and at `max_path_depth`; `complete` says afterwards whether
-    all were seen. Of a folder that holds too many, those are seen that the filesystem gives first.
+    A walk ends early at its deadline, at `max_walked` entries and at `max_path_depth`. Afterwards `complete` is true if
+    all entries were visited.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class Walk:
         self.complete = True
 
     def __iter__(self) -> Iterator[Entry]:
-        """Raises `ToolError` for the folder itself; one beneath it that cannot be read only makes it incomplete."""
-        with telling_of(joined(self._folder)):
+        """Yield the entries. Raises `ToolError` if the folder itself cannot be read."""
+        with tool_errors(joined(self._folder)):
             pending = self._listing(self._folder)
         while pending:
             if self._deadline.over:
@@ -62,51 +63,44 @@ class Walk:
             entry = pending.pop()
             yield entry
             if self._recursive and entry.type == "directory":
-                pending.extend(self._listing_if_possible(entry.parts))
-
-    def _listing_if_possible(self, folder: Parts) -> list[Entry]:
-        """Nothing for a folder that lies too deep, is not for us, or is gone or a link by now."""
-        if len(folder) >= self._limits.max_path_depth:
-            self.complete = False
-            return []
-        try:
-            return self._listing(folder)
-        except OSError:
-            self.complete = False
-            return []
+                if len(entry.parts) >= self._limits.max_path_depth:
+                    self.complete = False
+                    continue
+                # A subfolder without read permission, or one that was removed or replaced by a link, is skipped.
+                try:
+                    pending.extend(self._listing(entry.parts))
+                except OSError:
+                    self.complete = False
 
     def _listing(self, folder: Parts) -> list[Entry]:
-        """The entries of a folder, last name first."""
+        """Return the entries of a folder, last name first."""
+        entries: list[Entry] = []
         handle = self._resolver.open(folder, READ_DIRECTORY)
         try:
+            # Sorting needs all names, so of a folder with too many the first that the filesystem returns are taken.
             with os.scandir(handle) as found:
                 names = [item.name for item in islice(found, self._left + 1)]
             if len(names) > self._left:
                 self.complete = False
                 names.pop()
             self._left -= len(names)
-            entries = [self._entry(handle, folder, name) for name in sorted(names, reverse=True) if not is_git(name)]
+            for name in sorted(names, reverse=True):
+                # A file may be removed between the two calls.
+                with suppress(FileNotFoundError):
+                    if not is_git(name):
+                        entries.append(entry_of((*folder, name), os.lstat(name, dir_fd=handle)))
         finally:
             os.close(handle)
-        return [entry for entry in entries if entry]
-
-    def _entry(self, handle: int, folder: Parts, name: str) -> Entry | None:
-        """None for what is gone by now."""
-        try:
-            status = os.lstat(name, dir_fd=handle)
-        except FileNotFoundError:
-            return None
-        return entry_of((*folder, name), status)
+        return entries
 
 
 def entry_of(parts: Parts, status: os.stat_result) -> Entry:
-    """The entry that a status describes."""
-    return Entry(parts=parts, type=_type(status.st_mode), size=status.st_size, modified_ns=status.st_mtime_ns)
-
-
-def _type(mode: int) -> EntryType:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "symlink" if stat.S_ISLNK(mode) else "other"
+    """Return the entry with this status."""
+    kind: EntryType = "other"
+    if stat.S_ISREG(status.st_mode):
+        kind = "file"
+    elif stat.S_ISDIR(status.st_mode):
+        kind = "directory"
+    elif stat.S_ISLNK(status.st_mode):
+        kind = "symlink"
+    return Entry(parts=parts, type=kind, size=status.st_size, modified_ns=status.st_mtime_ns)

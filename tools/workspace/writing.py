@@ -1,8 +1,8 @@
-"""Putting whole files in place, several of them all or none.
+"""Atomic writes of whole files.
 
-A file's new content is written beside it without a name, or under one that nobody can guess, made durable, and renamed
-over it by the handle of their folder. So there is always one whole file, and a write through a link replaces what it
-leads to. A hard link to the old content keeps the old content; extended attributes are not carried over.
+New content is written beside the file, without a name or under a random one. It is synced to disk, then renamed over
+the file through the handle of the folder. A reader always finds one whole file, and a write through a link replaces the
+target. A hard link to the old content keeps it; extended attributes are lost.
 """
 
 import errno
@@ -17,24 +17,26 @@ import msgspec
 
 from tools.base import ToolError
 from tools.workspace.confinement.files import File
-from tools.workspace.confinement.opening import link_met
+from tools.workspace.confinement.opening import link_error
 from tools.workspace.confinement.paths import Parts, joined, shown
 from tools.workspace.refusals import not_regular
 
+# The process's umask applies to a new file. A replacement is private until it has the mode of the old file.
 NEW_FILE_MODE = 0o666
 PRIVATE_MODE = 0o600
 WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 WRITE_UNNAMED = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
 OPEN_FILE = "/proc/self/fd/{}"
+# open(2): filesystems and kernels without O_TMPFILE return one of these.
 UNSUPPORTED = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 READ_NAME = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file is to become: `data`, or nothing at all where that is None.
+    """A change of a file: its new `data`; None removes it.
 
-    `create_only`: it must not exist yet. `expected_sha256`: it must have this content now. `executable`: None leaves
-    that as it is.
+    With `create_only` it must not exist yet. With `expected_sha256` it must have this content now. An `executable` of
+    None leaves the permission unchanged.
     """
 
     path: str
@@ -45,7 +47,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What one file has become. `path` is the file's own, without links; a removed one has size 0 and no hash."""
+    """A changed file. `path` is its path without links; a removed file has size 0 and no hash."""
 
     path: str
     size: int
@@ -54,14 +56,16 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place:
-    """A name in an open folder, and the change that is to happen to it.
+    """A name in an open folder, and the change that will be made to it.
 
-    The steps are: `check`, `stage`, then for all places of a batch together `check`, `keep` and `publish`; `undo` what
-    was published where a later one fails; `close` in any case.
+    - `check` and `stage`, for each place
+    - `check`, `keep` and `publish`, for all places of a batch
+    - `undo`, if a later place fails
+    - `close`, in any case
     """
 
     def __init__(self, folder: int, parts: Parts, change: Change, max_hash_bytes: int) -> None:
-        """Owns the handle `folder` from now on."""
+        """Take over the handle `folder`; `close` closes it."""
         self._folder = folder
         self._name = parts[-1]
         self._change = change
@@ -73,7 +77,7 @@ class Place:
         self.parts = parts
 
     def check(self) -> None:
-        """Raises `ToolError` (`conflict`, `not_found`, `not_allowed`) where the file is not as the change wants it."""
+        """Check that the file is as expected. Raises `ToolError`: `conflict`, `not_found`, `not_allowed`."""
         path = joined(self.parts)
         status = self._status()
         self._existed = status is not None
@@ -82,53 +86,53 @@ class Place:
                 raise ToolError(f"{shown(path)} does not exist, so it cannot be changed.", code="not_found")
             return
         if self._change.create_only:
-            raise ToolError(f"{shown(path)} exists already, and was to be created only.", code="conflict")
+            raise ToolError(f"{shown(path)} exists already, and create_only is set.", code="conflict")
         if stat.S_ISLNK(status.st_mode):
-            raise link_met()
+            raise link_error()
         if not stat.S_ISREG(status.st_mode):
             raise not_regular(status.st_mode, path)
+        # A rename needs no permission for the file itself, so its mode is respected here.
         if not status.st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
-            raise ToolError(f"{shown(path)} is read-only: its mode lets nobody write it.", code="not_allowed")
+            raise ToolError(f"{shown(path)} is read-only: its mode allows no writing.", code="not_allowed")
         if self._change.expected_sha256:
-            self._compare(self._change.expected_sha256.lower(), path)
-
-    def _compare(self, expected: str, path: str) -> None:
-        with File(os.open(self._name, READ_NAME, dir_fd=self._folder), self.parts) as file:
-            found = file.sha256(self._max_hash_bytes)
-        if found != expected:
-            raise ToolError(
-                f"{shown(path)} has changed: its SHA-256 is {found}, not {expected}. Read it again.", code="conflict"
-            )
+            expected = self._change.expected_sha256.lower()
+            with File(os.open(self._name, READ_NAME, dir_fd=self._folder), self.parts) as file:
+                found = file.sha256(self._max_hash_bytes)
+            if found != expected:
+                raise ToolError(
+                    f"{shown(path)} has changed: its SHA-256 is {found}, not {expected}. Read it again.",
+                    code="conflict",
+                )
 
     def stage(self) -> None:
-        """Writes the new content beside the file, with the file's owner and mode, and makes it durable.
-
-        It has no name until it is published, where the filesystem allows that: then nothing is left of it by a crash.
-        """
+        """Write the new content beside the file, with the file's owner and mode, and sync it to disk."""
         if self._change.data is None:
             return
         status = self._status()
         mode = NEW_FILE_MODE if status is None else PRIVATE_MODE
-        self._unnamed = _unnamed_file(self._folder, mode)
-        handle = self._named_file(mode) if self._unnamed is None else self._unnamed
+        # A file without a name disappears by itself after a crash. Not every filesystem has such files.
+        self._unnamed = handle = _unnamed_file(self._folder, mode)
+        if handle is None:
+            self._staged = self._random_name()
+            handle = os.open(self._staged, WRITE_NEW, mode, dir_fd=self._folder)
         try:
-            _write_all(handle, self._change.data)
+            # A write may take only a part of the bytes.
+            rest = memoryview(self._change.data)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
             self._set_mode(handle, status or os.fstat(handle))
             os.fsync(handle)
         finally:
             if handle != self._unnamed:
                 os.close(handle)
 
-    def _named_file(self, mode: int) -> int:
-        self._staged = self._unguessable()
-        return os.open(self._staged, WRITE_NEW, mode, dir_fd=self._folder)
-
     def _set_mode(self, handle: int, like: os.stat_result) -> None:
-        """The owner where possible, and the permissions; a set-user-id bit ends with the content that had it."""
+        """Give the new file the owner, if possible, and the permissions of another."""
         own = os.fstat(handle)
         if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
             with suppress(PermissionError):
                 os.fchown(handle, like.st_uid, like.st_gid)
+        # Set-user-ID and set-group-ID bits were given to the old content, not to this one.
         mode = like.st_mode & (stat.S_IRWXU | stat.S_IRWXG | stat.S_IRWXO)
         executable = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
         if self._change.executable is not None:
@@ -137,21 +141,22 @@ class Place:
         os.fchmod(handle, mode)
 
     def keep(self) -> None:
-        """Gives the old file a second name, from which `undo` brings it back."""
+        """Give the old file a second name, from which `undo` restores it."""
         if self._existed:
-            kept = self._unguessable()
+            kept = self._random_name()
             os.link(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
             self._kept = kept
 
     def publish(self) -> Changed:
-        """Makes the change visible, in one step. Raises `FileExistsError` where a file that must not exist appeared."""
+        """Make the change visible in one step. Raises `FileExistsError` if a file that must not exist has appeared."""
         if self._change.data is None:
             os.unlink(self._name, dir_fd=self._folder)
         elif self._change.create_only:
+            # A link fails if the name exists; a rename would replace the file.
             self._link_to(self._name)
         else:
             if self._staged is None:
-                self._staged = self._unguessable()
+                self._staged = self._random_name()
                 self._link_to(self._staged)
             os.rename(self._staged, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         make_durable(self._folder)
@@ -164,14 +169,14 @@ class Place:
         )
 
     def _link_to(self, name: str) -> None:
-        """Gives the new content a name that is not there yet. Source: open(2), `O_TMPFILE`."""
+        """Give the new content a name that does not exist yet. Source: open(2), `O_TMPFILE`."""
         if self._unnamed is not None:
             os.link(OPEN_FILE.format(self._unnamed), name, dst_dir_fd=self._folder, follow_symlinks=True)
         elif self._staged is not None:
             os.link(self._staged, name, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
 
     def undo(self) -> None:
-        """Takes `publish` back."""
+        """Reverse `publish`."""
         if self._kept is None:
             os.unlink(self._name, dir_fd=self._folder)
         else:
@@ -179,7 +184,7 @@ class Place:
         make_durable(self._folder)
 
     def close(self) -> None:
-        """Removes the names that only the change needed, and closes the folder."""
+        """Remove the temporary names, and close the folder."""
         for name in (self._staged, self._kept):
             if name is not None:
                 with suppress(OSError):
@@ -195,31 +200,28 @@ class Place:
             return None
 
     @staticmethod
-    def _unguessable() -> str:
+    def _random_name() -> str:
+        # Another writer in the folder must not be able to put a file or a link there first.
         return f".{secrets.token_hex(16)}.partial"
 
 
 def make_durable(folder: int) -> None:
-    """Syncs a folder whose names have changed; a filesystem that cannot do so does not undo the change."""
+    """Sync a folder whose names have changed."""
+    # Some filesystems cannot sync a folder. The change is made all the same.
     with suppress(OSError):
         os.fsync(folder)
 
 
 def _unnamed_file(folder: int, mode: int) -> int | None:
-    """A new file in the folder that has no name; None where the filesystem, or a missing /proc, does not allow it."""
+    """Return a new file without a name in the folder; None if the filesystem or a missing /proc does not allow it."""
     try:
         handle = os.open(".", WRITE_UNNAMED, mode, dir_fd=folder)
     except OSError as error:
         if error.errno in UNSUPPORTED:
             return None
         raise
+    # Without /proc the file could never be given its name.
     if Path(OPEN_FILE.format(handle)).exists():
         return handle
     os.close(handle)
     return None
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(handle, rest) :]

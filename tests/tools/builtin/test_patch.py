@@ -96,7 +96,7 @@ async def test_read_only_file_is_rejected(workspace: Workspace, tmp_path: Path) 
 async def test_new_file_beneath_a_file_is_rejected_even_in_a_dry_run(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1\n")
     added = "--- /dev/null\n+++ b/a/deep/x\n@@ -0,0 +1 @@\n+1\n"
-    with pytest.raises(ToolError, match="'a' is no folder") as refusal:
+    with pytest.raises(ToolError, match="'a' is not a folder") as refusal:
         await apply_patch(workspace, patch=added, dry_run=True)
     assert refusal.value.code == "not_allowed"
 

@@ -44,9 +44,9 @@ def test_setting_adds_and_replaces_entries(setting: str, command: str, verdict: 
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("a/b", "no program's name"),
-        ("two words", "no program's name"),
-        (":-k", "no program's name"),
+        ("a/b", "not the name of a program"),
+        ("two words", "not the name of a program"),
+        (":-k", "not the name of a program"),
         ("make:-k,", "empty option"),
         ("make:", "empty option"),
         ("make:k", "write an option as"),
@@ -55,7 +55,7 @@ def test_setting_adds_and_replaces_entries(setting: str, command: str, verdict: 
         ("make; make:-k", "twice"),
         ("git", "git NAME"),
         ("git:*", "git NAME"),
-        ("x" * (MAX_WHITELIST_CHARS + 1), "at most"),
+        ("x" * (MAX_WHITELIST_CHARS + 1), "the maximum is"),
     ],
 )
 def test_invalid_setting_is_rejected_with_the_valid_form(setting: str, expected: str) -> None:

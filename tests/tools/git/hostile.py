@@ -585,8 +585,20 @@ def empty_git_folder(site: Site) -> None:
 @case()
 def names_of_all_kinds(site: Site) -> None:
     names = (
-        *(b"\x1b[31mred", b"new\nline", b"\xff\xfe", b"--output=x", b":(top)x", b'quo"te', b"back\\slash", b"tab\t"),
-        *(b"diff --git a/x b/x", b"a b/a b", "bidi\u202eexe.txt".encode(), b"\nA\0"[:2], b" ", b"x -> y"),
+        b"\x1b[31mred",
+        b"new\nline",
+        b"\xff\xfe",
+        b"--output=x",
+        b":(top)x",
+        b'quo"te',
+        b"back\\slash",
+        b"tab\t",
+        b"diff --git a/x b/x",
+        b"a b/a b",
+        "bidi\u202eexe.txt".encode(),
+        b"\nA\0"[:2],
+        b" ",
+        b"x -> y",
     )
     for name in names:
         site.r.write(name, SECRET.replace("canary", "harmless"))

@@ -288,5 +288,5 @@ async def test_missing_path_is_reported(runner: Runner, repository: Built) -> No
 
     assert await refusal_of(runner, path="nowhere/a") == (
         "not_found",
-        "'nowhere/a' does not exist, and git tells nothing of it: see `fs.list` for what there is.",
+        "'nowhere/a' does not exist, and git knows nothing of it: list the files with `fs.list`.",
     )

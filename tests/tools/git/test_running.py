@@ -79,7 +79,7 @@ async def test_without_git_the_tools_are_disabled(runner: Runner, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("says", "reason"), [("git version 2.31.9", "too old"), ("hello", "does not tell its version")]
+    ("says", "reason"), [("git version 2.31.9", "too old"), ("hello", "does not show its version")]
 )
 def test_outdated_git_is_not_used(
     says: str, reason: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch

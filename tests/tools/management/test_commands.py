@@ -72,7 +72,7 @@ def test_call_that_needs_approval_runs_with_yes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(assembly, "tool_context", lambda: asking)
     command = ("run_tool", "fs.write", "--param", "path=commands/asked.txt", "--param", "content=x")
     monkeypatch.setattr("sys.stdin", StringIO())
-    with pytest.raises(CommandError, match="give --yes"):
+    with pytest.raises(CommandError, match="add --yes"):
         said(*command)
     assert not (workspace().base / "commands/asked.txt").exists()
     assert json.loads(said(*command, "--yes"))["created"]
@@ -91,7 +91,7 @@ def test_waiting_calls_are_listed_and_decided() -> None:
         ("approved", "command line", ""),
         ("denied", "command line", "No."),
     ]
-    with pytest.raises(CommandError, match="It was approved already"):
+    with pytest.raises(CommandError, match="The execution was approved already"):
         said("deny_tool", str(rows[0].id))
     with pytest.raises(CommandError, match="There is no such execution"):
         said("approve_tool", str(uuid4()))

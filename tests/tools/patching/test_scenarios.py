@@ -4,6 +4,8 @@ Covers `tools.patching.applying`, `tools.patching.formats.headers`, `tools.patch
 `tools.patching.formats.lines`, `tools.patching.formats.names`, `tools.patching.formats.parsing`,
 `tools.patching.formats.unified`, `tools.patching.line_ends`, `tools.patching.mismatch`, `tools.patching.patch`,
 `tools.patching.planning`.
+
+Covers `tools.patching.messages`.
 """
 
 from pathlib import Path

@@ -36,7 +36,10 @@ async def test_folder_is_private_and_removed_afterwards(folders: TemporaryFolder
 
 async def test_sweep_removes_folders_of_a_killed_process_and_none_in_use(folders: TemporaryFolders) -> None:
     holder = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HOLDER, str(folders.beneath)),
+        sys.executable,
+        "-c",
+        HOLDER,
+        str(folders.beneath),
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -105,7 +108,7 @@ async def test_folder_of_another_user_is_rejected(tmp_path: Path, monkeypatch: p
     own = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: own + 1)
 
-    with pytest.raises(SandboxUnavailableError, match="somebody else's"):
+    with pytest.raises(SandboxUnavailableError, match="belongs to another user"):
         await TemporaryFolders(tmp_path).new().__aenter__()
     assert TemporaryFolders(tmp_path).sweep() == 0
     assert (tmp_path / "command-left").exists()

@@ -101,7 +101,7 @@ def test_file_over_the_limit_is_rejected(workspace: Workspace, tmp_path: Path) -
 
 def test_depth_of_paths_is_limited(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path, limits=Limits(max_path_depth=2))
-    with pytest.raises(ToolError, match="at most 2 are allowed"):
+    with pytest.raises(ToolError, match="the maximum is 2"):
         workspace.write("a/b/c", b"")
     assert workspace.write("a/b", b"").created
 

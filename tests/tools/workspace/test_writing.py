@@ -443,13 +443,13 @@ def test_failed_rollback_of_a_batch_is_reported(
 
     monkeypatch.setattr(os, "rename", works_once)
     refusal = refusal_of(workspace, Change(path="old", data=b"new"), Change(path="last", data=b"new"))
-    assert "could not be put back: ['old']" in str(refusal)
+    assert "could not be restored: ['old']" in str(refusal)
 
 
 @settings(deadline=None)
 @given(data=st.binary(max_size=5000), name=st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"])))
 def test_written_content_is_read_back(data: bytes, name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    workspace = Workspace(tmp_path_factory.mktemp("base"))
+    workspace = Workspace(tmp_path_factory.mktemp("base"), secret_names=SecretNames(()))
     workspace.write(f"folder/a{name[:60]}", data)
     assert workspace.read_bytes(f"folder/a{name[:60]}") == data
     workspace.close()

@@ -1,8 +1,8 @@
-"""`manage.py approve_tool`: lets a waiting execution run."""
+"""`manage.py approve_tool`: approve a waiting execution."""
 
 from tools.management.decision_command import DecisionCommand
 
 
 class Command(DecisionCommand):
-    help = "Lets a waiting execution run, with exactly the params that it was asked for."
+    help = "Approve a waiting execution: it runs with exactly the params that were requested."
     verdict = "approved"

@@ -1,8 +1,8 @@
-"""`manage.py deny_tool`: refuses a waiting execution."""
+"""`manage.py deny_tool`: deny a waiting execution."""
 
 from tools.management.decision_command import DecisionCommand
 
 
 class Command(DecisionCommand):
-    help = "Refuses a waiting execution; its run goes on, and its model reads the note."
+    help = "Deny a waiting execution: its run continues, and its model reads the note."
     verdict = "denied"

@@ -1,4 +1,4 @@
-"""`manage.py list_approvals`: what waits for a decision."""
+"""`manage.py list_approvals`: list the executions that wait for a decision."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ SHORT = 400
 
 
 class Command(BaseCommand):
-    help = "Lists the executions that wait for an approval: decide with approve_tool ID or deny_tool ID."
+    help = "List the executions that wait for an approval. Decide with approve_tool ID or deny_tool ID."
 
     def handle(self, **_: Any) -> None:
         try:
@@ -24,5 +24,5 @@ class Command(BaseCommand):
         for row in waiting:
             params = visible_text_line(msgspec.json.encode(row.params).decode(), SHORT)
             self.stdout.write(f"{row.id}  {row.tool} {params}")
-            self.stdout.write(f"    asked by a {row.source}, until {row.expires:%Y-%m-%d %H:%M:%S} UTC")
+            self.stdout.write(f"    requested by a {row.source}, expires {row.expires:%Y-%m-%d %H:%M:%S} UTC")
         self.stderr.write(f"{len(waiting)} waiting.")

@@ -1,4 +1,4 @@
-"""`manage.py list_tools`: what an agent may do here."""
+"""`manage.py list_tools`: list the tools of this service."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,22 +11,22 @@ from tools.listing import describe_tools
 
 
 class Command(BaseCommand):
-    help = "Lists the tools: whether each is on, what it does, what holds it, and what TOOL_POLICY says of it."
+    help = "List the tools: whether each is on, its effect, and the decision of TOOL_POLICY."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="as GET /tools gives it, with every param's schema")
+        parser.add_argument(
+            "--json", action="store_true", help="print the body of GET /tools, with confinement and the params' schemas"
+        )
 
     def handle(self, *, json: bool, **_: Any) -> None:
-        told = describe_tools(assembly.tool_context())
+        tools = describe_tools(assembly.tool_context())
         if json:
-            self.stdout.write(msgspec.json.format(msgspec.json.encode(told)).decode())
+            self.stdout.write(msgspec.json.format(msgspec.json.encode(tools)).decode())
             return
-        for item in told["items"]:
-            state = f"off: {item['reason']}" if item["reason"] else _policy(item)
+        for item in tools["items"]:
+            model, caller = item["policy"], item["policy_for_caller"]
+            state = model if model == caller else f"{model} (caller: {caller})"
+            if item["reason"]:
+                state = f"off: {item['reason']}"
             first_line = item["description"].split("\n", 1)[0]
             self.stdout.write(f"{item['name']:<18} {item['effect']:<8} {state:<8} {first_line}")
-
-
-def _policy(item: dict[str, Any]) -> str:
-    model, caller = item["policy"], item["policy_for_caller"]
-    return str(model) if model == caller else f"{model} (caller: {caller})"

@@ -1,4 +1,4 @@
-"""`manage.py run_tool`: one tool, through the same executor as everybody's, and with the same record."""
+"""`manage.py run_tool`: run one tool through the executor, with a row like any other execution."""
 
 import asyncio
 import sys
@@ -22,17 +22,17 @@ DECIDER: Final = "command line"
 
 class Command(BaseCommand):
     help = (
-        "Runs one tool in the workspace and prints its result as JSON; what it prints meanwhile goes to the same "
-        "streams. Example: manage.py run_tool fs.read --param path=README.md --param limit=5"
+        "Run one tool in the workspace and print its result as JSON. Live output goes to stdout and stderr. "
+        "Example: manage.py run_tool fs.read --param path=README.md --param limit=5"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="the tool's name; manage.py list_tools lists them")
         parser.add_argument(
             "--param", type=_pair, action="append", default=[], metavar="NAME=VALUE",
-            help="a param: a text as it is, anything else as JSON; may be given several times",
+            help="a param: text as it is, other types as JSON (may be repeated)",
         )  # fmt: skip
-        parser.add_argument("--yes", action="store_true", help="approve it, where TOOL_POLICY asks for an approval")
+        parser.add_argument("--yes", action="store_true", help="approve the call if TOOL_POLICY requires an approval")
 
     def handle(self, *, name: str, param: list[tuple[str, str]], yes: bool, **_: Any) -> None:
         tool = assembly.registry().get(name)
@@ -57,7 +57,7 @@ class Command(BaseCommand):
         if isinstance(last, Waiting):
             approval = Approval(
                 execution_id=last.execution_id,
-                decision="approved" if approved or self._asks(last) else "denied",
+                decision="approved" if approved or self._confirm(last) else "denied",
                 params_sha256=last.params_sha256,
                 by=DECIDER,
             )
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         return last
 
     async def _show(self, steps: Any) -> Progress | None:
-        """Prints live output; returns the last step."""
+        """Print live output, and return the last step."""
         step: Progress | None = None
         async for step in steps:
             if isinstance(step, Output):
@@ -75,9 +75,9 @@ class Command(BaseCommand):
                 stream.write(step.text, ending="")
         return step
 
-    def _asks(self, waiting: Waiting) -> bool:
+    def _confirm(self, waiting: Waiting) -> bool:
         if not sys.stdin.isatty():
-            raise CommandError("TOOL_POLICY asks for an approval: give --yes.")
+            raise CommandError("TOOL_POLICY requires an approval: add --yes.")
         self.stderr.write(msgspec.json.format(msgspec.json.encode(waiting.params)).decode())
         return input("Run it? [y/N] ").strip().lower() in {"y", "yes"}
 
@@ -90,8 +90,9 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _value(tool: Tool, name: str, text: str) -> Any:
-    """The text itself, unless the tool wants something else and the text is JSON."""
+    """Return the text itself, or what it means as JSON if the tool takes another type."""
     schema = tool.spec.parameters["properties"].get(name, {})
+    # A param that may be a text is one: `--param content=123` writes the digits.
     if "string" in str(schema.get("type") or schema.get("anyOf", "string")):
         return text
     try:

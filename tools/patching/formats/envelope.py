@@ -1,13 +1,15 @@
-"""The format between `*** Begin Patch` and `*** End Patch`, which has no line numbers.
+"""The envelope format, between `*** Begin Patch` and `*** End Patch`.
 
-*** Begin Patch
-*** Add File: <path>           then lines with '+'
-*** Delete File: <path>
-*** Update File: <path>        then, to move it, '*** Move to: <path>', then hunks
-@@ <a line somewhere before>   one or more, or a bare '@@'; the first hunk may go without
- <lines with ' ', '-' or '+'>
-*** End of File                after a hunk that ends the file
-*** End Patch
+    *** Begin Patch
+    *** Add File: <path>           then lines with '+'
+    *** Delete File: <path>
+    *** Update File: <path>        then, to move it, '*** Move to: <path>', then hunks
+    @@ <a line somewhere before>   one or more, or a bare '@@'; the first hunk may have none
+     <lines with ' ', '-' or '+'>
+    *** End of File                after a hunk that ends the file
+    *** End Patch
+
+It has no line numbers: a hunk is found by its lines, after those of its `@@`.
 """
 
 import re
@@ -16,8 +18,8 @@ from typing import Final
 from tools.patching.formats.lines import Lines
 from tools.patching.formats.names import path_of
 from tools.patching.limits import Allowance
+from tools.patching.messages import expected, refusal
 from tools.patching.patch import SIGNS, Action, Hunk, Line, Section
-from tools.patching.telling import expected, refusal
 
 BEGIN = b"*** Begin Patch"
 END = b"*** End Patch"
@@ -27,11 +29,11 @@ FILE = re.compile(rb"\*\*\* (Add|Delete|Update) File:(.*)", re.DOTALL)
 NUMBERS = re.compile(rb"@@ -\d+(,\d+)? \+\d+(,\d+)? @@.*", re.DOTALL)
 SECTIONS = "'*** Add File: <path>', '*** Delete File: <path>', '*** Update File: <path>' or '*** End Patch'"
 MAX_ANCHORS: Final = 8
-"""The most `@@` lines before one hunk."""
+"""`@@` lines before one hunk."""
 
 
 def parse_envelope(lines: Lines, files: Allowance, hunks: Allowance) -> tuple[Section, ...]:
-    """All sections of the patch, whose first line comes next. Raises `ToolError`."""
+    """Return all sections of the patch, whose first line is the next one. Raises `ToolError`."""
     lines.take()
     sections: list[Section] = []
     while _next_stripped(lines) != END or not sections:
@@ -44,7 +46,7 @@ def parse_envelope(lines: Lines, files: Allowance, hunks: Allowance) -> tuple[Se
 
 
 def _next_stripped(lines: Lines) -> bytes | None:
-    """The next line that is not blank, without the space around it."""
+    """Return the next line that is not blank, without the white space around it."""
     while (line := lines.peek()) is not None and not line.strip():
         lines.take()
     return None if line is None else line.strip()
@@ -60,17 +62,14 @@ def _section(lines: Lines, allowed: Allowance) -> Section:
     if match[1] == b"Delete":
         return Section(number=number, format="envelope", action="delete", path=path)
     if match[1] == b"Add":
-        return Section(number=number, format="envelope", action="add", path=path, hunks=_content(lines))
+        # The content of a new file is one hunk.
+        first = lines.number
+        body: list[Line] = []
+        while lines.starts(b"+"):
+            body.append(Line("+", lines.take()[1:] + b"\n", first + len(body)))
+        hunks = (Hunk(number=first, lines=tuple(body)),) if body else ()
+        return Section(number=number, format="envelope", action="add", path=path, hunks=hunks)
     return _update(lines, path, number, allowed)
-
-
-def _content(lines: Lines) -> tuple[Hunk, ...]:
-    """The lines of a new file, as a hunk."""
-    number = lines.number
-    body: list[Line] = []
-    while lines.starts(b"+"):
-        body.append(Line("+", lines.take()[1:] + b"\n", number + len(body)))
-    return (Hunk(number=number, lines=tuple(body)),) if body else ()
 
 
 def _update(lines: Lines, path: str, number: int, allowed: Allowance) -> Section:
@@ -93,7 +92,15 @@ def _update(lines: Lines, path: str, number: int, allowed: Allowance) -> Section
 
 def _hunk(lines: Lines) -> Hunk:
     number = lines.number
-    anchors = _anchors(lines)
+    anchors: list[bytes] = []
+    while lines.starts(b"@@"):
+        line = lines.take()
+        text = line.removeprefix(b"@@").strip()
+        # Models also write the line numbers of a unified diff here. They mean nothing in this format.
+        if text and not NUMBERS.fullmatch(line):
+            anchors.append(text)
+    if len(anchors) > MAX_ANCHORS:
+        raise refusal(number, f"{len(anchors)} '@@' lines before one hunk: at most {MAX_ANCHORS} are allowed.")
     body = _body(lines)
     if not body:
         raise expected(lines.number, "'@@', ' ', '-', '+' or '*** End Patch'", lines.peek())
@@ -102,25 +109,11 @@ def _hunk(lines: Lines) -> Hunk:
     at_end = (lines.peek() or b"").strip() == END_OF_FILE
     if at_end:
         lines.take()
-    return Hunk(number=number, lines=body, anchors=anchors, at_end=at_end)
-
-
-def _anchors(lines: Lines) -> tuple[bytes, ...]:
-    """The texts after `@@`; what a unified diff has there says nothing here."""
-    number = lines.number
-    anchors: list[bytes] = []
-    while lines.starts(b"@@"):
-        line = lines.take()
-        text = line.removeprefix(b"@@").strip()
-        if text and not NUMBERS.fullmatch(line):
-            anchors.append(text)
-    if len(anchors) > MAX_ANCHORS:
-        raise refusal(number, f"{len(anchors)} '@@' lines before one hunk: at most {MAX_ANCHORS} are taken.")
-    return tuple(anchors)
+    return Hunk(number=number, lines=body, anchors=tuple(anchors), at_end=at_end)
 
 
 def _body(lines: Lines) -> tuple[Line, ...]:
-    """The lines of a hunk; blank ones at its end are the patch's own."""
+    """Return the lines of a hunk. Blank lines at its end do not belong to it."""
     body: list[Line] = []
     blank = 0
     while (line := lines.peek()) is not None and line[:1] in SIGNS:

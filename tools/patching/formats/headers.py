@@ -1,7 +1,7 @@
-"""What a unified diff says before a file's hunks: its names, its modes, whether it is new, deleted, moved or copied.
+"""The header of a file in a unified diff: its names and modes, and whether it is new, deleted, moved or copied.
 
-Git's extended headers: https://git-scm.com/docs/diff-format ("Generating patch text with -p"). Git's own rule for the
-names: those of `rename` and `copy` lines are whole; others have a prefix (`a/`, `b/`) or, with `--no-prefix`, none.
+Git's extended headers: https://git-scm.com/docs/diff-format ("Generating patch text with -p"). The names in `rename`
+and `copy` lines have no prefix. Other names have one (`a/`, `b/`), or none with `--no-prefix`.
 """
 
 import re
@@ -11,8 +11,8 @@ import msgspec
 
 from tools.patching.formats.lines import Lines
 from tools.patching.formats.names import QUOTED, path_of, refuse_long, unescaped, unquoted
+from tools.patching.messages import expected, quoted, refusal
 from tools.patching.patch import Action, Section
-from tools.patching.telling import expected, quoted, refusal
 
 EXTENDED = re.compile(
     rb"(old mode|new mode|deleted file mode|new file mode|copy from|copy to|rename from|rename to"
@@ -37,10 +37,10 @@ OWNER_EXECUTES = 0o100
 
 BINARY = re.compile(rb"GIT binary patch|Binary files .* differ", re.DOTALL)
 PREFIX = re.compile(rb"[abciow12]/")
-"""Those of git's `a/` and `b/`, and of its option `diff.mnemonicPrefix`."""
+"""The prefixes of git: `a/`, `b/`, and those of its setting `diff.mnemonicPrefix`."""
 NOTHING = b"/dev/null"
 EPOCH = re.compile(rb"(1969-12-31|1970-01-01) [0-2][0-9]:[0-5][0-9]:00(\.0+)? [-+][0-9]{2}:?[0-9]{2}")
-"""The time that `diff -N` gives a file that does not exist."""
+"""The time that `diff -N` writes for a file that does not exist."""
 
 Fields = dict[bytes, bytes]
 
@@ -60,7 +60,7 @@ class Names(msgspec.Struct, frozen=True):
 
     @property
     def common(self) -> bytes | None:
-        """The one name that both are, but for their prefixes; None where they are two."""
+        """The common name without prefixes; None if there are two names."""
         if self.old == self.new:
             return self.old
         prefixed = PREFIX.match(self.old) and PREFIX.match(self.new)
@@ -68,7 +68,7 @@ class Names(msgspec.Struct, frozen=True):
 
 
 def parse_plain_header(lines: Lines) -> Section:
-    """The file of the `---` and `+++` lines that come next. Raises `ToolError`."""
+    """Parse the `---` and `+++` lines that come next. Raises `ToolError`."""
     number = lines.number
     marks = _take_marks(lines)
     action = _action({}, marks, number)
@@ -76,7 +76,7 @@ def parse_plain_header(lines: Lines) -> Section:
 
 
 def parse_git_header(lines: Lines) -> Section:
-    """The file of the `diff --git` line that comes next, and of what belongs to it. Raises `ToolError`."""
+    """Parse the `diff --git` line that comes next, and its extended header. Raises `ToolError`."""
     number = lines.number
     pair = _pair(lines.take().removeprefix(b"diff --git "), number)
     fields = _take_fields(lines)
@@ -84,34 +84,35 @@ def parse_git_header(lines: Lines) -> Section:
     marks = _take_marks(lines) if lines.starts(b"--- ") else None
     action = _action(fields, marks, number)
     source, name = _names(pair, fields, marks, number)
+    mode = fields.get(b"new mode") or fields.get(b"new file mode")
     return Section(
         number=number,
         format="unified",
         action=action,
         path=path_of(name, number),
         source=None if source is None else path_of(source, number),
-        executable=_executable(fields),
+        executable=None if mode is None else bool(int(mode, 8) & OWNER_EXECUTES),
     )
 
 
 def refuse_binary(lines: Lines) -> None:
-    """Raises `ToolError` where the next line says that a file is binary."""
+    """Raise `ToolError` if the next line marks a binary file."""
     line = lines.peek()
     if line is not None and BINARY.fullmatch(line):
         raise refusal(
-            lines.number, f"{quoted(line)}: binary patches are not applied: write the file instead.", "not_allowed"
+            lines.number, f"{quoted(line)}: binary patches are not supported. Write the file instead.", "not_allowed"
         )
 
 
 def _take_fields(lines: Lines) -> Fields:
-    """The extended header lines. Raises `ToolError` for one that is there twice or without its partner."""
+    """Take the extended header lines. Raises `ToolError` for a line that is repeated or without its partner."""
     fields: Fields = {}
     number = lines.number
     while match := EXTENDED.fullmatch(lines.peek() or b""):
         if match[1] in fields:
-            raise refusal(lines.number, f"{quoted(match[1])} is there twice.")
+            raise refusal(lines.number, f"{quoted(match[1])} is repeated.")
         fields[match[1]] = match[2]
-        _refuse_kind(match[1], match[2], lines.number)
+        _check_mode(match[1], match[2], lines.number)
         lines.take()
     for one, other in PARTNERS:
         if (one in fields) != (other in fields):
@@ -119,8 +120,8 @@ def _take_fields(lines: Lines) -> Fields:
     return fields
 
 
-def _refuse_kind(name: bytes, value: bytes, number: int) -> None:
-    """Raises `ToolError` for a mode that is not a regular file's."""
+def _check_mode(name: bytes, value: bytes, number: int) -> None:
+    """Check the mode in a header line, if it has one. Raises `ToolError` if it is not a regular file's."""
     mode = value if name in MODES else value.partition(b" ")[2] if name == b"index" else b""
     if not mode and name not in MODES:
         return
@@ -130,38 +131,34 @@ def _refuse_kind(name: bytes, value: bytes, number: int) -> None:
         raise refusal(number, f"expected mode 100644 or 100755, found {quoted(mode)}.")
 
 
-def _executable(fields: Fields) -> bool | None:
-    mode = fields.get(b"new mode") or fields.get(b"new file mode")
-    return None if mode is None else bool(int(mode, 8) & OWNER_EXECUTES)
-
-
 def _take_marks(lines: Lines) -> Marks:
-    """The `---` and `+++` lines."""
+    """Take the `---` and `+++` lines."""
     old = _mark(lines, b"--- ")
     return Marks(old, _mark(lines, b"+++ "))
 
 
 def _mark(lines: Lines, start: bytes) -> bytes | None:
-    """The name after the mark, up to the tab that ends it."""
+    """Take one of the lines, and return its name; None for no file."""
     number = lines.number
     if not lines.starts(start):
         raise expected(number, f"'{start.decode()}<file>'", lines.peek())
+    # diff writes a tab and the file's time after the name.
     name, _, time = lines.take().removeprefix(start).partition(b"\t")
     return None if name == NOTHING or EPOCH.fullmatch(time) else unquoted(name, number)
 
 
 def _action(fields: Fields, marks: Marks | None, number: int) -> Action:
-    """What happens to the file. Raises `ToolError` where two things are said."""
-    said = {action for field, action in ACTIONS.items() if field in fields}
+    """Return the action of the header. Raises `ToolError` if there are two."""
+    actions = {action for field, action in ACTIONS.items() if field in fields}
     if marks and marks.old is None:
-        said.add("add")
+        actions.add("add")
     if marks and marks.new is None:
-        said.add("delete")
-    if len(said) > 1 or (said & {"add", "delete"} and b"new mode" in fields):
+        actions.add("delete")
+    if len(actions) > 1 or (actions & {"add", "delete"} and b"new mode" in fields):
         raise refusal(
             number, "the header contradicts itself: a file is either new, deleted, renamed, copied or changed."
         )
-    action = said.pop() if said else "update"
+    action = actions.pop() if actions else "update"
     named = marks and (marks.old if action == "add" else marks.new if action == "delete" else None)
     if named:
         raise refusal(number, f"the header contradicts itself: expected '/dev/null', found {quoted(named)}.")
@@ -169,7 +166,7 @@ def _action(fields: Fields, marks: Marks | None, number: int) -> Action:
 
 
 def _names(pair: Names | None, fields: Fields, marks: Marks | None, number: int) -> tuple[bytes | None, bytes]:
-    """The source of a moved or copied file, and the file's own name, both without prefix."""
+    """Return the source of a moved or copied file, and the file's own name, both without prefix."""
     for start, end in PARTNERS[:2]:
         if start in fields:
             moved = Names(unquoted(fields[start], number), unquoted(fields[end], number))
@@ -189,7 +186,7 @@ def _names(pair: Names | None, fields: Fields, marks: Marks | None, number: int)
 
 
 def _refuse_other_names(number: int) -> NoReturn:
-    raise refusal(number, "the names after '---' and '+++' are others than those before them.")
+    raise refusal(number, "the names after '---' and '+++' differ from those before them.")
 
 
 def _is_prefixed(mark: bytes | None, name: bytes) -> bool:
@@ -197,22 +194,23 @@ def _is_prefixed(mark: bytes | None, name: bytes) -> bool:
 
 
 def _marked(marks: Marks, number: int) -> bytes:
-    """The one name after `---` and `+++`, without prefix. Beside `/dev/null`, what looks like a prefix is one."""
+    """Return the common name after `---` and `+++`, without prefix. Raises `ToolError` if there are two names."""
     if marks.old is None or marks.new is None:
+        # With `/dev/null` on the other side there is no second name to compare, so `a/` and `b/` count as prefixes.
         name = marks.old or marks.new or b""
         return name[2:] if name.startswith((b"a/", b"b/")) else name
     common = Names(marks.old, marks.new).common
     if common is None:
         raise refusal(
             number,
-            f"{quoted(marks.old)} and {quoted(marks.new)} are two files: give one name in both lines, with 'a/' and "
-            "'b/' before it or with neither; a file is renamed by 'rename from' and 'rename to' after 'diff --git'.",
+            f"{quoted(marks.old)} and {quoted(marks.new)} are two files. Give one name in both lines, with 'a/' and "
+            "'b/' before it or with neither. To rename a file, use 'rename from' and 'rename to' after 'diff --git'.",
         )
     return common
 
 
 def _pair(text: bytes, number: int) -> Names | None:
-    """The two names of a `diff --git` line; None where their spaces leave it open where one ends."""
+    """Return the two names of a `diff --git` line; None if spaces make it unclear where the first one ends."""
     refuse_long(text, number)
     if match := QUOTED.match(text):
         rest = text[match.end() :]
@@ -220,6 +218,7 @@ def _pair(text: bytes, number: int) -> Names | None:
     if text.endswith(b'"'):
         old, _, new = text.partition(b' "')
         return Names(old, unquoted(b'"' + new, number))
+    # Nearly always both names are the same, apart from their prefixes: then the space is in the middle.
     middle = len(text) // 2
     even = len(text) % 2 == 1 and text[middle : middle + 1] == b" "
     return Names(text[:middle], text[middle + 1 :]) if even else None

@@ -1,7 +1,7 @@
 """The hunks of a unified diff.
 
-A hunk is as long as its header's counts say, if that is also where its lines end. Else the counts are wrong, and it
-goes on until a line that can only be something else.
+A hunk has the length of its header's counts, if its lines also end there. Otherwise the counts are wrong, and the hunk
+ends before the first line that cannot belong to it.
 """
 
 import re
@@ -9,33 +9,32 @@ import re
 import msgspec
 
 from tools.patching.formats.lines import Lines
+from tools.patching.messages import expected, quoted, refusal
 from tools.patching.patch import SIGNS, Hunk, Line, Position
-from tools.patching.telling import expected, quoted, refusal
 
 HEADER = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
+# The words after it are in the language of the user of diff.
 NO_NEWLINE = b"\\ "
-"""How a note begins that the line before it has no newline; the words after it are in the writer's language."""
+"""The start of the note that the line before it has no newline."""
 SIGNATURES = (b"-- ", b"--")
 
 
 class Range(msgspec.Struct, frozen=True, gc=False):
-    """One side of a header, as it is written."""
+    """One side of a header."""
 
     start: int
     count: int
 
     def before(self, lines: int) -> int | None:
-        """How many lines come before a hunk that has so many; None where its header contradicts that.
-
-        The start of an empty range is the line before it.
-        """
+        """Return the number of lines before a hunk with so many lines; None if its header contradicts that."""
+        # The start of an empty range is the line before it (POSIX, "Diff -u or -U Output Format").
         if not lines:
             return None if self.count else self.start
         return self.start - 1 if self.start else None
 
 
 def parse_hunk(lines: Lines) -> Hunk:
-    """The hunk that begins at the next line. Raises `ToolError`."""
+    """Parse the hunk that begins at the next line. Raises `ToolError`."""
     number = lines.number
     header = lines.take()
     match = HEADER.match(header)
@@ -44,19 +43,30 @@ def parse_hunk(lines: Lines) -> Hunk:
     old = Range(int(match[1]), int(match[2] or 1))
     new = Range(int(match[3]), int(match[4] or 1))
     length = _counted_length(lines, old.count, new.count)
-    body = _body(lines, _length_until_boundary(lines) if length is None else length)
+    if length is None:
+        length = 0
+        while lines.peek(length) is not None and _is_body(lines, length):
+            length += 1
+        # Empty lines at the end separate this hunk from what follows.
+        while length and not lines.peek(length - 1):
+            length -= 1
+    body = _body(lines, length)
     if all(line.sign == " " for line in body):
         raise refusal(number, f"the hunk has no line with '+' or '-': it ends before line {lines.number}.")
-    return Hunk(number=number, lines=body, position=_position(old, new, body))
+    before_old = old.before(sum(line.sign != "+" for line in body))
+    before_new = new.before(sum(line.sign != "-" for line in body))
+    is_placed = before_old is not None and before_new is not None
+    position = Position(old=before_old or 0, new=before_new or 0) if is_placed else None
+    return Hunk(number=number, lines=body, position=position)
 
 
 def starts_file(lines: Lines, ahead: int = 0) -> bool:
-    """Whether a file's `---` and `+++` lines come there, and its first hunk after them."""
+    """Return whether the `---` and `+++` lines of a file and its first hunk come next."""
     return lines.starts(b"--- ", ahead) and lines.starts(b"+++ ", ahead + 1) and lines.starts(b"@@ -", ahead + 2)
 
 
 def _counted_length(lines: Lines, old: int, new: int) -> int | None:
-    """The number of lines that the counts take; None where they do not fit."""
+    """Return the number of lines that the counts give; None if they do not fit."""
     length = 0
     while old or new:
         line = lines.peek(length)
@@ -77,28 +87,15 @@ def _counted_length(lines: Lines, old: int, new: int) -> int | None:
     return None if lines.peek(length) and _is_body(lines, length) else length
 
 
-def _length_until_boundary(lines: Lines) -> int:
-    """The number of lines up to one that is none of the hunk's; empty ones at the end are not."""
-    length = 0
-    while lines.peek(length) is not None and _is_body(lines, length):
-        length += 1
-    while length and not lines.peek(length - 1):
-        length -= 1
-    return length
-
-
 def _is_body(lines: Lines, ahead: int) -> bool:
     line = lines.peek(ahead) or b""
+    if line in SIGNATURES:
+        # `git format-patch` ends each mail with `-- ` and its version. It may also be a removed line, `-` or `- `.
+        after = lines.peek(ahead + 1)
+        if after is None or (after[:1] not in SIGNS and not after.startswith(b"@@")):
+            return False
     known = line[:1] in SIGNS or line.startswith(NO_NEWLINE)
-    return known and not starts_file(lines, ahead) and not _is_signature(lines, ahead)
-
-
-def _is_signature(lines: Lines, ahead: int) -> bool:
-    """Whether a mail's signature starts there, as `git format-patch` ends each with its version."""
-    if lines.peek(ahead) not in SIGNATURES:
-        return False
-    after = lines.peek(ahead + 1)
-    return after is None or (after[:1] not in SIGNS and not after.startswith(b"@@"))
+    return known and not starts_file(lines, ahead)
 
 
 def _body(lines: Lines, length: int) -> tuple[Line, ...]:
@@ -114,20 +111,10 @@ def _body(lines: Lines, length: int) -> tuple[Line, ...]:
         else:
             raise refusal(number, f"{quoted(text)} belongs after a line of the hunk, once.")
     for sign in "-+":
-        _refuse_joined([line for line in body if line.sign in {" ", sign}])
+        side = [line for line in body if line.sign in {" ", sign}]
+        for line in side[:-1]:
+            if not line.text.endswith(b"\n"):
+                raise refusal(
+                    line.number, f"{quoted(line.text)} has no newline, which only a file's last line can lack."
+                )
     return tuple(body)
-
-
-def _refuse_joined(side: list[Line]) -> None:
-    """Raises `ToolError` for a line without an end that is not the last of its side."""
-    for line in side[:-1]:
-        if not line.text.endswith(b"\n"):
-            raise refusal(line.number, f"{quoted(line.text)} has no newline, which only a file's last line can lack.")
-
-
-def _position(old: Range, new: Range, body: tuple[Line, ...]) -> Position | None:
-    before_old = old.before(sum(line.sign != "+" for line in body))
-    before_new = new.before(sum(line.sign != "-" for line in body))
-    if before_old is None or before_new is None:
-        return None
-    return Position(old=before_old, new=before_new)

@@ -1,4 +1,4 @@
-"""The lines of a patch's text, read one after the other."""
+"""The lines of a patch, read one after the other."""
 
 from tools.base import ToolError
 from tools.patching.limits import Limits
@@ -7,43 +7,40 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Lines:
-    """A cursor over lines, which it gives without their ends."""
+    """A cursor over lines, which are returned without their line ends."""
 
     def __init__(self, text: bytes, limits: Limits) -> None:
-        """Raises `ToolError` (`too_large`) for more text than the limits allow.
-
-        The last line's end may be missing. Where every line ends with CRLF, that is how the patch travelled, not what
-        it says: then the CRs are dropped.
-        """
+        """Split the text into lines. Raises `ToolError` (`too_large`) beyond the limits."""
         if len(text) > limits.max_patch_bytes:
             raise ToolError(
-                f"The patch is {len(text)} bytes long: at most {limits.max_patch_bytes} are taken.", code="too_large"
+                f"The patch has {len(text)} bytes: at most {limits.max_patch_bytes} are allowed.", code="too_large"
             )
         count = text.count(b"\n")
         if count > limits.max_patch_lines:
             raise ToolError(
-                f"The patch is {count} lines long: at most {limits.max_patch_lines} are taken.", code="too_large"
+                f"The patch has {count} lines: at most {limits.max_patch_lines} are allowed.", code="too_large"
             )
+        # CRLF in every line comes from the transport, not from the files. The last line may have no newline.
         end = b"\r\n" if count and text.count(b"\r\n") == count else b"\n"
         self._lines = text.removeprefix(BYTE_ORDER_MARK).removesuffix(end).split(end)
         self._next = 0
 
     @property
     def number(self) -> int:
-        """The number, from 1, of the line that comes next."""
+        """The number of the next line, from 1."""
         return self._next + 1
 
     def peek(self, ahead: int = 0) -> bytes | None:
-        """The line that comes next, or so many after it; None past the end."""
+        """Return the next line, or a line further `ahead`; None after the end."""
         position = self._next + ahead
         return self._lines[position] if position < len(self._lines) else None
 
     def starts(self, prefix: bytes, ahead: int = 0) -> bool:
-        """Whether there is such a line, and it starts so."""
+        """Return whether the next line, or one further `ahead`, has a prefix."""
         line = self.peek(ahead)
         return line is not None and line.startswith(prefix)
 
     def take(self) -> bytes:
-        """The next line, which must be there, and goes on to the one after it."""
+        """Return the next line, which must exist, and move to the one after it."""
         self._next += 1
         return self._lines[self._next - 1]

@@ -1,15 +1,15 @@
-"""File names as patches write them: in C quotes where git needs them, and refused where they lead out.
+"""File names in patches: in C quotes if git needs them, and refused if they lead out of the workspace.
 
-The quotes: https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath. What a name leads to is
-looked at again, with links and every spelling of `.git`, by the workspace that opens it.
+The quotes: https://git-scm.com/docs/git-config#Documentation/git-config.txt-corequotePath.
 """
 
 import re
 
-from tools.patching.telling import quoted, refusal
+from tools.patching.messages import quoted, refusal
 
+# The longest path (PATH_MAX), with every byte as an octal escape.
 MAX_BYTES = 16 * 1024
-"""Of a name in a patch: as long as a path can be (PATH_MAX), with every byte as an octal escape."""
+"""Bytes of a name in a patch."""
 
 QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 ESCAPE = re.compile(rb"\\([0-3][0-7]{2}|.)", re.DOTALL)
@@ -27,24 +27,24 @@ ESCAPED = {
 
 
 def unquoted(text: bytes, number: int) -> bytes:
-    """The name in a text that may be in C quotes. Raises `ToolError` for what is after or wrong in them."""
+    """Return the name in a text that may be in C quotes. Raises `ToolError` if they are invalid."""
     refuse_long(text, number)
     if not text.startswith(b'"'):
         return text
     match = QUOTED.fullmatch(text)
     if match is None:
-        raise refusal(number, f"the quoted name {quoted(text)} has no end, or something after it.")
+        raise refusal(number, f"the quoted name {quoted(text)} has no closing quote, or more text after it.")
     return unescaped(match[1], number)
 
 
 def refuse_long(text: bytes, number: int) -> None:
-    """Raises `ToolError` for what is longer than a name can be."""
+    """Raise `ToolError` for a name that is too long."""
     if len(text) > MAX_BYTES:
-        raise refusal(number, f"a name of {len(text)} bytes: at most {MAX_BYTES} are taken.", "too_large")
+        raise refusal(number, f"a name of {len(text)} bytes: at most {MAX_BYTES} are allowed.", "too_large")
 
 
 def unescaped(text: bytes, number: int) -> bytes:
-    """What the escapes in a quoted name stand for. Raises `ToolError` for an unknown one."""
+    """Return a quoted name with its escapes replaced. Raises `ToolError` for an unknown escape."""
 
     def meaning(match: re.Match[bytes]) -> bytes:
         code = match[1]
@@ -58,16 +58,17 @@ def unescaped(text: bytes, number: int) -> bytes:
 
 
 def path_of(name: bytes, number: int) -> str:
-    """The path that a name in a patch means, relative to the workspace and in one spelling.
+    """Return the path of a name in a patch, relative to the workspace and in its canonical form.
 
-    Raises `ToolError`: `outside_workspace` for one that leads out, `not_allowed` for git's own folder,
-    `invalid_params` for what names no file.
+    Raises `ToolError`: `outside_workspace` if it leads out, `not_allowed` for git's own folder, `invalid_params` if it
+    names no file.
     """
+    # The workspace checks the path again when it opens it, with links and every spelling of `.git`.
     shown = quoted(name)
     if name.startswith(b"/"):
         raise refusal(number, f"the path {shown} is absolute: give one relative to the workspace.", "outside_workspace")
     if b"\0" in name:
-        raise refusal(number, f"the path {shown} holds a NUL, which no name can.")
+        raise refusal(number, f"the path {shown} holds a NUL, which no name can: remove it.")
     try:
         text = name.decode()
     except UnicodeDecodeError as error:

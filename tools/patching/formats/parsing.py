@@ -1,4 +1,4 @@
-"""From a patch's text to what it says."""
+"""Parsing of a patch in either format."""
 
 from tools.base import ToolError
 from tools.patching.formats.envelope import BEGIN, parse_envelope
@@ -9,10 +9,13 @@ from tools.patching.patch import Patch
 
 
 def parse(text: bytes, limits: Limits = DEFAULT_LIMITS) -> Patch:
-    """The patch of a text in either format: a unified diff, unless its first line is `*** Begin Patch`.
+    """Parse a patch: a unified diff, unless its first line is `*** Begin Patch`.
 
-    Raises `ToolError`, which names the line: `invalid_params` for what is no patch, `outside_workspace` and
-    `not_allowed` for paths and kinds of files that are refused, `too_large` beyond the limits.
+    Raises `ToolError`, which names the line:
+
+    - `invalid_params` for text that is not a patch
+    - `outside_workspace` and `not_allowed` for refused paths and kinds of files
+    - `too_large` beyond the limits
     """
     lines = Lines(text, limits)
     files = Allowance(limits.max_files, "files can be changed at once")

@@ -1,6 +1,6 @@
-"""Giving up what a process may do beyond its user's own rights. Source: capabilities(7), prctl(2).
+"""Giving up rights beyond those of the process's user. Source: capabilities(7), prctl(2).
 
-A file's owner who is root keeps the owner's rights, and loses the ones that override them.
+A process of root keeps the rights of an owner, and loses those that override permissions.
 """
 
 import contextlib
@@ -20,19 +20,21 @@ MAX_CAPABILITIES = 64
 
 
 def forgo_privileges() -> None:
-    """No new privileges by any program, no capability, and no look from outside into this process's memory."""
+    """Give up all capabilities and the ways to gain new ones, and deny others access to this process's memory."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     prctl(PR_SET_DUMPABLE, 0)
-    with contextlib.suppress(PermissionError):  # only the privileged may, and need to
+    # Only a privileged process may do this, and only such a one needs it.
+    with contextlib.suppress(PermissionError):
         prctl(PR_SET_SECUREBITS, ROOT_IS_ORDINARY)
-    with contextlib.suppress(OSError):  # EPERM as above; EINVAL past the last one that the kernel has
+    # EPERM as above; EINVAL after the last capability that the kernel has.
+    with contextlib.suppress(OSError):
         for capability in range(MAX_CAPABILITIES):
             prctl(PR_CAPBSET_DROP, capability)
     syscall(CAPSET[os.uname().machine], struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24))
 
 
 def go_first_without_memory() -> None:
-    """Where the machine runs out of memory, this process and what it starts are ended before any other.
+    """Make the kernel end this process and its children first if the machine runs out of memory.
 
     Source: proc_pid_oom_score_adj(5).
     """
@@ -41,10 +43,10 @@ def go_first_without_memory() -> None:
 
 
 def adopt_orphans() -> None:
-    """Descendants whose parent ended become this process's children."""
+    """Make descendants whose parent has ended children of this process."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_with_parent(signal: int) -> None:
-    """The signal comes to this process when its parent ends."""
+    """Send this process a signal when its parent ends."""
     prctl(PR_SET_PDEATHSIG, signal)

@@ -1,9 +1,9 @@
-"""The filter of system calls: what Landlock does not gate, and what nothing here needs.
+"""The filter of system calls. It denies calls that Landlock does not restrict and that commands do not need.
 
-Unnamed pairs of connected stream sockets stay allowed (event loops talk to themselves over one); every other socket is
-denied. So are changes of a file's mode, owner, attributes and times, which Landlock lets through outside its folders
-too, and files that are memory alone, which nobody could count. Calls newer than the table fail as if the kernel did
-not have them.
+- Sockets are denied, except unnamed pairs of stream sockets, which event loops use to wake themselves.
+- Changes of a file's mode, owner, attributes and times are denied: Landlock does not restrict them anywhere.
+- Files in memory are denied, because their size would not be counted.
+- Calls that are newer than the table fail as if the kernel did not have them.
 """
 
 import ctypes
@@ -20,19 +20,17 @@ from tools.sandbox.kernel.syscalls import syscall
 
 SET_MODE_FILTER, GET_ACTION_AVAILABLE = 1, 2
 X32_BIT = 0x40000000
+# mseal(2), of Linux 6.10.
 NEWEST_KNOWN = 462
-"""mseal(2), of Linux 6.10."""
 
 AF_UNIX, SOCK_STREAM, SOCK_TYPE_MASK = 1, 1, 0xF
+# CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
 CLONE_NAMESPACES = 0x7E020000
-"""`CLONE_NEWNS`, `NEWCGROUP`, `NEWUTS`, `NEWIPC`, `NEWUSER`, `NEWPID`, `NEWNET`."""
+# F_SETOWN, F_SETSIG and F_SETOWN_EX send signals through a file; F_SETLEASE makes others wait; F_NOTIFY watches.
 DENIED_FCNTLS = (8, 10, 15, 1024, 1026)
-"""`F_SETOWN`, `F_SETSIG`, `F_SETOWN_EX`: signals by way of a file; `F_SETLEASE`: making others wait; `F_NOTIFY`."""
+# TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS2 and FS_IOC_GETFLAGS. Others can type
+# into a terminal (TIOCSTI), or change attributes of a file that is open only for reading.
 ALLOWED_IOCTLS = (0x5401, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A, 0x80086601)
-"""`TCGETS`, `TIOCGPGRP`, `TIOCGWINSZ`, `FIONREAD`, `FIONBIO`, `FIONCLEX`, `FIOCLEX`, `TCGETS2`, `FS_IOC_GETFLAGS`.
-
-The others type into terminals, and change attributes of files that were opened to be read.
-"""
 
 DENIED = """
     bind connect listen accept accept4
@@ -52,15 +50,15 @@ DENIED = """
     setpriority ioprio_set migrate_pages move_pages
 """.split()  # noqa: SIM905  a list would be one name a line
 
-OF_ONESELF_ALONE = ["prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "sched_setattr"]
-"""Their first argument names a process; 0 is the caller."""
+# Their first argument names a process; 0 is the caller.
+ONLY_ON_ITSELF = ["prlimit64", "sched_setaffinity", "sched_setparam", "sched_setscheduler", "sched_setattr"]
 
+# Denied if Landlock cannot restrict signals. abort(3) then ends with a fault instead.
 SIGNALS = ["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"]
-"""Denied where Landlock cannot keep signals inside. abort(3) then ends by a fault instead."""
 
 
 class Machine(NamedTuple):
-    """A processor architecture: seccomp's name of it (`AUDIT_ARCH_*`), and its numbers."""
+    """A processor architecture: its name for seccomp (`AUDIT_ARCH_*`), and the numbers of its system calls."""
 
     audit: int
     numbers: Mapping[str, int]
@@ -74,7 +72,7 @@ MACHINES = {
 
 
 def available() -> bool:
-    """Whether this kernel filters, and the numbers of this machine are known."""
+    """Return whether this kernel has filters, and the numbers of this machine are known."""
     machine = MACHINES.get(os.uname().machine)
     if machine is None:
         return False
@@ -86,7 +84,8 @@ def available() -> bool:
 
 
 def program(machine: Machine, landlock_abi: int) -> Code:
-    """The whole filter, for a machine and what Landlock leaves to it."""
+    """Return the filter for a machine and a version of Landlock."""
+    # A call through another architecture's entry (x32 or 32 bits) has other numbers, so it is killed.
     return b"".join(
         (
             bpf.step(bpf.LOAD, bpf.ARCHITECTURE),
@@ -94,49 +93,46 @@ def program(machine: Machine, landlock_abi: int) -> Code:
             bpf.step(bpf.LOAD, bpf.NUMBER),
             when_at_least(X32_BIT, bpf.step(bpf.RETURN, bpf.KILL_PROCESS)),
             when_at_least(NEWEST_KNOWN + 1, answer(errno.ENOSYS)),
-            *(_rule(machine, name, then) for name, then in _rules(landlock_abi).items()),
+            *(
+                when_equal(machine.numbers[name], then)
+                for name, then in _rules(landlock_abi).items()
+                if name in machine.numbers
+            ),
             bpf.step(bpf.RETURN, bpf.ALLOW),
         )
     )
 
 
 def enforce(landlock_abi: int) -> None:
-    """Filters the calling thread and all that it starts, for good. Needs `no_new_privs`."""
+    """Filter the calling thread and everything that it starts, for good. Needs `no_new_privs`."""
     machine = MACHINES[os.uname().machine]
     code = program(machine, landlock_abi)
     buffer = ctypes.create_string_buffer(code, len(code))
     syscall(machine.seccomp, SET_MODE_FILTER, 0, struct.pack("@HP", bpf.length(code), ctypes.addressof(buffer)))
 
 
-def _rule(machine: Machine, name: str, then: Code) -> Code:
-    """What happens at one call; nothing where the machine does not have it."""
-    return when_equal(machine.numbers[name], then) if name in machine.numbers else b""
-
-
 def _rules(landlock_abi: int) -> dict[str, Code]:
-    """What is done at each call that is not simply allowed. Each ends the program."""
+    """Return the code for each call that is not simply allowed. Each ends the program."""
     refused = answer(errno.EPERM)
+    no_family = answer(errno.EAFNOSUPPORT)
     allowed = bpf.step(bpf.RETURN, bpf.ALLOW)
     denied = DENIED + (SIGNALS if landlock_abi < landlock.SCOPES_ABI else [])
+    # Only stream pairs of AF_UNIX: one of datagram sockets could still send to a named socket.
+    is_unix = load_argument(0) + unless_equal(AF_UNIX, no_family)
+    is_stream = load_argument(1) + bpf.step(bpf.AND, SOCK_TYPE_MASK) + unless_equal(SOCK_STREAM, no_family)
     return {
         **dict.fromkeys(denied, refused),
-        **dict.fromkeys(OF_ONESELF_ALONE, load_argument(0) + unless_equal(0, refused) + allowed),
-        "socket": answer(errno.EAFNOSUPPORT),
-        "socketpair": _stream_pairs(allowed),
+        **dict.fromkeys(ONLY_ON_ITSELF, load_argument(0) + unless_equal(0, refused) + allowed),
+        "socket": no_family,
+        "socketpair": is_unix + is_stream + allowed,
         "clone": load_argument(0) + when_any_bit(CLONE_NAMESPACES, refused) + allowed,
-        "clone3": answer(errno.ENOSYS),  # its flags are in memory, where a filter cannot look; libc falls back to clone
+        # Its flags are in memory, which a filter cannot read. The C library falls back to clone.
+        "clone3": answer(errno.ENOSYS),
         "fcntl": _by_second(DENIED_FCNTLS, refused, allowed),
         "ioctl": _by_second(ALLOWED_IOCTLS, allowed, refused),
     }
 
 
-def _stream_pairs(allowed: Code) -> Code:
-    """Unix stream pairs alone: one of datagrams could still send to a named socket."""
-    refused = answer(errno.EAFNOSUPPORT)
-    kind = load_argument(1) + bpf.step(bpf.AND, SOCK_TYPE_MASK) + unless_equal(SOCK_STREAM, refused)
-    return load_argument(0) + unless_equal(AF_UNIX, refused) + kind + allowed
-
-
 def _by_second(values: tuple[int, ...], then: Code, otherwise: Code) -> Code:
-    """Looks at the second argument: the number of a command."""
+    """Return code that tests the second argument, which is the number of a command."""
     return load_argument(1) + b"".join(when_equal(value, then) for value in values) + otherwise

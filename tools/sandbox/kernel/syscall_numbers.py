@@ -1,4 +1,4 @@
-"""The numbers of the system calls that the filter speaks of. Source: asm/unistd_64.h, asm-generic/unistd.h of Linux."""
+"""Numbers of the system calls in the filter. Source: asm/unistd_64.h and asm-generic/unistd.h of Linux."""
 
 X86_64 = {
     "socket": 41,

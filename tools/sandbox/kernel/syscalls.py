@@ -8,7 +8,7 @@ _LIBC.syscall.restype = ctypes.c_long
 
 
 def syscall(number: int, *arguments: int | bytes | None) -> int:
-    """The call's result. Raises `OSError`."""
+    """Make a system call, and return its result. Raises `OSError`."""
     passed = (ctypes.c_long(value) if isinstance(value, int) else value for value in arguments)
     result: int = _LIBC.syscall(ctypes.c_long(number), *passed)
     if result < 0:
@@ -17,7 +17,8 @@ def syscall(number: int, *arguments: int | bytes | None) -> int:
 
 
 def prctl(option: int, value: int = 0) -> int:
-    """The call's result, with the unused arguments zero, as newer options demand. Raises `OSError`."""
+    """Set an attribute of this process, and return the call's result. Raises `OSError`."""
+    # Newer options require that unused arguments are zero.
     result: int = _LIBC.prctl(option, *(ctypes.c_ulong(argument) for argument in (value, 0, 0, 0)))
     if result < 0:
         raise _last_error()

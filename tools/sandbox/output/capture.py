@@ -1,10 +1,10 @@
-"""What is kept of an endless stream: its head, its tail, and how long it was."""
+"""The head and the tail of a stream of any length, and its size."""
 
 import msgspec
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True):
-    """The kept parts of a stream of `size` bytes; with nothing between them, unless it is `truncated`."""
+    """The head and the tail of a stream of `size` bytes. They are the whole stream unless it is `truncated`."""
 
     head: bytes
     tail: bytes
@@ -12,12 +12,12 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def truncated(self) -> bool:
-        """Whether bytes between head and tail were dropped."""
+        """True if bytes between head and tail were dropped."""
         return self.size > len(self.head) + len(self.tail)
 
 
 class Capture:
-    """Takes a stream in pieces, and keeps at most `head_bytes` of its start and `tail_bytes` of its end."""
+    """Stores at most `head_bytes` of a stream's start and `tail_bytes` of its end."""
 
     def __init__(self, head_bytes: int, tail_bytes: int) -> None:
         self._head_bytes = head_bytes
@@ -27,7 +27,7 @@ class Capture:
         self._size = 0
 
     def take(self, piece: bytes) -> None:
-        """The next piece."""
+        """Take the next piece."""
         self._size += len(piece)
         room = self._head_bytes - len(self._head)
         self._head += piece[:room]
@@ -35,5 +35,5 @@ class Capture:
         del self._tail[: max(0, len(self._tail) - self._tail_bytes)]
 
     def captured(self) -> Captured:
-        """What is kept so far."""
+        """Return what was stored until now."""
         return Captured(head=bytes(self._head), tail=bytes(self._tail), size=self._size)

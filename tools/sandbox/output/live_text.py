@@ -1,4 +1,4 @@
-"""A command's output as text while it comes."""
+"""The live output of a command as text."""
 
 import asyncio
 import codecs
@@ -12,7 +12,7 @@ LAST_PIECE_SECONDS: Final = 0.1
 
 
 class LiveText:
-    """Hands a command's output on as text, whatever characters its pieces cut apart."""
+    """Sends a command's output as text. A character that is cut between two pieces is put together."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -23,16 +23,17 @@ class LiveText:
         }
 
     async def take(self, stream: OutputStream, piece: bytes) -> None:
-        """The next piece."""
-        await self._tell(stream, self._decoders[stream].decode(piece))
+        """Send the next piece."""
+        await self._send(stream, self._decoders[stream].decode(piece))
 
     async def end(self) -> None:
-        """Tells what a last piece cut off, to whoever still listens."""
+        """Send the rest of a character that the last piece cut off."""
+        # A slow subscriber must not delay the result for a few bytes.
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_PIECE_SECONDS):
                 for stream, decoder in self._decoders.items():
-                    await self._tell(stream, decoder.decode(b"", final=True))
+                    await self._send(stream, decoder.decode(b"", final=True))
 
-    async def _tell(self, stream: OutputStream, text: str) -> None:
+    async def _send(self, stream: OutputStream, text: str) -> None:
         if text:
             await self._emit(stream, storable(text))

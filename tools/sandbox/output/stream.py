@@ -1,4 +1,4 @@
-"""What becomes of a command's output while it comes."""
+"""The output of a running command: it is stored within limits, and sent live."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ TAIL_BYTES = 64 * 1024
 
 
 class Output:
-    """Keeps a command's output within bounds, hands it on, and calls `when_too_much` past `max_bytes`."""
+    """Stores a command's output within limits and sends it live. Beyond `max_bytes` it calls `when_too_much`."""
 
     def __init__(self, max_bytes: int, on_output: Take) -> None:
         self.captures: Mapping[OutputStream, Capture] = {
@@ -26,32 +26,32 @@ class Output:
 
     @property
     def too_much(self) -> bool:
-        """Whether there was more than the limit."""
+        """True if there was more output than the limit."""
         return self._left < 0
 
     async def take(self, stream: OutputStream, piece: bytes) -> None:
-        """The next piece; what is past the limit is dropped, and ends the command."""
+        """Take the next piece. Bytes beyond the limit are dropped, and end the command."""
         kept = piece[: max(0, self._left)]
         self._left -= len(piece)
         if kept:
             self.captures[stream].take(kept)
-            await self._hand_on(stream, kept)
+            await self._send(stream, kept)
         if self.too_much:
             self.when_too_much()
 
     def hurry(self) -> None:
-        """The command is over: what still comes is kept, and nobody is waited for any more."""
+        """Only store output from now on, and wait for no subscriber: the command is over."""
         if not self._hurried.done():
             self._hurried.set_result(None)
 
-    async def _hand_on(self, stream: OutputStream, piece: bytes) -> None:
+    async def _send(self, stream: OutputStream, piece: bytes) -> None:
         if self._hurried.done():
             return
-        handing = asyncio.ensure_future(self._on_output(stream, piece))
+        sending = asyncio.ensure_future(self._on_output(stream, piece))
         try:
-            await asyncio.wait((handing, self._hurried), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((sending, self._hurried), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not handing.done():
-                handing.cancel()
-        if not handing.cancelled() and handing.done():
-            handing.result()
+            if not sending.done():
+                sending.cancel()
+        if not sending.cancelled() and sending.done():
+            sending.result()

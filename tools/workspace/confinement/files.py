@@ -1,7 +1,7 @@
-"""What a workspace has opened: handles that are acted on, and never again their names.
+"""Open files and folders of a workspace. All further work uses their handles, never again their names.
 
-A hard link cannot be told from the file itself: one that was made from inside the workspace to something outside is
-read like any other file. Making it takes the right to write both, which no tool gives.
+A hard link in the workspace to a file outside cannot be recognised, so it is read like any other file. Making one needs
+write access to both folders, which no tool gives.
 """
 
 import hashlib
@@ -13,13 +13,13 @@ from typing import Self
 from tools.base import ToolError
 from tools.workspace.confinement.paths import Parts, joined, shown
 from tools.workspace.deadline import Deadline
-from tools.workspace.refusals import telling_of
+from tools.workspace.refusals import tool_errors
 
 BLOCK_BYTES = 64 * 1024
 
 
 class Opened:
-    """An open handle and the names without links that lead to it. A context manager, which closes the handle."""
+    """An open handle and its path without links. A context manager, which closes the handle."""
 
     def __init__(self, handle: int, parts: Parts) -> None:
         self._handle = handle
@@ -27,11 +27,11 @@ class Opened:
 
     @property
     def path(self) -> str:
-        """Relative to the workspace."""
+        """The path relative to the workspace."""
         return joined(self.parts)
 
     def fileno(self) -> int:
-        """The handle, valid until this is closed."""
+        """Return the handle, which is valid until this is closed."""
         return self._handle
 
     def __enter__(self) -> Self:
@@ -44,7 +44,7 @@ class Opened:
 
 
 class Folder(Opened):
-    """An open folder, to start a command in by its handle."""
+    """An open folder. A command can start in it by its handle."""
 
 
 class File(Opened):
@@ -52,32 +52,32 @@ class File(Opened):
 
     @property
     def size(self) -> int:
-        """Bytes, as of now."""
+        """The current size in bytes."""
         return os.fstat(self._handle).st_size
 
     def blocks(self, size: int = BLOCK_BYTES, deadline: Deadline | None = None) -> Iterator[bytes]:
-        """The content from the start in pieces of at most `size` bytes, with the deadline looked at before each."""
+        """Yield the content in blocks of at most `size` bytes. The deadline is checked before each."""
         offset = 0
-        while block := self._read(size, offset):
+        while True:
+            with tool_errors(self.path):
+                block = os.pread(self._handle, size, offset)
+            if not block:
+                return
             if deadline:
                 deadline.check()
             yield block
             offset += len(block)
 
     def read(self, max_bytes: int) -> bytes:
-        """All of it. Raises `ToolError` (`too_large`) for more than `max_bytes`."""
+        """Return the whole content. Raises `ToolError` (`too_large`) for more than `max_bytes`."""
         content = bytearray()
         for block in self.blocks():
             content += block
             self._check_size(len(content), max_bytes, "read")
         return bytes(content)
 
-    def _read(self, size: int, offset: int) -> bytes:
-        with telling_of(self.path):
-            return os.pread(self._handle, size, offset)
-
     def sha256(self, max_bytes: int) -> str:
-        """Of all of it, in hexadecimal. Raises `ToolError` (`too_large`) for more than `max_bytes`."""
+        """Return the hash of the whole content in hexadecimal. Raises `ToolError` (`too_large`) beyond `max_bytes`."""
         digest = hashlib.sha256()
         size = 0
         for block in self.blocks():
@@ -87,8 +87,9 @@ class File(Opened):
         return digest.hexdigest()
 
     def _check_size(self, size: int, max_bytes: int, done: str) -> None:
+        # Counted as it is read: the file may grow meanwhile.
         if size > max_bytes:
             raise ToolError(
-                f"{shown(self.path)} is {self.size} bytes long: at most {max_bytes} are {done} at once.",
+                f"{shown(self.path)} has {self.size} bytes: at most {max_bytes} are {done} at once.",
                 code="too_large",
             )

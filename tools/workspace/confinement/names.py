@@ -1,8 +1,10 @@
-"""Which names a workspace keeps to itself: git's own folder in every spelling of it, and secrets.
+"""Protected names: git's own folder in every spelling, and secrets.
 
-The foldings are those of HFS+ and ext4's casefold (code points that count for nothing, Unicode's
-Default_Ignorable_Code_Point), of NTFS (trailing dots and spaces, `:` streams, `GIT~1`, the backslash) and of every
-filesystem that ignores case.
+These foldings are undone before names are compared:
+
+- HFS+ and ext4's casefold ignore some code points (Unicode's Default_Ignorable_Code_Point)
+- NTFS ignores trailing dots and spaces, and knows `:` streams, `GIT~1` and the backslash
+- many filesystems ignore case
 """
 
 import fnmatch
@@ -70,25 +72,26 @@ SECRETS = (
     "credentials.json",
     "service-account*.json",
 )
-"""Globs of the names that hold secrets, whatever their case; a folder's name covers what is in it."""
+"""Globs of names of secrets, in any case. The name of a folder covers everything in it."""
 
 NOT_SECRETS = ("*.env.example", "*.env.sample", "*.env.template", "*.env.dist", "*.pub")
-"""Globs of the names that only look like it: examples, and the public half of a key pair."""
+"""Globs of names that only look like secrets: examples, and public keys."""
 
 
 def folded(name: str) -> str:
-    """The name as the most forgiving filesystem would compare it."""
+    """Return the name as the most lenient filesystem would compare it."""
     visible = name if name.isascii() else name.translate(IGNORABLE)
     return visible.partition(":")[0].rstrip(". ").casefold()
 
 
 def is_git(name: str) -> bool:
-    """Whether some filesystem takes a path component for git's own folder."""
+    """Return whether any filesystem would take this name for git's own folder."""
+    # git runs programs that its configuration names, so writing there is running a program (CVE-2014-9390).
     return any(GIT.fullmatch(folded(piece)) for piece in name.split("\\"))
 
 
 def refuse_git(parts: Parts) -> None:
-    """Raises `ToolError` (`not_allowed`) for a path that has git's own folder in it."""
+    """Raise `ToolError` (`not_allowed`) if a path contains git's own folder."""
     if any(map(is_git, parts)):
         raise ToolError(
             f"{shown(joined(parts))} names git's own folder, which no file tool opens: use the git tools.",
@@ -97,29 +100,27 @@ def refuse_git(parts: Parts) -> None:
 
 
 class SecretNames:
-    """The names whose files are neither read, searched nor written."""
+    """The names of files that are never read, searched or written."""
 
     def __init__(self, patterns: Iterable[str] = SECRETS, exempt: Iterable[str] = NOT_SECRETS) -> None:
         self._patterns = _any_of(patterns)
         self._exempt = _any_of(exempt)
 
     def cover(self, parts: Iterable[str]) -> bool:
-        """Whether one of a path's names is a secret's, so that a folder covers what is in it."""
-        return any(self._is_secret(part) for part in parts)
+        """Return whether any name of a path is the name of a secret."""
+        spellings = (name for part in parts for name in {part.casefold(), folded(part)})
+        return any(self._patterns.match(name) and not self._exempt.match(name) for name in spellings)
 
     def refuse(self, parts: Parts) -> None:
-        """Raises `ToolError` (`not_allowed`) for a path that has a secret's name in it."""
+        """Raise `ToolError` (`not_allowed`) if a path contains the name of a secret."""
         if self.cover(parts):
             raise ToolError(
                 f"{shown(joined(parts))} has the name of a secret, which no file tool reads or writes.",
                 code="not_allowed",
             )
 
-    def _is_secret(self, part: str) -> bool:
-        spellings = {part.casefold(), folded(part)}
-        return any(self._patterns.match(name) and not self._exempt.match(name) for name in spellings)
-
 
 def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
-    """One pattern for all the globs; of none, one that matches nothing."""
+    """Return one pattern for all of the globs."""
+    # An empty alternation would match every name; `(?!)` matches none.
     return re.compile("|".join(fnmatch.translate(glob.casefold()) for glob in globs) or r"(?!)")

@@ -1,9 +1,9 @@
-"""Opening beneath a folder, and never through a link: by the kernel, or name by name where the kernel cannot.
+"""Opening files below a folder and never through a link: by the kernel, or name by name if the kernel cannot.
 
-Both ways give a handle to exactly the names that were asked for, or `ELOOP` where one of them is a link, whatever is
-renamed and swapped meanwhile. Links are followed above this, by `resolving`.
+Both ways return a handle to exactly the requested names. If one of them is a link they fail with `ELOOP`, whatever is
+renamed or swapped meanwhile. `resolving` follows links, on top of this.
 
-    WorkspaceUnavailableError    this machine offers no way to confine, or the base is no folder
+    WorkspaceUnavailableError    this machine cannot confine paths, or the base is not a folder
 """
 
 import ctypes
@@ -18,23 +18,26 @@ from tools.workspace.confinement.paths import Parts
 
 Confinement = Literal["openat2", "walk"]
 
+# openat2(2) has the same number on all architectures; the C library has no function for it.
 SYS_OPENAT2 = 437
 RESOLVE_NO_MAGICLINKS = 0x02
 RESOLVE_NO_SYMLINKS = 0x04
 RESOLVE_BENEATH = 0x08
+# openat2(2) fails with EAGAIN if a rename happens meanwhile: about 3 % of opens under constant renames.
 RETRIES = 128
-"""How often an open that met a rename is tried anew; under constant swaps about 3 % of opens meet one."""
+"""Attempts of one open."""
 
 O_PATH = getattr(os, "O_PATH", os.O_RDONLY)
-"""A handle that only names a thing, where the system has such; elsewhere one that could also read it."""
+"""The flag for a handle without access, on Linux; on other systems, for a handle that can read."""
 
+# A FIFO would block an open without O_NONBLOCK until it has a writer.
 DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 READ_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class WorkspaceUnavailableError(Exception):
-    """No workspace can be opened here; the message says why."""
+    """The workspace cannot be opened; the message gives the reason."""
 
 
 class Opener(Protocol):
@@ -42,10 +45,10 @@ class Opener(Protocol):
 
     @property
     def confinement(self) -> Confinement:
-        """What it is called where the confinement level is told."""
+        """The name of the confinement level."""
 
     def open(self, base: int, parts: Parts, flags: int) -> int:
-        """A new handle to what the names lead to from the folder `base`.
+        """Return a new handle to the names below the folder `base`.
 
         Raises `OSError`: `ELOOP` for a link anywhere, also as the last name.
         """
@@ -58,7 +61,7 @@ class _OpenHow(ctypes.Structure):
 
 
 class KernelOpener:
-    """openat2(2) with `RESOLVE_BENEATH`: Linux 5.6 and later, unless a container's seccomp profile hides it."""
+    """Opens with openat2(2) and `RESOLVE_BENEATH`: Linux 5.6 or later, unless a container's profile hides it."""
 
     confinement: Confinement = "openat2"
 
@@ -80,7 +83,7 @@ class KernelOpener:
 
 
 class WalkOpener:
-    """One name after the other, each from its parent's own handle and none through a link."""
+    """Opens one name after the other, each from the handle of its parent, and none through a link."""
 
     confinement: Confinement = "walk"
 
@@ -99,23 +102,25 @@ class WalkOpener:
 
 
 def _open_name(folder: int, name: str, flags: int) -> int:
-    """Opens one name of a folder. Where a folder is wanted the system says `ENOTDIR` of a link: that is `ELOOP` too."""
+    """Open one name of a folder."""
     try:
         return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     except NotADirectoryError:
+        # open(2): with O_DIRECTORY, a link fails with ENOTDIR and not with ELOOP. A folder here was a link just now.
         mode = os.lstat(name, dir_fd=folder).st_mode
         if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
-            raise link_met() from None
+            raise link_error() from None
         raise
 
 
-def link_met() -> OSError:
-    """What opening says of a link."""
+def link_error() -> OSError:
+    """Return the error of an open that meets a link."""
     return OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def choose_opener(base: int) -> Opener:
-    """The best way that works here, tried on the folder `base`. Raises `WorkspaceUnavailableError` where none does."""
+    """Return the best way that works on the folder `base`. Raises `WorkspaceUnavailableError` if none does."""
+    # Old containers answer a hidden system call with EPERM, others with ENOSYS: either means that it is missing.
     ways: tuple[Callable[[], Opener], ...] = (KernelOpener, WalkOpener) if sys.platform == "linux" else (WalkOpener,)
     for way in ways:
         opener = way()
@@ -130,7 +135,7 @@ def choose_opener(base: int) -> Opener:
 
 
 def _libc_syscall() -> Callable[..., int]:
-    """syscall(2) of the process's own C library, with its error number kept per thread."""
+    """Return syscall(2) of the process's own C library, with an error number for each thread."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
     libc.syscall.restype = ctypes.c_long

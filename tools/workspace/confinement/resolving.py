@@ -1,8 +1,8 @@
-"""Following the links of a path by hand, so that the names of what is opened are known for certain.
+"""Following the links of a path, so that the names of an opened file are known for certain.
 
-A path is first opened as it stands, without links. Where one is met, every link is read from the handle of the folder
-that it lies in, and the path without links is opened in turn. A link that is swapped in between the two only costs
-another attempt: what is opened in the end has exactly the names that were checked.
+A path is first opened as it is, without links. If that meets a link, every link is read from the handle of its folder,
+and the path without links is opened. If a link is swapped in between, this is tried again. A file that is opened always
+has exactly the names that were checked.
 """
 
 import errno
@@ -15,33 +15,35 @@ from tools.workspace.confinement.names import refuse_git
 from tools.workspace.confinement.opening import DIRECTORY, Opener
 from tools.workspace.confinement.paths import Parts, joined, outside, shown
 
+# Linux has the same maximum, see path_resolution(7).
 MAX_LINKS = 40
-"""As many as Linux itself follows in one path, see path_resolution(7)."""
+"""Links that are followed in one path."""
 
 ATTEMPTS = 64
-"""How often a path that changes while it is opened is tried."""
+"""Attempts to open a path that changes meanwhile."""
 
 Result = TypeVar("Result")
 
 
 class Resolver:
-    """Finds what a path means beneath one folder."""
+    """Resolves paths below one folder."""
 
     def __init__(self, base: int, opener: Opener) -> None:
         self._base = base
         self._opener = opener
 
     def open(self, parts: Parts, flags: int) -> int:
-        """A handle to exactly these names. Raises `OSError`, with `ELOOP` for a link."""
+        """Return a handle to exactly these names. Raises `OSError`, with `ELOOP` for a link."""
         return self._opener.open(self._base, parts, flags)
 
     def follow(self, parts: Parts, use: Callable[[Parts], Result]) -> Result:
-        """What `use` makes of the path without links that `parts` leads to.
+        """Return the result of `use` on the path without links.
 
-        `use` raises `ELOOP` where it meets a link after all, and is then called again.
-        Raises its other errors, and `ToolError` for a path that leads out, in circles, or to git's own folder.
+        If `use` raises `ELOOP`, because it meets a link, it is called again. Raises its other errors, and `ToolError`
+        for a path that leads out, in circles, or to git's own folder.
         """
         refuse_git(parts)
+        # Nearly all paths have no link, and then one system call is enough.
         if ".." not in parts:
             try:
                 return use(parts)
@@ -60,7 +62,7 @@ class Resolver:
         raise last
 
     def _without_links(self, parts: Parts) -> Parts:
-        """The path that the kernel would come to; names that do not exist stay as they are."""
+        """Return the path that the kernel would come to. Names that do not exist stay as they are."""
         done: list[str] = []
         pending = list(reversed(parts))
         links = 0
@@ -78,11 +80,17 @@ class Resolver:
             links += 1
             if links > MAX_LINKS:
                 raise ToolError(f"{shown(joined(parts))} is a link that leads in circles.", code="not_allowed")
-            pending.extend(reversed(_names(target, (*done, part))))
+            if target.startswith("/"):
+                raise ToolError(
+                    f"{shown(joined((*done, part)))} is an absolute link: only relative links that stay in the "
+                    "workspace are followed.",
+                    code="outside_workspace",
+                )
+            pending.extend(reversed([name for name in target.split("/") if name not in {"", "."}]))
         return tuple(done)
 
     def _target(self, folder: Parts, name: str) -> str | None:
-        """Where the link of that name leads; None where it is none."""
+        """Return the target of a link; None if the name is not a link."""
         try:
             handle = self.open(folder, DIRECTORY)
             try:
@@ -93,13 +101,3 @@ class Resolver:
             if error.errno in {errno.EINVAL, errno.ENOENT}:
                 return None
             raise
-
-
-def _names(target: str, link: Parts) -> list[str]:
-    """The names in a link's target. Raises `ToolError` for one that is absolute."""
-    if target.startswith("/"):
-        raise ToolError(
-            f"{shown(joined(link))} is an absolute link: only relative links that stay in the workspace are followed.",
-            code="outside_workspace",
-        )
-    return [name for name in target.split("/") if name not in {"", "."}]
