@@ -70,19 +70,17 @@ class Workers:
         before = {number: signal.signal(number, self._stop) for number in SIGNALS}
         try:
             with tempfile.TemporaryDirectory(prefix="orchestrator-numbers-") as numbers:
-                return self._run(Path(numbers))
+                folder = Path(numbers)
+                self._workers = [Worker(self._listening, folder) for _ in range(self._count)]
+                if all(worker.becomes_ready() for worker in self._workers):
+                    self._ready()
+                    self._watch(folder)
+                failed = not self._stopping
+                self._stop()
+                return max([*(worker.end() for worker in self._workers), int(failed)])
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def _run(self, numbers: Path) -> int:
-        self._workers = [Worker(self._listening, numbers) for _ in range(self._count)]
-        if all(worker.becomes_ready() for worker in self._workers):
-            self._ready()
-            self._watch(numbers)
-        failed = not self._stopping
-        self._stop()
-        return max([*(worker.end() for worker in self._workers), int(failed)])
 
     def _watch(self, numbers: Path) -> None:
         """Replace workers that die, until a signal or too many early deaths."""

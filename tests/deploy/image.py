@@ -71,8 +71,8 @@ class Image:
     def command(self, *arguments: str, **variables: str) -> list[str]:
         """Return a command line that runs a process as the container would.
 
-        It has the image's user without capabilities or new privileges, a read-only root, an empty `/tmp` and the data
-        folder, and a process namespace of its own. The network is this machine's.
+        It has the image's user without capabilities or new privileges, and a process namespace of its own. The root is
+        read-only, except for an empty `/tmp` and the data folder. The network is this machine's.
         """
         root, user = str(self.root), instruction("USER").partition(":")
         setup = (

@@ -132,7 +132,7 @@ async def test_nginx_passes_streams_on_as_they_come_and_upgrades_sockets(folder:
     trust = ssl.create_default_context()
     given = {"API_KEY": KEY, "TRUSTED_PROXIES": "127.0.0.1", "DEFAULT_PROVIDER": "local", "ALLOWED_HOSTS": "localhost"}
     headers = {"Authorization": f"Bearer {KEY}"}
-    with serving(folder, **given) as (told, _), nginx_for(address(told), folder) as url:
+    with serving(folder, **given) as (output, _), nginx_for(address(output), folder) as url:
         trust.load_verify_locations(folder / "secrets" / "tls.crt")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust), headers=headers) as session:
             async with session.post(f"{url}/chat/stream", json={"message": "Count to five."}) as response:

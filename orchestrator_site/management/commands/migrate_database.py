@@ -5,7 +5,6 @@ It can be killed and repeated. The snapshot stays beside the database until all 
 """
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +17,9 @@ from django.utils import timezone
 from chat.models import Process, Run
 from orchestrator_site.env import Environment, InvalidSetting
 from storage.migration import snapshot as snapshots
-from storage.migration.copying import Compared, compare, copy
+from storage.migration.copying import compare, copy
 from storage.migration.snapshot import Snapshot, SnapshotFailed
-from storage.migration.tables import Table, tables
+from storage.migration.tables import tables
 from storage.migration.target import Target, TargetRefused
 from storage.schema import migrate
 
@@ -51,10 +50,13 @@ class Command(BaseCommand):
                 _check_no_process_runs()
             target = Target(ALIAS)
             begun = target.token()
-            if begun is None:
-                _check_empty(target)
+            if begun is None and (strangers := target.strangers()):
+                raise CommandError(f"The target holds data already, in {', '.join(strangers)}: give an empty database.")
             if dry_run:
-                self._print_counts()
+                counts = [(table.name, table.model._default_manager.count()) for table in tables()]
+                for name, count in counts:
+                    self.stdout.write(f"{name:32} {count:>10} rows")
+                self.stdout.write(f"{sum(count for _, count in counts)} rows would be copied; nothing was written.")
             else:
                 self._move(source.with_name(f"{source.name}.snapshot"), source, target, begun)
         except (SnapshotFailed, TargetRefused) as error:
@@ -73,7 +75,15 @@ class Command(BaseCommand):
                 _check_same_migrations(snapshot, target)
                 target.begin(snapshot.token, order)
             copy(snapshot, target, order, self._report)
-            self._conclude([self._compared(compare(snapshot, target, table)) for table in order])
+            compared = [compare(snapshot, target, table) for table in order]
+            for each in compared:
+                verdict = "equal" if each.is_equal else f"DIFFERENT: {each.rows_there} rows, {each.digest_there}"
+                self.stdout.write(f"{each.table:32} {each.rows:>10} rows  {each.digest}  {verdict}")
+            different = [each.table for each in compared if not each.is_equal]
+            if different:
+                raise CommandError(f"Not the same on both sides: {', '.join(different)}. Do not use the new database.")
+            self.stdout.write(f"{sum(each.rows for each in compared)} rows in {len(compared)} tables are equal.")
+            # Only now: until the comparison succeeded, the progress table lets the same command continue.
             target.end(order)
         finally:
             snapshot.close()
@@ -100,24 +110,6 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"{table}: {done} of {count} rows")
         self.stdout.flush()
-
-    def _compared(self, each: Compared) -> Compared:
-        verdict = "equal" if each.is_equal else f"DIFFERENT: {each.rows_there} rows, {each.digest_there}"
-        self.stdout.write(f"{each.table:32} {each.rows:>10} rows  {each.digest}  {verdict}")
-        return each
-
-    def _conclude(self, compared: Sequence[Compared]) -> None:
-        different = [each.table for each in compared if not each.is_equal]
-        if different:
-            raise CommandError(f"Not the same on both sides: {', '.join(different)}. Do not use the new database.")
-        self.stdout.write(f"{sum(each.rows for each in compared)} rows in {len(compared)} tables are equal.")
-
-    def _print_counts(self) -> None:
-        order: list[Table] = tables()
-        counts = [(table.name, table.model._default_manager.count()) for table in order]
-        for name, count in counts:
-            self.stdout.write(f"{name:32} {count:>10} rows")
-        self.stdout.write(f"{sum(count for _, count in counts)} rows would be copied; nothing was written.")
 
 
 def _source() -> Path:
@@ -156,12 +148,6 @@ def _check_no_process_runs() -> None:
     count = Run.objects.filter(status=Run.Status.RUNNING).count()
     if count:
         raise CommandError(f"{count} runs are open: start and stop the service, which ends them, or give --force.")
-
-
-def _check_empty(target: Target) -> None:
-    strangers = target.strangers()
-    if strangers:
-        raise CommandError(f"The target holds data already, in {', '.join(strangers)}: give an empty database.")
 
 
 def _check_same_migrations(snapshot: Snapshot, target: Target) -> None:
