@@ -134,7 +134,8 @@ async def test_processor_time_is_limited(marker: str, run_python: RunPython) -> 
     outcome = await run_python(code("while True: pass", marker), limits=ROOMY._replace(cpu_seconds=1, wall_seconds=20))
 
     assert (outcome.ended, outcome.exit_code, outcome.signal) == ("exited", None, 24)
-    assert 900 <= outcome.cpu_ms < 2000
+    # The limit counts time that a hypervisor stole; the usage that the kernel reports afterwards does not.
+    assert 500 <= outcome.cpu_ms < 2000
 
 
 async def test_size_of_files_is_limited(marker: str, run_python: RunPython) -> None:
