@@ -13,7 +13,7 @@ from speech.base import SAMPLE_RATE, AudioFormat, SpeechError
 BLOCK: Final = SAMPLE_RATE * 2
 
 
-async def within(stream: AsyncGenerator[bytes], seconds: float) -> AsyncGenerator[bytes]:
+async def time_limited(stream: AsyncGenerator[bytes], seconds: float) -> AsyncGenerator[bytes]:
     """The stream, which may be waited for so long in all: how long its reader takes does not count."""
     left = seconds
     async with aclosing(stream):
@@ -48,7 +48,7 @@ def _add(encoder: Encoder, tempo: Tempo, pcm: bytes) -> bytes:
     return encoder.add(tempo.add(pcm))
 
 
-async def begun(stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+async def started(stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
     """The same stream, whose first piece has come. Raises what the stream raises before it, and for an empty one."""
     try:
         first = await anext(stream)

@@ -61,7 +61,7 @@ class Google(Provider):
     name = "google"
     transcribes = True
     synthesizes = True
-    tells_times = True
+    has_timestamps = True
     languages: ClassVar[Languages] = GOOGLE
 
     def __init__(

@@ -8,7 +8,7 @@ from speech.base import FORMATS, SPEEDS, AudioKind, Provider, Recording, SpeechE
 from speech.languages import ENGLISH, Languages
 from speech.worker.local_models import VOICE
 from speech.worker.pool import WorkerPool
-from speech.worker.protocol import Heard, Listen, Said, Speak
+from speech.worker.protocol import AudioChunk, Synthesize, Transcribe, Transcribed
 
 STT_MODEL: Final = "tiny.en"
 TTS_MODEL: Final = "hibari"
@@ -20,7 +20,7 @@ class Local(Provider):
     name = "local"
     transcribes = True
     synthesizes = True
-    tells_times = True
+    has_timestamps = True
     streams = True
     leaves_machine = False
     measures_audio = True
@@ -42,16 +42,16 @@ class Local(Provider):
         return None
 
     async def transcribe(self, recording: Recording) -> Transcript:
-        task = Listen(audio=recording.audio, kind=recording.kind, max_seconds=self._max_audio_seconds)
+        task = Transcribe(audio=recording.audio, kind=recording.kind, max_seconds=self._max_audio_seconds)
         async with aclosing(self._workers.run(task)) as answers:
             async for answer in answers:
-                if isinstance(answer, Heard):
+                if isinstance(answer, Transcribed):
                     text = " ".join(segment.text for segment in answer.segments)
                     return Transcript(text=text, language="en", segments=answer.segments, seconds=answer.seconds)
         raise SpeechError("the worker gave no answer", code="provider_protocol")
 
     async def synthesize(self, utterance: Utterance) -> AsyncGenerator[bytes]:
-        task = Speak(
+        task = Synthesize(
             text="\n\n".join(utterance.pieces),
             voice=utterance.voice,
             format=utterance.format,
@@ -60,5 +60,5 @@ class Local(Provider):
         )
         async with aclosing(self._workers.run(task)) as answers:
             async for answer in answers:
-                if isinstance(answer, Said):
+                if isinstance(answer, AudioChunk):
                     yield answer.audio

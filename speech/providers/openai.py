@@ -50,7 +50,7 @@ class OpenAI(Provider):
     name = "openai"
     transcribes = True
     synthesizes = True
-    tells_times = True
+    has_timestamps = True
     streams = True
     languages: ClassVar[Languages] = WHISPER
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, cast
 import av.logging
 
 from speech.base import SpeechError
-from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Task, read_order, send
+from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Task, read_command, send
 from speech.worker.tasks import answers
 
 NICE: Final = 10
@@ -29,7 +29,7 @@ def main() -> None:
     threads = int(sys.argv[1])
     _restrain()
     orders, results = os.fdopen(os.dup(0), "rb", buffering=0), _results()
-    while (order := read_order(orders)) is not None:
+    while (order := read_command(orders)) is not None:
         if not isinstance(order, Stop):
             _perform(order, threads, orders, results)
 

@@ -12,7 +12,7 @@ MAX_BYTES: Final = 256 * 2**20
 """Of one message."""
 
 
-class Listen(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Transcribe(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Transcribe with the local model."""
 
     audio: bytes
@@ -29,7 +29,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     piece_seconds: float | None
 
 
-class Speak(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Synthesize(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Say the text with the local voice."""
 
     text: str
@@ -43,8 +43,8 @@ class Stop(msgspec.Struct, frozen=True, tag=True):
     """Nobody waits for the job that is being done."""
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The end of `Listen`."""
+class Transcribed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The end of `Transcribe`."""
 
     segments: tuple[Segment, ...]
     seconds: float
@@ -56,7 +56,7 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class AudioPiece(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A piece of what is checked: a FLAC file of 16 kHz."""
 
     audio: bytes
@@ -64,14 +64,14 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
-class Said(msgspec.Struct, frozen=True, tag=True):
+class AudioChunk(msgspec.Struct, frozen=True, tag=True):
     """A piece of what is being said, in the wanted format."""
 
     audio: bytes
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """The end of `Speak`, or of whatever was stopped."""
+    """The end of `Synthesize`, or of whatever was stopped."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -81,25 +81,25 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     code: ErrorCode
 
 
-Task = Listen | Check | Speak
-Order = Task | Stop
-Answer = Heard | Checked | Cut | Said | Done | Failed
-LAST: Final = (Heard, Checked, Done, Failed)
+Task = Transcribe | Check | Synthesize
+Command = Task | Stop
+Answer = Transcribed | Checked | AudioPiece | AudioChunk | Done | Failed
+LAST: Final = (Transcribed, Checked, Done, Failed)
 """The answers with which a task ends."""
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_orders: Final = msgspec.msgpack.Decoder(Order)
+_orders: Final = msgspec.msgpack.Decoder(Command)
 _answers: Final = msgspec.msgpack.Decoder(Answer)
 
 
-def send(file: BinaryIO, message: Order | Answer) -> None:
+def send(file: BinaryIO, message: Command | Answer) -> None:
     """Raises `OSError` where nobody reads."""
     data = _encoder.encode(message)
     file.write(LENGTH.pack(len(data)) + data)
     file.flush()
 
 
-def read_order(file: BinaryIO) -> Order | None:
+def read_command(file: BinaryIO) -> Command | None:
     """The next one, or None at the end."""
     data = _read(file)
     return None if data is None else _orders.decode(data)

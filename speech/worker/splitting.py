@@ -7,7 +7,7 @@ from speech.audio.decoding import Decoder
 from speech.audio.encoding import encoded
 from speech.base import SAMPLE_BYTES
 from speech.worker.local_models import WHISPER_RATE, loudness
-from speech.worker.protocol import Cut
+from speech.worker.protocol import AudioPiece
 
 SEARCHED_SECONDS: Final = 8
 """At the end of each piece, for the best place to cut."""
@@ -33,10 +33,10 @@ def parts(decoder: Decoder, max_seconds: float) -> Iterator[tuple[bytes, float]]
         yield bytes(held), start / SECOND
 
 
-def cuts(decoder: Decoder, max_seconds: float) -> Iterator[Cut]:
+def cuts(decoder: Decoder, max_seconds: float) -> Iterator[AudioPiece]:
     """The same as files."""
     for pcm, start in parts(decoder, max_seconds):
-        yield Cut(audio=encoded(pcm, "flac", WHISPER_RATE), start=start, seconds=len(pcm) / SECOND)
+        yield AudioPiece(audio=encoded(pcm, "flac", WHISPER_RATE), start=start, seconds=len(pcm) / SECOND)
 
 
 def _quietest(pcm: bytearray, most: int) -> int:

@@ -9,7 +9,18 @@ from speech.audio.tempo import Tempo
 from speech.audio.text_chunks import split_sentences
 from speech.base import Segment, SpeechError
 from speech.worker.local_models import FASTEST, SLOWEST, WHISPER_RATE, load_synthesizer, load_transcriber
-from speech.worker.protocol import Answer, Check, Checked, Cut, Done, Heard, Listen, Said, Speak, Task
+from speech.worker.protocol import (
+    Answer,
+    AudioChunk,
+    AudioPiece,
+    Check,
+    Checked,
+    Done,
+    Synthesize,
+    Task,
+    Transcribe,
+    Transcribed,
+)
 from speech.worker.splitting import cuts, parts
 
 SENTENCE_CHARACTERS: Final = 300
@@ -28,17 +39,17 @@ class Speaker(Protocol):
 
 def answers(task: Task, threads: int) -> Iterator[Answer | None]:
     """Raises `SpeechError`."""
-    if isinstance(task, Speak):
+    if isinstance(task, Synthesize):
         spoken = split_sentences(task.text, SENTENCE_CHARACTERS)
         return speak(spoken, lambda: load_synthesizer(threads), Encoder(task.format, whole=task.whole), task.speed)
-    if isinstance(task, Listen):
+    if isinstance(task, Transcribe):
         return _listen(task, threads)
     return _check(task)
 
 
 def speak(
     spoken: Iterable[str], speaker: Callable[[], Speaker], encoder: Encoder, speed: float
-) -> Iterator[Said | Done]:
+) -> Iterator[AudioChunk | Done]:
     """Says a sentence, and gives its audio before it begins the next. Raises `SpeechError` (`invalid_text`)."""
     own = min(max(speed, SLOWEST), FASTEST)
     tempo = Tempo(speed / own)
@@ -50,16 +61,16 @@ def speak(
         audio = encoder.add(tempo.add(PAUSE + samples if heard else samples))
         heard = True
         if audio:
-            yield Said(audio)
+            yield AudioChunk(audio)
     if not heard:
         raise SpeechError("The text has nothing that an English voice can pronounce.", code="invalid_text")
     rest = encoder.add(tempo.end()) + encoder.end()
     if rest:
-        yield Said(rest)
+        yield AudioChunk(rest)
     yield Done()
 
 
-def _listen(task: Listen, threads: int) -> Iterator[Heard | None]:
+def _listen(task: Transcribe, threads: int) -> Iterator[Transcribed | None]:
     """Decodes twice: what is damaged or too long is refused before anything is recognised, which takes far longer."""
     checked, decoder = _decoder(task), _decoder(task)
     for _ in checked.blocks():
@@ -69,10 +80,10 @@ def _listen(task: Listen, threads: int) -> Iterator[Heard | None]:
         for segment in load_transcriber(threads).segments(pcm, start):
             segments.append(segment)
             yield None
-    yield Heard(segments=tuple(segments), seconds=round(checked.seconds, 3))
+    yield Transcribed(segments=tuple(segments), seconds=round(checked.seconds, 3))
 
 
-def _check(task: Check) -> Iterator[Cut | Checked | None]:
+def _check(task: Check) -> Iterator[AudioPiece | Checked | None]:
     decoder = _decoder(task)
     if task.piece_seconds is None:
         for _ in decoder.blocks():
@@ -82,5 +93,5 @@ def _check(task: Check) -> Iterator[Cut | Checked | None]:
     yield Checked(seconds=round(decoder.seconds, 3))
 
 
-def _decoder(task: Listen | Check) -> Decoder:
+def _decoder(task: Transcribe | Check) -> Decoder:
     return Decoder(task.audio, task.kind, rate=WHISPER_RATE, max_seconds=task.max_seconds)

@@ -175,7 +175,10 @@ def test_sizes_of_tables_and_of_a_turn_are_reported() -> None:
     assert re.search(
         rf"run_events +2 rows +\d+,\d+ bytes  {OLD:%Y-%m-%d %H:%M} - {NEW:%Y-%m-%d %H:%M}", said.getvalue()
     )
-    assert "Average of the newest 2 turns: 500 bytes of frames in 1.0 rows, 100 characters in 1.0 messages" in said.getvalue()
+    assert (
+        "Average of the newest 2 turns: 500 bytes of frames in 1.0 rows, 100 characters in 1.0 messages"
+        in said.getvalue()
+    )
     assert int(re.findall(r"all +([\d,]+) bytes", said.getvalue())[0].replace(",", "")) > 10_000
 
 
