@@ -10,6 +10,7 @@ from scripts.source import ROOT, Module
 # Folders and files whose texts are done. The list ends as `prose.project_paths()`.
 HELD = (
     "scripts",
+    "speech",
     "tests/chat",
     "tests/faults",
     "tests/orchestrator_site",

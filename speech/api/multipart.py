@@ -38,8 +38,20 @@ def parse(body: bytes, content_type: str) -> Form:
         raise NotMultipart(f"the field {repeated[:80]!r} occurs twice")
     if FILE not in names:
         raise NotMultipart(f"the field {FILE!r} with the audio is missing")
-    found = dict(parts)
-    return Form(found[FILE], {name: _text(name, value) for name, value in parts if name != FILE})
+    fields: dict[str, str] = {}
+    for name, value in parts:
+        if name == FILE:
+            continue
+        if len(value) > MAX_FIELD_BYTES:
+            raise NotMultipart(f"the field {name[:80]!r} is longer than {MAX_FIELD_BYTES} bytes")
+        try:
+            fields[name] = value.decode()
+        except UnicodeDecodeError:
+            raise NotMultipart(f"the field {name[:80]!r} is not UTF-8") from None
+        # PostgreSQL rejects NUL in text, and the fields are written to the log of the call.
+        if "\0" in fields[name]:
+            raise NotMultipart(f"the field {name[:80]!r} has a NUL")
+    return Form(dict(parts)[FILE], fields)
 
 
 def _parts(body: bytes, boundary: bytes) -> list[tuple[str, bytes]]:
@@ -74,15 +86,3 @@ def _name(head: bytes) -> str:
     if not isinstance(found, str) or not found:
         raise NotMultipart("a field has no name")
     return found
-
-
-def _text(name: str, value: bytes) -> str:
-    if len(value) > MAX_FIELD_BYTES:
-        raise NotMultipart(f"the field {name[:80]!r} is longer than {MAX_FIELD_BYTES} bytes")
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        raise NotMultipart(f"the field {name[:80]!r} is not UTF-8") from None
-    if "\0" in text:
-        raise NotMultipart(f"the field {name[:80]!r} has a NUL")
-    return text

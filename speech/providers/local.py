@@ -1,4 +1,4 @@
-"""The models that come with packages, in processes of their own: no key, no network, English alone."""
+"""The local models, in worker processes: they need no key and no network, and support only English."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,7 +15,7 @@ TTS_MODEL: Final = "hibari"
 
 
 class Local(Provider):
-    """whisper tiny.en, and hibari's voice."""
+    """The local provider: Whisper tiny.en and the voice of hibari."""
 
     name = "local"
     transcribes = True
@@ -23,6 +23,7 @@ class Local(Provider):
     has_timestamps = True
     streams = True
     leaves_machine = False
+    # The worker that transcribes a recording also checks it, so the service does not decode it before.
     measures_audio = True
     own_speeds = SPEEDS
     languages: ClassVar[Languages] = ENGLISH
@@ -48,7 +49,7 @@ class Local(Provider):
                 if isinstance(answer, Transcribed):
                     text = " ".join(segment.text for segment in answer.segments)
                     return Transcript(text=text, language="en", segments=answer.segments, seconds=answer.seconds)
-        raise SpeechError("the worker gave no answer", code="provider_protocol")
+        raise SpeechError("the worker sent no answer", code="provider_protocol")
 
     async def synthesize(self, utterance: Utterance) -> AsyncGenerator[bytes]:
         task = Synthesize(

@@ -191,8 +191,8 @@ async def test_local_provider_serves_and_reports_it_when_the_default_is_not_conf
     await synthesis.audio.aclose()
     assert (synthesis.provider, synthesis.voice, synthesis.model) == ("local", "heart", "hibari")
     assert synthesis.note == (
-        "openai is not configured (its key is not set); local served; the model tts-1 belongs to openai: local used hibari; "
-        "the voice alloy belongs to openai: local used heart"
+        "openai is not configured (its key is not set); local served; "
+        "the model tts-1 belongs to openai: local used hibari; the voice alloy belongs to openai: local used heart"
     )
 
 

@@ -68,7 +68,7 @@ async def test_dead_worker_is_reported_and_replaced(workers: WorkerPool) -> None
     _others.update(_children())
     working = asyncio.create_task(answers(workers, LONG))
     os.kill(await process_of(workers), signal.SIGKILL)
-    with pytest.raises(SpeechError, match="the worker died at it") as caught:
+    with pytest.raises(SpeechError, match="the worker process died during the task") as caught:
         await working
     assert caught.value.code == "provider_unavailable"
     assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
@@ -88,7 +88,7 @@ async def test_death_is_reported_even_if_its_thread_is_delayed(
     working = asyncio.create_task(answers(workers, LONG))
     os.kill(await process_of(workers), signal.SIGKILL)
     try:
-        with pytest.raises(SpeechError, match="the worker died at it"):
+        with pytest.raises(SpeechError, match="the worker process died during the task"):
             await working
     finally:
         reported.set()
