@@ -27,17 +27,16 @@ MEDIA_TYPES: Final[dict[AudioKind, str]] = {
 
 def kind_of(data: bytes, declared: AudioKind | None = None) -> AudioKind:
     """Return the kind of audio. Raises `SpeechError` (`invalid_audio`) if it is unknown."""
-    # The declared kind counts only for PCM, which has no signature. For others the bytes are more reliable than a
-    # declared type.
     if not data:
         raise SpeechError(f"The audio is empty. Send {ACCEPTED}.", code="invalid_audio")
     found = _signed(data) or _stream(data)
     if found:
         return found
+    # The declared kind counts only for PCM, which has no signature. For all others the bytes are more reliable.
     if declared == "pcm":
         return "pcm"
     raise SpeechError(
-        f"Unknown audio format: {len(data)} bytes that begin with {data[:4].hex(' ')} are not audio in a known format. "
+        f"These {len(data)} bytes are not audio in a known format (they begin with {data[:4].hex(' ')}). "
         f"Send {ACCEPTED}, or set format to pcm for bare samples.",
         code="invalid_audio",
     )

@@ -40,7 +40,8 @@ def main() -> None:
 
 
 def _restrain() -> None:
-    # A damaged or hostile recording can at most end this process: no files, no core dumps, bounded memory.
+    # A damaged or hostile recording can at most end this process: it writes no files, and its memory is
+    # bounded.
     os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -69,9 +70,7 @@ def _answers(task: Task, threads: int) -> Iterator[Answer | None]:
     except SpeechError as error:
         yield Failed(error=str(error), code=error.code)
     except MemoryError:
-        yield Failed(
-            error="The worker has too little memory for this. Send the audio in parts.", code="audio_too_large"
-        )
+        yield Failed(error="The worker has too little memory for this. Send less at once.", code="audio_too_large")
     except ImportError as error:
         yield Failed(error=f"{error.name} is not installed; run uv sync --extra local", code="provider_unavailable")
 

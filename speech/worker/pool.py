@@ -105,13 +105,13 @@ class _Process:
         count = str(threads)
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._popen = subprocess.Popen(
-            # A new session keeps a Ctrl+C at the terminal from the worker, which ends with its input instead.
             [sys.executable, "-m", "speech.worker", count],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=FOLDER,
             env={**environment, **OFFLINE, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count},
+            # Ctrl+C at the terminal then does not reach the worker, which ends when its input is closed.
             start_new_session=True,
         )
         self._sending = threading.Lock()
