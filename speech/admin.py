@@ -1,4 +1,4 @@
-"""The audit console's pages of the calls of `/speech/`: here, because speech may not import what pages are made of."""
+"""The admin pages of the calls of `/speech/`."""
 
 from typing import Any, ClassVar
 
@@ -13,7 +13,10 @@ from speech.models import SpeechRequest
 
 _time = columns.moment("created", "time", sortable=True)
 _operation = columns.text("operation")
-_served = (columns.text("provider"), columns.text("model"), columns.text("voice"), columns.text("format"))
+_provider = columns.text("provider")
+_model = columns.text("model")
+_voice = columns.text("voice")
+_format = columns.text("format")
 _cost = columns.column("cost", lambda row: cells.money(row.cost_usd))
 _took = columns.column("took", lambda row: cells.duration(row.duration_ms))
 _seconds = columns.column("seconds", lambda row: cells.NOTHING if row.seconds is None else f"{row.seconds:.2f}")
@@ -22,35 +25,47 @@ _whole = {"error": lambda row: row.error, "note": lambda row: row.note}
 
 @admin.register(SpeechRequest)
 class SpeechRequestAdmin(ReadOnlyAdmin):
-    """Calls of `/speech/`: who asked, who served, how much, and what it cost."""
+    """Calls of `/speech/`: caller, provider, amounts and cost."""
 
     ordering = ("-created",)
     list_display = (
-        *(_time, _operation, columns.status(), *_served, columns.number("characters"), _seconds),
-        *(columns.number("audio_bytes", "bytes"), _cost, _took, columns.text("code")),
+        _time,
+        _operation,
+        columns.status(),
+        _provider,
+        _model,
+        _voice,
+        _format,
+        columns.number("characters"),
+        _seconds,
+        columns.number("audio_bytes", "bytes"),
+        _cost,
+        _took,
+        columns.text("code"),
     )
     list_display_links = (_operation,)
     sortable_by = (_time,)
     list_filter: ClassVar = [
         ("created", DayFilter),
-        *("status", "operation"),
-        *((field, RecentValueFilter) for field in ("provider", "model", "code")),
+        "status",
+        "operation",
+        ("provider", RecentValueFilter),
+        ("model", RecentValueFilter),
+        ("code", RecentValueFilter),
     ]
     search_fields = ("id__endswith", "error", "audio_sha256", "text_sha256")
-    search_help_text = "Words of the error, the SHA-256 of an audio or a text, or the id of a call."
+    search_help_text = "Search by words of the error, the SHA-256 of an audio or a text, or the id of a call."
     long_fields = _whole
     sections = (
         (
             None,
             (
-                *(
-                    columns.whole_link("id", "speech_speechrequest", "id"),
-                    _operation,
-                    columns.status(),
-                    columns.text("owner"),
-                    columns.text("process"),
-                ),
-                (*_served, columns.text("language")),
+                columns.whole_link("id", "speech_speechrequest", "id"),
+                _operation,
+                columns.status(),
+                columns.text("owner"),
+                columns.text("process"),
+                (_provider, _model, _voice, _format, columns.text("language")),
             ),
         ),
         ("Time", ((columns.exact_moment("created"), columns.exact_moment("ended"), _took),)),
@@ -58,7 +73,8 @@ class SpeechRequestAdmin(ReadOnlyAdmin):
             "Amounts",
             (
                 (columns.number("characters"), _seconds, columns.number("audio_bytes"), _cost),
-                *(columns.text("audio_sha256"), columns.text("text_sha256")),
+                columns.text("audio_sha256"),
+                columns.text("text_sha256"),
             ),
         ),
         (
@@ -68,5 +84,5 @@ class SpeechRequestAdmin(ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the audio, where it is kept."""
+        # A stored recording may have 25 MB, and no page shows it.
         return super().get_queryset(request).defer("audio")

@@ -1,7 +1,4 @@
-"""What speech is made of, and the interface of a provider.
-
-SpeechError           the one failure: what was wrong, whose it was, and whether trying again can help
-"""
+"""The types of the speech app and the interface of a provider. Every failure is a `SpeechError`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
@@ -51,8 +48,8 @@ MEDIA_TYPES: Final[dict[AudioFormat, str]] = {
     "wav": "audio/wav",
     "pcm": "audio/pcm; rate=24000",
 }
+# All audio that this service encodes: 16 bits, signed, little-endian, one channel. It is the vendors' rate for PCM.
 SAMPLE_RATE: Final = 24_000
-"""Samples a second of all audio that is made here: 16 bits, signed, little-endian, one channel."""
 
 SAMPLE_BYTES: Final = 2
 SPEEDS: Final = (0.25, 4.0)
@@ -60,7 +57,7 @@ PROVIDER_FAILURES: Final = frozenset({"busy", "unsupported", "provider_not_confi
 
 
 class SpeechError(Exception):
-    """`provider` is who failed; it is empty where what the caller asked for was wrong."""
+    """A failed request. `provider` names the provider that failed; it is empty if the request itself was wrong."""
 
     def __init__(
         self,
@@ -79,12 +76,12 @@ class SpeechError(Exception):
 
     @property
     def others_may_succeed(self) -> bool:
-        """Whether it is the provider's failure, and not the caller's."""
+        """True if the provider failed, and not the caller."""
         return self.code.startswith("provider_") or self.code in PROVIDER_FAILURES
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: until there is a connection, until the answer begins, and between two pieces of it."""
+    """Limits in seconds: until the connection is open, until the answer begins, and between two pieces of it."""
 
     connect: float
     first_byte: float
@@ -100,9 +97,9 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """Audio that is to be transcribed: what its bytes are, and how many `seconds` it lasts, if that was measured.
+    """Audio to transcribe. `seconds` is its length if it was measured.
 
-    Where the provider wants `pieces`, they are the same audio.
+    `pieces` hold the same audio if the provider needs it in pieces.
     """
 
     audio: bytes
@@ -122,7 +119,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said; an empty text for silence. `segments` are empty where the model tells no times."""
+    """A transcribed recording. `text` is empty for silence; `segments` are empty if the model gives no timestamps."""
 
     text: str
     language: str | None
@@ -131,30 +128,24 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Utterance(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be said, in `pieces` that the provider takes each at once, and how.
-
-    Of a `whole` file the length may stand at its beginning, for it is not sent before its end.
-    """
+    """A text to synthesize, in `pieces` of which each fits into one request to the provider."""
 
     pieces: tuple[str, ...]
     model: str
     voice: str
     format: AudioFormat
     speed: float
+    # A whole file is sent at its end, so its header can hold the length. A streamed file declares it unknown.
     whole: bool = False
 
 
 class Provider(ABC):
-    """Turns audio to text, text to audio, or both. What it can do is told by flags, and looked at before it is asked.
-
-    It makes the `formats` at `own_speeds` itself, for a text that is one piece of at most `max_characters`; everything
-    else is made here of PCM, which is among its formats.
-    """
+    """A provider of transcription, synthesis, or both. Its flags are checked before a request is sent."""
 
     name: ClassVar[str]
     transcribes: ClassVar[bool] = False
     synthesizes: ClassVar[bool] = False
-    tells_times: ClassVar[bool] = False
+    has_timestamps: ClassVar[bool] = False
     streams: ClassVar[bool] = False
     leaves_machine: ClassVar[bool] = True
     measures_audio: ClassVar[bool] = False
@@ -163,33 +154,35 @@ class Provider(ABC):
     stt_models: tuple[str, ...] = ()
     tts_models: tuple[str, ...] = ()
     any_model: bool = False
+    # The provider itself makes these formats at these speeds, for a text of one piece. Everything else is encoded on
+    # this machine from PCM. That is why each provider has PCM among its formats.
     formats: tuple[AudioFormat, ...] = ("pcm",)
     own_speeds: tuple[float, float] = (1.0, 1.0)
     max_characters: int = 0
 
     @abstractmethod
     def voices(self, model: str) -> tuple[str, ...]:
-        """The voices that a model has, the default one first."""
+        """Return the voices of a model, the default one first."""
 
     def knows_voice(self, voice: str, model: str) -> bool:
         return voice in self.voices(model)
 
     def model_of(self, voice: str, model: str) -> str:
-        """The model that speaks, where a voice implies it."""
+        """Return the model that a voice belongs to if the voice implies one, or `model`."""
         return model
 
     def speeds(self, model: str) -> tuple[float, float]:
-        """The slowest and the fastest that the model itself speaks."""
+        """Return the slowest and the fastest speed that the model itself supports."""
         return self.own_speeds
 
     def piece_seconds(self, kind: AudioKind, size: int) -> float | None:
-        """How long the pieces of a recording may be; None where it takes audio of this kind and size as it is."""
+        """Return the longest piece in seconds, or None if the provider accepts audio of this kind and size as it is."""
         return None
 
     async def transcribe(self, recording: Recording) -> Transcript:
-        """What was said. Raises `SpeechError`."""
+        """Return the transcript. Raises `SpeechError`."""
         raise NotImplementedError
 
     def synthesize(self, utterance: Utterance) -> AsyncGenerator[bytes]:
-        """The audio as it is made. Raises `SpeechError`."""
+        """Yield the audio as it arrives. Raises `SpeechError`."""
         raise NotImplementedError

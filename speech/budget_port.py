@@ -1,4 +1,4 @@
-"""What a call of a vendor costs is paid before it is made: the port to budgets."""
+"""The port to budgets. The cost of a vendor call is booked before the call is sent."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,22 +8,22 @@ from speech.base import SpeechError
 
 
 class Budget(Protocol):
-    """What one caller may spend."""
+    """The budget of one caller."""
 
     async def spend(self, cost_usd: float | None) -> None:
-        """Books what a call is about to cost; None where that is not known.
+        """Book the cost of a call that is about to be sent; None if it is unknown.
 
-        Raises `SpeechError` (`budget_exceeded`, `price_unknown`): then nothing is booked.
+        Raises `SpeechError` (`budget_exceeded`, `price_unknown`) without booking anything.
         """
         ...
 
     async def give_back(self) -> None:
-        """What was booked last has cost nothing."""
+        """Cancel the last booking."""
         ...
 
 
 class UnlimitedBudget:
-    """Holds no budget."""
+    """A budget that accepts every cost."""
 
     async def spend(self, cost_usd: float | None) -> None:
         pass
@@ -37,10 +37,11 @@ OPEN: Final = UnlimitedBudget()
 
 @asynccontextmanager
 async def paid(budget: Budget, cost_usd: float | None) -> AsyncIterator[None]:
-    """Around a call of a vendor, until its answer begins. One that failed has cost nothing; one broken off here has."""
+    """Book the cost of a vendor call, and cancel the booking if the call fails before its answer begins."""
     await budget.spend(cost_usd)
     try:
         yield
+    # A call that the client cancels is not refunded, because the vendor has received it and may bill it.
     except SpeechError:
         await budget.give_back()
         raise

@@ -1,4 +1,4 @@
-"""The budgets that a call of a vendor draws on: those of whoever pays, and the service's own."""
+"""The budgets that pay for a vendor call: those of the payer and those of the service."""
 
 from functools import partial
 from math import ceil
@@ -14,40 +14,36 @@ from storage.writer import writer
 
 
 class CallBudget:
-    """One call's. Where nothing is stored, nothing is counted."""
+    """The budget of one call. Nothing is counted if persistence is off."""
 
     def __init__(self, payer: Payer) -> None:
         self._payer = payer
         self._booked: tuple[tuple[Line, ...], Amount] | None = None
 
     async def spend(self, cost_usd: float | None) -> None:
-        """As `speech.budget_port.Purse` says; and raises `StorageUnavailable`."""
+        """Book the cost, as `speech.budget_port.Budget` describes. Also raises `StorageUnavailable`."""
         now = timezone.now()
         drawn = lines(self._payer, conf.budgets(), now)
         if not drawn or not conf.is_stored():
             return
+        # Rounded up, so that many small calls cannot exceed the budget by their fractions.
         cost = Amount(nanos=None if cost_usd is None else ceil(cost_usd * NANO), tokens=0)
         refused = await writer.write(partial(ledger.spend, drawn, cost, now))
+        if refused is not None and cost.of(refused.unit) is None:
+            raise SpeechError(
+                f"The price of this call is unknown, and a {refused.scope} budget ({refused.unit}, {refused.span}) "
+                "applies to it. Name another provider or model.",
+                code="price_unknown",
+            )
         if refused is not None:
-            raise _exceeded(refused) if cost.of(refused.unit) is not None else _unknown(refused)
+            raise SpeechError(
+                f"Insufficient {refused.scope} budget ({refused.unit}, {refused.span}).", code="budget_exceeded"
+            )
         self._booked = drawn, cost
 
     async def give_back(self) -> None:
-        """As `speech.budget_port.Purse` says; and raises `StorageUnavailable`."""
+        """Cancel the booking, as `speech.budget_port.Budget` describes. Also raises `StorageUnavailable`."""
         if self._booked is not None:
+            # Cleared before the write, so that a second call cannot refund twice.
             (drawn, cost), self._booked = self._booked, None
             await writer.write(partial(ledger.give_back, drawn, cost, timezone.now()))
-
-
-def _exceeded(line: Line) -> SpeechError:
-    return SpeechError(
-        f"Too little is left of the {line.scope}'s budget of {line.unit} ({line.span}).", code="budget_exceeded"
-    )
-
-
-def _unknown(line: Line) -> SpeechError:
-    return SpeechError(
-        f"What this costs is not known, and the {line.scope}'s budget of {line.unit} ({line.span}) holds for it: "
-        "name another provider or model.",
-        code="price_unknown",
-    )

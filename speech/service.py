@@ -1,4 +1,4 @@
-"""Speech: who is asked, with what, and what is made of the answer. Everything but Django."""
+"""The speech service: it selects a provider, sends the request, and converts the answer. It does not use Django."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -9,7 +9,7 @@ import msgspec
 
 from speech.audio.detection import kind_of
 from speech.audio.limits import Limits
-from speech.audio.streams import begun, converted, took_too_long, within
+from speech.audio.streams import converted, started, time_limited, took_too_long
 from speech.audio.text_chunks import split_text
 from speech.base import (
     MEDIA_TYPES,
@@ -29,16 +29,16 @@ from speech.providers.registry import SpeechProviderRegistry
 from speech.requests import SynthesisRequest, TranscriptionRequest
 from speech.selection import Choice, Defaults
 from speech.worker.pool import WorkerPool
-from speech.worker.protocol import Check, Checked, Cut
+from speech.worker.protocol import AudioPiece, Check, Checked
 
 Result = TypeVar("Result")
 
-FOR_THE_NEXT: Final = frozenset({"unknown_language"})
-"""What is wrong with one provider and may be right with the next."""
+# Errors of the request that another provider may accept.
+PROVIDER_SPECIFIC: Final = frozenset({"unknown_language"})
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """What was said. `duration` is in seconds; `cost_usd` is None where it is unknown; `note` is for the caller."""
+class Transcription(msgspec.Struct, frozen=True, kw_only=True):
+    """A transcribed recording. `duration` is in seconds; `cost_usd` is None if unknown; `note` is for the caller."""
 
     text: str
     language: str | None
@@ -50,8 +50,8 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
 
 
-class Spoken(msgspec.Struct, frozen=True, kw_only=True):
-    """What is being said: its first bytes are there. `audio` raises `SpeechError` where the rest fails."""
+class Synthesis(msgspec.Struct, frozen=True, kw_only=True):
+    """A synthesis whose first bytes have arrived. `audio` raises `SpeechError` if the rest fails."""
 
     audio: AsyncGenerator[bytes]
     format: AudioFormat
@@ -65,9 +65,10 @@ class Spoken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpeechService:
-    """Speech as a process has it. `checkers` look at audio before it leaves; `priced` providers' prices are known.
+    """The speech service of a process.
 
-    `disabled` says why all of it is off, if it is.
+    `checkers` decode audio before it is sent to a vendor. `priced` names the providers with known prices. `disabled` is
+    the reason why speech is off, or empty.
     """
 
     def __init__(
@@ -87,33 +88,39 @@ class SpeechService:
         self._checkers = checkers
         self._priced = priced
 
-    async def transcribe(self, wanted: TranscriptionRequest, budget: Budget = OPEN) -> Heard:
-        """What was said. Raises `SpeechError`."""
+    async def transcribe(self, request: TranscriptionRequest, budget: Budget = OPEN) -> Transcription:
+        """Transcribe a recording. Raises `SpeechError`."""
         self.check_enabled()
-        kind = self._kind(wanted)
+        size, limit = len(request.audio), self.limits.max_audio_bytes
+        if size > limit:
+            raise SpeechError(
+                f"The audio has {size} bytes (at most {limit}, SPEECH_MAX_AUDIO_BYTES). Send it in parts.",
+                code="audio_too_large",
+            )
+        kind = kind_of(request.audio, request.declared_kind)
         return await self._ask_in_turn(
             "transcription",
-            wanted.provider,
-            lambda provider, choice: self._transcribe(provider, choice, wanted, kind, budget),
+            request.provider,
+            lambda provider, choice: self._transcribe(provider, choice, request, kind, budget),
         )
 
-    async def synthesize(self, wanted: SynthesisRequest, budget: Budget = OPEN) -> Spoken:
-        """What is being said, once it has begun. Raises `SpeechError`."""
+    async def synthesize(self, request: SynthesisRequest, budget: Budget = OPEN) -> Synthesis:
+        """Start a synthesis, and return it when its audio begins. Raises `SpeechError`."""
         self.check_enabled()
-        format_ = wanted.check(self.limits.max_characters)
+        format_ = request.check(self.limits.max_characters)
         return await self._ask_in_turn(
             "synthesis",
-            wanted.provider,
-            lambda provider, choice: self._synthesize(provider, choice, wanted, format_, budget),
+            request.provider,
+            lambda provider, choice: self._synthesize(provider, choice, request, format_, budget),
         )
 
     def check_enabled(self) -> None:
-        """Raises `SpeechError` (`disabled`)."""
+        """Check that speech is enabled. Raises `SpeechError` (`disabled`)."""
         if self.disabled:
-            raise SpeechError(f"Speech is off: {self.disabled}.", code="disabled")
+            raise SpeechError(f"Speech is disabled: {self.disabled}.", code="disabled")
 
     def providers_for(self, name: str | None) -> tuple[str, ...]:
-        """Who may get to hear or say it, where this provider is named, or none."""
+        """Return the providers that a request may reach, if it names this provider or none."""
         if name:
             return (name,)
         providers = self.providers
@@ -122,49 +129,45 @@ class SpeechService:
     async def _ask_in_turn(
         self, part: Part, name: str | None, ask: Callable[[Provider, Choice], Awaitable[Result]]
     ) -> Result:
-        """What the first provider gives that can: the named one alone, or each that is configured."""
+        """Return the first result: from the named provider only, or from each configured one in turn."""
+        default = self.providers.default
+        missing = self.providers.missing(default) if default in self.providers.names else ""
         providers = (self.providers.get(name, part),) if name else self.providers.candidates(part)
         failures: list[SpeechError] = []
         for provider in providers:
             choice = Choice(provider, self.providers, self.defaults, named=bool(name))
-            choice.told += [] if name else self._told(provider, failures)
+            reasons = [f"{default} is not configured ({missing})"] if missing else []
+            reasons += [str(failure) for failure in failures]
+            if reasons and not name:
+                choice.notes += [*reasons, f"{provider.name} served"]
             try:
                 return await ask(provider, choice)
             except SpeechError as error:
                 failures.append(_by(provider, error))
-                if name or not (error.others_may_succeed or error.code in FOR_THE_NEXT):
+                if name or not (error.others_may_succeed or error.code in PROVIDER_SPECIFIC):
                     raise failures[-1] from error
-        raise _together(failures)
-
-    def _told(self, provider: Provider, failures: list[SpeechError]) -> list[str]:
-        """Why it is this provider that serves."""
-        default = self.providers.default
-        told = [str(failure) for failure in failures]
-        if default in self.providers.names and (missing := self.providers.missing(default)):
-            told.insert(0, f"{default} is not configured ({missing})")
-        return [*told, f"{provider.name} served"] if told else []
-
-    def _kind(self, wanted: TranscriptionRequest) -> AudioKind:
-        most = self.limits.max_audio_bytes
-        if len(wanted.audio) > most:
-            message = f"The audio has {len(wanted.audio)} bytes: at most {most} (SPEECH_MAX_AUDIO_BYTES) are taken."
-            raise SpeechError(message, code="audio_too_large")
-        return kind_of(wanted.audio, wanted.said)
+        if len(failures) == 1:
+            raise failures[0]
+        raise SpeechError(
+            " ".join(f"{failure}." for failure in failures).replace("..", "."),
+            code=failures[0].code,
+            retryable=any(failure.retryable for failure in failures),
+        )
 
     async def _transcribe(
-        self, provider: Provider, choice: Choice, wanted: TranscriptionRequest, kind: AudioKind, budget: Budget
-    ) -> Heard:
-        model = choice.model(wanted.model, "transcription")
-        language = choice.language(wanted.language)
+        self, provider: Provider, choice: Choice, request: TranscriptionRequest, kind: AudioKind, budget: Budget
+    ) -> Transcription:
+        model = choice.model(request.model, "transcription")
+        language = choice.language(request.language)
         try:
             async with asyncio.timeout(self.limits.max_seconds):
-                recording = await self._recording(provider, wanted.audio, kind, model, language)
+                recording = await self._recording(provider, request.audio, kind, model, language)
                 async with paid(budget, self._cost_of_seconds(provider, model, recording.seconds)):
                     transcript = await provider.transcribe(recording)
         except TimeoutError:
             raise took_too_long(self.limits.max_seconds) from None
         seconds = recording.seconds if recording.seconds is not None else transcript.seconds
-        return Heard(
+        return Transcription(
             text=transcript.text,
             language=transcript.language,
             duration=seconds,
@@ -178,9 +181,11 @@ class SpeechService:
     async def _recording(
         self, provider: Provider, audio: bytes, kind: AudioKind, model: str, language: str | None
     ) -> Recording:
-        """What leaves this machine is decoded before: it is whole, and as long as it may be."""
+        """Check a recording, and split it if the provider needs pieces."""
+        # A recording is decoded before it is sent to a vendor. A truncated or overlong one costs nothing then, and its
+        # length gives the price for the budget.
         seconds: float | None = None
-        cut: list[Piece] = []
+        pieces: list[Piece] = []
         if not provider.measures_audio:
             task = Check(
                 audio=audio,
@@ -190,37 +195,37 @@ class SpeechService:
             )
             async with aclosing(self._checkers.run(task)) as answers:
                 async for answer in answers:
-                    if isinstance(answer, Cut):
-                        cut.append(Piece(audio=answer.audio, start=answer.start, seconds=answer.seconds))
+                    if isinstance(answer, AudioPiece):
+                        pieces.append(Piece(audio=answer.audio, start=answer.start, seconds=answer.seconds))
                     elif isinstance(answer, Checked):
                         seconds = answer.seconds
-        return Recording(audio=audio, kind=kind, seconds=seconds, model=model, language=language, pieces=tuple(cut))
+        return Recording(audio=audio, kind=kind, seconds=seconds, model=model, language=language, pieces=tuple(pieces))
 
     async def _synthesize(
-        self, provider: Provider, choice: Choice, wanted: SynthesisRequest, format_: AudioFormat, budget: Budget
-    ) -> Spoken:
-        model = choice.model(wanted.model, "synthesis")
-        voice = choice.voice(wanted.voice, model)
+        self, provider: Provider, choice: Choice, request: SynthesisRequest, format_: AudioFormat, budget: Budget
+    ) -> Synthesis:
+        model = choice.model(request.model, "synthesis")
+        voice = choice.voice(request.voice, model)
         model = provider.model_of(voice, model)
         utterance = Utterance(
-            pieces=split_text(wanted.text, provider.max_characters),
+            pieces=split_text(request.text, provider.max_characters),
             model=model,
             voice=voice,
             format=format_,
-            speed=wanted.speed,
-            whole=wanted.whole,
+            speed=request.speed,
+            whole=request.whole,
         )
-        cost_usd = self._cost(provider, price_of_text(provider.name, model, len(wanted.text)))
+        cost_usd = self._cost(provider, price_of_text(provider.name, model, len(request.text)))
         async with paid(budget, cost_usd):
-            audio = await begun(within(_said(provider, utterance), self.limits.max_seconds))
-        return Spoken(
-            audio=_naming(provider, audio),
+            audio = await started(time_limited(_provider_audio(provider, utterance), self.limits.max_seconds))
+        return Synthesis(
+            audio=_with_provider_name(provider, audio),
             format=format_,
             mime=MEDIA_TYPES[format_],
             provider=provider.name,
             model=model,
             voice=voice,
-            characters=len(wanted.text),
+            characters=len(request.text),
             cost_usd=cost_usd,
             note=_note(choice),
         )
@@ -229,25 +234,26 @@ class SpeechService:
         return self._cost(provider, price_of_seconds(provider.name, model, seconds))
 
     def _cost(self, provider: Provider, price: float | None) -> float | None:
-        """What is made on this machine costs nothing; what another service than the vendor's costs is not known."""
+        # The local models are free. The price of a compatible service that is not the vendor's own is unknown.
         if not provider.leaves_machine:
             return 0.0
         return price if provider.name in self._priced else None
 
 
-def _said(provider: Provider, utterance: Utterance) -> AsyncGenerator[bytes]:
-    """As the provider gives it, or made of the samples that it gives."""
+def _provider_audio(provider: Provider, utterance: Utterance) -> AsyncGenerator[bytes]:
+    """Return the audio as the provider makes it, or converted from its samples."""
     low, high = provider.speeds(utterance.model)
     own = min(max(utterance.speed, low), high)
     one_piece = len(utterance.pieces) == 1
     if one_piece and own == utterance.speed and utterance.format in provider.formats:
         return provider.synthesize(utterance)
+    # Files of several pieces cannot be joined, but samples can. Samples also take any speed and any format.
     samples = provider.synthesize(msgspec.structs.replace(utterance, format="pcm", speed=own))
     return converted(samples, utterance.format, utterance.speed / own, whole=utterance.whole)
 
 
-async def _naming(provider: Provider, audio: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The stream, whose failure says whose it is."""
+async def _with_provider_name(provider: Provider, audio: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Yield the stream, and name the provider in its failure."""
     try:
         async with aclosing(audio):
             async for piece in audio:
@@ -257,7 +263,7 @@ async def _naming(provider: Provider, audio: AsyncGenerator[bytes]) -> AsyncGene
 
 
 def _by(provider: Provider, error: SpeechError) -> SpeechError:
-    """The error with the name of the provider, where it is the provider's."""
+    """Return the error with the name of the provider if the provider failed."""
     if not error.others_may_succeed or error.provider:
         return error
     return SpeechError(
@@ -269,15 +275,5 @@ def _by(provider: Provider, error: SpeechError) -> SpeechError:
     )
 
 
-def _together(failures: list[SpeechError]) -> SpeechError:
-    if len(failures) == 1:
-        return failures[0]
-    return SpeechError(
-        " ".join(f"{failure}." for failure in failures).replace("..", "."),
-        code=failures[0].code,
-        retryable=any(failure.retryable for failure in failures),
-    )
-
-
 def _note(choice: Choice) -> str | None:
-    return "; ".join(choice.told) or None
+    return "; ".join(choice.notes) or None

@@ -11,6 +11,7 @@ from scripts.source import ROOT, Module
 HELD = (
     "chat",
     "scripts",
+    "speech",
     "tests/chat",
     "tests/faults",
     "tests/orchestrator_site",

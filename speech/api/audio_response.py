@@ -1,4 +1,4 @@
-"""The response that sends audio as it is made, and writes down how that ended."""
+"""The response that streams audio and writes the end of the call to the log."""
 
 import asyncio
 import logging
@@ -10,33 +10,34 @@ from django.http import StreamingHttpResponse
 
 from speech.base import SpeechError
 from speech.call_log import CallLog
-from speech.service import Spoken
+from speech.service import Synthesis
 from storage.writer import StorageUnavailable
 
 logger = logging.getLogger(__name__)
 
 
 class AudioStream(StreamingHttpResponse):
-    """The audio. Where it fails on the way it raises, at which the server cuts the connection: a client notices."""
+    """A streaming response with the audio of a synthesis."""
 
-    def __init__(self, spoken: Spoken, call: CallLog) -> None:
+    def __init__(self, synthesis: Synthesis, call: CallLog) -> None:
         headers = {
             "Cache-Control": "no-store",
             "X-Accel-Buffering": "no",
-            "X-Speech-Provider": spoken.provider,
-            "X-Speech-Model": spoken.model,
-            "X-Speech-Voice": spoken.voice,
+            "X-Speech-Provider": synthesis.provider,
+            "X-Speech-Model": synthesis.model,
+            "X-Speech-Voice": synthesis.voice,
         }
-        if spoken.note:
-            headers["X-Speech-Note"] = _one_line(spoken.note)
-        super().__init__(_Audio(spoken, call), content_type=spoken.mime, headers=headers)
+        if synthesis.note:
+            # A field value is ASCII without line breaks (RFC 9110, section 5.5).
+            headers["X-Speech-Note"] = " ".join(synthesis.note.encode("ascii", "replace").decode().split())
+        super().__init__(_Audio(synthesis, call), content_type=synthesis.mime, headers=headers)
 
 
 class _Audio:
-    """What is sent; `close` is called by the server when it sends no more, whether or not that is all."""
+    """The iterator over the audio. The server calls `close` when it stops sending, at the end or before."""
 
-    def __init__(self, spoken: Spoken, call: CallLog) -> None:
-        self._spoken = spoken
+    def __init__(self, synthesis: Synthesis, call: CallLog) -> None:
+        self._synthesis = synthesis
         self._call = call
         self._ended = False
         self._closing: asyncio.Task[None] | None = None
@@ -46,13 +47,15 @@ class _Audio:
 
     async def __anext__(self) -> bytes:
         try:
-            piece = await anext(self._spoken.audio)
+            piece = await anext(self._synthesis.audio)
         except StopAsyncIteration:
             await self._end(self._call.succeed)
             raise
         except SpeechError as error:
-            logger.warning("speech.cut", extra={"provider": self._spoken.provider, "code": error.code})
+            logger.warning("speech.cut", extra={"provider": self._synthesis.provider, "code": error.code})
             await self._end(partial(self._call.fail, error))
+            # The status line is sent already. The exception makes the server close the connection without the last
+            # chunk, so the client can see that the audio is incomplete.
             raise
         except asyncio.CancelledError:
             await self._end(self._call.cancel)
@@ -62,18 +65,14 @@ class _Audio:
 
     def close(self) -> None:
         if not self._ended:
+            # Django calls `close` synchronously. The reference protects the task from garbage collection.
             self._closing = asyncio.get_running_loop().create_task(self._end(self._call.cancel))
 
     async def _end(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Lets go of the provider, and writes down how it ended; where that cannot be, the log says so."""
+        """Release the provider, and write the end of the call, or log that this failed."""
         self._ended = True
-        await self._spoken.audio.aclose()
+        await self._synthesis.audio.aclose()
         try:
             await write()
         except StorageUnavailable:
             logger.warning("speech.not_recorded")
-
-
-def _one_line(text: str) -> str:
-    """What a header's value may be (RFC 9110, section 5.5)."""
-    return " ".join(text.encode("ascii", "replace").decode().split())

@@ -1,4 +1,4 @@
-"""What each failure of speech is to an HTTP caller."""
+"""The HTTP status of each failure of speech."""
 
 import math
 from typing import Final
@@ -6,6 +6,7 @@ from typing import Final
 from speech.base import ErrorCode, SpeechError
 from web.errors import ApiError
 
+# Every other code is about the value of a field: 422.
 STATUSES: Final[dict[ErrorCode, int]] = {
     "disabled": 403,
     "budget_exceeded": 403,
@@ -20,13 +21,12 @@ STATUSES: Final[dict[ErrorCode, int]] = {
     "provider_rejected": 502,
     "provider_protocol": 502,
 }
-"""All else is a field's value: 422."""
 
-LATER: Final = 5.0
+DEFAULT_RETRY_SECONDS: Final = 5.0
 
 
-def refusal_of(error: SpeechError) -> ApiError:
-    """The refusal, with `Retry-After` where trying again can help soon."""
+def api_error(error: SpeechError) -> ApiError:
+    """Return the HTTP error, with `Retry-After` for 503."""
     status = STATUSES.get(error.code, 422)
-    headers = {"Retry-After": str(math.ceil(error.retry_after or LATER))} if status == 503 else {}
+    headers = {"Retry-After": str(math.ceil(error.retry_after or DEFAULT_RETRY_SECONDS))} if status == 503 else {}
     return ApiError(status, error.code, str(error), headers=headers)

@@ -1,7 +1,4 @@
-"""A form with a file in a body that is in memory already (RFC 7578), looked through once and bounded.
-
-NotMultipart          the body is no such form; the message says why
-"""
+"""A bounded parser of a multipart form with one file (RFC 7578) for a body that is in memory already."""
 
 from email.message import Message
 from typing import Final
@@ -11,49 +8,58 @@ import msgspec
 MAX_PARTS: Final = 16
 MAX_HEAD_BYTES: Final = 8 * 1_024
 MAX_FIELD_BYTES: Final = 1_024
+# RFC 2046, section 5.1.1.
 MAX_BOUNDARY: Final = 70
-"""RFC 2046, section 5.1.1."""
 
 FILE: Final = "file"
 
 
 class NotMultipart(Exception):
-    """The body is not a form with a file."""
+    """The body is not a form with a file; the message gives the reason."""
 
 
 class Form(msgspec.Struct, frozen=True):
-    """The file, and the other fields by name."""
+    """A parsed form: the file, and the other fields by name."""
 
     file: bytes
     fields: dict[str, str]
 
 
 def parse(body: bytes, content_type: str) -> Form:
-    """Raises `NotMultipart`."""
-    parts = _parts(body, _boundary(content_type))
-    names = [name for name, _ in parts]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise NotMultipart(f"the field {twice[:80]!r} is there twice")
-    if FILE not in names:
-        raise NotMultipart(f"it has no field {FILE!r} with the audio")
-    found = dict(parts)
-    return Form(found[FILE], {name: _text(name, value) for name, value in parts if name != FILE})
-
-
-def _boundary(content_type: str) -> bytes:
+    """Parse a body. Raises `NotMultipart`."""
     message = Message()
     message["Content-Type"] = content_type
     boundary = message.get_boundary("")
     if not 0 < len(boundary) <= MAX_BOUNDARY or not boundary.isascii():
-        raise NotMultipart(f"Content-Type names no boundary of 1 to {MAX_BOUNDARY} ASCII characters")
-    return b"--" + boundary.encode()
+        raise NotMultipart(f"Content-Type has no boundary of 1 to {MAX_BOUNDARY} ASCII characters")
+    parts = _parts(body, b"--" + boundary.encode())
+    names = [name for name, _ in parts]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise NotMultipart(f"the field {repeated[:80]!r} occurs twice")
+    if FILE not in names:
+        raise NotMultipart(f"the field {FILE!r} with the audio is missing")
+    fields: dict[str, str] = {}
+    for name, value in parts:
+        if name == FILE:
+            continue
+        if len(value) > MAX_FIELD_BYTES:
+            raise NotMultipart(f"the field {name[:80]!r} is longer than {MAX_FIELD_BYTES} bytes")
+        try:
+            fields[name] = value.decode()
+        except UnicodeDecodeError:
+            raise NotMultipart(f"the field {name[:80]!r} is not UTF-8") from None
+        # PostgreSQL rejects NUL in text, and the fields are written to the log of the call.
+        if "\0" in fields[name]:
+            raise NotMultipart(f"the field {name[:80]!r} has a NUL")
+    return Form(dict(parts)[FILE], fields)
 
 
 def _parts(body: bytes, boundary: bytes) -> list[tuple[str, bytes]]:
-    """The fields in their order."""
+    """Return the names and values of the fields in their order."""
+    # Every boundary except the first follows a line break that belongs to the boundary (RFC 2046, section 5.1.1).
     place = 0 if body.startswith(boundary) else body.find(b"\r\n" + boundary) + 2
     if not body.startswith(boundary, place):
-        raise NotMultipart("its boundary is not in it")
+        raise NotMultipart("the boundary of Content-Type does not occur in it")
     found: list[tuple[str, bytes]] = []
     place += len(boundary)
     while not body.startswith(b"--", place):
@@ -64,7 +70,7 @@ def _parts(body: bytes, boundary: bytes) -> list[tuple[str, bytes]]:
             raise NotMultipart(f"a field's head does not end within {MAX_HEAD_BYTES} bytes")
         end = body.find(b"\r\n" + boundary, head_end + 2)
         if end < 0:
-            raise NotMultipart("it ends amid a field")
+            raise NotMultipart("it ends inside a field")
         found.append((_name(body[place:head_end]), body[head_end + 4 : end]))
         place = end + 2 + len(boundary)
     return found
@@ -80,15 +86,3 @@ def _name(head: bytes) -> str:
     if not isinstance(found, str) or not found:
         raise NotMultipart("a field has no name")
     return found
-
-
-def _text(name: str, value: bytes) -> str:
-    if len(value) > MAX_FIELD_BYTES:
-        raise NotMultipart(f"the field {name[:80]!r} is longer than {MAX_FIELD_BYTES} bytes")
-    try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        raise NotMultipart(f"the field {name[:80]!r} is not UTF-8") from None
-    if "\0" in text:
-        raise NotMultipart(f"the field {name[:80]!r} has a NUL")
-    return text

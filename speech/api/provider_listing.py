@@ -1,4 +1,4 @@
-"""What `GET /speech/providers` tells."""
+"""The body of `GET /speech/providers`."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from speech.selection import models_of
 from speech.service import SpeechService
 
 
-def list_providers(service: SpeechService) -> dict[str, Any]:
-    """All providers, configured or not: what there would be."""
-    items = [_provider(service, name) for name in service.providers.names]
+def describe_providers(service: SpeechService) -> dict[str, Any]:
+    """Return all providers and the limits. Providers that are not configured are included, with the reason."""
+    items = [_describe(service, name) for name in service.providers.names]
     return {
         "items": items,
         "count": len(items),
@@ -22,9 +22,27 @@ def list_providers(service: SpeechService) -> dict[str, Any]:
     }
 
 
-def _provider(service: SpeechService, name: str) -> dict[str, Any]:
+def _describe(service: SpeechService, name: str) -> dict[str, Any]:
     provider = service.providers.made(name)
     missing = service.providers.missing(name)
+    transcription = synthesis = None
+    if can(provider, "transcription"):
+        models, default = _models(service, provider, "transcription")
+        transcription = {
+            "models": models,
+            "default_model": default,
+            "formats": list(MEDIA_TYPES),
+            "languages": list(provider.languages),
+        }
+    if can(provider, "synthesis"):
+        models, default = _models(service, provider, "synthesis")
+        synthesis = {
+            "models": models,
+            "default_model": default,
+            "formats": list(FORMATS),
+            "voices": {model: list(provider.voices(model)) for model in models},
+            "default_voice": service.defaults.voice_of(provider, default),
+        }
     return {
         "name": name,
         "configured": not missing,
@@ -32,30 +50,15 @@ def _provider(service: SpeechService, name: str) -> dict[str, Any]:
         "default": name == service.providers.default,
         "leaves_machine": provider.leaves_machine,
         "streams": provider.streams,
-        "segments": provider.tells_times,
+        "segments": provider.has_timestamps,
+        # Every provider has the full range, because other speeds are made on this machine.
         "speed": list(SPEEDS),
-        "transcription": _transcription(service, provider) if can(provider, "transcription") else None,
-        "synthesis": _synthesis(service, provider) if can(provider, "synthesis") else None,
-    }
-
-
-def _transcription(service: SpeechService, provider: Provider) -> dict[str, Any]:
-    models, default = _models(service, provider, "transcription")
-    languages = list(provider.languages)
-    return {"models": models, "default_model": default, "formats": list(MEDIA_TYPES), "languages": languages}
-
-
-def _synthesis(service: SpeechService, provider: Provider) -> dict[str, Any]:
-    models, default = _models(service, provider, "synthesis")
-    return {
-        "models": models,
-        "default_model": default,
-        "formats": list(FORMATS),
-        "voices": {model: list(provider.voices(model)) for model in models},
-        "default_voice": service.defaults.voice_of(provider, default),
+        "transcription": transcription,
+        "synthesis": synthesis,
     }
 
 
 def _models(service: SpeechService, provider: Provider, part: Part) -> tuple[list[str], str]:
+    # With `any_model`, the configured default need not be one of the provider's listed models.
     default = service.defaults.model(provider, part)
     return [default, *(name for name in models_of(provider, part) if name != default)], default

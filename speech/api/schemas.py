@@ -1,4 +1,4 @@
-"""What the speech API takes and gives."""
+"""The request and response schemas of the speech API."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from speech.base import FORMATS, MEDIA_TYPES
 
 
 class PartOut(Schema):
-    """What a provider has for one direction, the default model first. `voices` are by model."""
+    """The models of a provider for one direction, the default one first. `voices` are by model."""
 
     models: list[str]
     default_model: str
@@ -20,7 +20,7 @@ class PartOut(Schema):
 
 
 class SpeechProviderOut(Schema):
-    """A provider: whether it is configured, and if not why. `streams`: audio comes before all of it is made."""
+    """A provider. `reason` is set if it is not configured. `streams`: audio arrives before all of it is made."""
 
     name: str
     configured: bool
@@ -35,7 +35,7 @@ class SpeechProviderOut(Schema):
 
 
 class SpeechProviderList(Schema):
-    """The providers; `enabled` is false where `ENABLE_SPEECH` is, and `limits` are the settings of that name."""
+    """The providers, the value of `ENABLE_SPEECH`, and the limits from the settings."""
 
     items: list[SpeechProviderOut]
     count: int
@@ -44,7 +44,7 @@ class SpeechProviderList(Schema):
 
 
 class SegmentOut(Schema):
-    """A stretch of speech, in seconds."""
+    """A stretch of speech; `start` and `end` are in seconds."""
 
     start: float
     end: float
@@ -52,7 +52,7 @@ class SegmentOut(Schema):
 
 
 class TranscriptionOut(Schema):
-    """What was said: an empty text for silence."""
+    """A transcribed recording. The text is empty for silence."""
 
     text: str
     language: str | None
@@ -65,7 +65,7 @@ class TranscriptionOut(Schema):
 
 
 class SynthesisIn(Schema):
-    """What is to be said, and how."""
+    """A text to synthesize."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -74,21 +74,22 @@ class SynthesisIn(Schema):
     model: str | None = None
     voice: str | None = None
     format: str = Field("mp3", description=f"One of {', '.join(FORMATS)}.")
-    speed: float = Field(1.0, description="0.25 to 4; faster or slower at the same pitch.")
+    speed: float = Field(1.0, description="0.25 to 4; speed at the same pitch.")
 
 
 class TranscriptionFields(Schema):
-    """What may stand beside the file, or in the query beside raw audio."""
+    """The options of a transcription: form fields beside the file, or query parameters beside raw audio."""
 
     model_config = ConfigDict(extra="forbid")
 
     provider: str | None = None
     model: str | None = None
-    language: str | None = Field(None, description="ISO 639-1 code or BCP 47 tag; recognised where it is left out.")
-    format: str | None = Field(None, description="What the audio is; needed for pcm alone.")
+    language: str | None = Field(None, description="ISO 639-1 code or BCP 47 tag; detected if omitted.")
+    format: str | None = Field(None, description="Format of the audio; required only for pcm.")
 
 
 FIELDS: Final = TranscriptionFields.model_json_schema()["properties"]
+# Ninja cannot describe a body that is either a form or raw audio.
 AUDIO_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -107,7 +108,7 @@ AUDIO_BODY: Final[dict[str, Any]] = {
 AUDIO_ANSWER: Final[dict[str, Any]] = {
     "responses": {
         200: {
-            "description": "The audio, as it is made. Where it fails on the way, the connection is cut.",
+            "description": "The audio, streamed as it is made. If it fails on the way, the connection is closed early.",
             "content": {
                 media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES.values()
             },

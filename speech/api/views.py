@@ -1,4 +1,4 @@
-"""The speech API: what there is, audio to text, and text to audio."""
+"""The views of the speech API."""
 
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
@@ -6,73 +6,59 @@ from typing import Any, Final, TypeVar
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Router
-from pydantic import ValidationError
 
 from access.auth import KeyAuth, caller
 from speech import conf
-from speech.api import provider_listing
 from speech.api.audio_response import AudioStream
-from speech.api.errors import refusal_of
-from speech.api.multipart import Form, NotMultipart, parse
-from speech.api.schemas import (
-    AUDIO_ANSWER,
-    AUDIO_BODY,
-    SpeechProviderList,
-    SynthesisIn,
-    TranscriptionFields,
-    TranscriptionOut,
-)
+from speech.api.errors import api_error
+from speech.api.parsing import parse_transcription
+from speech.api.provider_listing import describe_providers
+from speech.api.schemas import AUDIO_ANSWER, AUDIO_BODY, SpeechProviderList, SynthesisIn, TranscriptionOut
 from speech.base import SpeechError
 from speech.budgets import CallBudget
 from speech.call_log import CallLog
 from speech.models import SpeechRequest
-from speech.requests import SynthesisRequest, TranscriptionRequest
-from speech.service import Heard
-from web.errors import ApiError
+from speech.requests import SynthesisRequest
+from speech.service import Transcription
 from web.schemas import errors
-from web.validation import invalid_fields
 
 Result = TypeVar("Result")
 
 router = Router(tags=["speech"], auth=KeyAuth("speech"))
 
-MULTIPART: Final = "multipart/form-data"
-AUDIO: Final = "audio/"
 ERRORS: Final = errors(400, 401, 403, 413, 415, 422, 429, 502, 503, 504)
-
-
 LIST_ERRORS: Final = errors(400, 401, 403, 429, 503)
 
 
 @router.get("/speech/providers", response={200: SpeechProviderList, **LIST_ERRORS})
 async def list_providers(request: HttpRequest) -> dict[str, Any]:
-    """The providers of speech: configured or why not, their models, voices, formats and languages."""
-    return provider_listing.list_providers(conf.service())
+    """List the speech providers with their models, voices, formats and languages."""
+    return describe_providers(conf.service())
 
 
 @router.post("/speech/transcriptions", response={200: TranscriptionOut, **ERRORS}, openapi_extra=AUDIO_BODY)
-async def transcribe(request: HttpRequest) -> Heard:
-    """What is said in a recording: the field `file` of a form, or the body itself with an `audio/` content type."""
+async def transcribe(request: HttpRequest) -> Transcription:
+    """Transcribe a recording: the field `file` of a form, or a body with an `audio/` content type."""
     _check_enabled()
-    wanted = _hearing(request)
+    requested = parse_transcription(request)
     call = CallLog(
         caller(request),
         SpeechRequest.Operation.TRANSCRIPTION,
-        provider=wanted.provider,
-        model=wanted.model,
-        language=wanted.language,
-        format=wanted.format,
+        provider=requested.provider,
+        model=requested.model,
+        language=requested.language,
+        format=requested.format,
     )
-    call.take_audio(wanted.audio)
+    call.take_audio(requested.audio)
     await call.open()
-    heard = await _recorded(call, conf.service().transcribe(wanted, CallBudget(call.payer)))
-    await call.heard(heard)
-    return heard
+    transcription = await _logged(call, conf.service().transcribe(requested, CallBudget(call.payer)))
+    await call.complete(transcription)
+    return transcription
 
 
 @router.post("/speech/synthesis", response=ERRORS, openapi_extra=AUDIO_ANSWER)
 async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBase:
-    """The text as audio, streamed as it is made; `X-Speech-...` headers tell who speaks."""
+    """Stream the text as audio. `X-Speech-...` headers name the provider, model and voice."""
     _check_enabled()
     call = CallLog(
         caller(request),
@@ -84,20 +70,21 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
     )
     call.take_text(body.text)
     await call.open()
-    spoken = await _recorded(call, conf.service().synthesize(SynthesisRequest(**body.dict()), CallBudget(call.payer)))
-    call.begin(spoken)
-    return AudioStream(spoken, call)
+    synthesis = await _logged(call, conf.service().synthesize(SynthesisRequest(**body.dict()), CallBudget(call.payer)))
+    call.begin(synthesis)
+    return AudioStream(synthesis, call)
 
 
 def _check_enabled() -> None:
+    # Before the body is parsed and before a row is written, so that disabled speech costs neither.
     try:
         conf.service().check_enabled()
     except SpeechError as error:
-        raise refusal_of(error) from None
+        raise api_error(error) from None
 
 
-async def _recorded(call: CallLog, work: Awaitable[Result]) -> Result:
-    """The result; what fails is written down and refused."""
+async def _logged(call: CallLog, work: Awaitable[Result]) -> Result:
+    """Return the result. A failure is written to the log of the call and raised as `ApiError`."""
     ended = False
     try:
         result = await work
@@ -105,36 +92,9 @@ async def _recorded(call: CallLog, work: Awaitable[Result]) -> Result:
     except SpeechError as error:
         ended = True
         await call.fail(error)
-        raise refusal_of(error) from error
+        raise api_error(error) from error
     finally:
+        # Anything else, such as a cancellation, still has to close the row.
         if not ended:
             await call.cancel()
     return result
-
-
-def _hearing(request: HttpRequest) -> TranscriptionRequest:
-    """What the request wants. Raises `ApiError` (400, 415, 422)."""
-    content_type = (request.content_type or "").lower()
-    if content_type == MULTIPART:
-        form = _form(request)
-    elif content_type.startswith(AUDIO):
-        form = Form(request.body, {name: value for name, value in request.GET.items() if isinstance(value, str)})
-    else:
-        raise ApiError(
-            415,
-            "unsupported_media_type",
-            f"The body must be sent as Content-Type: {MULTIPART}, with the field file, or {AUDIO}*.",
-        )
-    try:
-        fields = TranscriptionFields(**form.fields)
-    except ValidationError as error:
-        raise invalid_fields(error.errors()) from None
-    given = {name: value or None for name, value in fields.dict().items()}
-    return TranscriptionRequest(audio=form.file, **given)
-
-
-def _form(request: HttpRequest) -> Form:
-    try:
-        return parse(request.body, request.headers.get("Content-Type", ""))
-    except NotMultipart as error:
-        raise ApiError(400, "invalid_multipart", f"The body is not a form with a file: {error}.") from None

@@ -1,10 +1,6 @@
-"""Audio in any of the kinds, as samples: block by block, and no further than a limit.
-
-The demuxer is chosen by what the bytes are, and is given bytes alone: it opens no file and no address that they name.
-"""
+"""A decoder of all supported kinds of audio to samples, in blocks and up to a limit."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, Final
 
@@ -24,8 +20,8 @@ from speech.audio.limits import (
     MISSING_PART,
     MISSING_SECONDS,
 )
-from speech.audio.mp3 import HEAD_BYTES, frame_bytes
-from speech.audio.truncation import missing_bytes, tells_duration
+from speech.audio.mp3 import HEADER_BYTES, frame_bytes
+from speech.audio.truncation import declares_duration, missing_bytes
 from speech.base import SAMPLE_BYTES, SAMPLE_RATE, AudioKind, SpeechError
 
 DEMUXERS: Final[dict[AudioKind, str]] = {
@@ -38,15 +34,16 @@ DEMUXERS: Final[dict[AudioKind, str]] = {
     "mp4": "mov",
     "pcm": "s16le",
 }
+# Bare samples have no header, so the demuxer needs their rate and channels.
 OPTIONS: Final[dict[AudioKind, dict[str, str]]] = {"pcm": {"sample_rate": str(SAMPLE_RATE), "ch_layout": "mono"}}
-TRUNCATED: Final = "send the whole file"
+SEND_ALL: Final = "send the whole file"
 
 
 class Decoder:
-    """The samples of audio: 16 bits, one channel, `rate` a second. `seconds` is how much was decoded so far."""
+    """A decoder to 16-bit samples of one channel at `rate` Hz. `seconds` is the length decoded so far."""
 
-    def __init__(self, audio: bytes, said: AudioKind | None, *, rate: int, max_seconds: float) -> None:
-        self.kind = kind_of(audio, said)
+    def __init__(self, audio: bytes, declared: AudioKind | None, *, rate: int, max_seconds: float) -> None:
+        self.kind = kind_of(audio, declared)
         self.seconds = 0.0
         self._audio = audio
         self._rate = rate
@@ -56,38 +53,36 @@ class Decoder:
         self._last_is_cut = False
 
     def blocks(self) -> Iterator[bytes]:
-        """Raises `SpeechError`: `invalid_audio` for what is damaged or cut off, `audio_too_long`."""
+        """Yield the samples. Raises `SpeechError` (`audio_too_long`; `invalid_audio` if damaged or truncated)."""
+        # FFmpeg decodes a truncated file without an error, so the sizes in the container are checked first.
         if missing := missing_bytes(self._audio, self.kind):
-            raise self._invalid(f"is cut off: {missing} bytes or more are missing; {TRUNCATED}")
-        with self._opened() as container:
-            stream = self._stream(container)
-            resampler = AudioResampler(format="s16", layout="mono", rate=self._rate)
-            for packet in container.demux(stream):
-                for frame in self._decoded(packet):
-                    yield from self._samples(resampler, frame)
-            yield from self._samples(resampler, None)
-            self._check_end(container)
-
-    @contextmanager
-    def _opened(self) -> Iterator[InputContainer]:
+            raise self._invalid(f"is cut off: {missing} bytes or more are missing; {SEND_ALL}")
+        # The demuxer is chosen by the signature and reads from memory. FFmpeg would otherwise also recognise playlists,
+        # which make it open the files and addresses that they name.
+        source, demuxer, options = BytesIO(self._audio), DEMUXERS[self.kind], OPTIONS.get(self.kind)
         try:
-            with av.open(
-                BytesIO(self._audio), "r", format=DEMUXERS[self.kind], options=OPTIONS.get(self.kind)
-            ) as container:
-                yield container
+            with av.open(source, "r", format=demuxer, options=options) as container:
+                stream = self._stream(container)
+                resampler = AudioResampler(format="s16", layout="mono", rate=self._rate)
+                for packet in container.demux(stream):
+                    for frame in self._decoded(packet):
+                        yield from self._samples(resampler, frame)
+                # The resampler holds back its last samples until it is flushed with None.
+                yield from self._samples(resampler, None)
+                self._check_end(container)
         except av.FFmpegError as error:
             raise self._invalid(f"cannot be read ({error.strerror}): it is damaged or cut off") from error
 
     def _stream(self, container: InputContainer) -> AudioStream:
         if not container.streams.audio:
-            raise self._invalid("has no audio in it")
+            raise self._invalid("has no audio stream")
         stream = container.streams.audio[0]
         channels, rate = stream.codec_context.channels, stream.codec_context.sample_rate
         if not channels or not rate:
             raise self._invalid("cannot be read (its first frame is not whole): it is damaged or cut off")
         if channels > MAX_CHANNELS or not MIN_RATE <= rate <= MAX_RATE:
             raise self._invalid(
-                f"has {channels} channels of {rate} samples a second: valid are 1 to {MAX_CHANNELS} channels, and "
+                f"has {channels} channels of {rate} samples a second. Valid: 1 to {MAX_CHANNELS} channels and "
                 f"{MIN_RATE} to {MAX_RATE} samples a second"
             )
         return stream
@@ -98,39 +93,39 @@ class Decoder:
         try:
             frames = list(packet.decode())
         except av.InvalidDataError:
+            # Counted instead of raised: a few damaged packets leave the rest intelligible.
             self._bad += 1
-        if packet.size:
-            self._last_is_cut = self._is_cut(bytes(packet), heard=bool(frames))
+        # Only the last packet that has data can be truncated by a cut; the flushing packet is empty.
+        if packet.size and self.kind == "mp3":
+            # The MP3 decoder accepts a part of a frame without an error. A tag after the last frame has no header.
+            data = bytes(packet)
+            self._last_is_cut = len(data) < frame_bytes(data[:HEADER_BYTES])
+        elif packet.size:
+            self._last_is_cut = not frames and self._bad > 0
         return frames
-
-    def _is_cut(self, packet: bytes, *, heard: bool) -> bool:
-        """Whether a packet is a part of a frame. Tags may follow the last one of MP3; its decoder takes parts."""
-        if self.kind == "mp3":
-            return len(packet) < frame_bytes(packet[:HEAD_BYTES])
-        return not heard and self._bad > 0
 
     def _samples(self, resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[bytes]:
         for resampled in resampler.resample(frame):
             self.seconds += resampled.samples / self._rate
+            # Checked on the decoded samples, because a container can declare any length.
             if self.seconds > self._max_seconds:
                 raise SpeechError(
-                    f"The audio is longer than {self._max_seconds:g} s (SPEECH_MAX_AUDIO_SECONDS): send it in parts.",
+                    f"The audio is longer than {self._max_seconds:g} s (SPEECH_MAX_AUDIO_SECONDS). Send it in parts.",
                     code="audio_too_long",
                 )
+            # Planes are padded for alignment.
             yield bytes(resampled.planes[0])[: resampled.samples * SAMPLE_BYTES]
 
     def _check_end(self, container: InputContainer) -> None:
         if self._last_is_cut:
-            raise self._invalid(f"is cut off after {self.seconds:.2f} s: {TRUNCATED}")
+            raise self._invalid(f"is cut off after {self.seconds:.2f} s: {SEND_ALL}")
         if self._bad > max(1, self._packets * MAX_BAD_PACKETS):
             raise self._invalid(f"is damaged: {self._bad} of its {self._packets} packets cannot be decoded")
         if not self.seconds:
-            raise self._invalid("holds no sample")
+            raise self._invalid("has no samples")
         declared = (container.duration or 0) / av.time_base
-        if tells_duration(self._audio, self.kind) and self.seconds < declared * (1 - MISSING_PART) - MISSING_SECONDS:
-            raise self._invalid(
-                f"is cut off: it says {declared:.2f} s, and {self.seconds:.2f} s are there; {TRUNCATED}"
-            )
+        if declares_duration(self._audio, self.kind) and self.seconds < declared * (1 - MISSING_PART) - MISSING_SECONDS:
+            raise self._invalid(f"is cut off: it declares {declared:.2f} s and has {self.seconds:.2f} s; {SEND_ALL}")
 
-    def _invalid(self, what: str) -> SpeechError:
-        return SpeechError(f"The audio ({self.kind}, {len(self._audio)} bytes) {what}.", code="invalid_audio")
+    def _invalid(self, problem: str) -> SpeechError:
+        return SpeechError(f"The audio ({self.kind}, {len(self._audio)} bytes) {problem}.", code="invalid_audio")

@@ -1,4 +1,4 @@
-"""What bytes are, told by the bytes: the signatures of the containers and streams that are taken in.
+"""The detection of audio formats by the signatures of their containers and streams.
 
 WAV: RFC 2361. MP3 and ADTS: ISO/IEC 13818-3, 13818-7; ID3v2: https://id3.org/id3v2.4.0-structure. FLAC: RFC 9639.
 Ogg: RFC 3533. WebM: RFC 8794. MP4: ISO/IEC 14496-12.
@@ -8,10 +8,10 @@ from typing import Final
 
 from speech.base import AudioKind, SpeechError
 
-TAKEN: Final = "WAV, MP3, FLAC, Ogg (Opus or Vorbis), AAC, WebM or MP4"
-ID3_HEAD: Final = 10
+ACCEPTED: Final = "WAV, MP3, FLAC, Ogg (Opus or Vorbis), AAC, WebM or MP4"
+ID3_HEADER: Final = 10
 EBML: Final = b"\x1a\x45\xdf\xa3"
-MATROSKA_HEAD: Final = 64
+MATROSKA_HEADER: Final = 64
 LAYER_THREE: Final = 0x02
 MEDIA_TYPES: Final[dict[AudioKind, str]] = {
     "wav": "audio/wav",
@@ -25,47 +25,48 @@ MEDIA_TYPES: Final[dict[AudioKind, str]] = {
 }
 
 
-def kind_of(data: bytes, said: AudioKind | None = None) -> AudioKind:
-    """The kind of audio. What is `said` of it counts for PCM alone, which nothing tells from noise.
-
-    Raises `SpeechError` (`invalid_audio`) for all else.
-    """
+def kind_of(data: bytes, declared: AudioKind | None = None) -> AudioKind:
+    """Return the kind of audio. Raises `SpeechError` (`invalid_audio`) if it is unknown."""
     if not data:
-        raise SpeechError(f"The audio is empty: send {TAKEN}.", code="invalid_audio")
+        raise SpeechError(f"The audio is empty. Send {ACCEPTED}.", code="invalid_audio")
     found = _signed(data) or _stream(data)
     if found:
         return found
-    if said == "pcm":
+    # The declared kind counts only for PCM, which has no signature. For all others the bytes are more reliable.
+    if declared == "pcm":
         return "pcm"
     raise SpeechError(
-        f"These {len(data)} bytes are not audio that is known here (they begin with {data[:4].hex(' ')}): "
-        f"send {TAKEN}, or say format pcm for bare samples.",
+        f"These {len(data)} bytes are not audio in a known format (they begin with {data[:4].hex(' ')}). "
+        f"Send {ACCEPTED}, or set format to pcm for bare samples.",
         code="invalid_audio",
     )
 
 
 def _signed(data: bytes) -> AudioKind | None:
-    """Those that begin with a name."""
+    """Return the kind of a file that begins with a name, or None."""
     if data[:4] in {b"RIFF", b"RF64"} and data[8:12] == b"WAVE":
         return "wav"
     if data[:4] == b"fLaC":
         return "flac"
     if data[:4] == b"OggS":
         return "ogg"
-    if data[:4] == EBML and (b"webm" in data[:MATROSKA_HEAD] or b"matroska" in data[:MATROSKA_HEAD]):
+    if data[:4] == EBML and (b"webm" in data[:MATROSKA_HEADER] or b"matroska" in data[:MATROSKA_HEADER]):
         return "webm"
     return "mp4" if data[4:8] == b"ftyp" else None
 
 
 def _stream(data: bytes) -> AudioKind | None:
-    """Streams of frames, of which each begins with twelve bits that are set; a tag may stand before them."""
-    if data[:3] == b"ID3" and len(data) > ID3_HEAD:
+    """Return the kind of a stream of frames, or None."""
+    # A tag may precede the frames. Its size has seven bits in each byte, so that it never looks like a frame header.
+    if data[:3] == b"ID3" and len(data) > ID3_HEADER:
         size = sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-        return _stream(data[ID3_HEAD + size :][:ID3_HEAD]) or "mp3"
+        return _stream(data[ID3_HEADER + size :][:ID3_HEADER]) or "mp3"
+    # Each frame begins with a sync word: eleven set bits in MP3, twelve in ADTS.
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return None
     if data[1] & 0xF6 == 0xF0:
         return "aac"
+    # The values 15 of the bit rate and 3 of the sample rate are not valid (ISO/IEC 11172-3).
     layer_three = data[1] & 0x06 == LAYER_THREE
     has_rates = data[2] & 0xF0 != 0xF0 and data[2] & 0x0C != 0x0C
     return "mp3" if layer_three and has_rates else None

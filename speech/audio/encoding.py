@@ -1,4 +1,4 @@
-"""Samples as a file of a format, piece by piece as they come."""
+"""An encoder of samples to a file format, piece by piece."""
 
 from io import BytesIO
 from typing import Final, cast
@@ -9,6 +9,7 @@ from av.audio.stream import AudioStream
 from speech.audio.frames import frame_of
 from speech.base import SAMPLE_BYTES, SAMPLE_RATE, AudioFormat
 
+# FFmpeg's names of the container and the codec of each format.
 CODECS: Final[dict[AudioFormat, tuple[str, str]]] = {
     "mp3": ("mp3", "libmp3lame"),
     "opus": ("ogg", "libopus"),
@@ -16,19 +17,19 @@ CODECS: Final[dict[AudioFormat, tuple[str, str]]] = {
     "flac": ("flac", "flac"),
     "wav": ("wav", "pcm_s16le"),
 }
-"""Each format's container and codec, as FFmpeg calls them."""
 
-TELL_LENGTH: Final = frozenset({"wav", "flac", "mp3"})
-"""Formats that tell their length at their beginning."""
+# These formats declare their length at the beginning of the file.
+LENGTH_FIRST: Final = frozenset({"wav", "flac", "mp3"})
 
 BIT_RATE: Final = 64_000
-AT_ONCE: Final = {"flush_packets": "1"}
+# Without this, FFmpeg buffers packets, and the client waits for audio that is ready.
+UNBUFFERED: Final = {"flush_packets": "1"}
+# By default, an Ogg page holds a second of audio back.
 PAGE_MICROSECONDS: Final = "200000"
-"""Of Ogg, which holds a second back by itself."""
 
 
 class _Pipe:
-    """What the container writes. It cannot go back in it, so a file says of its length that it is unknown."""
+    """The output of a streamed file. The muxer cannot seek in it, so the file declares an unknown length."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
@@ -44,7 +45,7 @@ class _Pipe:
 
 
 class _File(BytesIO):
-    """What the container writes, and mends at the end."""
+    """The output of a whole file. The muxer seeks back at the end to write the length."""
 
     ended = False
 
@@ -53,25 +54,26 @@ class _File(BytesIO):
 
 
 class Encoder:
-    """Takes 16-bit samples of one channel, `rate` a second, and gives the file's bytes as soon as they are sure.
+    """An encoder of 16-bit samples of one channel at `rate` Hz. It returns bytes as soon as they are final.
 
-    A `whole` file tells its length, and is given at its end where the format has that at its beginning.
+    A `whole` file declares its length. It is returned at its end if its format has the length at the beginning.
     """
 
     def __init__(self, format_: AudioFormat, *, whole: bool = False, rate: int = SAMPLE_RATE) -> None:
         self._rate = rate
         self._odd = b""
-        self._sink: _Pipe | _File = _File() if whole and format_ in TELL_LENGTH else _Pipe()
+        self._sink: _Pipe | _File = _File() if whole and format_ in LENGTH_FIRST else _Pipe()
         self._stream: AudioStream | None = None
         if format_ != "pcm":
             container, codec = CODECS[format_]
-            options = {**AT_ONCE, "page_duration": PAGE_MICROSECONDS} if format_ == "opus" else AT_ONCE
+            options = {**UNBUFFERED, "page_duration": PAGE_MICROSECONDS} if format_ == "opus" else UNBUFFERED
             self._container = av.open(self._sink, "w", format=container, container_options=options)
             self._stream = cast("AudioStream", self._container.add_stream(codec, rate=rate, layout="mono"))
             self._stream.bit_rate = BIT_RATE
 
     def add(self, pcm: bytes) -> bytes:
-        """What can be sent now."""
+        """Encode samples, and return the bytes that can be sent now."""
+        # A piece may end inside a sample, so the odd byte waits for the next piece.
         pcm = self._odd + pcm
         even = len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES
         self._odd = pcm[even:]
@@ -82,7 +84,7 @@ class Encoder:
         return self._sink.take()
 
     def end(self) -> bytes:
-        """The rest."""
+        """Finish the file, and return the remaining bytes."""
         if self._stream is not None:
             self._container.mux(self._stream.encode(None))
             self._container.close()
@@ -92,6 +94,6 @@ class Encoder:
 
 
 def encoded(pcm: bytes, format_: AudioFormat, rate: int = SAMPLE_RATE) -> bytes:
-    """A whole file."""
+    """Return a whole file."""
     encoder = Encoder(format_, whole=True, rate=rate)
     return encoder.add(pcm) + encoder.end()

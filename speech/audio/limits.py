@@ -1,36 +1,32 @@
-"""The bounds of audio, each with a name and a unit."""
+"""The limits of audio."""
 
 from typing import Final
 
 import msgspec
 
 MAX_CHANNELS: Final = 8
+# Samples a second. Speech needs more than the minimum, and no recording equipment exceeds the maximum.
 MIN_RATE: Final = 1_000
 MAX_RATE: Final = 384_000
-"""Samples a second: less is no speech, and more is no recording."""
 
+# A recording counts as damaged if a greater share of its packets cannot be decoded.
 MAX_BAD_PACKETS: Final = 0.05
-"""Of a recording's packets; with more it is damaged."""
 
+# A whole recording may be this much shorter than it declares, because encoders pad both ends with silence.
 MISSING_SECONDS: Final = 0.25
 MISSING_PART: Final = 0.02
-"""How much shorter than it says a whole recording may be: encoders put silence at the ends."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one call may cost."""
+    """The limits of one call."""
 
+    # SPEECH_MAX_AUDIO_SECONDS: the length of a recording as it is decoded, not as it declares.
     max_audio_seconds: float = 1_800.0
-    """The longest recording (`SPEECH_MAX_AUDIO_SECONDS`): as long as it turns out to be, whatever it says."""
-
+    # SPEECH_MAX_AUDIO_BYTES: the size of a recording.
     max_audio_bytes: int = 25 * 2**20
-    """The largest recording (`SPEECH_MAX_AUDIO_BYTES`)."""
-
+    # SPEECH_MAX_CHARACTERS: the length of a text.
     max_characters: int = 20_000
-    """The longest text (`SPEECH_MAX_CHARACTERS`)."""
-
+    # SPEECH_MAX_SECONDS: the duration of a call, without the time that its client takes to read.
     max_seconds: float = 300.0
-    """The longest that one call may take (`SPEECH_MAX_SECONDS`)."""
-
+    # SPEECH_MAX_RESULT_BYTES: the audio in the result of a tool.
     max_result_bytes: int = 8 * 2**20
-    """The most audio that a tool gives back (`SPEECH_MAX_RESULT_BYTES`)."""

@@ -1,4 +1,4 @@
-"""Streams of audio: bounded in time, converted on their way, and with their first piece at hand."""
+"""Streams of audio: limits on their time, conversion, and the wait for the first piece."""
 
 import asyncio
 import time
@@ -13,8 +13,8 @@ from speech.base import SAMPLE_RATE, AudioFormat, SpeechError
 BLOCK: Final = SAMPLE_RATE * 2
 
 
-async def within(stream: AsyncGenerator[bytes], seconds: float) -> AsyncGenerator[bytes]:
-    """The stream, which may be waited for so long in all: how long its reader takes does not count."""
+async def time_limited(stream: AsyncGenerator[bytes], seconds: float) -> AsyncGenerator[bytes]:
+    """Yield the stream, and wait at most `seconds` for it in total. The time that the consumer takes is free."""
     left = seconds
     async with aclosing(stream):
         while True:
@@ -33,23 +33,25 @@ async def within(stream: AsyncGenerator[bytes], seconds: float) -> AsyncGenerato
 async def converted(
     pcm: AsyncGenerator[bytes], format_: AudioFormat, speed: float, *, whole: bool
 ) -> AsyncGenerator[bytes]:
-    """Samples as a file of a format, faster or slower."""
+    """Yield samples as a file of a format, at another speed."""
     tempo, encoder = Tempo(speed), Encoder(format_, whole=whole)
+
+    def add(samples: bytes) -> bytes:
+        return encoder.add(tempo.add(samples))
+
+    # Encoding uses the processor, so it runs in a thread. Blocks of a second keep each step short.
     async with aclosing(pcm):
         async for piece in pcm:
             for start in range(0, len(piece), BLOCK):
-                if audio := await asyncio.to_thread(_add, encoder, tempo, piece[start : start + BLOCK]):
+                if audio := await asyncio.to_thread(add, piece[start : start + BLOCK]):
                     yield audio
     if audio := await asyncio.to_thread(lambda: encoder.add(tempo.end()) + encoder.end()):
         yield audio
 
 
-def _add(encoder: Encoder, tempo: Tempo, pcm: bytes) -> bytes:
-    return encoder.add(tempo.add(pcm))
-
-
-async def begun(stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The same stream, whose first piece has come. Raises what the stream raises before it, and for an empty one."""
+async def started(stream: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """Wait for the first piece, and return the whole stream. Raises `SpeechError` if it fails or is empty."""
+    # A failure before the first piece is still an error response, and another provider can be tried.
     try:
         first = await anext(stream)
     except StopAsyncIteration:

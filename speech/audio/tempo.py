@@ -1,4 +1,4 @@
-"""Speech faster or slower at the same pitch (https://ffmpeg.org/ffmpeg-filters.html#atempo)."""
+"""The change of speed at the same pitch (https://ffmpeg.org/ffmpeg-filters.html#atempo)."""
 
 import math
 from fractions import Fraction
@@ -10,12 +10,12 @@ from av.filter import Graph
 from speech.audio.frames import frame_of, samples_of
 from speech.base import SAMPLE_BYTES, SAMPLE_RATE
 
-MAX_AT_ONCE: Final = 2.0
-"""Of one filter; a faster one leaves samples out instead of blending them."""
+# A single `atempo` filter above this speed drops samples instead of blending them.
+MAX_FILTER_SPEED: Final = 2.0
 
 
 class Tempo:
-    """Takes and gives 16-bit samples of one channel. At speed 1 it gives them as they are."""
+    """A filter of 16-bit samples of one channel. At speed 1 it returns them unchanged."""
 
     def __init__(self, speed: float, rate: int = SAMPLE_RATE) -> None:
         self._rate = rate
@@ -56,8 +56,9 @@ class Tempo:
 
 
 def _graph(speed: float, rate: int) -> Graph:
-    """As many filters as it takes, each with an equal share."""
-    count = max(1, math.ceil(abs(math.log2(speed)) / math.log2(MAX_AT_ONCE) - 1e-9))
+    """Return a chain of as many filters as the speed needs, each with an equal share."""
+    # The epsilon keeps exact powers of the limit, such as 4.0, from getting one filter too many by rounding.
+    count = max(1, math.ceil(abs(math.log2(speed)) / math.log2(MAX_FILTER_SPEED) - 1e-9))
     share = speed ** (1 / count)
     graph = Graph()
     nodes = [

@@ -1,4 +1,4 @@
-"""Texts in pieces that are spoken one after the other: by sentences, and where one is too long by clauses and words."""
+"""The split of a text into pieces: by sentences, and long sentences by clauses and words."""
 
 import re
 from collections.abc import Iterator
@@ -9,35 +9,35 @@ CLAUSE_END: Final = re.compile(r"(?<=[,;:—–，、；])\s*")  # noqa: RUF001 
 SPACE: Final = re.compile(r"\s+")
 
 
-def split_sentences(text: str, most: int) -> Iterator[str]:
-    """The sentences of a text, none of them longer than `most` characters."""
+def split_sentences(text: str, limit: int) -> Iterator[str]:
+    """Yield the sentences of a text, none of them longer than `limit` characters."""
     for sentence in SENTENCE_END.split(text):
-        told = SPACE.sub(" ", sentence).strip()
-        if len(told) <= most:
-            yield from filter(None, (told,))
+        cleaned = SPACE.sub(" ", sentence).strip()
+        if len(cleaned) <= limit:
+            yield from filter(None, (cleaned,))
         else:
-            yield from _joined(_short_parts(told, most), most)
+            yield from _joined(_short_parts(cleaned, limit), limit)
 
 
-def split_text(text: str, most: int) -> tuple[str, ...]:
-    """The text in as few pieces of at most `most` characters as sentences allow; unchanged where it is one."""
-    return (text,) if len(text) <= most else tuple(_joined(split_sentences(text, most), most))
+def split_text(text: str, limit: int) -> tuple[str, ...]:
+    """Return a text in as few pieces of at most `limit` characters as its sentences allow."""
+    return (text,) if len(text) <= limit else tuple(_joined(split_sentences(text, limit), limit))
 
 
-def _short_parts(sentence: str, most: int) -> Iterator[str]:
+def _short_parts(sentence: str, limit: int) -> Iterator[str]:
     for clause in CLAUSE_END.split(sentence):
-        if len(clause) <= most:
+        if len(clause) <= limit:
             yield clause
             continue
         for word in clause.split(" "):
-            yield from (word[start : start + most] for start in range(0, len(word), most))
+            yield from (word[start : start + limit] for start in range(0, len(word), limit))
 
 
-def _joined(parts: Iterator[str], most: int) -> Iterator[str]:
-    """The parts with spaces between them, as many together as fit."""
+def _joined(parts: Iterator[str], limit: int) -> Iterator[str]:
+    """Yield the parts joined by spaces, as many together as fit."""
     held = ""
     for part in parts:
-        if held and len(held) + 1 + len(part) > most:
+        if held and len(held) + 1 + len(part) > limit:
             yield held
             held = part
         else:

@@ -31,6 +31,8 @@ from speech.providers.http import Vendor
 
 STT_MODELS: Final = ("latest_long", "latest_short", "telephony", "telephony_short", "command_and_search", "default")
 DEFAULT_LANGUAGE: Final = "en"
+# Each family of voices is a model here. There are hundreds of voices, so the list has a few of each family. A voice
+# that is not listed is accepted if its name has the form of `VOICE_NAME`.
 FAMILIES: Final = {
     "neural2": ("en-US-Neural2-C", "en-US-Neural2-D", "en-GB-Neural2-A", "de-DE-Neural2-G", "fr-FR-Neural2-F"),
     "standard": ("en-US-Standard-C", "en-US-Standard-D", "en-GB-Standard-A", "de-DE-Standard-G", "fr-FR-Standard-F"),
@@ -38,30 +40,27 @@ FAMILIES: Final = {
     "studio": ("en-US-Studio-O", "en-US-Studio-Q", "en-GB-Studio-C"),
     "chirp3-hd": ("en-US-Chirp3-HD-Kore", "en-US-Chirp3-HD-Puck", "en-GB-Chirp3-HD-Kore", "de-DE-Chirp3-HD-Kore"),
 }
-"""Families of voices, which are what its models are, and some of each: there are hundreds."""
 
 VOICE_NAME: Final = re.compile(r"([a-z]{2,3}-[A-Z]{2})-(Neural2|Standard|Wavenet|Studio|Chirp3-HD)-[A-Za-z]+")
 ENCODINGS: Final[dict[AudioFormat, str]] = {"mp3": "MP3", "opus": "OGG_OPUS", "wav": "LINEAR16", "pcm": "LINEAR16"}
-MAX_WAV_HEAD: Final = 200
-"""Bytes of the header that `LINEAR16` begins with: that of a WAV file."""
+# `LINEAR16` audio begins with the header of a WAV file. This is the number of bytes to search for its data chunk.
+MAX_WAV_HEADER: Final = 200
 
 SPEEDS: Final = (0.25, 2.0)
+# A synchronous request accepts at most a minute of audio.
 PIECE_SECONDS: Final = 55
-"""A synchronous request takes a minute at most."""
-
+# The limit applies to the text as UTF-8, in which a character has up to four bytes.
 MAX_BYTES: Final = 5_000
-"""Of a text, as UTF-8."""
-
 MAX_CHARACTERS: Final = MAX_BYTES // 4
 
 
 class Google(Provider):
-    """Both services. `headers` authenticate each request."""
+    """Google's two speech services. `headers` authenticate each request."""
 
     name = "google"
     transcribes = True
     synthesizes = True
-    tells_times = True
+    has_timestamps = True
     languages: ClassVar[Languages] = GOOGLE
 
     def __init__(
@@ -96,7 +95,7 @@ class Google(Provider):
         return Transcript(text=" ".join(each.text for each in segments), language=language, segments=segments)
 
     async def synthesize(self, utterance: Utterance) -> AsyncGenerator[bytes]:
-        """A request for each piece; each answer comes whole."""
+        """Send one request for each piece, and yield each answer as a whole."""
         language = "-".join(utterance.voice.split("-")[:2])
         for piece in utterance.pieces:
             body = {
@@ -109,14 +108,23 @@ class Google(Provider):
                 },
             }
             answer = await self._tts.json("/text:synthesize", json=body, headers=await self._headers())
-            audio = _audio(answer)
-            yield _samples(audio) if utterance.format == "pcm" else audio
+            try:
+                audio = base64.b64decode(_decoded(answer, _Synthesized).audio, validate=True)
+            except (binascii.Error, ValueError):
+                raise SpeechError("the audio is not base64", code="provider_protocol", retryable=True) from None
+            if utterance.format == "pcm" and audio.startswith(b"RIFF"):
+                # Samples begin after the name and the size of the data chunk. Without one, the answer is yielded whole.
+                place = audio.find(b"data", 0, MAX_WAV_HEADER)
+                audio = audio[place + 8 :] if place > 0 else audio
+            yield audio
 
     async def _recognize(self, recording: Recording, piece: Piece) -> Transcript:
+        tag = parse(recording.language or DEFAULT_LANGUAGE)
         body = {
             "config": {
                 "encoding": "FLAC",
-                "languageCode": _language(recording.language),
+                # The API requires a region. A tag without one gets the most common region of its language.
+                "languageCode": f"{tag.language}-{tag.rest}" if tag.rest else GOOGLE[tag.language],
                 "model": recording.model,
                 "enableAutomaticPunctuation": True,
                 "enableWordTimeOffsets": True,
@@ -127,11 +135,6 @@ class Google(Provider):
         results = _decoded(answer, _Recognized).results
         language = next((code_of(result.language) for result in results if result.language), None)
         return Transcript(text="", language=language, segments=tuple(_segments(results, piece.start)))
-
-
-def _language(wanted: str | None) -> str:
-    tag = parse(wanted or DEFAULT_LANGUAGE)
-    return f"{tag.language}-{tag.rest}" if tag.rest else GOOGLE[tag.language]
 
 
 class _Word(msgspec.Struct, frozen=True):
@@ -159,11 +162,12 @@ class _Synthesized(msgspec.Struct, frozen=True):
 
 
 def _segments(results: Sequence[_Result], start: float) -> list[Segment]:
-    """The most likely of each result; from its first word to its last, or from the end of the one before."""
+    """Return the most likely alternative of each result as a segment."""
     found: list[Segment] = []
     before = 0.0
     for result in results:
         best = result.alternatives[0] if result.alternatives else _Alternative()
+        # Without word times, a result begins at the end of the one before.
         begins = _seconds(best.words[0].start) if best.words else before
         before = _seconds(best.words[-1].end) if best.words else _seconds(result.end)
         if best.transcript.strip():
@@ -173,29 +177,16 @@ def _segments(results: Sequence[_Result], start: float) -> list[Segment]:
 
 
 def _seconds(duration: str) -> float:
-    """Of `1.300s` (https://protobuf.dev/reference/protobuf/google.protobuf/#duration)."""
+    """Parse a duration such as `1.300s` (https://protobuf.dev/reference/protobuf/google.protobuf/#duration)."""
     try:
         return float(duration.removesuffix("s"))
     except ValueError:
         raise SpeechError(f"{duration[:40]!r} is not a time", code="provider_protocol") from None
 
 
-def _audio(answer: bytes) -> bytes:
-    try:
-        return base64.b64decode(_decoded(answer, _Synthesized).audio, validate=True)
-    except (binascii.Error, ValueError):
-        raise SpeechError("the audio is not base64", code="provider_protocol", retryable=True) from None
-
-
-def _samples(wav: bytes) -> bytes:
-    """What is behind the head of the data chunk."""
-    place = wav.find(b"data", 0, MAX_WAV_HEAD) if wav.startswith(b"RIFF") else -1
-    return wav[place + 8 :] if place > 0 else wav
-
-
 def _decoded(answer: bytes, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"the answer is not what was asked for ({error})"
+        message = f"the answer has an unexpected form ({error})"
         raise SpeechError(message, code="provider_protocol", retryable=True) from None

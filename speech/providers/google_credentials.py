@@ -1,4 +1,4 @@
-"""Google's credentials: an API key, a file of them, or those of the application's surroundings (the extra `google`).
+"""Google's credentials: an API key, a JSON file, or the application default credentials (the extra `google`).
 
 https://cloud.google.com/docs/authentication/application-default-credentials
 """
@@ -13,14 +13,14 @@ from typing import Any, Final
 from speech.base import SpeechError
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
-INSTALL: Final = "google-auth is not installed: uv sync --extra google"
+INSTALL: Final = "google-auth is not installed; run uv sync --extra google"
 
+# Called for each request, because tokens expire. Raises `SpeechError`.
 Headers = Callable[[], Awaitable[dict[str, str]]]
-"""What a request is authenticated with, asked for anew each time: tokens expire. Raises `SpeechError`."""
 
 
 def key_headers(api_key: str) -> Headers:
-    """Those of an API key."""
+    """Return the headers that an API key needs."""
 
     async def headers() -> dict[str, str]:
         return {"X-Goog-Api-Key": api_key}
@@ -29,13 +29,11 @@ def key_headers(api_key: str) -> Headers:
 
 
 def credential_headers(path: Path | None) -> Headers:
-    """Those of the credentials in a file, or of the application-default ones where none is named.
-
-    They are loaded when they are first needed, and made new when they expire, in a thread: both may wait.
-    """
+    """Return the headers for the credentials in a file, or for the application default credentials without one."""
     credentials = _Credentials(path)
 
     async def headers() -> dict[str, str]:
+        # Loading reads a file or asks a metadata server, and refreshing sends a request. Both block.
         return await asyncio.to_thread(credentials.headers)
 
     return headers
@@ -48,7 +46,7 @@ class _Credentials:
         self._loaded: Any = None
 
     def headers(self) -> dict[str, str]:
-        """Raises `SpeechError` (`provider_auth`), which says what is wrong, and nothing of what is in the file."""
+        """Return the headers of a valid token. Raises `SpeechError` (`provider_auth`, `provider_unavailable`)."""
         try:
             from google.auth import exceptions  # noqa: PLC0415 - a heavy optional part
             from google.auth.transport.requests import Request  # noqa: PLC0415 - likewise
@@ -62,12 +60,13 @@ class _Credentials:
                 found: dict[str, str] = {}
                 self._loaded.apply(found)
         except exceptions.TransportError:
-            message = "the service that gives out tokens cannot be reached"
+            message = "the token service cannot be reached"
             raise SpeechError(message, code="provider_unavailable", retryable=True) from None
         except (exceptions.GoogleAuthError, OSError, ValueError, KeyError, TypeError) as error:
+            # The text of these errors may quote the file, which holds a private key. So only the type is reported.
             message = (
-                f"there are no credentials ({type(error).__name__}): GOOGLE_SPEECH_CREDENTIALS takes the JSON file of "
-                "a service account or an authorized user, or the word default"
+                f"there are no credentials ({type(error).__name__}). Set GOOGLE_SPEECH_CREDENTIALS to the JSON file of "
+                "a service account or an authorized user, or to default"
             )
             raise SpeechError(message, code="provider_auth") from None
         return found
@@ -82,5 +81,5 @@ class _Credentials:
             "service_account": service_account.Credentials.from_service_account_info,
             "authorized_user": credentials.Credentials.from_authorized_user_info,
         }
-        told = json.loads(self._path.read_text(encoding="utf-8"))
-        return loaders[told["type"]](told, scopes=SCOPES)
+        fields = json.loads(self._path.read_text(encoding="utf-8"))
+        return loaders[fields["type"]](fields, scopes=SCOPES)

@@ -1,8 +1,8 @@
-"""Requests to a vendor's HTTP API, and what their failures mean. No key is ever in an error."""
+"""Requests to a vendor's HTTP API, and their failures as `SpeechError`. No error contains a key."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final
 
 import aiohttp
@@ -10,26 +10,27 @@ import msgspec
 
 from speech.base import ErrorCode, SpeechError, Timeouts
 
+# The largest answer that is held in memory as a whole.
 MAX_ANSWER_BYTES: Final = 64 * 2**20
-"""Of an answer that is read whole."""
 
 MAX_ERROR_BYTES: Final = 16 * 1_024
 MAX_ERROR_CHARACTERS: Final = 500
 AUTH: Final = frozenset({401, 403})
 MASK: Final = "[secret]"
-SHORTEST_SECRET: Final = 8
+# Shorter secrets would mask ordinary words.
+MIN_SECRET_LENGTH: Final = 8
 
 
 class Vendor:
-    """One vendor's API at `base_url`. `secrets` are taken out of whatever it says."""
+    """The API of a vendor at `base_url`. `secrets` are masked in its error messages."""
 
     def __init__(self, base_url: str, *, timeouts: Timeouts, secrets: tuple[str, ...] = ()) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeouts = timeouts
-        self._secrets = tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+        self._secrets = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH)
 
     async def json(self, path: str, **request: Any) -> bytes:
-        """The answer to a POST, whole. Raises `SpeechError`."""
+        """Send a POST request, and return the whole answer. Raises `SpeechError`."""
         body = bytearray()
         async for chunk in self.stream(path, **request):
             body += chunk
@@ -39,29 +40,29 @@ class Vendor:
         return bytes(body)
 
     async def stream(self, path: str, **request: Any) -> AsyncGenerator[bytes]:
-        """The answer to a POST, as it comes. Raises `SpeechError`."""
-        async with self._telling(), self._session() as session:
+        """Send a POST request, and yield the answer as it arrives. Raises `SpeechError`."""
+        # No total timeout, because a long synthesis may stream for minutes. The idle timeout bounds each read instead.
+        timeout = aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect)
+        # A session belongs to one event loop, and requests come from several. A request takes seconds, so a pool of
+        # connections would save little.
+        async with self._speech_errors(), aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
             async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
+                # A redirect could send the key to another host.
                 response = await session.post(self._base_url + path, allow_redirects=False, **request)
             async with response:
                 if response.status != 200:
                     raise await self._refusal(response)
-                while chunk := await self._piece(response):
+                while True:
+                    # The timeout must not span the `yield`: the time that the consumer takes does not count.
+                    async with asyncio.timeout(self._timeouts.idle):
+                        chunk = await response.content.readany()
+                    if not chunk:
+                        return
                     yield chunk
 
-    async def _piece(self, response: aiohttp.ClientResponse) -> bytes:
-        """What has come since, or nothing at the end."""
-        async with asyncio.timeout(self._timeouts.idle):
-            return await response.content.readany()
-
-    def _session(self) -> aiohttp.ClientSession:
-        """One for each request, which takes seconds: it belongs to whichever event loop asks."""
-        timeout = aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect)
-        return aiohttp.ClientSession(timeout=timeout, trust_env=False)
-
-    @asynccontextmanager
-    async def _telling(self) -> AsyncIterator[None]:
-        """Turns what can go wrong on the way into a `SpeechError`."""
+    @contextlib.asynccontextmanager
+    async def _speech_errors(self) -> AsyncIterator[None]:
+        """Raise the failures of the connection as `SpeechError`."""
         try:
             yield
         except TimeoutError:
@@ -75,13 +76,23 @@ class Vendor:
             raise SpeechError(message, code="provider_unavailable", retryable=True) from None
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> SpeechError:
-        said = self._masked(_said(await response.content.read(MAX_ERROR_BYTES)))
-        code, retryable = _meaning(response.status)
+        body = await response.content.read(MAX_ERROR_BYTES)
+        try:
+            # Both vendors use this form. The error of a proxy before them is quoted as it is.
+            reason = msgspec.json.decode(body, type=_Body).error.message
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            reason = " ".join(body.decode("utf-8", "replace").split())
+        reason = self._masked(reason)
+        retry_after: float | None = None
+        # RFC 9110 (section 10.2.3) also allows a date, which is ignored.
+        with contextlib.suppress(ValueError):
+            retry_after = max(0.0, float(response.headers.get("Retry-After", "")))
+        code, retryable = _code_of(response.status)
         return SpeechError(
-            f"it answered {response.status}: {said}" if said else f"it answered {response.status}",
+            f"it answered {response.status}: {reason}" if reason else f"it answered {response.status}",
             code=code,
             retryable=retryable,
-            retry_after=_seconds(response.headers),
+            retry_after=retry_after,
         )
 
     def _masked(self, text: str) -> str:
@@ -90,7 +101,7 @@ class Vendor:
         return text[:MAX_ERROR_CHARACTERS]
 
 
-def _meaning(status: int) -> tuple[ErrorCode, bool]:
+def _code_of(status: int) -> tuple[ErrorCode, bool]:
     if status in AUTH:
         return "provider_auth", False
     if status == 429:
@@ -106,18 +117,3 @@ class _Failure(msgspec.Struct, frozen=True):
 
 class _Body(msgspec.Struct, frozen=True):
     error: _Failure = _Failure()
-
-
-def _said(body: bytes) -> str:
-    """The message of an error, as both vendors give it; of another the beginning."""
-    try:
-        return msgspec.json.decode(body, type=_Body).error.message
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return " ".join(body.decode("utf-8", "replace").split())
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    try:
-        return max(0.0, float(headers.get("Retry-After", "")))
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""The models that come with packages, in processes of their own: no key, no network, English alone."""
+"""The local models, in worker processes: they need no key and no network, and support only English."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -8,21 +8,22 @@ from speech.base import FORMATS, SPEEDS, AudioKind, Provider, Recording, SpeechE
 from speech.languages import ENGLISH, Languages
 from speech.worker.local_models import VOICE
 from speech.worker.pool import WorkerPool
-from speech.worker.protocol import Heard, Listen, Said, Speak
+from speech.worker.protocol import AudioChunk, Synthesize, Transcribe, Transcribed
 
 STT_MODEL: Final = "tiny.en"
 TTS_MODEL: Final = "hibari"
 
 
 class Local(Provider):
-    """whisper tiny.en, and hibari's voice."""
+    """The local provider: Whisper tiny.en and the voice of hibari."""
 
     name = "local"
     transcribes = True
     synthesizes = True
-    tells_times = True
+    has_timestamps = True
     streams = True
     leaves_machine = False
+    # The worker that transcribes a recording also checks it, so the service does not decode it before.
     measures_audio = True
     own_speeds = SPEEDS
     languages: ClassVar[Languages] = ENGLISH
@@ -42,16 +43,16 @@ class Local(Provider):
         return None
 
     async def transcribe(self, recording: Recording) -> Transcript:
-        task = Listen(audio=recording.audio, kind=recording.kind, max_seconds=self._max_audio_seconds)
+        task = Transcribe(audio=recording.audio, kind=recording.kind, max_seconds=self._max_audio_seconds)
         async with aclosing(self._workers.run(task)) as answers:
             async for answer in answers:
-                if isinstance(answer, Heard):
+                if isinstance(answer, Transcribed):
                     text = " ".join(segment.text for segment in answer.segments)
                     return Transcript(text=text, language="en", segments=answer.segments, seconds=answer.seconds)
-        raise SpeechError("the worker gave no answer", code="provider_protocol")
+        raise SpeechError("the worker sent no answer", code="provider_protocol")
 
     async def synthesize(self, utterance: Utterance) -> AsyncGenerator[bytes]:
-        task = Speak(
+        task = Synthesize(
             text="\n\n".join(utterance.pieces),
             voice=utterance.voice,
             format=utterance.format,
@@ -60,5 +61,5 @@ class Local(Provider):
         )
         async with aclosing(self._workers.run(task)) as answers:
             async for answer in answers:
-                if isinstance(answer, Said):
+                if isinstance(answer, AudioChunk):
                     yield answer.audio

@@ -1,4 +1,4 @@
-"""OpenAI's audio endpoints, and services that have the same.
+"""OpenAI's audio endpoints, and compatible services.
 
 https://platform.openai.com/docs/api-reference/audio
 """
@@ -15,7 +15,6 @@ from speech.base import (
     FORMATS,
     SPEEDS,
     AudioKind,
-    Piece,
     Provider,
     Recording,
     Segment,
@@ -28,29 +27,29 @@ from speech.languages import WHISPER, Languages, code_of, parse
 from speech.providers.http import Vendor
 
 STT_MODELS: Final = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
+# Only these models accept `response_format=verbose_json`, which has the times of segments.
 TIMED: Final = frozenset({"whisper-1"})
-"""Models that tell the times of segments (`response_format=verbose_json`)."""
 
 TTS_VOICES: Final = ("alloy", "ash", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer")
 MORE_VOICES: Final = (*TTS_VOICES, "ballad", "cedar", "marin", "verse")
 VOICES: Final = {"tts-1": TTS_VOICES, "tts-1-hd": TTS_VOICES, "gpt-4o-mini-tts": MORE_VOICES}
-UNHURRIED: Final = frozenset({"gpt-4o-mini-tts"})
-"""Models that pay no regard to `speed`."""
+# These models ignore `speed`, so the service changes the speed itself.
+FIXED_SPEED: Final = frozenset({"gpt-4o-mini-tts"})
 
-TAKEN: Final = frozenset({"wav", "mp3", "flac", "ogg", "webm", "mp4"})
+ACCEPTED_KINDS: Final = frozenset({"wav", "mp3", "flac", "ogg", "webm", "mp4"})
 MAX_BYTES: Final = 25 * 2**20
 MAX_CHARACTERS: Final = 4_096
-PIECE_SECONDS: Final = 1_200
-"""Of FLAC, less than `MAX_BYTES` whatever is in it."""
+# A FLAC file of 16 kHz and this length is smaller than `MAX_BYTES` even if nothing can be compressed, as with noise.
+PIECE_SECONDS: Final = 800
 
 
 class OpenAI(Provider):
-    """Whisper and its successors, and the voices. `any_model` where it is not OpenAI's own service."""
+    """OpenAI or a compatible service, which is asked for models that are not listed here if `any_model` is set."""
 
     name = "openai"
     transcribes = True
     synthesizes = True
-    tells_times = True
+    has_timestamps = True
     streams = True
     languages: ClassVar[Languages] = WHISPER
 
@@ -70,15 +69,15 @@ class OpenAI(Provider):
         return voice in self.voices(model) or (self.any_model and model not in VOICES)
 
     def speeds(self, model: str) -> tuple[float, float]:
-        return (1.0, 1.0) if model in UNHURRIED else SPEEDS
+        return (1.0, 1.0) if model in FIXED_SPEED else SPEEDS
 
     def piece_seconds(self, kind: AudioKind, size: int) -> float | None:
-        return None if kind in TAKEN and size <= MAX_BYTES else PIECE_SECONDS
+        return None if kind in ACCEPTED_KINDS and size <= MAX_BYTES else PIECE_SECONDS
 
     async def transcribe(self, recording: Recording) -> Transcript:
         if not recording.pieces:
             return await self._transcribe(recording, recording.audio, recording.kind, 0.0)
-        parts = [await self._transcribe_piece(recording, piece) for piece in recording.pieces]
+        parts = [await self._transcribe(recording, piece.audio, "flac", piece.start) for piece in recording.pieces]
         return Transcript(
             text=" ".join(part.text for part in parts if part.text),
             language=parts[0].language,
@@ -98,23 +97,26 @@ class OpenAI(Provider):
                 async for chunk in audio:
                     yield chunk
 
-    async def _transcribe_piece(self, recording: Recording, piece: Piece) -> Transcript:
-        return await self._transcribe(recording, piece.audio, "flac", piece.start)
-
     async def _transcribe(self, recording: Recording, audio: bytes, kind: AudioKind, start: float) -> Transcript:
         form = aiohttp.FormData()
         form.add_field("file", audio, filename=f"audio.{kind}", content_type=MEDIA_TYPES[kind])
         form.add_field("model", recording.model)
         form.add_field("response_format", "verbose_json" if recording.model in TIMED else "json")
         if recording.language:
+            # The API takes ISO 639-1 codes, without a region.
             form.add_field("language", parse(recording.language).language)
-        told = _read(await self._vendor.json("/audio/transcriptions", data=form, headers=self._headers))
+        body = await self._vendor.json("/audio/transcriptions", data=form, headers=self._headers)
+        try:
+            answer = msgspec.json.decode(body, type=_Transcription)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            message = f"the answer is not a transcription ({error})"
+            raise SpeechError(message, code="provider_protocol", retryable=True) from None
         segments = tuple(
             Segment(start=round(start + each.start, 2), end=round(start + each.end, 2), text=each.text.strip())
-            for each in told.segments
+            for each in answer.segments
         )
-        language = code_of(told.language) or (parse(recording.language).language if recording.language else None)
-        return Transcript(text=told.text.strip(), language=language, segments=segments, seconds=told.duration)
+        language = code_of(answer.language) or (parse(recording.language).language if recording.language else None)
+        return Transcript(text=answer.text.strip(), language=language, segments=segments, seconds=answer.duration)
 
 
 class _Timed(msgspec.Struct, frozen=True):
@@ -128,11 +130,3 @@ class _Transcription(msgspec.Struct, frozen=True):
     language: str | None = None
     duration: float | None = None
     segments: tuple[_Timed, ...] = ()
-
-
-def _read(body: bytes) -> _Transcription:
-    try:
-        return msgspec.json.decode(body, type=_Transcription)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"the answer is not a transcription ({error})"
-        raise SpeechError(message, code="provider_protocol", retryable=True) from None

@@ -1,6 +1,6 @@
-"""Which providers of speech there are, which of them are configured, and in which order they are asked.
+"""The registry of speech providers, and the order in which they are tried.
 
-Adding a provider: its module in `providers/`, and its entry in `conf.py`.
+To add a provider, write its module in `providers/` and add its entry in `conf.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,12 +10,12 @@ import msgspec
 
 from speech.base import Part, Provider, SpeechError
 
+# The local provider needs no key and sends nothing to a vendor, so it is tried first if the default is not configured.
 FALLBACK: Final = "local"
-"""Who serves where the default provider is not configured."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One provider: how to make it, and why it can't be used (empty where it can)."""
+    """A provider: its factory, and the reason why it is not configured, or an empty string."""
 
     name: str
     make: Callable[[], Provider]
@@ -23,7 +23,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpeechProviderRegistry:
-    """The providers by name, each made when it is first needed."""
+    """The providers by name. Each is made when it is first needed."""
 
     def __init__(self, entries: Sequence[Entry], *, default: str) -> None:
         self._entries = {entry.name: entry for entry in entries}
@@ -35,33 +35,35 @@ class SpeechProviderRegistry:
         return tuple(self._entries)
 
     def missing(self, name: str) -> str:
-        """Why a provider is not configured; empty where it is."""
+        """Return the reason why a provider is not configured, or an empty string."""
         return self._entries[name].missing
 
     def made(self, name: str) -> Provider:
-        """The provider, configured or not."""
+        """Return the provider, configured or not."""
         if name not in self._made:
             self._made[name] = self._entries[name].make()
         return self._made[name]
 
     def get(self, name: str, part: Part) -> Provider:
-        """The provider. Raises `SpeechError` where there is none, or where it cannot be used for this."""
+        """Return a configured provider that supports `part`. Raises `SpeechError`."""
         if name not in self._entries:
             valid = ", ".join(self._entries)
-            raise SpeechError(f"There is no speech provider {name[:80]!r}; valid are {valid}.", code="unknown_provider")
+            raise SpeechError(f"Unknown speech provider {name[:80]!r}. Valid: {valid}.", code="unknown_provider")
         if missing := self.missing(name):
             raise SpeechError(
                 f"The speech provider {name} is not configured: {missing}.", code="provider_not_configured"
             )
         provider = self.made(name)
         if not can(provider, part):
-            raise SpeechError(f"The speech provider {name} has no {part}.", code="unsupported")
+            raise SpeechError(
+                f"The speech provider {name} does not support {part}. Name another provider.", code="unsupported"
+            )
         return provider
 
     def candidates(self, part: Part) -> tuple[Provider, ...]:
-        """Who is asked, in order, where the caller names none: the default, or local in its place; then the others.
+        """Return the providers to try if the caller names none: the default or `local` first, then the others.
 
-        Raises `SpeechError` where there is none.
+        Raises `SpeechError` (`provider_not_configured`) if none is usable.
         """
         usable = [name for name in self._entries if not self.missing(name) and can(self.made(name), part)]
         first = self.default if self.default in usable else FALLBACK
@@ -73,7 +75,7 @@ class SpeechProviderRegistry:
 
     @property
     def reaches_out(self) -> bool:
-        """Whether any provider that may be asked is not on this machine."""
+        """True if any configured provider sends data to a vendor."""
         return any(not self.missing(name) and self.made(name).leaves_machine for name in self._entries)
 
 

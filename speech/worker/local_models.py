@@ -1,4 +1,4 @@
-"""The local models, loaded when they are first needed: whisper tiny.en and hibari, whose weights are in packages.
+"""The local models Whisper tiny.en and hibari, loaded on first use. Their weights are in Python packages.
 
 https://github.com/SYSTRAN/faster-whisper and https://github.com/MMWilliams/hibari. Nothing is downloaded.
 """
@@ -13,24 +13,24 @@ from speech.base import SAMPLE_BYTES, Segment
 
 WHISPER_RATE: Final = 16_000
 BEAMS: Final = 5
-ONE_TRY: Final = 0.0
-"""The temperature: with several, what repeats itself is tried up to six times over."""
+# A single temperature. With a list, a passage that repeats itself is decoded up to six times.
+TEMPERATURE: Final = 0.0
 
 QUANTIZED: Final = "int8"
-SLOWEST: Final = 0.5
-FASTEST: Final = 2.0
-"""What hibari itself can do, in time and not in pitch."""
+# The speeds that hibari itself supports without a change of pitch.
+MIN_SPEED: Final = 0.5
+MAX_SPEED: Final = 2.0
 
 VOICE: Final = "heart"
+# For a text of only punctuation, hibari returns noise.
 PRONOUNCED: Final = re.compile(r"[^\W_]|[%$&+=@#€£]")
-"""What stops and dashes alone would be is noise."""
 
+# A voice contains random noise. With a fixed seed, the same text gives the same audio.
 SEED: Final = 0
-"""Of the noise in a voice: the same text sounds the same."""
 
 
 class Transcriber:
-    """Whisper tiny.en, with a detector of voices before it: where nobody speaks, nothing is heard."""
+    """Whisper tiny.en with voice activity detection, without which it invents text for silence."""
 
     def __init__(self, threads: int) -> None:
         from faster_whisper import WhisperModel  # noqa: PLC0415 - a heavy optional part
@@ -46,7 +46,7 @@ class Transcriber:
         )
 
     def segments(self, pcm: bytes, start: float) -> Iterator[Segment]:
-        """What is said in 16-bit samples of 16 kHz, which begin at the second `start`, as it is recognised."""
+        """Yield the segments of 16-bit samples of 16 kHz that begin at second `start`, as they are recognised."""
         import numpy as np  # noqa: PLC0415 - comes with the models
 
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32_768
@@ -54,7 +54,7 @@ class Transcriber:
             samples,
             language="en",
             beam_size=BEAMS,
-            temperature=ONE_TRY,
+            temperature=TEMPERATURE,
             vad_filter=True,
             condition_on_previous_text=False,
         )
@@ -65,7 +65,7 @@ class Transcriber:
 
 
 class Synthesizer:
-    """hibari's one voice that is in its package."""
+    """The voice of hibari that is in its package."""
 
     def __init__(self, threads: int) -> None:
         from hibari import Hibari  # noqa: PLC0415 - a heavy optional part
@@ -73,7 +73,7 @@ class Synthesizer:
         self._model: Any = Hibari(voice=VOICE, threads=threads)
 
     def say(self, sentence: str, speed: float) -> bytes:
-        """16-bit samples of 24 kHz; none where there is nothing to pronounce."""
+        """Return 16-bit samples of 24 kHz, or none if the text has nothing to pronounce."""
         if not PRONOUNCED.search(sentence):
             return b""
         samples = self._model(sentence, speed=speed, seed=SEED).clip(-1, 1) * 32_767
@@ -91,5 +91,5 @@ def load_synthesizer(threads: int) -> Synthesizer:
 
 
 def loudness(pcm: bytes | bytearray | memoryview) -> int:
-    """The sum of the samples' sizes."""
+    """Return the sum of the magnitudes of the samples."""
     return sum(map(abs, array.array("h", bytes(pcm)))) if len(pcm) >= SAMPLE_BYTES else 0

@@ -1,6 +1,6 @@
-"""The processes that do what takes processor time: a few, started when they are needed, each with one task at a time.
+"""The pool of worker processes for work that needs the processor. Each runs one task at a time.
 
-Each has a thread here that waits for it, whatever event loop asks. Where the service ends, they end.
+Processes are started on demand. A thread of the service waits for each, so any event loop can use the pool.
 """
 
 import asyncio
@@ -17,27 +17,27 @@ from typing import Any, Final, cast
 from speech.base import SpeechError
 from speech.worker.protocol import LAST, Answer, Failed, Stop, Task, read_answer, send
 
+# Tasks that wait for a worker. Another one is rejected.
 MAX_WAITING: Final = 32
-"""Tasks that wait for a worker; one more is refused."""
 
 RETRY_SECONDS: Final = 5.0
+# A worker that is idle for this long ends, which frees the memory of its models.
 IDLE_SECONDS: Final = 600.0
-"""A worker that had nothing to do for so long ends, and gives its memory back."""
 
+# An abandoned task may continue for this long before its process is killed.
 STOP_SECONDS: Final = 2.0
-"""A task that nobody waits for any more may go on so long before its process is killed."""
 
+# Answers that the client has not taken yet. Beyond this number the worker waits.
 MAX_AHEAD: Final = 8
-"""Answers that wait to be taken; beyond that the worker waits."""
 
 FOLDER: Final = Path(__file__).parents[2]
 OFFLINE: Final = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-KEPT: Final = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
-"""What a worker gets of the service's environment: none of its secrets."""
+# The only variables of the environment that a worker receives, so that it has none of the service's secrets.
+INHERITED: Final = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 
 
 class WorkerPool:
-    """At most `parallel` processes, which use `threads` of the processor each."""
+    """A pool of at most `parallel` processes with `threads` threads each."""
 
     def __init__(self, *, parallel: int, threads: int) -> None:
         self._parallel = parallel
@@ -48,9 +48,22 @@ class WorkerPool:
         self._started = 0
 
     async def run(self, task: Task) -> AsyncGenerator[Answer]:
-        """The answers as they come. Raises `SpeechError`; closing the generator stops the task."""
+        """Yield the answers as they arrive. Raises `SpeechError`. Closing the generator stops the task."""
         job = _Job(task)
-        self._submit(job)
+        with self._lock:
+            if self._pending >= self._parallel + MAX_WAITING:
+                raise SpeechError(
+                    f"All {self._parallel} workers are busy and {MAX_WAITING} requests wait already. "
+                    f"Retry in {RETRY_SECONDS:g} s",
+                    code="busy",
+                    retryable=True,
+                    retry_after=RETRY_SECONDS,
+                )
+            self._pending += 1
+            if self._started < min(self._parallel, self._pending):
+                self._started += 1
+                threading.Thread(target=self._work, name="speech-worker", daemon=True).start()
+        self._jobs.put(job)
         try:
             while (answer := await job.next()) is not None:
                 if isinstance(answer, Failed):
@@ -62,26 +75,11 @@ class WorkerPool:
                 self._pending -= 1
 
     def close(self) -> None:
-        """Lets the processes end as soon as they have nothing to do."""
+        """End each process when it has finished its task."""
         with self._lock:
             for _ in range(self._started):
                 self._jobs.put(None)
             self._started = 0
-
-    def _submit(self, job: "_Job") -> None:
-        with self._lock:
-            if self._pending >= self._parallel + MAX_WAITING:
-                raise SpeechError(
-                    f"{self._parallel} are at work and {MAX_WAITING} requests wait already",
-                    code="busy",
-                    retryable=True,
-                    retry_after=RETRY_SECONDS,
-                )
-            self._pending += 1
-            if self._started < min(self._parallel, self._pending):
-                self._started += 1
-                threading.Thread(target=self._work, name="speech-worker", daemon=True).start()
-        self._jobs.put(job)
 
     def _work(self) -> None:
         process: _Process | None = None
@@ -101,11 +99,11 @@ class WorkerPool:
 
 
 class _Process:
-    """One worker."""
+    """A worker process."""
 
     def __init__(self, threads: int) -> None:
         count = str(threads)
-        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "speech.worker", count],
             stdin=subprocess.PIPE,
@@ -113,6 +111,7 @@ class _Process:
             stderr=subprocess.DEVNULL,
             cwd=FOLDER,
             env={**environment, **OFFLINE, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count},
+            # Ctrl+C at the terminal then does not reach the worker, which ends when its input is closed.
             start_new_session=True,
         )
         self._sending = threading.Lock()
@@ -121,19 +120,20 @@ class _Process:
     def alive(self) -> bool:
         return self._popen.poll() is None
 
-    def send(self, order: Task | Stop) -> None:
+    def send(self, command: Task | Stop) -> None:
+        # A process that has died is noticed by its reader, so the failed write needs no report.
         with self._sending, contextlib.suppress(OSError):
-            send(cast("Any", self._popen.stdin), order)
+            send(cast("Any", self._popen.stdin), command)
 
     def read(self) -> Answer | None:
-        """The next answer, or None where the process has died."""
+        """Return the next answer, or None if the process has died."""
         return read_answer(cast("Any", self._popen.stdout))
 
     def kill(self) -> None:
         self._popen.kill()
 
     def end(self) -> None:
-        """Closes its input, at which it ends; kills it where it does not."""
+        """Close its input, which makes it end, and kill it if it does not."""
         with contextlib.suppress(OSError):
             cast("Any", self._popen.stdin).close()
         try:
@@ -150,7 +150,7 @@ def _end(process: _Process | None) -> None:
 
 
 class _Job:
-    """A task, and its answers on their way from a worker's thread to the event loop that waits for them."""
+    """A task and the queue of its answers, from the thread of a worker to the event loop of the client."""
 
     def __init__(self, task: Task) -> None:
         self.abandoned = False
@@ -167,12 +167,14 @@ class _Job:
         return answer
 
     def abandon(self) -> None:
-        """Nobody waits any more: the worker is told, and killed where it does not listen."""
-        with self._lock:  # held until the process is told: it may have another task right after
+        """Stop the task, and kill its worker if it does not stop in time."""
+        # Held until the stop is sent. Otherwise it could reach the next task of the same process.
+        with self._lock:
             self.abandoned = True
             at_work = self._process is not None
             if self._process:
                 self._process.send(Stop())
+        # Wakes the thread of the worker if it waits for room in the queue.
         self._room.release(MAX_AHEAD)
         if at_work:
             timer = threading.Timer(STOP_SECONDS, self._kill)
@@ -180,7 +182,7 @@ class _Job:
             timer.start()
 
     def work(self, process: _Process) -> None:
-        """Has the process do it, in the thread that waits for it."""
+        """Run the task in a process, in the thread that waits for it."""
         with self._lock:
             if self.abandoned:
                 return
@@ -188,11 +190,12 @@ class _Job:
         process.send(self._task)
         while (answer := process.read()) and not isinstance(answer, LAST):
             self._deliver(answer)
-        with self._lock:  # before anybody can take the last answer and leave: there is nothing to stop any more
+        # Before the last answer is delivered. A client that leaves after it must not stop the next task.
+        with self._lock:
             self._process = None
         if answer is None:
             process.end()
-        self._deliver(answer or Failed(error="the worker died at it", code="provider_unavailable"))
+        self._deliver(answer or Failed(error="the worker process died during the task", code="provider_unavailable"))
         self._deliver(None)
 
     def _kill(self) -> None:
@@ -203,5 +206,6 @@ class _Job:
     def _deliver(self, answer: Answer | None) -> None:
         if not self.abandoned:
             self._room.acquire()
-            with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+            # The event loop may be closed already, and then no client waits.
+            with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._answers.put_nowait, answer)

@@ -1,4 +1,4 @@
-"""What a worker is told and what it answers, as length-prefixed MessagePack on its standard input and output."""
+"""The messages between the service and a worker: MessagePack with a length prefix, on standard input and output."""
 
 import struct
 from typing import BinaryIO, Final
@@ -8,12 +8,12 @@ import msgspec
 from speech.base import AudioFormat, AudioKind, ErrorCode, Segment
 
 LENGTH: Final = struct.Struct(">I")
+# The largest message. A length beyond this means that the stream is corrupt.
 MAX_BYTES: Final = 256 * 2**20
-"""Of one message."""
 
 
-class Listen(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Transcribe with the local model."""
+class Transcribe(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A task: transcribe with the local model."""
 
     audio: bytes
     kind: AudioKind
@@ -21,7 +21,7 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Decode, to see that it is whole and how long it is; and give it in FLAC pieces of at most so many seconds."""
+    """A task: decode a recording to check and measure it, and return it in FLAC pieces if `piece_seconds` is set."""
 
     audio: bytes
     kind: AudioKind
@@ -29,8 +29,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     piece_seconds: float | None
 
 
-class Speak(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Say the text with the local voice."""
+class Synthesize(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A task: synthesize a text with the local voice."""
 
     text: str
     voice: str
@@ -40,87 +40,88 @@ class Speak(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Stop(msgspec.Struct, frozen=True, tag=True):
-    """Nobody waits for the job that is being done."""
+    """A command: stop the current task, because no client waits for it."""
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The end of `Listen`."""
+class Transcribed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The last answer to `Transcribe`."""
 
     segments: tuple[Segment, ...]
     seconds: float
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The end of `Check`."""
+    """The last answer to `Check`."""
 
     seconds: float
 
 
-class Cut(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A piece of what is checked: a FLAC file of 16 kHz."""
+class AudioPiece(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A piece of the checked recording: a FLAC file of 16 kHz."""
 
     audio: bytes
     start: float
     seconds: float
 
 
-class Said(msgspec.Struct, frozen=True, tag=True):
-    """A piece of what is being said, in the wanted format."""
+class AudioChunk(msgspec.Struct, frozen=True, tag=True):
+    """A piece of the synthesized audio, in the requested format."""
 
     audio: bytes
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """The end of `Speak`, or of whatever was stopped."""
+    """The last answer to `Synthesize`, or to a stopped task."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The end of what could not be done."""
+    """The last answer to a task that failed."""
 
     error: str
     code: ErrorCode
 
 
-Task = Listen | Check | Speak
-Order = Task | Stop
-Answer = Heard | Checked | Cut | Said | Done | Failed
-LAST: Final = (Heard, Checked, Done, Failed)
-"""The answers with which a task ends."""
+Task = Transcribe | Check | Synthesize
+Command = Task | Stop
+Answer = Transcribed | Checked | AudioPiece | AudioChunk | Done | Failed
+# Each task ends with exactly one of these answers.
+LAST: Final = (Transcribed, Checked, Done, Failed)
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_orders: Final = msgspec.msgpack.Decoder(Order)
+_commands: Final = msgspec.msgpack.Decoder(Command)
 _answers: Final = msgspec.msgpack.Decoder(Answer)
 
 
-def send(file: BinaryIO, message: Order | Answer) -> None:
-    """Raises `OSError` where nobody reads."""
+def send(file: BinaryIO, message: Command | Answer) -> None:
+    """Write a message. Raises `OSError` if the other end is closed."""
     data = _encoder.encode(message)
     file.write(LENGTH.pack(len(data)) + data)
     file.flush()
 
 
-def read_order(file: BinaryIO) -> Order | None:
-    """The next one, or None at the end."""
+def read_command(file: BinaryIO) -> Command | None:
+    """Return the next command, or None at the end."""
     data = _read(file)
-    return None if data is None else _orders.decode(data)
+    return None if data is None else _commands.decode(data)
 
 
 def read_answer(file: BinaryIO) -> Answer | None:
-    """The next one, or None at the end."""
+    """Return the next answer, or None at the end."""
     data = _read(file)
     return None if data is None else _answers.decode(data)
 
 
 def _read(file: BinaryIO) -> bytes | None:
-    head = _exactly(file, LENGTH.size)
-    if head is None:
+    prefix = _exactly(file, LENGTH.size)
+    if prefix is None:
         return None
-    (size,) = LENGTH.unpack(head)
+    (size,) = LENGTH.unpack(prefix)
     return _exactly(file, size) if size <= MAX_BYTES else None
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes | None:
-    """So many bytes, also of a file without a buffer, which gives fewer at a time; None where it ends before."""
+    """Return `size` bytes, or None if the file ends before."""
+    # An unbuffered pipe returns what has arrived, which may be less than requested.
     data = bytearray()
     while len(data) < size:
         part = file.read(size - len(data))

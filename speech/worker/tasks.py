@@ -1,4 +1,4 @@
-"""What a worker does with each task: generators of answers, and of None where they can be stopped."""
+"""The work for each task: generators of answers. They also yield None at places where they can be stopped."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
@@ -7,19 +7,29 @@ from speech.audio.decoding import Decoder
 from speech.audio.encoding import Encoder
 from speech.audio.tempo import Tempo
 from speech.audio.text_chunks import split_sentences
-from speech.base import Segment, SpeechError
-from speech.worker.local_models import FASTEST, SLOWEST, WHISPER_RATE, load_synthesizer, load_transcriber
-from speech.worker.protocol import Answer, Check, Checked, Cut, Done, Heard, Listen, Said, Speak, Task
-from speech.worker.splitting import cuts, parts
+from speech.base import SAMPLE_BYTES, SAMPLE_RATE, Segment, SpeechError
+from speech.worker.local_models import MAX_SPEED, MIN_SPEED, WHISPER_RATE, load_synthesizer, load_transcriber
+from speech.worker.protocol import (
+    Answer,
+    AudioChunk,
+    Check,
+    Checked,
+    Done,
+    Synthesize,
+    Task,
+    Transcribe,
+    Transcribed,
+)
+from speech.worker.splitting import parts, pieces
 
+# A longer sentence is synthesized in parts, so that the first audio arrives soon.
 SENTENCE_CHARACTERS: Final = 300
-"""A longer one is said in parts: the first is to be heard soon."""
 
+# A longer recording is transcribed in parts, which bounds the memory that it needs.
 PART_SECONDS: Final = 120
-"""A longer recording is heard in parts, which bounds the memory that it takes."""
 
-PAUSE: Final = bytes(int(24_000 * 0.15) * 2)
-"""Between sentences, in samples."""
+# Silence of 150 ms between sentences, as samples.
+PAUSE: Final = bytes(int(SAMPLE_RATE * 0.15) * SAMPLE_BYTES)
 
 
 class Speaker(Protocol):
@@ -27,40 +37,50 @@ class Speaker(Protocol):
 
 
 def answers(task: Task, threads: int) -> Iterator[Answer | None]:
-    """Raises `SpeechError`."""
-    if isinstance(task, Speak):
-        spoken = split_sentences(task.text, SENTENCE_CHARACTERS)
-        return speak(spoken, lambda: load_synthesizer(threads), Encoder(task.format, whole=task.whole), task.speed)
-    if isinstance(task, Listen):
-        return _listen(task, threads)
-    return _check(task)
+    """Perform a task. Raises `SpeechError`."""
+    if isinstance(task, Synthesize):
+        encoder = Encoder(task.format, whole=task.whole)
+        sentences = split_sentences(task.text, SENTENCE_CHARACTERS)
+        yield from speak(sentences, lambda: load_synthesizer(threads), encoder, task.speed)
+    elif isinstance(task, Transcribe):
+        yield from _transcribe(task, threads)
+    else:
+        decoder = _decoder(task)
+        if task.piece_seconds is None:
+            for _ in decoder.blocks():
+                yield None
+        else:
+            yield from pieces(decoder, task.piece_seconds)
+        yield Checked(seconds=round(decoder.seconds, 3))
 
 
 def speak(
-    spoken: Iterable[str], speaker: Callable[[], Speaker], encoder: Encoder, speed: float
-) -> Iterator[Said | Done]:
-    """Says a sentence, and gives its audio before it begins the next. Raises `SpeechError` (`invalid_text`)."""
-    own = min(max(speed, SLOWEST), FASTEST)
+    sentences: Iterable[str], speaker: Callable[[], Speaker], encoder: Encoder, speed: float
+) -> Iterator[AudioChunk | Done]:
+    """Synthesize each sentence, and yield its audio before the next one. Raises `SpeechError` (`invalid_text`)."""
+    # The voice sounds best at its own speeds. Only the rest of the change is made by the filter.
+    own = min(max(speed, MIN_SPEED), MAX_SPEED)
     tempo = Tempo(speed / own)
-    heard = False
-    for sentence in spoken:
+    is_started = False
+    for sentence in sentences:
         samples = speaker().say(sentence, own)
         if not samples:
             continue
-        audio = encoder.add(tempo.add(PAUSE + samples if heard else samples))
-        heard = True
+        audio = encoder.add(tempo.add(PAUSE + samples if is_started else samples))
+        is_started = True
         if audio:
-            yield Said(audio)
-    if not heard:
-        raise SpeechError("The text has nothing that an English voice can pronounce.", code="invalid_text")
+            yield AudioChunk(audio)
+    if not is_started:
+        raise SpeechError("The text has no words that an English voice can pronounce.", code="invalid_text")
     rest = encoder.add(tempo.end()) + encoder.end()
     if rest:
-        yield Said(rest)
+        yield AudioChunk(rest)
     yield Done()
 
 
-def _listen(task: Listen, threads: int) -> Iterator[Heard | None]:
-    """Decodes twice: what is damaged or too long is refused before anything is recognised, which takes far longer."""
+def _transcribe(task: Transcribe, threads: int) -> Iterator[Transcribed | None]:
+    # The recording is decoded twice. A damaged or overlong one fails in the first pass, before the recognition, which
+    # takes far longer than decoding.
     checked, decoder = _decoder(task), _decoder(task)
     for _ in checked.blocks():
         yield None
@@ -69,18 +89,8 @@ def _listen(task: Listen, threads: int) -> Iterator[Heard | None]:
         for segment in load_transcriber(threads).segments(pcm, start):
             segments.append(segment)
             yield None
-    yield Heard(segments=tuple(segments), seconds=round(checked.seconds, 3))
+    yield Transcribed(segments=tuple(segments), seconds=round(checked.seconds, 3))
 
 
-def _check(task: Check) -> Iterator[Cut | Checked | None]:
-    decoder = _decoder(task)
-    if task.piece_seconds is None:
-        for _ in decoder.blocks():
-            yield None
-    else:
-        yield from cuts(decoder, task.piece_seconds)
-    yield Checked(seconds=round(decoder.seconds, 3))
-
-
-def _decoder(task: Listen | Check) -> Decoder:
+def _decoder(task: Transcribe | Check) -> Decoder:
     return Decoder(task.audio, task.kind, rate=WHISPER_RATE, max_seconds=task.max_seconds)

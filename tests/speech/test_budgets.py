@@ -122,7 +122,7 @@ async def test_tool_uses_the_budgets_of_its_caller(
     assert answer.one("tool_result")["tool"] == "speech.synthesize"
     error = answer.one("tool_error")
     assert error["code"] == "denied"
-    assert "session's budget of usd" in error["error"]
+    assert "session budget (usd" in error["error"]
     assert len(fake.asked) == 1
     other = await api.ask(tool_calls=[call])
     assert other.one("tool_result")

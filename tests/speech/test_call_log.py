@@ -12,7 +12,7 @@ from access.caller import LOCAL
 from chat.models import Process
 from chat.runs.cluster import process
 from chat.runs.cluster.lease import Lease
-from speech.call_log import LONGEST, CallLog, here, interrupt_calls, processes_at_work
+from speech.call_log import MAX_CALL_AGE, CallLog, here, interrupt_calls, processes_at_work
 from speech.models import SpeechRequest
 from spending.models import Use
 from storage.ids import new_id
@@ -62,7 +62,10 @@ def test_calls_of_other_processes_and_ended_calls_are_not_interrupted() -> None:
 
 
 def test_call_without_a_process_is_interrupted_once_it_exceeds_the_longest_call() -> None:
-    young, old = left(None, age=LONGEST - timedelta(minutes=1)), left(None, age=LONGEST + timedelta(minutes=1))
+    young, old = (
+        left(None, age=MAX_CALL_AGE - timedelta(minutes=1)),
+        left(None, age=MAX_CALL_AGE + timedelta(minutes=1)),
+    )
     assert interrupt_calls([], NOW) == 1
     young.refresh_from_db()
     old.refresh_from_db()
@@ -83,7 +86,7 @@ async def test_call_of_a_process_without_a_lease_is_interrupted_with_a_reason(le
     row = await sync_to_async(left)(GONE)
     await rounds(lease, row)
     assert (row.status, row.code, row.process) == ("interrupted", "interrupted", GONE)
-    assert row.error == "The process was stopped before the end; what budgets were charged for it stays."
+    assert row.error == "The process stopped before the end. The cost stays booked on the budgets."
     assert row.ended is not None
     assert (row.cost_usd, row.duration_ms) == (None, None)
 
@@ -105,7 +108,7 @@ async def test_call_names_its_process_while_that_has_a_lease() -> None:
 async def test_real_end_of_a_call_overwrites_its_interruption() -> None:
     call = CallLog(LOCAL, SYNTHESIS)
     await call.open()
-    await sync_to_async(interrupt_calls)([], timezone.now() + 2 * LONGEST)
+    await sync_to_async(interrupt_calls)([], timezone.now() + 2 * MAX_CALL_AGE)
     assert (await SpeechRequest.objects.aget()).status == "interrupted"
     await call.succeed()
     row = await SpeechRequest.objects.aget()

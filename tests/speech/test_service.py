@@ -8,7 +8,7 @@ import pytest
 from speech.audio.decoding import Decoder
 from speech.base import FORMATS, MEDIA_TYPES, SAMPLE_RATE, AudioFormat, SpeechError
 from speech.requests import SynthesisRequest, TranscriptionRequest
-from speech.service import SpeechService, Spoken
+from speech.service import SpeechService, Synthesis
 from tests.speech.conftest import Make
 from tests.speech.recordings import accuracy, long_silence, pitch, recording, silence, tone
 from tests.speech.vendor import Reply, Vendor, json_reply
@@ -22,8 +22,8 @@ LOCAL = ("openai", "google")
 TRANSCRIBED = {"text": "Hello.", "language": "english", "segments": []}
 
 
-async def whole(spoken: Spoken) -> bytes:
-    return b"".join([piece async for piece in spoken.audio])
+async def whole(synthesis: Synthesis) -> bytes:
+    return b"".join([piece async for piece in synthesis.audio])
 
 
 async def said(service: SpeechService, text: str = "Hello world.", **wanted: object) -> bytes:
@@ -151,9 +151,9 @@ async def test_silence_is_transcribed_as_nothing(make: Make) -> None:
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("whole_file", [False, True])
 async def test_every_format_is_synthesized(make: Make, format_: AudioFormat, whole_file: bool) -> None:
-    spoken = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", format=format_, whole=whole_file))
-    assert spoken.mime == MEDIA_TYPES[format_]
-    decoder = Decoder(await whole(spoken), "pcm" if format_ == "pcm" else None, rate=16_000, max_seconds=10)
+    synthesis = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", format=format_, whole=whole_file))
+    assert synthesis.mime == MEDIA_TYPES[format_]
+    decoder = Decoder(await whole(synthesis), "pcm" if format_ == "pcm" else None, rate=16_000, max_seconds=10)
     assert sum(map(len, decoder.blocks())) > 16_000
 
 
@@ -167,18 +167,18 @@ async def test_speed_changes_the_duration(make: Make, speed: float) -> None:
 
 async def test_first_words_are_returned_long_before_the_last(make: Make) -> None:
     service = make(LOCAL)
-    spoken = await service.synthesize(
+    synthesis = await service.synthesize(
         SynthesisRequest(text="This is a sentence of several words. " * 300, format="mp3")
     )
-    first = await anext(spoken.audio)
-    await spoken.audio.aclose()
+    first = await anext(synthesis.audio)
+    await synthesis.audio.aclose()
     assert 0 < len(first) < 100_000
 
 
 async def test_disconnected_reader_frees_the_worker(make: Make) -> None:
     service = make(LOCAL)
-    spoken = await service.synthesize(SynthesisRequest(text="This is a long text. " * 900))
-    await spoken.audio.aclose()
+    synthesis = await service.synthesize(SynthesisRequest(text="This is a long text. " * 900))
+    await synthesis.audio.aclose()
     async with asyncio.timeout(5):
         assert await said(service, "Next.")
 
@@ -187,12 +187,12 @@ async def test_disconnected_reader_frees_the_worker(make: Make) -> None:
 
 
 async def test_local_provider_serves_and_reports_it_when_the_default_is_not_configured(make: Make) -> None:
-    spoken = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", voice="alloy", model="tts-1"))
-    await spoken.audio.aclose()
-    assert (spoken.provider, spoken.voice, spoken.model) == ("local", "heart", "hibari")
-    assert spoken.note == (
-        "openai is not configured (its key is not set); local served; the model tts-1 is openai's: local used hibari; "
-        "the voice alloy is openai's: local used heart"
+    synthesis = await make(LOCAL).synthesize(SynthesisRequest(text="Hello.", voice="alloy", model="tts-1"))
+    await synthesis.audio.aclose()
+    assert (synthesis.provider, synthesis.voice, synthesis.model) == ("local", "heart", "hibari")
+    assert synthesis.note == (
+        "openai is not configured (its key is not set); local served; "
+        "the model tts-1 belongs to openai: local used hibari; the voice alloy belongs to openai: local used heart"
     )
 
 
@@ -202,18 +202,18 @@ async def test_default_provider_uses_the_default_models(make: Make, fake: Vendor
     transcript = await service.transcribe(TranscriptionRequest(audio=recording("mp3", 30.0)))
     assert (transcript.provider, transcript.model, transcript.note) == ("openai", "whisper-1", None)
     assert transcript.cost_usd == pytest.approx(0.003, rel=0.01)
-    spoken = await service.synthesize(SynthesisRequest(text="Hello."))
-    assert (spoken.provider, spoken.model, spoken.voice) == ("openai", "tts-1", "alloy")
-    assert spoken.cost_usd == pytest.approx(6 * 15 / 1e6)
-    assert await whole(spoken) == b"audio"
+    synthesis = await service.synthesize(SynthesisRequest(text="Hello."))
+    assert (synthesis.provider, synthesis.model, synthesis.voice) == ("openai", "tts-1", "alloy")
+    assert synthesis.cost_usd == pytest.approx(6 * 15 / 1e6)
+    assert await whole(synthesis) == b"audio"
 
 
 async def test_next_provider_is_tried_if_none_was_named(make: Make, fake: Vendor) -> None:
     fake.play(json_reply({"error": {"message": "down"}}, 503), json_reply({"error": {"message": "no quota"}}, 429))
-    spoken = await make().synthesize(SynthesisRequest(text="Hello."))
-    await spoken.audio.aclose()
-    assert spoken.provider == "local"
-    assert "openai: it answered 503: down; google: it answered 429: no quota; local served" in (spoken.note or "")
+    synthesis = await make().synthesize(SynthesisRequest(text="Hello."))
+    await synthesis.audio.aclose()
+    assert synthesis.provider == "local"
+    assert "openai: it answered 503: down; google: it answered 429: no quota; local served" in (synthesis.note or "")
 
 
 async def test_named_provider_has_no_fallback(make: Make, fake: Vendor) -> None:
@@ -246,9 +246,9 @@ async def test_language_selects_a_provider_that_supports_it(make: Make, fake: Ve
 
 async def test_broken_stream_is_reported_with_its_provider(make: Make, fake: Vendor) -> None:
     fake.play(Reply(pieces=(b"one",), ending="cut"))
-    spoken = await make().synthesize(SynthesisRequest(text="Hello."))
+    synthesis = await make().synthesize(SynthesisRequest(text="Hello."))
     with pytest.raises(SpeechError, match="openai: ") as caught:
-        await whole(spoken)
+        await whole(synthesis)
     assert caught.value.provider == "openai"
 
 
@@ -261,9 +261,9 @@ async def test_duration_of_a_call_is_limited(make: Make, fake: Vendor) -> None:
     fake.play(Reply(ending="silent from the start"), Reply(pieces=(b"one",), ending="silence"))
     service = make(max_seconds=0.3)
     assert (await refused_hearing(service, provider="openai")).code == "provider_timeout"
-    spoken = await service.synthesize(SynthesisRequest(text="Hello.", provider="openai"))
+    synthesis = await service.synthesize(SynthesisRequest(text="Hello.", provider="openai"))
     with pytest.raises(SpeechError, match="SPEECH_MAX_SECONDS"):
-        await whole(spoken)
+        await whole(synthesis)
 
 
 # Conversion of the vendor's audio
@@ -272,16 +272,16 @@ async def test_duration_of_a_call_is_limited(make: Make, fake: Vendor) -> None:
 @pytest.mark.parametrize("format_", ["aac", "flac"])
 async def test_unsupported_format_is_encoded_from_samples(make: Make, fake: Vendor, format_: AudioFormat) -> None:
     fake.play(json_reply({"audioContent": base64.b64encode(tone(1.0)).decode()}))
-    spoken = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format=format_))
-    samples = b"".join(Decoder(await whole(spoken), None, rate=SAMPLE_RATE, max_seconds=10).blocks())
+    synthesis = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format=format_))
+    samples = b"".join(Decoder(await whole(synthesis), None, rate=SAMPLE_RATE, max_seconds=10).blocks())
     assert fake.asked[0].body["audioConfig"]["audioEncoding"] == "LINEAR16"
     assert pitch(samples) == pytest.approx(440, rel=0.02)
 
 
 async def test_unsupported_speed_is_made_from_a_supported_one(make: Make, fake: Vendor) -> None:
     fake.play(json_reply({"audioContent": base64.b64encode(tone(2.0)).decode()}))
-    spoken = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format="pcm", speed=4.0))
-    samples = await whole(spoken)
+    synthesis = await make().synthesize(SynthesisRequest(text="Hello.", provider="google", format="pcm", speed=4.0))
+    samples = await whole(synthesis)
     assert fake.asked[0].body["audioConfig"]["speakingRate"] == 2.0
     assert len(samples) / 2 / SAMPLE_RATE == pytest.approx(1.0, rel=0.02)
     assert pitch(samples) == pytest.approx(440, rel=0.02)

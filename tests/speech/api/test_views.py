@@ -1,4 +1,4 @@
-"""Covers `speech.api.audio_response`, `speech.api.errors`, `speech.api.provider_listing`."""
+"""Covers `speech.api.audio_response`, `speech.api.errors`, `speech.api.parsing`, `speech.api.provider_listing`."""
 
 import asyncio
 import hashlib
@@ -288,7 +288,7 @@ async def test_rejected_call_is_stored_with_its_reason(api: Api) -> None:
     await transcribed(api, b"not audio")
     kept = await row()
     assert (kept.status, kept.code) == ("failed", "invalid_audio")
-    assert "not audio that is known here" in kept.error
+    assert "not audio in a known format" in kept.error
 
 
 async def test_audio_is_stored_only_if_the_setting_is_on(api: Api) -> None:

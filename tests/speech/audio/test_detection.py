@@ -42,5 +42,5 @@ def test_format_after_a_tag_is_detected_from_the_frames() -> None:
 
 def test_raw_samples_need_a_declared_format() -> None:
     assert kind_of(tone(0.1), "pcm") == "pcm"
-    with pytest.raises(SpeechError, match="say format pcm"):
+    with pytest.raises(SpeechError, match="set format to pcm"):
         kind_of(tone(0.1))

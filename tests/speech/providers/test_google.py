@@ -123,9 +123,9 @@ async def test_samples_are_returned_without_the_wav_header(fake: Vendor) -> None
     ("body", "what"),
     [
         ({"audioContent": "not base64!"}, "not base64"),
-        ({}, "not what was asked for"),
-        ([], "not what was asked for"),
-        ({"audioContent": 5}, "not what was asked for"),
+        ({}, "unexpected form"),
+        ([], "unexpected form"),
+        ({"audioContent": 5}, "unexpected form"),
     ],
 )
 async def test_malformed_response_is_a_protocol_error(fake: Vendor, body: Any, what: str) -> None:

@@ -1,11 +1,14 @@
 """Covers `speech.providers.http`."""
 
+import random
 from collections.abc import AsyncIterator
 
 import pytest
 
-from speech.base import FORMATS, AudioFormat, Piece, Recording, Segment, SpeechError, Timeouts, Utterance
-from speech.providers.openai import OpenAI
+from speech.audio.encoding import encoded
+from speech.base import FORMATS, SAMPLE_BYTES, AudioFormat, Piece, Recording, Segment, SpeechError, Timeouts, Utterance
+from speech.providers.openai import MAX_BYTES, PIECE_SECONDS, OpenAI
+from speech.worker.local_models import WHISPER_RATE
 from tests.speech.recordings import recording
 from tests.speech.vendor import Reply, Vendor, json_reply, vendor
 
@@ -167,3 +170,9 @@ async def test_unreachable_vendor_is_reported() -> None:
     with pytest.raises(SpeechError, match="cannot be reached") as caught:
         await made("http://127.0.0.1:1").transcribe(recorded())
     assert (caught.value.code, caught.value.retryable) == ("provider_unavailable", True)
+
+
+def test_piece_of_noise_is_within_the_size_limit() -> None:
+    seconds = 60
+    size = len(encoded(random.Random(0).randbytes(seconds * WHISPER_RATE * SAMPLE_BYTES), "flac", WHISPER_RATE))
+    assert size * PIECE_SECONDS / seconds < MAX_BYTES

@@ -11,7 +11,7 @@ import pytest
 
 from speech.base import SpeechError
 from speech.worker.pool import MAX_WAITING, WorkerPool, _Job
-from speech.worker.protocol import Answer, Check, Checked, Speak
+from speech.worker.protocol import Answer, Check, Checked, Synthesize
 from tests.speech.recordings import long_silence, recording
 
 CHECK = Check(audio=recording("wav"), kind="wav", max_seconds=60.0, piece_seconds=None)
@@ -25,7 +25,7 @@ async def workers() -> AsyncIterator[WorkerPool]:
     made.close()
 
 
-async def answers(workers: WorkerPool, task: Check | Speak) -> list[Answer]:
+async def answers(workers: WorkerPool, task: Check | Synthesize) -> list[Answer]:
     return [answer async for answer in workers.run(task)]
 
 
@@ -68,7 +68,7 @@ async def test_dead_worker_is_reported_and_replaced(workers: WorkerPool) -> None
     _others.update(_children())
     working = asyncio.create_task(answers(workers, LONG))
     os.kill(await process_of(workers), signal.SIGKILL)
-    with pytest.raises(SpeechError, match="the worker died at it") as caught:
+    with pytest.raises(SpeechError, match="the worker process died during the task") as caught:
         await working
     assert caught.value.code == "provider_unavailable"
     assert await answers(workers, CHECK) == [Checked(seconds=1.0)]
@@ -88,7 +88,7 @@ async def test_death_is_reported_even_if_its_thread_is_delayed(
     working = asyncio.create_task(answers(workers, LONG))
     os.kill(await process_of(workers), signal.SIGKILL)
     try:
-        with pytest.raises(SpeechError, match="the worker died at it"):
+        with pytest.raises(SpeechError, match="the worker process died during the task"):
             await working
     finally:
         reported.set()
@@ -131,7 +131,7 @@ async def test_queue_is_bounded(workers: WorkerPool) -> None:
 
 
 async def test_slow_reader_applies_backpressure_to_the_worker(workers: WorkerPool) -> None:
-    task = Speak(text="This is a sentence. " * 900, voice="heart", format="wav", speed=1.0, whole=False)
+    task = Synthesize(text="This is a sentence. " * 900, voice="heart", format="wav", speed=1.0, whole=False)
     stream = workers.run(task)
     await anext(stream)
     await stream.aclose()

@@ -6,7 +6,7 @@ from speech.audio.decoding import Decoder
 from speech.audio.encoding import Encoder, encoded
 from speech.base import FORMATS, AudioFormat
 from speech.worker.local_models import WHISPER_RATE
-from speech.worker.protocol import Done, Said
+from speech.worker.protocol import AudioChunk, Done
 from speech.worker.splitting import parts
 from speech.worker.tasks import speak
 from tests.speech.recordings import silence, tone
@@ -27,9 +27,9 @@ class Voice:
 def test_sentence_is_returned_before_the_next_is_begun(format_: AudioFormat) -> None:
     voice = Voice()
     answers: Iterator[object] = speak(iter(("One.", "Two.", "Three.")), lambda: voice, Encoder(format_), 1.0)
-    assert isinstance(next(answers), Said)
+    assert isinstance(next(answers), AudioChunk)
     assert voice.begun == ["One."]
-    assert isinstance(next(answers), Said)
+    assert isinstance(next(answers), AudioChunk)
     assert voice.begun == ["One.", "Two."]
     assert isinstance(list(answers)[-1], Done)
     assert voice.begun == ["One.", "Two.", "Three."]

@@ -137,7 +137,7 @@ UNHEARABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"audio_base64": "aGVsbG8="}, "invalid_params", "not audio"),
     ({"audio_base64": encoded(recording("flac")[:900])}, "invalid_params", "cut off"),
     ({"audio_base64": encoded(recording("wav")), "model": "whisper-9"}, "invalid_params", "tiny.en"),
-    ({"audio_base64": encoded(recording("wav")), "language": "xx"}, "invalid_params", "valid are en"),
+    ({"audio_base64": encoded(recording("wav")), "language": "xx"}, "invalid_params", "Valid: en"),
     ({"audio_base64": encoded(recording("wav")), "provider": "azure"}, "invalid_params", "openai, google, local"),
     ({"audio_base64": encoded(recording("wav")), "provider": "openai"}, "disabled", "not configured"),
     ({"audio_base64": 5}, "invalid_params", "str"),
