@@ -47,6 +47,7 @@ class Maintenance:
         self._continue_run = continue_run
         self._mark_at = 0.0
         self._look_at = 0.0
+        self._marked: frozenset[UUID] = frozenset()
         self._strays: frozenset[UUID] = frozenset()
 
     async def round(self) -> None:
@@ -65,12 +66,15 @@ class Maintenance:
     async def _mark_followed(self) -> None:
         """Count the runs of other processes, and mark those that are followed here."""
         now = asyncio.get_running_loop().time()
-        if now < self._mark_at:
-            return
-        self._mark_at = now + MARK_SECONDS
-        self._runs.elsewhere = await read(lambda: int(_count(process.name())[0][0]))
-        if runs := self._watch.followed(MARK_SECONDS):
-            await writer.write(partial(remote_subscribers.mark, runs, MARKS_HOLD * MARK_SECONDS))
+        runs = frozenset(self._watch.followed(MARK_SECONDS))
+        due = now >= self._mark_at
+        if due:
+            self._mark_at = now + MARK_SECONDS
+            self._runs.elsewhere = await read(lambda: int(_count(process.name())[0][0]))
+        # A new subscription is marked at once: the run's grace period may be shorter than the interval.
+        if marked := runs if due else runs - self._marked:
+            await writer.write(partial(remote_subscribers.mark, marked, MARKS_HOLD * MARK_SECONDS))
+        self._marked = runs
 
     async def _end_strays(self) -> None:
         """End runs that the database has as this process's, but that it does not run."""

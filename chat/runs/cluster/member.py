@@ -44,6 +44,7 @@ class ClusterMember:
         await asyncio.shield(self._opened)
         if self._maintenance is None:
             self._maintenance = PeriodicTask(Maintenance(self._lease, runs, self.watch, continue_run).round)
+            self.watch.on_first = self._maintenance.hurry
         self._maintenance.start()
         self._checkpoints.start()
         if self._notifications:

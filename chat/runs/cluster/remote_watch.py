@@ -33,6 +33,8 @@ class RemoteWatch:
         self._waiting: dict[UUID, list[tuple[int, asyncio.Future[None]]]] = defaultdict(list)
         self._task: asyncio.Task[None] | None = None
         self._waited_at: dict[UUID, float] = {}
+        self.on_first: Callable[[], None] = lambda: None
+        """Called when a run gets its first subscription here, so that the run is marked at once."""
 
     def followed(self, seconds: float) -> list[UUID]:
         """Return the runs that a subscription has waited for within these seconds."""
@@ -45,6 +47,8 @@ class RemoteWatch:
         """Return a future that is done when more is stored after `cursor`, or the run is gone or in this process."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[run_id].append((cursor, future))
+        if run_id not in self._waited_at:
+            self.on_first()
         self._waited_at[run_id] = asyncio.get_running_loop().time()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._poll())

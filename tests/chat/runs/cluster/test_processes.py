@@ -146,7 +146,7 @@ async def test_run_is_followed_with_and_without_a_channel_layer(
 async def test_remote_subscriber_keeps_a_run_alive(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
-    (one, _), (other, _) = begin(), begin()
+    (one, _), (other, _) = (begin(DISCONNECT_GRACE_SECONDS="1") for _ in range(2))
     fake.play(slowly(said("Half")))
     response = await client.post(f"{one}/chat/stream", json={"message": "Hi"})
     await Stream(response).until(b"Half")
