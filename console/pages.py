@@ -35,7 +35,7 @@ class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type 
     """Finds the keys of a page before it reads the rows."""
 
     def page(self, number: int | str) -> "Page[Any]":
-        # OFFSET reads and drops the rows before the page. This query has only the keys, so their long texts are not read.
+        # OFFSET reads and drops the rows before the page. This query has only keys, so their long texts are not read.
         page = super().page(number)
         every: Any = self.object_list
         rows: Any = page.object_list
