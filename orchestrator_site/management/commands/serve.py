@@ -72,8 +72,8 @@ class Command(BaseCommand):
                 "manage.py create_api_key, or listen on 127.0.0.1."
             )
         try:
-            family, *_, destination = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            bound = socket.create_server(destination[:2], family=family, backlog=4_096)
+            info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            bound = socket.create_server(info[4][:2], family=info[0], backlog=4_096)
         except (OSError, OverflowError) as error:
             raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
         # The port is taken before anything is prepared, so that a second service fails at once and changes nothing.
