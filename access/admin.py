@@ -140,7 +140,8 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return request.user.has_perm(REVOKE)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Create a key and show it in the response only: it is never in a session, a redirect or a URL."""
+        """Create a key, and show it in the response."""
+        # A redirect, as after other forms, would need the key in a session or a URL.
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = KeyForm(request.POST if request.method == "POST" else None)
@@ -165,6 +166,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def revoke_view(self, request: HttpRequest, key_id: UUID) -> HttpResponse:
+        # Django's CSRF protection does not cover GET, so a link on any page could revoke a key.
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         row = ApiKey.objects.filter(pk=key_id).first()
@@ -179,6 +181,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             self._revoke(request, row)
 
     def _revoke(self, request: HttpRequest, row: ApiKey) -> None:
+        # Django checks the permission of an action, but not that of `revoke_view`.
         if not self.has_revoke_permission(request):
             raise PermissionDenied
         with transaction.atomic():

@@ -38,6 +38,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
     try:
         given = body.model_dump(exclude={"scopes"})
         asked = await read(partial(issuing.validated, timezone.now(), words=body.scopes or (), **given))
+        # Otherwise a key with the scope `keys` could create a key for everything else.
         if not caller(request).scopes.covers(asked.scopes):
             raise ApiError(403, "scope", "A key cannot grant scopes that it does not have.")
         issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
@@ -45,6 +46,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
         raise invalid_field(error.field, str(error)) from None
     # From the first key on callers need one. This process knows at once, others within a second.
     authenticator.current().revocations.keyed = True
+    # No cache may store the key.
     response["Cache-Control"] = "no-store"
     return Status(201, {**_as_dict(issued.row), "key": issued.secret})
 

@@ -144,6 +144,7 @@ class Authenticator:
         if refusal is not None:
             fields = {"prefix": record.prefix, "key": str(record.caller.key)}
             raise await self._failed(f"key_refused.{refusal.code}", refusal, client_info, **fields)
+        # Only noted: a write for every request would cost more than the lookup.
         self.revocations.use(record.caller.key)
         return record.caller
 
@@ -159,6 +160,7 @@ class Authenticator:
     async def _failed(self, event: str, refusal: ApiError, client_info: ClientInfo, **fields: str) -> ApiError:
         """Count and log a failed attempt, and return the error to raise."""
         client = client_info.client
+        # An IPv6 subscriber has a whole network, and could send each attempt from another address of it.
         seconds = await self._failures.take(FAILURES, proxies.subscriber(client))
         if seconds is not None:
             return too_many("failures", FAILURES, seconds)
@@ -180,5 +182,6 @@ async def close() -> None:
     """Close the running event loop's authenticator, if it has one."""
     authenticator = _authenticators.known()
     if authenticator is not None:
+        # Forgotten first: a request that arrives during the close gets an authenticator that is open.
         _authenticators.forget()
         await authenticator.close()

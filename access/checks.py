@@ -7,8 +7,8 @@ from django.core.checks import Warning as Caution
 
 from access import conf
 
+# Characters. A shorter key can be guessed over the network.
 SHORTEST: Final = 16
-"""Characters: a shorter key can be guessed over the network."""
 
 
 @register

@@ -1,13 +1,11 @@
-"""The names of the known tools, so that a key with a misspelt tool scope is rejected.
-
-The app `tools` registers them: this app may not import it.
-"""
+"""The names of the known tools, so that a key with a misspelt tool scope is rejected."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 
 from access.scopes import EVERY_TOOL, Scopes
 
+# The app `tools` registers a source, because this app may not import it.
 _sources: list[Callable[[], Sequence[str]]] = []
 
 

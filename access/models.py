@@ -52,6 +52,7 @@ class ApiKey(models.Model):
         permissions: ClassVar = [("revoke_apikey", "Can revoke API keys")]
         indexes: ClassVar = [models.Index(fields=["-created"], name="api_keys_by_time")]
         constraints: ClassVar = [
+            # A revoked key's name can be given to its successor.
             models.UniqueConstraint(fields=["name"], name="api_keys_named_once", condition=models.Q(revoked=None)),
         ]
 
@@ -65,4 +66,5 @@ class ApiKey(models.Model):
 
     def revoke(self, now: datetime) -> bool:
         """Revoke the key permanently. Return False if it was revoked before."""
+        # The condition is part of the update, so of two revocations at the same time only one is reported.
         return bool(ApiKey.objects.filter(pk=self.pk, revoked=None).update(revoked=now))

@@ -57,18 +57,14 @@ def scopes(texts: Iterable[str]) -> Scopes:
     if len(given) > MAX_SCOPES:
         raise ScopeInvalid(f"A key has at most {MAX_SCOPES} scopes.")
     words = frozenset(text for text in given if text in WORDS)
-    patterns = {_pattern(text) for text in given if text not in WORDS}
+    patterns = {EVERY_TOOL if text == TOOLS else text for text in given if text not in WORDS}
+    for text in given:
+        is_pattern = text == TOOLS or (len(text) <= MAX_CHARS and TOOL.fullmatch(text))
+        if text not in WORDS and not is_pattern:
+            raise ScopeInvalid(f"{text[:MAX_CHARS]!a} is not a scope. Valid scopes: {_valid()}.")
     if not words and not patterns:
         raise ScopeInvalid(f"Give at least one scope: {_valid()}.")
     return Scopes(words=words, tools=(EVERY_TOOL,) if EVERY_TOOL in patterns else tuple(sorted(patterns)))
-
-
-def _pattern(text: str) -> str:
-    if text == TOOLS:
-        return EVERY_TOOL
-    if len(text) > MAX_CHARS or not TOOL.fullmatch(text):
-        raise ScopeInvalid(f"{text[:MAX_CHARS]!a} is not a scope. Valid scopes: {_valid()}.")
-    return text
 
 
 def _valid() -> str:

@@ -8,6 +8,7 @@ from typing import Final
 logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS: Final = 60.0
+# Rejected callers decide how often they try, so the number of their lines is limited.
 MAX_LINES: Final = 30
 """Lines of one event in one window; the next window reports how many were left out."""
 

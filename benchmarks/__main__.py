@@ -30,6 +30,7 @@ NAMES: Final = tuple(measure.name for measure in MEASURES)
 
 def main() -> int:
     options = _options()
+    # The default action of SIGTERM would skip the `finally` blocks that end the servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     cores = Cores.chosen()
     report = Report(machine.described(), [cores.note, *(one.missing for one in CONTESTANTS if one.missing)])
@@ -68,23 +69,20 @@ async def _measure(report: Report, measures: Sequence[Measure], arena: Arena) ->
         for measure in measures:
             rounds: list[Round] = []
             try:
-                await _play(measure, arena, rounds)
+                # Each round is added when it is over, so a failure leaves the earlier ones in the report.
+                count = measure.rounds[measure.quick]
+                for number in range(count):
+                    print(f"{measure.name}: round {number + 1} of {count}", file=sys.stderr)
+                    rounds.append(await measure.round(arena, number))
             except Unmeasurable as error:
                 report.notes.append(f"Not measured: {measure.name}. {error}")
             except (NotStarted, StreamBroken, TimeoutError) as error:
                 is_whole = False
                 report.notes.append(f"Broken off: {measure.name}, in round {len(rounds) + 1}. {error!r}")
+            # A measure without a single round has no median to show.
             if rounds:
                 report.measured.append(Measured(measure, rounds))
     return is_whole
-
-
-async def _play(measure: Measure, arena: Arena, rounds: list[Round]) -> None:
-    """Add each round when it is over."""
-    count = measure.rounds[measure.quick]
-    for number in range(count):
-        print(f"{measure.name}: round {number + 1} of {count}", file=sys.stderr)
-        rounds.append(await measure.round(arena, number))
 
 
 if __name__ == "__main__":

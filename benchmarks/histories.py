@@ -16,6 +16,7 @@ from django.utils import timezone
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup()
 
+# Models can be imported only after the setup.
 from access.caller import OPERATOR
 from chat.models import Message, Run, RunEvent, Session
 from storage.ids import new_id
@@ -23,8 +24,8 @@ from storage.ids import new_id
 SENTENCE: Final = "What was said here is as long as what people and models say to each other on most of their turns. "
 WORDS: Final = SENTENCE * 2
 FRAMES: Final = b'id: 2\ndata: {"type":"token","token":" w00001"}\n\n' * 20
+# Sessions of one transaction. The service runs meanwhile, and SQLite has one writer at a time.
 TOGETHER: Final = 200
-"""Sessions of one transaction: few enough for a service that runs meanwhile."""
 
 
 def make(sessions: int, messages: int) -> Iterator[UUID]:
@@ -33,7 +34,10 @@ def make(sessions: int, messages: int) -> Iterator[UUID]:
         pairs = [(new_id(), new_id()) for _ in range(min(TOGETHER, sessions - first))]
         _write(pairs, messages)
         yield from (session for session, _ in pairs)
-    _put_away()
+    if connection.vendor == "sqlite":
+        # Otherwise the measured service would have to checkpoint what was written here.
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @transaction.atomic
@@ -46,22 +50,12 @@ def _write(pairs: Sequence[tuple[UUID, UUID]], messages: int) -> None:
     Session.objects.bulk_create(Session(id=session, **opened) for session, _ in pairs)
     Run.objects.bulk_create(Run(id=run, session_id=session, **ended) for session, run in pairs)
     RunEvent.objects.bulk_create(RunEvent(run_id=run, **streamed) for _, run in pairs)
+    roles = Message.Role.USER, Message.Role.ASSISTANT
     Message.objects.bulk_create(
-        Message(session_id=session, run_id=run, role=_role(number), content=f"{number}: {WORDS}", created=now)
+        Message(session_id=session, run_id=run, role=roles[number % 2], content=f"{number}: {WORDS}", created=now)
         for session, run in pairs
         for number in range(messages)
     )
-
-
-def _put_away() -> None:
-    """Checkpoint SQLite's log, so that the measured service does not have to."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _role(number: int) -> Message.Role:
-    return Message.Role.ASSISTANT if number % 2 else Message.Role.USER
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ class Measured:
 
     def reached(self, goal: Goal) -> float | None:
         """Return the service's figure for a goal: for a ratio, the median of the ratios of the rounds."""
+        # Both figures of a ratio are of one round, so that a slower machine changes both alike.
         if goal.against is None:
             return self.median(SERVICE.title, goal.key)
         titles = SERVICE.title, goal.against.title
@@ -65,17 +66,17 @@ class Report:
         common = [one for one in self.measured if not one.measure.lines]
         there = {title for one in common for samples in one.rounds for title in samples}
         columns = [title for title in COLUMNS if title in there]
-        rows = [_row(one, figure, columns) for one in common for figure in one.measure.figures]
+        rows = [
+            _line(figure.label, *(_value(one.median(title, figure.key), figure) for title in columns))
+            for one in common
+            for figure in one.measure.figures
+        ]
         return ["", *_head("", columns), *rows] if rows else []
 
     def _goals(self) -> list[str]:
         rows = [_goal(goal, one.reached(goal)) for one in self.measured for goal in one.measure.goals]
         head = [_line("what must be reached", "bound", "measured", ""), _line("---", "---:", "---:", "---")]
         return ["", *head, *rows] if rows else []
-
-
-def _row(one: Measured, figure: Figure, columns: Sequence[str]) -> str:
-    return _line(figure.label, *(_value(one.median(title, figure.key), figure) for title in columns))
 
 
 def _own_table(one: Measured) -> list[str]:

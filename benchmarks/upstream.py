@@ -56,6 +56,7 @@ STOP: Final = delta({}, "stop")
 DONE: Final = chunk(b"data: [DONE]\n\n") + LAST_CHUNK
 
 
+# Made once for each length: the upstream must cost much less than the servers that it is there to measure.
 @lru_cache(maxsize=16)
 def following(count: int) -> tuple[bytes, ...]:
     """Return the chunks of all tokens except the first, which has the nonce."""
@@ -73,15 +74,16 @@ class Answer:
     def __init__(self, script: Script, body: bytes) -> None:
         self.script = script
         self.opening = HEAD + ROLE + delta({"content": script.nonce + words(script.tokens)[0]})
-        self.closing = STOP + (self._usage(body) if b'"include_usage":true' in body else b"") + DONE
+        self.closing = STOP + DONE
+        # OpenAI sends the usage only if the request asks for it, in an event without choices after the last token.
+        if b'"include_usage":true' in body:
+            # Counted in the bytes: parsing a long history would delay the other streams of this event loop.
+            messages, tokens = body.count(b'"role":') - body.count(b'"role":"system"'), script.tokens
+            usage = {"prompt_tokens": messages, "completion_tokens": tokens, "total_tokens": messages + tokens}
+            self.closing = STOP + event(usage=usage) + DONE
 
     def whole(self) -> bytes:
         return self.opening + all_following(self.script.tokens) + self.closing
-
-    def _usage(self, body: bytes) -> bytes:
-        messages = body.count(b'"role":') - body.count(b'"role":"system"')
-        tokens = self.script.tokens
-        return event(usage={"prompt_tokens": messages, "completion_tokens": tokens, "total_tokens": messages + tokens})
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Tally:
 
 
 class Paced:
-    """Writes an answer token by token, each at its time: a late one does not delay those after it."""
+    """Writes an answer token by token, each at its time."""
 
     def __init__(self, answer: Answer, transport: asyncio.WriteTransport, tally: Tally) -> None:
         self._transport = transport
@@ -117,6 +119,7 @@ class Paced:
             self._tally.broken[self._answer.script.nonce] = time.monotonic()
 
     def _wait(self) -> None:
+        # From the time that was due and not from now: a late token does not delay those after it.
         self._due += self._gap
         self._loop.call_at(self._due, self._write)
 
@@ -154,17 +157,14 @@ class Connection(asyncio.Protocol):
         if ended and len(rest) >= size:
             self._buffer = rest[size:]
             if head.startswith(b"GET %b " % OBSERVED.encode()):
-                self._report()
+                fields = json.dumps(asdict(self._tally)).encode()
+                self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(fields) + fields)
             else:
                 self._answer(Script.found_in(rest[:size]), rest[:size])
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._paced is not None:
             self._paced.cut()
-
-    def _report(self) -> None:
-        fields = json.dumps(asdict(self._tally)).encode()
-        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(fields) + fields)
 
     def _answer(self, script: Script | None, body: bytes) -> None:
         if script is None:

@@ -20,6 +20,7 @@ from django.core.management import execute_from_command_line
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup()
 
+# The service's modules read the settings when they are imported.
 from benchmarks.harness.contestants import TASKS
 from chat.runs.log import frame_store, journals
 from chat.runs.log.journal import Batch
@@ -30,7 +31,13 @@ from storage.writer import writer
 
 def unjournaled() -> AbstractContextManager[Any]:
     """Store no frame except a run's first, which commits with the run. Messages and ends are stored as usual."""
-    return patch.object(journals, "commit", _only_records)
+
+    async def only_records(batch: Batch) -> Collection[UUID]:
+        if not batch.records:
+            return ()
+        return await writer.write(partial(frame_store.save_batch, (), batch.records))
+
+    return patch.object(journals, "commit", only_records)
 
 
 def counted() -> AbstractContextManager[Any]:
@@ -39,7 +46,10 @@ def counted() -> AbstractContextManager[Any]:
 
     async def answer(self: Application, scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("path") == TASKS:
-            await _report_tasks(send)
+            body = json.dumps(len(asyncio.all_tasks())).encode()
+            headers = [(b"content-length", b"%d" % len(body))]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
         else:
             await serve(self, scope, receive, send)
 
@@ -50,18 +60,6 @@ VARIANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
     "unjournaled": unjournaled,
     "counted": counted,
 }
-
-
-async def _only_records(batch: Batch) -> Collection[UUID]:
-    if not batch.records:
-        return ()
-    return await writer.write(partial(frame_store.save_batch, (), batch.records))
-
-
-async def _report_tasks(send: Send) -> None:
-    body = json.dumps(len(asyncio.all_tasks())).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
 
 
 def main() -> None:

@@ -32,7 +32,8 @@ _ESCAPED: Final = re.compile(r"(?:\\u[0-9a-f]{4})+")
 
 
 def short_id(key: UUID) -> str:
-    """Return the end of an id: ids that were created together begin alike."""
+    """Return the end of an id."""
+    # The first bits of a UUIDv7 are the time, so ids that were created together begin alike.
     return str(key)[-SHORT_ID:]
 
 
@@ -100,6 +101,7 @@ def block(text: str, whole: str, most: int = LONG) -> str:
     """Return a text in its own lines. Beyond `most` characters it is cut, and the link `whole` leads to all of it."""
     if not text:
         return NOTHING
+    # `format_html` escapes what it inserts: the text is a model's or a caller's, and may contain markup.
     shown = format_html('<pre class="audit-text" dir="auto">{}</pre>', visible_text(text[:most]))
     if len(text) <= most:
         return shown

@@ -14,6 +14,7 @@ Column = Callable[[Any], str]
 def column(title: str, show: Column, *, order: str | None = None) -> Column:
     """Return a column with this title. With `order` the list can be sorted by that field, which then needs an index."""
 
+    # A function of its own for each column: Django stores title and order on it, and identifies it by its name.
     def shown(row: Any) -> str:
         return show(row)
 

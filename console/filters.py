@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from console.visible_text import visible_text_line
 
+# A list offers the values of so many of its newest rows as choices: DISTINCT would read the whole table.
 RECENT: Final = 1_000
-"""Rows, the newest, whose values a list offers as choices."""
 
 MAX_CHOICES: Final = 30
 
@@ -37,6 +37,7 @@ class _OneValueFilter(admin.FieldListFilter):
         self.others = [
             (name, value)
             for name, values in request.GET.lists()
+            # Page `p` of another choice may not exist.
             if name not in {self.parameter, "p"}
             for value in values
         ]
@@ -76,6 +77,7 @@ class DayFilter(_OneValueFilter):
             return queryset
         try:
             start = timezone.make_aware(datetime.combine(date.fromisoformat(self.value), datetime.min.time()))
+            # A range, and not the day of the column, which no index on the column could serve.
             end = start + timedelta(days=1)
         except (ValueError, OverflowError) as error:
             raise IncorrectLookupParameters(error) from None

@@ -32,9 +32,10 @@ WIDE: Final = "audit-wide"
 
 
 class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type checkers alone
-    """Finds the keys of a page before it reads the rows, so that the rows before them are not read."""
+    """Finds the keys of a page before it reads the rows."""
 
     def page(self, number: int | str) -> "Page[Any]":
+        # OFFSET reads and drops the rows before the page. This query has only keys, so their long texts are not read.
         page = super().page(number)
         every: Any = self.object_list
         rows: Any = page.object_list
@@ -51,8 +52,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
 
     actions = None
     list_per_page = ROWS
+    # No "Show all" link: a table can have millions of rows.
     list_max_show_all = 0
     paginator = KeysFirst
+    # Each would count the whole table again, for every list and every choice of a filter.
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     change_form_template = "console/record.html"
@@ -91,6 +94,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         if key is None:
             return super().get_search_results(request, queryset, search_term)
         rows = self.model._default_manager.order_by()
+        # One subquery for each field, so that the database can use the index of each one.
         each = (Q(pk__in=rows.filter(**{field: key}).values("pk")) for field in self.uuid_fields)
         return queryset.filter(reduce(or_, each)), False
 
@@ -121,6 +125,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         if not self.has_view_permission(request, row):
             raise PermissionDenied
         name = quote(f"{self.opts.model_name}-{row.pk}-{field}.txt")
+        # As a download: in the console's origin the browser must not render a model's text.
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         text = self.long_fields[field](row)
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

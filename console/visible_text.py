@@ -36,5 +36,6 @@ def visible_text(text: str) -> str:
 
 def visible_text_line(text: str, most: int) -> str:
     """Return the beginning of the text as one line of at most `most` characters, with `…` if it is longer."""
+    # The text can be megabytes long. Four times the length leaves enough when runs of spaces have become one.
     line = " ".join(visible_text(text[: 4 * most]).split())
     return line if len(line) <= most and len(text) <= 4 * most else line[: most - 1].rstrip() + "…"

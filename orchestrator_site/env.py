@@ -50,13 +50,11 @@ class Environment:
 
     @classmethod
     def load(cls, process: dict[str, str]) -> "Environment":
-        """Read the variables of the process and of `.env` in the working directory, or of the file `ENV_FILE`.
-
-        The file's variables stay in this value: child processes do not inherit them.
-        """
+        """Read the variables of the process and of `.env` in the working directory, or of the file `ENV_FILE`."""
         variables = dict(process)
         path = Path(variables.get("ENV_FILE") or ".env")
         if path.is_file():
+            # `read_env` writes into ENVIRON, by default `os.environ`, which child processes would inherit.
             reader: Any = type("EnvFile", (Env,), {"ENVIRON": variables})
             reader.read_env(path)
         return cls(variables, path)
@@ -109,6 +107,7 @@ class Environment:
         try:
             number = float(value)
         except ValueError:
+            # Not a number, so it fails both comparisons.
             number = float("nan")
         if not least <= number <= most:
             raise InvalidSetting(name, value, f"it must be a number of seconds from {least:g} to {most:g}")
@@ -132,6 +131,7 @@ class Environment:
         if scheme in {"postgres", "postgresql", "sqlite"}:
             return dict(Env.db_url_config(value))
         if "://" in value:
+            # Only the scheme is repeated: the URL may contain a password.
             raise InvalidSetting(name, f"{scheme}://...", "it must be a path, sqlite:///PATH or postgres://...")
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(Path(value).expanduser().absolute())}
 

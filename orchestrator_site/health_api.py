@@ -31,7 +31,16 @@ class HealthOut(Schema):
 @router.get("/healthz", auth=None, response={200: HealthOut, 503: HealthOut})
 async def health(request: HttpRequest) -> JsonResponse:
     """Return 200 with the health, or 503 if the database does not answer."""
-    database = await _database()
+
+    def select() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    database = "ok"
+    try:
+        await read(select)
+    except StorageUnavailable:
+        database = "unavailable"
     current = service_registry.current()
     fields: dict[str, Any] = {
         "status": "ok" if database == "ok" else "unavailable",
@@ -44,15 +53,3 @@ async def health(request: HttpRequest) -> JsonResponse:
         "active_runs": current.runs.active,
     }
     return JsonResponse(fields, status=200 if database == "ok" else 503)
-
-
-async def _database() -> str:
-    def select() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-
-    try:
-        await read(select)
-    except StorageUnavailable:
-        return "unavailable"
-    return "ok"

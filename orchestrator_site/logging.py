@@ -36,8 +36,8 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
+# The prefix of each further line of a log entry, so that logged text cannot fake an entry.
 FURTHER: Final = "    | "
-"""The prefix of each further line of a log entry, so that logged text cannot fake an entry."""
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
 

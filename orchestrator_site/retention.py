@@ -128,22 +128,35 @@ def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
 
 def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
     """Remove it, and yield what was removed. Raises `OSError` if an output cannot be removed."""
-    yield _remove_outputs(ages, outputs)
-    _take_from_owners(ages)
+    # Outputs first: without its row, an output could only be found as a stray.
+    removed = size = 0
+    for owner, key in executions(ages).values_list("owner", "id").iterator():
+        stored = outputs.size(owner, key)
+        if stored:
+            outputs.remove(owner, key)
+            removed, size = removed + 1, size + stored
+    yield Pruned(name="stored outputs", rows=removed, bytes=size)
+    # Sessions are claimed before anything of them is deleted. The condition is checked again by the update, so one that
+    # was used since then stays.
+    while keys := list(sessions(ages).exclude(owner=CLAIMED).values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+        sessions(ages).filter(pk__in=keys).update(owner=CLAIMED)
+        time.sleep(PAUSE_SECONDS)
     for part in parts(ages, sessions(ages).filter(owner=CLAIMED)):
         yield _remove(part)
-    yield _remove_strays(ages, outputs)
+    removed = size = 0
+    for stray in strays(ages.strays, outputs):
+        stray.path.unlink(missing_ok=True)
+        removed, size = removed + 1, size + stray.size
+    yield Pruned(name=STRAYS, rows=removed, bytes=size)
 
 
 def _measured(part: "QuerySet[Any]") -> Pruned:
-    lengths = (_length(part.model, name) for name in MEASURED.get(part.model, ()))
+    fields = [part.model._meta.get_field(name) for name in MEASURED.get(part.model, ())]
+    # PostgreSQL has no length of JSON. A cast of bytes to text would count hexadecimal digits.
+    columns = [F(field.name) if isinstance(field, BinaryField) else Cast(field.name, TextField()) for field in fields]
+    lengths = (Coalesce(Length(column), 0) for column in columns)
     found = part.order_by().aggregate(rows=Count("pk"), size=Sum(sum(lengths, start=Value(0))))
     return Pruned(name=part.model._meta.db_table, rows=found["rows"], bytes=found["size"] or 0)
-
-
-def _length(model: type[Model], name: str) -> Any:
-    is_binary = isinstance(model._meta.get_field(name), BinaryField)
-    return Coalesce(Length(F(name) if is_binary else Cast(name, TextField())), 0)
 
 
 def _remove(part: "QuerySet[Any]") -> Pruned:
@@ -156,28 +169,3 @@ def _remove(part: "QuerySet[Any]") -> Pruned:
         rows += len(keys)
         time.sleep(PAUSE_SECONDS)
     return Pruned(name=part.model._meta.db_table, rows=rows, bytes=size)
-
-
-def _take_from_owners(ages: Ages) -> None:
-    """Claim the sessions to remove; one that was used since then stays."""
-    while keys := list(sessions(ages).exclude(owner=CLAIMED).values_list("pk", flat=True)[:ROWS_AT_ONCE]):
-        sessions(ages).filter(pk__in=keys).update(owner=CLAIMED)
-        time.sleep(PAUSE_SECONDS)
-
-
-def _remove_outputs(ages: Ages, outputs: OutputStore) -> Pruned:
-    removed = size = 0
-    for owner, key in executions(ages).values_list("owner", "id").iterator():
-        kept = outputs.size(owner, key)
-        if kept:
-            outputs.remove(owner, key)
-            removed, size = removed + 1, size + kept
-    return Pruned(name="stored outputs", rows=removed, bytes=size)
-
-
-def _remove_strays(ages: Ages, outputs: OutputStore) -> Pruned:
-    removed = size = 0
-    for kept in strays(ages.strays, outputs):
-        kept.path.unlink(missing_ok=True)
-        removed, size = removed + 1, size + kept.size
-    return Pruned(name=STRAYS, rows=removed, bytes=size)

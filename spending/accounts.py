@@ -61,6 +61,7 @@ NOTHING = Amount(nanos=0, tokens=0)
 
 def lines(payer: Payer, service: Iterable[Budget], now: datetime) -> tuple[Line, ...]:
     """Return the lines of a call at `now` (UTC), sorted by account; of two for one account, the lower."""
+    # Sorted, because two transactions that lock the same accounts in different orders would deadlock.
     lowest: dict[str, Line] = {}
     for line in (*_lines(payer, service, "service", now), *_lines(payer, payer.budgets, "key", now)):
         known = lowest.get(line.account)
@@ -78,28 +79,24 @@ def accounts_of_session(session_id: UUID) -> list[str]:
 
 
 def _lines(payer: Payer, budgets: Iterable[Budget], whose: Literal["key", "service"], now: datetime) -> Iterator[Line]:
+    subjects: dict[Scope, str] = {
+        "run": f"run:{payer.run_id}",
+        "session": f"session:{payer.session_id}",
+        "key": f"key:{payer.key}",
+        "service": "service",
+    }
     for one in budgets:
         scope: Scope = one.span if one.span in {"run", "session"} else whose
+        # Outside of a run or session there is no account that such a budget could limit.
         if {"run": payer.run_id, "session": payer.session_id}.get(scope, True) is None:
             continue
+        subject = subjects[scope]
+        # Each day and month has an account of its own, so a new period starts at zero without a reset.
+        period = {"day": f"/{now.date()}", "month": f"/{now:%Y-%m}"}.get(one.span, "")
         yield Line(
-            account=f"{_subject(payer, scope)}{one.unit}{_span(one, now)}",
+            account=f"{subject}:{one.unit}{period}",
             limit=one.amount,
             unit=one.unit,
             scope=scope,
             span=one.span,
         )
-
-
-def _subject(payer: Payer, scope: Scope) -> str:
-    if scope == "run":
-        return f"run:{payer.run_id}:"
-    if scope == "session":
-        return f"session:{payer.session_id}:"
-    return f"key:{payer.key}:" if scope == "key" else "service:"
-
-
-def _span(one: Budget, now: datetime) -> str:
-    if one.span == "day":
-        return f"/{now.date()}"
-    return f"/{now.date().isoformat()[:7]}" if one.span == "month" else ""

@@ -27,6 +27,7 @@ class UseAdmin(ReadOnlyAdmin):
     ordering = ("-day", "-id")
     list_display = (_day, _what, *_whose, *_counts[:2], *_tokens[:2], _cost)
     list_display_links = (_what,)
+    # Sorting by a sum would read the whole table.
     sortable_by = ()
     list_filter: ClassVar = [(field, RecentValueFilter) for field in ("key", "model", "tool")]
     sections = (
@@ -45,6 +46,7 @@ class AccountAdmin(ReadOnlyAdmin):
     search_fields = ("name__startswith",)
     search_help_text = "The beginning of an account's name, such as key: or service:"
     sections = ((None, ((columns.text("name"), _spent, _reserved, columns.exact_moment("updated")),)),)
+    # The key of an account is its name.
     uuid_fields = ()
 
 

@@ -1,11 +1,7 @@
-"""Reservations before a call and settlements after it: sync functions, each part of a transaction of the writer.
-
-A reserved amount counts as spent until it is settled, so simultaneous calls cannot exceed a limit together.
-"""
+"""Reservations before a call and settlements after it: sync functions, each part of a transaction of the writer."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -18,6 +14,8 @@ from storage.statements import Insert, Statement, Sum
 _open = Statement(
     "INSERT INTO spending_accounts (name, spent, reserved, updated) VALUES (%s, 0, 0, %s) ON CONFLICT (name) DO NOTHING"
 )
+# A reserved amount counts as spent until it is settled, and the limit is part of the update's condition. Calls at the
+# same time, in any process, therefore cannot exceed a limit together.
 _reserve = Statement(
     "UPDATE spending_accounts SET reserved = reserved + %s, updated = %s "
     "WHERE name = %s AND spent + reserved + %s <= %s RETURNING spent"
@@ -29,6 +27,7 @@ _spend = Statement(
 _settle = Statement(
     "UPDATE spending_accounts SET reserved = reserved - %s, spent = spent + %s, updated = %s WHERE name = %s"
 )
+# Deleted as it is read, so a reservation is settled at most once.
 _take_back = Statement("DELETE FROM spending_reservations WHERE run = %s RETURNING amounts")
 _insert_reservation = Insert(Reservation, "run", "amounts", "created")
 _add_use = Sum(
@@ -91,6 +90,7 @@ def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) ->
         amount = most.of(line.unit)
         before = None if amount is None else _take(_reserve, line, amount, now)
         if amount is None or before is None:
+            # The transaction commits all the same, with other jobs of the writer, so what was reserved is given back.
             for other, set_aside in taken:
                 _settle.later(set_aside, 0, now, other.account)
             return Refused(line, spent_on(line.account))
@@ -103,8 +103,10 @@ def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) ->
 
 def settle(run_id: UUID, cost: Amount | None, now: datetime) -> None:
     """Book the actual cost of a run's call and release its reservation; None books the reserved amount."""
-    for account, unit, reserved in _taken_back(run_id):
+    reservations = [tuple(entry) for (amounts,) in _take_back(run_id) for entry in msgspec.json.decode(amounts)]
+    for account, unit, reserved in reservations:
         actual = cost.of(unit) if cost is not None else None
+        # An unknown cost is booked as reserved: a budget may then be used up early, but it is never exceeded.
         booked = reserved if actual is None else min(actual, MAX_AMOUNT)
         _settle.later(reserved, booked, now, account)
 
@@ -138,7 +140,27 @@ def spent_on(account: str) -> int:
 
 def add(used: Iterable[Used], now: datetime) -> None:
     """Add calls to the usage of their day."""
-    _add_use(_row(one, now) for one in used)
+    _add_use(
+        (
+            now.date(),
+            one.owner,
+            one.key,
+            one.provider,
+            one.model,
+            one.tool,
+            1,
+            int(one.failed),
+            int(one.estimated),
+            int(one.nanos is None),
+            one.input_tokens,
+            one.output_tokens,
+            one.cached_tokens,
+            one.reasoning_tokens,
+            min(one.nanos or 0, MAX_AMOUNT),
+            one.milliseconds,
+        )
+        for one in used
+    )
 
 
 def forget_run(run_id: UUID) -> None:
@@ -155,19 +177,8 @@ def _take(statement: Statement, line: Line, amount: int, now: datetime) -> int |
     """Run the statement for a line, and return the amount spent before; None if too little is left."""
     values = (amount, now, line.account, amount, line.limit)
     taken = statement(*values)
+    # Without a row the account has too little left, or does not exist yet. Most accounts exist, so one is opened here.
     if not taken:
         _open.later(line.account, now)
         taken = statement(*values)
     return int(taken[0][0]) if taken else None
-
-
-def _taken_back(run_id: UUID) -> list[tuple[str, Any, int]]:
-    rows = _take_back(run_id)
-    return [tuple(entry) for (amounts,) in rows for entry in msgspec.json.decode(amounts)]
-
-
-def _row(used: Used, now: datetime) -> Sequence[Any]:
-    who = (now.date(), used.owner, used.key, used.provider, used.model, used.tool)
-    tokens = (used.input_tokens, used.output_tokens, used.cached_tokens, used.reasoning_tokens)
-    flags = (1, int(used.failed), int(used.estimated), int(used.nanos is None))
-    return (*who, *flags, *tokens, min(used.nanos or 0, MAX_AMOUNT), used.milliseconds)

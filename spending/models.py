@@ -42,6 +42,7 @@ class Use(models.Model):
     tokens the service did not report. `cost` is in billionths of a dollar.
     """
 
+    # Every column of the key is NOT NULL with "" for none: a unique constraint treats NULLs as different.
     day = models.DateField()
     owner = models.CharField(max_length=64)
     key = models.CharField(max_length=64)

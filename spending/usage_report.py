@@ -53,8 +53,12 @@ def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
     order = ["-day"] if group_by == "day" else ["-all_cost", "-all_calls", *fields]
     sums = {f"all_{name}": Sum(name) for name in SUMS}
     found = rows.order_by().values(*fields).annotate(**sums).order_by(*order)[:MAX_GROUPS]
-    names = _key_names(found) if group_by == "key" else {}
-    items = [{**{name: row[name] for name in fields}, **_sums(row), **_name(names, row)} for row in found]
+    items = [{**{name: row[name] for name in fields}, **_sums(row)} for row in found]
+    if group_by == "key":
+        # `operator` is not a key, and is shown by its own name.
+        keys = [item["key"] for item in items if item["key"] != OPERATOR]
+        names = {str(key): name for key, name in ApiKey.objects.filter(id__in=keys).values_list("id", "name")}
+        items = [{**item, "name": names.get(item["key"], item["key"])} for item in items]
     return {"items": items, "count": len(items), "total": _sums(rows.aggregate(**sums))}
 
 
@@ -69,6 +73,7 @@ def cost_of(nanos: int) -> Decimal:
 
 
 def _rows(group_by: GroupBy, owner: str | None, span: Span) -> QuerySet[Use]:
+    # A row is of a model or of a tool: the calls of tools would otherwise count among those of models.
     rows = Use.objects.exclude(tool="") if group_by == "tool" else Use.objects.filter(tool="")
     if owner is not None:
         rows = rows.filter(owner=owner)
@@ -78,15 +83,6 @@ def _rows(group_by: GroupBy, owner: str | None, span: Span) -> QuerySet[Use]:
 
 
 def _sums(row: dict[str, Any]) -> dict[str, Any]:
-    """`cost_usd` is of the calls whose price is known: `unpriced` counts the others."""
+    # The cost is of the calls whose price is known: `unpriced` counts the others.
     sums = {name: row[f"all_{name}"] or 0 for name in SUMS}
     return {**sums, "cost_usd": float(cost_of(sums.pop("cost")))}
-
-
-def _key_names(rows: "QuerySet[Use, dict[str, Any]]") -> dict[str, str]:
-    keys = [row["key"] for row in rows if row["key"] != OPERATOR]
-    return {str(key): name for key, name in ApiKey.objects.filter(id__in=keys).values_list("id", "name")}
-
-
-def _name(names: dict[str, str], row: dict[str, Any]) -> dict[str, str]:
-    return {"name": names.get(row["key"], row["key"])} if "key" in row else {}

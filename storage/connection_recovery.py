@@ -9,10 +9,11 @@ RETRIED: Final = frozenset({"40001", "40P01"})
 
 
 def release() -> None:
-    """Close the connection, and have the pool check the others: if one is broken, most are."""
+    """Close the connection, and have the pool check the others."""
     connection.close()
     pool: Any = getattr(connection, "pool", None)
     if pool is not None:
+        # A server that restarted has closed all connections, so if one is broken, most are.
         pool.check()
 
 

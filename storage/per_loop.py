@@ -9,7 +9,7 @@ Thing = TypeVar("Thing")
 
 
 class PerLoop(Generic[Thing]):
-    """Holds one object per event loop, made by `make` on first use: not every server reports when it starts."""
+    """Holds one object per event loop, made by `make` on first use."""
 
     def __init__(self, make: Callable[[], Thing]) -> None:
         self._make = make
@@ -20,6 +20,7 @@ class PerLoop(Generic[Thing]):
         last, loop = self._last, asyncio.get_running_loop()
         if last is not None and last[0] is loop:
             return last[1]
+        # Made on first use, because not every ASGI server reports that it starts.
         thing = self._things.get(loop)
         return self.use(self._make() if thing is None else thing)
 

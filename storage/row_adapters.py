@@ -78,9 +78,10 @@ def conversion(field: "Field[Any, Any]") -> Conversion | None:
         return moment
     if isinstance(plain, UUIDField) and connection.features.has_native_uuid_field:
         return None
-    return _as_text(plain) or sanitize.sanitizer(plain) or partial(_by_django, plain)
+    return _as_text(plain) or sanitize.sanitizer(plain) or partial(plain.get_db_prep_save, connection=connection)
 
 
+# The rows of one transaction share a few moments, which are converted once.
 @lru_cache(maxsize=64)
 def moment(value: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(value)
@@ -104,22 +105,15 @@ def _as_text(field: "Field[Any, Any]") -> Conversion | None:
     if isinstance(field, UUIDField):
         return attrgetter("hex")
     if isinstance(field, DecimalField):
-        return partial(_digits, f".{field.decimal_places}f")
+        return f"{{:.{field.decimal_places}f}}".format
     return str if isinstance(field, DateField) else None
 
 
 def _document(value: Any) -> str:
-    """Encode the value as JSON, by the fast encoder if all databases accept its output."""
+    """Encode the value as JSON."""
+    # The fast encoder's output is used if all databases accept it: PostgreSQL rejects \u0000 in jsonb.
     try:
         encoded = _encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError):
         return sanitize.document(value)
     return sanitize.document(value) if b"\\u0000" in encoded else encoded.decode()
-
-
-def _digits(form: str, value: Any) -> str:
-    return format(value, form)
-
-
-def _by_django(field: "Field[Any, Any]", value: Any) -> Any:
-    return field.get_db_prep_save(value, connection)

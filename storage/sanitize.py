@@ -43,7 +43,10 @@ def text(value: str, most: int | None = None) -> str:
         value = value[:most]
     if "\x00" in value:
         value = value.replace("\x00", REPLACEMENT)
-    return value if value.isascii() or _is_unicode(value) else _mended(value)
+    if value.isascii() or _is_unicode(value):
+        return value
+    # UTF-16 joins surrogate halves that are adjacent, and U+FFFD replaces the others.
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def number(value: int, *, lowest: int, highest: int) -> int:
@@ -66,6 +69,7 @@ def clean(value: Any) -> Any:
         return {text(key) if isinstance(key, str) else key: clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]
+    # The difference is NaN for NaN and for infinities, and 0 for every other number.
     if isinstance(value, float) and value - value != 0:
         return None
     return value
@@ -77,8 +81,3 @@ def _is_unicode(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _mended(value: str) -> str:
-    """Join surrogate halves that are adjacent, and replace the others."""
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -53,6 +53,7 @@ def flush() -> None:
 
 def execute(statement: str, rows: Sequence[Row]) -> Any:
     """Run the statement for each row on the driver's cursor, within Django's open transaction."""
+    # Django's execute wrappers do not see the driver's own cursor, so `_after_all` does not flush again here.
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
     with database.wrap_database_errors:

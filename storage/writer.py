@@ -117,7 +117,11 @@ class Writer:
             outcomes = _commit(batch)
             metrics.committed(time.perf_counter() - began)
             self.is_failing = any(isinstance(outcome.error, StorageUnavailable) for outcome in outcomes)
-            _deliver(outcomes)
+            for loop in {outcome.job.loop for outcome in outcomes}:
+                own = [outcome for outcome in outcomes if outcome.job.loop is loop]
+                # A closed event loop raises RuntimeError: with it, the callers are gone.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_resolve, own)
             if ended:
                 break
         connection.close()
@@ -153,18 +157,11 @@ def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
     return outcomes
 
 
-def _deliver(outcomes: Sequence[_Outcome]) -> None:
-    for loop in {outcome.job.loop for outcome in outcomes}:
-        own = [outcome for outcome in outcomes if outcome.job.loop is loop]
-        # A closed event loop raises RuntimeError: with it, the callers are gone.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, own)
-
-
 def _resolve(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
         future = outcome.job.future
         if future.done():
+            # The caller was cancelled while the job waited or ran.
             continue
         if outcome.error is None:
             future.set_result(outcome.result)

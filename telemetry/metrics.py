@@ -13,6 +13,7 @@ SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 LONG: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
 """Bounds in seconds, for operations that wait for a model."""
 
+# The method of a request is the client's text, so only known ones become a label.
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_MODELS: Final = 100
 
@@ -79,7 +80,8 @@ def run_ended(status: str, reason: str, seconds: float) -> None:
 
 
 def used(provider: str, model: str, *, answered: bool, cost: float | None, **kinds: int) -> None:
-    """Record the tokens of a model call, by kind. A model that never answered counts as `other`: it may be any name."""
+    """Record the tokens of a model call, by kind."""
+    # A caller may name any model. One that never answered may not exist, and counts as `other`.
     model = _models.label(model, is_real=answered)
     for kind, count in kinds.items():
         if count:

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 CLOSE_SECONDS: Final = 2.0
 """Seconds that shutdown waits for spans to be sent."""
 
+# Seconds between two log lines about dropped spans: an endpoint that is away fails every few seconds.
 QUIET_SECONDS: Final = 60.0
-"""Seconds between two log lines about dropped spans."""
 
 ERROR_TYPE: Final = "error.type"
 KINDS: Final = {"internal": SpanKind.INTERNAL, "client": SpanKind.CLIENT}
@@ -51,6 +51,7 @@ class OtlpTracer:
         return conf.captures_content()
 
     def begin(self, name: str, attributes: Attributes, *, trace: int, parent: Parent) -> "OtlpSpan | None":
+        # The SDK has no parameter for the id of a new trace: it takes the id from the generator.
         self._ids.trace = trace
         context = self._propagator.extract(parent, Context())
         span = self._tracer.start_span(name, context, attributes=attributes)
@@ -58,6 +59,7 @@ class OtlpTracer:
 
     def close(self) -> None:
         """Send the remaining spans. The thread ends with the process if this takes too long."""
+        # `shutdown` waits for the exporter, which retries while the endpoint is away; the thread is left behind then.
         ending = Thread(target=self._provider.shutdown, daemon=True)
         ending.start()
         ending.join(CLOSE_SECONDS)

@@ -46,12 +46,14 @@ def render(numbers: Mapping[str, Rows], accept: str) -> Exposition:
 
 
 def _family(instrument: Instrument, rows: Rows) -> Metric:
-    """Return the family of an instrument. Without labels it is present at 0 too, so that its first step is visible."""
+    """Return the family of an instrument."""
+    # Without labels it is present at 0 too: `rate()` does not see a step from nothing to 1.
     shown = rows or ({} if instrument.labels else {(): [0.0] * instrument.width})
     if isinstance(instrument, Histogram):
         histogram = HistogramMetricFamily(instrument.name, instrument.description, labels=instrument.labels)
         bounds = [*map(floatToGoString, instrument.bounds), "+Inf"]
         for labels, row in sorted(shown.items()):
+            # The format's buckets are cumulative: each includes those below it.
             *counts, total = row
             histogram.add_metric(labels, list(zip(bounds, accumulate(counts), strict=True)), total)
         return histogram

@@ -1,4 +1,4 @@
-"""Tracing, if an endpoint is configured; until then OpenTelemetry is not loaded."""
+"""Tracing, if an endpoint is configured."""
 
 import asyncio
 import importlib
@@ -21,6 +21,7 @@ def tracer() -> Tracer | None:
     """Return the tracer of this process; None if no endpoint is configured."""
     if not conf.traces_endpoint():
         return None
+    # Imported by name and only here, so that a service without traces does not load OpenTelemetry.
     made: Tracer = importlib.import_module("telemetry.otlp").OtlpTracer()
     return made
 
@@ -34,4 +35,5 @@ def remember_caller(headers: Iterable[tuple[bytes, bytes]]) -> None:
 async def close() -> None:
     current = tracer()
     if current is not None:
+        # Closing blocks until the last spans are sent, and the event loop may still serve.
         await asyncio.to_thread(current.close)

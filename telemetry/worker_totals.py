@@ -1,7 +1,7 @@
 """The totals of all workers of one `serve`, computed by the worker that is asked.
 
-Each worker writes its numbers to a file in a shared folder, every second and before it reports, so that no total ever
-shrinks. The counters of an ended worker stay in the totals; its gauges do not.
+Each worker writes its numbers to a file in a shared folder, every second and before it reports. The counters of an
+ended worker stay in the totals; its gauges do not.
 """
 
 import asyncio
@@ -49,6 +49,7 @@ class WorkerTotals:
         """Return the rows of each instrument, by its name."""
         if self._folder is None:
             return _own()
+        # Written before every reading: other workers read this file, and a total that they report may never shrink.
         self._write(self._folder)
         sums: dict[str, Rows] = {}
         for numbers in _read(self._folder):
@@ -62,7 +63,7 @@ class WorkerTotals:
             self._write(folder)
 
     def _write(self, folder: Path) -> None:
-        """Replace the file in one step, unless nothing changed."""
+        """Replace the file, unless nothing changed."""
         text = msgspec.json.encode({name: list(rows.items()) for name, rows in _own().items()})
         if text == self._written:
             return
@@ -70,6 +71,7 @@ class WorkerTotals:
         part = path.with_suffix(".part")
         try:
             part.write_bytes(text)
+            # In one step, so that another worker never reads half a file.
             part.replace(path)
         except OSError as error:
             logger.warning("metrics.unshared", extra={"error": str(error)})
@@ -82,7 +84,8 @@ worker_totals = WorkerTotals()
 
 
 def retire(folder: Path, pid: int) -> None:
-    """Mark a worker as ended: its counters stay, its gauges go. Process ids are reused, so the parent calls this."""
+    """Mark a worker as ended: its counters stay, its gauges go."""
+    # Process ids are reused: without a new name a later worker would overwrite these numbers.
     with suppress(FileNotFoundError):
         (folder / f"{pid}{LIVING}").replace(folder / f"{uuid4().hex}{ENDED}")
 
@@ -92,7 +95,8 @@ def _own() -> Mapping[str, Rows]:
 
 
 def _read(folder: Path) -> list[Numbers]:
-    """Return the numbers of all workers, read again if one of them ends meanwhile."""
+    """Return the numbers of all workers."""
+    # A worker that ends meanwhile has its file renamed, and all are read again, so that none is missing.
     for _ in range(MAX_READINGS):
         with suppress(FileNotFoundError):
             return list(_numbers(folder))

@@ -30,25 +30,25 @@ def loads(data: bytes) -> Any:
         raise _too_deep() from None
     except ValueError as error:
         raise NotJson(f"The body is not JSON: {error}.") from None
+    # The counts are cheap, and a text with fewer brackets cannot be nested too deeply.
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(value)
+    # NUL and lone surrogates can only come from escapes: the decoder rejects raw control characters, and UTF-8 has no
+    # surrogates (RFC 3629, section 3).
     if "\\u" in text:
         _check(value)
     return value
 
 
 def _check_depth(value: Any) -> None:
-    """Goes down level by level, in no more memory than the value has."""
+    # Level by level and not by recursion, which takes stack for each level, in no more memory than the value has.
     level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH + 1):
-        level = [item for each in level for item in _inside(each) if isinstance(item, dict | list)]
+        insides = [each.values() if isinstance(each, dict) else each for each in level]
+        level = [item for inside in insides for item in inside if isinstance(item, dict | list)]
         if not level:
             return
     raise _too_deep()
-
-
-def _inside(value: Any) -> Any:
-    return value.values() if isinstance(value, dict) else value
 
 
 def _too_deep() -> NotJson:
@@ -57,6 +57,7 @@ def _too_deep() -> NotJson:
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
+    # Parsers differ in which of two equal keys counts (RFC 8259, section 4).
     if len(found) != len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise NotJson(f"The key {twice[:80]!r} stands twice in one object.")
@@ -69,6 +70,7 @@ def _constant(name: str) -> Any:
 
 def _float(text: str) -> float:
     number = float(text)
+    # Python reads 1e999 as infinity, which JSON cannot express.
     if math.isinf(number):
         raise NotJson("A number is too large.")
     return number

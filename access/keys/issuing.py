@@ -139,6 +139,7 @@ def _expiry(text: str, now: datetime) -> datetime:
     try:
         found = now + durations.parse_duration(text)
     except OverflowError:
+        # A moment after the year 9999, which `datetime` cannot hold.
         raise KeyInvalid("expires", "The expiry is too far away.") from None
     except ValueError:
         try:

@@ -14,6 +14,7 @@ import msgspec
 
 PREFIX: Final = "osk_"
 RANDOM_BYTES: Final = 32
+# The least numbers of base62 digits that hold 256 random bits and a CRC of 32 bits.
 RANDOM_CHARS: Final = 43
 CHECKSUM_CHARS: Final = 6
 LENGTH: Final = len(PREFIX) + RANDOM_CHARS + CHECKSUM_CHARS
@@ -53,6 +54,7 @@ def parse(text: bytes) -> Key:
         raise NotAKey("shape", f"Malformed API key: a key is {PREFIX} and {LENGTH - len(PREFIX)} characters.")
     if _checksum(text[:-CHECKSUM_CHARS]).encode() != text[-CHECKSUM_CHARS:]:
         raise NotAKey("checksum", "Malformed API key: the checksum does not match. It may be cut off or mistyped.")
+    # One round of SHA-256 is enough: slow hashes are for passwords, which can be guessed, unlike 256 random bits.
     return Key(hashlib.sha256(text).hexdigest(), text[:SHOWN_CHARS].decode("ascii"))
 
 

@@ -83,12 +83,24 @@ def _find(column: str, values: Sequence[Any]) -> list[KeyRecord]:
     with database.wrap_database_errors:
         cursor = database.connection.cursor()
         cursor.execute(_statement(column, len(prepared)), prepared)
-        return [_known(row) for row in cursor.fetchall()]
+        return [
+            KeyRecord(
+                sha256=sha256,
+                prefix=prefix,
+                # A list cannot be a key of the cache, so JSON that came decoded is encoded again.
+                caller=_caller(tuple(msgspec.json.encode(v).decode() if isinstance(v, list) else v for v in values)),
+                revoked=revoked is not None,
+                expires=_moment(expires),
+                active=active is None or bool(active),
+            )
+            for sha256, prefix, revoked, expires, active, *values in cursor.fetchall()
+        ]
 
 
 @lru_cache(maxsize=MAX_STATEMENTS)
 def _statement(column: str, count: int) -> str:
-    """Return the ORM's statement in the driver's parameter style. Every request with a key waits for it."""
+    """Return the ORM's statement in the driver's parameter style."""
+    # Cached, because every request with a key would wait for the ORM to compile it.
     # Values of the right shape and number make the ORM compile the statement that the real values need.
     samples = [_field(column).to_python(f"{number:032}") for number in range(count)]
     rows = ApiKey.objects.order_by().filter(**{f"{column}__in": samples}).values_list(*COLUMNS)
@@ -100,22 +112,10 @@ def _field(name: str) -> "Field[Any, Any]":
     return cast("Field[Any, Any]", ApiKey._meta.get_field(name))
 
 
-def _known(row: tuple[Any, ...]) -> KeyRecord:
-    """Return the record of a row, whose values come as the driver or as Django returns them."""
-    sha256, prefix, revoked, expires, active, *values = row
-    return KeyRecord(
-        sha256=sha256,
-        prefix=prefix,
-        caller=_caller(tuple(map(_plain, values))),
-        revoked=revoked is not None,
-        expires=_moment(expires),
-        active=active is None or bool(active),
-    )
-
-
+# Scopes and limits of a key never change, so most callers are found in the cache.
 @lru_cache(maxsize=MAX_REMEMBERED)
 def _caller(values: tuple[Any, ...]) -> Caller:
-    """Return the caller of a key. Its scopes and limits never change, so most callers are found in the cache."""
+    """Return the caller of a key."""
     key, name, user, words, rate, max_runs, budgets = values
     found = key if isinstance(key, UUID) else UUID(key)
     return Caller(
@@ -129,13 +129,9 @@ def _caller(values: tuple[Any, ...]) -> Caller:
     )
 
 
-def _plain(value: Any) -> Any:
-    """Return a JSON value as text."""
-    return msgspec.json.encode(value).decode() if isinstance(value, list) else value
-
-
 @lru_cache(maxsize=MAX_REMEMBERED)
 def _moment(value: Any) -> datetime | None:
-    """Return a moment of the database. SQLite stores moments as text, in UTC."""
+    """Return a moment of the database."""
+    # SQLite stores moments as text, in UTC and without a zone.
     moment: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

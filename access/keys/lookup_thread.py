@@ -53,6 +53,7 @@ class KeyLookupThread:
 
     def _work(self) -> None:
         while True:
+            # Requests that wait at the same time share one statement, so that a distant database answers all at once.
             batch = [self._questions.get()]
             with contextlib.suppress(Empty):
                 while len(batch) < MAX_BATCH:
@@ -74,6 +75,7 @@ def _found(hashes: set[str], *, again: bool = False) -> dict[str, KeyRecord]:
     try:
         return lookup.by_hashes(list(hashes))
     except (OperationalError, InterfaceError) as error:
+        # The server closes connections when it restarts; a lookup can be repeated on a fresh one.
         stale = is_broken(driver()) and not again
         release()
         if stale:
@@ -82,6 +84,7 @@ def _found(hashes: set[str], *, again: bool = False) -> dict[str, KeyRecord]:
 
 
 def _answer(question: _Question, answer: dict[str, KeyRecord] | Exception) -> None:
+    # The request was cancelled while it waited.
     if question.answer.done():
         return
     if isinstance(answer, Exception):

@@ -97,6 +97,7 @@ class RevocationWatcher:
                 logger.exception("keys.broken")
 
     async def _look(self) -> None:
+        # Keys are revoked and never deleted, so `keyed` stays true once it is.
         if self._held or not self.keyed:
             news = await read(_news, list(self._held))
             self.keyed = news.keyed
@@ -113,6 +114,7 @@ class RevocationWatcher:
             if used:
                 await writer.write(partial(_note, sorted(used.items())))
         except (StorageUnavailable, asyncio.CancelledError):
+            # A key may have been used again during the write: the newer moment counts.
             self._used = used | self._used
             raise
 

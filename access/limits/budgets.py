@@ -11,14 +11,14 @@ Unit = Literal["usd", "tokens"]
 UNITS: Final[tuple[Unit, ...]] = ("usd", "tokens")
 Span = Literal["run", "session", "day", "month", "ever"]
 
+# Money is counted in whole billionths of a dollar: sums of them are exact in every database.
 NANO: Final = 10**9
-"""Money is counted in whole billionths of a dollar: sums of them are exact in every database."""
 
 MAX_AMOUNT: Final = 2**53
 """The largest budget, in billionths of a dollar or tokens: nine million dollars."""
 
+# Parsed texts are cached, because each request of a key parses its budgets.
 MAX_REMEMBERED: Final = 1_024
-"""Parsed texts that are cached: each request of a key parses its budgets."""
 
 _WRITTEN: Final = re.compile(
     r"(?P<amount>\d{1,16}(?:\.\d{1,9})?) ?(?P<unit>usd|tokens)(?:/(?P<span>run|session|day|month|ever))?", re.ASCII

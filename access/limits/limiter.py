@@ -33,7 +33,8 @@ class Windows(MemoryStorage):
     """
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Count one request and return the number in the window. No await: requests cannot interleave here."""
+        """Count one request and return the number in the window."""
+        # There is no await in this method, so that requests cannot interleave.
         now = time.time()
         if self.expirations.get(key, 0.0) <= now:
             for old in [name for name, end in self.expirations.items() if end <= now]:
@@ -53,7 +54,8 @@ class Counters:
         self._counters: OrderedDict[str, SlidingWindowCounterRateLimiter] = OrderedDict()
 
     def of(self, name: str) -> SlidingWindowCounterRateLimiter:
-        """Return the counter of a name, with a storage of its own: the library scans a storage on every count."""
+        """Return the counter of a name."""
+        # Each has a storage of its own, because the library scans a storage on every count.
         counter = self._counters.get(name)
         if counter is None:
             counter = self._counters[name] = SlidingWindowCounterRateLimiter(Windows())
@@ -119,6 +121,7 @@ def _redis(url: str) -> RedisStorage:
 
     # `limits` knows a Unix socket only by this scheme.
     found = url.replace("unix://", "redis+unix://") if url.startswith("unix://") else url
+    # No retries: a request would wait for each of them, and counting in this process is the better answer to a failure.
     options: Any = {
         "socket_timeout": PATIENCE_SECONDS,
         "socket_connect_timeout": PATIENCE_SECONDS,

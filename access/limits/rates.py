@@ -21,6 +21,7 @@ class RateInvalid(ValueError):
 def rate(text: str) -> RateLimitItem:
     """Parse a rate. Raises `RateInvalid`."""
     written = text.strip().lower()
+    # `\d` also matches the digits of other scripts.
     found = _WRITTEN.fullmatch(written) if written.isascii() else None
     if found is None:
         raise RateInvalid("A rate is a number of requests and a time, such as 5/second, 60/minute or 1000/2 hours.")

@@ -14,6 +14,7 @@ import msgspec
 from web.errors import ApiError
 from web.headers import Headers, last
 
+# They change nothing (RFC 9110, section 9.2.1), and a page of another origin cannot read their response.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -51,10 +52,15 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(request: RequestOrigin, rules: Rules) -> None:
     """Raise `ApiError` if the request is not accepted."""
+    name = _hostname(request.host)
     if not rules.keyed:
         _check_loopback(request)
-    elif not _named(request.host, rules.hosts):
+    elif not any(
+        allowed in ("*", name) or name == allowed.strip("[]") or (allowed.startswith(".") and name.endswith(allowed))
+        for allowed in (entry.lower() for entry in rules.hosts)
+    ):
         raise ApiError(400, "bad_host", f"The Host header is not one of ALLOWED_HOSTS: {', '.join(rules.hosts)}.")
+    # Browsers send the origin with every unsafe request, so pages of other sites are recognized by it.
     if request.origin and request.method not in SAFE_METHODS and not may_share(request, rules):
         raise ApiError(
             403,
@@ -65,6 +71,7 @@ def check(request: RequestOrigin, rules: Rules) -> None:
 
 def may_share(request: RequestOrigin, rules: Rules) -> bool:
     """Return whether a page of the request's origin may read the response."""
+    # The origin of a page is http or https, also when the page opens a WebSocket.
     scheme = {"ws": "http", "wss": "https"}.get(request.scheme, request.scheme)
     return request.origin == f"{scheme}://{request.host}" or request.origin in rules.origins
 
@@ -78,6 +85,7 @@ def is_loopback(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
+    # A socket for both versions of IP shows an IPv4 peer as ::ffff:127.0.0.1.
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
 
@@ -93,16 +101,9 @@ def _check_loopback(request: RequestOrigin) -> None:
             "forwarded",
             "Behind a proxy every caller looks local. Set API_KEY or create a key before you use a proxy.",
         )
+    # A page whose name was rebound to this machine's address still sends its own name (DNS rebinding).
     if not is_loopback(_hostname(request.host)):
         raise ApiError(403, "bad_host", "Without an API key, the Host header must be localhost or a loopback address.")
-
-
-def _named(host: str, hosts: tuple[str, ...]) -> bool:
-    name = _hostname(host)
-    return any(
-        allowed in ("*", name) or name == allowed.strip("[]") or (allowed.startswith(".") and name.endswith(allowed))
-        for allowed in (entry.lower() for entry in hosts)
-    )
 
 
 @lru_cache(maxsize=256)

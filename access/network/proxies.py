@@ -31,16 +31,14 @@ def is_trusted(peer: str, trusted: Networks) -> bool:
 
 
 def client(peer: str, headers: Headers, trusted: Networks) -> str:
-    """Return the client's address: the peer, or what trusted proxies wrote into `X-Forwarded-For`, from the right.
-
-    Reading stops at the first untrusted address: that host could have written anything to the left of it.
-    """
+    """Return the client's address: the peer, or what trusted proxies wrote into `X-Forwarded-For`, from the right."""
     found = peer
     if not trusted:
         return found
     hops = b",".join(values(headers, HEADER)).decode("latin-1").split(",")
     for hop in reversed(hops[-MAX_HOPS:]):
         address = _address(found)
+        # An untrusted host could have written anything to the left of its address.
         if address is None or not any(address in network for network in trusted):
             break
         further = _address(hop.strip())

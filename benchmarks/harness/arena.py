@@ -14,6 +14,7 @@ from benchmarks.harness.load import Load, Target, play
 from benchmarks.harness.machine import Cores
 from benchmarks.harness.process import Process, free_port
 
+# The first requests import modules, open connections and fill caches, which is not a cost of a turn or a token.
 WARM_UP: Final = (Load(tokens=20, streams=100), Load(tokens=1_000, streams=5))
 
 
@@ -75,7 +76,16 @@ class Arena:
         place = self._place(free_port() if contestant.launch else self.upstream)
         if contestant.needs_postgres:
             place = replace(place, database=await self._database())
-        process = self._start(contestant, place)
+        process = self._upstream_process
+        if contestant.launch is not None:
+            launch = contestant.launch(place)
+            process = Process(
+                launch.command,
+                core=self._cores.server,
+                folder=launch.folder,
+                environment=launch.environment,
+                show=self._show_logs,
+            )
         running = Running(contestant=contestant, place=place, process=process)
         try:
             await process.listening(place.port)
@@ -83,24 +93,14 @@ class Arena:
                 await play(load, running.target)
             yield running
         finally:
+            # The upstream serves all contestants, and ends with the arena.
             if process is not self._upstream_process:
                 process.stop()
 
-    def _start(self, contestant: Contestant, place: Place) -> Process:
-        if contestant.launch is None:
-            return self._upstream_process
-        launch = contestant.launch(place)
-        return Process(
-            launch.command,
-            core=self._cores.server,
-            folder=launch.folder,
-            environment=launch.environment,
-            show=self._show_logs,
-        )
-
     async def _database(self) -> str:
-        """Return the URL of a new database. The server ends when its users have ended."""
+        """Return the URL of a new database."""
         if self._postgres is None:
+            # The stack unwinds backwards, so contestants that start later end before their database does.
             server = postgres.served(self._cores.others, show=self._show_logs)
             self._postgres = await self._ending.enter_async_context(server)
         return await asyncio.to_thread(self._postgres.database)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,8 @@ from benchmarks.harness.load import NATIVE, OPENAI, Dialect
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 
+# nginx has what costs least: one process, no log, kept connections to both sides, and no buffering, so that each token
+# is passed on at once as the service does.
 NGINX_CONF: Final = """\
 daemon off;
 master_process off;
@@ -63,7 +66,8 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the environment of every server: only the caller's path to programs."""
+        """Return the environment of every server."""
+        # Nothing else is inherited: a variable of the caller could be a setting of the service.
         url = f"http://127.0.0.1:{self.upstream}/v1"
         return {"PATH": os.environ["PATH"], "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "fake"}
 
@@ -120,17 +124,14 @@ def _service(place: Place) -> Launch:
     return _serve(place, stored=True)
 
 
-def _unstored_service(place: Place) -> Launch:
-    return _serve(place, stored=False)
-
-
 def _serve(place: Place, *, stored: bool) -> Launch:
     command = [sys.executable, str(PROJECT / "manage.py"), "serve", "--port", str(place.port)]
     return Launch(command, place.folder, service_environment(place, stored=stored))
 
 
 def _keyed_service(place: Place) -> Launch:
-    """Return the service for a caller whose key has every kind of limit, and is far from each."""
+    """Return the service for a caller whose key has every kind of limit."""
+    # The limits are far away: each request pays for its checks, and none is refused.
     launch = _service(place)
     settings = {"MODEL_PRICES": "*:1,1", "RATE_LIMIT": "100000000/minute", "BUDGETS": "1000000usd/month"}
     environment = {**launch.environment, **settings}
@@ -148,15 +149,8 @@ def _key_file(place: Place) -> Path:
     return place.folder / "key"
 
 
-def _unjournaled_service(place: Place) -> Launch:
-    return _variant(place, "unjournaled", {})
-
-
-def _counted_service(place: Place) -> Launch:
-    return _variant(place, "counted", {"DISCONNECT_GRACE_SECONDS": "0"})
-
-
-def _variant(place: Place, name: str, settings: Mapping[str, str]) -> Launch:
+def _variant(place: Place, *, name: str, settings: Mapping[str, str]) -> Launch:
+    # The service runs in the place's folder, from where the package `benchmarks` is found by PYTHONPATH only.
     command = [sys.executable, "-m", "benchmarks.variants", name, "serve", "--port", str(place.port)]
     environment = service_environment(place, stored=True) | {"PYTHONPATH": str(PROJECT), **settings}
     return Launch(command, place.folder, environment)
@@ -164,6 +158,7 @@ def _variant(place: Place, name: str, settings: Mapping[str, str]) -> Launch:
 
 def _fastapi(place: Place) -> Launch:
     command = [sys.executable, "-m", "uvicorn", "benchmarks.peers.plain_fastapi:app", "--port", str(place.port)]
+    # The fastest choices of uvicorn, which the service has too.
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
     return Launch(command, PROJECT, place.environment)
 
@@ -176,6 +171,7 @@ def _django(place: Place) -> Launch:
 def _nginx(place: Place) -> Launch:
     configuration = place.folder / "nginx.conf"
     configuration.write_text(NGINX_CONF.format(folder=place.folder, port=place.port, upstream=place.upstream))
+    # Without -e, nginx opens its compiled-in log file before it reads the configuration.
     return Launch(["nginx", "-e", "stderr", "-c", str(configuration)], place.folder, place.environment)
 
 
@@ -196,12 +192,16 @@ NGINX: Final = Contestant(
 )
 SERVICE: Final = Contestant(title="this service", path=CHAT, dialect=NATIVE, body=native, launch=_service)
 UNJOURNALED: Final = Contestant(
-    title="the same, no journal", path=CHAT, dialect=NATIVE, body=native, launch=_unjournaled_service
+    title="the same, no journal",
+    path=CHAT,
+    dialect=NATIVE,
+    body=native,
+    launch=partial(_variant, name="unjournaled", settings={}),
 )
 """The service stores sessions, runs and messages, but not the streamed frames."""
 
 UNSTORED: Final = Contestant(
-    title="`ENABLE_PERSISTENCE=false`", path=CHAT, dialect=NATIVE, body=native, launch=_unstored_service
+    title="`ENABLE_PERSISTENCE=false`", path=CHAT, dialect=NATIVE, body=native, launch=partial(_serve, stored=False)
 )
 FASTAPI: Final = Contestant(
     title="FastAPI + openai SDK",
@@ -218,8 +218,9 @@ CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNJOURNALED, UNSTORED, FASTAPI, 
 KEYED: Final = replace(SERVICE, launch=_keyed_service, key=lambda place: _key_file(place).read_text())
 """Each request has a key with a rate, a maximum of runs and a budget; the service has a rate and a budget too."""
 
-COUNTED: Final = replace(SERVICE, launch=_counted_service)
-"""The service stops unfollowed runs at once, and reports at `TASKS` how many tasks it has."""
+# Without a grace period an unfollowed run stops at once, so that a storm measures the stop and not the wait before it.
+COUNTED: Final = replace(SERVICE, launch=partial(_variant, name="counted", settings={"DISCONNECT_GRACE_SECONDS": "0"}))
+"""The service reports at `TASKS` how many tasks it has."""
 
 SERVICE_ON_POSTGRES: Final = replace(SERVICE, needs_postgres=True)
 DJANGO_ON_POSTGRES: Final = replace(DJANGO, needs_postgres=True)

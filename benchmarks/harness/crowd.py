@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Final, cast
 
 from benchmarks.harness.load import MAX_SECONDS, StreamBroken, Target
@@ -41,6 +42,7 @@ class Guest(asyncio.Protocol):
     def leave(self) -> None:
         if self.left is None:
             self.left = time.monotonic()
+            # Not `close`, which would first send what is still buffered.
             self._transport.abort()
 
     def check(self) -> None:
@@ -58,6 +60,7 @@ class Crowd:
 
     def leave(self) -> Mapping[str, float]:
         """Return when each guest left, by its stream's nonce. Raise `StreamBroken` if a stream was broken before."""
+        # All are checked before the first one leaves, so that the departures are as close together as possible.
         for guest in self._guests:
             guest.check()
         for guest in self._guests:
@@ -72,7 +75,11 @@ async def gathered(target: Target, count: int, *, rate: float, spread: float) ->
     try:
         async with asyncio.timeout(MAX_SECONDS):
             for _ in range(count):
-                guests.append(await _arrived(target, rate))
+                # The script lasts longer than the crowd may, so no stream ends before its guest leaves.
+                script = Script(tokens=int(rate * MAX_SECONDS), rate=rate, nonce=uuid.uuid4().hex)
+                arrival = partial(Guest, target, script)
+                _, guest = await asyncio.get_running_loop().create_connection(arrival, "127.0.0.1", target.port)
+                guests.append(guest)
                 await asyncio.sleep(spread / count)
             while not all(guest.is_served for guest in guests):
                 await asyncio.sleep(LOOK_SECONDS)
@@ -80,10 +87,3 @@ async def gathered(target: Target, count: int, *, rate: float, spread: float) ->
     finally:
         for guest in guests:
             guest.leave()
-
-
-async def _arrived(target: Target, rate: float) -> Guest:
-    script = Script(tokens=int(rate * MAX_SECONDS), rate=rate, nonce=uuid.uuid4().hex)
-    guest = Guest(target, script)
-    await asyncio.get_running_loop().create_connection(lambda: guest, "127.0.0.1", target.port)
-    return guest

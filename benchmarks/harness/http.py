@@ -10,20 +10,17 @@ from benchmarks.harness.load import MAX_SECONDS
 
 async def get(port: int, path: str) -> Any:
     """Return the JSON at a path. Raise `OSError`."""
-    return json.loads(await _answer(port, path))
+    return json.loads(await asyncio.to_thread(_exchange, port, path, None))
 
 
 async def post(port: int, path: str, body: dict[str, object]) -> bytes:
     """Return the response to a JSON body. Raise `OSError`."""
-    return await _answer(port, path, json.dumps(body).encode())
+    return await asyncio.to_thread(_exchange, port, path, json.dumps(body).encode())
 
 
-async def _answer(port: int, path: str, body: bytes | None = None) -> bytes:
-    return await asyncio.to_thread(_exchange, f"http://127.0.0.1:{port}{path}", body)
-
-
-def _exchange(url: str, body: bytes | None) -> bytes:
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - it is our own
+def _exchange(port: int, path: str, body: bytes | None) -> bytes:
+    url = f"http://127.0.0.1:{port}{path}"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=MAX_SECONDS) as response:  # noqa: S310 - it is our own
         answer: bytes = response.read()
         return answer

@@ -39,6 +39,7 @@ class Dialect:
 
     def tokens(self, body: bytes) -> list[bytes]:
         """Return the JSON string literals of all tokens, without quotes."""
+        # Not parsed as JSON: the client shares a core with the upstream, and must stay cheaper than the servers.
         literals: list[bytes] = re.findall(rb'"%b": ?"((?:[^"\\]|\\.)+)"' % self.key.encode(), body)
         return literals
 
@@ -107,6 +108,7 @@ During = Callable[[Outcome], Awaitable[None]]
 async def play(load: Load, target: Target, during: During | None = None) -> Outcome:
     """Put a load on a target, with `during` beside it. Raise `StreamBroken`, `OSError` and `TimeoutError`."""
     outcome = Outcome()
+    # A fixed seed: every contestant and every round has the same arrivals.
     starts = random.Random(0)
     until = time.perf_counter() + load.seconds
     lanes = [_lane(load, target, outcome, starts.uniform(0, load.spread), until) for _ in range(load.lanes)]
@@ -123,18 +125,14 @@ async def _lane(load: Load, target: Target, outcome: Outcome, start: float, unti
         while time.perf_counter() < until and (load.streams is None or outcome.begun < load.streams):
             outcome.begun += 1
             outcome.open += 1
-            await _stream(load, target, connection, outcome)
+            script = Script(tokens=load.tokens, rate=load.rate, nonce=uuid.uuid4().hex)
+            reply = await connection.ask(target.request(script.directive), script.nonce.encode())
+            check(reply.body(), target.dialect, script, load.holds)
+            outcome.tokens += load.tokens
+            outcome.first_tokens.append(reply.first_token)
             outcome.open -= 1
     finally:
         transport.close()
-
-
-async def _stream(load: Load, target: Target, connection: "Connection", outcome: Outcome) -> None:
-    script = Script(tokens=load.tokens, rate=load.rate, nonce=uuid.uuid4().hex)
-    reply = await connection.ask(target.request(script.directive), script.nonce.encode())
-    check(reply.body(), target.dialect, script, load.holds)
-    outcome.tokens += load.tokens
-    outcome.first_tokens.append(reply.first_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +147,16 @@ class Reply:
         head, _, rest = self.raw.partition(b"\r\n\r\n")
         if not head.startswith(OK) or not rest.endswith(LAST_CHUNK):
             raise StreamBroken(f"a stream was refused, or broke off: {self.raw[:500]!r}")
-        return b"".join(_chunks(rest))
-
-
-def _chunks(rest: bytes) -> list[bytes]:
-    chunks: list[bytes] = []
-    place = 0
-    while True:
-        end = rest.index(b"\r\n", place)
-        size = int(rest[place:end], 16)
-        if size == 0:
-            return chunks
-        chunks.append(rest[end + 2 : end + 2 + size])
-        place = end + 4 + size
+        chunks: list[bytes] = []
+        place = 0
+        while True:
+            end = rest.index(b"\r\n", place)
+            size = int(rest[place:end], 16)
+            if size == 0:
+                return b"".join(chunks)
+            # A chunk is its size in hex, CRLF, its bytes, and CRLF again (RFC 9112, 7.1).
+            chunks.append(rest[end + 2 : end + 2 + size])
+            place = end + 4 + size
 
 
 class Connection(asyncio.Protocol):
@@ -188,6 +183,7 @@ class Connection(asyncio.Protocol):
         self._received += data
         if self._marked is None and self._mark in self._received:
             self._marked = time.perf_counter()
+        # A refusal has a Content-Length and no last chunk, so waiting for one would never end.
         refused = len(self._received) >= len(OK) and not self._received.startswith(OK)
         if (refused or self._received.endswith(LAST_CHUNK)) and self._ended and not self._ended.done():
             self._ended.set_result(None)
@@ -200,6 +196,7 @@ class Connection(asyncio.Protocol):
 def check(body: bytes, dialect: Dialect, script: Script, holds: bytes) -> None:
     """Raise `StreamBroken` unless the body has each token of the script once, in order, and its end."""
     tokens = dialect.tokens(body)
+    # The literals of all tokens are joined and decoded once, as one JSON string.
     text = json.loads(b'"' + b"".join(tokens) + b'"')
     if text != script.text or len(tokens) != script.tokens:
         raise StreamBroken(f"{len(tokens)} tokens of {script.tokens} came, or others; the end: {body[-200:]!r}")

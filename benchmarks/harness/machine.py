@@ -34,6 +34,7 @@ class Cores:
 @contextlib.contextmanager
 def pinned(core: int) -> Iterator[None]:
     """Run everything that is started in this block on one core, with all threads."""
+    # Threads and child processes inherit the affinity of the thread that creates them (sched_setaffinity(2)).
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -44,6 +45,7 @@ def pinned(core: int) -> Iterator[None]:
 
 def descriptors(wanted: int) -> int:
     """Raise the limit of open files as far as needed and allowed, and return it."""
+    # Up to the hard limit this needs no privilege, and servers that start later inherit it (setrlimit(2)).
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -54,9 +56,7 @@ def descriptors(wanted: int) -> int:
 
 def described() -> str:
     cores = len(os.sched_getaffinity(0))
-    return f"{_cpu()}, {cores} core{'s' * (cores > 1)}, Linux {platform.release()}, Python {platform.python_version()}"
-
-
-def _cpu() -> str:
+    # ARM kernels give no model name in this file.
     lines = CPU_INFO.read_text().splitlines()
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    cpu = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    return f"{cpu}, {cores} core{'s' * (cores > 1)}, Linux {platform.release()}, Python {platform.python_version()}"

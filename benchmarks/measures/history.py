@@ -29,6 +29,7 @@ class History(Measure):
         running = await arena.running(contestant)
         sessions = iter(await database.fill(running.place, sessions=self.sessions, messages=self.messages))
         target = replace(running.target, body=lambda message: {**native(message), "session_id": next(sessions)})
+        # The upstream counts the messages that it received, which shows that the whole history was sent.
         whole = b'"input_tokens":%d' % (self.messages + 1)
         outcome, used = await cost(running, Load(tokens=20, streams=self.sessions, holds=whole), target)
         return {"turn_ms": used / outcome.streams / 1_000, **first_tokens(outcome)}

@@ -21,6 +21,7 @@ class Keys(Measure):
 
     async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
         load = Load(tokens=20, seconds=0.5 if self.quick else 1.5)
+        # Both forms are measured within the same round, so that a change of the machine's speed hits both.
         used = {}
         for form in (SERVICE, KEYED):
             outcome, microseconds = await cost(await arena.running(form), load)

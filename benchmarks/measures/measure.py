@@ -9,8 +9,8 @@ from benchmarks.harness.arena import Arena, Running
 from benchmarks.harness.contestants import Contestant
 from benchmarks.harness.load import Load, Outcome, Target, play
 
+# A server still works after a stream's last byte, for example on its last commit, and this is part of the cost.
 SETTLE_SECONDS: Final = 0.1
-"""Seconds after a stream's last byte in which a server's work still counts."""
 
 Sample = dict[str, float]
 """A contestant's figures of one round, by their keys."""
@@ -66,7 +66,8 @@ class Measure:
         self.quick = quick
 
     async def round(self, arena: Arena, number: int) -> Round:
-        """Play one round; each starts with another contestant. Raise `Unmeasurable`, and as `play` and `Arena` do."""
+        """Play one round. Raise `Unmeasurable`, and as `play` and `Arena` do."""
+        # Each round starts with another contestant, so that none always follows the same one.
         present = [contestant for contestant in self.contestants if not contestant.missing]
         first = number % len(present)
         return {

@@ -1,7 +1,6 @@
 """The cost of a token and a turn with more streams, and with more stored sessions."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -11,11 +10,11 @@ from benchmarks.harness.contestants import SERVICE
 from benchmarks.harness.http import get
 from benchmarks.harness.load import Load, Outcome, play
 from benchmarks.harness.script import OBSERVED
-from benchmarks.measures.measure import Figure, Measure, Round, Sample, Unmeasurable, cost
+from benchmarks.measures.measure import Figure, Measure, Round, Unmeasurable, cost
 from benchmarks.measures.streams import check_descriptors
 
+# After many sessions were inserted, this load brings the database's pages into memory.
 WARM_UP: Final = Load(tokens=20, lanes=4, streams=100)
-"""A load that brings the database's pages into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +31,8 @@ class Case:
         return f"{streams}, {self.sessions:,} stored sessions" if self.sessions else streams
 
 
+# A thousand streams at 50 tokens/s exceed one core.
 STREAMS: Final = (*(Case(streams=streams) for streams in (1, 10, 100)), Case(streams=1_000, rate=5))
-"""A thousand at 50 tokens/s exceed one core."""
 
 SESSIONS: Final = tuple(Case(streams=10, sessions=sessions) for sessions in (10, 1_000, 10_000))
 
@@ -57,20 +56,16 @@ class Scale(Measure):
         """Start a server for all numbers of streams, and one for each number of sessions."""
         samples: Round = {}
         for cases in (STREAMS, *((case,) for case in SESSIONS)):
-            samples |= await self._samples(arena, cases)
+            check_descriptors(max(case.streams for case in cases))
+            async with arena.fresh(SERVICE) as running:
+                await database.fill(running.place, sessions=cases[0].sessions, messages=self.messages)
+                await play(WARM_UP, running.target)
+                for case in cases:
+                    streams = max(2 * case.streams, 200 if self.quick else 500)
+                    outcome, used = await cost(running, Load(tokens=20, lanes=case.streams, streams=streams))
+                    token = await self._token(arena, running, case)
+                    samples[case.label] = {"token_us": token, "turn_ms": used / outcome.streams / 1_000}
         return samples
-
-    async def _samples(self, arena: Arena, cases: Sequence[Case]) -> Round:
-        check_descriptors(max(case.streams for case in cases))
-        async with arena.fresh(SERVICE) as running:
-            await database.fill(running.place, sessions=cases[0].sessions, messages=self.messages)
-            await play(WARM_UP, running.target)
-            return {case.label: await self._costs(arena, running, case) for case in cases}
-
-    async def _costs(self, arena: Arena, running: Running, case: Case) -> Sample:
-        turns = Load(tokens=20, lanes=case.streams, streams=max(2 * case.streams, 200 if self.quick else 500))
-        outcome, used = await cost(running, turns)
-        return {"token_us": await self._token(arena, running, case), "turn_ms": used / outcome.streams / 1_000}
 
     async def _token(self, arena: Arena, running: Running, case: Case) -> float:
         """Return the microseconds of CPU for a token while all streams are open."""
@@ -80,6 +75,7 @@ class Scale(Measure):
 
         async def watch(outcome: Outcome) -> None:
             nonlocal used, tokens
+            # All lanes have started after `spread`; a second more lets the openings end.
             await asyncio.sleep(spread + 1)
             tokens -= (await get(arena.upstream, OBSERVED))["tokens"]
             used -= running.process.cpu_seconds()
@@ -89,6 +85,7 @@ class Scale(Measure):
             if outcome.open < case.streams:
                 raise Unmeasurable(f"{case.streams} streams were not open at once.")
 
+        # Three seconds longer than needed, so that the first stream is still open when the counting ends.
         length = int(case.rate * (spread + counted + 3))
         load = Load(tokens=length, rate=case.rate, lanes=case.streams, streams=case.streams, spread=spread)
         await play(load, running.target, watch)

@@ -38,8 +38,8 @@ class Storing(Measure):
         turns = 0
 
         async def watch(outcome: Outcome) -> None:
-            """Count while all lanes are busy."""
             nonlocal turns
+            # Counted while all lanes are busy: neither the opening nor the end of the load is part of it.
             await asyncio.sleep(opening)
             begun = outcome.streams
             await asyncio.sleep(counted)
@@ -47,6 +47,7 @@ class Storing(Measure):
 
         outcome = await play(Load(tokens=20, lanes=self.lanes, seconds=opening + counted), running.target, watch)
         stored = await database.messages(running.place) - before
+        # A server that answers before it has stored the turn is not faster.
         if stored != outcome.streams * self.messages:
             raise StreamBroken(f"{contestant.title} has {stored} messages of {outcome.streams} turns.")
         return {"turns": turns / counted}

@@ -41,6 +41,7 @@ class OpenStreams(Measure):
             async def watch(outcome: Outcome) -> None:
                 nonlocal peak
                 await asyncio.sleep(self.opening_seconds + 1)
+                # Memory counts only while all streams are open.
                 while outcome.open == self.streams:
                     peak = max(peak, running.process.memory_kb())
                     await asyncio.sleep(0.5)
@@ -53,6 +54,7 @@ class OpenStreams(Measure):
 
 def check_descriptors(streams: int) -> None:
     """Raise `Unmeasurable` if a process may not have enough open files for the streams."""
+    # A server holds two sockets for each stream: its client's and the upstream's.
     needed = 2 * streams + 500
     if (allowed := machine.descriptors(needed)) < needed:
         raise Unmeasurable(f"It needs {needed} open files a process, and {allowed} are allowed (ulimit -Hn).")

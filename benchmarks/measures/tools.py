@@ -36,6 +36,7 @@ class Tools(Measure):
         running = await arena.running(contestant)
         (running.place.folder / "workspaces" / "ten.txt").write_text("0123456\n" * 1_280)
         reading: Call = {"name": "fs.read", "params": {"path": "ten.txt"}}
+        # The difference between many calls and one leaves out the cost of the turn itself.
         one, many = [await self._used(running, [reading] * count) for count in (1, self.max_calls)]
         echo: Call = {"name": "terminal.exec", "params": {"command": "echo hello"}}
         times = [await self._seconds(running, [echo]) for _ in range(self.echoes)]

@@ -25,14 +25,13 @@ class Turn(Measure):
     async def round(self, arena: Arena, number: int) -> Round:
         samples = await super().round(arena, number)
         direct = samples.pop(UPSTREAM.title)
-        return {title: _added(sample, direct) for title, sample in samples.items()}
+        for sample in samples.values():
+            # The upstream's own time, taken in the same round, is not the contestant's.
+            for percent in ("p50", "p99"):
+                sample[f"added_{percent}_ms"] = sample[f"first_{percent}_ms"] - direct[f"first_{percent}_ms"]
+        return samples
 
     async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
         load = Load(tokens=20, seconds=0.5 if self.quick else 1.5)
         outcome, used = await cost(await arena.running(contestant), load)
         return {"turn_ms": used / outcome.streams / 1_000, **first_tokens(outcome)}
-
-
-def _added(sample: Sample, direct: Sample) -> Sample:
-    later = {f"added_{which}_ms": sample[f"first_{which}_ms"] - direct[f"first_{which}_ms"] for which in ("p50", "p99")}
-    return sample | later

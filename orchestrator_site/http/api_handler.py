@@ -100,14 +100,20 @@ class ApiHandler(ASGIHandler):
         except ApiError as refusal:
             return django_response(refusal), None
         set_urlconf(None)
-        request, error = self.create_request(dict(scope), BytesIO(body))
+        request, problem = self.create_request(dict(scope), BytesIO(body))
         if request is None:
             return django_response(
-                ApiError(400, "bad_request", f"The request is malformed ({error}).".replace("\n", " "))
+                ApiError(400, "bad_request", f"The request is malformed ({problem}).".replace("\n", " "))
             ), None
         chain: Any = self._middleware_chain
         response: HttpResponseBase = await chain(request)
-        return _as_json(response), request
+        if response.status_code not in STATUS_ERRORS or response.headers.get("Content-Type") == CONTENT_TYPE:
+            return response, request
+        # One of Django's own error pages, which are HTML.
+        code, error = STATUS_ERRORS[response.status_code]
+        # A 405 must list the allowed methods (RFC 9110, section 15.5.6).
+        headers = {"Allow": response.headers["Allow"]} if "Allow" in response.headers else {}
+        return django_response(ApiError(response.status_code, code, error, headers=headers)), request
 
 
 class _Streaming:
@@ -130,6 +136,7 @@ class _Streaming:
             await send({"type": "http.response.body", "body": b""})
         except asyncio.CancelledError:
             events = self._parts if isinstance(self._parts, Subscription) else None
+            # Any other cancellation comes from outside, such as the server's shutdown, and is passed on.
             if not (watching.done() or self._is_shut or (events and events.dropped)):
                 raise
             if self._is_shut and events:
@@ -157,6 +164,7 @@ class _Streaming:
 
 
 async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
+    # A declared length is refused before the body is read; a chunked body has none, so its parts are counted too.
     declared = last(scope["headers"], b"content-length")
     if declared.isdigit() and int(declared) > most:
         raise _too_large(most)
@@ -175,14 +183,6 @@ async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
 
 
 def _too_large(most: int) -> ApiError:
+    # The rest of the body is never read, so the connection cannot carry another request.
     error = f"The body is larger than MAX_BODY_BYTES ({most} bytes)."
     return ApiError(413, "body_too_large", error, headers={"Connection": "close"})
-
-
-def _as_json(response: HttpResponseBase) -> HttpResponseBase:
-    """Return Django's own error pages in the shape of the API's errors."""
-    if response.status_code not in STATUS_ERRORS or response.headers.get("Content-Type") == CONTENT_TYPE:
-        return response
-    code, error = STATUS_ERRORS[response.status_code]
-    headers = {"Allow": response.headers["Allow"]} if "Allow" in response.headers else {}
-    return django_response(ApiError(response.status_code, code, error, headers=headers))

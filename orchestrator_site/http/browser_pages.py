@@ -49,6 +49,7 @@ def guarded(scope: Scope, send: Send) -> Send:
 
 def as_asked(scope: Scope) -> Scope:
     """Return the scope with the scheme `https` if a trusted proxy reports it."""
+    # Django's own setting for this header believes every client.
     client = scope.get("client")
     proto = last(scope["headers"], b"x-forwarded-proto")
     if proto == b"https" and client and proxies.is_trusted(str(client[0]), conf.trusted_proxies()):

@@ -38,5 +38,6 @@ def sharing(request: RequestOrigin, rules: Rules, send: Send) -> Send:
 
 async def answer_preflight(send: Send) -> None:
     """Answer a preflight request: an `OPTIONS` request with an origin."""
+    # A browser sends no key with a preflight request, so it is answered before authentication.
     await send({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
     await send({"type": "http.response.body", "body": b""})

@@ -21,30 +21,29 @@ logger = logging.getLogger(__name__)
 
 async def lifespan(receive: Receive, send: Send) -> None:
     """Prepare the service at startup, and close it at shutdown."""
+
+    def migrate_and_disconnect() -> None:
+        try:
+            migrate()
+        finally:
+            # Otherwise the thread, which belongs to a pool, would hold its connection.
+            connection.close()
+
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            await _prepare()
+            try:
+                await asyncio.to_thread(migrate_and_disconnect)
+                await asyncio.to_thread(assembly.registry)
+                await service_registry.current().open()
+            except (DatabaseError, StorageUnavailable) as error:
+                # The service starts all the same: each request reports the failure and tries again.
+                logger.warning("database.unavailable", extra={"error": str(error)})
             await send({"type": "lifespan.startup.complete"})
         else:
+            # Tracing ends last, because runs that end here still send their spans.
             await service_registry.close()
             await authenticator.close()
             await tracing.close()
             await send({"type": "lifespan.shutdown.complete"})
             return
-
-
-async def _prepare() -> None:
-    def migrate_and_disconnect() -> None:
-        try:
-            migrate()
-        finally:
-            connection.close()
-
-    try:
-        await asyncio.to_thread(migrate_and_disconnect)
-        await asyncio.to_thread(assembly.registry)
-        await service_registry.current().open()
-    except (DatabaseError, StorageUnavailable) as error:
-        # The service starts all the same: each request reports the failure and tries again.
-        logger.warning("database.unavailable", extra={"error": str(error)})

@@ -10,8 +10,8 @@ MAX_URL_BYTES: Final = 8_000
 """Bytes of the path and the query as sent."""
 
 MAX_HEADERS: Final = 100
+# Bytes of one header's name and value. The WebSocket parser hangs on lines of over 8,192 bytes.
 MAX_HEADER_BYTES: Final = 8_000
-"""Bytes of one header's name and value. The WebSocket parser hangs on lines of over 8,192 bytes."""
 
 MAX_HEAD_BYTES: Final = 32_768
 """Bytes of the names and values of all headers."""
@@ -21,6 +21,7 @@ def check(scope: Mapping[str, Any]) -> None:
     """Check the head of an ASGI connection scope. Raises `ApiError` (400, 414, 431)."""
     query: bytes = scope["query_string"]
     check_size(len(scope.get("raw_path") or scope["path"]) + len(query), scope["headers"])
+    # A proxy and this service could each believe another one (RFC 9112, section 3.2).
     if len(values(scope["headers"], b"host")) > 1:
         raise ApiError(400, "bad_host", "A request must have exactly one Host header.")
     # PostgreSQL cannot store or compare NUL, so no lookup may ever receive one.

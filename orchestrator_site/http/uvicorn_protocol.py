@@ -9,8 +9,8 @@ from orchestrator_site.http.error_responses import raw_response
 from orchestrator_site.http.request_limits import MAX_HEAD_BYTES, MAX_URL_BYTES, check_size, too_large
 from web.errors import ApiError
 
+# Bytes in a row that complete neither a head nor a part of a body. The parser keeps them in memory.
 MAX_UNREAD: Final = 2 * (MAX_URL_BYTES + MAX_HEAD_BYTES)
-"""Bytes in a row that complete neither a head nor a part of a body; the parser keeps them in memory."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -39,7 +39,8 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Reject oversized heads here: the WebSocket protocol would not answer them."""
+        """Reject oversized heads."""
+        # The WebSocket protocol, which reads the head again, would not answer them.
         try:
             check_size(len(self.url), self.headers)
         except ApiError as refusal:

@@ -5,16 +5,17 @@ SnapshotFailed        the file could not be created, or is not a snapshot
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from storage.migration.tables import Table
-from storage.migration.values import Decode, decoder
+from storage.migration.values import decoder
 
 BATCH_ROWS: Final = 2_000
 BATCH_BYTES: Final = 16 * 2**20
+UUID_DIGITS: Final = 32
 
 Row = list[Any]
 
@@ -51,8 +52,23 @@ class Snapshot:
         # Names come from the models, values only ever as parameters.
         statement = f'SELECT {names} FROM "{table.name}" {where} ORDER BY "{table.key}"'  # noqa: S608 - see above
         decoders = [decoder(column.field) for column in table.columns]
-        cursor = self._database.execute(statement, [_key(after)] if after else [])
-        yield from _gathered(cursor, decoders)
+        # SQLite sorts numbers before texts, so a key is compared as what it is. The 32 hexadecimal digits of a UUID can
+        # all be decimal.
+        start: Any = int(after) if after.isdecimal() and len(after) < UUID_DIGITS else after
+        rows: list[Row] = []
+        size = 0
+        last = ""
+        for key, *values in self._database.execute(statement, [start] if after else []):
+            last = str(key)
+            pairs = zip(decoders, values, strict=True)
+            rows.append([None if value is None else decode(value) for decode, value in pairs])
+            # A few long texts can have more bytes than thousands of short rows, so a batch is limited in both.
+            size += sum(len(value) for value in values if isinstance(value, str | bytes))
+            if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
+                yield last, rows
+                rows, size = [], 0
+        if rows:
+            yield last, rows
 
 
 def take(database: Path, into: Path) -> None:
@@ -61,31 +77,12 @@ def take(database: Path, into: Path) -> None:
     partial.unlink(missing_ok=True)
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True)) as source:
+            # One read transaction: what other processes commit meanwhile is not in the copy.
             source.execute("VACUUM INTO ?", [str(partial)])
         with closing(sqlite3.connect(partial)) as copy:
             copy.execute(f"PRAGMA application_id = {secrets.randbits(31) | 1}")
     except sqlite3.Error as error:
         partial.unlink(missing_ok=True)
         raise SnapshotFailed(f"{database} could not be copied into {into}: {error}.") from None
+    # Renamed when it is complete, so a snapshot that was interrupted is never taken for one.
     partial.rename(into)
-
-
-def _gathered(cursor: sqlite3.Cursor, decoders: Sequence[Decode]) -> Iterator[tuple[str, list[Row]]]:
-    rows: list[Row] = []
-    size = 0
-    last = ""
-    for key, *values in cursor:
-        last = str(key)
-        rows.append([None if value is None else decode(value) for decode, value in zip(decoders, values, strict=True)])
-        size += sum(len(value) for value in values if isinstance(value, str | bytes))
-        if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
-            yield last, rows
-            rows, size = [], 0
-    if rows:
-        yield last, rows
-
-
-def _key(text: str) -> Any:
-    """Return a key as SQLite compares it: a number or a text."""
-    # The 32 hexadecimal digits of a UUID can all be decimal.
-    return int(text) if text.isdecimal() and len(text) < len("0123456789abcdef0123456789abcdef") else text

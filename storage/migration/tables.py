@@ -6,7 +6,7 @@ from typing import Any, Final, cast
 
 import msgspec
 from django.apps import apps
-from django.db.models import Field, ForeignKey, JSONField, Model
+from django.db.models import ForeignKey, JSONField, Model
 
 LEFT_OUT: Final = frozenset({"django_session"})
 """The sessions of the console: users log in again."""
@@ -32,21 +32,37 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def late(self) -> tuple[Column, ...]:
         """The columns that are filled after all rows are copied."""
+        # A row may name one that is copied later, which its foreign key would reject.
         return tuple(column for column in self.columns if column.refers_to_itself)
 
 
 def tables() -> list[Table]:
     """Return the tables of all installed apps, except those that are left out."""
-    models = [model for model in apps.get_models(include_auto_created=True) if _is_kept(model)]
+    models = [
+        model
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.managed and not model._meta.proxy and model._meta.db_table not in LEFT_OUT
+    ]
     order = TopologicalSorter(
         {model: sorted(_parents(model, models), key=_name) for model in sorted(models, key=_name)}
     )
-    return [_table(model) for model in order.static_order()]
-
-
-def _is_kept(model: type[Model]) -> bool:
-    options = model._meta
-    return options.managed and not options.proxy and options.db_table not in LEFT_OUT
+    return [
+        Table(
+            name=model._meta.db_table,
+            model=model,
+            key=str(model._meta.pk.column),
+            columns=tuple(
+                Column(
+                    name=str(field.column),
+                    field=field,
+                    is_document=isinstance(field, JSONField),
+                    refers_to_itself=isinstance(field, ForeignKey) and field.related_model is model,
+                )
+                for field in model._meta.local_concrete_fields
+            ),
+        )
+        for model in order.static_order()
+    ]
 
 
 def _parents(model: type[Model], models: Sequence[type[Model]]) -> Iterable[type[Model]]:
@@ -54,24 +70,6 @@ def _parents(model: type[Model], models: Sequence[type[Model]]) -> Iterable[type
         parent = field.related_model if isinstance(field, ForeignKey) else None
         if parent is not model and parent in models:
             yield cast("type[Model]", parent)
-
-
-def _table(model: type[Model]) -> Table:
-    return Table(
-        name=model._meta.db_table,
-        model=model,
-        key=str(model._meta.pk.column),
-        columns=tuple(_column(model, field) for field in model._meta.local_concrete_fields),
-    )
-
-
-def _column(model: type[Model], field: "Field[Any, Any]") -> Column:
-    return Column(
-        name=str(field.column),
-        field=field,
-        is_document=isinstance(field, JSONField),
-        refers_to_itself=isinstance(field, ForeignKey) and field.related_model is model,
-    )
 
 
 def _name(model: type[Model]) -> str:

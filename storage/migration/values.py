@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
@@ -34,8 +34,8 @@ from storage import sanitize
 Decode = Callable[[Any], Any]
 
 DIGEST_BYTES: Final = 16
+# Characters of JSON that are worth caching: most documents of a table are a few short ones.
 SHORT: Final = 256
-"""Characters of JSON that are worth caching: most documents of a table are a few short ones."""
 
 
 class UnknownKind(Exception):
@@ -63,18 +63,15 @@ def decoder(field: "Field[Any, Any]") -> Decode:
     while isinstance(field, ForeignKey):
         field = field.target_field
     if isinstance(field, DecimalField):
-        return partial(_decimal, step=Decimal(1).scaleb(-field.decimal_places))
+        step = Decimal(1).scaleb(-field.decimal_places)
+        # SQLite may have stored the number as the nearest double. Its shortest text is rounded to the field's digits.
+        return lambda value: Decimal(str(value)).quantize(step)
     for kind, decode in KINDS.items():
         if isinstance(field, kind):
             return decode
     if isinstance(field, CharField | TextField | IntegerField):
         return sanitize.sanitizer(field) or str
     raise UnknownKind(f"{field} is of the kind {type(field).__name__}.")
-
-
-@lru_cache(maxsize=1_024)
-def _short_canonical(document: str) -> str:
-    return _canonical(document)
 
 
 def canonical(document: str) -> str:
@@ -87,17 +84,15 @@ def _canonical(document: str) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_number)
 
 
+_short_canonical = lru_cache(maxsize=1_024)(_canonical)
+
+
 def _number(value: Decimal) -> list[Any]:
     """Return sign, digits and exponent, without trailing zeros."""
     sign, digits, exponent = value.as_tuple()
     text = "".join(map(str, digits)).lstrip("0")
     short = text.rstrip("0")
     return [sign, short, int(exponent) + len(text) - len(short)] if short else [0]
-
-
-def _decimal(value: Any, step: Decimal) -> Decimal:
-    """Convert text, or the nearest double that SQLite stored."""
-    return Decimal(str(value)).quantize(step)
 
 
 def _document(value: str) -> str:

@@ -39,37 +39,30 @@ class Command(BaseCommand):
             "--user", metavar="USERNAME", help="the Django user that owns what the key makes (default: the key itself)"
         )
 
-    def handle(self, **options: Any) -> None:
+    def handle(self, *, name: str, scope: list[str], user: str | None, **options: Any) -> None:
+        now = timezone.now()
         try:
             with migrated_database():
-                issued = _issued(**options)
+                user_id = None
+                if user is not None:
+                    active = get_user_model().objects.filter(username=user, is_active=True)
+                    user_id = active.values_list("pk", flat=True).first()
+                    if user_id is None:
+                        raise KeyInvalid("user", "No active user has this name. manage.py createsuperuser creates one.")
+                asked = issuing.validated(
+                    now,
+                    name=name,
+                    words=scope,
+                    expires=options["expires"],
+                    rate=options["rate"],
+                    max_runs=options["max_runs"],
+                    budgets=options["budget"],
+                    user_id=user_id,
+                )
+                issued = issuing.issue(asked, now)
         except KeyInvalid as error:
             raise CommandError(f"{error.field}: {error}") from None
+        # Standard output has only the key, so that a script can read it.
         self.stdout.write(issued.secret)
         row = issued.row
         self.stderr.write(f"{row.name} may: {' '.join(row.scopes)}. Keep the key now: it is not shown again.")
-
-
-def _issued(*, name: str, scope: list[str], user: str | None, **options: Any) -> issuing.CreatedKey:
-    """Create the key. Raises `KeyInvalid`."""
-    now = timezone.now()
-    asked = issuing.validated(
-        now,
-        name=name,
-        words=scope,
-        expires=options["expires"],
-        rate=options["rate"],
-        max_runs=options["max_runs"],
-        budgets=options["budget"],
-        user_id=_user(user),
-    )
-    return issuing.issue(asked, now)
-
-
-def _user(username: str | None) -> int | None:
-    if username is None:
-        return None
-    found = get_user_model().objects.filter(username=username, is_active=True).values_list("pk", flat=True).first()
-    if found is None:
-        raise KeyInvalid("user", "No active user has this name. manage.py createsuperuser creates one.")
-    return found

@@ -16,22 +16,20 @@ class Command(BaseCommand):
     def handle(self, **_: Any) -> None:
         with migrated_database():
             rows = list(ApiKey.objects.select_related("user"))
+        now = timezone.now()
         for row in rows:
-            self.stdout.write(f"{row.prefix}  {row.name}  {_state(row, timezone.now())}")
+            state = "live"
+            if row.revoked:
+                state = f"revoked {_day(row.revoked)}"
+            elif row.expires:
+                state = f"{'expired' if row.expires <= now else 'until'} {_day(row.expires)}"
+            self.stdout.write(f"{row.prefix}  {row.name}  {state}")
             limits = [row.rate, f"{row.max_runs} runs" if row.max_runs else "", *row.budgets]
             whose = ascii(row.user.get_username()) if row.user else "its own"
             limits_text = ", ".join(filter(None, limits)) or "no limits"
             self.stdout.write(f"    may {' '.join(row.scopes)}; of {whose}; {limits_text}")
             self.stdout.write(f"    made {_day(row.created)}, last used {_day(row.last_used)}")
         self.stderr.write(f"{len(rows)} keys.")
-
-
-def _state(row: ApiKey, now: datetime) -> str:
-    if row.revoked:
-        return f"revoked {_day(row.revoked)}"
-    if row.expires:
-        return f"{'expired' if row.expires <= now else 'until'} {_day(row.expires)}"
-    return "live"
 
 
 def _day(moment: datetime | None) -> str:

@@ -71,7 +71,13 @@ class Command(BaseCommand):
                 f"--host {host} accepts other machines, which needs a key. Set API_KEY, create a key with "
                 "manage.py create_api_key, or listen on 127.0.0.1."
             )
-        with _listening(host, port) as listening:
+        try:
+            info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            bound = socket.create_server(info[4][:2], family=info[0], backlog=4_096)
+        except (OSError, OverflowError) as error:
+            raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
+        # The port is taken before anything is prepared, so that a second service fails at once and changes nothing.
+        with bound as listening:
             with migrated_database():
                 connection.close()
             self._open_workspace()
@@ -118,12 +124,3 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
         raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_WORKERS}")
     return int(text)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises `CommandError`."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=4_096)
-    except (OSError, OverflowError) as error:
-        raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
