@@ -39,7 +39,7 @@ ESCAPES = {
         "import ctypes; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)\nif os.fork() == 0:\n    os.setsid(); time.sleep(60)"
     ),
 }
-BOMBS = ("while True: os.fork()", "for _ in range(500):\n    if os.fork() == 0: time.sleep(60)")
+BOMBS = ("while True: os.fork()", "for _ in range(500):\n    if os.fork() == 0: time.sleep(60)\ntime.sleep(60)")
 PAUSES = {"stopped": "os.kill(os.getpid(), signal.SIGSTOP)", "busy": "while True: pass", "asleep": "time.sleep(60)"}
 
 
