@@ -35,7 +35,7 @@ def make(sessions: int, messages: int) -> Iterator[UUID]:
         _write(pairs, messages)
         yield from (session for session, _ in pairs)
     if connection.vendor == "sqlite":
-        # Otherwise the measured service would have to checkpoint what was written here.
+        # Otherwise the measured service would have to checkpoint these rows.
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

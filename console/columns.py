@@ -1,4 +1,4 @@
-"""Columns of the admin's lists and fields of its pages: functions from a row to what is shown."""
+"""Columns of the admin's lists and fields of its pages: functions that format a row."""
 
 from collections.abc import Callable
 from typing import Any

@@ -20,7 +20,7 @@ MAX_CHOICES: Final = 30
 
 
 class _OneValueFilter(admin.FieldListFilter):
-    """A filter with one parameter in the query; `value` is what it is, if it is there."""
+    """A filter with one query parameter; `value` is None if the query lacks it."""
 
     suffix = ""
 

@@ -73,7 +73,7 @@ class Environment:
             raise InvalidSetting(f"{name}_FILE", path, f"it must name a readable text file ({error})") from None
 
     def parsed(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
-        """Return the text as parsed by `parse`, whose `ValueError` says what is valid."""
+        """Return the text as parsed by `parse`, whose `ValueError` describes the valid form."""
         value = self.text(name)
         try:
             return parse(value)

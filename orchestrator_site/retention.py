@@ -127,7 +127,7 @@ def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
 
 
 def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
-    """Remove it, and yield what was removed. Raises `OSError` if an output cannot be removed."""
+    """Remove the old data, and yield each part that was removed. Raises `OSError` if an output cannot be removed."""
     # Outputs first: without its row, an output could only be found as a stray.
     removed = size = 0
     for owner, key in executions(ages).values_list("owner", "id").iterator():

@@ -77,7 +77,7 @@ class CallLog:
         self._set(text_sha256=digest, characters=len(text))
 
     def begin(self, synthesis: Synthesis) -> None:
-        """Set what is known about a synthesis when its audio begins."""
+        """Set the fields of a synthesis that are known when its audio begins."""
         self._set(
             provider=_name(synthesis.provider),
             model=_name(synthesis.model),

@@ -1,4 +1,4 @@
-"""The API of usage: what was used, and what it cost."""
+"""The API of usage and its cost."""
 
 from datetime import date
 from typing import Any, Final

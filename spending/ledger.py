@@ -30,22 +30,7 @@ _settle = Statement(
 # Deleted as it is read, so a reservation is settled at most once.
 _take_back = Statement("DELETE FROM spending_reservations WHERE run = %s RETURNING amounts")
 _insert_reservation = Insert(Reservation, "run", "amounts", "created")
-_add_use = Sum(
-    Use,
-    key=("day", "owner", "key", "provider", "model", "tool"),
-    sums=(
-        "calls",
-        "failed",
-        "estimated",
-        "unpriced",
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
-        "reasoning_tokens",
-        "cost",
-        "milliseconds",
-    ),
-)
+_add_use = Sum(Use, key=Use.KEY, sums=Use.SUMS)
 
 
 class Reserved(msgspec.Struct, frozen=True):
@@ -90,7 +75,7 @@ def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) ->
         amount = most.of(line.unit)
         before = None if amount is None else _take(_reserve, line, amount, now)
         if amount is None or before is None:
-            # The transaction commits all the same, with other jobs of the writer, so what was reserved is given back.
+            # The transaction still commits, with other jobs of the writer, so the reserved amounts are given back.
             for other, set_aside in taken:
                 _settle.later(set_aside, 0, now, other.account)
             return Refused(line, spent_on(line.account))

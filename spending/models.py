@@ -42,6 +42,20 @@ class Use(models.Model):
     tokens the service did not report. `cost` is in billionths of a dollar.
     """
 
+    KEY = ("day", "owner", "key", "provider", "model", "tool")
+    SUMS = (
+        "calls",
+        "failed",
+        "estimated",
+        "unpriced",
+        "input_tokens",
+        "output_tokens",
+        "cached_tokens",
+        "reasoning_tokens",
+        "cost",
+        "milliseconds",
+    )
+
     # Every column of the key is NOT NULL with "" for none: a unique constraint treats NULLs as different.
     day = models.DateField()
     owner = models.CharField(max_length=64)

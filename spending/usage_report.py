@@ -17,7 +17,7 @@ GroupBy = Literal["day", "key", "model", "tool"]
 GROUPS: Final[tuple[GroupBy, ...]] = get_args(GroupBy)
 
 MAX_GROUPS: Final = 1_000
-"""Groups of one report; what is used most comes first, or the newest day."""
+"""Groups of one report. The largest come first, or the newest days."""
 
 FIELDS: Final[dict[GroupBy, tuple[str, ...]]] = {
     "day": ("day",),
@@ -25,18 +25,6 @@ FIELDS: Final[dict[GroupBy, tuple[str, ...]]] = {
     "model": ("provider", "model"),
     "tool": ("tool",),
 }
-SUMS: Final = (
-    "calls",
-    "failed",
-    "estimated",
-    "unpriced",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "cost",
-    "milliseconds",
-)
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +39,7 @@ def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
     rows = _rows(group_by, owner, span)
     fields = FIELDS[group_by]
     order = ["-day"] if group_by == "day" else ["-all_cost", "-all_calls", *fields]
-    sums = {f"all_{name}": Sum(name) for name in SUMS}
+    sums = {f"all_{name}": Sum(name) for name in Use.SUMS}
     found = rows.order_by().values(*fields).annotate(**sums).order_by(*order)[:MAX_GROUPS]
     items = [{**{name: row[name] for name in fields}, **_sums(row)} for row in found]
     if group_by == "key":
@@ -84,5 +72,5 @@ def _rows(group_by: GroupBy, owner: str | None, span: Span) -> QuerySet[Use]:
 
 def _sums(row: dict[str, Any]) -> dict[str, Any]:
     # The cost is of the calls whose price is known: `unpriced` counts the others.
-    sums = {name: row[f"all_{name}"] or 0 for name in SUMS}
+    sums = {name: row[f"all_{name}"] or 0 for name in Use.SUMS}
     return {**sums, "cost_usd": float(cost_of(sums.pop("cost")))}

@@ -73,7 +73,7 @@ class RevocationWatcher:
             self._used[key] = timezone.now()
 
     async def close(self) -> None:
-        """Store what was noted, and stop polling."""
+        """Store when keys were last used, and stop polling."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -26,7 +26,7 @@ _WRITTEN: Final = re.compile(
 
 
 class BudgetInvalid(ValueError):
-    """The text is not a budget; the message says what is valid."""
+    """The text is not a budget; the message describes the valid form."""
 
 
 class Budget(msgspec.Struct, frozen=True):

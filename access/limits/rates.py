@@ -14,7 +14,7 @@ _WRITTEN: Final = re.compile(r"(?P<amount>\d{1,10}) ?(?:/|per) ?(?:(?P<count>\d{
 
 
 class RateInvalid(ValueError):
-    """The text is not a rate; the message says what is valid."""
+    """The text is not a rate; the message describes the valid form."""
 
 
 @lru_cache(maxsize=1_024)

@@ -42,7 +42,7 @@ class Guest(asyncio.Protocol):
     def leave(self) -> None:
         if self.left is None:
             self.left = time.monotonic()
-            # Not `close`, which would first send what is still buffered.
+            # Not `close`, which would first send the buffered bytes.
             self._transport.abort()
 
     def check(self) -> None:

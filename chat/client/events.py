@@ -68,7 +68,7 @@ class Reader:
             try:
                 frame = _decode(data)
             except msgspec.DecodeError as error:
-                raise ValueError(f"the service sent what is not an event ({error})") from None
+                raise ValueError(f"the service sent an invalid event ({error})") from None
             # A rebuilt log begins again at 1.
             self.last = 1 if frame.type == "start" else self.last + 1
             yield frame

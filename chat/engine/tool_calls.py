@@ -214,7 +214,7 @@ class Calls:
 
 def _message(request: ToolRequest, shown: Any, content: str, *, is_error: bool = False) -> ToolMessage:
     if request.source == "caller":
-        # The model did not request this call, so its result has to state what was run.
+        # The model did not request this call, so its result has to name the tool and its arguments.
         params = msgspec.json.encode(shown).decode()
         content = f"I ran {request.tool} with {params}. Its result:\n{content}"
     return ToolMessage(call_id=request.call_id, name=request.tool, content=content, is_error=is_error)

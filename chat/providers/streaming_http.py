@@ -235,7 +235,7 @@ class _Connection(asyncio.Protocol):
         try:
             response.parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self.fail(f"the service sent what is not HTTP ({error})")
+            self.fail(f"the service sent an invalid HTTP response ({error})")
             return
         # A reader slower than the service would otherwise fill the memory.
         if response.pending_bytes > MAX_PENDING_BYTES and not self._paused and self._transport is not None:

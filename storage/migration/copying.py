@@ -32,7 +32,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def copy(snapshot: Snapshot, target: Target, tables: Sequence[Table], report: Report) -> None:
-    """Copy what is missing in the target."""
+    """Copy the rows that the target lacks."""
     for table in tables:
         _copy_rows(snapshot, target, table, report)
         for column in table.late:

@@ -52,8 +52,8 @@ class Snapshot:
         # Names come from the models, values only ever as parameters.
         statement = f'SELECT {names} FROM "{table.name}" {where} ORDER BY "{table.key}"'  # noqa: S608 - see above
         decoders = [decoder(column.field) for column in table.columns]
-        # SQLite sorts numbers before texts, so a key is compared as what it is. The 32 hexadecimal digits of a UUID can
-        # all be decimal.
+        # SQLite sorts numbers before texts, so a key is compared in its own type. The 32 hexadecimal digits of a UUID
+        # can all be decimal.
         start: Any = int(after) if after.isdecimal() and len(after) < UUID_DIGITS else after
         rows: list[Row] = []
         size = 0

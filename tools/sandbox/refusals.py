@@ -12,7 +12,7 @@ class SandboxError(Exception):
 
 
 class SandboxUnavailableError(SandboxError):
-    """Commands cannot be confined here. The message names what is missing."""
+    """Commands cannot be confined here. The message names the missing feature."""
 
 
 class CommandRefusedError(SandboxError):

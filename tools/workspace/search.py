@@ -61,7 +61,7 @@ class LineSearch:
                 return
             shown, max_chars = text.decode("utf-8", "replace"), self._limits.max_match_chars
             if len(shown) > max_chars:
-                # Most of what is shown of a long line follows the start of the match.
+                # Most of the excerpt of a long line follows the start of the match.
                 first = max(len(text[:start].decode("utf-8", "replace")) - max_chars // 4, 0)
                 last = first + max_chars
                 shown = f"{'…' if first else ''}{shown[first:last]}{'…' if last < len(shown) else ''}"

@@ -1,4 +1,4 @@
-"""A turn: what is said is stored, asked, streamed, and what is answered is stored."""
+"""A turn: store the message, ask the model, stream its answer, and store it."""
 
 import json
 import os

@@ -87,7 +87,7 @@ class _HalvesChunk(msgspec.Struct, gc=False):
 
 
 class Broken(Exception):
-    """The service reported a failure within its stream. `error` is what it sent."""
+    """The service reported a failure within its stream. `error` is the object it sent."""
 
     def __init__(self, error: Any) -> None:
         super().__init__(error)
@@ -257,7 +257,7 @@ def _whole(text: str) -> str:
 
 
 def _not_a_chunk(error: ValueError) -> ProviderError:
-    return ProviderError(f"The service sent what is not a chunk: {error}.", code="provider_protocol", retryable=True)
+    return ProviderError(f"The service sent an invalid chunk: {error}.", code="provider_protocol", retryable=True)
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode

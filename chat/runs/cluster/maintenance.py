@@ -51,7 +51,7 @@ class Maintenance:
         self._strays: frozenset[UUID] = frozenset()
 
     async def round(self) -> None:
-        """Do what is due. Raise `StorageUnavailable`, and what `continue_run` raises."""
+        """Do the work that is due. Raise `StorageUnavailable`, and the errors of `continue_run`."""
         await self._lease.keep()
         await self._mark_followed()
         await self._end_strays()

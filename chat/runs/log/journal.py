@@ -120,7 +120,7 @@ class RunLog:
         self._publish(len(self._held))
 
     def take(self) -> "Portion":
-        """Hand over what is to be stored. `stored` or `lost` is called with the outcome."""
+        """Return the portion that is to be stored. `stored` or `lost` is called with the outcome."""
         unstored = b"".join(self._unstored)
         frames = [Frames(self.run_id, self._stored_to + 1, self._last, unstored)] if unstored else []
         portion = Portion(log=self, frames=frames, records=self._records, held=len(self._held))

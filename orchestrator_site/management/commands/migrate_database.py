@@ -140,7 +140,7 @@ def _open_target(url: str) -> None:
 
 
 def _check_no_process_runs() -> None:
-    """Raise `CommandError` if a service uses the source: what it writes from now on would be lost."""
+    """Raise `CommandError` if a service uses the source: its later writes would be lost."""
     now = timezone.now()
     for name, renewed, seconds in Process.objects.values_list("name", "renewed", "lease_seconds"):
         if renewed + timedelta(seconds=seconds) > now:

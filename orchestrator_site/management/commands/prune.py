@@ -1,4 +1,4 @@
-"""`manage.py prune`: report what is old, and remove it on request."""
+"""`manage.py prune`: report old data, and remove it on request."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""`manage.py serve`: set up what is missing, and serve until a signal."""
+"""`manage.py serve`: complete the setup, and serve until a signal."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""`manage.py usage`: what was used, and what it cost."""
+"""`manage.py usage`: report usage and its cost."""
 
 from argparse import ArgumentParser
 from datetime import date
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--group-by", choices=GROUPS, default="day")
         parser.add_argument("--since", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the first day (UTC)")
         parser.add_argument("--until", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the last day (UTC)")
-        parser.add_argument("--budgets", action="store_true", help="what was spent and is reserved on each budget")
+        parser.add_argument("--budgets", action="store_true", help="the spent and the reserved amount of each budget")
         parser.add_argument("--json", action="store_true", help="as GET /usage gives it")
 
     def handle(

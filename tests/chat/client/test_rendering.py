@@ -137,5 +137,5 @@ def test_every_event_of_the_service_can_be_read() -> None:
 def test_unknown_fields_types_and_reasons_are_accepted() -> None:
     stream = b'data: {"type":"news","spent":1}\n\ndata: {"type":"end","reason":"new","run_id":"r","more":[1]}\n\n'
     assert [(one.type, one.reason) for one in Reader().feed(stream)] == [("news", ""), ("end", "new")]
-    with pytest.raises(ValueError, match="not an event"):
+    with pytest.raises(ValueError, match="invalid event"):
         list(Reader().feed(b"data: <html>\n\n"))

@@ -35,5 +35,5 @@ class Capture:
         del self._tail[: max(0, len(self._tail) - self._tail_bytes)]
 
     def captured(self) -> Captured:
-        """Return what was stored until now."""
+        """Return the output stored so far."""
         return Captured(head=bytes(self._head), tail=bytes(self._tail), size=self._size)
