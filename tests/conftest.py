@@ -142,7 +142,11 @@ async def start() -> AsyncIterator[Start]:
             await session.close()
             await running.close()
             await authenticator.close()
-            await server.shutdown()
+            for listener in server.servers:
+                listener.close()
+            # The shutdown waits for connections and always takes 0.1 seconds, so it is left out if there are none.
+            if server.server_state.connections or server.server_state.tasks:
+                await server.shutdown()
 
         closing.append(end)
         return Api(f"http://127.0.0.1:{port}", session, running, common)
