@@ -69,7 +69,7 @@ def folder() -> Iterator[Path]:
     with (made / "endless").open("wb") as endless:
         endless.write(b"x" * (20 * 2**20))
     yield made
-    # A process can leave this module and come back to it, and then makes the folder anew.
+    # A process can leave this module and come back to it, and then makes the folder again.
     shutil.rmtree(made)
 
 
