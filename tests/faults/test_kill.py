@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 from contextlib import suppress
 from pathlib import Path
@@ -47,9 +48,9 @@ async def lane(client: aiohttp.ClientSession, server: Server, seen: Seen, names:
 
 async def another_file(workspace: Path) -> None:
     """Wait until the workspace has a file more than now."""
-    before = len(list(workspace.iterdir()))
+    before = await asyncio.to_thread(os.listdir, workspace)
     async with asyncio.timeout(30):
-        while len(list(workspace.iterdir())) == before:
+        while len(await asyncio.to_thread(os.listdir, workspace)) == len(before):
             await asyncio.sleep(0.01)
 
 
