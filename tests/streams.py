@@ -1,8 +1,14 @@
 """Parsing of the server's responses and streams."""
 
+import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import aiohttp
+
+READ_SECONDS: Final = 30
+"""Seconds after which a stream does not come any more, on a busy machine too."""
 
 
 class Answer:
@@ -46,3 +52,14 @@ def events(frames: bytes) -> list[dict[str, Any]]:
         if fields:
             found.append({"id": int(fields["id"]), **json.loads(fields["data"])})
     return found
+
+
+async def read_until(response: aiohttp.ClientResponse, wanted: bytes) -> bytes:
+    """Return what is received up to and with these bytes; raise `AssertionError` if the stream ends before."""
+    got = b""
+    async with asyncio.timeout(READ_SECONDS):
+        while wanted not in got:
+            piece = await response.content.readany()
+            assert piece, f"the stream ended before {wanted!r}: {got!r}"
+            got += piece
+    return got

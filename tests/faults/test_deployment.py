@@ -15,7 +15,7 @@ import pytest
 from tests.faults.conftest import Begin, Server
 from tests.faults.upstream import Upstream
 from tests.servers import free_port
-from tests.streams import events
+from tests.streams import events, read_until
 
 NGINX_CONF = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
@@ -66,8 +66,7 @@ async def test_reader_resumes_through_the_proxy_when_its_worker_is_killed(
     body = b""
     async with client.post(f"{front}/chat/stream", json={"message": "Hi"}) as response:
         stream = front + response.headers["Content-Location"]
-        while b"t20 " not in body:
-            body += await response.content.readany()
+        body = await read_until(response, b"t20 ")
         os.kill(owner(server), signal.SIGKILL)
         with suppress(aiohttp.ClientError):
             while piece := await response.content.readany():

@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.faults.conftest import LONG, Begin, Server
 from tests.faults.upstream import Upstream
-from tests.streams import events
+from tests.streams import events, read_until
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:
@@ -75,9 +75,7 @@ async def test_locked_database_does_not_delay_open_streams(
     models.tokens, models.pause = 10_000, 0.02
     locked = 10.0 if LONG else 2.0
     async with client.post(f"{server.url}/chat/stream", json={"message": "Hi"}) as response:
-        seen = b""
-        while b"t3 " not in seen:
-            seen += await response.content.readany()
+        seen = await read_until(response, b"t3 ")
         with closing(sqlite3.connect(server.folder / "orchestrator.db", isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             new = asyncio.create_task(status(client, server))

@@ -12,6 +12,7 @@ from tests.chat.providers.fake_openai import DONE, finish, said, streamed
 from tests.postgres.conftest import Site
 from tests.postgres.test_service import saying
 from tests.servers import Postgres
+from tests.streams import read_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -20,9 +21,7 @@ async def test_restart_of_postgres_is_survived(site: Site, postgres: Postgres) -
     gate = asyncio.Event()
     site.fake.play(streamed(said("Before. "), said("After."), finish(), DONE, gate=gate))
     async with site.session.post(site.at(0) + "/chat/stream", json={"message": "Hi"}) as response:
-        got = b""
-        while b"Before" not in got:
-            got += await response.content.readany()
+        got = await read_until(response, b"Before")
         await asyncio.to_thread(postgres.stop, signal.SIGQUIT)
         try:
             async with asyncio.timeout(10):
@@ -32,8 +31,7 @@ async def test_restart_of_postgres_is_survived(site: Site, postgres: Postgres) -
             assert [answer.status for answer in (*refused, health)] == [503, 503, 503]
             assert all(answer.headers["Retry-After"] and answer.json()["code"] == "storage" for answer in refused)
             gate.set()
-            while b"After" not in got:
-                got += await response.content.readany()
+            got += await read_until(response, b"After")
         finally:
             await asyncio.to_thread(postgres.start)
         async with asyncio.timeout(10):

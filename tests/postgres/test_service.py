@@ -14,6 +14,7 @@ from tests.fake_service import Reply
 from tests.managing import managed
 from tests.postgres.conftest import Site
 from tests.servers import Postgres
+from tests.streams import read_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -99,9 +100,7 @@ async def test_run_is_followed_and_cancelled(site: Site) -> None:
     async with site.session.post(site.at(0) + "/chat/stream", json={"message": "Hi"}) as response:
         run = response.headers["X-Run-Id"]
         following = asyncio.create_task(site.call("GET", f"/chat/runs/{run}/stream", process=1))
-        got = b""
-        while b"Half" not in got:
-            got += await response.content.readany()
+        got = await read_until(response, b"Half")
         assert (await site.call("POST", f"/chat/runs/{run}/cancel")).status == 200
         got += await response.read()
     assert b'"reason":"cancelled"' in got

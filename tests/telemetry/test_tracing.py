@@ -22,7 +22,7 @@ from tests.fake_service import FakeService, Reply, fake_service
 from tests.managing import manage
 from tests.orchestrator_site.test_serve import ROOT, address, environment, serving
 from tests.servers import free_port
-from tests.streams import Answer
+from tests.streams import Answer, read_until
 from tests.telemetry.receiver import Collector, collecting, values
 
 SECRET = "sk-" + "a" * 40
@@ -184,7 +184,7 @@ async def test_execution_after_an_approval_is_in_the_same_trace(tmp_path: Path) 
             async with service.session.post(f"{service.base}/chat/stream", json=asking) as stream:
                 text = b""
                 while b"approval_required" not in text or not text.endswith(b"\n\n"):
-                    text += await stream.content.readany()
+                    text += await read_until(stream, b"\n\n")
                 waits = next(e for e in Answer(200, {}, text).events if e["type"] == "approval_required")
                 path = f"/tools/executions/{waits['execution_id']}/approve"
                 await service.post(path, params_sha256=waits["params_sha256"])

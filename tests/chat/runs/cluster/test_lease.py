@@ -12,7 +12,7 @@ import aiohttp
 from tests.chat.providers.fake_openai import said, streamed
 from tests.fake_service import fake_service
 from tests.orchestrator_site.test_serve import address, serving
-from tests.streams import events
+from tests.streams import events, read_until
 
 
 async def get(session: aiohttp.ClientSession, url: str) -> Any:
@@ -26,10 +26,8 @@ async def stream_until_killed(
     """Stream until the server is killed, and return what was received, all of it stored before the kill."""
     with serving(folder, **variables) as (output, process):
         async with session.post(address(output) + "/chat/stream", json={"message": "Hi"}) as response:
-            got = b""
             async with asyncio.timeout(10):
-                while b"Half" not in got:
-                    got += await response.content.readany()
+                got = await read_until(response, b"Half")
                 while kept(folder) < len(events(got)):
                     await asyncio.sleep(0.01)
             process.kill()

@@ -19,7 +19,7 @@ from chat.providers.scripted import Scripted, text
 from chat.runs.cluster import lease
 from storage.writer import StorageUnavailable
 from tests.conftest import Api, Start
-from tests.streams import Answer, events
+from tests.streams import Answer, events, read_until
 
 STOP = Finished(reason="stop")
 
@@ -29,17 +29,6 @@ async def until(condition: Any) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.005)
-
-
-async def read_until(response: Any, wanted: bytes) -> bytes:
-    """Read a stream up to a piece of text."""
-    got = b""
-    async with asyncio.timeout(5):
-        while wanted not in got:
-            chunk = await response.content.readany()
-            assert chunk, f"the stream ended before {wanted!r}: {got!r}"
-            got += chunk
-    return got
 
 
 async def finished(api: Api, run_id: str) -> dict[str, Any]:

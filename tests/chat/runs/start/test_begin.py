@@ -22,9 +22,8 @@ from chat.runs.start import begin
 from chat.runs.start.begin import RunStart
 from chat.runs.start.idempotency import Key
 from storage.writer import StorageUnavailable, Writer, writer
-from tests.chat.runs.live.test_run import read_until
 from tests.conftest import Start
-from tests.streams import events
+from tests.streams import events, read_until
 
 STOP = Finished(reason="stop")
 

@@ -5,8 +5,8 @@ import asyncio
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from tests.access.conftest import MakeKey, make_key, revoke  # noqa: F401 - make_key is a fixture
-from tests.chat.runs.live.test_run import read_until
 from tests.conftest import Start
+from tests.streams import read_until
 
 
 async def test_run_with_a_revoked_key_is_cancelled_and_keeps_its_partial_text(
