@@ -37,7 +37,3 @@ def rate_per_key() -> str:
 def counted_in() -> str:
     """Return the URL of the Redis-compatible server in which all processes count; empty to count separately."""
     return str(settings.CHANNEL_LAYER_URL)
-
-
-def max_body_bytes() -> int:
-    return int(settings.MAX_BODY_BYTES)

@@ -106,3 +106,16 @@ def _harmless(line: str) -> str:
     # Viewers of logs render markup, and terminals obey control characters.
     escaped = (c if c.isprintable() else json.dumps(c)[1:-1] for c in line.replace("<", "\\u003c"))
     return "".join(escaped)
+
+
+class WithoutPeerFaults(logging.Filter):
+    """Drops what uvicorn logs about malformed input. Any stranger could fill the log with it."""
+
+    FAULTS: Final = (
+        "Invalid HTTP request received.",
+        "Invalid UTF-8 sequence received",
+        "Unsupported upgrade request.",
+    )
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(self.FAULTS)

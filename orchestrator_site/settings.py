@@ -30,7 +30,14 @@ CORS_ALLOWED_ORIGINS = (*env.names("CORS_ALLOWED_ORIGINS"), *([PUBLIC_URL] if PU
 TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", proxies.networks)
 RATE_LIMIT = env.parsed("RATE_LIMIT", optional_rate)
 RATE_LIMIT_PER_KEY = env.parsed("RATE_LIMIT_PER_KEY", optional_rate)
+
+# Limits of connections and requests
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 16 * 2**20, least=1_024)
+MAX_UNFINISHED_BYTES = env.integer("MAX_UNFINISHED_BYTES", 256 * 2**20, least=65_536)
+MAX_CONNECTIONS = env.integer("MAX_CONNECTIONS", 4_000, least=1)
+REQUEST_HEAD_SECONDS = env.seconds("REQUEST_HEAD_SECONDS", 10, least=0.1, most=3_600)
+REQUEST_BODY_SECONDS = env.seconds("REQUEST_BODY_SECONDS", 30, least=0.1, most=3_600)
+KEEP_ALIVE_SECONDS = env.seconds("KEEP_ALIVE_SECONDS", 75, least=0.1, most=3_600)
 
 # Where things are kept
 ENABLE_PERSISTENCE = env.flag("ENABLE_PERSISTENCE", default=True)
@@ -137,12 +144,15 @@ LOGGING = {
         "json": {"()": "orchestrator_site.logging.JsonLines"},
         "text": {"()": "orchestrator_site.logging.TextLines"},
     },
+    "filters": {"peers": {"()": "orchestrator_site.logging.WithoutPeerFaults"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL.upper()},
     "loggers": {
         "django": {"handlers": [], "level": "WARNING", "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
         "uvicorn": {"level": "WARNING"},
+        "uvicorn.error": {"filters": ["peers"]},
+        "websockets": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
         "daphne": {"level": "WARNING"},
         "opentelemetry": {"level": "CRITICAL"},

@@ -18,6 +18,8 @@ from chat.providers.base import Provider
 from chat.providers.registry import Entry, ProviderRegistry
 from chat.service import Service
 from orchestrator_site.asgi import application
+from orchestrator_site.http.socket_protocol import SocketProtocol
+from orchestrator_site.http.uvicorn_protocol import HttpProtocol
 from tests.servers import Postgres, Valkey, postgres_server, valkey_server
 from tests.streams import Answer
 from tools.assembly import tool_context
@@ -129,8 +131,9 @@ async def start() -> AsyncIterator[Start]:
         common = partial(msgspec.structs.replace, tool_context(), **given)
         running = Service(providers=registry_of(*providers, fallback=fallback), tools=common, stored=stored)
         service_registry.use(running)
-        quiet = {"log_config": None, "access_log": False}
-        config = uvicorn.Config(application, port=0, lifespan="off", proxy_headers=False, **quiet)
+        quiet = {"log_config": None, "access_log": False, "proxy_headers": False, "ws_per_message_deflate": False}
+        protocols = {"http": HttpProtocol, "ws": SocketProtocol}
+        config = uvicorn.Config(application, port=0, lifespan="off", **protocols, **quiet)
         server = uvicorn.Server(config)
         config.load()
         server.lifespan = config.lifespan_class(config)

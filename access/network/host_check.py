@@ -5,14 +5,38 @@ they check the host name and the origin (RFC 6454).
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from functools import lru_cache
-from urllib.parse import urlsplit
+from typing import Final
 
 import msgspec
 
 from web.errors import ApiError
 from web.headers import Headers, last
+
+FORWARDED: Final = frozenset(
+    {
+        b"cf-connecting-ip",
+        b"cf-ray",
+        b"client-ip",
+        b"fastly-client-ip",
+        b"fly-client-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-host",
+        b"x-original-url",
+        b"x-real-ip",
+        b"x-rewrite-url",
+    }
+)
+"""Headers that proxies add, besides all that begin with `x-forwarded-` or `x-envoy-`."""
+
+# A name, an IPv4 address, or an IPv6 address in brackets, and a port (RFC 3986, section 3.2.2).
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::\d{1,5})?")
 
 # They change nothing (RFC 9110, section 9.2.1), and a page of another origin cannot read their response.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -46,7 +70,7 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
             method=str(scope.get("method") or "GET"),
             host=last(headers, b"host").decode("latin-1").lower(),
             origin=last(headers, b"origin").decode("latin-1").lower(),
-            forwarded=any(name == b"forwarded" or name.startswith(b"x-forwarded-") for name, _ in headers),
+            forwarded=any(name in FORWARDED or name.startswith((b"x-forwarded-", b"x-envoy-")) for name, _ in headers),
         )
 
 
@@ -108,7 +132,5 @@ def _check_loopback(request: RequestOrigin) -> None:
 
 @lru_cache(maxsize=256)
 def _hostname(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host)
+    return found[1].strip("[]") if found else ""

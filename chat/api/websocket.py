@@ -80,7 +80,10 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         try:
             message = parse_message(text_data or "")
         except InvalidMessage as invalid:
-            await self._refuse(invalid.refusal, invalid.ref)
+            if self._caller is None:
+                await self._shut(unauthorized('The first message must be {"type": "auth", "key": "..."}.'))
+            else:
+                await self._refuse(invalid.refusal, invalid.ref)
         else:
             processing = self._spawn(self._process(message))
             # The messages after this one need its key.
@@ -143,6 +146,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                 self._spawn(self._shut(refusal))
 
             self._release = authenticator.current().revocations.on_revoked(self._caller.key, shut_soon)
+            # The server bounds messages more tightly until the caller is known.
+            if allow := self.scope.get("state", {}).get("allow_long_messages"):
+                allow()
 
     async def _close_without_key(self) -> None:
         await asyncio.sleep(AUTH_SECONDS)

@@ -9,6 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from io import BytesIO
 from typing import Any, Final
 
@@ -19,21 +20,26 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_urlconf
 
-from access import authenticator, conf
+from access import authenticator
+from access.authenticator import ClientInfo
 from access.caller import Caller
+from chat.api.errors import REFUSALS
 from chat.api.sse_response import EventStream
 from chat.runs.log.subscription import Subscription
+from orchestrator_site import conf
 from orchestrator_site.http.asgi_types import Message, Receive, Scope, Send
 from orchestrator_site.http.error_responses import django_response
+from orchestrator_site.http.request_body import Disconnected, read_body
 from orchestrator_site.logging import request_id
+from storage.writer import StorageUnavailable
 from telemetry import metrics
 from telemetry.instruments import OTHER
 from web.errors import CONTENT_TYPE, ApiError
-from web.headers import last
 
 logger = logging.getLogger(__name__)
 
 STATUS_ERRORS: Final = {
+    400: ("bad_request", "The request is malformed: it has more than 1,000 fields, or one that cannot be read."),
     404: ("not_found", "Not found. GET /openapi.json lists all endpoints."),
     405: ("method_not_allowed", "Method not allowed. The Allow header lists the allowed methods."),
     500: ("internal", "Internal error. The service's log has the details."),
@@ -42,10 +48,6 @@ STATUS_ERRORS: Final = {
 
 LAST_SECONDS: Final = 1.0
 """Seconds that a reader has to receive the end of a stream whose key was revoked."""
-
-
-class Disconnected(Exception):
-    """The client went away before its request was complete."""
 
 
 class ApiHandler(ASGIHandler):
@@ -96,7 +98,7 @@ class ApiHandler(ASGIHandler):
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, HttpRequest | None]:
         """Return the response, and the request if it could be read."""
         try:
-            body = await _body(scope, receive, conf.max_body_bytes())
+            body = await read_body(scope, receive, conf.max_body_bytes(), partial(_identify, scope))
         except ApiError as refusal:
             return django_response(refusal), None
         set_urlconf(None)
@@ -163,26 +165,9 @@ class _Streaming:
             self._task.cancel()
 
 
-async def _body(scope: Scope, receive: Receive, most: int) -> bytes:
-    # A declared length is refused before the body is read; a chunked body has none, so its parts are counted too.
-    declared = last(scope["headers"], b"content-length")
-    if declared.isdigit() and int(declared) > most:
-        raise _too_large(most)
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > most:
-            raise _too_large(most)
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def _too_large(most: int) -> ApiError:
-    # The rest of the body is never read, so the connection cannot carry another request.
-    error = f"The body is larger than MAX_BODY_BYTES ({most} bytes)."
-    return ApiError(413, "body_too_large", error, headers={"Connection": "close"})
+async def _identify(scope: Scope) -> None:
+    """Identify the caller by the headers. Raises `ApiError`."""
+    try:
+        await authenticator.current().identify(ClientInfo.of(scope))
+    except StorageUnavailable as error:
+        raise REFUSALS[StorageUnavailable](error) from error

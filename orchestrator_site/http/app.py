@@ -11,7 +11,7 @@ from chat.api.websocket import ChatConsumer
 from orchestrator_site.http import request_limits
 from orchestrator_site.http.api_handler import ApiHandler
 from orchestrator_site.http.asgi_types import Receive, Scope, Send
-from orchestrator_site.http.browser_pages import as_asked, guarded, is_page
+from orchestrator_site.http.browser_pages import answer_page, as_asked, guarded, is_page
 from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import send_response
 from orchestrator_site.http.lifespan import lifespan
@@ -72,7 +72,7 @@ class Application:
                 await answer_preflight(send)
                 return
         if is_page(scope["path"]):
-            await self._pages(as_asked(scope), receive, guarded(scope, send))
+            await answer_page(self._pages, as_asked(scope), receive, guarded(scope, send))
         else:
             await self._api(scope, receive, send)
 

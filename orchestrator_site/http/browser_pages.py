@@ -1,12 +1,18 @@
 """Pages for browsers: their security headers, and HTTPS as a trusted proxy reports it."""
 
+import logging
 import time
 from typing import Final
 
+from django.core.exceptions import BadRequest, SuspiciousOperation
+
 from access import conf
 from access.network import proxies
-from orchestrator_site.http.asgi_types import Message, Scope, Send
+from orchestrator_site.http.asgi_types import Application, Message, Receive, Scope, Send
+from orchestrator_site.http.error_responses import send_response
+from orchestrator_site.http.request_body import MAX_ANONYMOUS_BYTES, Disconnected, read_body
 from telemetry import metrics
+from web.errors import ApiError
 from web.headers import last
 
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
@@ -27,6 +33,9 @@ HEADERS: Final = (
 )
 
 
+logger = logging.getLogger(__name__)
+
+
 def is_page(path: str) -> bool:
     return path == "/" or path.startswith(PAGES)
 
@@ -45,6 +54,47 @@ def guarded(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return guard
+
+
+async def answer_page(pages: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with one of the pages. An error outside of Django's own handling is sent in the shape of the API's."""
+    is_begun = False
+
+    async def record(message: Message) -> None:
+        nonlocal is_begun
+        is_begun = True
+        await send(message)
+
+    try:
+        # Django would write a body of any length to the disk before a view sees it.
+        body = await read_body(scope, receive, MAX_ANONYMOUS_BYTES, _read_by_anyone)
+        unread = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive_again() -> Message:
+            message: Message = unread.pop() if unread else await receive()
+            return message
+
+        await pages(scope, receive_again, record)
+    except Disconnected:
+        pass
+    except Exception as error:
+        if is_begun:
+            raise
+        await send_response(_refusal_of(error), send)
+
+
+async def _read_by_anyone() -> None:
+    """Accept the body of any caller: only the middleware of pages knows their users."""
+
+
+def _refusal_of(error: Exception) -> ApiError:
+    if isinstance(error, ApiError):
+        return error
+    # What a reader of forms, charsets or paths raises for a request that it does not understand.
+    if isinstance(error, SuspiciousOperation | BadRequest | ValueError | LookupError):
+        return ApiError(400, "bad_request", "The request is malformed.")
+    logger.exception("page.broken", exc_info=error)
+    return ApiError(500, "internal", "Internal error. The service's log has the details.")
 
 
 def as_asked(scope: Scope) -> Scope:

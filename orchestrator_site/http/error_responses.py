@@ -16,13 +16,13 @@ def django_response(error: ApiError) -> HttpResponse:
 
 
 async def send_response(error: ApiError, send: Send) -> None:
-    """Send the error for a request that no view sees, and have the server close the connection."""
+    """Send the error for a request that no view sees."""
     metrics.refusals.add(error.code)
     body = error.body()
     headers = [
         (b"content-type", CONTENT_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
+        *((name.lower().encode(), value.encode()) for name, value in error.headers.items()),
     ]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,10 +1,17 @@
-"""uvicorn's HTTP/1.1 protocol with a limit for endless heads, and errors in the shape of the API's."""
+"""uvicorn's HTTP/1.1 protocol with deadlines and bounds for each connection, and errors in the shape of the API's.
+
+A connection has one request at a time (RFC 9112, section 9.3.2). What a client sends ahead waits unparsed, and no more
+of it is read.
+"""
 
 from asyncio import Transport
-from typing import Final
+from typing import Any, Final, TypeGuard
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from orchestrator_site import conf
+from orchestrator_site.http.asgi_types import Application, Message
+from orchestrator_site.http.deadlines import Deadlines
 from orchestrator_site.http.error_responses import raw_response
 from orchestrator_site.http.request_limits import MAX_HEAD_BYTES, MAX_URL_BYTES, check_size, too_large
 from web.errors import ApiError
@@ -12,31 +19,104 @@ from web.errors import ApiError
 # Bytes in a row that complete neither a head nor a part of a body. The parser keeps them in memory.
 MAX_UNREAD: Final = 2 * (MAX_URL_BYTES + MAX_HEAD_BYTES)
 
+LATE: Final = ApiError(408, "request_timeout", "The request did not arrive in time.")
+
+SLICE_BYTES: Final = 2_048
+"""Bytes that are parsed at once. Only requests within one slice are parsed ahead."""
+
+CHECKS: Final = 4
+"""Checks of a connection within its shortest time limit."""
+
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        limits = conf.connection_limits()
+        self._deadlines = Deadlines(limits, self.loop.time())
+        self._check_seconds = min(limits.head_seconds, limits.body_seconds, limits.unread_seconds) / CHECKS
+        self._check_timer = self.loop.call_later(self._check_seconds, self._check)
         self._unread = 0
+        self._ahead = memoryview(b"")
+        self._active: RequestResponseCycle | None = None
+        self._is_refused = self._in_message = False
+        if len(self.connections) > limits.connections:
+            error = f"The process has MAX_CONNECTIONS ({limits.connections}) connections already. Retry in 5 s."
+            self._refuse(ApiError(503, "overloaded", error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._check_timer.cancel()
+        self._ahead = memoryview(b"")
+        self.pipeline.clear()
+        super().connection_lost(exc)
+        # uvicorn notifies only the request that it parsed last, which need not be the one that is answered.
+        if _is_active(self._active):
+            self._active.disconnected = True
+            self._active.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        self._unread += len(data)
-        super().data_received(data)
-        if self._unread > MAX_UNREAD and not self.transport.is_closing():
-            self._refuse(too_large())
+        # Some clients end a body with an empty line (RFC 9112, section 2.2).
+        if self._is_refused or (_is_answering(self._active) and not data.strip(b"\r\n")):
+            return
+        if self.timeout_keep_alive_task is not None:
+            # The connection was idle.
+            self._deadlines.begin_head(self.loop.time())
+        self._ahead = memoryview(bytes(self._ahead) + data) if self._ahead else memoryview(data)
+        self._parse()
+
+    def _parse(self) -> None:
+        """Parse what was received, up to the end of a request."""
+        while self._ahead and not _is_answering(self._active) and not self._is_refused:
+            piece, self._ahead = self._ahead[:SLICE_BYTES], self._ahead[SLICE_BYTES:]
+            self._unread += len(piece)
+            super().data_received(bytes(piece))
+            if self.transport.get_protocol() is not self:
+                # It is a WebSocket now.
+                self._check_timer.cancel()
+                return
+            if self._unread > MAX_UNREAD and not self.transport.is_closing():
+                self._refuse(too_large())
+        if self._ahead and not self._is_refused:
+            self.flow.pause_reading()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._in_message or self._ahead:
+            # It is not idle: a head or the rest of a body is on its way, with the time of a head to arrive.
+            self._unset_keepalive_if_required()
+            self._deadlines.begin_head(self.loop.time())
+        self._parse()
+
+    def on_message_begin(self) -> None:
+        self._in_message = True
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._unread = 0
+        self._deadlines.begin_body(self.loop.time())
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
+        self._deadlines.add_body(len(body), self.loop.time())
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._unread = 0
+        self._in_message = False
         super().on_message_complete()
+        if not _is_active(self._active) and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            # The body came after its answer, and now the connection is idle.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def resume_writing(self) -> None:
+        self._deadlines.note_sent(self.loop.time())
+        super().resume_writing()
 
     def handle_websocket_upgrade(self) -> None:
         """Reject oversized heads."""
@@ -51,6 +131,64 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(ApiError(400, "bad_request", msg))
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._active = cycle
+        super()._start_asgi_task(cycle, _unframed(cycle, app) if cycle.scope["http_version"] == "1.0" else app)
+
+    def _check(self) -> None:
+        """Close the connection if a time limit has passed."""
+        now = self.loop.time()
+        self._check_timer = self.loop.call_later(self._check_seconds, self._check)
+        self._deadlines.note_unsent(self.transport.get_write_buffer_size(), now)
+        if self._deadlines.is_unread(now):
+            # A close would wait for the peer to read.
+            self.transport.abort()
+        elif self.transport.is_closing() or self._is_refused:
+            return
+        elif _is_answering(self._active) or self.flow.read_paused:
+            self._deadlines.wait_for_service(now)
+        elif _is_active(self._active):
+            if self._deadlines.is_body_late(now):
+                self._refuse(LATE)
+        # Between two requests uvicorn's own timer runs.
+        elif self.timeout_keep_alive_task is None and self._deadlines.is_head_late(now):
+            self._refuse(LATE)
+
     def _refuse(self, refusal: ApiError) -> None:
-        self.transport.write(raw_response(refusal))
+        """Answer with the error and close, once the request before it is answered."""
+        self._is_refused = True
+        self._ahead = memoryview(b"")
+        if _is_answering(self._active):
+            self._active.keep_alive = False
+            return
+        # A request whose body is not complete may have its answer already.
+        if self._active is None or not (self._active.response_started and self._active.more_body):
+            self.transport.write(raw_response(refusal))
         self.transport.close()
+
+
+def _is_active(cycle: RequestResponseCycle | None) -> TypeGuard[RequestResponseCycle]:
+    """Return whether a request is being read or answered."""
+    return cycle is not None and not cycle.response_complete
+
+
+def _is_answering(cycle: RequestResponseCycle | None) -> TypeGuard[RequestResponseCycle]:
+    """Return whether a request was read to its end, and is not answered yet."""
+    return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+
+def _unframed(cycle: RequestResponseCycle, app: Application) -> Application:
+    """Return the application with bodies that end with the connection: HTTP/1.0 has no chunks (RFC 9112, 6.1)."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def send_unframed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if not any(name.lower() == b"content-length" for name, _ in message["headers"]):
+                    cycle.chunked_encoding = False
+            elif not cycle.chunked_encoding and cycle.expected_content_length == 0:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_unframed)
+
+    return answer

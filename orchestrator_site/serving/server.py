@@ -14,20 +14,15 @@ from typing import Final
 
 import uvicorn
 
-from access import conf as access_conf
 from chat import conf, service_registry
+from orchestrator_site import conf as site_conf
+from orchestrator_site.http.socket_protocol import SocketProtocol
 from orchestrator_site.http.uvicorn_protocol import HttpProtocol
 from telemetry.worker_totals import worker_totals
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS: Final = 5
 """Seconds that connections may take to close after every run has ended."""
-
-IDLE_SECONDS: Final = 75
-"""Seconds that an idle connection is kept: longer than a proxy keeps one (nginx: 60 s).
-
-A proxy could otherwise send a request just as the connection closes, and not know whether it was read.
-"""
 
 SAME_SIGNAL_SECONDS: Final = 1.0
 """Within these seconds another signal is the same one: a terminal and each launcher pass it on."""
@@ -43,6 +38,7 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, ready: Callable[[], None], numbers: Path | None = None) -> None:
+        limits = site_conf.connection_limits()
         config = uvicorn.Config(
             "orchestrator_site.asgi:application",
             loop="uvloop",
@@ -52,9 +48,11 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=IDLE_SECONDS,
+            timeout_keep_alive=limits.idle_seconds,  # type: ignore[arg-type]  # it passes it on to the loop
             timeout_graceful_shutdown=GRACE_SECONDS,
-            ws_max_size=access_conf.max_body_bytes(),
+            ws=SocketProtocol,
+            ws_max_size=site_conf.max_body_bytes(),
+            ws_per_message_deflate=False,
         )
         super().__init__(config)
         self._ready = ready

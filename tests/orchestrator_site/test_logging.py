@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
-from orchestrator_site.logging import JsonLines, TextLines, request_id
+from orchestrator_site.logging import JsonLines, TextLines, WithoutPeerFaults, request_id
 from tests.conftest import Start
 
 
@@ -85,3 +85,9 @@ async def test_run_is_logged_without_its_messages(start: Start, caplog: pytest.L
     assert (ended["run_id"], ended["status"]) == (answer.headers["X-Run-Id"], "completed")
     assert ended["session_id"] == answer.headers["X-Session-Id"]
     assert not any("the answer" in line or "the question" in line for line in logged)
+
+
+def test_malformed_input_of_strangers_is_not_logged() -> None:
+    faults = WithoutPeerFaults()
+    records = [logging.makeLogRecord({"msg": text}) for text in ("Invalid HTTP request received.", "Any other error")]
+    assert [faults.filter(record) for record in records] == [False, True]

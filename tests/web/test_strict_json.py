@@ -31,7 +31,9 @@ def test_json_is_decoded_unchanged(value: object, ascii_only: bool) -> None:
         (b'{"\\u0000": 1}', "NUL"),
         (b'["\\ud800"]', "half of a surrogate pair"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"{" + b'"a":{' * 100_000, "nested too deeply"),
+        (b"{" + b'"a":{' * 90_000, "nested too deeply"),
+        (b"[" + b"0," * 100_000 + b"0]", "too many values"),
+        (b"[" + b'"",' * 300_000 + b'""]', "too many values"),
         (b"[1", "not JSON"),
         (b"", "not JSON"),
         (b"[" + b"1" * 10_000 + b"]", "not JSON"),
@@ -44,3 +46,8 @@ def test_ambiguous_json_is_rejected(data: bytes, said: str) -> None:
 
 def test_escaped_surrogate_pair_is_one_character() -> None:
     assert loads(rb'["\ud83d\ude00", "\\u0000"]') == ["😀", r"\u0000"]
+
+
+@pytest.mark.parametrize("text", [",[{" * 200_000, '\\",' * 200_000, "\\\\,[" * 200_000])
+def test_marks_in_a_string_are_no_values(text: str) -> None:
+    assert loads(json.dumps([text, 1]).encode()) == [text, 1]

@@ -1,0 +1,33 @@
+"""The settings of the server, read in one place."""
+
+import msgspec
+from django.conf import settings
+
+
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of the connections of one process: times in seconds, sizes in bytes."""
+
+    connections: int
+    head_seconds: float
+    body_seconds: float
+    idle_seconds: float
+    unread_seconds: float
+
+
+def connection_limits() -> ConnectionLimits:
+    return ConnectionLimits(
+        connections=settings.MAX_CONNECTIONS,
+        head_seconds=settings.REQUEST_HEAD_SECONDS,
+        body_seconds=settings.REQUEST_BODY_SECONDS,
+        idle_seconds=settings.KEEP_ALIVE_SECONDS,
+        unread_seconds=settings.SLOW_READER_SECONDS,
+    )
+
+
+def max_body_bytes() -> int:
+    return int(settings.MAX_BODY_BYTES)
+
+
+def max_unfinished_bytes() -> int:
+    """Return the bytes of all bodies together that are not complete."""
+    return int(settings.MAX_UNFINISHED_BYTES)
