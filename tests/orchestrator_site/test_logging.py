@@ -70,9 +70,9 @@ def test_text_line_has_its_fields_and_escapes_control_characters() -> None:
 @pytest.mark.parametrize("formatter", [JsonLines, TextLines])
 def test_known_secrets_are_masked_in_log_lines(formatter: type[JsonLines | TextLines], settings: Settings) -> None:
     settings.KNOWN_SECRETS = ("the-key-of-the-house",)
-    line = formatter().format(record("request", path="/?key=the-key-of-the-house", error=f"sk-{'a' * 30} was refused"))
+    line = formatter().format(record("request", path="/?key=the-key-of-the-house", error=f"sk-{'a1' * 15} was refused"))
     assert "the-key-of-the-house" not in line
-    assert "sk-aaa" not in line
+    assert "sk-a1a" not in line
     assert line.count("[secret]") == 2
 
 

