@@ -49,8 +49,8 @@ def unavailable(error: Exception) -> StorageUnavailable:
 
 class _Job(msgspec.Struct, frozen=True):
     run: Callable[[], Any]
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop | None
+    future: "asyncio.Future[Any] | None"
 
 
 class _Outcome(msgspec.Struct, frozen=True):
@@ -91,6 +91,11 @@ class Writer:
         self._jobs.put(_Job(job, loop, future))
         return future
 
+    def post(self, job: Callable[[], object]) -> None:
+        """Queue a job from any thread, without waiting for its result; a full queue drops it."""
+        if self._thread is not None and self._jobs.qsize() < MAX_WAITING:
+            self._jobs.put(_Job(job, None, None))
+
     def waiting(self) -> int:
         """Return the number of jobs in the queue."""
         return self._jobs.qsize()
@@ -117,7 +122,7 @@ class Writer:
             outcomes = _commit(batch)
             metrics.committed(time.perf_counter() - began)
             self.is_failing = any(isinstance(outcome.error, StorageUnavailable) for outcome in outcomes)
-            for loop in {outcome.job.loop for outcome in outcomes}:
+            for loop in {outcome.job.loop for outcome in outcomes if outcome.job.loop is not None}:
                 own = [outcome for outcome in outcomes if outcome.job.loop is loop]
                 # A closed event loop raises RuntimeError: with it, the callers are gone.
                 with contextlib.suppress(RuntimeError):
@@ -160,7 +165,7 @@ def _commit(batch: Sequence[_Job], *, again: bool = False) -> list[_Outcome]:
 def _resolve(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
         future = outcome.job.future
-        if future.done():
+        if future is None or future.done():
             # The caller was cancelled while the job waited or ran.
             continue
         if outcome.error is None:

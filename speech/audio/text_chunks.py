@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-SENTENCE_END: Final = re.compile(r"(?<=[.!?…。！？])[\"”’)\]]*\s+|\s*\n\s*\n\s*|(?<=[。！？])")  # noqa: RUF001 - full stops of Chinese and Japanese
-CLAUSE_END: Final = re.compile(r"(?<=[,;:—–，、；])\s*")  # noqa: RUF001 - and their commas
+# White space is collapsed first, so that no pattern has to look through a long run of it more than once.
+SENTENCE_END: Final = re.compile(r"(?<=[.!?…。！？])[\"”’)\]]{0,8}[ \n]|\n|(?<=[。！？])")  # noqa: RUF001 - full stops of Chinese and Japanese
+CLAUSE_END: Final = re.compile(r"(?<=[,;:—–，、；]) ?")  # noqa: RUF001 - and their commas
 SPACE: Final = re.compile(r"\s+")
 
 
 def split_sentences(text: str, limit: int) -> Iterator[str]:
     """Yield the sentences of a text, none of them longer than `limit` characters."""
-    for sentence in SENTENCE_END.split(text):
-        cleaned = SPACE.sub(" ", sentence).strip()
+    # An empty line ends a sentence too, and is the only line break that is left.
+    collapsed = SPACE.sub(lambda found: "\n" if found[0].count("\n") > 1 else " ", text)
+    for sentence in SENTENCE_END.split(collapsed):
+        cleaned = sentence.strip()
         if len(cleaned) <= limit:
             yield from filter(None, (cleaned,))
         else:

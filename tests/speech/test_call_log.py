@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.utils import timezone
 
 from access.caller import LOCAL
@@ -16,6 +18,7 @@ from speech.call_log import MAX_CALL_AGE, CallLog, here, interrupt_calls, proces
 from speech.models import SpeechRequest
 from spending.models import Use
 from storage.ids import new_id
+from tests.servers import wait_until
 
 NOW = timezone.now()
 SYNTHESIS = SpeechRequest.Operation.SYNTHESIS
@@ -103,6 +106,19 @@ async def test_call_names_its_process_while_that_has_a_lease() -> None:
         await call.cancel()
     assert named == [None, process.name(), None]
     assert here.process is None
+
+
+async def test_lease_is_renewed_while_the_event_loop_is_busy(lease: Lease) -> None:
+    def wait_for_renewal() -> None:
+        try:
+            renewed = Process.objects.get().renewed
+            wait_until(lambda: Process.objects.get().renewed > renewed)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as others:
+        # The result is waited for without a return to the event loop.
+        others.submit(wait_for_renewal).result()
 
 
 async def test_real_end_of_a_call_overwrites_its_interruption() -> None:

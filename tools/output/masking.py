@@ -23,8 +23,6 @@ MIN_VALUE_CHARS: Final = 16
 
 # What people write where a local server wants a key and checks none.
 PLACEHOLDER: Final = re.compile(r"(?i:no[t-]|none|need|requir|placeholder|dummy|fake|example|your|change|x{4})")
-    r"no[t-]|none|need|requir|placeholder|dummy|fake|example|your|change|x{4}", re.IGNORECASE
-)
 
 MIN_KEY_RUN: Final = 16
 """Letters and digits in a row in a key that begins with `sk-`. Names in style sheets have shorter words."""

@@ -6,6 +6,8 @@ Sync functions are each part of one transaction of the writer.
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 from functools import partial
@@ -34,6 +36,9 @@ LOST: Final = "The database did not store the end of this run; the output until 
 RENEWALS: Final = 4
 """Renewals within the duration of one lease."""
 
+MAX_BUSY_LEASES: Final = 6
+"""Leases for which a process whose event loop does not answer still counts as alive."""
+
 MAX_AT_ONCE: Final = 500
 """Runs that one round ends."""
 
@@ -45,6 +50,8 @@ class Lease:
         self._seconds = seconds
         self._next = 0.0
         self._steady_since: float | None = None
+        self._renewed = time.monotonic()
+        self._closed = threading.Event()
 
     async def open(self) -> None:
         """Take the lease, and end the runs of this machine's dead processes at once.
@@ -53,6 +60,7 @@ class Lease:
         """
         await writer.write(partial(_renew, self._seconds))
         here.process = process.name()
+        threading.Thread(target=self._renew_while_busy, name="lease-renewal", daemon=True).start()
         _count(await writer.write(partial(_end_dead, proven=True)))
 
     async def keep(self) -> None:
@@ -66,6 +74,7 @@ class Lease:
         except StorageUnavailable:
             self._steady_since = None
             raise
+        self._renewed = time.monotonic()
         if self._steady_since is None:
             self._steady_since = now
         # An expired row proves nothing after a database outage, which kept the other processes from renewing too.
@@ -74,8 +83,16 @@ class Lease:
 
     async def close(self) -> None:
         """Return the lease once nothing of this process is open. Raise `StorageUnavailable`."""
+        self._closed.set()
         here.process = None
         await writer.write(Process.objects.filter(name=process.name()).delete)
+
+    def _renew_while_busy(self) -> None:
+        """Renew the row from a thread while the event loop is too busy to do so."""
+        pause = self._seconds / RENEWALS
+        while not self._closed.wait(pause):
+            if 2 * pause < time.monotonic() - self._renewed < MAX_BUSY_LEASES * self._seconds:
+                writer.post(partial(_renew, self._seconds))
 
 
 def _renew(seconds: float) -> None:

@@ -27,3 +27,11 @@ def test_no_piece_exceeds_the_limit_and_none_is_lost(text: str) -> None:
 def test_short_text_is_not_split() -> None:
     assert split_text("One.  Two.\n", 100) == ("One.  Two.\n",)
     assert split_text("   ", 1) == ()
+
+
+@pytest.mark.parametrize("unit", [" ", "\u00a0", "\n", ", ", '."', "。", "- "])
+def test_long_run_of_white_space_or_marks_is_split_in_linear_time(unit: str) -> None:
+    text = "One." + unit * 300_000 + "Two."
+    made = list(split_sentences(text, 300))
+    assert made[0].startswith("One.")
+    assert made[-1].endswith("Two.")
