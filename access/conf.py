@@ -14,6 +14,7 @@ def api_key() -> str:
 def rules(*, keyed: bool) -> Rules:
     return Rules(
         keyed=keyed,
+        proven=not settings.ALLOW_KEYLESS,
         hosts=tuple(settings.ALLOWED_HOSTS),
         origins=tuple(settings.CORS_ALLOWED_ORIGINS),
     )

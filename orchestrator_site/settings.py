@@ -25,6 +25,7 @@ env = Environment.load(dict(os.environ))
 # Who may call
 PUBLIC_URL = env.parsed("PUBLIC_URL", origin)
 API_KEY = env.secret("API_KEY")
+ALLOW_KEYLESS = env.flag("ALLOW_KEYLESS", default=False)
 ALLOWED_HOSTS = list(env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"))
 CORS_ALLOWED_ORIGINS = (*env.names("CORS_ALLOWED_ORIGINS"), *([PUBLIC_URL] if PUBLIC_URL else ()))
 TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", proxies.networks)

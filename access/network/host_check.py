@@ -1,10 +1,11 @@
 """Rules on a request's peer, `Host`, `Origin` and forwarding headers, before anything else is read.
 
-Without keys they keep out other machines, web pages, host names that were rebound to loopback, and proxies. With keys
-they check the host name and the origin (RFC 6454).
+Without keys they keep out other machines, other users of this one, web pages, host names that were rebound to loopback,
+and proxies. With keys they check the host name and the origin (RFC 6454).
 """
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from access.network.peer_user import Address, is_supported, peer_uid
 from web.errors import ApiError
 from web.headers import Headers, last
 
@@ -43,33 +45,43 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """`keyed`: callers show a key, so they may come from elsewhere, through a proxy, under the names of `hosts`."""
+    """`keyed`: callers show a key, so they may come from elsewhere, through a proxy, under the names of `hosts`.
+
+    `proven`: without keys, a caller must be a program of the service's own user, and no proxy.
+    """
 
     keyed: bool
+    proven: bool = True
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
 
 
 class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
-    """The origin of a request, before anything in it is believed. `peer` is empty for a Unix socket."""
+    """The origin of a request, before anything in it is believed. `peer` and `own` are None for a Unix socket.
 
-    peer: str
+    `peer` and `own` are the addresses of the connection. A connection `closes` if it is HTTP/1.0 and says so.
+    """
+
+    peer: Address | None
+    own: Address | None
     scheme: str
     method: str
     host: str
     origin: str
     forwarded: bool
+    closes: bool = False
 
     @classmethod
     def of(cls, scope: Mapping[str, object], headers: Headers) -> "RequestOrigin":
         """Read an ASGI connection scope."""
-        client = scope.get("client")
         return cls(
-            peer=str(client[0]) if isinstance(client, list | tuple) else "",
+            peer=_address(scope.get("client")),
+            own=_address(scope.get("server")),
             scheme=str(scope.get("scheme") or "http"),
             method=str(scope.get("method") or "GET"),
             host=last(headers, b"host").decode("latin-1").lower(),
             origin=last(headers, b"origin").decode("latin-1").lower(),
+            closes=scope.get("http_version") == "1.0" and last(headers, b"connection").lower() == b"close",
             forwarded=any(name in FORWARDED or name.startswith((b"x-forwarded-", b"x-envoy-")) for name, _ in headers),
         )
 
@@ -78,7 +90,7 @@ def check(request: RequestOrigin, rules: Rules) -> None:
     """Raise `ApiError` if the request is not accepted."""
     name = _hostname(request.host)
     if not rules.keyed:
-        _check_loopback(request)
+        _check_loopback(request, rules)
     elif not any(
         allowed in ("*", name) or name == allowed.strip("[]") or (allowed.startswith(".") and name.endswith(allowed))
         for allowed in (entry.lower() for entry in rules.hosts)
@@ -114,20 +126,38 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _check_loopback(request: RequestOrigin) -> None:
-    if request.peer and not is_loopback(request.peer):
+def _check_loopback(request: RequestOrigin, rules: Rules) -> None:
+    if request.peer and not is_loopback(request.peer[0]):
         raise ApiError(
             403, "loopback_only", "Without an API key, only callers on this machine are accepted. Create a key first."
         )
-    if request.forwarded:
+    # A page whose name was rebound to this machine's address still sends its own name (DNS rebinding).
+    if not is_loopback(_hostname(request.host)):
+        raise ApiError(403, "bad_host", "Without an API key, the Host header must be localhost or a loopback address.")
+    if rules.proven:
+        _check_user(request)
+
+
+def _check_user(request: RequestOrigin) -> None:
+    # nginx asks its upstream with HTTP/1.0 and `Connection: close`, unless it is configured otherwise.
+    if request.forwarded or request.closes:
         raise ApiError(
             403,
             "forwarded",
             "Behind a proxy every caller looks local. Set API_KEY or create a key before you use a proxy.",
         )
-    # A page whose name was rebound to this machine's address still sends its own name (DNS rebinding).
-    if not is_loopback(_hostname(request.host)):
-        raise ApiError(403, "bad_host", "Without an API key, the Host header must be localhost or a loopback address.")
+    if is_supported() and not (request.peer and request.own and peer_uid(request.peer, request.own) == os.geteuid()):
+        raise ApiError(
+            403,
+            "other_user",
+            "Without an API key, only programs of the service's own user are accepted. Set API_KEY, create a key, or "
+            "set ALLOW_KEYLESS=true, which accepts all users of this machine and all callers of a proxy on it.",
+        )
+
+
+def _address(found: object) -> Address | None:
+    """Return an address of an ASGI connection scope; None for a Unix socket."""
+    return (str(found[0]), int(found[1] or 0)) if isinstance(found, list | tuple) and len(found) > 1 else None
 
 
 @lru_cache(maxsize=256)

@@ -1,3 +1,10 @@
+"""Rules on the origin of a request.
+
+Covers `access.network.peer_user`.
+"""
+
+import os
+import socket
 from typing import Any
 
 import pytest
@@ -5,13 +12,15 @@ import pytest
 from access.network.host_check import RequestOrigin, Rules, check, is_loopback
 from web.errors import ApiError
 
-OPEN = Rules(keyed=False, hosts=("localhost",), origins=())
+OPEN = Rules(keyed=False, proven=False, hosts=("localhost",), origins=())
+PROVEN = Rules(keyed=False, hosts=("localhost",), origins=())
 KEYED = Rules(keyed=True, hosts=("api.example.com", ".example.org"), origins=("https://app.example.com",))
 
 
 def request_origin(**given: Any) -> RequestOrigin:
     fields: dict[str, Any] = {
-        "peer": "127.0.0.1",
+        "peer": ("127.0.0.1", 5),
+        "own": ("127.0.0.1", 8010),
         "scheme": "http",
         "method": "POST",
         "host": "localhost:8010",
@@ -30,29 +39,78 @@ def refused(rules: Rules, **given: Any) -> ApiError:
 @pytest.mark.parametrize("host", ["localhost", "localhost:80", "127.0.0.1:8010", "[::1]:8010", "127.9.9.9"])
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
 def test_without_keys_loopback_requests_are_accepted(host: str, peer: str) -> None:
-    check(request_origin(host=host, peer=peer), OPEN)
+    check(request_origin(host=host, peer=(peer, 5) if peer else None), OPEN)
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.1", "192.168.1.5", "8.8.8.8", "fe80::1", "::ffff:8.8.8.8", "testclient"])
 def test_without_keys_requests_from_other_machines_are_rejected(peer: str) -> None:
-    assert (refused(OPEN, peer=peer).status, refused(OPEN, peer=peer).code) == (403, "loopback_only")
+    refusal = refused(OPEN, peer=(peer, 5))
+    assert (refusal.status, refusal.code) == (403, "loopback_only")
 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "", "0.0.0.0", "10.0.0.1", "[::1", "["],
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "",
+        "0.0.0.0",
+        "10.0.0.1",
+        "[::1",
+        "[",
+        "[::1].evil",
+        "127.0.0.1/evil",
+        "evil@127.0.0.1",
+        "127.0.0.1:80:80",
+        "localhost:x",
+        "127.0.0.1 ",
+    ],
 )
 def test_without_keys_a_rebound_host_name_is_rejected(host: str) -> None:
     assert refused(OPEN, host=host).code == "bad_host"
 
 
 def test_without_keys_proxied_requests_are_rejected() -> None:
-    assert refused(OPEN, forwarded=True).code == "forwarded"
+    assert refused(PROVEN, forwarded=True).code == "forwarded"
+    assert refused(PROVEN, closes=True).code == "forwarded"
+    check(request_origin(forwarded=True, closes=True), OPEN)
 
 
-@pytest.mark.parametrize("name", [b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-envoy-external-address", b"forwarded"),
+        *(b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip", b"client-ip", b"x-original-host"),
+    ],
+)
 def test_every_forwarding_header_marks_a_request_as_proxied(name: bytes) -> None:
     assert RequestOrigin.of({"type": "http", "client": ("127.0.0.1", 1)}, [(name, b"1.2.3.4")]).forwarded
+
+
+def test_http_1_0_request_that_closes_is_one_of_a_proxy() -> None:
+    for version, value, closes in (("1.0", b"close", True), ("1.0", b"", False), ("1.1", b"close", False)):
+        scope = {"type": "http", "http_version": version}
+        assert RequestOrigin.of(scope, [(b"connection", value)]).closes is closes
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_without_keys_the_peer_must_be_the_service_s_own_user(family: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with (
+        socket.create_server((host, 0), family=family) as server,
+        socket.create_connection(server.getsockname()[:2]) as client,
+    ):
+        ends = {"peer": client.getsockname()[:2], "own": server.getsockname()[:2]}
+        check(request_origin(**ends), PROVEN)
+        monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+        assert refused(PROVEN, **ends).code == "other_user"
+        check(request_origin(**ends), OPEN)
+
+
+def test_without_keys_a_peer_that_the_kernel_does_not_know_is_rejected() -> None:
+    for ends in ({}, {"peer": None}, {"own": None}, {"peer": ("::1", 5)}, {"peer": ("127.0.0.1", 99_999)}):
+        assert refused(PROVEN, **ends).code == "other_user"
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:3000", "https://localhost:8010"])
@@ -69,8 +127,8 @@ def test_own_pages_and_allowed_origins_are_accepted() -> None:
 
 
 def test_with_keys_only_allowed_hosts_are_accepted() -> None:
-    check(request_origin(host="api.example.com", peer="8.8.8.8", forwarded=True), KEYED)
-    check(request_origin(host="a.example.org:443", peer="8.8.8.8"), KEYED)
+    check(request_origin(host="api.example.com", peer=("8.8.8.8", 5), forwarded=True), KEYED)
+    check(request_origin(host="a.example.org:443", peer=("8.8.8.8", 5)), KEYED)
     assert (refused(KEYED, host="localhost").status, refused(KEYED, host="localhost").code) == (400, "bad_host")
     check(request_origin(host="anything"), Rules(keyed=True, hosts=("*",), origins=()))
 

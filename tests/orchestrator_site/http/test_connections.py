@@ -170,6 +170,23 @@ async def test_body_over_http_1_0_ends_with_the_connection(start: Start) -> None
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: 10.1.2.3:8010\r\nConnection: close\r\n\r\n",
+        b"HEAD /healthz HTTP/1.1\r\nHost: 10.1.2.3\r\nConnection: close\r\n\r\n",
+        b"GET /healthz/ HTTP/1.1\r\nHost: chat.example.org\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.0\r\n\r\n",
+    ],
+)
+async def test_health_answers_every_load_balancer(start: Start, settings: Any, head: bytes) -> None:
+    settings.API_KEY, settings.ALLOWED_HOSTS = "a-key-for-this-test", ["chat.example.org"]
+    api = await start(Scripted())
+    answer = await replies(api, head)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"}") is not head.startswith(b"HEAD")
+
+
+@pytest.mark.parametrize(
     ("value", "status"),
     [
         ("application/json; a*=bogus''x", 400),
