@@ -88,6 +88,8 @@ class ApiHandler(ASGIHandler):
                 del request, response, match, headers, head
                 await sending
             else:
+                # Otherwise the server would send it in chunks.
+                response["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]  # it has a body
                 await self.send_response(response, send)
         finally:
             for close in closers:
