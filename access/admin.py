@@ -65,6 +65,10 @@ class KeyForm(forms.Form):
         help_text="The owner of what the key makes; empty for the key itself.",
     )
 
+    def __init__(self, *given: Any, maker: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._maker = maker
+
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
         if not self.errors:
@@ -81,7 +85,18 @@ class KeyForm(forms.Form):
                 )
             except KeyInvalid as error:
                 self.add_error(error.field, str(error))
+            else:
+                self._check_maker(given["user"])
         return given
+
+    def _check_maker(self, user: Any) -> None:
+        """Add errors for what only a superuser may give away: the things of others, and keys."""
+        if self._maker.is_superuser:
+            return
+        if user not in (None, self._maker):
+            self.add_error("user", "Only a superuser creates keys for another user.")
+        if any(self.asked.scopes.may(word) for word in ("audit", "keys")):
+            self.add_error("scopes", "Only a superuser creates keys with the scopes audit or keys.")
 
     def issue(self) -> CreatedKey | None:
         """Return the new key; None if the form is invalid, in which case it shows why."""
@@ -144,7 +159,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         # A redirect, as after other forms, would need the key in a session or a URL.
         if not self.has_add_permission(request):
             raise PermissionDenied
-        form = KeyForm(request.POST if request.method == "POST" else None)
+        form = KeyForm(request.POST if request.method == "POST" else None, maker=request.user)
         issued = form.issue() if request.method == "POST" else None
         if issued is not None:
             self.log_addition(request, issued.row, ADDED)

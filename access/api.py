@@ -11,6 +11,7 @@ from ninja.responses import Status
 
 from access import authenticator
 from access.auth import KeyAuth, caller
+from access.caller import Caller
 from access.keys import issuing
 from access.keys.issuing import KeyInvalid
 from access.models import ApiKey
@@ -34,13 +35,19 @@ async def list_keys(request: HttpRequest, limit: int = LIMIT, offset: int = OFFS
 
 @router.post("/keys", response={201: NewKeyOut, **ERRORS, **errors(413, 415)})
 async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) -> Any:
-    """Create a key with at most the caller's own scopes, and return it once."""
+    """Create a key with at most the caller's own scopes, and return it once.
+
+    It belongs to the caller's user, and is revoked with the caller's key. A key with limits cannot create keys.
+    """
     try:
         given = body.model_dump(exclude={"scopes"})
+        maker = caller(request)
+        given |= {"user_id": maker.user_id, "made_by": maker.key}
         asked = await read(partial(issuing.validated, timezone.now(), words=body.scopes or (), **given))
         # Otherwise a key with the scope `keys` could create a key for everything else.
-        if not caller(request).scopes.covers(asked.scopes):
+        if not maker.scopes.covers(asked.scopes):
             raise ApiError(403, "scope", "A key cannot grant scopes that it does not have.")
+        await read(partial(_check_unlimited, maker))
         issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
     except KeyInvalid as error:
         raise invalid_field(error.field, str(error)) from None
@@ -57,6 +64,14 @@ async def revoke_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
     if not await writer.write(partial(_revoke, key_id)):
         raise ApiError(404, "not_found", "Key not found.")
     return HttpResponse(status=204)
+
+
+def _check_unlimited(maker: Caller) -> None:
+    """Raise `ApiError` (403) if the caller has a limit, which a new key would not share."""
+    row = ApiKey.objects.filter(id=maker.key).only("expires").first() if maker.key else None
+    if maker.rate or maker.max_runs is not None or maker.budgets or (row is not None and row.expires is not None):
+        error = "A key with an expiry, a rate, budgets or a maximum of runs cannot create keys, which would have none."
+        raise ApiError(403, "limited_key", error)
 
 
 def _listed(limit: int, offset: int) -> dict[str, Any]:

@@ -4,8 +4,10 @@ The service's own key is compared first, and malformed keys are rejected without
 up on every request, so a revoked key stops working at once in every process.
 """
 
+import asyncio
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,6 +33,9 @@ FAILURES: Final = rate("60/minute")
 
 MAX_ADDRESSES: Final = 1_000
 """Addresses whose failures are remembered."""
+
+MAX_LOGINS: Final = 2
+"""Passwords that are checked at the same time: each takes a third of a second of a processor."""
 
 MISSING: Final = "Authentication required: send Authorization: Bearer <key> or X-API-Key."
 
@@ -66,6 +71,8 @@ class Authenticator:
         self.revocations = RevocationWatcher()
         self._limiter = Limiter(conf.counted_in())
         self._failures = Limiter("", most=MAX_ADDRESSES)
+        self._logins = Limiter(conf.counted_in(), most=MAX_ADDRESSES)
+        self._hashing = asyncio.Semaphore(MAX_LOGINS)
 
     async def is_keyed(self) -> bool:
         """Return whether callers need a key. Raises `StorageUnavailable` while that is unknown."""
@@ -133,9 +140,21 @@ class Authenticator:
             security_log.report("scope.missing", scope=" or ".join(words), **_fields(caller, client_info))
             raise
 
+    @asynccontextmanager
+    async def login(self, client_info: ClientInfo) -> AsyncIterator[None]:
+        """Admit one attempt to log in to the console. Raises `ApiError` (429)."""
+        limit = rate(conf.login_rate())
+        seconds = await self._logins.take(limit, f"login/{proxies.subscriber(client_info.client)}")
+        if seconds is not None:
+            security_log.report("console_login.limited", client=client_info.client)
+            raise too_many("login", limit, seconds)
+        async with self._hashing:
+            yield
+
     async def close(self) -> None:
         await self.revocations.close()
         await self._limiter.close()
+        await self._logins.close()
 
     async def _accept(self, record: lookup.KeyRecord | None, client_info: ClientInfo) -> Caller:
         if record is None:

@@ -35,6 +35,12 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[str, ...] = ()
 
     @property
+    def user_id(self) -> int | None:
+        """The Django user of the key."""
+        kind, _, number = self.owner.partition(":")
+        return int(number) if kind == "user" else None
+
+    @property
     def reads(self) -> str | None:
         """The owner whose records the caller may read; None means all owners."""
         return self.owner if self is LOCAL or not self.scopes.may("audit") else None

@@ -35,6 +35,11 @@ def rate_per_key() -> str:
     return str(settings.RATE_LIMIT_PER_KEY)
 
 
+def login_rate() -> str:
+    """Return the rate of attempts to log in to the console, for each address."""
+    return str(settings.LOGIN_RATE)
+
+
 def counted_in() -> str:
     """Return the URL of the Redis-compatible server in which all processes count; empty to count separately."""
     return str(settings.CHANNEL_LAYER_URL)

@@ -24,6 +24,7 @@ class ApiKey(models.Model):
 
     With a `user`, everything that the key makes belongs to that user, otherwise to the key.
     `last_used` lags by seconds.
+    `made_by` is the key that made this one over the API: it is revoked with that key.
     `scopes`, `rate` and `budgets` are texts for `access.scopes`, `access.limits.rates` and `access.limits.budgets`.
     """
 
@@ -38,6 +39,7 @@ class ApiKey(models.Model):
     rate = models.CharField(max_length=64)
     max_runs = models.PositiveIntegerField(null=True)
     budgets = models.JSONField(default=list)
+    made_by = models.UUIDField(null=True)
     created = models.DateTimeField()
     expires = models.DateTimeField(null=True)
     revoked = models.DateTimeField(null=True)
@@ -50,7 +52,10 @@ class ApiKey(models.Model):
         ordering: ClassVar = ["-created"]
         verbose_name = "API key"
         permissions: ClassVar = [("revoke_apikey", "Can revoke API keys")]
-        indexes: ClassVar = [models.Index(fields=["-created"], name="api_keys_by_time")]
+        indexes: ClassVar = [
+            models.Index(fields=["-created"], name="api_keys_by_time"),
+            models.Index(fields=["made_by"], name="api_keys_by_maker", condition=models.Q(made_by__isnull=False)),
+        ]
         constraints: ClassVar = [
             # A revoked key's name can be given to its successor.
             models.UniqueConstraint(fields=["name"], name="api_keys_named_once", condition=models.Q(revoked=None)),

@@ -38,6 +38,7 @@ class KeyOut(Schema):
     rate: str
     max_runs: int | None
     budgets: list[str]
+    made_by: UUID | None
     created: datetime
     expires: datetime | None
     revoked: datetime | None

@@ -61,6 +61,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     change_form_template = "console/record.html"
 
     sections: ClassVar[Sequence[Section]]
+    section_permissions: ClassVar[Mapping[str, str]] = {}
+    # The permission that a section, by its title, or a long field needs besides that of the page.
     sortable_by: ClassVar[Any]
     long_fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     uuid_fields: ClassVar[Sequence[str]] = ("id",)
@@ -85,6 +87,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         return [
             (title, {"fields": list(lines), "classes": [WIDE] if title and _is_one_field(lines) else []})
             for title, lines in self.sections
+            if self._may_see(request, title)
         ]
 
     def get_search_results(
@@ -112,6 +115,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         """Return 404: a record never changes, so it has no history."""
         raise Http404
 
+    def _may_see(self, request: HttpRequest, part: str | None) -> bool:
+        """Return whether the user may see a section or a long field."""
+        permission = self.section_permissions.get(part or "")
+        return permission is None or request.user.has_perm(permission)
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.whole_view)
         name = f"{self.opts.app_label}_{self.opts.model_name}_whole"
@@ -122,7 +130,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         row = self.get_object(request, unquote(object_id))
         if row is None or field not in self.long_fields:
             raise Http404
-        if not self.has_view_permission(request, row):
+        if not self.has_view_permission(request, row) or not self._may_see(request, field):
             raise PermissionDenied
         name = quote(f"{self.opts.model_name}-{row.pk}-{field}.txt")
         # As a download: in the console's origin the browser must not render a model's text.

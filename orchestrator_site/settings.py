@@ -33,6 +33,7 @@ RATE_LIMIT = env.parsed("RATE_LIMIT", optional_rate)
 RATE_LIMIT_PER_KEY = env.parsed("RATE_LIMIT_PER_KEY", optional_rate)
 
 # Limits of connections and requests
+LOGIN_RATE = env.parsed("LOGIN_RATE", optional_rate) or "10/minute"
 MAX_BODY_BYTES = env.integer("MAX_BODY_BYTES", 16 * 2**20, least=1_024)
 MAX_UNFINISHED_BYTES = env.integer("MAX_UNFINISHED_BYTES", 256 * 2**20, least=65_536)
 MAX_CONNECTIONS = env.integer("MAX_CONNECTIONS", 4_000, least=1)
@@ -201,6 +202,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "console.malformed_input.MalformedInput",
 ]
 # For pages: security headers, and when cookies may be sent.
 IS_HTTPS = PUBLIC_URL.startswith("https://")

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from django.db import IntegrityError, transaction
@@ -42,6 +43,7 @@ class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
     max_runs: int | None = None
     budgets: tuple[str, ...] = ()
     user_id: int | None = None
+    made_by: UUID | None = None
 
 
 class CreatedKey(msgspec.Struct, frozen=True):
@@ -61,6 +63,7 @@ def validated(
     max_runs: int | None = None,
     budgets: Sequence[str] = (),
     user_id: int | None = None,
+    made_by: UUID | None = None,
 ) -> KeySpec:
     """Validate the properties of a new key; without `words` it gets the default scopes. Raises `KeyInvalid`."""
     name = name.strip()
@@ -80,6 +83,7 @@ def validated(
             # Stored in their canonical form, so that equal budgets of a key are equal texts.
             budgets=tuple(str(budget(text)) for text in budgets),
             user_id=user_id,
+            made_by=made_by,
         )
     except RateInvalid as error:
         raise KeyInvalid("rate", str(error)) from None
@@ -101,6 +105,7 @@ def issue(spec: KeySpec, now: datetime) -> CreatedKey:
         rate=spec.rate,
         max_runs=spec.max_runs,
         budgets=list(spec.budgets),
+        made_by=spec.made_by,
         created=now,
         expires=spec.expires,
     )
@@ -115,10 +120,12 @@ def issue(spec: KeySpec, now: datetime) -> CreatedKey:
 
 
 def revoke(row: ApiKey, now: datetime) -> bool:
-    """Revoke a key permanently. Return False if it was revoked before."""
+    """Revoke a key permanently, and the keys that it made. Return False if it was revoked before."""
     done = row.revoke(now)
     if done:
         logger.info("key.revoked", extra={"key": str(row.id), "key_name": row.name, "prefix": row.prefix})
+    for made in ApiKey.objects.filter(made_by=row.pk, revoked=None):
+        revoke(made, now)
     return done
 
 

@@ -1,6 +1,6 @@
 """The audit console's pages of sessions, messages and runs."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -19,6 +19,9 @@ admin.site.index_title = "Audit console"
 admin.site.site_url = "/docs"
 # The lists need the width of the sidebar.
 admin.site.enable_nav_sidebar = False
+
+SECTIONS: Final = {"Messages": "chat.view_message", "Tool executions": "tools.view_toolexecution"}
+"""The permissions that sections of several pages need."""
 
 _session = columns.whole_link("session", "chat_session", "session_id")
 _run = columns.whole_link("run", "chat_run", "run_id")
@@ -47,6 +50,7 @@ class SessionAdmin(ReadOnlyAdmin):
     search_help_text = "Words of the title, the user or the metadata, or the id of a session or of one of its runs."
     uuid_fields = ("id", "runs__id")
     long_fields: ClassVar = {"metadata": columns.json_of("metadata")}
+    section_permissions: ClassVar = {**SECTIONS, "Runs": "chat.view_run"}
     sections = (
         (
             None,
@@ -104,6 +108,7 @@ class RunAdmin(ReadOnlyAdmin):
         "metadata": columns.json_of("metadata"),
         "events": log_table.whole_log,
     }
+    section_permissions: ClassVar = {**SECTIONS, "Events": "chat.view_message", "events": "chat.view_message"}
     sections = (
         (
             None,
@@ -160,6 +165,7 @@ class MessageAdmin(ReadOnlyAdmin):
     search_fields = ("content", "call_id")
     search_help_text = "Words of the text, or the id of a session, a run or a tool call."
     uuid_fields = ("session_id", "run_id")
+    section_permissions: ClassVar = SECTIONS
     long_fields: ClassVar = {
         "content": lambda row: row.content,
         "tool_calls": columns.json_of("tool_calls"),

@@ -6,8 +6,10 @@ from typing import Final
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
 
-from access import conf
+from access import authenticator, conf
+from access.authenticator import ClientInfo
 from access.network import proxies
+from access.security_log import security_log
 from orchestrator_site.http.asgi_types import Application, Message, Receive, Scope, Send
 from orchestrator_site.http.error_responses import send_response
 from orchestrator_site.http.request_body import MAX_ANONYMOUS_BYTES, Disconnected, read_body
@@ -17,6 +19,10 @@ from web.headers import last
 
 PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
 """Paths with sync views, which take the whole of Django."""
+
+LOGIN: Final = "/admin/login/"
+FORM_AGAIN: Final = 200
+"""The status of a login that failed, which shows the form again; otherwise it redirects."""
 
 POLICY: Final = (
     b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -58,11 +64,11 @@ def guarded(scope: Scope, send: Send) -> Send:
 
 async def answer_page(pages: Application, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with one of the pages. An error outside of Django's own handling is sent in the shape of the API's."""
-    is_begun = False
+    status: int | None = None
 
     async def record(message: Message) -> None:
-        nonlocal is_begun
-        is_begun = True
+        nonlocal status
+        status = message.get("status", status)
         await send(message)
 
     try:
@@ -74,11 +80,18 @@ async def answer_page(pages: Application, scope: Scope, receive: Receive, send: 
             message: Message = unread.pop() if unread else await receive()
             return message
 
-        await pages(scope, receive_again, record)
+        if scope["method"] != "POST" or scope["path"] != LOGIN:
+            await pages(scope, receive_again, record)
+            return
+        caller = ClientInfo.of(scope)
+        async with authenticator.current().login(caller):
+            await pages(scope, receive_again, record)
+        if status == FORM_AGAIN:
+            security_log.report("console_login.failed", client=caller.client)
     except Disconnected:
         pass
     except Exception as error:
-        if is_begun:
+        if status is not None:
             raise
         await send_response(_refusal_of(error), send)
 

@@ -145,3 +145,15 @@ def test_user_with_keys_cannot_be_deleted(console: Client) -> None:
     console.post(reverse("admin:auth_user_delete", args=[user.pk]), {"post": "yes"})
     row.refresh_from_db()
     assert row.user == user
+
+
+def test_only_a_superuser_creates_keys_for_others_and_for_everything(client: Client, db: None) -> None:
+    staff = User.objects.create(username="staff", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__in=["add_apikey", "view_apikey"]))
+    other = User.objects.create(username="op", is_superuser=True)
+    client.force_login(staff)
+    for changes in ({"user": str(other.pk)}, {"scopes": "chat audit"}, {"scopes": "keys"}):
+        assert "Only a superuser" in client.post(ADD, FORM | changes).content.decode()
+    assert not ApiKey.objects.exists()
+    client.post(ADD, FORM | {"user": str(staff.pk)})
+    assert ApiKey.objects.get().user_id == staff.pk

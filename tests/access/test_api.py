@@ -7,7 +7,7 @@ import pytest
 from access.keys.key_format import parse
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
-from tests.access.conftest import MakeKey
+from tests.access.conftest import MakeKey, revoke
 from tests.conftest import Api, Start
 from tests.streams import Answer
 
@@ -87,3 +87,25 @@ async def test_first_key_is_created_on_this_machine_and_ends_open_access(start: 
     key = (await create(api, {}, name="first")).json()["key"]
     assert (await api.call("GET", "/chat/sessions")).status == 401
     assert (await api.call("GET", "/chat/sessions", headers={"X-API-Key": key})).status == 200
+
+
+@pytest.mark.parametrize("limit", [{"expires": "1h"}, {"rate": "20/hour"}, {"max_runs": 1}, {"budgets": ("30tokens",)}])
+async def test_key_with_a_limit_creates_no_keys(start: Start, make_key: MakeKey, limit: dict[str, Any]) -> None:
+    admin = await make_key("admin", "keys", "chat", **limit)
+    api = await start()
+    answer = await create(api, admin.headers, name="free", scopes=["chat", "keys"])
+    assert (answer.status, answer.json()["code"]) == (403, "limited_key")
+    assert (await api.call("GET", "/keys", headers=admin.headers)).json()["count"] == 1
+
+
+async def test_keys_are_revoked_with_the_key_that_made_them(start: Start, make_key: MakeKey) -> None:
+    admin = await make_key("admin", "keys", "chat")
+    api = await start()
+    made = (await create(api, admin.headers, name="child", scopes=["chat", "keys"])).json()
+    child = {"X-API-Key": made["key"]}
+    grandchild = (await create(api, child, name="grandchild", scopes=["chat"])).json()
+    assert grandchild["made_by"] == made["id"]
+    await revoke(admin)
+    for key in (made["key"], grandchild["key"]):
+        answer = await api.call("GET", "/chat/sessions", headers={"X-API-Key": key})
+        assert (answer.status, answer.json()["code"]) == (401, "key_revoked")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from html.parser import HTMLParser
 from http.cookies import SimpleCookie
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -176,3 +177,18 @@ def test_browser_shows_the_pages_under_the_policy(tmp_path: Path, path: str, sho
     assert shown in done.stdout
     refused = [line for line in done.stderr.splitlines() if "Content Security Policy" in line]
     assert refused == []
+
+
+async def test_attempts_to_log_in_are_limited_for_each_address(
+    start: Start, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LOGIN_RATE = "2/minute"
+    api = await start(Scripted())
+    await api.call("GET", "/admin/login/")
+    cookies = {cookie.key: cookie.value for cookie in api.session.cookie_jar}
+    form = {"csrfmiddlewaretoken": cookies.get("csrftoken", ""), "username": "root", "password": "guess"}
+    statuses = [(await api.call("POST", "/admin/login/", data=form)).status for _ in range(3)]
+    assert statuses[2] == 429
+    assert 429 not in statuses[:2]
+    assert (await api.call("GET", "/admin/login/")).status == 200
+    assert "console_login.limited" in caplog.text
