@@ -98,7 +98,7 @@ def provider_registry() -> ProviderRegistry:
 
     def make(spec: ProviderSpec) -> Provider:
         requested: str = settings.DEFAULT_MODEL
-        model = spec.default_for(requested)
+        model = spec.default_for(provider_values(spec), requested)
         # With several providers, DEFAULT_MODEL can belong to one of them only.
         if requested and model != requested and spec.default_model:
             logger.warning("default_model.foreign", extra={"wanted": requested, "used": model})

@@ -8,12 +8,13 @@ An empty value counts as unset. A secret `X` may be given as `X_FILE`, the path 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env  # type: ignore[import-untyped]  # it ships no types
 
 from chat.providers.spec import Setting
+from orchestrator_site.env_file import InvalidEnvFile, read_env_file
 
 Parsed = TypeVar("Parsed")
 
@@ -51,13 +52,14 @@ class Environment:
     @classmethod
     def load(cls, process: dict[str, str]) -> "Environment":
         """Read the variables of the process and of `.env` in the working directory, or of the file `ENV_FILE`."""
-        variables = dict(process)
-        path = Path(variables.get("ENV_FILE") or ".env")
-        if path.is_file():
-            # `read_env` writes into ENVIRON, by default `os.environ`, which child processes would inherit.
-            reader: Any = type("EnvFile", (Env,), {"ENVIRON": variables})
-            reader.read_env(path)
-        return cls(variables, path)
+        path = Path(process.get("ENV_FILE") or ".env")
+        variables = {}
+        if path.is_file() or process.get("ENV_FILE"):
+            try:
+                variables = read_env_file(path)
+            except InvalidEnvFile as error:
+                raise InvalidSetting("ENV_FILE", str(path), str(error)) from None
+        return cls({**variables, **process}, path)
 
     def text(self, name: str, default: str = "") -> str:
         return self._variables.get(name, "").strip() or default
@@ -68,9 +70,16 @@ class Environment:
         if not path or self.text(name):
             return self.text(name)
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
+            return Path(path).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidSetting(f"{name}_FILE", path, f"it must name a readable text file ({error})") from None
+
+    def token(self, name: str) -> str:
+        """Return a secret that is sent in a header: printable ASCII without spaces (RFC 9110, section 5.5)."""
+        value = self.secret(name)
+        if not (value.isascii() and value.isprintable()) or " " in value:
+            raise InvalidSetting(name, "...", "it may only have printable ASCII characters, and no spaces")
+        return value
 
     def parsed(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
         """Return the text as parsed by `parse`, whose `ValueError` describes the valid form."""
@@ -117,19 +126,36 @@ class Environment:
         """Split a comma-separated list."""
         return tuple(part.strip() for part in self.text(name, default).split(",") if part.strip())
 
-    def url(self, name: str, default: str = "") -> str:
+    def url(self, name: str, default: str = "", *, query: bool = False) -> str:
+        """Return a URL. Only if it may have a `query` is one accepted, because it would not be sent."""
         value = self.text(name, default).rstrip("/")
-        parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        try:
+            parts = urlsplit(value)
+            is_url = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
+        except ValueError:
+            is_url = False
+        if value and not is_url:
             raise InvalidSetting(name, value, "it must be a URL that starts with http:// or https://")
+        if value and (parts.username is not None or parts.fragment or (parts.query and not query)):
+            shown = f"{parts.scheme}://{parts.hostname}..."
+            others = "a user, a password or a fragment" if query else "a user, a password, a query or a fragment"
+            raise InvalidSetting(name, shown, f"it must be a URL without {others}")
         return value
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         """Return Django's settings of a database: a `sqlite:///` or `postgres://` URL, or a SQLite file's path."""
         value = self.text(name, default)
-        scheme = urlsplit(value).scheme
-        if scheme in {"postgres", "postgresql", "sqlite"}:
-            return dict(Env.db_url_config(value))
+        scheme = value.partition("://")[0] if "://" in value else ""
+        if scheme == "sqlite":
+            value = unquote(value.removeprefix("sqlite://").removeprefix("/"))
+        elif scheme in {"postgres", "postgresql"}:
+            try:
+                return dict(Env.db_url_config(value))
+            except ValueError as error:
+                raise InvalidSetting(name, f"{scheme}://...", f"it is not a URL ({error})") from None
+        if not value or value.startswith(("file:", ":")) or "?" in value or not value.isprintable():
+            valid = "a file's path, as in sqlite:///PATH; ENABLE_PERSISTENCE=false stores nothing"
+            raise InvalidSetting(name, self.text(name, default), f"it must be {valid}")
         if "://" in value:
             # Only the scheme is repeated: the URL may contain a password.
             raise InvalidSetting(name, f"{scheme}://...", "it must be a path, sqlite:///PATH or postgres://...")
@@ -143,9 +169,11 @@ class Environment:
         name, default = setting.name, setting.default
         match setting.kind:
             case "secret":
-                return self.secret(name)
+                return self.token(name)
             case "url":
                 return self.url(name, default)
+            case "url_with_query":
+                return self.url(name, default, query=True)
             case "file":
                 return self.path(name, "") if self.text(name) else None
             case "integer":

@@ -58,7 +58,7 @@ SPEC = ProviderSpec(
     make=_make,
     missing=lambda values: "" if values["PARROT_GREETING"] else "PARROT_GREETING is not set",
     default_model="parrot-1",
-    has_model=lambda model: model.startswith("parrot"),
+    has_model=lambda _, model: model.startswith("parrot"),
 )
 
 
@@ -75,7 +75,7 @@ def values_of(**variables: str) -> Values:
 async def test_a_provider_and_a_tool_from_outside_are_used_through_the_api(start: Start) -> None:
     values = values_of(PARROT_GREETING="Good morning")
     assert SPEC.missing(values) == ""
-    provider = SPEC.make(values, SPEC.default_for("parrot-2"), TIMEOUTS)
+    provider = SPEC.make(values, SPEC.default_for(values, "parrot-2"), TIMEOUTS)
     api = await start(provider, tools=Registry([tool("weather.today", "read", today)]))
     answer = await api.ask(message="How is the weather?")
     events = answer.events
@@ -95,5 +95,5 @@ def test_the_settings_of_a_spec_are_read_and_bounded() -> None:
 
 
 def test_a_default_model_of_another_provider_is_replaced() -> None:
-    assert SPEC.default_for("gpt-9") == "parrot-1"
-    assert SPEC.default_for("parrot-2") == "parrot-2"
+    assert SPEC.default_for(values_of(), "gpt-9") == "parrot-1"
+    assert SPEC.default_for(values_of(), "parrot-2") == "parrot-2"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from ninja import Field, Schema
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
 
 from chat.engine.events import EVENT_TYPES
 
@@ -16,7 +16,16 @@ MAX_ATTACHMENTS: Final = 16
 MAX_METADATA_BYTES: Final = 16 * 1_024
 
 Name = Annotated[str, Field(max_length=128)]
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,254}$")]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("use printable characters, without spaces at the ends")
+    return text
+
+
+# Each service decides what its models are called.
+ModelName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
 
 
 class Strict(BaseModel):
@@ -75,7 +84,7 @@ class ChatIn(Strict):
     def bounded(cls, metadata: dict[str, Any]) -> dict[str, Any]:
         return _bounded_metadata(metadata)
 
-    @field_validator("model", "provider", "session_id", mode="before")
+    @field_validator("model", "provider", mode="before")
     @classmethod
     def empty_is_none(cls, value: Any) -> Any:
         return None if value == "" else value

@@ -21,7 +21,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    kind: Literal["text", "secret", "url", "file", "integer"]
+    kind: Literal["text", "secret", "url", "url_with_query", "file", "integer"]
     default: Any = ""
     minimum: int = 0
     maximum: int = 2**53
@@ -42,8 +42,8 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     price_vendor: Callable[[Values], str | None] = lambda _: None
     is_free: bool = False
     default_model: str = ""
-    has_model: Callable[[str], bool] = lambda _: False
+    has_model: Callable[[Values, str], bool] = lambda _, __: False
 
-    def default_for(self, requested: str) -> str:
+    def default_for(self, values: Values, requested: str) -> str:
         """Return the model to use by default, given the operator's `DEFAULT_MODEL`."""
-        return requested if requested and self.has_model(requested) else self.default_model
+        return requested if requested and self.has_model(values, requested) else self.default_model

@@ -1,9 +1,15 @@
+"""Settings from the environment and its file.
+
+Covers `orchestrator_site.env_file`.
+"""
+
 import os
 from pathlib import Path
 
 import pytest
 
 from orchestrator_site.env import Environment, InvalidSetting
+from orchestrator_site.env_file import read_env_file
 
 
 def reader(**variables: str) -> Environment:
@@ -70,3 +76,89 @@ def test_unsupported_database_is_rejected_without_repeating_the_password(value: 
     with pytest.raises(InvalidSetting, match="postgres://") as caught:
         reader(A=value).database("A", "x.db")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("A=value", "value"),
+        ("\ufeffA=value", "value"),
+        ("A = value", "value"),
+        ("export A=value", "value"),
+        ("A=value # a comment", "value"),
+        ("A=value#not-a-comment", "value#not-a-comment"),
+        ("A='a # b'  # a comment", "a # b"),
+        ('A="a # b"', "a # b"),
+        ("A=pa$$word${HOME}", "pa$$word${HOME}"),
+        ("A=1\r\nB=2\r\n", "1"),
+        ("A=", ""),
+        ("A='two\nlines'", "two\nlines"),
+        ("A=first\nA=last", "last"),
+    ],
+)
+def test_file_is_read_as_compose_reads_it(tmp_path: Path, written: str, value: str) -> None:
+    file = tmp_path / "env"
+    file.write_bytes(written.encode())
+    assert read_env_file(file)["A"] == value
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"A=1\nB=caf\xe9\n", "line 2 is not in UTF-8"),
+        ("A=1".encode("utf-16"), "it is in UTF-16"),
+        (b"A=1\n\n# comment\nno value\n", "line 4 is not NAME=VALUE"),
+        (b"A=1\nALONE\n", "line 2 is not NAME=VALUE"),
+        (b"A='open\nB=secret\n", "line 1 is not NAME=VALUE"),
+        (b"A=1\0\n", "line 1 has a NUL"),
+    ],
+)
+def test_unreadable_line_is_refused_by_its_number(tmp_path: Path, data: bytes, said: str) -> None:
+    file = tmp_path / "env"
+    file.write_bytes(data)
+    with pytest.raises(InvalidSetting, match=said) as caught:
+        Environment.load({"ENV_FILE": str(file)})
+    assert "secret" not in str(caught.value)
+
+
+def test_missing_file_is_refused_only_if_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InvalidSetting, match="cannot be read"):
+        Environment.load({"ENV_FILE": str(tmp_path / "missing")})
+    monkeypatch.chdir(tmp_path)
+    Environment.load({})
+
+
+@pytest.mark.parametrize("key", ["sk-test\u2013key", "two words", "tab\there", "caf\u00e9"])
+def test_key_that_no_header_can_have_is_refused_without_repeating_it(key: str) -> None:
+    with pytest.raises(InvalidSetting, match="printable ASCII") as caught:
+        reader(A=key).token("A")
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["http://h/v1?a=b", "http://user:secret@h/v1", "http://h/v1#part", "http://h:x/v1"])
+def test_part_of_a_url_that_would_be_lost_is_refused(value: str) -> None:
+    with pytest.raises(InvalidSetting, match="A=") as caught:
+        reader(A=value).url("A")
+    assert "secret" not in str(caught.value)
+    assert reader(A="http://h/v1?api-version=1").url("A", query=True) == "http://h/v1?api-version=1"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("sqlite:////tmp/a b.db", "/tmp/a b.db"),
+        ("sqlite:////tmp/a%20b.db", "/tmp/a b.db"),
+        ("/tmp/a b.db", "/tmp/a b.db"),
+    ],
+)
+def test_path_of_a_sqlite_database_is_used_whole(value: str, name: str) -> None:
+    assert reader(A=value).database("A", "x.db")["NAME"] == name
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["sqlite:///:memory:", ":memory:", "sqlite://", "sqlite:///a.db?mode=ro", "file:a.db", "postgres://u:p@h:x/d"],
+)
+def test_database_that_cannot_be_used_whole_is_refused(value: str) -> None:
+    with pytest.raises(InvalidSetting, match="A="):
+        reader(A=value).database("A", "x.db")

@@ -25,5 +25,5 @@ SPEC = ProviderSpec(
     missing=lambda values: "" if values["GEMINI_API_KEY"] else "GEMINI_API_KEY is not set",
     price_vendor=lambda values: None if values["GEMINI_BASE_URL"] else "google",
     default_model="gemini-2.5-flash",
-    has_model=lambda model: model.startswith("gemini"),
+    has_model=lambda _, model: model.startswith("gemini"),
 )

@@ -27,12 +27,13 @@ SPEC = ProviderSpec(
     name="openai",
     settings=(
         Setting(name="OPENAI_API_KEY", kind="secret"),
-        Setting(name="OPENAI_BASE_URL", kind="url", default=f"https://{HOST}/v1"),
+        Setting(name="OPENAI_BASE_URL", kind="url_with_query", default=f"https://{HOST}/v1"),
     ),
     make=_make,
     # A compatible service, such as one on the same machine, may need no key.
     missing=lambda values: "OPENAI_API_KEY is not set" if _is_openai(values) and not values["OPENAI_API_KEY"] else "",
     price_vendor=lambda values: "openai" if _is_openai(values) else None,
     default_model="gpt-5.4-mini",
-    has_model=lambda model: not model.startswith(("gemini", "smollm")),
+    # A compatible service may call its models anything.
+    has_model=lambda values, model: not (_is_openai(values) and model.startswith(("gemini", "smollm"))),
 )
