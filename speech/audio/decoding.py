@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import av
 from av.audio.frame import AudioFrame
@@ -61,7 +61,8 @@ class Decoder:
         # which make it open the files and addresses that they name.
         source, demuxer, options = BytesIO(self._audio), DEMUXERS[self.kind], OPTIONS.get(self.kind)
         try:
-            with av.open(source, "r", format=demuxer, options=options) as container:
+            # Tags may be in any encoding, and are not read.
+            with av.open(source, "r", format=demuxer, options=options, metadata_errors="ignore") as container:
                 stream = self._stream(container)
                 resampler = AudioResampler(format="s16", layout="mono", rate=self._rate)
                 for packet in container.demux(stream):
@@ -72,12 +73,18 @@ class Decoder:
                 self._check_end(container)
         except av.FFmpegError as error:
             raise self._invalid(f"cannot be read ({error.strerror}): it is damaged or cut off") from error
+        except (ValueError, AttributeError) as error:
+            # PyAV raises these where a file changes its format, or where FFmpeg has no decoder for its codec.
+            raise self._invalid("cannot be read: it is damaged, or its codec is not supported") from error
 
     def _stream(self, container: InputContainer) -> AudioStream:
         if not container.streams.audio:
             raise self._invalid("has no audio stream")
         stream = container.streams.audio[0]
-        channels, rate = stream.codec_context.channels, stream.codec_context.sample_rate
+        # PyAV declares a context, but has none for an unknown codec.
+        if (context := cast("Any", stream.codec_context)) is None:
+            raise self._invalid("has a codec that is not supported")
+        channels, rate = context.channels, context.sample_rate
         if not channels or not rate:
             raise self._invalid("cannot be read (its first frame is not whole): it is damaged or cut off")
         if channels > MAX_CHANNELS or not MIN_RATE <= rate <= MAX_RATE:

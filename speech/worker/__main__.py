@@ -8,6 +8,7 @@ import os
 import resource
 import select
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, BinaryIO, Final, cast
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 import av.logging
 
 from speech.base import SpeechError
-from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Task, read_command, send
+from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Synthesize, Task, read_command, send
 from speech.worker.tasks import answers
 
 NICE: Final = 10
@@ -73,6 +74,13 @@ def _answers(task: Task, threads: int) -> Iterator[Answer | None]:
         yield Failed(error="The worker has too little memory for this. Send less at once.", code="audio_too_large")
     except ImportError as error:
         yield Failed(error=f"{error.name} is not installed; run uv sync --extra local", code="provider_unavailable")
+    except Exception as error:  # noqa: BLE001 - otherwise a fault at one task would end the worker with its models
+        # The error's own text could quote the recording, so only its place is reported.
+        place = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
+        failure = "The worker failed at this because of a fault; see the service's log."
+        yield Failed(
+            error=failure, code="provider_unavailable" if isinstance(task, Synthesize) else "invalid_audio", fault=place
+        )
 
 
 if __name__ == "__main__":

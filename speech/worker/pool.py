@@ -67,6 +67,8 @@ class WorkerPool:
         try:
             while (answer := await job.next()) is not None:
                 if isinstance(answer, Failed):
+                    if answer.fault:
+                        logger.error("speech.worker_fault", extra={"task": type(task).__name__, "fault": answer.fault})
                     raise SpeechError(answer.error, code=answer.code)
                 yield answer
         finally:

@@ -75,10 +75,11 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """The last answer to a task that failed."""
+    """The last answer to a task that failed. A `fault` of the worker itself is the traceback, for the log."""
 
     error: str
     code: ErrorCode
+    fault: str = ""
 
 
 Task = Transcribe | Check | Synthesize

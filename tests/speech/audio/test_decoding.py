@@ -7,6 +7,8 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from speech.audio.decoding import Decoder
 from speech.audio.encoding import Encoder
@@ -137,3 +139,28 @@ def test_wav_of_unknown_length_is_complete() -> None:
 
 def test_silence_is_valid_audio() -> None:
     assert decoded(header(1, SAMPLE_RATE, SAMPLE_RATE * 2) + silence(1.0)) == silence(1.0)
+
+
+def with_title(title: bytes) -> bytes:
+    """Return a WAV file with a tag of these bytes (RIFF INFO, INAM)."""
+    audio = recording("wav")
+    tag = b"INAM" + struct.pack("<I", len(title)) + title + bytes(len(title) % 2)
+    chunk = b"LIST" + struct.pack("<I", 4 + len(tag)) + b"INFO" + tag
+    return b"RIFF" + struct.pack("<I", len(audio) - 8 + len(chunk)) + audio[8:] + chunk
+
+
+@pytest.mark.parametrize("title", [b"Caf\xe9", b"\xff\xfe\x00", "日本".encode("shift-jis"), b"", b"a" * 10_000])
+def test_recording_with_a_tag_in_any_encoding_is_decoded(title: bytes) -> None:
+    assert decoded(with_title(title)) == decoded(recording("wav"))
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_damaged_recording_is_decoded_or_refused(data: st.DataObject) -> None:
+    audio = bytearray(recording(data.draw(st.sampled_from(["wav", "mp3", "flac", "aac", "opus"]))))
+    for _ in range(data.draw(st.integers(1, 8))):
+        audio[data.draw(st.integers(0, min(len(audio), 600) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decoded(bytes(audio))
+    except SpeechError as error:
+        assert error.code in {"invalid_audio", "unknown_format", "audio_too_long"}
