@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import av.logging
 
-from speech.base import SpeechError
+from speech.base import ErrorCode, SpeechError
 from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Synthesize, Task, read_command, send
 from speech.worker.tasks import answers
 
@@ -78,9 +78,8 @@ def _answers(task: Task, threads: int) -> Iterator[Answer | None]:
         # The error's own text could quote the recording, so only its place is reported.
         place = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
         failure = "The worker failed at this because of a fault; see the service's log."
-        yield Failed(
-            error=failure, code="provider_unavailable" if isinstance(task, Synthesize) else "invalid_audio", fault=place
-        )
+        code: ErrorCode = "provider_unavailable" if isinstance(task, Synthesize) else "invalid_audio"
+        yield Failed(error=failure, code=code, fault=place)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Processes are started on demand. A thread of the service waits for each, so any 
 
 import asyncio
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from typing import Any, Final, cast
 
 from speech.base import SpeechError
 from speech.worker.protocol import LAST, Answer, Failed, Stop, Task, read_answer, send
+
+logger = logging.getLogger(__name__)
 
 # Tasks that wait for a worker. Another one is rejected.
 MAX_WAITING: Final = 32
