@@ -4,6 +4,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from chat.engine.messages import Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
 from tools.base import ToolSpec
@@ -43,4 +45,5 @@ def request_tokens(request: CompletionRequest, count: Count = text_tokens) -> in
 # Every call of a run sends the same tools, and their schemas are long.
 @lru_cache(maxsize=1_024)
 def _tool_tokens(tool: ToolSpec, count: Count) -> int:
-    return count(f"{tool.name}{tool.description}{tool.parameters}")
+    # As it is sent: JSON, and not Python's own form.
+    return count(f"{tool.name}{tool.description}{msgspec.json.encode(tool.parameters).decode()}")

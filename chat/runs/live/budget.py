@@ -20,7 +20,8 @@ from chat.engine.answer import Price
 from chat.engine.events import BudgetUsed, Usage
 from chat.engine.model_port import TokensUsed
 from chat.engine.retry import Candidate, ModelCall
-from chat.engine.token_estimate import Count, request_tokens
+from chat.engine.token_bounds import most_tokens
+from chat.engine.token_estimate import Count
 from chat.engine.tool_calls import LimitReached
 from spending import ledger
 from spending.accounts import NOTHING, Amount, Line, Payer, lines
@@ -185,7 +186,7 @@ class RunBudget:
     async def _maximum(self, call: ModelCall, max_output: int) -> Amount:
         """Return the maximum cost of the call."""
         size = sum(len(str(message)) for message in call.request.messages)
-        count = partial(request_tokens, call.request, self._tariff.count)
+        count = partial(most_tokens, call.request, self._tariff.count)
         input_tokens = count() if size <= MAX_INLINE_CHARS else await asyncio.to_thread(count)
         output_tokens = min(max_output, call.candidate.context_tokens)
         return self._cost(call.candidate, TokensUsed(input_tokens=input_tokens, output_tokens=output_tokens))
