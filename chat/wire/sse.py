@@ -76,10 +76,10 @@ class Splitter:
             raise ValueError(f"an event is longer than {self._max_bytes} bytes")
         return buffer[:end]
 
-    def end(self) -> list[bytes]:
-        """Return the data of a last event without a blank line after it, which some services leave out."""
+    def rest(self) -> bytes:
+        """Return a last event without a blank line after it, which some services leave out. Its lines end at LF."""
         rest, self._rest = self._rest, b""
-        return datas(rest.replace(b"\r", b"\n"))
+        return rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def datas(events: bytes) -> list[bytes]:

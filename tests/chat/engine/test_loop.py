@@ -269,7 +269,7 @@ async def test_missing_usage_is_estimated() -> None:
 @pytest.mark.parametrize(
     ("reported", "counted"),
     [
-        (TokensUsed(input_tokens=-5, output_tokens=-1, cached_tokens=-9, reasoning_tokens=-9), (0, 0, 0, 0)),
+        (TokensUsed(input_tokens=5, output_tokens=1, cached_tokens=-9, reasoning_tokens=-9), (5, 1, 0, 0)),
         (TokensUsed(input_tokens=10**400, output_tokens=3, cached_tokens=10**401), (2**31 - 1, 3, 2**31 - 1, 0)),
         (TokensUsed(input_tokens=7, output_tokens=5, cached_tokens=8, reasoning_tokens=6), (7, 5, 7, 5)),
     ],

@@ -59,7 +59,7 @@ def sending(*pieces: bytes, close: bool = False) -> Play:
 
 
 async def whole(opened: Connections, body: bytes = b"{}") -> bytes:
-    answer = await opened.post(body)
+    answer = await opened.send(body)
     try:
         parts = []
         while part := await answer.read():
@@ -140,7 +140,7 @@ async def test_abandoned_response_closes_its_connection() -> None:
         gone.set()
 
     async with serving(play) as (_, opened):
-        answer = await opened.post(b"{}")
+        answer = await opened.send(b"{}")
         assert await answer.read() == b"hello"
         answer.close()
         async with asyncio.timeout(5):
@@ -151,7 +151,7 @@ async def test_slow_reader_applies_backpressure_to_the_service(monkeypatch: pyte
     monkeypatch.setattr(streaming_http, "MAX_PENDING_BYTES", 1_000)
     chunk = b"%x\r\n%b\r\n" % (60_000, b"x" * 60_000)
     async with serving(sending(HEAD, *[chunk] * 100, b"0\r\n\r\n")) as (_, opened):
-        answer = await opened.post(b"{}")
+        answer = await opened.send(b"{}")
         while not answer._connection._paused:
             await asyncio.sleep(0)
         held = answer._connection.response.pending_bytes
@@ -177,7 +177,7 @@ async def test_idle_connection_that_the_service_closed_is_not_reused() -> None:
 
 async def test_refused_connection_is_a_broken_connection() -> None:
     with pytest.raises(BrokenConnection, match="no connection to"):
-        await Connections("http://127.0.0.1:9/", {}, connect_seconds=5).post(b"")
+        await Connections("http://127.0.0.1:9/", {}, connect_seconds=5).send(b"")
 
 
 def test_header_with_a_line_break_is_rejected() -> None:
