@@ -1,18 +1,14 @@
 """The errors of OpenAI-compatible services, in every shape in which they come."""
 
-import html
 import json
-import math
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
 
 from chat.engine.model_port import ProviderError
+from chat.providers.refusals import plain_text
 
-TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 TEXTS: Final = ("message", "detail", "msg", "error_msg", "error_message", "status_msg", "title", "reason")
 CODES: Final = ("code", "type", "status", "status_code", "error_code")
 PARTS: Final = ("error", "errors", "detail", "message", "base_resp", "fault", "exception")
@@ -43,7 +39,7 @@ def read_body(text: str) -> ServiceError:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
-        return ServiceError(message=_plain(text))
+        return ServiceError(message=plain_text(text))
     return read_error(body)
 
 
@@ -52,14 +48,14 @@ def read_error(body: Any) -> ServiceError:
     if isinstance(body, list):
         return read_error(body[0]) if body else ServiceError(message="")
     if not isinstance(body, dict):
-        return ServiceError(message="" if body is None else _plain(str(body)))
+        return ServiceError(message="" if body is None else plain_text(str(body)))
     inner = next((body[name] for name in PARTS if isinstance(body.get(name), dict | list) and body[name]), None)
     nested = read_error(inner) if inner is not None else ServiceError(message="")
     own = next((body[name] for name in (*TEXTS, *PARTS) if isinstance(body.get(name), str) and body[name]), "")
     codes = [body[name] for name in CODES if isinstance(body.get(name), str | int) and body[name]]
     code = next((str(code) for code in codes if isinstance(code, str) and not code.isdigit()), "")
     status = next((int(code) for code in codes if str(code).isdigit() and 100 <= int(code) < 600), 0)
-    message = nested.message or _plain(own)
+    message = nested.message or plain_text(own)
     # A gateway reports its own sentence, and the words of the service behind it as they came.
     raw = body.get("metadata")
     if isinstance(raw, dict) and isinstance(raw.get("raw"), str) and raw["raw"]:
@@ -90,26 +86,3 @@ def refusal(status: int, code: str, message: str, retry_after: float | None) -> 
     if status >= 500 or status == 408:
         return ProviderError(message, code="provider_unavailable", retryable=True, retry_after=retry_after)
     return ProviderError(message, code="provider_rejected", retryable=False)
-
-
-def retry_after(header: str, now: datetime | None = None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for: a number or a date (RFC 9110, section 10.2.3)."""
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(header)
-        except ValueError:
-            return None
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        seconds = (date - (now or datetime.now(UTC))).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
-
-
-def _plain(text: str) -> str:
-    """Return a text for people. Of an HTML page, only its title is one."""
-    stripped = text.strip()
-    if not stripped.startswith("<"):
-        return stripped
-    title = TITLE.search(stripped)
-    return f"an HTML page ({' '.join(html.unescape(title[1]).split())})" if title else "an HTML page"

@@ -19,9 +19,10 @@ from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderE
 from chat.engine.text import whole_text
 from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Reader
-from chat.providers.openai.errors import read_body, refusal, retry_after
+from chat.providers.openai.errors import read_body, refusal
 from chat.providers.openai.history import sent_messages
 from chat.providers.openai.listing import listed_models
+from chat.providers.refusals import retry_after
 from chat.providers.streaming_http import Answer, BrokenConnection, Connections
 from tools.base import ToolSpec
 

@@ -1,4 +1,4 @@
-"""Covers `chat.providers.openai.errors`, `chat.providers.openai.listing`."""
+"""Covers `chat.providers.openai.errors`, `chat.providers.openai.listing`, `chat.providers.refusals`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from chat.engine.model_port import ProviderError
-from chat.providers.openai.errors import read_body, read_error, refusal, retry_after
+from chat.providers.openai.errors import read_body, read_error, refusal
 from chat.providers.openai.listing import listed_models
+from chat.providers.refusals import retry_after
 
 
 @pytest.mark.parametrize(

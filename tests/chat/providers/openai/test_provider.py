@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -341,6 +341,40 @@ async def test_silent_service_times_out(fake: FakeService, hasty: OpenAI, reply:
     assert (error.code, error.retryable) == ("provider_timeout", True)
     async with asyncio.timeout(5):
         await fake.disconnected.wait()
+
+
+async def test_wait_for_the_first_token_is_not_the_wait_between_tokens(fake: FakeService) -> None:
+    openai = made(fake, Timeouts(connect=5, first_byte=5, idle=0.05))
+    gate = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.15, gate.set)
+    fake.play(streamed(sse(delta(role="assistant", content="")), said("late"), finish(), DONE, gate=gate))
+    assert text_of(await events(openai)) == "late"
+    await openai.close()
+
+
+async def test_comments_do_not_prolong_the_wait_for_the_first_token(fake: FakeService) -> None:
+    openai = made(fake, Timeouts(connect=5, first_byte=0.2, idle=5))
+    fake.play(streamed(b": queued\n\n", b": queued\n\n", ending="silence"))
+    assert (await failure(openai)).code == "provider_timeout"
+    await openai.close()
+
+
+@pytest.mark.parametrize("ending", ["cut", "silence"])
+@pytest.mark.parametrize("after", [b"", b"data: {broken\n\n", b'data: {"error": {"message": "late"}}\n\n', b"\xff\n\n"])
+async def test_nothing_after_a_finish_reason_takes_the_answer_away(
+    fake: FakeService, hasty: OpenAI, after: bytes, ending: Literal["cut", "silence"]
+) -> None:
+    fake.play(streamed(said("Hi"), finish() + after, ending=ending))
+    found = await events(hasty)
+    assert (text_of(found), found[-1]) == ("Hi", STOP)
+
+
+async def test_calls_of_a_failed_answer_come_before_its_failure(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(streamed(call(0, call_id="a", name="fs_read", arguments="{}"), finish("error"), DONE))
+    stream = openai.stream(asking(tools=(READ,)))
+    assert isinstance(await anext(stream), ToolCall)
+    with pytest.raises(ProviderError, match="'error'"):
+        await anext(stream)
 
 
 async def test_refused_connection_is_provider_unavailable() -> None:
