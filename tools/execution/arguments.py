@@ -1,5 +1,6 @@
 """The arguments of a call as a model writes them: JSON, with what models add to it and leave out of it."""
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -66,7 +67,8 @@ def _meanings(value: Any) -> Iterator[Any]:
         number = float(text)
         if number.is_integer():
             yield int(number)
-        yield number
+        if math.isfinite(number):
+            yield number
     elif text.startswith(("[", "{")):
         try:
             yield msgspec.json.decode(text)

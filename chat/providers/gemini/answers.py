@@ -59,7 +59,7 @@ class Answer:
             # https://ai.google.dev/api/generate-content#UsageMetadata.
             thoughts = usage.thoughts_token_count or 0
             yield TokensUsed(
-                input_tokens=usage.prompt_token_count or 0,
+                input_tokens=(usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0),
                 output_tokens=(usage.candidates_token_count or 0) + thoughts,
                 cached_tokens=usage.cached_content_token_count or 0,
                 reasoning_tokens=thoughts,

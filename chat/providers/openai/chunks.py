@@ -16,7 +16,7 @@ from chat.engine.model_port import CompletionEvent, Finished, ProviderError, Tex
 from chat.engine.text import whole_text
 from chat.engine.transcript import decode_pieces
 from chat.providers.openai.calls import Calls
-from chat.providers.openai.errors import ServiceError, read_body, read_error, refusal
+from chat.providers.openai.errors import interruption, read_body
 from chat.providers.openai.finish_reasons import finish_reason
 from chat.providers.openai.lenient_chunks import Delta, LenientChunk, read_chunk, read_content, read_values
 from chat.providers.openai.own_fields import OwnFields
@@ -212,7 +212,7 @@ class Reader:
         if chunk.error is None:
             self._reason = self._reason or chunk.finish
         elif not self.finished:
-            self.fail(_broken(self._name, read_error(chunk.error)))
+            self.fail(interruption(self._name, chunk.error))
 
     def _read_delta(self, delta: Delta, pieces: list[bytes]) -> None:
         if delta.whole and (self._said or pieces):
@@ -291,10 +291,6 @@ class Reader:
 def _literal(text: str) -> bytes:
     """Return the text as a JSON string literal without its quotes."""
     return _encode(whole_text(text))[1:-1]
-
-
-def _broken(name: str, error: ServiceError) -> ProviderError:
-    return refusal(error.status or 500, error.code, f"{name} broke off: {whole_text(error.message)}", None)
 
 
 def _not_a_chunk(error: ValueError) -> ProviderError:

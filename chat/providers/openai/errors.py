@@ -7,12 +7,25 @@ from typing import Any, Final
 import msgspec
 
 from chat.engine.model_port import ProviderError
+from chat.engine.text import whole_text
 from chat.providers.refusals import plain_text
 
 TEXTS: Final = ("message", "detail", "msg", "error_msg", "error_message", "status_msg", "title", "reason")
 CODES: Final = ("code", "type", "status", "status_code", "error_code")
 PARTS: Final = ("error", "errors", "detail", "message", "base_resp", "fault", "exception")
 """The fields in which an error's own object or text may be."""
+
+STATUSES: Final = {
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "too_many_requests": 429,
+    "insufficient_quota": 429,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "invalid_request_error": 400,
+}
+"""The HTTP statuses of errors that arrive after a status 200, by their codes."""
 
 TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
 # Each service has its own words, and most have no code for it.
@@ -71,6 +84,13 @@ def is_error(value: dict[str, Any]) -> bool:
     if isinstance(base, dict) and base.get("status_code"):
         return True
     return "choices" not in value and any(value.get(name) for name in ("message", "detail", "errors", "error_msg"))
+
+
+def interruption(name: str, error: Any) -> ProviderError:
+    """Return the error of a service `name` that reported it within its answer."""
+    found = read_error(error)
+    status = found.status or STATUSES.get(found.code, 500)
+    return refusal(status, found.code, f"{name} broke off: {whole_text(found.message)}", None)
 
 
 # OpenAI uses status 429 for two things: a rate limit, which passes, and a used-up quota, which does not.

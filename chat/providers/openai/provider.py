@@ -62,7 +62,8 @@ class OpenAI(Provider):
             headers["Authorization"] = f"Bearer {api_key}"
         within = timeouts.connect
         self._connections = Connections(f"{base_url}/chat/completions", headers, connect_seconds=within)
-        self._listing = Connections(f"{base_url}/models", headers, method="GET", connect_seconds=within)
+        listing = {**headers, "Accept": "application/json"}
+        self._listing = Connections(f"{base_url}/models", listing, method="GET", connect_seconds=within)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         clock = _Clock(self._timeouts)

@@ -71,6 +71,7 @@ def test_value_is_taken_for_what_the_model_meant(worker: Tool, given: Any, meant
     "given",
     [
         {"limit": "five"},
+        {"share": "1e999"},
         {"limit": 5.5},
         {"limit": "0"},
         {"limit": True},

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat.engine.model_port import ProviderError
-from chat.providers.openai.errors import read_body, read_error, refusal
+from chat.providers.openai.errors import interruption, read_body, read_error, refusal
 from chat.providers.openai.listing import listed_models
 from chat.providers.refusals import retry_after
 
@@ -71,6 +71,21 @@ def test_too_long_context_is_found_in_every_wording(words: str) -> None:
 @pytest.mark.parametrize("words", ["Request too large: limit 30000 tokens per min", "max_tokens is too large", "no"])
 def test_other_words_are_not_a_too_long_context(words: str) -> None:
     assert refusal(400, "", words, None).code == "provider_rejected"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        ({"message": "no", "type": "rate_limit_error"}, "provider_rate_limited"),
+        ({"message": "no", "code": "401"}, "provider_auth"),
+        ({"message": "no", "code": "invalid_request_error"}, "provider_rejected"),
+        ({"message": "no", "code": 503}, "provider_unavailable"),
+        ("no", "provider_unavailable"),
+        ({"message": "the context window is 4096", "type": "invalid_request_error"}, "context_too_long"),
+    ],
+)
+def test_error_within_an_answer_has_the_code_of_its_status(error: Any, code: str) -> None:
+    assert interruption("openai", error).code == code
 
 
 @pytest.mark.parametrize(
