@@ -81,7 +81,7 @@ class Calls:
         if piece.call_id:
             # At another index, an id that is not unique is a call of its own.
             if same := [call for call in known if call.call_id == piece.call_id]:
-                return same[-1]
+                return None if _are_two(same[-1].text, piece) else same[-1]
             # Some services give each piece of a call a new id, so only a piece with a name opens a call.
             if piece.name:
                 return next((call for call in known[-1:] if not call.call_id and not call.name), None)
@@ -96,6 +96,12 @@ class Calls:
             return piece.name != call.name or (bool(piece.arguments.strip()) and _is_json(call.text))
         joined = _joined(call.name, piece.name)
         return call.name in self._names and piece.name != call.name and joined not in self._names
+
+
+def _are_two(arguments: str, piece: CallPiece) -> bool:
+    """Return whether a call and a piece with its id are both whole: two calls to which the service gave one id."""
+    whole = bool(piece.name) and piece.arguments != arguments
+    return whole and _is_json(arguments) and _is_json(piece.arguments)
 
 
 def _joined(name: str, piece: str) -> str:

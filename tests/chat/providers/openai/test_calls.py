@@ -35,8 +35,15 @@ def test_more_calls_than_a_model_makes_are_an_error() -> None:
         [CallPiece(index=0, name="fs_read"), CallPiece(index=0, name="git_commit")],
         [CallPiece(call_id="a", index=0, name="fs_read"), CallPiece(call_id="a", index=1, name="fs_read")],
         [CallPiece(call_id="a", name="fs_read"), CallPiece(call_id="b", name="fs_read")],
+        [CallPiece(call_id="a", name="fs_read", arguments=text) for text in (OBJECT, "{}")],
     ],
-    ids=["after a whole object", "another known name", "the same id at another index", "another id"],
+    ids=[
+        "after a whole object",
+        "another known name",
+        "the same id at another index",
+        "another id",
+        "the same id, both whole",
+    ],
 )
 def test_piece_with_a_name_can_open_another_call(pieces: list[CallPiece]) -> None:
     assert len(joined(*pieces)) == 2
