@@ -223,7 +223,10 @@ class Turn:
         if answer is None:
             raise ProviderError("No provider is available.", code="provider_unavailable", retryable=False)
         # The candidates before this one have failed in this run, so its next step starts with the one that answers.
-        self._candidates = self._candidates[self._candidates.index(answer.call.candidate) :]
+        # It keeps the context that the service was found to take.
+        chosen = answer.call.candidate
+        place = [(one.provider, one.model) for one in self._candidates].index((chosen.provider, chosen.model))
+        self._candidates = (chosen, *self._candidates[place + 1 :])
         async with aclosing(started.rest):
             self._receive(answer, started.first, on_text)
             async for received in started.rest:

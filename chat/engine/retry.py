@@ -29,6 +29,10 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         """The part of the context for the messages. The answer and the tools need room too."""
         return self.context_tokens * 3 // 4
 
+    def with_history(self, tokens: int) -> "Candidate":
+        """Return the candidate with a context in which the messages have so many tokens."""
+        return msgspec.structs.replace(self, context_tokens=tokens * 4 // 3)
+
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a model call, whichever model answers it."""
@@ -38,12 +42,11 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolSpec, ...]
     sampling: SamplingOptions
 
-    def to(self, candidate: Candidate, history_tokens: int | None = None) -> CompletionRequest:
-        """Return the request to one candidate, cut to its context, or to fewer tokens, and to its capabilities."""
-        tokens = candidate.history_tokens if history_tokens is None else history_tokens
+    def to(self, candidate: Candidate) -> CompletionRequest:
+        """Return the request to one candidate, cut to its context and its capabilities."""
         return CompletionRequest(
             model=candidate.model,
-            messages=fit(answered(self.messages), tokens),
+            messages=fit(answered(self.messages), candidate.history_tokens),
             instructions=self.instructions,
             tools=self.tools if candidate.supports_tools else (),
             sampling=self.sampling,
@@ -70,9 +73,9 @@ async def attempt(
     """Call models until an answer starts, which is the last item. Raise `ProviderError` if none does."""
     for index, candidate in enumerate(candidates):
         following = candidates[index + 1] if index + 1 < len(candidates) else None
-        number, tokens = 1, candidate.history_tokens
+        number = 1
         while True:
-            request = prompt.to(candidate, tokens)
+            request = prompt.to(candidate)
             yield ModelCall(candidate, request)
             answer = candidate.provider.stream(request)
             try:
@@ -81,8 +84,8 @@ async def attempt(
                     raise ProviderError("The answer was empty.", code="provider_protocol", retryable=True)
             except ProviderError as error:
                 # The service takes less than is assumed of it, so it gets the newer half of the history.
-                shorter = sum(map(message_tokens, request.messages)) // 2
-                shortened = error.code == "context_too_long" and prompt.to(candidate, shorter) != request
+                smaller = candidate.with_history(sum(map(message_tokens, request.messages)) // 2)
+                shortened = error.code == "context_too_long" and prompt.to(smaller) != request
                 exhausted = not shortened and (number > retries.attempts or retries.is_too_long(error.retry_after))
                 if not shortened and (not error.retryable or (exhausted and following is None)):
                     raise
@@ -96,7 +99,7 @@ async def attempt(
                 if exhausted:
                     break
                 if shortened:
-                    tokens = shorter
+                    candidate = smaller  # noqa: PLW2901 - the same one, of which less is assumed
                     continue
                 await sleep(retries.delay(number, error.retry_after))
                 number += 1

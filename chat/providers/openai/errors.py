@@ -36,6 +36,7 @@ TOO_LONG: Final = re.compile(
     r"|exceeds?.{0,40}token limit|reduce the length of the (?:messages|prompt|input)",
     re.IGNORECASE | re.DOTALL,
 )
+LENGTH: Final = re.compile(r"(?:context|model)[ _](?:length|window|size)\D{1,40}?(\d{3,8})\b", re.IGNORECASE)
 RATE: Final = re.compile(r"per (?:min|hour|day|second)|rate.?limit|quota", re.IGNORECASE)
 
 
@@ -84,6 +85,12 @@ def is_error(value: dict[str, Any]) -> bool:
     if isinstance(base, dict) and base.get("status_code"):
         return True
     return "choices" not in value and any(value.get(name) for name in ("message", "detail", "errors", "error_msg"))
+
+
+def context_length(message: str) -> int | None:
+    """Return the tokens of context that a service says it has, or None."""
+    found = LENGTH.search(message)
+    return int(found[1]) if found else None
 
 
 def interruption(name: str, error: Any) -> ProviderError:

@@ -19,7 +19,7 @@ from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderE
 from chat.engine.text import whole_text
 from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Reader
-from chat.providers.openai.errors import read_body, refusal
+from chat.providers.openai.errors import context_length, read_body, refusal
 from chat.providers.openai.history import sent_messages
 from chat.providers.openai.listing import listed_models
 from chat.providers.refusals import retry_after
@@ -28,7 +28,10 @@ from tools.base import ToolSpec
 
 OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
-"""The context of the smallest of OpenAI's current models. A service rejects requests that are too long for another."""
+"""The context of the smallest of OpenAI's current models, until a service says that another model has less."""
+
+MAX_CONTEXTS: Final = 1_000
+"""Models whose context is remembered. Their names come from callers."""
 
 USAGE_SECONDS: Final = 5.0
 """Seconds to wait for the usage after a finish reason."""
@@ -56,6 +59,7 @@ class OpenAI(Provider):
         self._api_key = api_key
         self._base_url = base_url
         self._timeouts = timeouts
+        self._contexts: dict[str, int] = {}
         self._is_openai = urlsplit(base_url).hostname == OPENAI_HOST
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "User-Agent": USER_AGENT}
         if api_key:
@@ -77,7 +81,7 @@ class OpenAI(Provider):
         reading = Reader(self.name, request.model, wire_names(request.tools))
         try:
             if response.status != HTTPStatus.OK:
-                raise await self._refusal(response)
+                raise await self._refusal(response, request.model)
             while not reading.done and (segment := await response.read()):
                 if pieces := reading.take(segment):
                     yield Text(pieces)
@@ -94,7 +98,7 @@ class OpenAI(Provider):
             raise self._cleaned(error) from error.__cause__
 
     def context_tokens(self, model: str) -> int:
-        return CONTEXT_TOKENS
+        return self._contexts.get(model, CONTEXT_TOKENS)
 
     async def models(self) -> tuple[str, ...]:
         """Return the available models, the default first. Raise `ProviderError`."""
@@ -131,10 +135,15 @@ class OpenAI(Provider):
             body["temperature"] = sampling.temperature
         return body
 
-    async def _refusal(self, response: Answer) -> ProviderError:
+    async def _refusal(self, response: Answer, model: str = "") -> ProviderError:
         error = read_body((await response.read_up_to(MAX_ERROR_BYTES)).decode("utf-8", "replace"))
         message = self._clean(f"{self.name} answered {response.status}: {whole_text(error.message)}")
-        return refusal(response.status, error.code, message, retry_after(response.headers.get("retry-after", "")))
+        refused = refusal(response.status, error.code, message, retry_after(response.headers.get("retry-after", "")))
+        if refused.code == "context_too_long" and (tokens := context_length(message)):
+            if len(self._contexts) == MAX_CONTEXTS:
+                self._contexts.clear()
+            self._contexts[model] = min(tokens, CONTEXT_TOKENS)
+        return refused
 
     def _cut(self, error: Exception, *, silenced: bool) -> ProviderError:
         if silenced:

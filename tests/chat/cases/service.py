@@ -95,6 +95,8 @@ def refusal_of(body: Json, strict: Json) -> str:
         "name": not all(NAME.fullmatch(call["function"]["name"]) for call in calls),
         "tool_id": not all(ID.fullmatch(call["id"]) for call in calls),
         "reasoning": not all(message.get("reasoning_content") for message in messages if message.get("tool_calls")),
+        "signature": not all(call.get("extra_content") for call in calls),
+        "unique": len({call["id"] for call in calls}) < len(calls),
         "answers": [call["id"] for call in calls] != answers,
         "alternate": any(first == second for first, second in pairwise(roles)),
         LENGTH: len(str(messages)) > strict.get("chars", len(str(messages))),

@@ -239,12 +239,12 @@ async def test_longer_wait_than_a_run_makes_is_not_waited_for() -> None:
 
 async def test_history_that_is_too_long_for_the_service_is_shortened() -> None:
     long = ProviderError("Too long.", code="context_too_long", retryable=False)
-    model = Scripted([long], [long], [text("So."), STOP])
+    model = Scripted([long], [long], [call("a"), CALLS], [text("So."), STOP])
     candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
     old = [message for _ in range(4) for message in (UserMessage(text="x" * 999), AssistantMessage(text="y"))]
     items = await play(turn(candidates=(candidate,), messages=(*old, UserMessage(text="Now?"))))
-    assert [len(request.messages) for request in model.requests] == [9, 3, 1]
-    assert model.requests[-1].messages[-1] == UserMessage(text="Now?")
+    assert [len(request.messages) for request in model.requests] == [9, 3, 1, 3]
+    assert model.requests[2].messages == (UserMessage(text="Now?"),)
     assert reason(items) == "completed"
 
 

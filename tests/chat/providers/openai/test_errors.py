@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat.engine.model_port import ProviderError
-from chat.providers.openai.errors import interruption, read_body, read_error, refusal
+from chat.providers.openai.errors import context_length, interruption, read_body, read_error, refusal
 from chat.providers.openai.listing import listed_models
 from chat.providers.refusals import retry_after
 
@@ -66,6 +66,19 @@ def test_page_is_never_part_of_a_message(text: str) -> None:
 )
 def test_too_long_context_is_found_in_every_wording(words: str) -> None:
     assert refusal(400, "BadRequestError", words, None).code == "context_too_long"
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 5120 tokens", 4096),
+        ("the request exceeds the available context size (2048 tokens), try increasing it", 2048),
+        ("the model context window of 8192 tokens", 8192),
+        ("prompt is too long", None),
+    ],
+)
+def test_length_of_the_context_is_read(words: str, tokens: int | None) -> None:
+    assert context_length(words) == tokens
 
 
 @pytest.mark.parametrize("words", ["Request too large: limit 30000 tokens per min", "max_tokens is too large", "no"])

@@ -318,6 +318,12 @@ async def test_each_failure_has_its_error_code(
     assert (error.code, error.retryable) == (code, retryable)
 
 
+async def test_context_that_a_service_reports_is_remembered(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(refused(400, {"message": "This model's maximum context length is 4096 tokens."}))
+    assert (await failure(openai)).code == "context_too_long"
+    assert (openai.context_tokens("gpt-x"), openai.context_tokens("other")) == (4_096, 128_000)
+
+
 async def test_retry_after_is_reported(fake: FakeService, openai: OpenAI) -> None:
     fake.play(refused(429, headers={"Retry-After": "7"}))
     assert (await failure(openai)).retry_after == 7
