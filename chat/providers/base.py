@@ -19,8 +19,8 @@ MAX_OFFERS: Final = 64
 
 MAX_NAME_CHARACTERS: Final = 64
 ODD_CHARACTERS: Final = re.compile(r"[^a-zA-Z0-9_-]")
-CONTROL_TOKENS: Final = re.compile(r"<\|.*", re.DOTALL)
-NAMESPACE: Final = re.compile(r"^(?:functions?|tools?|default_api)[.:/]|:\d+$")
+CONTROL_TOKENS: Final = re.compile(r"^(?:<\|[^<>]*\|>\s*)+|<\|.*", re.DOTALL)
+NAMESPACE: Final = re.compile(r"^(?:to=)?(?:functions?|tools?|default_api)[.:/]|:\d+$")
 ID_CHARACTERS: Final = string.ascii_letters + string.digits
 
 
@@ -84,7 +84,7 @@ def wire_name(name: str) -> str:
 def tool_name(written: str, names: Mapping[str, str]) -> str:
     """Return the registry's name for a name as a model wrote it, or the name itself if there is no such tool."""
     # Services leave the control tokens of a model's format in the name, or the namespace in which it saw the tools.
-    plain = CONTROL_TOKENS.sub("", written).strip().strip("\"'`")
+    plain = CONTROL_TOKENS.sub("", written.strip()).strip().strip("\"'`")
     for name in (plain, NAMESPACE.sub("", plain)):
         if name in names:
             return names[name]

@@ -22,10 +22,13 @@ from chat.providers.openai.lenient_chunks import Delta, LenientChunk, read_chunk
 from chat.providers.openai.own_fields import OwnFields
 from chat.providers.openai.thinking import ThinkingBlock
 from chat.providers.openai.usage import UsageReport
-from chat.wire.sse import END_OF_FRAME, Splitter
+from chat.wire.sse import END_OF_FRAME, Splitter, datas
 
 MAX_DOCUMENT_BYTES: Final = 8 * 2**20
 """Bytes of an answer that is one JSON document, or of a page instead of an answer."""
+
+MAX_UNSEEN_CHARACTERS: Final = 8 * 2**20
+"""Characters of reasoning and of calls in one answer. Text has the limits of the run."""
 
 QUOTE: Final = ord('"')
 EMPTY: Final = len('""')
@@ -37,21 +40,21 @@ Form = Literal["unknown", "events", "document"]
 
 
 # These structs refer to nothing that refers back to them, so the garbage collector need not track them: there is one
-# for every token. A field of type None, or one literal, is one whose other values `lenient_chunks` reads.
+# for every token. Fields that are None or empty here are read by `lenient_chunks` otherwise.
 
 
 class _Delta(msgspec.Struct, gc=False):
     # Raw JSON: the literal goes into an event's bytes without being decoded and encoded again.
     content: msgspec.Raw = NOTHING
     refusal: msgspec.Raw = NOTHING
-    tool_calls: None = None
+    tool_calls: tuple[()] | None = None
     function_call: None = None
     reasoning_content: Literal[""] | None = None
     reasoning: Literal[""] | None = None
-    reasoning_details: None = None
-    reasoning_text: None = None
+    reasoning_details: tuple[()] | None = None
+    reasoning_text: Literal[""] | None = None
     reasoning_opaque: None = None
-    thinking_blocks: None = None
+    thinking_blocks: tuple[()] | None = None
     extra_content: None = None
     thought_signature: None = None
 
@@ -95,6 +98,7 @@ class Reader:
         self._own = OwnFields()
         self._failure: ProviderError | None = None
         self._said = False
+        self._unseen = 0
 
     @property
     def finished(self) -> bool:
@@ -167,7 +171,8 @@ class Reader:
         elif not self._read_ordinary(events, pieces):
             for block in events.split(END_OF_FRAME):
                 # Most events of a segment are ordinary, even if one of them is not.
-                if not self._read_ordinary(block + END_OF_FRAME, pieces):
+                found = datas(block) if b"error:" not in block else []
+                if not found or not self._read_ordinary(b"data: %b\n\n" % found[0], pieces):
                     self._read_block(block, pieces)
                 if self.done:
                     break
@@ -219,6 +224,9 @@ class Reader:
             delta.texts = []
         if delta.whole and self._own:
             delta.fields = {}
+        self._unseen += delta.unseen
+        if self._unseen > MAX_UNSEEN_CHARACTERS:
+            raise ValueError(f"reasoning and calls of more than {MAX_UNSEEN_CHARACTERS} characters")
         for text in delta.texts:
             self._add(msgspec.Raw(json.dumps(text).encode()), pieces)
         self._own.thoughts += delta.reasoning
@@ -242,6 +250,8 @@ class Reader:
             if self._thinking is not None:
                 self.begun = True
                 piece = self._thinking.take(piece)
+                if self._thinking.size > MAX_UNSEEN_CHARACTERS:
+                    raise ValueError(f"reasoning of more than {MAX_UNSEEN_CHARACTERS} characters")
                 if self._thinking.is_over:
                     self._end_thinking(self._thinking)
             if piece:

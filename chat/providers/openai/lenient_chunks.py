@@ -30,6 +30,12 @@ class Delta(msgspec.Struct, kw_only=True):
     calls: list[CallPiece] = []
     whole: bool = False
 
+    @property
+    def unseen(self) -> int:
+        """The characters that are not text."""
+        fields = sum(len(str(field)) for field in self.fields.values())
+        return fields + sum(map(len, self.reasoning)) + sum(len(call.arguments) + len(call.name) for call in self.calls)
+
 
 class LenientChunk(msgspec.Struct, kw_only=True):
     """A chunk: its deltas in order, and its finish reason, usage objects and error if it has them."""

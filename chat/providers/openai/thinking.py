@@ -10,12 +10,14 @@ OPENINGS: Final = (b"<think>", b"<thinking>", b"<thought>")
 class ThinkingBlock:
     """Takes the pieces of a text, and separates a block at its start from the rest.
 
-    Pieces are parts of a JSON string literal. `is_over` says that all further pieces are text.
+    Pieces are parts of a JSON string literal. `size` is that of all pieces. `is_over` says that all further pieces are
+    text.
     """
 
     def __init__(self) -> None:
         self.is_over = False
         self.reasoning: list[bytes] = []
+        self.size = 0
         self._closing: re.Pattern[bytes] | None = None
         self._closed = False
         self._held = b""
@@ -23,6 +25,7 @@ class ThinkingBlock:
     def take(self, piece: bytes) -> bytes:
         """Return the text in this piece and in what was held back before it."""
         held = self._held + piece
+        self.size += len(piece)
         self._held = b""
         if self._closed:
             return self._after(held)

@@ -67,7 +67,17 @@ def test_pieces_of_one_call_stay_one_call(pieces: list[CallPiece]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["functions.fs_read", " fs_read\n", "fs.read", "fs_read<|channel|>x", "default_api:fs_read", "fs_read:0"]
+    "name",
+    [
+        "functions.fs_read",
+        " fs_read\n",
+        "fs.read",
+        "fs_read<|channel|>x",
+        "default_api:fs_read",
+        "fs_read:0",
+        "<|call|> fs_read",
+        "to=functions.fs_read",
+    ],
 )
 def test_noise_around_a_name_is_removed(name: str) -> None:
     assert joined(CallPiece(name=name)) == [("fs.read", "{}")]

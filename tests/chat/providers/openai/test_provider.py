@@ -23,6 +23,7 @@ from chat.engine.model_port import (
 )
 from chat.engine.transcript import decode_pieces
 from chat.providers.base import Timeouts
+from chat.providers.openai import chunks
 from chat.providers.openai.errors import refusal
 from chat.providers.openai.provider import OpenAI
 from tests.chat.providers.fake_openai import DONE, call, delta, finish, refused, said, sse, streamed, usage
@@ -381,6 +382,24 @@ async def test_calls_of_a_failed_answer_come_before_its_failure(fake: FakeServic
     assert isinstance(await anext(stream), ToolCall)
     with pytest.raises(ProviderError, match="'error'"):
         await anext(stream)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        sse(delta(reasoning_content="x" * 99)),
+        call(0, name="fs_read", arguments="x" * 99),
+        said("<think>" + "x" * 92),
+    ],
+    ids=["reasoning", "arguments", "a thinking block"],
+)
+async def test_answer_without_text_has_a_limit(
+    fake: FakeService, openai: OpenAI, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.setattr(chunks, "MAX_UNSEEN_CHARACTERS", 500)
+    fake.play(streamed(*[piece] * 9, ending="silence"))
+    error = await failure(openai)
+    assert (error.code, "500 characters" in str(error)) == ("provider_protocol", True)
 
 
 async def test_refused_connection_is_provider_unavailable() -> None:
