@@ -76,6 +76,18 @@ class Splitter:
             raise ValueError(f"an event is longer than {self._max_bytes} bytes")
         return buffer[:end]
 
+    def first_line(self) -> bytes:
+        """Return the first waiting line of data, without its end, if another line of data follows it."""
+        # Almost always nothing waits.
+        if not self._rest:
+            return b""
+        line, end, following = self._rest.partition(b"\n")
+        return line if end and line.startswith(b"data:") and following.startswith(b"data:") else b""
+
+    def drop_line(self) -> None:
+        """Forget the first waiting line."""
+        self._rest = self._rest.partition(b"\n")[2]
+
     def rest(self) -> bytes:
         """Return a last event without a blank line after it, which some services leave out. Its lines end at LF."""
         rest, self._rest = self._rest, b""

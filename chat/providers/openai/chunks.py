@@ -18,7 +18,7 @@ from chat.engine.transcript import decode_pieces
 from chat.providers.openai.calls import Calls
 from chat.providers.openai.errors import interruption, read_body
 from chat.providers.openai.finish_reasons import finish_reason
-from chat.providers.openai.lenient_chunks import Delta, LenientChunk, read_chunk, read_content, read_values
+from chat.providers.openai.lenient_chunks import Delta, LenientChunk, is_value, read_chunk, read_content, read_values
 from chat.providers.openai.own_fields import OwnFields
 from chat.providers.openai.thinking import ThinkingBlock
 from chat.providers.openai.usage import UsageReport
@@ -113,6 +113,10 @@ class Reader:
         pieces: list[bytes] = []
         try:
             self._read(self._splitter.whole(segment), pieces)
+            # Some services end an event with one line break, which shows once the next one begins.
+            while not self.done and (line := self._splitter.first_line()) and is_value(line[len(b"data:") :].strip()):
+                self._splitter.drop_line()
+                self._read(line + END_OF_FRAME, pieces)
         # The errors of msgspec and of Unicode are ValueErrors too.
         except ValueError as error:
             self.fail(_not_a_chunk(error))

@@ -56,7 +56,7 @@ def read_values(block: bytes) -> Iterator[Any]:
     found = [line[5:].strip() for line in lines if line.startswith(b"data:")]
     # Data that begins with a colon is a comment that a proxy wrapped.
     found = [data for data in found if data and not data.startswith(b":")]
-    if len(found) > 1 and not _is_value(b"\n".join(found)):
+    if len(found) > 1 and not is_value(b"\n".join(found)):
         # Events that are separated by one line break.
         yield from map(_value, found)
     elif found:
@@ -65,7 +65,7 @@ def read_values(block: bytes) -> Iterator[Any]:
     for line in lines:
         if line.startswith(b"error:"):
             text = line[6:].strip()
-            yield {"error": _value(text) if _is_value(text) else text.decode("utf-8", "replace")}
+            yield {"error": _value(text) if is_value(text) else text.decode("utf-8", "replace")}
 
 
 def read_chunk(value: dict[str, Any]) -> LenientChunk:
@@ -176,7 +176,8 @@ def _index(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _is_value(data: bytes) -> bool:
+def is_value(data: bytes) -> bool:
+    """Return whether the data of an event is whole."""
     try:
         _value(data)
     except ValueError:

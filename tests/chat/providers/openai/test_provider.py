@@ -111,6 +111,16 @@ async def test_every_line_ending_of_the_standard_is_accepted(fake: FakeService, 
     assert (text_of(found), found[-1]) == ("Hello", STOP)
 
 
+async def test_events_that_end_with_one_line_break_are_passed_on_at_once(fake: FakeService, openai: OpenAI) -> None:
+    gate = asyncio.Event()
+    first, second = (said(text).removesuffix(b"\n") for text in ("Hel", "lo"))
+    fake.play(streamed(first + second, finish(), DONE, gate=gate))
+    stream = openai.stream(asking())
+    assert await anext(stream) == Text((b"Hel",))
+    gate.set()
+    assert [event async for event in stream] == [Text((b"lo",)), STOP]
+
+
 async def test_data_over_several_lines_is_one_chunk(fake: FakeService, openai: OpenAI) -> None:
     body = b'data: {"choices": [{"delta":\ndata: {"content": "Hello"}}]}\n\n'
     fake.play(streamed(body, finish(), DONE))
