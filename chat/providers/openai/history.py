@@ -66,11 +66,10 @@ class _History:
                 self.sent.append(sent)
 
     def _assistant(self, message: AssistantMessage) -> Json:
-        own = own_fields(message, self._model)
-        fields, extras = own or ({}, {})
+        fields, extras = own_fields(message, self._model)
         if not message.tool_calls:
             return {**fields, "role": "assistant", "content": message.text}
-        self._ids = {call.call_id: self._sent_id(call.call_id, keep=own is not None) for call in message.tool_calls}
+        self._ids = {call.call_id: self._sent_id(call.call_id) for call in message.tool_calls}
         calls = [{**extras.get(call.call_id, {}), **self._call(call)} for call in message.tool_calls]
         return {**fields, "role": "assistant", "content": message.text or None, "tool_calls": calls}
 
@@ -78,10 +77,10 @@ class _History:
         function = {"name": wire_name(call.name), "arguments": _arguments(call.arguments)}
         return {"id": self._ids[call.call_id], "type": "function", "function": function}
 
-    def _sent_id(self, call_id: str, *, keep: bool) -> str:
-        """Return the id to send: as it came if the same model gave it, otherwise in a form that every service takes."""
+    def _sent_id(self, call_id: str) -> str:
+        """Return the id to send, which is the same in every request."""
         sent, number = call_id, 0
-        while sent in self._used or not (PORTABLE_ID.fullmatch(sent) or (keep and number == 0)):
+        while sent in self._used or not PORTABLE_ID.fullmatch(sent):
             sent = hashlib.sha256(f"{call_id} {number}".encode()).hexdigest()[:9]
             number += 1
         self._used.add(sent)

@@ -34,17 +34,18 @@ class OwnFields:
         # The same reasoning may come in several fields.
         named = next((text for name in REASONING_FIELDS if (text := text_of(self._fields.get(name)))), "")
         reasoning = whole_text("".join(self.thoughts) or named)
-        if not (self._fields or calls or reasoning):
+        extras = {call_id: fields for call_id, fields in calls.items() if fields}
+        if not (self._fields or extras or reasoning):
             return None
-        data = {"fields": _stored(self._fields), "calls": _stored(calls)}
+        data = {"fields": _stored(self._fields), "calls": _stored(extras)}
         return ProviderParts(provider=PROVIDER, model=model, data=data, reasoning=reasoning)
 
 
-def own_fields(message: AssistantMessage, model: str) -> tuple[Json, dict[str, Json]] | None:
-    """Return the fields of a message and of its calls if the same model wrote it, or None."""
+def own_fields(message: AssistantMessage, model: str) -> tuple[Json, dict[str, Json]]:
+    """Return the fields of a message, and those of its calls by their ids; none if another model wrote it."""
     parts = message.provider_parts
     if parts is None or (parts.provider, parts.model) != (PROVIDER, model):
-        return None
+        return {}, {}
     return parts.data["fields"], parts.data["calls"]
 
 
