@@ -2,21 +2,21 @@
 
 import html
 import math
-import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+MAX_BODY_CHARACTERS: Final = 16 * 1_024
 
 
 def plain_text(body: str) -> str:
     """Return the text of a body. Of an HTML page, this is only its title."""
-    text = body.strip()
+    text = body[:MAX_BODY_CHARACTERS].strip()
     if not text.startswith("<"):
         return text
-    title = TITLE.search(text)
-    return f"an HTML page ({' '.join(html.unescape(title[1]).split())})" if title else "an HTML page"
+    _, found, rest = text.partition("<title")
+    title = rest.partition(">")[2].partition("</title")[0] if found else ""
+    return f"an HTML page ({' '.join(html.unescape(title).split())})" if title else "an HTML page"
 
 
 def retry_after(header: str, now: datetime | None = None) -> float | None:

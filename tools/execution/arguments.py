@@ -7,24 +7,42 @@ from typing import Any, Final
 
 import msgspec
 
-# A code fence or control tokens of the model's format around the object.
-FENCE: Final = re.compile(r"^\s*```(?:json)?\s*(?=\{)|(?<=\})\s*(?:```|<\|[^|<>]*\|>|\s)+$")
+FENCE: Final = "```"
+MAX_WRAPPINGS: Final = 8
+"""Code fences and control tokens that are removed from behind an object."""
+
 NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 
 
 def decode_object(arguments: str) -> dict[str, Any] | None:
     """Return the object that the text of a model means, or None. Nothing and null mean no arguments."""
-    text = FENCE.sub("", arguments).strip()
+    given: Any = arguments
     try:
-        given = msgspec.json.decode(text) if text else None
-        if isinstance(given, str):
-            # The object was encoded twice.
-            given = msgspec.json.decode(given) if given.strip() else None
+        # A text within the text is an object that was encoded twice.
+        for _ in range(2):
+            if isinstance(given, str):
+                given = _decode(given)
     except (msgspec.DecodeError, RecursionError):
         return None
     if given is None:
         return {}
     return given if isinstance(given, dict) else None
+
+
+def _decode(text: str) -> Any:
+    """Return the JSON value of a text, also from within a code fence or before tokens of the model's format."""
+    try:
+        return msgspec.json.decode(text) if text and not text.isspace() else None
+    except msgspec.DecodeError:
+        plain = text.strip().removeprefix(FENCE).removeprefix("json").lstrip()
+        for _ in range(MAX_WRAPPINGS):
+            if plain.endswith(FENCE):
+                plain = plain.removesuffix(FENCE).rstrip()
+            elif plain.endswith("|>"):
+                plain = plain[: plain.rfind("<|")].rstrip()
+        if not (plain.startswith("{") and plain.endswith("}")):
+            raise
+        return msgspec.json.decode(plain)
 
 
 def coerce(given: dict[str, Any], params: type[msgspec.Struct]) -> dict[str, Any]:

@@ -4,6 +4,9 @@ import re
 from typing import Final
 
 BLANK: Final = re.compile(rb"(?: |\\[nrt])*")
+MAX_HELD_BYTES: Final = 1_024
+"""Bytes of blanks before a text after which no block is expected."""
+
 OPENINGS: Final = (b"<think>", b"<thinking>", b"<thought>")
 
 
@@ -37,7 +40,7 @@ class ThinkingBlock:
             # A slash may be escaped in JSON.
             self._closing = re.compile(rb"<(?:\\)?/" + opening[1:])
             return self._inside(start[len(opening) :], self._closing)
-        if any(tag.startswith(start) for tag in OPENINGS):
+        if len(held) < MAX_HELD_BYTES and any(tag.startswith(start) for tag in OPENINGS):
             self._held = held
             return b""
         self.is_over = True
