@@ -18,6 +18,9 @@ from chat.providers.base import wire_name
 from chat.providers.openai.own_fields import own_fields
 from tools.execution.arguments import decode_object
 
+PLAIN_ID: Final = re.compile(r"[!-~]{1,40}")
+"""The ids that OpenAI takes, and most services with its API."""
+
 # Mistral takes no other ids than these: https://docs.mistral.ai/capabilities/function_calling.
 PORTABLE_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 CUT_OFF: Final = "[The answer was cut off.]"
@@ -25,10 +28,16 @@ CUT_OFF: Final = "[The answer was cut off.]"
 Json = dict[str, Any]
 
 
-def sent_messages(request: CompletionRequest) -> list[Json]:
-    """Return the instructions and the messages of a request."""
+def has_other_ids(request: CompletionRequest) -> bool:
+    """Return whether a request has ids of calls that not every service takes."""
+    messages = (message for message in request.messages if isinstance(message, AssistantMessage))
+    return any(not PORTABLE_ID.fullmatch(call.call_id) for message in messages for call in message.tool_calls)
+
+
+def sent_messages(request: CompletionRequest, *, portable_ids: bool = False) -> list[Json]:
+    """Return the instructions and the messages of a request, with ids as they came or in a form all services take."""
     sent: list[Json] = [{"role": "system", "content": request.instructions}] if request.instructions else []
-    history = _History(request.model)
+    history = _History(request.model, PORTABLE_ID if portable_ids else PLAIN_ID)
     for message in request.messages:
         history.add(message)
     return sent + history.sent
@@ -37,9 +46,10 @@ def sent_messages(request: CompletionRequest) -> list[Json]:
 class _History:
     """The messages so far. `_ids` has the id of each open call as it is sent, by the id that is stored."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, valid_id: re.Pattern[str]) -> None:
         self.sent: list[Json] = []
         self._model = model
+        self._valid_id = valid_id
         self._ids: dict[str, str] = {}
         self._used: set[str] = set()
 
@@ -80,7 +90,7 @@ class _History:
     def _sent_id(self, call_id: str) -> str:
         """Return the id to send, which is the same in every request."""
         sent, number = call_id, 0
-        while sent in self._used or not PORTABLE_ID.fullmatch(sent):
+        while sent in self._used or not self._valid_id.fullmatch(sent):
             sent = hashlib.sha256(f"{call_id} {number}".encode()).hexdigest()[:9]
             number += 1
         self._used.add(sent)

@@ -20,7 +20,7 @@ from chat.engine.text import whole_text
 from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Reader
 from chat.providers.openai.errors import context_length, read_body, refusal
-from chat.providers.openai.history import sent_messages
+from chat.providers.openai.history import has_other_ids, sent_messages
 from chat.providers.openai.listing import listed_models
 from chat.providers.refusals import retry_after
 from chat.providers.streaming_http import Answer, BrokenConnection, Connections
@@ -59,6 +59,7 @@ class OpenAI(Provider):
         self._api_key = api_key
         self._base_url = base_url
         self._timeouts = timeouts
+        self._portable_ids = False
         self._contexts: dict[str, int] = {}
         self._is_openai = urlsplit(base_url).hostname == OPENAI_HOST
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "User-Agent": USER_AGENT}
@@ -71,10 +72,9 @@ class OpenAI(Provider):
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         clock = _Clock(self._timeouts)
-        # The body is not kept in a variable: with its schemas of all tools it would stay in this frame, 19 KB a stream.
         try:
             async with asyncio.timeout_at(clock.deadline):
-                response = await self._connections.send(_encode(self._body(request)))
+                response = await self._ask(request)
         except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
         silence = clock.start(response)
@@ -96,6 +96,18 @@ class OpenAI(Provider):
                 yield event
         except ProviderError as error:
             raise self._cleaned(error) from error.__cause__
+
+    async def _ask(self, request: CompletionRequest) -> Answer:
+        # The body is not kept in a variable: with its schemas of all tools it would stay in a frame, 19 KB a stream.
+        response = await self._connections.send(_encode(self._body(request)))
+        refused = response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+        if refused and not self._portable_ids and has_other_ids(request):
+            # Another service gave these ids, and this one may take its own form only.
+            response.close()
+            self._portable_ids = True
+            response = await self._connections.send(_encode(self._body(request)))
+            self._portable_ids = response.status == HTTPStatus.OK
+        return response
 
     def context_tokens(self, model: str) -> int:
         return self._contexts.get(model, CONTEXT_TOKENS)
@@ -120,7 +132,8 @@ class OpenAI(Provider):
         self._listing.close()
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": request.model, "stream": True, "messages": sent_messages(request)}
+        messages = sent_messages(request, portable_ids=self._portable_ids)
+        body: dict[str, Any] = {"model": request.model, "stream": True, "messages": messages}
         body["stream_options"] = {"include_usage": True}
         if self._is_openai:
             # OpenAI otherwise pads each chunk with random characters; other services may reject the option.

@@ -39,11 +39,14 @@ def test_names_are_sent_in_a_form_that_services_take(name: str) -> None:
     assert sent_name.replace("_", "a").replace("-", "a").isalnum()
 
 
-def test_ids_are_unique_in_the_session_and_answered() -> None:
-    found = sent(USER, *called(call("call_0"), call("call_1")), *called(call("call_0")))
+@pytest.mark.parametrize(("portable", "kept"), [(False, 2), (True, 0)])
+def test_ids_are_unique_in_the_session_and_answered(portable: bool, kept: int) -> None:
+    messages = (USER, *called(call("call_0"), call("call_1")), *called(call("call_0"), call("é")))
+    found = sent_messages(CompletionRequest(model="m", messages=messages), portable_ids=portable)
     made = [one["id"] for message in found for one in message.get("tool_calls", ())]
-    assert len(set(made)) == 3
-    assert all(PORTABLE_ID.fullmatch(one) for one in made)
+    assert len(set(made)) == 4
+    assert made[:kept] == ["call_0", "call_1"][:kept]
+    assert all(PORTABLE_ID.fullmatch(one) for one in made[kept:])
     assert [message["tool_call_id"] for message in found if message["role"] == "tool"] == made
 
 
@@ -60,7 +63,6 @@ def test_fields_of_another_model_are_not_sent(provider: str, model: str) -> None
     parts = ProviderParts(provider=provider, model=model, data={"fields": {"reasoning": "hm"}, "calls": {}})
     message = sent(USER, *called(call("a"), parts=parts))[1]
     assert "reasoning" not in message
-    assert PORTABLE_ID.fullmatch(message["tool_calls"][0]["id"])
 
 
 def test_roles_alternate() -> None:

@@ -239,8 +239,8 @@ async def test_request_contains_every_option_and_message(fake: FakeService, open
     fake.play(streamed(said("Hi"), finish(), DONE))
     messages = (
         UserMessage(text="What?", images=(Image(media_type="image/png", data=b"png"),)),
-        AssistantMessage(text="", tool_calls=(ToolCall(call_id="abcdefgh1", name="fs.read", arguments="{}"),)),
-        ToolMessage(call_id="abcdefgh1", name="fs.read", content="found"),
+        AssistantMessage(text="", tool_calls=(ToolCall(call_id="a", name="fs.read", arguments="{}"),)),
+        ToolMessage(call_id="a", name="fs.read", content="found"),
         AssistantMessage(text="That."),
         UserMessage(text="Sure?"),
     )
@@ -283,15 +283,34 @@ async def test_request_contains_every_option_and_message(fake: FakeService, open
             {
                 "role": "assistant",
                 "content": None,
-                "tool_calls": [
-                    {"id": "abcdefgh1", "type": "function", "function": {"name": "fs_read", "arguments": "{}"}}
-                ],
+                "tool_calls": [{"id": "a", "type": "function", "function": {"name": "fs_read", "arguments": "{}"}}],
             },
-            {"role": "tool", "tool_call_id": "abcdefgh1", "content": "found"},
+            {"role": "tool", "tool_call_id": "a", "content": "found"},
             {"role": "assistant", "content": "That."},
             {"role": "user", "content": "Sure?"},
         ],
     }
+
+
+async def test_service_that_refuses_the_ids_of_another_gets_portable_ones(fake: FakeService, openai: OpenAI) -> None:
+    made = ToolCall(call_id="call_of-another", name="fs.read", arguments="{}")
+    result = ToolMessage(call_id="call_of-another", name="fs.read", content="found")
+    request = asking(UserMessage(text="What?"), AssistantMessage(text="", tool_calls=(made,)), result)
+    fake.play(refused(400, {"message": "Tool call id"}), *[streamed(said("Hi"), finish(), DONE)] * 2)
+    for _ in range(2):
+        assert text_of(await events(openai, request)) == "Hi"
+    first, *others = [sent.body["messages"][1]["tool_calls"][0]["id"] for sent in fake.requests]
+    assert first == "call_of-another"
+    assert [re.fullmatch("[a-zA-Z0-9]{9}", other) is not None for other in others] == [True, True]
+
+
+async def test_refused_request_is_sent_again_only_for_its_ids(fake: FakeService, openai: OpenAI) -> None:
+    made = ToolCall(call_id="call_a", name="fs.read", arguments="{}")
+    request = asking(UserMessage(text="What?"), AssistantMessage(text="", tool_calls=(made,)))
+    fake.play(refused(400), refused(400, {"message": "why"}))
+    with pytest.raises(ProviderError, match="why"):
+        await events(openai, request)
+    assert len(fake.requests) == 2
 
 
 # Misbehaviour
