@@ -12,7 +12,7 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import Awaitable, Mapping
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 import httptools
@@ -74,22 +74,29 @@ class Answer:
 class Connections:
     """Connections to the service at `url`, opened on demand. `headers` are sent with every request."""
 
-    def __init__(
-        self, url: str, headers: Mapping[str, str], *, connect_seconds: float, method: Literal["GET", "POST"] = "POST"
-    ) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], *, connect_seconds: float) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._tls = parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._connect_seconds = connect_seconds
-        self._head = _head(method, parts.netloc.rpartition("@")[2], parts.path, headers)
+        lines = _lines(parts.netloc.rpartition("@")[2], headers)
+        self._get = f"GET {parts.path} {lines}\r\n\r\n".encode("latin-1")
+        self._post = f"POST {parts.path} {lines}\r\nContent-Length: ".encode("latin-1")
         self._context: ssl.SSLContext | None = None
         self._idle: list[_Connection] = []
 
-    async def send(self, body: bytes) -> Answer:
-        """Return the answer to a request once its head has arrived. Raise `BrokenConnection` and `TimeoutError`."""
+    async def get(self) -> Answer:
+        """Return the answer to a GET once its head has arrived. Raise `BrokenConnection` and `TimeoutError`."""
+        return await self._exchange(self._get)
+
+    async def post(self, body: bytes) -> Answer:
+        """Return the answer to a POST once its head has arrived. Raise `BrokenConnection` and `TimeoutError`."""
+        return await self._exchange(b"%b%d\r\n\r\n%b" % (self._post, len(body), body))
+
+    async def _exchange(self, request: bytes) -> Answer:
         connection = self._idle.pop() if self._idle else await self._open()
-        connection.send(self._head % len(body) + body)
+        connection.send(request)
         try:
             await connection.head()
         except BaseException:
@@ -277,10 +284,10 @@ class _Connection(asyncio.Protocol):
         self.fail(str(exc) if exc else "the connection was closed by the service")
 
 
-def _head(method: str, host: str, path: str, headers: Mapping[str, str]) -> bytes:
-    """Return a request's head with `%d` for the length of its body. Raise `ValueError` for a line break in a header."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
+def _lines(host: str, headers: Mapping[str, str]) -> str:
+    """Return a request's head from its version on. Raise `ValueError` for a line break in a header."""
+    lines = ["HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
     # A line break in a key would add headers to the request.
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header has a line break")
-    return ("\r\n".join(lines).replace("%", "%%") + "\r\nContent-Length: %d\r\n\r\n").encode("latin-1")
+    return "\r\n".join(lines)

@@ -68,7 +68,7 @@ class OpenAI(Provider):
         within = timeouts.connect
         self._connections = Connections(f"{base_url}/chat/completions", headers, connect_seconds=within)
         listing = {**headers, "Accept": "application/json"}
-        self._listing = Connections(f"{base_url}/models", listing, method="GET", connect_seconds=within)
+        self._listing = Connections(f"{base_url}/models", listing, connect_seconds=within)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         clock = _Clock(self._timeouts)
@@ -99,13 +99,13 @@ class OpenAI(Provider):
 
     async def _ask(self, request: CompletionRequest) -> Answer:
         # The body is not kept in a variable: with its schemas of all tools it would stay in a frame, 19 KB a stream.
-        response = await self._connections.send(_encode(self._body(request)))
+        response = await self._connections.post(_encode(self._body(request)))
         refused = response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
         if refused and not self._portable_ids and has_other_ids(request):
             # Another service gave these ids, and this one may take its own form only.
             response.close()
             self._portable_ids = True
-            response = await self._connections.send(_encode(self._body(request)))
+            response = await self._connections.post(_encode(self._body(request)))
             self._portable_ids = response.status == HTTPStatus.OK
         return response
 
@@ -116,7 +116,7 @@ class OpenAI(Provider):
         """Return the available models, the default first. Raise `ProviderError`."""
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                response = await self._listing.send(b"")
+                response = await self._listing.get()
                 try:
                     if response.status != HTTPStatus.OK:
                         raise await self._refusal(response)

@@ -60,7 +60,7 @@ def sending(*pieces: bytes, close: bool = False) -> Play:
 
 
 async def whole(opened: Connections, body: bytes = b"{}") -> bytes:
-    answer = await opened.send(body)
+    answer = await opened.post(body)
     try:
         parts = []
         while part := await answer.read():
@@ -156,7 +156,7 @@ async def test_compressed_response_that_cannot_be_expanded_is_broken(body: bytes
 
 async def test_abort_is_not_the_end_of_a_response_without_a_length() -> None:
     async with serving(sending(b"HTTP/1.1 200 OK\r\n\r\nhello")) as (_, opened):
-        answer = await opened.send(b"{}")
+        answer = await opened.post(b"{}")
         assert await answer.read() == b"hello"
         reading = asyncio.ensure_future(answer.read())
         await asyncio.sleep(0)
@@ -174,7 +174,7 @@ async def test_abandoned_response_closes_its_connection() -> None:
         gone.set()
 
     async with serving(play) as (_, opened):
-        answer = await opened.send(b"{}")
+        answer = await opened.post(b"{}")
         assert await answer.read() == b"hello"
         answer.close()
         async with asyncio.timeout(5):
@@ -185,7 +185,7 @@ async def test_slow_reader_applies_backpressure_to_the_service(monkeypatch: pyte
     monkeypatch.setattr(streaming_http, "MAX_PENDING_BYTES", 1_000)
     chunk = b"%x\r\n%b\r\n" % (60_000, b"x" * 60_000)
     async with serving(sending(HEAD, *[chunk] * 100, b"0\r\n\r\n")) as (_, opened):
-        answer = await opened.send(b"{}")
+        answer = await opened.post(b"{}")
         while not answer._connection._paused:
             await asyncio.sleep(0)
         held = answer._connection.response.pending_bytes
@@ -211,7 +211,7 @@ async def test_idle_connection_that_the_service_closed_is_not_reused() -> None:
 
 async def test_refused_connection_is_a_broken_connection() -> None:
     with pytest.raises(BrokenConnection, match="no connection to"):
-        await Connections("http://127.0.0.1:9/", {}, connect_seconds=5).send(b"")
+        await Connections("http://127.0.0.1:9/", {}, connect_seconds=5).post(b"")
 
 
 def test_header_with_a_line_break_is_rejected() -> None:
