@@ -59,19 +59,20 @@ class _Delta(msgspec.Struct, gc=False):
     thought_signature: None = None
 
 
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Delta
+class _Choice(msgspec.Struct, gc=False, kw_only=True):
+    # In the order in which services send them, in which they are decoded faster.
     index: Literal[0] = 0
+    delta: _Delta
     finish_reason: str | None = None
     message: None = None
     usage: None = None
     error: None = None
 
 
-class _Chunk(msgspec.Struct, gc=False):
+class _Chunk(msgspec.Struct, gc=False, kw_only=True):
+    object: Literal["chat.completion.chunk", ""] | None = None
     choices: list[_Choice]
     usage: msgspec.Raw = NOTHING
-    object: Literal["chat.completion.chunk", ""] | None = None
     error: None = None
 
 
@@ -108,19 +109,24 @@ class Reader:
         """Return the text pieces of the events that this segment completes. A failure is raised by `rest`."""
         if self._form != "events":
             segment = self._look_at_head(segment)
-        if not segment:
-            return ()
+            if not segment:
+                return ()
         pieces: list[bytes] = []
         try:
-            self._read(self._splitter.whole(segment), pieces)
+            events = self._splitter.whole(segment)
+            if events.endswith(DONE) or not self._read_ordinary(events, pieces):
+                self._read(events, pieces)
             # Some services end an event with one line break, which shows once the next one begins.
-            while not self.done and (line := self._splitter.first_line()) and is_value(line[len(b"data:") :].strip()):
+            while self._splitter.waiting and not self.done:
+                line = self._splitter.first_line()
+                if not line or not is_value(line[len(b"data:") :].strip()):
+                    break
                 self._splitter.drop_line()
                 self._read(line + END_OF_FRAME, pieces)
         # The errors of msgspec and of Unicode are ValueErrors too.
         except ValueError as error:
             self.fail(_not_a_chunk(error))
-        if pieces:
+        if pieces and not self._said:
             self.begun = self._said = True
         return tuple(pieces)
 
