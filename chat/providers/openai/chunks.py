@@ -70,7 +70,6 @@ class _Choice(msgspec.Struct, gc=False, kw_only=True):
 
 
 class _Chunk(msgspec.Struct, gc=False, kw_only=True):
-    object: Literal["chat.completion.chunk", ""] | None = None
     choices: list[_Choice]
     usage: msgspec.Raw = NOTHING
     error: None = None
