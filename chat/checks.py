@@ -1,5 +1,6 @@
 """System checks that find misconfiguration of conversations before the service starts."""
 
+import re
 from datetime import date
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ RETIRED: Final = {
 }
 """The announced shutdown dates of models: https://platform.openai.com/docs/deprecations."""
 
+HEADER_VALUE: Final = re.compile(r"[!-~]*")
+"""Visible ASCII, which every server takes in a header."""
+
 
 @register
 def check_files(**_: Any) -> list[CheckMessage]:
@@ -35,6 +39,20 @@ def check_files(**_: Any) -> list[CheckMessage]:
         Error(f"{name}: there is no file {path}.", hint="Name a file, or leave the variable empty.", id="chat.E001")
         for name, path in values.items()
         if path is not None and not path.is_file()
+    ]
+
+
+@register
+def check_keys(**_: Any) -> list[CheckMessage]:
+    names = [setting.name for spec in SPECS for setting in spec.settings if setting.kind == "secret"]
+    return [
+        Error(
+            f"{name} has a character that an HTTP header cannot have.",
+            hint="Copy the key again: it has only letters, digits and punctuation of ASCII.",
+            id="chat.E003",
+        )
+        for name in names
+        if not HEADER_VALUE.fullmatch(getattr(settings, name))
     ]
 
 

@@ -1,10 +1,15 @@
 """The providers of models, as the API lists them."""
 
 import asyncio
-from typing import Any
+import logging
+from typing import Any, Final
 
 from chat.engine.model_port import ProviderError
 from chat.providers.registry import ProviderRegistry
+
+logger = logging.getLogger(__name__)
+
+BROKEN: Final = "The models cannot be listed because of an internal error; see the service's log."
 
 
 async def provider_items(providers: ProviderRegistry) -> list[dict[str, Any]]:
@@ -16,14 +21,18 @@ async def provider_items(providers: ProviderRegistry) -> list[dict[str, Any]]:
         fields |= {"default": name == providers.default, "default_model": None, "capabilities": []}
         if missing:
             return fields
-        provider = providers.get(name)
-        capabilities = {"tools": provider.supports_tools, "images": provider.supports_images}
-        fields |= {"default_model": provider.default_model, "models": [provider.default_model]}
-        fields["capabilities"] = ["streaming", *(what for what, supported in capabilities.items() if supported)]
         try:
+            provider = providers.get(name)
+            capabilities = {"tools": provider.supports_tools, "images": provider.supports_images}
+            fields |= {"default_model": provider.default_model, "models": [provider.default_model]}
+            fields["capabilities"] = ["streaming", *(what for what, supported in capabilities.items() if supported)]
             fields["models"] = list(await provider.models())
         except ProviderError as error:
             fields["reason"] = str(error)
+        except Exception:
+            # One provider's fault must not hide the others.
+            logger.exception("provider.broken", extra={"provider": name})
+            fields["reason"] = BROKEN
         return fields
 
     # Concurrently, because each remote service is asked for its list of models.

@@ -160,6 +160,8 @@ class SessionPatch(Strict):
 
 
 class MessageOut(Schema):
+    """A message. `reasoning` is the model's own, if it sent any; it is not part of the content."""
+
     id: int
     run_id: UUID
     role: str
@@ -172,6 +174,7 @@ class MessageOut(Schema):
     provider: str | None
     model: str | None
     usage: UsageOut | None
+    reasoning: str | None
     created: datetime
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from chat.engine.events import Usage
 from chat.engine.messages import AssistantMessage, ToolCall
 from chat.engine.model_port import Finished, Text, TokensUsed
@@ -37,13 +39,15 @@ class Answer:
             self.tool_calls.append(event)
         elif isinstance(event, TokensUsed):
             # A service may report any number. Without bounds, a negative one would give tokens back to a budget.
-            input_tokens = _between(event.input_tokens, MAX_TOKENS)
-            output_tokens = _between(event.output_tokens, MAX_TOKENS)
+            # Totals only grow, and a count of 0 after another one is a count that the service left out.
+            before = self._used or TokensUsed(input_tokens=0, output_tokens=0)
+            input_tokens = _between(event.input_tokens, MAX_TOKENS) or before.input_tokens
+            output_tokens = _between(event.output_tokens, MAX_TOKENS) or before.output_tokens
             self._used = TokensUsed(
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
-                cached_tokens=_between(event.cached_tokens, input_tokens),
-                reasoning_tokens=_between(event.reasoning_tokens, output_tokens),
+                cached_tokens=_between(event.cached_tokens or before.cached_tokens, input_tokens),
+                reasoning_tokens=_between(event.reasoning_tokens or before.reasoning_tokens, output_tokens),
             )
         else:
             self.finished = event
@@ -68,13 +72,18 @@ class Answer:
 
     def usage(self, price: Price, count: Count) -> Usage:
         """Return the tokens and the cost of the call."""
-        used = self._used
-        if used is None:
-            # Some services report no usage, and an interrupted stream ends before its usage chunk.
-            tool_call_tokens = sum(count(call.name + call.arguments) for call in self.tool_calls)
-            used = TokensUsed(
-                input_tokens=request_tokens(self.call.request, count),
-                output_tokens=count(decode_pieces(self.pieces)) + tool_call_tokens,
+        # Some services report no usage or a part of it, and an interrupted stream ends before its usage chunk.
+        used = self._used or TokensUsed(input_tokens=0, output_tokens=0)
+        says_something = bool(self.pieces or self.tool_calls)
+        estimated = self._used is None or not used.input_tokens or (says_something and not used.output_tokens)
+        if estimated:
+            parts = self.finished.provider_parts if self.finished else None
+            unseen = sum(count(call.name + call.arguments) for call in self.tool_calls)
+            unseen += count(parts.reasoning) if parts else 0
+            used = msgspec.structs.replace(
+                used,
+                input_tokens=used.input_tokens or request_tokens(self.call.request, count),
+                output_tokens=used.output_tokens or count(decode_pieces(self.pieces)) + unseen,
             )
         candidate = self.call.candidate
         return Usage(
@@ -83,7 +92,7 @@ class Answer:
             cached_tokens=used.cached_tokens,
             reasoning_tokens=used.reasoning_tokens,
             cost_usd=price(candidate.provider.name, candidate.model, used),
-            estimated=self._used is None,
+            estimated=estimated,
         )
 
 

@@ -143,12 +143,16 @@ class BudgetUsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
-    """The run has completed, reached a limit or was cancelled. The last event."""
+    """The run has completed, reached a limit or was cancelled. The last event.
+
+    `warning` says what is odd about the answer, such as that it has no text.
+    """
 
     reason: EndReason
     run_id: str
     session_id: str | None
     usage: TotalUsage
+    warning: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="error"):

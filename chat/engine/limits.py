@@ -26,9 +26,10 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     longest_delay: float = 30.0
 
     def delay(self, attempt: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after attempt number `attempt`, at most `longest_delay`.
+        """Return the seconds to wait after attempt number `attempt`: the service's own `retry_after`, or a backoff."""
+        backoff = min(self.first_delay * 2 ** (attempt - 1), self.longest_delay)
+        return backoff if retry_after is None else retry_after
 
-        The service's own `retry_after` takes precedence over exponential backoff.
-        """
-        seconds = self.first_delay * 2 ** (attempt - 1) if retry_after is None else retry_after
-        return min(seconds, self.longest_delay)
+    def is_too_long(self, retry_after: float | None) -> bool:
+        """Return whether the service requested a longer wait than a run makes."""
+        return retry_after is not None and retry_after > self.longest_delay

@@ -7,7 +7,7 @@ sleep are passed in.
 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -79,6 +79,7 @@ Item = Event | MessageAdded | Suspended
 OnText = Callable[[Text], None]
 
 UNLIMITED = UnlimitedBudget()
+REASONING_ONLY: Final = "The model's answer has no text: it ended after its reasoning."
 
 
 class Turn:
@@ -108,6 +109,7 @@ class Turn:
         self.usage = before.usage if before else TotalUsage()
         self._steps = before.steps if before else 0
         self._output_bytes = before.output_bytes if before else 0
+        self._warning: str | msgspec.UnsetType = msgspec.UNSET
         self._answer: Answer | None = None
         self._requests: tuple[ToolRequest, ...] = ()
 
@@ -160,7 +162,13 @@ class Turn:
             yield from self._close_answer(self._answer)
 
     def end(self, reason: EndReason) -> End:
-        return End(reason=reason, run_id=self._plan.run_id, session_id=self._plan.session_id, usage=self.usage)
+        return End(
+            reason=reason,
+            run_id=self._plan.run_id,
+            session_id=self._plan.session_id,
+            usage=self.usage,
+            warning=self._warning,
+        )
 
     async def _loop(self, on_text: OnText) -> AsyncGenerator[Item]:
         requests, asks = self._plan.caller_calls, self._plan.asks_model
@@ -215,7 +223,10 @@ class Turn:
         if answer is None:
             raise ProviderError("No provider is available.", code="provider_unavailable", retryable=False)
         # The candidates before this one have failed in this run, so its next step starts with the one that answers.
-        self._candidates = self._candidates[self._candidates.index(answer.call.candidate) :]
+        # It keeps the context that the service was found to take.
+        chosen = answer.call.candidate
+        place = [(one.provider, one.model) for one in self._candidates].index((chosen.provider, chosen.model))
+        self._candidates = (chosen, *self._candidates[place + 1 :])
         async with aclosing(started.rest):
             self._receive(answer, started.first, on_text)
             async for received in started.rest:
@@ -260,6 +271,8 @@ class Turn:
         if answer.finished.reason == "length":
             spent = self.usage.output_tokens >= self._plan.limits.max_output_tokens
             raise LimitReached("max_output" if spent else "length")
+        if not answer.size and not answer.tool_calls and answer.message().reasoning:
+            self._warning = REASONING_ONLY
         self._requests = tuple(
             ToolRequest(tool=call.name, arguments=call.arguments, source="model", call_id=call.call_id)
             for call in answer.requested_calls()
@@ -272,7 +285,7 @@ class Turn:
         self.usage = add_usage(self.usage, usage)
         yield usage
         message = answer.message()
-        if message.text or message.tool_calls:
+        if message.text or message.tool_calls or message.reasoning:
             self._messages.append(message)
             reason = answer.finished.reason if answer.finished else None
             yield MessageAdded(message=message, candidate=answer.call.candidate, usage=usage, finish_reason=reason)

@@ -24,7 +24,8 @@ async def merge(streams: Sequence[AsyncGenerator[Item]]) -> AsyncGenerator[tuple
     try:
         while steps:
             done, _ = await asyncio.wait(steps, return_when=asyncio.FIRST_COMPLETED)
-            for step in done:
+            # A set has no order, and what happened at the same time is reported in the order of the streams.
+            for step in sorted(done, key=lambda step: steps[step]):
                 place, following = steps.pop(step), step.result()
                 if following is not None:
                     steps[asyncio.ensure_future(_step(streams[place]))] = place

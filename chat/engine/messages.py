@@ -23,15 +23,17 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     arguments: str
 
 
-class ProviderParts(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderParts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The provider's own form of a message, which it needs back verbatim when the message is replayed.
 
     `data` is JSON of the provider's own shape. Other providers and models receive the message's text and calls.
+    `reasoning` is the model's reasoning as text, which is never part of the message's text.
     """
 
     provider: str
     model: str
     data: Any
+    reasoning: str = ""
 
 
 class UserMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="role", tag="user"):
@@ -43,6 +45,10 @@ class AssistantMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="rol
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
     provider_parts: ProviderParts | None = None
+
+    @property
+    def reasoning(self) -> str:
+        return self.provider_parts.reasoning if self.provider_parts else ""
 
 
 class ToolMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="role", tag="tool"):

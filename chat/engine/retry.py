@@ -9,6 +9,7 @@ from chat.engine.events import Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Message
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Model, ProviderError, SamplingOptions
+from chat.engine.token_estimate import message_tokens
 from tools.base import ToolSpec
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -23,6 +24,15 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     supports_tools: bool
     supports_images: bool = False
 
+    @property
+    def history_tokens(self) -> int:
+        """The part of the context for the messages. The answer and the tools need room too."""
+        return self.context_tokens * 3 // 4
+
+    def with_history(self, tokens: int) -> "Candidate":
+        """Return the candidate with a context in which the messages have so many tokens."""
+        return msgspec.structs.replace(self, context_tokens=tokens * 4 // 3)
+
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a model call, whichever model answers it."""
@@ -36,8 +46,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         """Return the request to one candidate, cut to its context and its capabilities."""
         return CompletionRequest(
             model=candidate.model,
-            # The answer and the tools need room too: the history gets three quarters of the context.
-            messages=fit(answered(self.messages), candidate.context_tokens * 3 // 4),
+            messages=fit(answered(self.messages), candidate.history_tokens),
             instructions=self.instructions,
             tools=self.tools if candidate.supports_tools else (),
             sampling=self.sampling,
@@ -64,7 +73,8 @@ async def attempt(
     """Call models until an answer starts, which is the last item. Raise `ProviderError` if none does."""
     for index, candidate in enumerate(candidates):
         following = candidates[index + 1] if index + 1 < len(candidates) else None
-        for number in range(1, retries.attempts + 2):
+        number = 1
+        while True:
             request = prompt.to(candidate)
             yield ModelCall(candidate, request)
             answer = candidate.provider.stream(request)
@@ -73,8 +83,11 @@ async def attempt(
                 if first is None:
                     raise ProviderError("The answer was empty.", code="provider_protocol", retryable=True)
             except ProviderError as error:
-                exhausted = number > retries.attempts
-                if not error.retryable or (exhausted and following is None):
+                # The service takes less than is assumed of it, so it gets the newer half of the history.
+                smaller = candidate.with_history(sum(map(message_tokens, request.messages)) // 2)
+                shortened = error.code == "context_too_long" and prompt.to(smaller) != request
+                exhausted = not shortened and (number > retries.attempts or retries.is_too_long(error.retry_after))
+                if not shortened and (not error.retryable or (exhausted and following is None)):
                     raise
                 yield Retry(
                     provider=candidate.provider.name,
@@ -85,7 +98,11 @@ async def attempt(
                 )
                 if exhausted:
                     break
+                if shortened:
+                    candidate = smaller  # noqa: PLW2901 - the same one, of which less is assumed
+                    continue
                 await sleep(retries.delay(number, error.retry_after))
+                number += 1
             else:
                 yield AnswerStarted(first, answer)
                 return

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from chat.engine.events import End, Error, Event, Terminal, Token, TotalUsage, Usage
+from chat.engine.text import whole_text
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,4 +54,4 @@ def decode_pieces(pieces: Iterable[bytes]) -> str:
     # Only an escape can write NUL, which PostgreSQL's text rejects, or half of a surrogate pair, which UTF-8 cannot
     # encode and msgspec rejects. The standard decoder accepts both, and joins a pair that was split between pieces.
     text: str = json.loads(literal)
-    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole_text(text)

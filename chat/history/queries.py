@@ -96,6 +96,7 @@ def messages(session_id: UUID, owner: str | None, limit: int, offset: int) -> di
             **{name: getattr(row, name) or None for name in optional},
             # Only an assistant's message has usage.
             "usage": None if row.input_tokens is None else usage(row),
+            "reasoning": (row.provider_parts or {}).get("reasoning") or None,
         }
         for row in found.order_by("id")[offset : offset + limit]
     ]

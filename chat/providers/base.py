@@ -1,6 +1,9 @@
 """The base class of providers: adapters from one service's bytes to the engine's completion events."""
 
 import asyncio
+import re
+import secrets
+import string
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import lru_cache
@@ -13,6 +16,12 @@ from tools.base import ToolSpec
 
 MAX_OFFERS: Final = 64
 """The sets of tools whose encoded form is cached. Each kind of caller has one."""
+
+MAX_NAME_CHARACTERS: Final = 64
+ODD_CHARACTERS: Final = re.compile(r"[^a-zA-Z0-9_-]")
+CONTROL_TOKENS: Final = re.compile(r"^(?:<\|[^<>]*\|>\s*)+|<\|.*", re.DOTALL)
+NAMESPACE: Final = re.compile(r"^(?:to=)?(?:functions?|tools?|default_api)[.:/]|:\d+$")
+ID_CHARACTERS: Final = string.ascii_letters + string.digits
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +76,26 @@ def wire_names(tools: tuple[ToolSpec, ...]) -> Mapping[str, str]:
 
 
 def wire_name(name: str) -> str:
+    """Return a tool's name as services take it, whatever a model made up: `fs_read` for `fs.read`."""
     # The services allow letters, digits, underscores and hyphens in the names of functions, but no dots.
-    return name.replace(".", "_")
+    return ODD_CHARACTERS.sub("_", name)[:MAX_NAME_CHARACTERS] or "unnamed"
+
+
+def tool_name(written: str, names: Mapping[str, str]) -> str:
+    """Return the registry's name for a name as a model wrote it, or the name itself if there is no such tool."""
+    # Services leave the control tokens of a model's format in the name, or the namespace in which it saw the tools.
+    plain = CONTROL_TOKENS.sub("", written.strip()).strip().strip("\"'`")
+    for name in (plain, NAMESPACE.sub("", plain)):
+        if name in names:
+            return names[name]
+        if wire_name(name) in names and name == names[wire_name(name)]:
+            return name
+    return written
+
+
+def new_call_id() -> str:
+    """Return an id for a call whose service gave none. Nine letters and digits are what every service takes."""
+    return "".join(secrets.choice(ID_CHARACTERS) for _ in range(9))
 
 
 class Silence:
@@ -87,6 +114,13 @@ class Silence:
     def note(self) -> None:
         """Note that something was received now."""
         self._received = self._loop.time()
+
+    def restart(self, seconds: float) -> None:
+        """Begin to wait again, now for another number of seconds."""
+        self.stop()
+        self.seconds = seconds
+        self.note()
+        self._timer = self._loop.call_later(seconds, self._check)
 
     def stop(self) -> None:
         self._timer.cancel()

@@ -2,7 +2,7 @@
 
     BrokenConnection      the connection failed, or its bytes are not HTTP
 
-This is much less than a client library: POST only, no redirects, cookies, proxies or compression.
+This is much less than a client library: no redirects, cookies or proxies. Compression is not requested, but undone.
 """
 
 # A token of a stream costs one callback, one wake-up and no copy, which a client library cannot offer. Requests that
@@ -10,6 +10,7 @@ This is much less than a client library: POST only, no redirects, cookies, proxi
 
 import asyncio
 import ssl
+import zlib
 from collections.abc import Awaitable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -24,6 +25,11 @@ MAX_IDLE: Final = 64
 MAX_HEAD_BYTES: Final = 64 * 1_024
 MAX_PENDING_BYTES: Final = 256 * 1_024
 """Bytes of an answer that wait to be read before the socket is no longer read."""
+
+MAX_EXPANDED_BYTES: Final = 8 * 2**20
+GZIP: Final = b"\x1f"
+ANY_FORMAT: Final = 47
+"""The `wbits` of zlib for gzip and zlib alike."""
 
 
 class BrokenConnection(Exception):
@@ -74,14 +80,23 @@ class Connections:
         self._tls = parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._connect_seconds = connect_seconds
-        self._head = _head(parts.netloc.rpartition("@")[2], parts.path, headers)
+        lines = _lines(parts.netloc.rpartition("@")[2], headers)
+        self._get = f"GET {parts.path} {lines}\r\n\r\n".encode("latin-1")
+        self._post = f"POST {parts.path} {lines}\r\nContent-Length: ".encode("latin-1")
         self._context: ssl.SSLContext | None = None
         self._idle: list[_Connection] = []
 
+    async def get(self) -> Answer:
+        """Return the answer to a GET once its head has arrived. Raise `BrokenConnection` and `TimeoutError`."""
+        return await self._exchange(self._get)
+
     async def post(self, body: bytes) -> Answer:
         """Return the answer to a POST once its head has arrived. Raise `BrokenConnection` and `TimeoutError`."""
+        return await self._exchange(b"%b%d\r\n\r\n%b" % (self._post, len(body), body))
+
+    async def _exchange(self, request: bytes) -> Answer:
         connection = self._idle.pop() if self._idle else await self._open()
-        connection.send(self._head % len(body) + body)
+        connection.send(request)
         try:
             await connection.head()
         except BaseException:
@@ -106,15 +121,16 @@ class Connections:
 
     async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()
-        if self._tls and self._context is None:
-            # This loads the certificates of the system, and would block the event loop.
-            self._context = await asyncio.to_thread(ssl.create_default_context)
         try:
+            if self._tls and self._context is None:
+                # This loads the certificates of the system, and would block the event loop.
+                self._context = await asyncio.to_thread(ssl.create_default_context)
             async with asyncio.timeout(self._connect_seconds):
                 _, connection = await loop.create_connection(
                     lambda: _Connection(self), self._host, self._port, ssl=self._context
                 )
-        except OSError as error:
+        # A host name that cannot be encoded is a UnicodeError.
+        except (OSError, UnicodeError) as error:
             raise BrokenConnection(f"no connection to {self._host}:{self._port} ({error})") from error
         return connection
 
@@ -131,6 +147,8 @@ class _Response:
         self.complete = False
         self.reusable = False
         self._head_bytes = 0
+        self._has_body = False
+        self._decoder: zlib._Decompress | None = None
 
     @property
     def ends_with_connection(self) -> bool:
@@ -148,8 +166,23 @@ class _Response:
         # An interim response (1xx) precedes the final one (RFC 9110, section 15.2).
         if status >= 200:
             self.status = status
+        encoding = self.headers.get("content-encoding", "").strip().lower()
+        if encoding in {"gzip", "x-gzip", "deflate"}:
+            self._decoder = zlib.decompressobj(ANY_FORMAT)
+        elif encoding not in {"", "identity"}:
+            raise ValueError(f"the content encoding {encoding[:40]!r}")
 
     def on_body(self, body: bytes) -> None:
+        # Some services compress without saying so. No text begins with the first byte of gzip.
+        if self._decoder is None and not self._has_body and body.startswith(GZIP):
+            self._decoder = zlib.decompressobj(ANY_FORMAT)
+        self._has_body = True
+        if self._decoder is not None:
+            body = self._decoder.decompress(body, MAX_EXPANDED_BYTES)
+            if self._decoder.unconsumed_tail:
+                raise ValueError(f"a segment that expands to more than {MAX_EXPANDED_BYTES} bytes")
+            if not body:
+                return
         self.pending.append(body)
         self.pending_bytes += len(body)
 
@@ -245,15 +278,16 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         response = self.response
-        if exc is None and response.status and not response.complete and response.ends_with_connection:
+        aborted = self._error is not None
+        if exc is None and not aborted and response.status and not response.complete and response.ends_with_connection:
             response.complete = True
         self.fail(str(exc) if exc else "the connection was closed by the service")
 
 
-def _head(host: str, path: str, headers: Mapping[str, str]) -> bytes:
-    """Return a request's head with `%d` for the length of its body. Raise `ValueError` for a line break in a header."""
-    lines = [f"POST {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
+def _lines(host: str, headers: Mapping[str, str]) -> str:
+    """Return a request's head from its version on. Raise `ValueError` for a line break in a header."""
+    lines = ["HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers.items())]
     # A line break in a key would add headers to the request.
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header has a line break")
-    return ("\r\n".join(lines).replace("%", "%%") + "\r\nContent-Length: %d\r\n\r\n").encode("latin-1")
+    return "\r\n".join(lines)

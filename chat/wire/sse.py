@@ -43,14 +43,15 @@ def events(frames: bytes) -> list[Event]:
 class Splitter:
     """Cuts a stream of bytes, however it is segmented, into the data of its events.
 
-    Comments and fields other than `data` are skipped. Methods raise `ValueError` if an event has more than `max_bytes`.
+    Comments and fields other than `data` are skipped. `waiting` has the bytes of an event that is not complete. Methods
+    raise `ValueError` if an event has more than `max_bytes`.
     """
 
     # Lines end at LF, CRLF or CR only. `str.splitlines` would also cut at U+2028 and others, which may be part of data.
 
     def __init__(self, max_bytes: int = 8 * 2**20) -> None:
         self._max_bytes = max_bytes
-        self._rest = b""
+        self.waiting = b""
 
     def feed(self, segment: bytes) -> list[bytes]:
         """Return the data of the events that are complete now."""
@@ -58,11 +59,11 @@ class Splitter:
 
     def whole(self, segment: bytes) -> bytes:
         """Return the events that are complete now. All lines end at LF; the bytes are unchanged otherwise."""
-        buffer = self._rest + segment if self._rest else segment
+        buffer = self.waiting + segment if self.waiting else segment
         held = b""
         # Almost every segment of a real service ends with its last event.
         if buffer.endswith(END_OF_FRAME) and b"\r" not in buffer:
-            self._rest = b""
+            self.waiting = b""
             return buffer
         if b"\r" in buffer:
             # A CR at the end may be the first half of a CRLF.
@@ -71,15 +72,24 @@ class Splitter:
         end = buffer.rfind(END_OF_FRAME) + len(END_OF_FRAME)
         if end < len(END_OF_FRAME):
             end = 0
-        self._rest = buffer[end:] + held
-        if len(self._rest) > self._max_bytes:
+        self.waiting = buffer[end:] + held
+        if len(self.waiting) > self._max_bytes:
             raise ValueError(f"an event is longer than {self._max_bytes} bytes")
         return buffer[:end]
 
-    def end(self) -> list[bytes]:
-        """Return the data of a last event without a blank line after it, which some services leave out."""
-        rest, self._rest = self._rest, b""
-        return datas(rest.replace(b"\r", b"\n"))
+    def first_line(self) -> bytes:
+        """Return the first waiting line of data, without its end, if another line of data follows it."""
+        line, end, following = self.waiting.partition(b"\n")
+        return line if end and line.startswith(b"data:") and following.startswith(b"data:") else b""
+
+    def drop_line(self) -> None:
+        """Forget the first waiting line."""
+        self.waiting = self.waiting.partition(b"\n")[2]
+
+    def rest(self) -> bytes:
+        """Return a last event without a blank line after it, which some services leave out. Its lines end at LF."""
+        rest, self.waiting = self.waiting, b""
+        return rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def datas(events: bytes) -> list[bytes]:

@@ -169,9 +169,16 @@ def tools(
     programs = [name for name in limits.whitelist if not name.startswith("git ")]
     git = [name.removeprefix("git ") for name in limits.whitelist if name.startswith("git ")]
     names = f"Programs: {', '.join(programs)}; git with {', '.join(git)}. python only shows its --version."
-    rules = f"{names} {WRITABLE if limits.writable else READ_ONLY} At most {limits.max_seconds:g} s."
+    rules = f"{WRITABLE if limits.writable else READ_ONLY} At most {limits.max_seconds:g} s."
+    properties = made.spec.parameters["properties"]
+    # Services limit the description of a tool, but not those of its params, and the table may be long.
+    parameters = {
+        **made.spec.parameters,
+        "properties": {**properties, "command": {**properties["command"], "description": names}},
+    }
     description = f"{made.spec.description}\n\n{rules}"
-    return (msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, description=description)),)
+    spec = msgspec.structs.replace(made.spec, description=description, parameters=parameters)
+    return (msgspec.structs.replace(made, spec=spec),)
 
 
 def _words(command: str | None, argv: Sequence[str] | None) -> tuple[str, ...]:

@@ -83,10 +83,13 @@ class ToolExecutor:
 
     def inspect(self, request: ToolRequest) -> Call:
         """Return the request with its tool, its validated params and the policy's decision. Nothing happens yet."""
-        params = parse_params(request.arguments, self._context.masker)
-        tool: Tool | None = None
+        masker = self._context.masker
         try:
             tool = self._tool(request)
+        except ToolError as error:
+            return Call(request=request, params=parse_params(request, None, masker), refusal=error)
+        params = parse_params(request, tool, masker)
+        try:
             values = validate(tool, params)
             decision = self._decide(tool, request, values)
         except ToolError as error:

@@ -8,7 +8,8 @@ import msgspec
 from django.utils import timezone
 
 from spending.accounts import Payer
-from tools.base import Approval, InspectedCall, Tool, ToolError
+from tools.base import Approval, InspectedCall, Tool, ToolError, ToolRequest
+from tools.execution.arguments import coerce, decode_object
 from tools.execution.rows import Intent
 from tools.models import ToolExecution
 from tools.output.masking import Masker
@@ -81,15 +82,23 @@ def params_sha256(params: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(params, order="sorted")).hexdigest()
 
 
-def parse_params(arguments: str, masker: Masker) -> Params:
-    """Decode the params. Text that is not JSON, or is nested too deeply to store, is stored as bounded text."""
-    error = ""
+def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Params:
+    """Decode the params. Text that is not JSON, or is nested too deeply to store, is stored as bounded text.
+
+    A caller's params are taken literally; a model's are read for what they mean.
+    """
+    error, arguments = "", request.arguments
+    meant = decode_object(arguments) if request.source == "model" else None
     try:
-        given = msgspec.json.decode(arguments)
+        if meant is None:
+            given = msgspec.json.decode(arguments)
+        else:
+            given = coerce(meant, tool.params) if tool is not None else meant
     except (msgspec.DecodeError, RecursionError) as failure:
         given, error = arguments, str(failure)
     try:
-        stored = row_params(masker.data(given))
+        # A row needs params, and JSON's null would be none.
+        stored = "null" if given is None else row_params(masker.data(given))
         # What can be decoded may still be nested too deeply to encode: better found here than when the event is sent.
         msgspec.json.encode(event_params(stored))
         return Params(given=given, stored=stored, sha256=params_sha256(given), error=error)

@@ -6,9 +6,10 @@ from typing import Final, Literal
 import msgspec
 from google.genai import types
 
-from chat.engine.messages import AssistantMessage, ToolCall
+from chat.engine.messages import ToolCall
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, Text, TokensUsed
-from chat.providers.base import wire_names
+from chat.engine.text import whole_text
+from chat.providers.base import new_call_id, tool_name, wire_names
 from chat.providers.gemini.failures import broken
 from chat.providers.gemini.parts import Parts
 
@@ -41,11 +42,15 @@ class Answer:
     def __init__(self, request: CompletionRequest) -> None:
         self._model = request.model
         self._names = wire_names(request.tools)
-        self._calls_before = sum(len(m.tool_calls) for m in request.messages if isinstance(m, AssistantMessage))
-        self._calls = 0
+        self._call_ids: set[str] = set()
         self._parts = Parts()
         self._reason: str | None = None
         self._prompt_blocked = False
+
+    @property
+    def finished(self) -> bool:
+        """True if the answer has a good finish reason: nothing that follows can fail it."""
+        return self._reason in FINISHED
 
     def read(self, chunk: types.GenerateContentResponse) -> Iterator[CompletionEvent]:
         """Yield the events of a chunk. Raise one of `UNREADABLE` if the chunk is not as the API describes it."""
@@ -54,7 +59,7 @@ class Answer:
             # https://ai.google.dev/api/generate-content#UsageMetadata.
             thoughts = usage.thoughts_token_count or 0
             yield TokensUsed(
-                input_tokens=usage.prompt_token_count or 0,
+                input_tokens=(usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0),
                 output_tokens=(usage.candidates_token_count or 0) + thoughts,
                 cached_tokens=usage.cached_content_token_count or 0,
                 reasoning_tokens=thoughts,
@@ -64,7 +69,7 @@ class Answer:
         for candidate in (chunk.candidates or ())[:1]:
             for part in (candidate.content and candidate.content.parts) or ():
                 yield from self._read_part(part)
-            if candidate.finish_reason:
+            if candidate.finish_reason and not self.finished:
                 self._reason = candidate.finish_reason.value
 
     def end(self) -> Finished:
@@ -76,21 +81,20 @@ class Answer:
         reason = FINISHED.get(self._reason)
         if reason is None:
             raise broken(f"it stopped for {self._reason}")
-        if reason == "stop" and self._calls:
+        if reason == "stop" and self._call_ids:
             reason = "tool_calls"
         return Finished(reason=reason, provider_parts=self._parts.for_model(self._model))
 
     def _read_part(self, part: types.Part) -> Iterator[Text | ToolCall]:
         if part.text is not None:
-            # JSON can contain half of a surrogate pair; UTF-8 and the database cannot.
-            part.text = part.text.encode("utf-8", "replace").decode()
+            # JSON can contain NUL and half of a surrogate pair; UTF-8 and the database cannot.
+            part.text = whole_text(part.text)
         self._parts.add(part)
         if call := part.function_call:
-            # Gemini may leave the id out. The number in the conversation is unique then: `call_0` is the first.
-            call_id = call.id or f"call_{self._calls_before + self._calls}"
-            self._calls += 1
-            name = call.name or ""
+            # Gemini may leave the id out, or give two calls the same.
+            call_id = call.id if call.id and call.id not in self._call_ids else new_call_id()
+            self._call_ids.add(call_id)
             arguments = msgspec.json.encode(call.args or {}).decode()
-            yield ToolCall(call_id=call_id, name=self._names.get(name, name), arguments=arguments)
+            yield ToolCall(call_id=call_id, name=tool_name(call.name or "", self._names), arguments=arguments)
         elif part.text and not part.thought:
             yield Text((msgspec.json.encode(part.text)[1:-1],))

@@ -20,6 +20,8 @@ MAX_LISTED_MODELS: Final = 1000
 CONNECTION: Final[ContextVar[ExitStack | None]] = ContextVar("connection", default=None)
 """The exit stack of the current request, to which `_close_with_stream` adds its response."""
 
+UNUSED_CLIENT: Final = {"trust_env": False}
+
 Chunks = AsyncGenerator[types.GenerateContentResponse]
 
 
@@ -35,12 +37,14 @@ class Client:
 
     def open(self) -> genai.Client:
         """Return the SDK's client, made once, inside the event loop. This opens no connection."""
-        if self._sdk is None:
+        if self._session is None:
             tracing = aiohttp.TraceConfig()
             tracing.on_request_end.append(_close_with_stream)
             self._session = aiohttp.ClientSession(
                 connector=_Connector(seconds=self._timeouts.connect), trace_configs=[tracing], trust_env=True
             )
+        if self._sdk is None:
+            # This reads the file of certificates that a variable may name, and may fail.
             self._sdk = genai.Client(
                 vertexai=False,
                 api_key=self._api_key,
@@ -48,6 +52,9 @@ class Client:
                     base_url=self._base_url,
                     api_version=API_VERSION,
                     aiohttp_client=self._session,
+                    # The SDK makes clients that are not used here, and that would fail for some proxy variables.
+                    client_args=UNUSED_CLIENT,
+                    async_client_args=UNUSED_CLIENT,
                     retry_options=types.HttpRetryOptions(attempts=1),
                 ),
             )
@@ -85,9 +92,10 @@ class Client:
             return names
 
     async def close(self) -> None:
-        if self._sdk and self._session:
+        if self._sdk:
             await self._sdk.aio.aclose()
             self._sdk.close()
+        if self._session:
             await self._session.close()
 
 

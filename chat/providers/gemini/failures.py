@@ -10,6 +10,7 @@ import msgspec
 from google.genai import errors
 
 from chat.engine.model_port import ErrorCode, ProviderError
+from chat.providers.refusals import plain_text, retry_after
 
 MAX_ERROR_CHARACTERS: Final = 500
 
@@ -35,7 +36,7 @@ def failure(error: Exception, api_key: str) -> ProviderError:
     """Convert one of `FAILURES`. The key is masked in the message."""
     match error:
         case errors.APIError():
-            message = _masked(str(error.message or error.status or "no reason is given"), api_key)
+            message = _masked(plain_text(str(error.message or error.status or "no reason is given")), api_key)
             code, retryable = _classified(error)
             return ProviderError(
                 f"Gemini answered {error.code}: {message}",
@@ -96,7 +97,7 @@ def _retry_after(error: errors.APIError) -> float | None:
         details = msgspec.convert(error.details, _ErrorBody).error.details
     except msgspec.ValidationError:
         details = ()
-    for text in (error.response.headers.get("Retry-After", ""), *(detail.retry_delay for detail in details)):
-        if delay := SECONDS.fullmatch(text):
-            return float(delay[1])
-    return None
+    delays = (SECONDS.fullmatch(detail.retry_delay) for detail in details)
+    delay = next((float(delay[1]) for delay in delays if delay), None)
+    header = retry_after(error.response.headers.get("Retry-After", ""))
+    return delay if header is None else header

@@ -43,7 +43,8 @@ class Parts:
         """Return the parts to replay to `model`, or None if the message's text is enough."""
         if all(part.keys() == PLAIN_TEXT for part in self._parts):
             return None
-        return ProviderParts(provider=PROVIDER, model=model, data=self._parts)
+        reasoning = "".join(part.get("text", "") for part in self._parts if part.get("thought"))
+        return ProviderParts(provider=PROVIDER, model=model, data=self._parts, reasoning=reasoning)
 
 
 def own_parts(message: AssistantMessage, model: str) -> list[Json] | None:

@@ -48,7 +48,8 @@ class Gemini(Provider):
                     for event in answer.read(chunk):
                         yield event
         except FAILURES as error:
-            raise failure(error, self._api_key) from error
+            if not answer.finished:
+                raise failure(error, self._api_key) from error
         yield answer.end()
 
     def context_tokens(self, model: str) -> int:

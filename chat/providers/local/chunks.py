@@ -3,12 +3,14 @@
 https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md, `/v1/chat/completions`.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 import msgspec
 
 from chat.engine.model_port import ErrorCode, Finished, ProviderError, TokensUsed
+from chat.engine.text import whole_text
 
 REFUSALS: Final[Mapping[str, tuple[ErrorCode, bool]]] = {
     "exceed_context_size_error": ("context_too_long", False),
@@ -105,6 +107,9 @@ class Reader:
             literal = bytes(choice.delta.content)
             # The first chunk has null as its content, and the last one has none.
             if literal.startswith(b'"') and literal != b'""':
+                if b"\\u" in literal:
+                    # An escape may be NUL or half of a surrogate pair, which cannot be stored.
+                    literal = msgspec.json.encode(whole_text(json.loads(literal)))
                 self._pieces.append(literal[1:-1])
 
 

@@ -21,7 +21,7 @@ from chat.engine.events import (
 )
 from chat.engine.limits import Limits, Retries
 from chat.engine.loop import Item, MessageAdded, Plan, Resumption, Suspended, Turn
-from chat.engine.messages import AssistantMessage, ToolMessage, UserMessage
+from chat.engine.messages import AssistantMessage, ProviderParts, ToolMessage, UserMessage
 from chat.engine.model_port import Finished, ProviderError, SamplingOptions, Text, TokensUsed, ToolCall
 from chat.engine.retry import Candidate
 from chat.providers.scripted import Line, Scripted, text
@@ -229,6 +229,41 @@ async def test_retryable_failure_is_retried_then_falls_back() -> None:
     assert reason(items) == "completed"
 
 
+async def test_longer_wait_than_a_run_makes_is_not_waited_for() -> None:
+    busy = ProviderError("Later.", code="provider_rate_limited", retryable=True, retry_after=3_600)
+    error = last(await play(turn([busy], [text("never"), STOP])))
+    assert (isinstance(error, Error), getattr(error, "code", "")) == (True, "provider_rate_limited")
+    items = await play(turn([busy], [text("never"), STOP], fallback=Scripted([text("Here."), STOP])))
+    assert said(items) == [AssistantMessage(text="Here.")]
+
+
+async def test_history_that_is_too_long_for_the_service_is_shortened() -> None:
+    long = ProviderError("Too long.", code="context_too_long", retryable=False)
+    model = Scripted([long], [long], [call("a"), CALLS], [text("So."), STOP])
+    candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
+    old = [message for _ in range(4) for message in (UserMessage(text="x" * 999), AssistantMessage(text="y"))]
+    items = await play(turn(candidates=(candidate,), messages=(*old, UserMessage(text="Now?"))))
+    assert [len(request.messages) for request in model.requests] == [9, 3, 1, 3]
+    assert model.requests[2].messages == (UserMessage(text="Now?"),)
+    assert reason(items) == "completed"
+
+
+async def test_newest_message_that_is_too_long_is_an_error() -> None:
+    long = ProviderError("Too long.", code="context_too_long", retryable=False)
+    error = last(await play(turn([long], [text("never"), STOP])))
+    assert isinstance(error, Error)
+    assert error.code == "context_too_long"
+
+
+async def test_answer_of_reasoning_only_is_kept_with_a_warning() -> None:
+    parts = ProviderParts(provider="p", model="m", data={}, reasoning="Hm.")
+    items = await play(turn([Finished(reason="stop", provider_parts=parts)]))
+    end = last(items)
+    assert isinstance(end, End)
+    assert (end.reason, "no text" in str(end.warning)) == ("completed", True)
+    assert [message.reasoning for message in said(items)] == ["Hm."]
+
+
 async def test_provider_that_answered_stays_the_provider_of_the_run() -> None:
     second = Scripted([call("a"), CALLS], [text("Done."), STOP])
     items = await play(turn([DOWN], [DOWN], fallback=second))
@@ -269,7 +304,22 @@ async def test_missing_usage_is_estimated() -> None:
 @pytest.mark.parametrize(
     ("reported", "counted"),
     [
-        (TokensUsed(input_tokens=-5, output_tokens=-1, cached_tokens=-9, reasoning_tokens=-9), (0, 0, 0, 0)),
+        ([TokensUsed(input_tokens=5, output_tokens=0)], (5, 2, True)),
+        ([TokensUsed(input_tokens=0, output_tokens=7)], (5, 7, True)),
+        ([TokensUsed(input_tokens=-5, output_tokens=-1)], (5, 2, True)),
+        ([TokensUsed(input_tokens=6, output_tokens=7), TokensUsed(input_tokens=0, output_tokens=0)], (6, 7, False)),
+    ],
+)
+async def test_count_of_zero_is_an_unknown_count(reported: list[TokensUsed], counted: tuple[int, ...]) -> None:
+    items = await play(turn([text("Hello"), *reported, STOP]))
+    (usage,) = [item for item in items if isinstance(item, Usage)]
+    assert (usage.input_tokens, usage.output_tokens, usage.estimated) == counted
+
+
+@pytest.mark.parametrize(
+    ("reported", "counted"),
+    [
+        (TokensUsed(input_tokens=5, output_tokens=1, cached_tokens=-9, reasoning_tokens=-9), (5, 1, 0, 0)),
         (TokensUsed(input_tokens=10**400, output_tokens=3, cached_tokens=10**401), (2**31 - 1, 3, 2**31 - 1, 0)),
         (TokensUsed(input_tokens=7, output_tokens=5, cached_tokens=8, reasoning_tokens=6), (7, 5, 7, 5)),
     ],

@@ -7,8 +7,10 @@ import pytest
 from django.core.checks import run_checks
 
 from chat import conf
+from chat.api.provider_listing import provider_items
 from chat.providers import gemini as gemini_spec
 from chat.providers import openai as openai_spec
+from chat.providers.base import Provider
 from chat.providers.registry import Entry, NotConfigured, ProviderRegistry, UnknownProvider
 from chat.providers.scripted import Scripted
 
@@ -23,6 +25,23 @@ def providers(*, missing: str = "", default: str = "", fallback: tuple[str, ...]
         Entry(name="second", make=Second),
     )
     return ProviderRegistry(entries, default=default, fallback=fallback)
+
+
+async def test_broken_provider_does_not_hide_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Provider:
+        raise ImportError("socksio")
+
+    entries = (Entry(name="scripted", make=Scripted), Entry(name="broken", make=broken))
+    first, second = await provider_items(ProviderRegistry(entries))
+    assert (first["reason"], first["models"]) == (None, ["scripted-1"])
+    assert "internal error" in second["reason"]
+    assert "provider.broken" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["sk-t\u00e4st", "sk test", "sk\ntest"])
+def test_key_that_a_header_cannot_have_is_named(settings: Any, key: str) -> None:
+    settings.OPENAI_API_KEY = key
+    assert ["OPENAI_API_KEY" in found.msg for found in run_checks() if found.id == "chat.E003"] == [True]
 
 
 def test_first_configured_provider_is_the_default() -> None:

@@ -1,6 +1,7 @@
 """HTTP connections to a misbehaving service, over a real socket."""
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -129,6 +130,39 @@ async def test_incomplete_response_is_a_broken_connection(pieces: list[bytes]) -
     async with serving(sending(*pieces, close=True)) as (_, opened):
         with pytest.raises(BrokenConnection):
             await whole(opened)
+
+
+@pytest.mark.parametrize("headers", [b"Content-Encoding: gzip\r\n", b""], ids=["as announced", "without a word"])
+@pytest.mark.parametrize("size", [1, 1_000])
+async def test_compressed_response_is_expanded(headers: bytes, size: int) -> None:
+    body = gzip.compress(b"hello " * 99)
+    answer = b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (headers, len(body), body)
+    pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
+    async with serving(sending(*pieces)) as (_, opened):
+        assert await whole(opened) == b"hello " * 99
+
+
+@pytest.mark.parametrize(
+    "body",
+    [gzip.compress(b"x" * 9_000_000), b"\x1f\x8bnonsense", b"hello"],
+    ids=["a bomb", "not gzip", "not compressed"],
+)
+async def test_compressed_response_that_cannot_be_expanded_is_broken(body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with serving(sending(head + body)) as (_, opened):
+        with pytest.raises(BrokenConnection):
+            await whole(opened)
+
+
+async def test_abort_is_not_the_end_of_a_response_without_a_length() -> None:
+    async with serving(sending(b"HTTP/1.1 200 OK\r\n\r\nhello")) as (_, opened):
+        answer = await opened.post(b"{}")
+        assert await answer.read() == b"hello"
+        reading = asyncio.ensure_future(answer.read())
+        await asyncio.sleep(0)
+        answer.abort()
+        with pytest.raises(BrokenConnection):
+            await reading
 
 
 async def test_abandoned_response_closes_its_connection() -> None:

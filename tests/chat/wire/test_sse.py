@@ -40,7 +40,7 @@ def test_events_are_found_however_they_are_segmented(texts: list[str], newline: 
     found: list[bytes] = []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         found += splitter.feed(stream[start:end])
-    found += splitter.end()
+    found += sse.datas(splitter.rest())
     assert found == [piece.encode() for piece in datas]
 
 

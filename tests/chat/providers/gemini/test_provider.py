@@ -4,6 +4,7 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 
@@ -141,7 +142,7 @@ async def test_text_survives_a_cut_between_any_two_bytes(fake: FakeService, gemi
 async def test_lone_surrogate_is_replaced(fake: FakeService, gemini: Gemini) -> None:
     lone = b'data: {"candidates": [{"content": {"parts": [{"text": "a\\ud83d!"}]}, "finishReason": "STOP"}]}\r\n\r\n'
     fake.play(Reply(pieces=[lone]))
-    assert text_of(await events(gemini)) == "a?!"
+    assert text_of(await events(gemini)) == "a\ufffd!"
 
 
 async def test_request_carries_the_key_the_settings_and_the_messages(fake: FakeService, gemini: Gemini) -> None:
@@ -210,7 +211,7 @@ async def test_parallel_calls_have_the_names_of_the_registry(fake: FakeService, 
     )
     answer = await events(gemini, asking(tools=(READ,)))
     first, second = assembled(answer).tool_calls
-    assert first == ToolCall(call_id="call_0", name="fs.read", arguments='{"path":"a"}')
+    assert first == ToolCall(call_id=first.call_id, name="fs.read", arguments='{"path":"a"}')
     assert (second.call_id, second.name) == ("theirs", "fs.read")
     assert json.loads(second.arguments) == {"path": "ü", "deep": {"none": None, "list": [1, 2.5, True]}}
     assert finished(answer).reason == "tool_calls"
@@ -222,11 +223,25 @@ async def test_unknown_tool_name_passes_through_unchanged(fake: FakeService, gem
     assert (call.name, call.arguments) == ("rm_rf", "{}")
 
 
-async def test_generated_call_ids_continue_through_the_conversation(fake: FakeService, gemini: Gemini) -> None:
-    fake.play(streamed(said(called("fs_read"), finish="STOP")))
-    earlier = AssistantMessage(text="", tool_calls=(ToolCall(call_id="x", name="fs.read", arguments="{}"),))
-    (call,) = assembled(await events(gemini, asking(earlier, tools=(READ,)))).tool_calls
-    assert call.call_id == "call_1"
+async def test_each_call_has_an_id_of_its_own(fake: FakeService, gemini: Gemini) -> None:
+    calls = [called("fs_read"), called("default_api.fs_read", call_id="x"), called("fs_read", call_id="x")]
+    fake.play(streamed(said(*calls, finish="STOP")))
+    made = assembled(await events(gemini, asking(tools=(READ,)))).tool_calls
+    assert [call.name for call in made] == ["fs.read"] * 3
+    assert made[1].call_id == "x"
+    assert all(re.fullmatch("[a-zA-Z0-9]{9}", call.call_id) for call in (made[0], made[2]))
+
+
+async def test_nothing_after_a_finish_reason_takes_the_answer_away(fake: FakeService, gemini: Gemini) -> None:
+    fake.play(streamed(said("Hi", finish="STOP"), ending="cut"))
+    answer = await events(gemini)
+    assert (text_of(answer), finished(answer).reason) == ("Hi", "stop")
+
+
+async def test_thoughts_are_kept_as_reasoning(fake: FakeService, gemini: Gemini) -> None:
+    fake.play(streamed(said({"text": "Hm.", "thought": True}, "Hi\x00", finish="STOP")))
+    answer = assembled(await events(gemini))
+    assert (answer.text, answer.reasoning) == ("Hi\ufffd", "Hm.")
 
 
 async def test_parts_are_replayed_verbatim_to_the_same_model(fake: FakeService, gemini: Gemini) -> None:
@@ -245,7 +260,7 @@ async def test_parts_are_replayed_verbatim_to_the_same_model(fake: FakeService, 
     assert answer.text == "I will look. "
     stored = msgspec.json.decode(msgspec.json.encode(answer), type=AssistantMessage)
     results = (
-        ToolMessage(call_id="call_0", name="fs.read", content="A"),
+        ToolMessage(call_id=answer.tool_calls[0].call_id, name="fs.read", content="A"),
         ToolMessage(call_id="theirs", name="fs.read", content="no file", is_error=True),
     )
     await events(gemini, asking(asked, stored, *results, tools=(READ,)))
@@ -481,7 +496,7 @@ HELP = {"@type": "type.googleapis.com/google.rpc.Help", "links": []}
         pytest.param(refused(429, headers={"Retry-After": "7"}), 7.0, id="header"),
         pytest.param(refused(429, details=[HELP, RETRY_INFO]), 34.5, id="RetryInfo"),
         pytest.param(refused(429, headers={"Retry-After": "7"}, details=[RETRY_INFO]), 7.0, id="both"),
-        pytest.param(refused(429, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}), None, id="date"),
+        pytest.param(refused(429, headers={"Retry-After": "Wed, 21 Oct 2020 07:28:00 GMT"}), 0, id="past date"),
         pytest.param(refused(503, headers={"Retry-After": "2"}), 2.0, id="of a server's failure"),
     ],
 )

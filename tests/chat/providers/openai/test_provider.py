@@ -1,12 +1,14 @@
-"""Covers `chat.providers.openai.chunks`."""
+"""Covers `chat.providers.openai.chunks`, `chat.providers.openai.finish_reasons`."""
 
 import asyncio
 import base64
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
@@ -21,7 +23,9 @@ from chat.engine.model_port import (
 )
 from chat.engine.transcript import decode_pieces
 from chat.providers.base import Timeouts
-from chat.providers.openai.provider import OpenAI, refusal
+from chat.providers.openai import chunks
+from chat.providers.openai.errors import refusal
+from chat.providers.openai.provider import OpenAI
 from tests.chat.providers.fake_openai import DONE, call, delta, finish, refused, said, sse, streamed, usage
 from tests.fake_service import FakeService, Reply, fake_service
 from tests.orchestrator_site.test_serve import ROOT
@@ -64,6 +68,11 @@ async def events(openai: OpenAI, request: CompletionRequest | None = None) -> li
     return [event async for event in openai.stream(request or asking())]
 
 
+def reason_of(found: list[CompletionEvent]) -> str:
+    assert isinstance(found[-1], Finished)
+    return found[-1].reason
+
+
 def text_of(found: list[CompletionEvent]) -> str:
     return "".join(decode_pieces(event.pieces) for event in found if isinstance(event, Text))
 
@@ -100,6 +109,16 @@ async def test_every_line_ending_of_the_standard_is_accepted(fake: FakeService, 
     fake.play(streamed(*(body[at : at + 1] for at in range(len(body)))))
     found = await events(openai)
     assert (text_of(found), found[-1]) == ("Hello", STOP)
+
+
+async def test_events_that_end_with_one_line_break_are_passed_on_at_once(fake: FakeService, openai: OpenAI) -> None:
+    gate = asyncio.Event()
+    first, second = (said(text).removesuffix(b"\n") for text in ("Hel", "lo"))
+    fake.play(streamed(first + second, finish(), DONE, gate=gate))
+    stream = openai.stream(asking())
+    assert await anext(stream) == Text((b"Hel",))
+    gate.set()
+    assert [event async for event in stream] == [Text((b"lo",)), STOP]
 
 
 async def test_data_over_several_lines_is_one_chunk(fake: FakeService, openai: OpenAI) -> None:
@@ -143,13 +162,19 @@ async def test_empty_chunks_are_skipped(fake: FakeService, openai: OpenAI, nothi
 
 
 @pytest.mark.parametrize(
-    ("reason", "meant"), [("length", "length"), ("content_filter", "content_filter"), ("x", "stop")]
+    ("reason", "meant"),
+    [
+        ("length", "length"),
+        ("MAX_TOKENS", "length"),
+        ("model_length", "length"),
+        ("content_filter", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("eos", "stop"),
+    ],
 )
 async def test_finish_reasons_are_mapped(fake: FakeService, openai: OpenAI, reason: str, meant: str) -> None:
     fake.play(streamed(said("Hi"), finish(reason), DONE))
-    found = (await events(openai))[-1]
-    assert isinstance(found, Finished)
-    assert found.reason == meant
+    assert reason_of(await events(openai)) == meant
 
 
 async def test_stream_without_done_ends_with_its_connection(fake: FakeService, openai: OpenAI) -> None:
@@ -181,7 +206,7 @@ async def test_tool_calls_are_assembled_from_interleaved_pieces(fake: FakeServic
         ToolCall(call_id="a", name="fs.read", arguments='{"path": "a"}'),
         ToolCall(call_id="b", name="fs.read", arguments='{"path": "b"}'),
     ]
-    assert found[-1] == Finished(reason="tool_calls")
+    assert reason_of(found) == "tool_calls"
 
 
 @pytest.mark.parametrize(
@@ -190,7 +215,7 @@ async def test_tool_calls_are_assembled_from_interleaved_pieces(fake: FakeServic
         ([call(0, call_id="a", name="shred", arguments="{}")], ToolCall(call_id="a", name="shred", arguments="{}")),
         ([call(0, call_id="a", name="fs_read", arguments='{"')], ToolCall(call_id="a", name="fs.read", arguments='{"')),
         ([call(0, call_id="a", name="fs_read")], ToolCall(call_id="a", name="fs.read", arguments="{}")),
-        ([call(None, name="fs_read", arguments="{}")], ToolCall(call_id="call_0", name="fs.read", arguments="{}")),
+        ([call(None, name="fs_read", arguments="{}")], ToolCall(call_id="", name="fs.read", arguments="{}")),
     ],
     ids=["unknown tool", "invalid JSON", "no arguments", "no index and no id"],
 )
@@ -199,8 +224,12 @@ async def test_irregular_tool_calls_are_passed_on_unchanged(
 ) -> None:
     fake.play(streamed(*pieces, finish("stop"), DONE))
     found = await events(openai, asking(tools=(READ,)))
-    assert expected in found
-    assert found[-1] == Finished(reason="tool_calls")
+    (made,) = [event for event in found if isinstance(event, ToolCall)]
+    if not expected.call_id:
+        assert re.fullmatch("[a-zA-Z0-9]{9}", made.call_id)
+        made = msgspec.structs.replace(made, call_id="")
+    assert made == expected
+    assert reason_of(found) == "tool_calls"
 
 
 # Requests
@@ -263,6 +292,27 @@ async def test_request_contains_every_option_and_message(fake: FakeService, open
     }
 
 
+async def test_service_that_refuses_the_ids_of_another_gets_portable_ones(fake: FakeService, openai: OpenAI) -> None:
+    made = ToolCall(call_id="call_of-another", name="fs.read", arguments="{}")
+    result = ToolMessage(call_id="call_of-another", name="fs.read", content="found")
+    request = asking(UserMessage(text="What?"), AssistantMessage(text="", tool_calls=(made,)), result)
+    fake.play(refused(400, {"message": "Tool call id"}), *[streamed(said("Hi"), finish(), DONE)] * 2)
+    for _ in range(2):
+        assert text_of(await events(openai, request)) == "Hi"
+    first, *others = [sent.body["messages"][1]["tool_calls"][0]["id"] for sent in fake.requests]
+    assert first == "call_of-another"
+    assert [re.fullmatch("[a-zA-Z0-9]{9}", other) is not None for other in others] == [True, True]
+
+
+async def test_refused_request_is_sent_again_only_for_its_ids(fake: FakeService, openai: OpenAI) -> None:
+    made = ToolCall(call_id="call_a", name="fs.read", arguments="{}")
+    request = asking(UserMessage(text="What?"), AssistantMessage(text="", tool_calls=(made,)))
+    fake.play(refused(400), refused(400, {"message": "why"}))
+    with pytest.raises(ProviderError, match="why"):
+        await events(openai, request)
+    assert len(fake.requests) == 2
+
+
 # Misbehaviour
 
 
@@ -298,12 +348,18 @@ async def test_each_failure_has_its_error_code(
     assert (error.code, error.retryable) == (code, retryable)
 
 
+async def test_context_that_a_service_reports_is_remembered(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(refused(400, {"message": "This model's maximum context length is 4096 tokens."}))
+    assert (await failure(openai)).code == "context_too_long"
+    assert (openai.context_tokens("gpt-x"), openai.context_tokens("other")) == (4_096, 128_000)
+
+
 async def test_retry_after_is_reported(fake: FakeService, openai: OpenAI) -> None:
     fake.play(refused(429, headers={"Retry-After": "7"}))
     assert (await failure(openai)).retry_after == 7
 
 
-@pytest.mark.parametrize("header", ["soon", "-3", "Wed, 21 Oct 2026 07:28:00 GMT"])
+@pytest.mark.parametrize("header", ["soon", "-3", "nan", "inf", "Wed, 21 Oct 2020 07:28:00 GMT", "Wed, 99 Oct 2020"])
 async def test_invalid_retry_after_is_ignored(fake: FakeService, openai: OpenAI, header: str) -> None:
     fake.play(refused(429, headers={"Retry-After": header}))
     assert (await failure(openai)).retry_after in {None, 0}
@@ -321,6 +377,58 @@ async def test_silent_service_times_out(fake: FakeService, hasty: OpenAI, reply:
     assert (error.code, error.retryable) == ("provider_timeout", True)
     async with asyncio.timeout(5):
         await fake.disconnected.wait()
+
+
+async def test_wait_for_the_first_token_is_not_the_wait_between_tokens(fake: FakeService) -> None:
+    openai = made(fake, Timeouts(connect=5, first_byte=5, idle=0.05))
+    gate = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.15, gate.set)
+    fake.play(streamed(sse(delta(role="assistant", content="")), said("late"), finish(), DONE, gate=gate))
+    assert text_of(await events(openai)) == "late"
+    await openai.close()
+
+
+async def test_comments_do_not_prolong_the_wait_for_the_first_token(fake: FakeService) -> None:
+    openai = made(fake, Timeouts(connect=5, first_byte=0.2, idle=5))
+    fake.play(streamed(b": queued\n\n", b": queued\n\n", ending="silence"))
+    assert (await failure(openai)).code == "provider_timeout"
+    await openai.close()
+
+
+@pytest.mark.parametrize("ending", ["cut", "silence"])
+@pytest.mark.parametrize("after", [b"", b"data: {broken\n\n", b'data: {"error": {"message": "late"}}\n\n', b"\xff\n\n"])
+async def test_nothing_after_a_finish_reason_takes_the_answer_away(
+    fake: FakeService, hasty: OpenAI, after: bytes, ending: Literal["cut", "silence"]
+) -> None:
+    fake.play(streamed(said("Hi"), finish() + after, ending=ending))
+    found = await events(hasty)
+    assert (text_of(found), found[-1]) == ("Hi", STOP)
+
+
+async def test_calls_of_a_failed_answer_come_before_its_failure(fake: FakeService, openai: OpenAI) -> None:
+    fake.play(streamed(call(0, call_id="a", name="fs_read", arguments="{}"), finish("error"), DONE))
+    stream = openai.stream(asking(tools=(READ,)))
+    assert isinstance(await anext(stream), ToolCall)
+    with pytest.raises(ProviderError, match="'error'"):
+        await anext(stream)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        sse(delta(reasoning_content="x" * 99)),
+        call(0, name="fs_read", arguments="x" * 99),
+        said("<think>" + "x" * 92),
+    ],
+    ids=["reasoning", "arguments", "a thinking block"],
+)
+async def test_answer_without_text_has_a_limit(
+    fake: FakeService, openai: OpenAI, monkeypatch: pytest.MonkeyPatch, piece: bytes
+) -> None:
+    monkeypatch.setattr(chunks, "MAX_UNSEEN_CHARACTERS", 500)
+    fake.play(streamed(*[piece] * 9, ending="silence"))
+    error = await failure(openai)
+    assert (error.code, "500 characters" in str(error)) == ("provider_protocol", True)
 
 
 async def test_refused_connection_is_provider_unavailable() -> None:

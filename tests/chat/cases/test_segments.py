@@ -1,0 +1,74 @@
+"""The reader of an OpenAI-compatible stream gives the same answer, however the network cuts its bytes.
+
+Covers `chat.providers.openai.lenient_chunks`, `chat.providers.openai.thinking`.
+"""
+
+import random
+from typing import Any
+
+import pytest
+
+from chat.engine.messages import ToolCall
+from chat.engine.model_port import Finished, ProviderError, Text, TokensUsed
+from chat.engine.transcript import decode_pieces
+from chat.providers.openai.chunks import Reader
+from tests.chat.cases.service import sent
+from tests.chat.cases.test_cases import cases
+
+NAMES = {"fs_read": "fs.read", "fs_list": "fs.list", "fs_write": "fs.write", "terminal_exec": "terminal.exec"}
+OTHERS = (
+    rb'data: {"choices":[{"delta":{"content":"\u0000a\ud83d"}}]}' + b"\n\n",
+    rb'data: {"choices":[{"delta":{"content":"\ude00b"},"finish_reason":"stop"}]}' + b"\r\n\r\n",
+    'data: {"choices":[{"delta":{"content":"é漢"}}]}\n\ndata: {"choices":[{"delta":{"content":"'.encode()
+    + b'\xff"}}]}\n\n',
+    b'data: {"choices":[{"delta":{"content":"seen"}}]}\n\nevent: error\ndata: {"message":"gone"}\n\n',
+    b'\xef\xbb\xbfdata: {"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"other"}}]}\n\n',
+    b"<!doctype html><title>502 Bad Gateway</title><p>x",
+    b'{"choices":[{"message":{"content":"whole","tool_calls":[]},"finish_reason":"stop"}]}',
+    b'[{"error":{"message":"quota","code":429}}]',
+)
+
+
+def bodies() -> list[bytes]:
+    """Return the bodies of all cases, each once."""
+    answers = [turn for case in cases("answers.jsonl") for turn in case["turns"]]
+    answers += [answer for case in cases("services.jsonl") for answer in case.get("upstream", ())]
+    found = {b"".join(sent(step) for step in answer["steps"] if "send" in step) for answer in answers}
+    return sorted(found | {b"".join(OTHERS[:2])} | set(OTHERS))
+
+
+def read(segments: list[bytes]) -> tuple[Any, ...]:
+    """Return everything that an answer says: its text, its calls, its usage, and its end."""
+    reader = Reader("openai", "m", NAMES)
+    pieces: list[bytes] = []
+    for segment in segments:
+        pieces += reader.take(segment)
+        if reader.done:
+            break
+    calls, used, end = [], None, ""
+    try:
+        for event in reader.rest():
+            if isinstance(event, Text):
+                pieces += event.pieces
+            elif isinstance(event, ToolCall):
+                calls.append((event.name, event.arguments))
+            elif isinstance(event, TokensUsed):
+                used = event
+            elif isinstance(event, Finished):
+                parts = event.provider_parts
+                end = f"{event.reason} {parts and (parts.reasoning, parts.data['fields'])}"
+    except ProviderError as error:
+        end = f"{error.code} {error}"
+    return decode_pieces(pieces), calls, used, end
+
+
+@pytest.mark.parametrize("body", bodies())
+def test_answer_is_the_same_however_its_bytes_are_cut(body: bytes) -> None:
+    whole = read([body])
+    chance = random.Random(len(body))
+    for cut in range(1, len(body), 3):
+        at = cut + chance.randrange(3)
+        assert read([body[:at], body[at:]]) == whole, at
+    assert read([body[at : at + 1] for at in range(len(body))]) == whole
+    cuts = sorted(chance.sample(range(len(body)), min(9, len(body))))
+    assert read([body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]) == whole

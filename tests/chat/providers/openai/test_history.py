@@ -1,0 +1,91 @@
+"""Covers `chat.providers.openai.history`, `chat.engine.text`."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chat.engine.messages import AssistantMessage, Image, Message, ProviderParts, ToolCall, ToolMessage, UserMessage
+from chat.engine.model_port import CompletionRequest
+from chat.providers.openai.history import CUT_OFF, PORTABLE_ID, sent_messages
+
+USER = UserMessage(text="What?")
+
+
+def sent(*messages: Message) -> list[dict[str, Any]]:
+    return sent_messages(CompletionRequest(model="m", messages=messages))
+
+
+def called(*calls: ToolCall, parts: ProviderParts | None = None) -> list[Message]:
+    results = [ToolMessage(call_id=call.call_id, name=call.name, content="found") for call in calls]
+    return [AssistantMessage(text="", tool_calls=calls, provider_parts=parts), *results]
+
+
+def call(call_id: str = "a", name: str = "fs.read", arguments: str = "{}") -> ToolCall:
+    return ToolCall(call_id=call_id, name=name, arguments=arguments)
+
+
+@pytest.mark.parametrize("arguments", ['{"path": "a"', "", "null", "[1]", "7", '"text"', '{"a": 1}\n```'])
+def test_arguments_are_sent_as_an_object(arguments: str) -> None:
+    function = sent(USER, *called(call(arguments=arguments)))[1]["tool_calls"][0]["function"]
+    assert isinstance(json.loads(function["arguments"]), dict)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "fs read", "fs<|channel|>", "é"])
+def test_names_are_sent_in_a_form_that_services_take(name: str) -> None:
+    sent_name = sent(USER, *called(call(name=name)))[1]["tool_calls"][0]["function"]["name"]
+    assert sent_name.isascii()
+    assert 1 <= len(sent_name) <= 64
+    assert sent_name.replace("_", "a").replace("-", "a").isalnum()
+
+
+@pytest.mark.parametrize(("portable", "kept"), [(False, 2), (True, 0)])
+def test_ids_are_unique_in_the_session_and_answered(portable: bool, kept: int) -> None:
+    messages = (USER, *called(call("call_0"), call("call_1")), *called(call("call_0"), call("é")))
+    found = sent_messages(CompletionRequest(model="m", messages=messages), portable_ids=portable)
+    made = [one["id"] for message in found for one in message.get("tool_calls", ())]
+    assert len(set(made)) == 4
+    assert made[:kept] == ["call_0", "call_1"][:kept]
+    assert all(PORTABLE_ID.fullmatch(one) for one in made[kept:])
+    assert [message["tool_call_id"] for message in found if message["role"] == "tool"] == made
+
+
+def test_own_message_goes_back_as_it_came() -> None:
+    data = {"fields": {"reasoning_content": "hm"}, "calls": {"a": {"extra_content": {"google": {"s": "x"}}}}}
+    own = ProviderParts(provider="openai", model="m", data=data, reasoning="hm")
+    message = sent(USER, *called(call("a"), parts=own))[1]
+    assert message["reasoning_content"] == "hm"
+    assert message["tool_calls"][0]["extra_content"] == {"google": {"s": "x"}}
+
+
+@pytest.mark.parametrize(("provider", "model"), [("gemini", "m"), ("openai", "other")])
+def test_fields_of_another_model_are_not_sent(provider: str, model: str) -> None:
+    parts = ProviderParts(provider=provider, model=model, data={"fields": {"reasoning": "hm"}, "calls": {}})
+    message = sent(USER, *called(call("a"), parts=parts))[1]
+    assert "reasoning" not in message
+
+
+def test_roles_alternate() -> None:
+    image = Image(media_type="image/png", data=b"x")
+    found = sent(
+        USER,
+        UserMessage(text="Well?", images=(image,)),
+        AssistantMessage(text=""),
+        AssistantMessage(text="So"),
+        AssistantMessage(text="it is."),
+        USER,
+        *called(call("a")),
+        USER,
+    )
+    assert [message["role"] for message in found] == [
+        "user",
+        "assistant",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+    ]
+    assert [part["type"] for part in found[0]["content"]] == ["text", "text", "image_url"]
+    assert found[1]["content"] == "So\n\nit is."
+    assert found[5]["content"] == CUT_OFF
