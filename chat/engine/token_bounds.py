@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from chat.engine.messages import UserMessage
+from chat.engine.messages import Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
 from chat.engine.token_estimate import IMAGE_TOKENS, Count, request_tokens
 from tools.base import ToolSpec
@@ -12,9 +12,9 @@ from tools.base import ToolSpec
 MOST_IMAGE_TOKENS: Final = 16_384
 """Tokens of the largest image, for a model that the table below does not have."""
 
-# The prices of images in tokens are those of https://platform.openai.com/docs/guides/images-vision#calculating-costs: at
-# most 8 tiles and a base, or at most 1,536 patches and a factor; and of
-# https://ai.google.dev/gemini-api/docs/image-understanding: 258 for each tile, of which a long strip has many.
+# An image is at most 8 tiles and a base, or 1,536 patches with a factor
+# (https://platform.openai.com/docs/guides/images-vision#calculating-costs); for Gemini it is 258 for each tile, of which a
+# long strip has many (https://ai.google.dev/gemini-api/docs/image-understanding).
 IMAGE_BOUNDS: Final = (
     ("gpt-4o-mini", 2_833 + 8 * 5_667),
     ("gpt-4.1-mini", 2_489),
@@ -45,15 +45,22 @@ def most_tokens(request: CompletionRequest, count: Count) -> int:
 
 
 def _unusual_bytes(request: CompletionRequest) -> int:
+    """Count the bytes of all characters other than ASCII, which every vocabulary has."""
     texts = [request.instructions, *map(_text, request.messages), *map(_schema, request.tools)]
-    # Other than ASCII: characters of one byte are in every vocabulary as often as in the local one.
-    return sum(len(text.encode("utf-8", "surrogatepass")) - sum(map(str.isascii, text)) for text in texts if not text.isascii())
+    unusual = ["".join(filter(_is_unusual, text)) for text in texts if not text.isascii()]
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in unusual)
 
 
-def _text(message: object) -> str:
-    return str(getattr(message, "text", "") or getattr(message, "content", "")) + "".join(
-        call.arguments for call in getattr(message, "tool_calls", ())
-    )
+def _is_unusual(character: str) -> bool:
+    return character > "\x7f"
+
+
+def _text(message: Message) -> str:
+    if isinstance(message, ToolMessage):
+        return message.content
+    if isinstance(message, UserMessage):
+        return message.text
+    return message.text + "".join(call.arguments for call in message.tool_calls)
 
 
 def _schema(tool: ToolSpec) -> str:
