@@ -9,12 +9,12 @@ from chat.engine.model_port import CompletionRequest
 from chat.engine.token_estimate import IMAGE_TOKENS, Count, request_tokens
 from tools.base import ToolSpec
 
-MOST_IMAGE_TOKENS: Final = 16_384
+MAX_IMAGE_TOKENS: Final = 16_384
 """Tokens of the largest image, for a model that the table below does not have."""
 
-# An image is at most 8 tiles and a base, or 1,536 patches with a factor
-# (https://platform.openai.com/docs/guides/images-vision#calculating-costs); for Gemini it is 258 for each tile, of which a
-# long strip has many (https://ai.google.dev/gemini-api/docs/image-understanding).
+# Sources: https://platform.openai.com/docs/guides/images-vision#calculating-costs (at most 8 tiles and a base, or 1,536
+# patches with a factor), and https://ai.google.dev/gemini-api/docs/image-understanding (258 for each tile; a long strip
+# has many).
 IMAGE_BOUNDS: Final = (
     ("gpt-4o-mini", 2_833 + 8 * 5_667),
     ("gpt-4.1-mini", 2_489),
@@ -36,7 +36,7 @@ def most_tokens(request: CompletionRequest, count: Count) -> int:
     name = request.model.rpartition("/")[2].lower()
     total = request_tokens(request, count)
     images = sum(len(message.images) for message in request.messages if isinstance(message, UserMessage))
-    bound = next((tokens for start, tokens in IMAGE_BOUNDS if name.startswith(start)), MOST_IMAGE_TOKENS)
+    bound = next((tokens for start, tokens in IMAGE_BOUNDS if name.startswith(start)), MAX_IMAGE_TOKENS)
     total += images * max(0, bound - IMAGE_TOKENS)
     if name.startswith(OWN_VOCABULARY):
         return total
