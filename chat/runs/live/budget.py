@@ -20,9 +20,9 @@ from chat.engine.answer import Price
 from chat.engine.events import BudgetUsed, Usage
 from chat.engine.model_port import TokensUsed
 from chat.engine.retry import Candidate, ModelCall
-from chat.engine.token_bounds import most_tokens
 from chat.engine.token_estimate import Count
 from chat.engine.tool_calls import LimitReached
+from chat.pricing.token_bounds import most_tokens
 from spending import ledger
 from spending.accounts import NOTHING, Amount, Line, Payer, lines
 

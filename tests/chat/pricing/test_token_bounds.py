@@ -4,9 +4,9 @@ import pytest
 
 from chat.engine.messages import Image, UserMessage
 from chat.engine.model_port import CompletionRequest
-from chat.engine.token_bounds import most_tokens
 from chat.engine.token_estimate import request_tokens, text_tokens
 from chat.pricing import tokenizer
+from chat.pricing.token_bounds import most_tokens
 
 PICTURE = Image(media_type="image/png", data=b"")
 
