@@ -54,6 +54,7 @@ class Terminal:
             cwd=cwd,
             is_secret=lambda name: self.workspace.secret_names.cover((name,)),
             is_git=is_git,
+            exists=lambda word: self.workspace.exists(word if word.startswith("/") else "/".join((*cwd, word))),
             secret_globs=self.limits.secret_globs,
         )
 

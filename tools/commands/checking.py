@@ -6,8 +6,9 @@ import msgspec
 
 from tools.base import ToolError
 from tools.commands.expression import check_expression
-from tools.commands.operands import Ground, only_commits
+from tools.commands.operands import Ground
 from tools.commands.program import ALWAYS, Option, Program
+from tools.commands.revisions import held_to_commits, split_operands
 from tools.commands.words import check_words, shown
 
 __all__ = ["Checked", "Ground", "check"]
@@ -217,15 +218,18 @@ class _Words:
 
     def _final_operands(self) -> tuple[str, ...]:
         operands, paths = self._operands, self._paths
+        patterns: list[str] = []
         if self._name == "git grep" and self._patterns(operands):
             # A pattern that starts with a dash would be an option.
-            operands = ["-e", *operands]
+            patterns, operands = ["-e", operands[0]], operands[1:]
         if self._hides_secrets():
-            plain = 2 * self._patterns(self._operands)
-            operands = [*operands[:plain], *map(only_commits, operands[plain:])]
-            hidden = self._ground.without_secrets()
-            operands, paths = ([*operands, *hidden], paths) if paths is None else (operands, [*paths, *hidden])
-        return tuple(operands) if paths is None else (*operands, "--", *paths)
+            if paths is None:
+                operands, paths = split_operands(operands, self._ground.exists)
+            # In the log of a branch git accepts only its name, and shows only commits.
+            if not self._seen.intersection(("-g", "--walk-reflogs")):
+                operands = [held_to_commits(word) for word in operands]
+            paths = [*paths, *self._ground.without_secrets()]
+        return (*patterns, *operands) if paths is None else (*patterns, *operands, "--", *paths)
 
     def _hides_secrets(self) -> bool:
         """Return whether secrets must be left out of git's answer. Raises `ToolError` if they cannot be."""
@@ -237,6 +241,4 @@ class _Words:
                 "git log --follow cannot be combined with options that show content: leave out one of them.",
                 code="not_allowed",
             )
-        # `git log -L` names its file in the option, and takes no pathspec.
-        by_lines = self._name == "git log" and "-L" in self._seen
-        return shows and not by_lines
+        return shows

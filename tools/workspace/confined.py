@@ -122,6 +122,14 @@ class Workspace:
         with tool_errors(path):
             return self._resolver.follow(self._parse(path), use)
 
+    def exists(self, path: str) -> bool:
+        """Return whether there is an entry at the path, which may be one that no tool opens."""
+        try:
+            self.entry(path)
+        except ToolError as error:
+            return error.code != "not_found"
+        return True
+
     def walk(self, folder: Entry, *, recursive: bool, deadline: Deadline) -> Walk:
         """Return the entries of a folder; with `recursive`, also of its subfolders."""
         return Walk(self._resolver, folder.parts, recursive=recursive, limits=self.limits, deadline=deadline)
