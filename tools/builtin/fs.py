@@ -23,6 +23,7 @@ from tools.workspace import (
     in_thread,
     read_page,
 )
+from tools.workspace.naming import implied_paths, stated_paths
 
 Encoding = Literal["utf-8", "base64"]
 
@@ -244,14 +245,18 @@ def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the file tools of a workspace."""
 
     def facets(params: Any) -> Facets:
-        # `./a/../b` and `b` are one path: a rule must match every spelling.
-        return {**plain_facets(params), "path": [workspace.named(params.path)]}
+        return {**plain_facets(params), "path": stated_paths(workspace, (params.path,))}
 
+    def implied(params: Any) -> Facets:
+        return {"path": implied_paths(workspace, (params.path,))}
+
+    common: dict[str, Any] = {"confinement": workspace.confinement, "facets": facets, "implied": implied}
     return (
-        tool("fs.read", "read", read, workspace, confinement=workspace.confinement, facets=facets),
-        tool("fs.list", "read", list_, workspace, confinement=workspace.confinement, facets=facets),
-        tool("fs.search", "read", search, workspace, confinement=workspace.confinement, facets=facets),
-        tool("fs.write", "write", write, workspace, confinement=workspace.confinement, facets=facets),
+        tool("fs.read", "read", read, workspace, **common),
+        tool("fs.list", "read", list_, workspace, **common),
+        # It shows the content of files.
+        tool("fs.search", "read", search, workspace, **common, files=("fs.read",)),
+        tool("fs.write", "write", write, workspace, **common),
     )
 
 

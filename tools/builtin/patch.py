@@ -15,6 +15,7 @@ import msgspec
 from tools.base import Facets, Tool, ToolError, plain_facets, tool
 from tools.patching import Action, Content, Plan, apply, parse
 from tools.workspace import Change, Deadline, Workspace, in_thread
+from tools.workspace.naming import implied_paths, stated_paths
 
 PatchText = Annotated[
     str,
@@ -101,17 +102,33 @@ async def apply_patch(
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the patch tool of a workspace."""
 
-    def facets(params: Any) -> Facets:
+    def paths(params: Any) -> set[str]:
         # A patch that cannot be parsed names no paths. It also changes nothing, so no rule is bypassed.
         try:
             sections = parse(_encoded(params.patch)).sections
         except ToolError:
-            return {}
-        paths = {path for section in sections for path in (section.path, section.source) if path is not None}
-        return {**plain_facets(params), "path": sorted(map(workspace.named, paths))}
+            return set()
+        return {path for section in sections for path in (section.path, section.source) if path is not None}
 
-    confinement = workspace.confinement
-    return (tool("fs.apply_patch", "write", apply_patch, workspace, confinement=confinement, facets=facets),)
+    def facets(params: Any) -> Facets:
+        named = paths(params)
+        return {**plain_facets(params), "path": stated_paths(workspace, named)} if named else {}
+
+    def implied(params: Any) -> Facets:
+        return {"path": implied_paths(workspace, paths(params))}
+
+    made = tool(
+        "fs.apply_patch",
+        "write",
+        apply_patch,
+        workspace,
+        confinement=workspace.confinement,
+        facets=facets,
+        implied=implied,
+        # A patch that does not fit shows lines of the file.
+        files=("fs.read", "fs.write"),
+    )
+    return (made,)
 
 
 def _encoded(patch: str) -> bytes:

@@ -11,7 +11,7 @@ from tools.commands.program import ALWAYS, Option, Program
 from tools.commands.revisions import held_to_commits, split_operands
 from tools.commands.words import check_words, shown
 
-__all__ = ["Checked", "Ground", "check"]
+__all__ = ["Checked", "Ground", "check", "normalised"]
 
 ELSEWHERE = {
     "cd": "give the folder as cwd",
@@ -52,9 +52,7 @@ def check(argv: Sequence[str], table: Mapping[str, Program], ground: Ground) -> 
 
 def _entry(argv: Sequence[str], table: Mapping[str, Program]) -> tuple[str, Sequence[str]]:
     """Return the table's name of the command, and the words after it."""
-    words = list(argv)
-    if words[0] == "git":
-        words[1:] = _git_command(words[1:])
+    words = normalised(argv)
     # The longest name first: `git log` is an entry, `git` is none.
     for length in (3, 2, 1):
         name = " ".join(words[:length])
@@ -69,6 +67,11 @@ def _entry(argv: Sequence[str], table: Mapping[str, Program]) -> tuple[str, Sequ
     programs = ", ".join(dict.fromkeys(known.split()[0] for known in table))
     advice = f" Instead: {ELSEWHERE[words[0]]}." if words[0] in ELSEWHERE else ""
     raise ToolError(f"{shown(words[0])} is not among the programs here: {programs}.{advice}", code="not_allowed")
+
+
+def normalised(argv: Sequence[str]) -> Sequence[str]:
+    """Return the command with git's own command as its second word. Raises `ToolError`."""
+    return (argv[0], *_git_command(argv[1:])) if argv[0] == "git" else argv
 
 
 def _git_command(words: Sequence[str]) -> Sequence[str]:

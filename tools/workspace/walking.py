@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from tools.base import Permits
 from tools.workspace.confinement.names import is_git
 from tools.workspace.confinement.opening import READ_DIRECTORY
 from tools.workspace.confinement.paths import Parts, joined
@@ -37,18 +38,26 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Walk:
     """The entries below a folder; the entries of a subfolder follow it. Git's folder is left out, links not followed.
 
-    A walk ends early at its deadline, at `max_walked` entries and at `max_path_depth`. Afterwards `complete` is true if
-    all entries were visited.
+    Entries that `permits` rejects are left out. A walk ends early at its deadline, at
+    `max_walked` entries and at `max_path_depth`. Afterwards `complete` is true if all entries were visited.
     """
 
     def __init__(
-        self, resolver: Resolver, folder: Parts, *, recursive: bool, limits: Limits, deadline: Deadline
+        self,
+        resolver: Resolver,
+        folder: Parts,
+        *,
+        recursive: bool,
+        limits: Limits,
+        deadline: Deadline,
+        permits: Permits | None = None,
     ) -> None:
         self._resolver = resolver
         self._folder = folder
         self._recursive = recursive
         self._limits = limits
         self._deadline = deadline
+        self._permits = permits
         self._left = limits.max_walked
         self.complete = True
 
@@ -61,7 +70,9 @@ class Walk:
                 self.complete = False
                 return
             entry = pending.pop()
-            yield entry
+            # A folder may be denied, and files in it allowed.
+            if self._permits is None or self._permits(entry.path):
+                yield entry
             if self._recursive and entry.type == "directory":
                 if len(entry.parts) >= self._limits.max_path_depth:
                     self.complete = False

@@ -3,13 +3,15 @@
 import base64
 import hashlib
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.base import Tool, ToolError
+from spending.accounts import Payer
+from tools.base import Execution, Tool, ToolError
 from tools.builtin import fs
 from tools.workspace import Limits, Workspace
 
@@ -120,5 +122,5 @@ def test_params_that_violate_the_schema_are_rejected(
 async def test_tool_runs_with_its_params_and_returns_json(workspace: Workspace) -> None:
     write = tool_of(workspace, "fs.write")
     params = msgspec.json.decode(b'{"path": "a", "content": "x"}', type=write.params)
-    result = await write.run(params, lambda _stream, _text: None)
+    result = await write.run(params, Execution(payer=Payer(owner="alice"), emit=AsyncMock()))
     assert msgspec.to_builtins(result) == {"path": "a", "size": 1, "sha256": sha256(b"x"), "created": True}

@@ -52,7 +52,7 @@ class Resolver:
                     raise
         for _ in range(ATTEMPTS):
             try:
-                real = self._without_links(parts)
+                real = self.without_links(parts)
                 refuse_git(real)
                 return use(real)
             except OSError as error:
@@ -61,7 +61,7 @@ class Resolver:
                 last = error
         raise last
 
-    def _without_links(self, parts: Parts) -> Parts:
+    def without_links(self, parts: Parts) -> Parts:
         """Return the path that the kernel would come to. Names that do not exist stay as they are."""
         done: list[str] = []
         pending = list(reversed(parts))
