@@ -38,10 +38,11 @@ class FileResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The files in the patch's order. With `dry_run`, nothing was written."""
+    """The files in the patch's order. With `dry_run`, nothing was written. `notes` report what was forgiven."""
 
     files: list[FileResult]
     dry_run: bool
+    notes: list[str] = []
 
 
 async def apply_patch(
@@ -54,15 +55,16 @@ async def apply_patch(
     """Apply a patch to files of the workspace: all of it, or nothing.
 
     The patch is a unified diff or has the format of '*** Begin Patch'. Git's diffs may create, delete, rename and copy
-    files, and set the executable bit. Context and removed lines must match the file exactly. Wrong line numbers and
-    counts are harmless as long as a hunk fits in one place only. A file with CRLF keeps it. Links, submodules, binary
-    files and paths outside are refused. The result's `sha256` is the file's new one, for `fs.write`.
+    files, and set the executable bit. Context and removed lines must match the file. Wrong or missing line numbers,
+    line ends and white space before them are forgiven if the patch fits in one way only. `notes` report it. A file
+    keeps its own line ends. Links, submodules, binary files and paths outside are refused. The result's `sha256`
+    is the file's new one, for `fs.write`.
     """
     deadline = Deadline(workspace.limits.max_seconds)
 
     def work() -> PatchResult:
         files = _Files(workspace, deadline)
-        plan = apply(parse(_encoded(patch)), files.read)
+        plan = apply(parse(_encoded(patch), roots=workspace.roots), files.read)
         files.check(plan)
         hashes: dict[str, str] = {}
         edits: list[Change] = []
@@ -94,7 +96,7 @@ async def apply_patch(
             )
             for file in plan.files
         ]
-        return PatchResult(files=results, dry_run=dry_run)
+        return PatchResult(files=results, dry_run=dry_run, notes=list(plan.notes))
 
     return await in_thread(work, deadline)
 
@@ -105,10 +107,11 @@ def tools(workspace: Workspace) -> tuple[Tool, ...]:
     def paths(params: Any) -> set[str]:
         # A patch that cannot be parsed names no paths. It also changes nothing, so no rule is bypassed.
         try:
-            sections = parse(_encoded(params.patch)).sections
+            sections = parse(_encoded(params.patch), roots=workspace.roots).sections
         except ToolError:
             return set()
-        return {path for section in sections for path in (section.path, section.source) if path is not None}
+        names = ((section.path, section.source, *section.others) for section in sections)
+        return {path for section in names for path in section if path is not None}
 
     def facets(params: Any) -> Facets:
         named = paths(params)

@@ -61,7 +61,7 @@ class Workspace:
         self.limits = limits
         self.secret_names = secret_names
         # An absolute path may name the base as it is configured, or as it is without links.
-        self._roots = (str(base.absolute()), str(self.base))
+        self.roots = (str(base.absolute()), str(self.base))
         try:
             self._handle = os.open(self.base, DIRECTORY)
         except OSError as error:
@@ -187,7 +187,7 @@ class Workspace:
         _check_permitted(self.permits, real)
 
     def _parse(self, path: str) -> Parts:
-        return parse(path, self._roots, self.limits.max_path_depth)
+        return parse(path, self.roots, self.limits.max_path_depth)
 
 
 def _check_permitted(permits: Permits | None, real: Parts) -> None:
