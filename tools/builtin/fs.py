@@ -4,6 +4,8 @@ import base64
 import binascii
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,11 +21,13 @@ from tools.workspace import (
     LineSearch,
     Match,
     Page,
+    Wanted,
     Workspace,
     in_thread,
     read_page,
 )
 from tools.workspace.naming import implied_paths, stated_paths
+from tools.workspace.walking import every_entry
 
 Encoding = Literal["utf-8", "base64"]
 
@@ -37,6 +41,7 @@ GlobText = Annotated[
         "A glob with a slash is matched against the path below `path`, such as 'src/**/*.py'.",
     ),
 ]
+IgnoredFlag = Annotated[bool, msgspec.Meta(description="Include files that `.gitignore` names.")]
 
 # `datetime.fromtimestamp` raises for times that a file can be given, so they are added to this.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -131,10 +136,12 @@ async def list_(
     path: WorkspacePath = ".",
     recursive: Annotated[bool, msgspec.Meta(description="Also list the entries of subfolders, at any depth.")] = False,
     glob: GlobText | None = None,
+    ignored: IgnoredFlag = False,
 ) -> ListResult:
     """List a folder of the workspace in the order of the names, or show the entry of one file.
 
-    A glob with a slash searches subfolders even without `recursive`. Links are listed, not followed. When `truncated`
+    A glob with a slash searches subfolders even without `recursive`. Links are listed, not followed. What
+    `.gitignore` names is left out. When `truncated`
     is true the list is not complete: list a subfolder, or narrow the glob.
     """
     deadline = Deadline(workspace.limits.max_seconds)
@@ -144,16 +151,14 @@ async def list_(
         root = workspace.entry(path)
         if root.type != "directory":
             return ListResult(entries=[_listed(root)], truncated=False)
-        walk = workspace.walk(root, recursive=recursive or (pattern is not None and pattern.deep), deadline=deadline)
-        entries: list[ListedEntry] = []
-        for entry in walk:
-            if pattern and not pattern.matches(entry.parts[len(root.parts) :]):
-                continue
-            # Only the next entry shows that there are more than the maximum.
-            if len(entries) == workspace.limits.max_entries:
-                return ListResult(entries=entries, truncated=True)
-            entries.append(_listed(entry))
-        return ListResult(entries=entries, truncated=not walk.complete)
+        wanted = Wanted(match=pattern.matches, ignored=ignored) if pattern else Wanted(ignored=ignored)
+        deep = recursive or (pattern is not None and pattern.deep)
+        walk = workspace.walk(root, recursive=deep, deadline=deadline, wanted=wanted)
+        found = list(islice(walk, workspace.limits.max_entries + 1))
+        # Only one more entry shows that there are more than the maximum.
+        more = len(found) > workspace.limits.max_entries
+        found = sorted(found[: workspace.limits.max_entries], key=attrgetter("parts"))
+        return ListResult(entries=[_listed(entry) for entry in found], truncated=more or not walk.complete)
 
     return await in_thread(work, deadline)
 
@@ -169,11 +174,12 @@ async def search(
     path: WorkspacePath = ".",
     glob: GlobText | None = None,
     ignore_case: Annotated[bool, msgspec.Meta(description="Match upper and lower case alike.")] = False,
+    ignored: IgnoredFlag = False,
 ) -> SearchResult:
     """Search the lines of a file, or of all files below a folder of the workspace, for a regular expression.
 
-    Binary files, links, secrets and git's own folder are skipped. A long line is cut around its match. When
-    `truncated` is true there may be more matches: narrow `path`, `glob` or `pattern`.
+    Binary files, links, secrets, git's own folder and what `.gitignore` names are skipped. A long line is cut around
+    its match. When `truncated` is true there may be more matches: narrow `path`, `glob` or `pattern`.
     """
     deadline = Deadline(workspace.limits.max_seconds)
 
@@ -186,15 +192,18 @@ async def search(
             with workspace.open_file(path) as file:
                 found.look_into(file)
             return SearchResult(matches=found.matches, truncated=not found.complete)
-        walk = workspace.walk(root, recursive=True, deadline=deadline)
+        match = names.matches if names else every_entry
+        wanted = Wanted(match=match, status=False, ignored=ignored)
+        walk = workspace.walk(root, recursive=True, deadline=deadline, wanted=wanted)
         for entry in walk:
-            if entry.type == "file" and (names is None or names.matches(entry.parts[len(root.parts) :])):
+            if entry.type == "file":
                 # A secret, a file that was removed meanwhile, and one without read permission are skipped.
                 with suppress(ToolError), workspace.open_entry(entry) as file:
                     found.look_into(file)
             if not found.complete:
                 break
-        return SearchResult(matches=found.matches, truncated=not (found.complete and walk.complete))
+        matches = sorted(found.matches, key=lambda match: match.path.split("/"))
+        return SearchResult(matches=matches, truncated=not (found.complete and walk.complete))
 
     return await in_thread(work, deadline)
 

@@ -27,7 +27,7 @@ from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
 from tools.workspace.refusals import not_regular, refuse_folder_path, tool_errors
-from tools.workspace.walking import Entry, Walk, entry_of
+from tools.workspace.walking import EVERYTHING, Entry, Walk, Wanted, entry_of
 from tools.workspace.writing import Change, Changed
 
 DEFAULT_LIMITS = Limits()
@@ -132,8 +132,8 @@ class Workspace:
         with tool_errors(path):
             return self._resolver.follow(self._parse(path), use)
 
-    def walk(self, folder: Entry, *, recursive: bool, deadline: Deadline) -> Walk:
-        """Return the entries of a folder; with `recursive`, also of its subfolders."""
+    def walk(self, folder: Entry, *, recursive: bool, deadline: Deadline, wanted: Wanted = EVERYTHING) -> Walk:
+        """Return the wanted entries of a folder; with `recursive`, also of its subfolders."""
         return Walk(
             self._resolver,
             folder.parts,
@@ -141,6 +141,7 @@ class Workspace:
             limits=self.limits,
             deadline=deadline,
             permits=self.permits,
+            wanted=wanted,
         )
 
     def write(
