@@ -180,7 +180,7 @@ class Workspace:
         except (ToolError, OSError):
             # Nothing can be opened at such a path: a rule may match the text itself.
             return self.named(path) if follow else path
-        return os.path.normpath("/".join(parts) or ".")
+        return os.path.normpath(joined(parts))
 
     def _refuse(self, real: Parts) -> None:
         """Raise `ToolError` if no file tool, or not this call, may use the file."""
