@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import codecs
+import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -29,7 +31,15 @@ from tools.workspace import (
 from tools.workspace.naming import implied_paths, stated_paths
 from tools.workspace.walking import every_entry
 
-Encoding = Literal["utf-8", "base64"]
+Encoding = Literal["utf-8", "base64", "utf-16", "utf-16-be", "windows-1252", "iso-8859-1"]
+CODECS = {"utf-16-le": "utf-16"}
+"""Names of encodings in results that differ from Python's."""
+
+LEGACY: tuple[Encoding, ...] = ("windows-1252", "iso-8859-1")
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+MIN_PLAIN = 0.7
+LEGACY_BYTES = 64 * 1024
+"""The share of ASCII from which bytes that are not UTF-8 are text in a legacy encoding."""
 
 WorkspacePath = Annotated[str, msgspec.Meta(description="Path relative to the workspace, such as 'docs/guide.md'.")]
 GlobText = Annotated[
@@ -104,8 +114,9 @@ async def read(
     """Read a file of the workspace, or some of its lines.
 
     When `truncated` is true there is more: call again with `offset` set to `next_offset`. Line ends are returned
-    unchanged. Content that is not UTF-8 text is returned as base64. A very long line counts as several. `size` and
-    `sha256` are the whole file's; give that hash to `fs.write` as `expected_sha256`. It is null for very large files.
+    unchanged. `encoding` is that of the file, for `fs.write`; a binary file is returned as base64. A very long line
+    counts as several. `size` and `sha256` are the whole file's; give that hash to `fs.write` as `expected_sha256`. It
+    is null for very large files.
     """
     deadline = Deadline(workspace.limits.max_seconds)
 
@@ -114,19 +125,31 @@ async def read(
             return read_page(file, offset=offset, limit=limit, limits=workspace.limits, deadline=deadline)
 
     page = await in_thread(work, deadline)
-    text: str | None = None
-    # JSON can hold NUL, but PostgreSQL cannot store it.
-    if b"\0" not in page.content:
-        with suppress(UnicodeDecodeError):
-            text = page.content.decode()
+    content, encoding = _decoded(page.content)
+    if page.encoding and encoding == "utf-8":
+        encoding = msgspec.convert(CODECS.get(page.encoding, page.encoding), Encoding)
     return ReadResult(
-        content=base64.b64encode(page.content).decode() if text is None else text,
-        encoding="base64" if text is None else "utf-8",
+        content=content,
+        encoding=encoding,
         size=page.size,
         sha256=page.sha256,
         truncated=page.next_offset is not None,
         next_offset=page.next_offset,
     )
+
+
+def _decoded(data: bytes) -> tuple[str, Encoding]:
+    """Return bytes as text with their encoding, or as base64."""
+    # JSON can hold NUL, but PostgreSQL cannot store it.
+    if b"\0" not in data:
+        with suppress(UnicodeDecodeError):
+            return data.decode(), "utf-8"
+        plain = sum(byte < 0x80 for byte in data[:LEGACY_BYTES])
+        if not CONTROL.search(data) and plain >= MIN_PLAIN * min(len(data), LEGACY_BYTES):
+            for encoding in LEGACY:
+                with suppress(UnicodeDecodeError):
+                    return data.decode(encoding), encoding
+    return base64.b64encode(data).decode(), "base64"
 
 
 async def list_(
@@ -215,7 +238,8 @@ async def write(
     path: WorkspacePath,
     content: Annotated[str, msgspec.Meta(description="The whole new content of the file.")],
     encoding: Annotated[
-        Encoding, msgspec.Meta(description="The encoding of `content`: text, or base64 of bytes.")
+        Encoding,
+        msgspec.Meta(description="The encoding of the file, as `fs.read` returns it; with base64, `content` is bytes."),
     ] = "utf-8",
     create_only: Annotated[bool, msgspec.Meta(description="Fail if the file exists.")] = False,
     expected_sha256: Annotated[
@@ -237,10 +261,11 @@ async def write(
             "Give either create_only or expected_sha256: a new file has no content to expect.", code="invalid_params"
         )
     try:
-        data = content.encode() if encoding == "utf-8" else base64.b64decode(content, validate=True)
+        data = _encoded(content, encoding)
     except UnicodeEncodeError as error:
         raise ToolError(
-            "The content holds a lone surrogate: give valid Unicode, or base64.", code="invalid_params"
+            f"{encoding} cannot hold {error.object[error.start]!a} (a lone surrogate is never valid): choose another.",
+            code="invalid_params",
         ) from error
     except (binascii.Error, ValueError) as error:
         raise ToolError(f"The content is not valid base64: {error}.", code="invalid_params") from error
@@ -248,6 +273,15 @@ async def write(
     change = Change(path=path, data=data, create_only=create_only, expected_sha256=expected_sha256)
     (changed,) = await in_thread(lambda: workspace.apply((change,), deadline), deadline)
     return WriteResult(path=changed.path, size=changed.size, sha256=changed.sha256 or "", created=changed.created)
+
+
+def _encoded(content: str, encoding: Encoding) -> bytes:
+    """Return the bytes of a content. Raises `UnicodeEncodeError`, and `ValueError` for invalid base64."""
+    if encoding == "base64":
+        return base64.b64decode(content, validate=True)
+    if encoding == "utf-16":
+        return codecs.BOM_UTF16_LE + content.encode("utf-16-le")
+    return (codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b"") + content.encode(encoding)
 
 
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
