@@ -4,6 +4,7 @@ from django.conf import settings
 
 from access.network.host_check import Rules
 from access.network.proxies import Networks
+from access.peer_user import is_own_user
 
 
 def api_key() -> str:
@@ -14,7 +15,7 @@ def api_key() -> str:
 def rules(*, keyed: bool) -> Rules:
     return Rules(
         keyed=keyed,
-        proven=not settings.ALLOW_KEYLESS,
+        is_own_user=None if settings.ALLOW_KEYLESS else is_own_user,
         hosts=tuple(settings.ALLOWED_HOSTS),
         origins=tuple(settings.CORS_ALLOWED_ORIGINS),
     )

@@ -15,6 +15,7 @@ from chat.runs.live.manager import RunManager
 from chat.runs.live.run import LiveRun
 from chat.runs.log.journals import database_journal, memory_journal
 from chat.runs.log.subscription import Subscription
+from chat.starting.message_files import read_file
 from chat.starting.request import RunRequest
 from chat.starting.starter import RunStarter
 from tools.execution.context import ToolContext
@@ -37,6 +38,7 @@ class Service:
         journal = database_journal(seconds, self.member.committed) if stored else memory_journal(seconds)
         self.runs = RunManager(journal, timeouts, max_runs=conf.max_active_runs(), stored=stored)
         self._tariff = conf.tariff()
+        self._tools = tools
         self._starter = RunStarter(providers, tools, self._tariff, self.runs, stored=stored)
         self._directory = RunDirectory(self.runs, self.member.watch, timeouts, stored=stored)
 
@@ -52,6 +54,10 @@ class Service:
         """Record a new run, and start it. Raise the errors of `RunStarter.start`."""
         await self.open()
         return await self._starter.start(request)
+
+    async def read_file(self, caller: Caller, path: str, max_bytes: int) -> bytes:
+        """Return a file of the workspace for a message, as a recorded `fs.read` of the caller. Raise `ToolError`."""
+        return await read_file(caller, self._tools(), path, max_bytes, stored=self.stored)
 
     async def resume(self, run_id: UUID, caller: Caller) -> LiveRun:
         """Start a new run that continues an interrupted one. Raise the errors of `RunStarter.resume`."""

@@ -5,7 +5,7 @@ ToolError            a tool's failure: data for the model and the caller, never 
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_type_hints, runtime_checkable
 
 import msgspec
 
@@ -52,11 +52,25 @@ Emit = Callable[[OutputStream, str], Awaitable[None]]
 """Sends a piece of live output to the subscribers of the execution, and waits while too much is pending."""
 
 
+Permits = Callable[[str], bool]
+"""Returns whether the policy lets a call use a file, by its path in the workspace without links."""
+
+
+@runtime_checkable
+class Restrictable(Protocol):
+    """A given of tools that reaches files, such as a workspace."""
+
+    def restricted(self, permits: Permits) -> Any:
+        """Return the same thing for one call: each file must pass `permits`."""
+        ...
+
+
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of an execution that its tool may use."""
+    """The part of an execution that its tool may use. `permits` is None if the policy has no rule about its files."""
 
     payer: Payer
     emit: Emit
+    permits: Permits | None = None
 
     @property
     def owner(self) -> str:
@@ -73,11 +87,24 @@ def plain_facets(params: msgspec.Struct) -> Facets:
     return {name: [str(value)] for name, value in values.items() if isinstance(value, str | int | float)}
 
 
+def nothing(params: msgspec.Struct) -> tuple[str, ...]:
+    """Return no names."""
+    return ()
+
+
+def no_facets(params: msgspec.Struct) -> Facets:
+    """Return no values."""
+    return {}
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
     `run` takes the validated params and the `Execution`, and returns the result's data: a mapping, or a
     `msgspec.Struct`. `confinement` is the level that confines it. `disabled` is the reason why it is off, or empty.
+    `implied` are values of params that follow from those in `facets`: only rules that deny or ask test them. `files`
+    are the file tools whose rules about paths also apply to the files of this one. `needs` returns the tools that the
+    caller must also be granted.
     """
 
     spec: ToolSpec
@@ -87,6 +114,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     confinement: str = ""
     disabled: str = ""
     facets: Callable[[msgspec.Struct], Facets] = plain_facets
+    implied: Callable[[msgspec.Struct], Facets] = no_facets
+    files: tuple[str, ...] = ()
+    needs: Callable[[msgspec.Struct], tuple[str, ...]] = nothing
 
     @property
     def name(self) -> str:
@@ -101,12 +131,15 @@ def tool(
     confinement: str = "",
     disabled: str = "",
     facets: Callable[[Any], Facets] = plain_facets,
+    implied: Callable[[Any], Facets] = no_facets,
+    files: tuple[str, ...] = (),
+    needs: Callable[[Any], tuple[str, ...]] = nothing,
 ) -> Tool:
     """Make a tool of a function.
 
     The function's keyword-only parameters are the tool's params. Each has a type, and a default if it is optional.
     `Annotated` with `msgspec.Meta` adds a description and bounds. The positional-only parameters take `given`, such as
-    a workspace. If there is one more, it gets the `Execution`.
+    a workspace, restricted to the files that the call may use. If there is one more, it gets the `Execution`.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
@@ -122,7 +155,9 @@ def tool(
 
     def run(values: msgspec.Struct, execution: Execution) -> Awaitable[Any]:
         arguments = {field: getattr(values, field) for field in values.__struct_fields__}
-        return function(*given, *((execution,) if takes_execution else ()), **arguments)
+        permits = execution.permits
+        own = given if permits is None else [restricted(value, permits) for value in given]
+        return function(*own, *((execution,) if takes_execution else ()), **arguments)
 
     spec = ToolSpec(name=name, description=inspect.getdoc(function) or "", parameters=parameters_schema(params))
     return Tool(
@@ -133,7 +168,15 @@ def tool(
         confinement=confinement,
         disabled=disabled,
         facets=facets,
+        implied=implied,
+        files=files,
+        needs=needs,
     )
+
+
+def restricted(value: Any, permits: Permits) -> Any:
+    """Return a given of a tool for one call."""
+    return value.restricted(permits) if isinstance(value, Restrictable) else value
 
 
 def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ The rules are separated by semicolons or line ends. Each has a decision, a tool'
     ask fs.write source=model; deny fs.* path=secrets/*; allow terminal.exec "command=git status*"
 
 Names and values are shell patterns, in which `*` also matches slashes. The last rule that holds decides, except that no
-later rule overrides a `deny`. Rules test names only: the workspace checks the targets of links.
+later rule overrides a `deny`. A rule with a `path` is also asked about each file that a call reaches.
 """
 
 import shlex
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Final, Literal, get_args
 
@@ -22,6 +23,8 @@ Decision = Literal["allow", "ask", "deny"]
 SEPARATORS: Final = ";\n"
 DECISIONS: Final = get_args(Decision)
 SOURCES: Final = get_args(Source)
+PATH: Final = "path"
+NOTHING: Final[Facets] = {}
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,17 +35,29 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     source: Source | None = None
     facets: tuple[tuple[str, str], ...] = ()
 
-    def holds(self, tool: str, source: Source, facets: Facets) -> bool:
+    @property
+    def has_path(self) -> bool:
+        """True if the rule tests a path."""
+        return any(name == PATH for name, _ in self.facets)
+
+    def holds(self, tool: str, source: Source, facets: Facets, implied: Facets = NOTHING) -> bool:
         """Return whether the rule applies to this execution."""
         if not fnmatchcase(tool, self.tool) or self.source not in {None, source}:
             return False
-        # A param may have several values, such as the paths of a patch. An `allow` must cover all of them; one that
-        # is forbidden is enough for a `deny` or an `ask`.
-        every = all if self.decision == "allow" else any
-        return all(
-            bool(values := facets.get(name, ())) and every(fnmatchcase(value, pattern) for value in values)
-            for name, pattern in self.facets
-        )
+        for name, pattern in self.facets:
+            # A param may have several values, such as the paths of a patch. An `allow` must cover all of them; one
+            # that is forbidden, or that only follows from the params, is enough for a `deny` or an `ask`.
+            values = facets.get(name, ())
+            matches = (fnmatchcase(_composed(value), _composed(pattern)) for value in values)
+            if self.decision == "allow":
+                matched = bool(values) and all(matches)
+            else:
+                matched = any(matches) or any(
+                    fnmatchcase(_composed(value), _composed(pattern)) for value in implied.get(name, ())
+                )
+            if not matched:
+                return False
+        return True
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -50,16 +65,51 @@ class Policy(msgspec.Struct, frozen=True):
 
     rules: tuple[Rule, ...] = ()
 
-    def decide(self, tool: str, effect: Effect, source: Source, facets: Facets) -> Decision:
-        """Return the decision about one execution."""
+    def decide(self, tool: str, effect: Effect, source: Source, facets: Facets, implied: Facets = NOTHING) -> Decision:
+        """Return the decision about one execution. `implied` are values that only a `deny` or an `ask` tests."""
         # The workspace and the sandbox confine all other effects. A network call can cost money and send data out.
-        decision: Decision = "ask" if effect == "network" and source == "model" else "allow"
-        for rule in self.rules:
-            if rule.holds(tool, source, facets):
-                if rule.decision == "deny":
-                    return "deny"
-                decision = rule.decision
-        return decision
+        default: Decision = "ask" if effect == "network" and source == "model" else "allow"
+        return _last(self.rules, default, tool, source, facets=facets, implied=implied)
+
+    def decide_path(self, tools: Iterable[str], source: Source, facets: Facets, implied: Facets = NOTHING) -> Decision:
+        """Return the strictest decision about the paths of a call, as a call of any of the tools.
+
+        The call itself is decided already, so rules that ask or deny without a path are left out.
+        """
+        rules = [rule for rule in self.rules if rule.decision == "allow" or rule.has_path]
+        decisions = {_last(rules, "allow", tool, source, facets=facets, implied=implied) for tool in tools}
+        return max(decisions, key=DECISIONS.index)
+
+    def has_paths_for(self, tools: Iterable[str]) -> bool:
+        """Return whether any rule asks about or denies paths of the tools."""
+        names = tuple(tools)
+        return any(
+            rule.has_path and rule.decision != "allow" and any(fnmatchcase(tool, rule.tool) for tool in names)
+            for rule in self.rules
+        )
+
+
+def stricter(one: Decision, other: Decision) -> Decision:
+    """Return the stricter of two decisions."""
+    return max(one, other, key=DECISIONS.index)
+
+
+def _last(
+    rules: Iterable[Rule], default: Decision, tool: str, source: Source, *, facets: Facets, implied: Facets
+) -> Decision:
+    """Return the decision of the last rule that holds, or of the first `deny`."""
+    decision = default
+    for rule in rules:
+        if rule.holds(tool, source, facets, implied):
+            if rule.decision == "deny":
+                return "deny"
+            decision = rule.decision
+    return decision
+
+
+def _composed(text: str) -> str:
+    """Return the text in the composed form of Unicode (NFC), in which a rule and a name of a file are compared."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def parse(text: str) -> Policy:

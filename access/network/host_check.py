@@ -5,15 +5,13 @@ and proxies. With keys they check the host name and the origin (RFC 6454).
 """
 
 import ipaddress
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 
-from access.network.peer_user import Address, is_supported, peer_uid
 from web.errors import ApiError
 from web.headers import Headers, last
 
@@ -44,14 +42,18 @@ _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::\d{1,5})?")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+Address = tuple[str, int]
+"""A host and a port."""
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """`keyed`: callers show a key, so they may come from elsewhere, through a proxy, under the names of `hosts`.
 
-    `proven`: without keys, a caller must be a program of the service's own user, and no proxy.
+    `is_own_user`: without keys, a caller must be no proxy, and this must be true of its address and the service's.
     """
 
     keyed: bool
-    proven: bool = True
+    is_own_user: Callable[[Address, Address], bool] | None = None
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
 
@@ -134,11 +136,11 @@ def _check_loopback(request: RequestOrigin, rules: Rules) -> None:
     # A page whose name was rebound to this machine's address still sends its own name (DNS rebinding).
     if not is_loopback(_hostname(request.host)):
         raise ApiError(403, "bad_host", "Without an API key, the Host header must be localhost or a loopback address.")
-    if rules.proven:
-        _check_user(request)
+    if rules.is_own_user is not None:
+        _check_user(request, rules.is_own_user)
 
 
-def _check_user(request: RequestOrigin) -> None:
+def _check_user(request: RequestOrigin, is_own_user: Callable[[Address, Address], bool]) -> None:
     # nginx asks its upstream with HTTP/1.0 and `Connection: close`, unless it is configured otherwise.
     if request.forwarded or request.closes:
         raise ApiError(
@@ -146,7 +148,7 @@ def _check_user(request: RequestOrigin) -> None:
             "forwarded",
             "Behind a proxy every caller looks local. Set API_KEY or create a key before you use a proxy.",
         )
-    if is_supported() and not (request.peer and request.own and peer_uid(request.peer, request.own) == os.geteuid()):
+    if not (request.peer and request.own and is_own_user(request.peer, request.own)):
         raise ApiError(
             403,
             "other_user",

@@ -1,15 +1,13 @@
 """The pictures of a message: from its body, or from the workspace."""
 
-import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from chat.api.schemas import AttachmentIn
 from chat.engine.messages import Image
 from tools.base import ToolError
-from tools.workspace import Workspace
 from web.errors import ApiError
 
 MAX_IMAGE_BYTES: Final = 8 * 2**20
@@ -22,17 +20,22 @@ SIGNATURES: Final = {
 }
 
 
-async def images(attachments: Sequence[AttachmentIn], workspace: Workspace) -> tuple[Image, ...]:
-    """Return the pictures. Raise `ApiError` (422) if one is unreadable, too large or not a picture."""
+ReadFile = Callable[[str, int], Awaitable[bytes]]
+"""Reads a file of the workspace, of at most so many bytes. Raises `ToolError`."""
+
+
+async def images(attachments: Sequence[AttachmentIn], read_file: ReadFile) -> tuple[Image, ...]:
+    """Return the pictures. Raise `ApiError`: 403 for a denied file, 422 if one is unreadable or not a picture."""
     found = []
     for attachment in attachments:
         if attachment.path is None:
             data = _decode(attachment.data_base64 or "")
         else:
             try:
-                data = await asyncio.to_thread(workspace.read_bytes, attachment.path, MAX_IMAGE_BYTES)
+                data = await read_file(attachment.path, MAX_IMAGE_BYTES)
             except ToolError as error:
-                raise ApiError(422, error.code, f"The attachment cannot be read: {error}") from None
+                status = 403 if error.code == "denied" else 422
+                raise ApiError(status, error.code, f"The attachment cannot be read: {error}") from None
         # The declared media type is not trusted: the type is detected from the bytes.
         found.append(Image(media_type=_media_type(data), data=data))
     return tuple(found)

@@ -1,6 +1,7 @@
 """The conversion of a validated body, from HTTP or a WebSocket, into a `RunRequest`."""
 
 import hashlib
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -12,7 +13,6 @@ from chat.api.schemas import ChatIn
 from chat.engine.model_port import SamplingOptions
 from chat.runs.start.idempotency import Key
 from chat.starting.request import RunRequest
-from tools import assembly
 from tools.base import ToolRequest
 from web.errors import ApiError
 
@@ -20,7 +20,7 @@ MAX_KEY_CHARS: Final = 255
 
 
 async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
-    """Return the request, with the `Idempotency-Key` if one was sent. Raise `ApiError` (422)."""
+    """Return the request, with the `Idempotency-Key` if one was sent. Raise `ApiError` (403, 422)."""
     if body.session_id is not None and not service_registry.current().stored:
         raise ApiError(422, "not_stored", "ENABLE_PERSISTENCE=false stores no sessions. Leave session_id out.")
     idempotency_key = None
@@ -40,7 +40,7 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
             ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
             for call in body.tool_calls
         ),
-        images=await images(body.attachments, assembly.workspace()) if body.attachments else (),
+        images=await images(body.attachments, partial(service_registry.current().read_file, caller)),
         instructions=body.instructions,
         tools=("*",) if body.tools is None else tuple(body.tools),
         sampling=msgspec.convert(body, SamplingOptions, from_attributes=True),

@@ -57,7 +57,7 @@ class TurnFactory:
         executor = ToolExecutor(
             tools,
             payer(request.caller, run_id, session_id),
-            partial(write_if_owner, run_id) if self.stored else _discard,
+            partial(write_if_owner, run_id) if self.stored else discard,
             offered=self._offered(tools, request),
             stored=self.stored,
             granted=request.caller.scopes.may_use,
@@ -102,5 +102,5 @@ class TurnFactory:
         return self._offers[kind]
 
 
-async def _discard(_: object) -> None:
+async def discard(_: object) -> None:
     """Store nothing."""

@@ -57,6 +57,39 @@ async def test_caller_runs_only_the_tools_of_the_key(start: Start, make_key: Mak
     assert codes == {"fs.read": "denied", "fs.nothing": "unknown_tool"}
 
 
+async def test_output_of_a_call_needs_the_scope_of_that_call(start: Start, make_key: MakeKey) -> None:
+    user = await make_user("alice")
+    (conf.workspace_base() / "long.txt").write_text("a line of the long file\n" * 10_000)
+    reader = await make_key("reader", "chat", "tools", user_id=user)
+    other = await make_key("other", "chat", "output.read", user_id=user)
+    api = await start(Scripted())
+    body = {"tool_calls": [{"name": "fs.read", "params": {"path": "long.txt"}}]}
+    done = await api.call("POST", "/chat/stream", json=body, headers=reader.headers)
+    params = {"execution_id": done.one("tool_result")["execution_id"]}
+    again = {"tool_calls": [{"name": "output.read", "params": params}]}
+    own = await api.call("POST", "/chat/stream", json=again, headers=reader.headers)
+    answer = await api.call("POST", "/chat/stream", json=again, headers=other.headers)
+    assert "a line of the long file" in own.one("tool_result")["data"]["text"]
+    assert answer.one("tool_error")["code"] == "denied"
+    assert "fs.read" in answer.one("tool_error")["error"]
+
+
+@pytest.mark.parametrize("params", [{"path": "a.wav"}, {"text": "x", "path": "a.mp3"}])
+async def test_speech_tool_with_a_path_needs_the_scope_of_the_file_tool(
+    start: Start, make_key: MakeKey, params: dict[str, str]
+) -> None:
+    alice = await make_key("alice", "chat", "speech.*")
+    api = await start(Scripted())
+    name = "speech.synthesize" if "text" in params else "speech.transcribe"
+    body = {"tool_calls": [{"name": name, "params": params}]}
+    answer = await api.call("POST", "/chat/stream", json=body, headers=alice.headers)
+    error = answer.one("tool_error")
+    assert (error["code"], error["error"][-9:].strip(" .")) == (
+        "denied",
+        "fs.write" if "text" in params else "fs.read",
+    )
+
+
 @pytest.mark.parametrize("end", ["revoked", "live"])
 async def test_approved_call_is_checked_against_the_key_as_it_is_now(start: Start, make_key: MakeKey, end: str) -> None:
     user = await make_user("alice")

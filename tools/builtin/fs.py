@@ -2,8 +2,12 @@
 
 import base64
 import binascii
+import codecs
+import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,12 +23,23 @@ from tools.workspace import (
     LineSearch,
     Match,
     Page,
+    Wanted,
     Workspace,
     in_thread,
     read_page,
 )
+from tools.workspace.naming import implied_paths, stated_paths
+from tools.workspace.walking import every_entry
 
-Encoding = Literal["utf-8", "base64"]
+Encoding = Literal["utf-8", "base64", "utf-16", "utf-16-be", "windows-1252", "iso-8859-1"]
+CODECS = {"utf-16-le": "utf-16"}
+"""Names of encodings in results that differ from Python's."""
+
+LEGACY: tuple[Encoding, ...] = ("windows-1252", "iso-8859-1")
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+MIN_PLAIN = 0.7
+LEGACY_BYTES = 64 * 1024
+"""The share of ASCII from which bytes that are not UTF-8 are text in a legacy encoding."""
 
 WorkspacePath = Annotated[str, msgspec.Meta(description="Path relative to the workspace, such as 'docs/guide.md'.")]
 GlobText = Annotated[
@@ -36,6 +51,7 @@ GlobText = Annotated[
         "A glob with a slash is matched against the path below `path`, such as 'src/**/*.py'.",
     ),
 ]
+IgnoredFlag = Annotated[bool, msgspec.Meta(description="Include files that `.gitignore` names.")]
 
 # `datetime.fromtimestamp` raises for times that a file can be given, so they are added to this.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,8 +114,9 @@ async def read(
     """Read a file of the workspace, or some of its lines.
 
     When `truncated` is true there is more: call again with `offset` set to `next_offset`. Line ends are returned
-    unchanged. Content that is not UTF-8 text is returned as base64. A very long line counts as several. `size` and
-    `sha256` are the whole file's; give that hash to `fs.write` as `expected_sha256`. It is null for very large files.
+    unchanged. `encoding` is that of the file, for `fs.write`; a binary file is returned as base64. A very long line
+    counts as several. `size` and `sha256` are the whole file's; give that hash to `fs.write` as `expected_sha256`. It
+    is null for very large files.
     """
     deadline = Deadline(workspace.limits.max_seconds)
 
@@ -108,19 +125,31 @@ async def read(
             return read_page(file, offset=offset, limit=limit, limits=workspace.limits, deadline=deadline)
 
     page = await in_thread(work, deadline)
-    text: str | None = None
-    # JSON can hold NUL, but PostgreSQL cannot store it.
-    if b"\0" not in page.content:
-        with suppress(UnicodeDecodeError):
-            text = page.content.decode()
+    content, encoding = _decoded(page.content)
+    if page.encoding and encoding == "utf-8":
+        encoding = msgspec.convert(CODECS.get(page.encoding, page.encoding), Encoding)
     return ReadResult(
-        content=base64.b64encode(page.content).decode() if text is None else text,
-        encoding="base64" if text is None else "utf-8",
+        content=content,
+        encoding=encoding,
         size=page.size,
         sha256=page.sha256,
         truncated=page.next_offset is not None,
         next_offset=page.next_offset,
     )
+
+
+def _decoded(data: bytes) -> tuple[str, Encoding]:
+    """Return bytes as text with their encoding, or as base64."""
+    # JSON can hold NUL, but PostgreSQL cannot store it.
+    if b"\0" not in data:
+        with suppress(UnicodeDecodeError):
+            return data.decode(), "utf-8"
+        plain = sum(byte < 0x80 for byte in data[:LEGACY_BYTES])
+        if not CONTROL.search(data) and plain >= MIN_PLAIN * min(len(data), LEGACY_BYTES):
+            for encoding in LEGACY:
+                with suppress(UnicodeDecodeError):
+                    return data.decode(encoding), encoding
+    return base64.b64encode(data).decode(), "base64"
 
 
 async def list_(
@@ -130,10 +159,12 @@ async def list_(
     path: WorkspacePath = ".",
     recursive: Annotated[bool, msgspec.Meta(description="Also list the entries of subfolders, at any depth.")] = False,
     glob: GlobText | None = None,
+    ignored: IgnoredFlag = False,
 ) -> ListResult:
     """List a folder of the workspace in the order of the names, or show the entry of one file.
 
-    A glob with a slash searches subfolders even without `recursive`. Links are listed, not followed. When `truncated`
+    A glob with a slash searches subfolders even without `recursive`. Links are listed, not followed. What
+    `.gitignore` names is left out. When `truncated`
     is true the list is not complete: list a subfolder, or narrow the glob.
     """
     deadline = Deadline(workspace.limits.max_seconds)
@@ -143,16 +174,14 @@ async def list_(
         root = workspace.entry(path)
         if root.type != "directory":
             return ListResult(entries=[_listed(root)], truncated=False)
-        walk = workspace.walk(root, recursive=recursive or (pattern is not None and pattern.deep), deadline=deadline)
-        entries: list[ListedEntry] = []
-        for entry in walk:
-            if pattern and not pattern.matches(entry.parts[len(root.parts) :]):
-                continue
-            # Only the next entry shows that there are more than the maximum.
-            if len(entries) == workspace.limits.max_entries:
-                return ListResult(entries=entries, truncated=True)
-            entries.append(_listed(entry))
-        return ListResult(entries=entries, truncated=not walk.complete)
+        wanted = Wanted(match=pattern.matches, ignored=ignored) if pattern else Wanted(ignored=ignored)
+        deep = recursive or (pattern is not None and pattern.deep)
+        walk = workspace.walk(root, recursive=deep, deadline=deadline, wanted=wanted)
+        found = list(islice(walk, workspace.limits.max_entries + 1))
+        # Only one more entry shows that there are more than the maximum.
+        more = len(found) > workspace.limits.max_entries
+        found = sorted(found[: workspace.limits.max_entries], key=attrgetter("parts"))
+        return ListResult(entries=[_listed(entry) for entry in found], truncated=more or not walk.complete)
 
     return await in_thread(work, deadline)
 
@@ -168,11 +197,12 @@ async def search(
     path: WorkspacePath = ".",
     glob: GlobText | None = None,
     ignore_case: Annotated[bool, msgspec.Meta(description="Match upper and lower case alike.")] = False,
+    ignored: IgnoredFlag = False,
 ) -> SearchResult:
     """Search the lines of a file, or of all files below a folder of the workspace, for a regular expression.
 
-    Binary files, links, secrets and git's own folder are skipped. A long line is cut around its match. When
-    `truncated` is true there may be more matches: narrow `path`, `glob` or `pattern`.
+    Binary files, links, secrets, git's own folder and what `.gitignore` names are skipped. A long line is cut around
+    its match. When `truncated` is true there may be more matches: narrow `path`, `glob` or `pattern`.
     """
     deadline = Deadline(workspace.limits.max_seconds)
 
@@ -185,15 +215,18 @@ async def search(
             with workspace.open_file(path) as file:
                 found.look_into(file)
             return SearchResult(matches=found.matches, truncated=not found.complete)
-        walk = workspace.walk(root, recursive=True, deadline=deadline)
+        match = names.matches if names else every_entry
+        wanted = Wanted(match=match, status=False, ignored=ignored)
+        walk = workspace.walk(root, recursive=True, deadline=deadline, wanted=wanted)
         for entry in walk:
-            if entry.type == "file" and (names is None or names.matches(entry.parts[len(root.parts) :])):
+            if entry.type == "file":
                 # A secret, a file that was removed meanwhile, and one without read permission are skipped.
                 with suppress(ToolError), workspace.open_entry(entry) as file:
                     found.look_into(file)
             if not found.complete:
                 break
-        return SearchResult(matches=found.matches, truncated=not (found.complete and walk.complete))
+        matches = sorted(found.matches, key=lambda match: match.path.split("/"))
+        return SearchResult(matches=matches, truncated=not (found.complete and walk.complete))
 
     return await in_thread(work, deadline)
 
@@ -205,7 +238,8 @@ async def write(
     path: WorkspacePath,
     content: Annotated[str, msgspec.Meta(description="The whole new content of the file.")],
     encoding: Annotated[
-        Encoding, msgspec.Meta(description="The encoding of `content`: text, or base64 of bytes.")
+        Encoding,
+        msgspec.Meta(description="The encoding of the file, as `fs.read` returns it; with base64, `content` is bytes."),
     ] = "utf-8",
     create_only: Annotated[bool, msgspec.Meta(description="Fail if the file exists.")] = False,
     expected_sha256: Annotated[
@@ -227,10 +261,11 @@ async def write(
             "Give either create_only or expected_sha256: a new file has no content to expect.", code="invalid_params"
         )
     try:
-        data = content.encode() if encoding == "utf-8" else base64.b64decode(content, validate=True)
+        data = _encoded(content, encoding)
     except UnicodeEncodeError as error:
         raise ToolError(
-            "The content holds a lone surrogate: give valid Unicode, or base64.", code="invalid_params"
+            f"{encoding} cannot hold {error.object[error.start]!a} (a lone surrogate is never valid): choose another.",
+            code="invalid_params",
         ) from error
     except (binascii.Error, ValueError) as error:
         raise ToolError(f"The content is not valid base64: {error}.", code="invalid_params") from error
@@ -240,18 +275,31 @@ async def write(
     return WriteResult(path=changed.path, size=changed.size, sha256=changed.sha256 or "", created=changed.created)
 
 
+def _encoded(content: str, encoding: Encoding) -> bytes:
+    """Return the bytes of a content. Raises `UnicodeEncodeError`, and `ValueError` for invalid base64."""
+    if encoding == "base64":
+        return base64.b64decode(content, validate=True)
+    if encoding == "utf-16":
+        return codecs.BOM_UTF16_LE + content.encode("utf-16-le")
+    return (codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b"") + content.encode(encoding)
+
+
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the file tools of a workspace."""
 
     def facets(params: Any) -> Facets:
-        # `./a/../b` and `b` are one path: a rule must match every spelling.
-        return {**plain_facets(params), "path": [workspace.named(params.path)]}
+        return {**plain_facets(params), "path": stated_paths(workspace, (params.path,))}
 
+    def implied(params: Any) -> Facets:
+        return {"path": implied_paths(workspace, (params.path,))}
+
+    common: dict[str, Any] = {"confinement": workspace.confinement, "facets": facets, "implied": implied}
     return (
-        tool("fs.read", "read", read, workspace, confinement=workspace.confinement, facets=facets),
-        tool("fs.list", "read", list_, workspace, confinement=workspace.confinement, facets=facets),
-        tool("fs.search", "read", search, workspace, confinement=workspace.confinement, facets=facets),
-        tool("fs.write", "write", write, workspace, confinement=workspace.confinement, facets=facets),
+        tool("fs.read", "read", read, workspace, **common),
+        tool("fs.list", "read", list_, workspace, **common),
+        # It shows the content of files.
+        tool("fs.search", "read", search, workspace, **common, files=("fs.read",)),
+        tool("fs.write", "write", write, workspace, **common),
     )
 
 

@@ -15,7 +15,8 @@ from tools.git.revisions import Revisions, one_revision, revisions
 from tools.git.running import GitResult, Runner
 from tools.git.status import Status, parse_status
 from tools.workspace import Deadline, in_thread
-from tools.workspace.confinement.paths import shown
+from tools.workspace.confinement.paths import Parts, joined, shown
+from tools.workspace.naming import implied_paths, stated_paths
 
 DEFAULT_LOG = 20
 MAX_LOG = 200
@@ -61,7 +62,9 @@ async def show_status(runner: Runner, /, *, path: RepositoryPath = ".") -> Statu
     def work(repository: Repository, deadline: Deadline) -> Status:
         done = runner.run((*status.COMMAND, "--", *repository.pathspec), repository.folder, deadline)
         check(done, repository)
-        result = parse_status(done.output, repository.parts, runner.limits, complete=done.complete)
+        result = parse_status(
+            done.output, repository.parts, runner.limits, complete=done.complete, permits=runner.workspace.permits
+        )
         if not (result.staged or result.unstaged or result.untracked or result.conflicted or result.truncated):
             _check_exists(repository, path)
         return result
@@ -82,8 +85,8 @@ async def diff(
     """Show changes as a unified diff, and list the files with the lines added and removed.
 
     Without `ref`: the changes that are not staged. With one revision: the files as they are now, against it. With two,
-    such as 'a..b': b against a. Paths are relative to the workspace. The text of files with the names of secrets is
-    not shown: they are `withheld`. When `truncated` is true there is more: request a file or a folder.
+    such as 'a..b': b against a. Paths are relative to the workspace. The text of secrets and of files that the
+    policy denies is not shown: they are `withheld`. When `truncated` is true there is more: request a file or a folder.
     """
     requested = None if ref is None else revisions(ref)
     if staged and requested and requested.dots:
@@ -169,7 +172,10 @@ def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
     """Return the git tools of a workspace. They are off for the `disabled` reason, or if git cannot be sandboxed."""
 
     def facets(params: Any) -> Facets:
-        return {**plain_facets(params), "path": [runner.workspace.named(params.path)]}
+        return {**plain_facets(params), "path": stated_paths(runner.workspace, (params.path,))}
+
+    def implied(params: Any) -> Facets:
+        return {"path": implied_paths(runner.workspace, (params.path,))}
 
     functions: dict[str, Callable[..., Awaitable[Any]]] = {
         "git.status": show_status,
@@ -179,7 +185,18 @@ def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
     }
     reason = disabled or runner.why_unavailable()
     return tuple(
-        tool(name, "read", function, runner, confinement=runner.confinement, disabled=reason, facets=facets)
+        tool(
+            name,
+            "read",
+            function,
+            runner,
+            confinement=runner.confinement,
+            disabled=reason,
+            facets=facets,
+            implied=implied,
+            # These two show the content of files.
+            files=("fs.read",) if name in {"git.diff", "git.show"} else (),
+        )
         for name, function in functions.items()
     )
 
@@ -200,8 +217,12 @@ def _argument(requested: Revisions | None) -> tuple[str, ...]:
 
 
 def _changes(runner: Runner, done: GitResult, output: bytes, repository: Repository) -> Changes:
-    names = runner.workspace.secret_names
-    return parse_changes(output, repository.parts, names, runner.limits, complete=done.complete)
+    names, permits = runner.workspace.secret_names, runner.workspace.permits
+
+    def hides(parts: Parts) -> bool:
+        return names.cover(parts) or (permits is not None and not permits(joined(parts)))
+
+    return parse_changes(output, repository.parts, hides, runner.limits, complete=done.complete)
 
 
 def _check_exists(repository: Repository, path: str) -> None:

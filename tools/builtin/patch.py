@@ -15,6 +15,7 @@ import msgspec
 from tools.base import Facets, Tool, ToolError, plain_facets, tool
 from tools.patching import Action, Content, Plan, apply, parse
 from tools.workspace import Change, Deadline, Workspace, in_thread
+from tools.workspace.naming import implied_paths, stated_paths
 
 PatchText = Annotated[
     str,
@@ -37,10 +38,11 @@ class FileResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The files in the patch's order. With `dry_run`, nothing was written."""
+    """The files in the patch's order. With `dry_run`, nothing was written. `notes` report what was forgiven."""
 
     files: list[FileResult]
     dry_run: bool
+    notes: list[str] = []
 
 
 async def apply_patch(
@@ -53,15 +55,16 @@ async def apply_patch(
     """Apply a patch to files of the workspace: all of it, or nothing.
 
     The patch is a unified diff or has the format of '*** Begin Patch'. Git's diffs may create, delete, rename and copy
-    files, and set the executable bit. Context and removed lines must match the file exactly. Wrong line numbers and
-    counts are harmless as long as a hunk fits in one place only. A file with CRLF keeps it. Links, submodules, binary
-    files and paths outside are refused. The result's `sha256` is the file's new one, for `fs.write`.
+    files, and set the executable bit. Context and removed lines must match the file. Wrong or missing line numbers,
+    line ends and white space before them are forgiven if the patch fits in one way only. `notes` report it. A file
+    keeps its own line ends. Links, submodules, binary files and paths outside are refused. The result's `sha256`
+    is the file's new one, for `fs.write`.
     """
     deadline = Deadline(workspace.limits.max_seconds)
 
     def work() -> PatchResult:
         files = _Files(workspace, deadline)
-        plan = apply(parse(_encoded(patch)), files.read)
+        plan = apply(parse(_encoded(patch), roots=workspace.roots), files.read)
         files.check(plan)
         hashes: dict[str, str] = {}
         edits: list[Change] = []
@@ -93,7 +96,7 @@ async def apply_patch(
             )
             for file in plan.files
         ]
-        return PatchResult(files=results, dry_run=dry_run)
+        return PatchResult(files=results, dry_run=dry_run, notes=list(plan.notes))
 
     return await in_thread(work, deadline)
 
@@ -101,17 +104,34 @@ async def apply_patch(
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the patch tool of a workspace."""
 
-    def facets(params: Any) -> Facets:
+    def paths(params: Any) -> set[str]:
         # A patch that cannot be parsed names no paths. It also changes nothing, so no rule is bypassed.
         try:
-            sections = parse(_encoded(params.patch)).sections
+            sections = parse(_encoded(params.patch), roots=workspace.roots).sections
         except ToolError:
-            return {}
-        paths = {path for section in sections for path in (section.path, section.source) if path is not None}
-        return {**plain_facets(params), "path": sorted(map(workspace.named, paths))}
+            return set()
+        names = ((section.path, section.source, *section.others) for section in sections)
+        return {path for section in names for path in section if path is not None}
 
-    confinement = workspace.confinement
-    return (tool("fs.apply_patch", "write", apply_patch, workspace, confinement=confinement, facets=facets),)
+    def facets(params: Any) -> Facets:
+        named = paths(params)
+        return {**plain_facets(params), "path": stated_paths(workspace, named)} if named else {}
+
+    def implied(params: Any) -> Facets:
+        return {"path": implied_paths(workspace, paths(params))}
+
+    made = tool(
+        "fs.apply_patch",
+        "write",
+        apply_patch,
+        workspace,
+        confinement=workspace.confinement,
+        facets=facets,
+        implied=implied,
+        # A patch that does not fit shows lines of the file.
+        files=("fs.read", "fs.write"),
+    )
+    return (made,)
 
 
 def _encoded(patch: str) -> bytes:

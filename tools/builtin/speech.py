@@ -16,6 +16,7 @@ from speech.service import SpeechService
 from spending.accounts import Payer
 from tools.base import Effect, Execution, Facets, Tool, ToolError, ToolErrorCode, plain_facets, tool
 from tools.workspace import Change, Deadline, Workspace, in_thread
+from tools.workspace.naming import implied_paths, stated_paths
 
 Result = TypeVar("Result")
 
@@ -164,17 +165,32 @@ def tools(service: SpeechService, workspace: Workspace, budget_of: BudgetOf) -> 
     def facets(params: Any) -> Facets:
         # With failover several providers may get the call. An `allow` must cover all of them, so
         # `allow speech.* provider=local` passes only calls that cannot leave the machine.
-        path = {"path": [workspace.named(params.path)]} if params.path is not None else {}
+        path = {} if params.path is None else {"path": stated_paths(workspace, (params.path,))}
         return {**plain_facets(params), **path, "provider": service.providers_for(params.provider)}
+
+    def implied(params: Any) -> Facets:
+        return {} if params.path is None else {"path": implied_paths(workspace, (params.path,))}
 
     # Any call may name a vendor's provider, and the default one may fail over to it.
     reaches_out = service.providers.reaches_out
     reads: Effect = "network" if reaches_out else "read"
     writes: Effect = "network" if reaches_out else "write"
-    given: dict[str, Any] = {"confinement": workspace.confinement, "disabled": service.disabled, "facets": facets}
+    given: dict[str, Any] = {
+        "confinement": workspace.confinement,
+        "disabled": service.disabled,
+        "facets": facets,
+        "implied": implied,
+    }
+
+    def made(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], file_tool: str) -> Tool:
+        def needs(params: Any) -> tuple[str, ...]:
+            return () if params.path is None else (file_tool,)
+
+        return tool(name, effect, function, service, workspace, budget_of, **given, files=(file_tool,), needs=needs)
+
     return (
-        tool("speech.transcribe", reads, transcribe, service, workspace, budget_of, **given),
-        tool("speech.synthesize", writes, synthesize, service, workspace, budget_of, **given),
+        made("speech.transcribe", reads, transcribe, "fs.read"),
+        made("speech.synthesize", writes, synthesize, "fs.write"),
     )
 
 

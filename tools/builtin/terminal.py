@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from tools.base import Execution, Facets, Tool, ToolError, tool
-from tools.commands import Ground, check, split
+from tools.commands import Ground, check, normalised, split
 from tools.commands.words import check_words
 from tools.sandbox import policy as sandboxing
 from tools.sandbox.output.live_text import LiveText
@@ -27,6 +27,7 @@ from tools.terminal.preparation import WALK_SECONDS, parts, prepare
 from tools.terminal.result import ExecResult, check_ended, exec_result
 from tools.workspace import Deadline, Workspace, in_thread
 from tools.workspace.confinement.names import is_git
+from tools.workspace.naming import implied_paths
 
 PLACE: Final = os.O_PATH | os.O_CLOEXEC
 
@@ -54,8 +55,17 @@ class Terminal:
             cwd=cwd,
             is_secret=lambda name: self.workspace.secret_names.cover((name,)),
             is_git=is_git,
+            exists=lambda word: self._exists(word if word.startswith("/") else "/".join((*cwd, word))),
             secret_globs=self.limits.secret_globs,
         )
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self.workspace.entry(path)
+        except ToolError as error:
+            # Other errors are about a file that exists, such as a link that leads out.
+            return error.code != "not_found"
+        return True
 
 
 async def exec_(
@@ -154,16 +164,29 @@ def tools(
             # The call is refused in any case.
             text = params.command or shlex.join(params.argv or ())
         base = workspace.base
-        return {"command": [text], "cwd": [posixpath.relpath(posixpath.join(base, params.cwd), base)]}
+        folder = posixpath.relpath(posixpath.join(base, params.cwd), base)
+        return {"command": [text], "cwd": list(dict.fromkeys((folder, workspace.named(params.cwd, follow=True))))}
 
+    def implied(params: Any) -> Facets:
+        # The same command without what may precede git's own, and as it is run.
+        folders = implied_paths(workspace, (params.cwd,))
+        try:
+            words = normalised(_words(params.command, params.argv))
+            ran = check(words, limits.whitelist, runner.ground(()))
+        except ToolError:
+            return {"cwd": folders}
+        return {"command": [shlex.join(words), shlex.join(ran.argv)], "cwd": folders}
+
+    runner = Terminal(workspace, sandbox, limits)
     made = tool(
         "terminal.exec",
         "execute",
         exec_,
-        Terminal(workspace, sandbox, limits),
+        runner,
         confinement=confinement,
         disabled=disabled,
         facets=facets,
+        implied=implied,
     )
     # The table and the limits are settings, so they cannot stand in the docstring.
     programs = [name for name in limits.whitelist if not name.startswith("git ")]

@@ -6,11 +6,12 @@ import msgspec
 
 from tools.base import ToolError
 from tools.commands.expression import check_expression
-from tools.commands.operands import Ground, only_commits
+from tools.commands.operands import Ground
 from tools.commands.program import ALWAYS, Option, Program
+from tools.commands.revisions import held_to_commits, split_operands
 from tools.commands.words import check_words, shown
 
-__all__ = ["Checked", "Ground", "check"]
+__all__ = ["Checked", "Ground", "check", "normalised"]
 
 ELSEWHERE = {
     "cd": "give the folder as cwd",
@@ -51,9 +52,7 @@ def check(argv: Sequence[str], table: Mapping[str, Program], ground: Ground) -> 
 
 def _entry(argv: Sequence[str], table: Mapping[str, Program]) -> tuple[str, Sequence[str]]:
     """Return the table's name of the command, and the words after it."""
-    words = list(argv)
-    if words[0] == "git":
-        words[1:] = _git_command(words[1:])
+    words = normalised(argv)
     # The longest name first: `git log` is an entry, `git` is none.
     for length in (3, 2, 1):
         name = " ".join(words[:length])
@@ -68,6 +67,11 @@ def _entry(argv: Sequence[str], table: Mapping[str, Program]) -> tuple[str, Sequ
     programs = ", ".join(dict.fromkeys(known.split()[0] for known in table))
     advice = f" Instead: {ELSEWHERE[words[0]]}." if words[0] in ELSEWHERE else ""
     raise ToolError(f"{shown(words[0])} is not among the programs here: {programs}.{advice}", code="not_allowed")
+
+
+def normalised(argv: Sequence[str]) -> Sequence[str]:
+    """Return the command with git's own command as its second word. Raises `ToolError`."""
+    return (argv[0], *_git_command(argv[1:])) if argv[0] == "git" else argv
 
 
 def _git_command(words: Sequence[str]) -> Sequence[str]:
@@ -217,15 +221,18 @@ class _Words:
 
     def _final_operands(self) -> tuple[str, ...]:
         operands, paths = self._operands, self._paths
+        patterns: list[str] = []
         if self._name == "git grep" and self._patterns(operands):
             # A pattern that starts with a dash would be an option.
-            operands = ["-e", *operands]
+            patterns, operands = ["-e", operands[0]], operands[1:]
         if self._hides_secrets():
-            plain = 2 * self._patterns(self._operands)
-            operands = [*operands[:plain], *map(only_commits, operands[plain:])]
-            hidden = self._ground.without_secrets()
-            operands, paths = ([*operands, *hidden], paths) if paths is None else (operands, [*paths, *hidden])
-        return tuple(operands) if paths is None else (*operands, "--", *paths)
+            if paths is None:
+                operands, paths = split_operands(operands, self._ground.exists)
+            # In the log of a branch git accepts only its name, and shows only commits.
+            if not self._seen.intersection(("-g", "--walk-reflogs")):
+                operands = [held_to_commits(word) for word in operands]
+            paths = [*paths, *self._ground.without_secrets()]
+        return (*patterns, *operands) if paths is None else (*patterns, *operands, "--", *paths)
 
     def _hides_secrets(self) -> bool:
         """Return whether secrets must be left out of git's answer. Raises `ToolError` if they cannot be."""
@@ -237,6 +244,4 @@ class _Words:
                 "git log --follow cannot be combined with options that show content: leave out one of them.",
                 code="not_allowed",
             )
-        # `git log -L` names its file in the option, and takes no pathspec.
-        by_lines = self._name == "git log" and "-L" in self._seen
-        return shows and not by_lines
+        return shows

@@ -34,7 +34,7 @@ def _entry(entry: str) -> tuple[str, Program]:
         raise ValueError(f"{name!r} is not the name of a program: {VALID}.")
     # An entry for all of git would also allow its commands that write or run programs.
     if name == "git":
-        raise ValueError("'git' is extended by its commands: write 'git NAME:...', such as 'git cat-file:-t,-p'.")
+        raise ValueError("'git' is extended by its commands: write 'git NAME:...', such as 'git cat-file:-t'.")
     operands: Operands = "revisions, paths" if name.startswith("git ") else "paths"
     if listed == "*":
         return name, Program(any_option=True, operands=operands)

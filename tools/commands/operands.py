@@ -14,8 +14,8 @@ from tools.commands.words import shown
 
 NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,9})?[A-Za-z%]{0,3}")
 WORD = re.compile(r"[A-Za-z0-9_.,:+%/=@^-]{1,200}")
+RAW = re.compile(r"\braw\b")
 REVISION_MARKS = re.compile(r"[/\\:!^(){}\s]+")
-HASH = re.compile(r"(^|\^|\.\.\.?)([0-9a-fA-F]{4,64})(?=$|\.\.)")
 # `x^{blob}` and `x^{tree}` show an object by its hash: also a file that is a secret, of which no name is checked.
 ANY_OBJECT = re.compile(r"\^\{(?!commit\}|tag\}|/)[^}]*\}")
 
@@ -24,12 +24,14 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """The rules for paths of a command. `cwd` is its folder in the workspace, whose absolute paths are `roots`.
 
     `is_secret` and `is_git` test one name of a path. `secret_globs` are the names of secrets, for git to leave out.
+    `exists` tests whether a path leads to a file or folder.
     """
 
     roots: tuple[str, ...]
     cwd: tuple[str, ...]
     is_secret: Callable[[str], bool]
     is_git: Callable[[str], bool]
+    exists: Callable[[str], bool]
     secret_globs: tuple[str, ...] = ()
 
     def check_path(self, word: str) -> None:
@@ -77,6 +79,11 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         if (kind == "NUMBER" and not NUMBER.fullmatch(value)) or (kind == "WORD" and not WORD.fullmatch(value)):
             form = "a number, such as 5" if kind == "NUMBER" else "a plain word"
             raise ToolError(f"{shown(value)} is not valid for {option}, which takes {form}.", code="not_allowed")
+        if kind == "FIELDS" and RAW.search(value):
+            # A tag can point to a file, whose name is not checked then.
+            raise ToolError(
+                f"{option} takes no field 'raw' here: it shows the content of an object.", code="not_allowed"
+            )
         if kind == "PATH":
             self.check_path(value)
         elif kind == "REVISION":
@@ -89,12 +96,6 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(
             f":(exclude,icase,glob,top)**/{glob}{below}" for glob in self.secret_globs for below in ("", "/**")
         )
-
-
-def only_commits(word: str) -> str:
-    """Return the revision with `^{commit}` after each hash in it."""
-    # By the hash of its blob, git would show any file that was ever committed.
-    return HASH.sub(r"\1\2^{commit}", word)
 
 
 def _outside(word: str) -> ToolError:

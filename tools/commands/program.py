@@ -14,12 +14,13 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-Value = Literal["NUMBER", "WORD", "TEXT", "GLOB", "PATH", "REVISION"]
+Value = Literal["NUMBER", "WORD", "TEXT", "FIELDS", "GLOB", "PATH", "REVISION"]
 """The kind of an option's value.
 
 - NUMBER: digits, with a sign or a unit
 - WORD: a choice or a plain setting
 - TEXT: any text that is never the name of a file
+- FIELDS: the fields of git's references, except `raw`, which is the content of the object
 - GLOB: a pattern of names
 - PATH: a file or folder
 - REVISION: a commit, a range, or a path in a commit, as git writes it

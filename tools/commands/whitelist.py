@@ -6,6 +6,8 @@ These options are left out:
 - options that write: `sort -o`, `find -fprint`, a second file for `uniq`, `git --output`
 - options that read names, patterns or settings from a file: `grep -f`, `wc --files0-from`, `git -c`
 - options that follow links to the outside: `find -L`, `grep -R`
+- options that show content past git's pathspecs, and so the content of secrets: `git status -v`, `git log -L`,
+  `git log --full-diff`
 - options that never end: `tail -f`
 
 pytest executes the code that it reads. Only the sandbox confines it, as it confines all other programs too.
@@ -43,7 +45,7 @@ _PRETTY = """
     --notes --no-notes -m -c --cc --root --source
 """
 _REFERENCES = """
-    --sort=WORD --format=TEXT --contains=REVISION --no-contains=REVISION --merged[=REVISION] --no-merged[=REVISION]
+    --sort=FIELDS --format=FIELDS --contains=REVISION --no-contains=REVISION --merged[=REVISION] --no-merged[=REVISION]
     --points-at=REVISION --color[=WORD] --no-color --column[=WORD] --no-column -i --ignore-case
 """
 _CONTENT = (*options(_DIFF), "-c", "--cc", "-m")
@@ -53,7 +55,7 @@ _CONTENT = (*options(_DIFF), "-c", "--cc", "-m")
 GIT: Final[Mapping[str, Program]] = {
     "git status": Program(
         options=options("""
-            -s --short -b --branch --show-stash --porcelain[=WORD] --long -v --verbose -u[=WORD]
+            -s --short -b --branch --show-stash --porcelain[=WORD] --long -u[=WORD]
             --untracked-files[=WORD] --ignored[=WORD] -z --column[=WORD] --no-column --ahead-behind --no-ahead-behind
             --renames --no-renames --find-renames[=NUMBER]
         """),
@@ -65,7 +67,7 @@ GIT: Final[Mapping[str, Program]] = {
         shows_content=ALWAYS,
     ),
     "git log": Program(
-        options=options(_DIFF, _REVISIONS, _PRETTY, "--follow -L=REVISION -g --walk-reflogs --log-size --full-diff"),
+        options=options(_DIFF, _REVISIONS, _PRETTY, "--follow -g --walk-reflogs --log-size"),
         operands="revisions, paths",
         shows_content=_CONTENT,
         number="-n",

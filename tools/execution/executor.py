@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -19,6 +19,7 @@ import msgspec
 from access.security_log import security_log
 from spending.accounts import Payer
 from storage.ids import new_id
+from storage.reader import read
 from telemetry import metrics
 from tools.base import (
     Approval,
@@ -26,6 +27,7 @@ from tools.base import (
     Opened,
     Progress,
     Resolved,
+    Source,
     Succeeded,
     Tool,
     ToolError,
@@ -36,12 +38,12 @@ from tools.base import (
 from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
 from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
+from tools.execution.permission import Permission
 from tools.execution.request import Call, grant_all, parse_params, validate
-from tools.execution.rows import Intent, Status, open_execution, start_execution
+from tools.execution.rows import Intent, Status, open_execution, requested_call, start_execution
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
 from tools.output.rendering import binary_names, show
-from tools.policy import Decision
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ class ToolExecutor:
         self._write = write
         self._offered = offered
         self._stored = stored
-        self._granted = granted
+        self._permission = Permission(context.policy, granted, stored=stored)
 
     def specs(self) -> tuple[ToolSpec, ...]:
         return self._offered.specs
@@ -91,7 +93,8 @@ class ToolExecutor:
         params = parse_params(request, tool, masker)
         try:
             values = validate(tool, params)
-            decision = self._decide(tool, request, values)
+            self._permission.check_granted(tool.needs(values))
+            decision = self._permission.decide(tool, request.source, values)
         except ToolError as error:
             return Call(request=request, params=params, tool=tool, refusal=error)
         only_reads = tool.effect == "read" and decision == "allow"
@@ -153,9 +156,7 @@ class ToolExecutor:
         try:
             if opened is not None:
                 yield opened
-            if call.refusal is not None or call.tool is None or call.values is None:
-                raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
-            task = ToolTask(call.tool, call.values, self._payer)
+            task = await self._start(call)
             async for piece in task.output():
                 for shown in await printed.take(piece):
                     yield shown
@@ -173,6 +174,16 @@ class ToolExecutor:
             logger.exception("tool.broken", extra={"tool": call.request.tool})
         await self._close(call, intent, outcome, time.perf_counter() - began, printed)
         yield outcome
+
+    async def _start(self, call: Call) -> ToolTask:
+        """Start the tool of a call. Raises `ToolError` if the call is refused."""
+        if call.refusal is not None or call.tool is None or call.values is None:
+            raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
+        source = call.request.source
+        if call.tool.name == OUTPUT_TOOL and self._stored:
+            await self._check_output(call.params.given["execution_id"], source)
+        permits = self._permission.permits(call.tool, source, call.values, call.decision)
+        return ToolTask(call.tool, call.values, self._payer, permits)
 
     async def _close(
         self,
@@ -222,8 +233,8 @@ class ToolExecutor:
         """Return the requested tool. Raises `ToolError` if it does not exist, is not granted, or is disabled."""
         registry = self._context.registry
         tool = registry.get(request.tool)
-        if tool is not None and not self._granted(tool.name):
-            raise ToolError(f"The caller's key does not have the scope {tool.name}.", code="denied")
+        if tool is not None:
+            self._permission.check_granted((tool.name,))
         # To a model, a tool outside the request's choice does not exist: it never saw the name.
         if tool is None or (request.source == "model" and request.tool not in self._offered.chosen):
             valid = registry.names if request.source == "caller" else self._offered.names
@@ -234,19 +245,15 @@ class ToolExecutor:
             raise ToolError(f"{tool.name} is off: {tool.disabled}.", code="disabled")
         return tool
 
-    def _decide(self, tool: Tool, request: ToolRequest, values: msgspec.Struct) -> Decision:
-        """Return the policy's decision. Raises `ToolError` if it denies the call."""
-        decision = self._context.policy.decide(tool.name, tool.effect, request.source, tool.facets(values))
-        asker = "model" if request.source == "model" else "caller"
-        if decision == "deny":
-            raise ToolError(f"TOOL_POLICY does not let a {asker} run {tool.name} with these params.", code="denied")
-        if decision == "ask" and not self._stored:
-            raise ToolError(
-                f"TOOL_POLICY requires an approval before a {asker} runs {tool.name}, and with "
-                "ENABLE_PERSISTENCE=false no call can wait for one.",
-                code="denied",
-            )
-        return decision
+    async def _check_output(self, execution_id: str, source: Source) -> None:
+        """Check that the caller may run the call whose output it reads. Raises `ToolError` (`denied`)."""
+        requested = await read(requested_call, execution_id, self._payer.owner)
+        tool = self._context.registry.get(requested[0]) if requested else None
+        if requested is None or tool is None:
+            return
+        self._permission.check_granted((tool.name,))
+        with suppress(msgspec.ValidationError):
+            self._permission.decide(tool, source, msgspec.convert(requested[1], type=tool.params))
 
     def _succeeded(self, intent: Intent, result: Any) -> Succeeded:
         masker, data = self._context.masker, msgspec.to_builtins(result)

@@ -119,6 +119,11 @@ def open_execution(intent: Intent) -> None:
     _insert([(*row, "", "", "", "", False, "", "", "")])
 
 
+def requested_call(execution_id: UUID | str, owner: str) -> tuple[str, Any] | None:
+    """Return the tool and the params of an execution; None if the owner has no such execution."""
+    return ToolExecution.objects.filter(id=execution_id, owner=owner).values_list("tool", "params").first()
+
+
 def start_execution(execution_id: UUID, now: datetime) -> bool:
     """Mark an approved execution as running. Return False if it no longer awaits its approval."""
     return bool(_start((Status.RUNNING, now), (execution_id, Status.AWAITING_APPROVAL)))

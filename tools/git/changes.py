@@ -1,4 +1,4 @@
-"""Parsing of a diff: its files with their counts, and its text without the text of secrets.
+"""Parsing of a diff: its files with their counts, and its text without that of hidden files.
 
 git writes the list of files first, and then the text. A section of the text is shown if its header belongs to a file
 that may be shown, and to no other file.
@@ -6,7 +6,7 @@ Source: git-diff(1), "Raw output format" and "Other diff formats".
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,7 +14,6 @@ import msgspec
 from tools.git.limits import Limits
 from tools.git.quoting import quoted
 from tools.git.texts import parts_of, path_of
-from tools.workspace import SecretNames
 from tools.workspace.confinement.names import is_git
 from tools.workspace.confinement.paths import Parts
 
@@ -32,6 +31,8 @@ TWO_NAMES = b"RC"
 SECTION = re.compile(rb"^(?=diff --git |\* Unmerged path )", re.MULTILINE)
 COUNTS = re.compile(rb"(-|[0-9]+)\t(-|[0-9]+)\t(.*)", re.DOTALL)
 BINARY = b"-"
+Hides = Callable[[Parts], bool]
+"""Returns whether a file's text is not shown: a secret, or a file that the policy denies."""
 
 
 class FileChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +50,7 @@ class FileChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):
-    """The text with the changes of `files`. `withheld` are the paths of files with the names of secrets."""
+    """The text with the changes of `files`. `withheld` are the paths of hidden files."""
 
     text: str
     files: list[FileChange]
@@ -95,12 +96,12 @@ def options(root: Parts) -> tuple[str, ...]:
     )
 
 
-def parse_changes(output: bytes, root: Parts, secret_names: SecretNames, limits: Limits, *, complete: bool) -> Changes:
+def parse_changes(output: bytes, root: Parts, hides: Hides, limits: Limits, *, complete: bool) -> Changes:
     """Return the changes in git's output. They are `truncated` beyond a limit, or if the output was cut off."""
     records = _Records()
     text = records.take(output)
     changed = list(dict.fromkeys(records.changed))
-    hidden = {file for file in changed if _is_hidden(file, root, secret_names)}
+    hidden = {file for file in changed if _is_hidden(file, root, hides)}
     # git lists a file in conflict twice: as unmerged, and with its difference from ours.
     conflicted = {file.path for file in changed if file.action == "conflicted"}
     files = [
@@ -174,12 +175,12 @@ def _names(output: bytes, position: int, count: int) -> tuple[Sequence[bytes], i
     return names, position
 
 
-def _is_hidden(file: _Changed, root: Parts, secret_names: SecretNames) -> bool:
-    """Return whether one of the file's names is a secret's, is git's own, or contains `..`."""
+def _is_hidden(file: _Changed, root: Parts, hides: Hides) -> bool:
+    """Return whether one of the file's names is hidden, is git's own, or contains `..`."""
     for name in {file.source, file.path}:
         parts = parts_of(name, root)
         # A hostile tree can hold a name such as `..`, so that a path seems to be another file's.
-        if ".." in parts or secret_names.cover(parts) or any(map(is_git, parts)):
+        if ".." in parts or hides(parts) or any(map(is_git, parts)):
             return True
     return False
 

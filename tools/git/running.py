@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from tools.base import ToolError
+from tools.base import Permits, ToolError
 from tools.git.binding import GitError
 from tools.git.hardening import ENVIRONMENT, hardened
 from tools.git.installed import InstalledGit, installed_git
@@ -53,6 +53,10 @@ class Runner:
         self.workspace = workspace
         self.limits = limits
         self._git = git
+
+    def restricted(self, permits: Permits) -> "Runner":
+        """Return the same runner for one call, which shows the content only of files that pass `permits`."""
+        return Runner(self.workspace.restricted(permits), limits=self.limits, git=self._git)
 
     @property
     def confinement(self) -> str:

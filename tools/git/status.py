@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from tools.base import Permits
 from tools.git.limits import Limits
 from tools.git.texts import line, path_of
 from tools.workspace.confinement.paths import Parts
@@ -73,11 +74,16 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
 
 
-def parse_status(output: bytes, root: Parts, limits: Limits, *, complete: bool) -> Status:
-    """Return the status in git's output. It is `truncated` beyond a limit, or if the output was cut off."""
+def parse_status(
+    output: bytes, root: Parts, limits: Limits, *, complete: bool, permits: Permits | None = None
+) -> Status:
+    """Return the status in git's output, without files that the policy denies.
+
+    It is `truncated` beyond a limit, or if the output was cut off.
+    """
     # Without the NUL at its end, the last record was cut off.
     records = iter(output.split(b"\0")[:-1])
-    parser = _Parser(root, limits)
+    parser = _Parser(root, limits, permits)
     for record in records:
         # The old path follows the record of a rename. A record whose old path was cut off is left out.
         is_rename = record.startswith(b"2 ")
@@ -92,7 +98,8 @@ def parse_status(output: bytes, root: Parts, limits: Limits, *, complete: bool) 
 
 
 class _Parser:
-    def __init__(self, root: Parts, limits: Limits) -> None:
+    def __init__(self, root: Parts, limits: Limits, permits: Permits | None) -> None:
+        self._permits = permits
         self._root = root
         self._limits = limits
         self._headers: dict[str, str] = {}
@@ -112,17 +119,22 @@ class _Parser:
         if kind == "#":
             name, _, value = record[2:].partition(b" ")
             self._headers[name.decode("utf-8", "replace")] = line(value, self._limits.max_line_chars)
-        elif kind == "?":
+        elif kind == "?" and self._shows(record[2:]):
             self._untracked.append(StatusEntry(path=path_of(record[2:], self._root), status="untracked"))
         elif kind in FIELDS_BEFORE_PATH:
             fields = record.split(b" ", FIELDS_BEFORE_PATH[kind])
             letters, path = fields[1].decode(), fields[-1]
+            if not all(map(self._shows, filter(None, (path, source)))):
+                return
             if letters in CONFLICTS:
                 self._conflicted.append(self._entry(path, CONFLICTS[letters], None))
                 return
             for letter, entries in zip(letters, (self._staged, self._unstaged), strict=True):
                 if letter in CHANGES:
                     entries.append(self._entry(path, CHANGES[letter], source if letter in "RC" else None))
+
+    def _shows(self, path: bytes) -> bool:
+        return self._permits is None or self._permits(path_of(path, self._root))
 
     def _entry(self, path: bytes, status: Kind, source: bytes | None) -> StatusEntry:
         return StatusEntry(

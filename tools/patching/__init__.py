@@ -6,6 +6,7 @@ The reference is `git apply`. It refuses these, which are accepted here:
 - a hunk in its place without the context that git requires at a file's start and end
 - plain LF in a patch of a file with CRLF, which keeps its own line ends
 - a patch with CRLF in every line, or without a newline at its end
+- lines that differ in invisible characters, and headers without numbers, if the patch has one reading (`forgiving`)
 - `/dev/null` as the only mark of a new or deleted file in a `diff --git` part
 
 It accepts these, which are refused here:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tools.base import ToolError
+from tools.patching.forgiving import forgiven
 from tools.patching.limits import Allowance
 from tools.patching.line_ends import LineEnds
 from tools.patching.patch import Hunk, Section
@@ -10,8 +11,28 @@ from tools.patching.places import places_by_anchors, places_by_content, places_b
 from tools.patching.target import Target
 
 
-def patched(section: Section, path: str, data: bytes, allowed: Allowance) -> bytes:
-    """Return the content with the section's hunks applied. `path` is for messages. Raises `ToolError`."""
+def patched(section: Section, path: str, data: bytes, allowed: Allowance) -> tuple[bytes, str]:
+    """Return the content with the section's hunks applied, and a note of what was forgiven, which may be empty.
+
+    `path` is for messages. Raises `ToolError`.
+    """
+    try:
+        return _exactly(section, path, data, allowed), ""
+    except ToolError as error:
+        if error.code == "too_large":
+            raise
+        exact = error
+    try:
+        reading = forgiven(Target(path, data), section.hunks, allowed)
+    except ToolError as error:
+        # Both name the places; the first names more of them.
+        raise (exact if exact.code == error.code else error) from None
+    if reading is None:
+        raise exact
+    return reading
+
+
+def _exactly(section: Section, path: str, data: bytes, allowed: Allowance) -> bytes:
     ends = LineEnds.of(data, section.hunks)
     if section.format == "envelope":
         # This format cannot express a missing newline, so the file keeps its own line ends.

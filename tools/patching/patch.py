@@ -37,7 +37,9 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 class Hunk(msgspec.Struct, frozen=True, kw_only=True):
     """Lines to find in one place, and the lines to put there.
 
-    `position` is of the unified format; `anchors` (lines somewhere before) and `at_end` are of the envelope format.
+    `position` is of the unified format, and `headings` are the words after it. `anchors` (lines somewhere before) and
+    `at_end` are of the envelope format; a unified header without numbers also has anchors. A `numbered` hunk has a
+    header with numbers.
     """
 
     number: int
@@ -46,6 +48,8 @@ class Hunk(msgspec.Struct, frozen=True, kw_only=True):
     position: Position | None = None
     anchors: tuple[bytes, ...] = ()
     at_end: bool = False
+    numbered: bool = False
+    headings: tuple[bytes, ...] = ()
 
     @property
     def old_lines(self) -> tuple[Line, ...]:
@@ -67,7 +71,11 @@ class Hunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
-    """The change of one file. `source` is the old path of a moved or copied file."""
+    """The change of one file. `source` is the old path of a moved or copied file.
+
+    `others` are names that the patch may also mean, if they are the ones that exist. If the file `unlike` exists, the
+    header names two files.
+    """
 
     number: int
     """The first line of the section in the patch."""
@@ -76,10 +84,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     source: str | None = None
     executable: bool | None = None
+    others: tuple[str, ...] = ()
+    unlike: str | None = None
     hunks: tuple[Hunk, ...] = ()
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """The sections of a patch in their order; there is at least one."""
+    """The sections of a patch in their order; there is at least one. `notes` report what was forgiven."""
 
     sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()

@@ -6,6 +6,8 @@ git, so a patch can swap names. Only one section may move or delete a file, and 
 
 from pathlib import PurePosixPath
 
+import msgspec
+
 from tools.base import ToolError, ToolErrorCode
 from tools.patching.applying import patched
 from tools.patching.limits import DEFAULT_LIMITS, Allowance, Limits
@@ -45,13 +47,17 @@ class _Draft:
         self._arrived: set[str] = set()
         self._removed: set[str] = set()
         self._files: dict[str, PatchedFile] = {}
+        self._notes = list(patch.notes)
 
     def take(self, section: Section) -> None:
         """Apply one section. Raises `ToolError`."""
+        section = self._named(section)
         base = self._base(section)
         data = base.data
         if section.hunks:
-            data = patched(section, section.source or section.path, data, self._searches)
+            data, note = patched(section, section.source or section.path, data, self._searches)
+            if note:
+                self._notes.append(f"{section.path}: {note}.")
         if section.action == "delete" and section.format == "unified" and data:
             raise _refusal(section, section.path, f"still has {len(data)} bytes after its deletion", "conflict")
         self._contents.spend(len(data))
@@ -81,7 +87,21 @@ class _Draft:
                         "in one patch: make two patches of it.",
                         code="invalid_params",
                     )
-        return Plan(files=tuple(self._files.values()), effects=effects)
+        return Plan(files=tuple(self._files.values()), effects=effects, notes=tuple(dict.fromkeys(self._notes)))
+
+    def _named(self, section: Section) -> Section:
+        """Return the section with the one of its names that exists. Raises `ToolError` if there are two."""
+        if not section.others and section.unlike is None:
+            return section
+        names = dict.fromkeys((section.path, *section.others, *filter(None, (section.unlike,))))
+        existing = [path for path in names if self._current(path) is not None]
+        if section.unlike in existing or (section.path not in existing and existing[1:]):
+            shown = " and ".join(quoted(path.encode()) for path in dict.fromkeys((*existing, section.path)))
+            raise refusal(section.number, f"the patch may mean {shown}: give the path of one file, and in both lines.")
+        if not existing or existing[0] == section.path:
+            return section
+        self._notes.append(f"{existing[0]}: the patch names it {section.path}.")
+        return msgspec.structs.replace(section, path=existing[0])
 
     def _base(self, section: Section) -> Content:
         """Return the content that the section's hunks apply to. Raises `ToolError`."""

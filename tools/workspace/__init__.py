@@ -10,7 +10,7 @@ from tools.workspace.pages import Page, read_page
 from tools.workspace.patterns import Glob, LinePattern
 from tools.workspace.search import LineSearch, Match
 from tools.workspace.threads import in_thread
-from tools.workspace.walking import Entry, EntryType, Walk
+from tools.workspace.walking import Entry, EntryType, Walk, Wanted
 from tools.workspace.writing import Change, Changed
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "SecretNames",
     "Walk",
     "WalkOpener",
+    "Wanted",
     "Workspace",
     "WorkspaceUnavailableError",
     "in_thread",

@@ -5,12 +5,12 @@ or its new content.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
 from tools.base import ToolError
-from tools.workspace.confinement.names import SecretNames
 from tools.workspace.confinement.opening import READ_DIRECTORY
 from tools.workspace.confinement.paths import Parts, joined, shown
 from tools.workspace.confinement.resolving import Resolver
@@ -22,9 +22,10 @@ from tools.workspace.writing import Change, Changed, Place, make_durable
 class Batch:
     """Changes that are prepared one by one and then made together. A context manager, which cleans up."""
 
-    def __init__(self, resolver: Resolver, secret_names: SecretNames, limits: Limits) -> None:
+    def __init__(self, resolver: Resolver, refuse: Callable[[Parts], None], limits: Limits) -> None:
+        """`refuse` raises `ToolError` for a file that may not be changed."""
         self._resolver = resolver
-        self._secret_names = secret_names
+        self._refuse = refuse
         self._limits = limits
         self._places: list[Place] = []
         self._made_folders: list[Parts] = []
@@ -58,7 +59,7 @@ class Batch:
         if not real:
             raise ToolError("The path is the workspace itself: give the path of a file in it.", code="not_allowed")
         refuse_folder_path(change.path)
-        self._secret_names.refuse(real)
+        self._refuse(real)
         if any(place.parts == real for place in self._places):
             raise ToolError(f"{shown(joined(real))} is changed twice: give one change a file.", code="invalid_params")
         # A change that removes, or that expects a content, needs an existing file, so its folder must exist too.

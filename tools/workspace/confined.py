@@ -1,12 +1,14 @@
 """The workspace: the only way to the files that tools may use."""
 
+import copy
 import os
 import stat
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
-from tools.base import ToolError
+from tools.base import Permits, ToolError
 from tools.workspace.batch import Batch
 from tools.workspace.confinement.files import File, Folder
 from tools.workspace.confinement.names import SecretNames
@@ -20,12 +22,12 @@ from tools.workspace.confinement.opening import (
     choose_opener,
     link_error,
 )
-from tools.workspace.confinement.paths import Parts, parse, shown
+from tools.workspace.confinement.paths import Parts, joined, parse, shown
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
 from tools.workspace.refusals import not_regular, refuse_folder_path, tool_errors
-from tools.workspace.walking import Entry, Walk, entry_of
+from tools.workspace.walking import EVERYTHING, Entry, Walk, Wanted, entry_of
 from tools.workspace.writing import Change, Changed
 
 DEFAULT_LIMITS = Limits()
@@ -59,7 +61,7 @@ class Workspace:
         self.limits = limits
         self.secret_names = secret_names
         # An absolute path may name the base as it is configured, or as it is without links.
-        self._roots = (str(base.absolute()), str(self.base))
+        self.roots = (str(base.absolute()), str(self.base))
         try:
             self._handle = os.open(self.base, DIRECTORY)
         except OSError as error:
@@ -67,6 +69,13 @@ class Workspace:
         self._opener = opener or choose_opener(self._handle)
         self._resolver = Resolver(self._handle, self._opener)
         self._writing = threading.Lock()
+        self.permits: Permits | None = None
+
+    def restricted(self, permits: Permits) -> Self:
+        """Return the same workspace for one call: each file must also pass `permits`. Do not close it."""
+        made = copy.copy(self)
+        made.permits = permits
+        return made
 
     @property
     def confinement(self) -> Confinement:
@@ -82,7 +91,7 @@ class Workspace:
 
         def use(real: Parts) -> File:
             refuse_folder_path(path)
-            self.secret_names.refuse(real)
+            self._refuse(real)
             return File(self._resolver.open(real, READ_FILE), real)
 
         with tool_errors(path):
@@ -90,7 +99,7 @@ class Workspace:
 
     def open_entry(self, entry: Entry) -> File:
         """Open the regular file of a listing for reading. If a link has replaced it, this is a `conflict`."""
-        self.secret_names.refuse(entry.parts)
+        self._refuse(entry.parts)
         with tool_errors(entry.path):
             return _regular(File(self._resolver.open(entry.parts, READ_FILE), entry.parts))
 
@@ -110,6 +119,7 @@ class Workspace:
         """Return the entry at the path, after links are followed."""
 
         def use(real: Parts) -> Entry:
+            _check_permitted(self.permits, real)
             handle = self._resolver.open(real[:-1], DIRECTORY)
             try:
                 status = os.lstat(real[-1] if real else ".", dir_fd=handle)
@@ -122,9 +132,17 @@ class Workspace:
         with tool_errors(path):
             return self._resolver.follow(self._parse(path), use)
 
-    def walk(self, folder: Entry, *, recursive: bool, deadline: Deadline) -> Walk:
-        """Return the entries of a folder; with `recursive`, also of its subfolders."""
-        return Walk(self._resolver, folder.parts, recursive=recursive, limits=self.limits, deadline=deadline)
+    def walk(self, folder: Entry, *, recursive: bool, deadline: Deadline, wanted: Wanted = EVERYTHING) -> Walk:
+        """Return the wanted entries of a folder; with `recursive`, also of its subfolders."""
+        return Walk(
+            self._resolver,
+            folder.parts,
+            recursive=recursive,
+            limits=self.limits,
+            deadline=deadline,
+            permits=self.permits,
+            wanted=wanted,
+        )
 
     def write(
         self, path: str, data: bytes, *, create_only: bool = False, expected_sha256: str | None = None
@@ -135,7 +153,7 @@ class Workspace:
 
     def apply(self, changes: Sequence[Change], deadline: Deadline | None = None) -> tuple[Changed, ...]:
         """Make all of the changes, or none. The deadline counts until the first of them is made."""
-        with Batch(self._resolver, self.secret_names, self.limits) as batch:
+        with Batch(self._resolver, self._refuse, self.limits) as batch:
             for change in changes:
                 size = len(change.data or b"")
                 if size > self.limits.max_write_bytes:
@@ -153,17 +171,30 @@ class Workspace:
                     deadline.check()
                 return batch.commit()
 
-    def named(self, path: str) -> str:
-        """Return the path in its canonical form for rules: relative, without `.` and `..`, links not followed."""
+    def named(self, path: str, *, follow: bool = False) -> str:
+        """Return the path in its canonical form for rules: relative, without `.` and `..`; `follow` follows links."""
         try:
             parts = self._parse(path)
-        except ToolError:
-            # No path below the base, so the call fails in any case: a rule may match the text itself.
-            return path
-        return os.path.normpath("/".join(parts) or ".")
+            if follow:
+                return joined(self._resolver.without_links(parts))
+        except (ToolError, OSError):
+            # Nothing can be opened at such a path: a rule may match the text itself.
+            return self.named(path) if follow else path
+        return os.path.normpath(joined(parts))
+
+    def _refuse(self, real: Parts) -> None:
+        """Raise `ToolError` if no file tool, or not this call, may use the file."""
+        self.secret_names.refuse(real)
+        _check_permitted(self.permits, real)
 
     def _parse(self, path: str) -> Parts:
-        return parse(path, self._roots, self.limits.max_path_depth)
+        return parse(path, self.roots, self.limits.max_path_depth)
+
+
+def _check_permitted(permits: Permits | None, real: Parts) -> None:
+    # The message must not name the target of a link, or the file of a caller who may not know that it exists.
+    if permits and not permits(joined(real)):
+        raise ToolError("TOOL_POLICY does not let this call use one of its files.", code="denied")
 
 
 def _regular(file: File) -> File:

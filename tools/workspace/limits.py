@@ -32,7 +32,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_entries: int = 2_000
     """Entries that one listing returns."""
 
-    max_walked: int = 50_000
+    max_walked: int = 300_000
     """Entries that one listing or search visits."""
 
     max_matches: int = 200

@@ -4,12 +4,40 @@ A line ends after LF (also as CRLF, but not after a lone CR). A line that is too
 is the next line. The lines together are the file, byte for byte.
 """
 
+import codecs
 import io
 from collections.abc import Iterable, Iterator
 
 CONTINUATION_MASK = 0b1100_0000
 CONTINUATION = 0b1000_0000
 MAX_CONTINUATIONS = 3
+
+
+MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+def marked_encoding(head: bytes) -> str | None:
+    """Return the encoding of a text by its byte order mark and its first bytes; None for UTF-8 and binary files."""
+    encoding = MARKS.get(head[:2])
+    if encoding is None:
+        return None
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return None
+    # UTF-32 has the same mark, with NULs after it.
+    return encoding if len(text) > 1 and "\0" not in text else None
+
+
+def as_utf8(blocks: Iterable[bytes], encoding: str, max_bytes: int) -> Iterator[bytes]:
+    """Yield the text of the blocks as UTF-8 without its byte order mark, in blocks of at most `max_bytes`."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    mark = "\ufeff"
+    for block in blocks:
+        text = decoder.decode(block).removeprefix(mark).replace("\0", "\ufffd").encode("utf-8", "replace")
+        mark = ""
+        for start in range(0, len(text), max_bytes):
+            yield text[start : start + max_bytes]
 
 
 def runs(blocks: Iterable[bytes], max_bytes: int) -> Iterator[tuple[bytes, int]]:

@@ -1,7 +1,7 @@
 """A page of a file: some of its lines, with the size and the hash of the whole file."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -10,13 +10,18 @@ from tools.workspace.confinement.files import File
 from tools.workspace.confinement.paths import shown
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.lines import lines_of, runs
+from tools.workspace.lines import as_utf8, lines_of, marked_encoding, runs
+
+HEAD_BYTES = 4 * 1024
+"""Bytes by which the encoding of a file is recognised."""
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of a file. `size` (bytes) and `sha256` are the whole file's; a very large file has no hash."""
 
     content: bytes
+    encoding: str | None
+    """The encoding of the file by its byte order mark; `content` is UTF-8 then."""
     size: int
     sha256: str | None
     next_offset: int | None
@@ -32,7 +37,9 @@ def read_page(file: File, *, offset: int, limit: int | None, limits: Limits, dea
     max_line = min(limits.max_line_bytes, limits.max_read_bytes)
     scan = _Scan(file, max_line, limits, deadline)
     window = _Window(offset, limit, limits.max_read_bytes)
-    for run, count in runs(scan, max_line):
+    encoding = marked_encoding(file.head(HEAD_BYTES))
+    blocks: Iterable[bytes] = as_utf8(scan, encoding, max_line) if encoding else scan
+    for run, count in runs(blocks, max_line):
         window.take(run, count)
         if window.followed:
             break
@@ -50,6 +57,7 @@ def read_page(file: File, *, offset: int, limit: int | None, limits: Limits, dea
     more = window.followed or not scan.exhausted
     return Page(
         content=bytes(window.content),
+        encoding=encoding,
         size=scan.size,
         sha256=sha256,
         next_offset=window.line if more else None,

@@ -5,11 +5,13 @@ Syntax: https://github.com/google/re2/wiki/Syntax
 """
 
 import re
+import unicodedata
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
 from tools.base import ToolError
 from tools.workspace.confinement.paths import shown
+from tools.workspace.confinement.resolving import composed
 
 MAX_MEMORY_BYTES = 4 * 1024 * 1024
 ONE_TEXT_SIGNS = ("\\A", "\\z", "(?")
@@ -52,13 +54,15 @@ class Glob:
     def __init__(self, text: str, max_size: int) -> None:
         """Compile the glob. Raises `ToolError` (`invalid_params`) if its brackets or braces do not match."""
         self.deep = "/" in text
-        pattern = _translated(text.removeprefix("./"))
+        pattern = _translated(unicodedata.normalize("NFC", text.removeprefix("./")))
         self._pattern = _compiled(pattern, f"The glob {shown(text)}", max_size, ignore_case=False, dot_nl=True)
 
     def matches(self, names: tuple[str, ...]) -> bool:
         """Return whether a path matches. Its names are relative to the folder of the search."""
         path = "/".join(names if self.deep else names[-1:])
-        return self._pattern.fullmatch(path.encode("utf-8", "surrogateescape")) is not None
+        if path.isascii():
+            return self._pattern.fullmatch(path) is not None
+        return self._pattern.fullmatch(composed(path).encode("utf-8", "surrogateescape")) is not None
 
 
 def _compiled(pattern: str, name: str, max_size: int, *, ignore_case: bool, dot_nl: bool = False) -> "re2._Regexp":

@@ -1,13 +1,14 @@
 """Search for a pattern in the lines of many files, in bounded time."""
 
 from collections.abc import Iterator
+from itertools import chain, takewhile
 
 import msgspec
 
 from tools.workspace.confinement.files import File
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.lines import lines_of, runs
+from tools.workspace.lines import as_utf8, lines_of, marked_encoding, runs
 from tools.workspace.patterns import LinePattern
 
 
@@ -33,7 +34,15 @@ class LineSearch:
     def look_into(self, file: File) -> None:
         """Add the matches of a file. A file with a NUL is binary: its search ends at that block."""
         number = 1
-        for run, count in runs(self._blocks(file), self._limits.max_line_bytes):
+        blocks: Iterator[bytes] = self._blocks(file)
+        first = next(blocks, b"")
+        encoding = marked_encoding(first)
+        blocks = chain((first,), blocks)
+        if encoding:
+            blocks = as_utf8(blocks, encoding, self._limits.max_line_bytes)
+        # A block with a NUL is binary.
+        texts = takewhile(lambda block: b"\0" not in block, blocks)
+        for run, count in runs(texts, self._limits.max_line_bytes):
             if self._pattern.may_be_in(run):
                 self._add_matches(file.path, run, number)
                 if not self.complete:
@@ -45,8 +54,6 @@ class LineSearch:
             self._bytes_left -= len(block)
             if self._deadline.over or self._bytes_left < 0:
                 self.complete = False
-                return
-            if b"\0" in block:
                 return
             yield block
 

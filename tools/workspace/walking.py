@@ -1,19 +1,23 @@
-"""The entries of a folder and of its subfolders, in the order of their names."""
+"""The entries of a folder and of its subfolders."""
 
 import os
 import stat
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
 
+from tools.base import Permits
 from tools.workspace.confinement.names import is_git
 from tools.workspace.confinement.opening import READ_DIRECTORY
 from tools.workspace.confinement.paths import Parts, joined
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
+from tools.workspace.ignoring import NAME, IgnoreRules, rules_above
 from tools.workspace.limits import Limits
 from tools.workspace.refusals import tool_errors
 
@@ -34,64 +38,123 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return joined(self.parts)
 
 
-class Walk:
-    """The entries below a folder; the entries of a subfolder follow it. Git's folder is left out, links not followed.
+def every_entry(parts: Parts) -> bool:
+    """Want each entry."""
+    return True
 
-    A walk ends early at its deadline, at `max_walked` entries and at `max_path_depth`. Afterwards `complete` is true if
-    all entries were visited.
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """The entries that a walk yields: those that `match`, by their names below the folder, and their sizes and times.
+
+    Without `ignored`, what `.gitignore` names is left out, and so is everything below it.
+    """
+
+    match: Callable[[Parts], bool] = every_entry
+    status: bool = True
+    ignored: bool = True
+
+
+EVERYTHING = Wanted()
+
+
+class Walk:
+    """The entries below a folder, the nearest folders first. Git's folder is left out, links not followed.
+
+    Entries that `permits` rejects are left out. A walk ends early at its deadline, at `max_walked` entries and at
+    `max_path_depth`. Afterwards `complete` is true if all entries were visited.
     """
 
     def __init__(
-        self, resolver: Resolver, folder: Parts, *, recursive: bool, limits: Limits, deadline: Deadline
+        self,
+        resolver: Resolver,
+        folder: Parts,
+        *,
+        recursive: bool,
+        limits: Limits,
+        deadline: Deadline,
+        permits: Permits | None = None,
+        wanted: Wanted = EVERYTHING,
     ) -> None:
         self._resolver = resolver
         self._folder = folder
         self._recursive = recursive
         self._limits = limits
         self._deadline = deadline
+        self._permits = permits
+        self._wanted = wanted
         self._left = limits.max_walked
         self.complete = True
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries. Raises `ToolError` if the folder itself cannot be read."""
+        rules = None if self._wanted.ignored else rules_above(self._resolver, self._folder)
         with tool_errors(joined(self._folder)):
-            pending = self._listing(self._folder)
-        while pending:
-            if self._deadline.over:
-                self.complete = False
+            listing = self._listing(self._folder, rules)
+        # The nearest folders first: one deep folder with many entries must not hide the others.
+        pending: deque[tuple[Parts, IgnoreRules | None]] = deque()
+        while True:
+            for entry, rules_there in listing:
+                if self._deadline.over:
+                    self.complete = False
+                    return
+                # A folder may be denied, and files in it allowed.
+                if self._matches(entry) and (self._permits is None or self._permits(entry.path)):
+                    yield entry
+                if self._recursive and entry.type == "directory":
+                    if len(entry.parts) >= self._limits.max_path_depth:
+                        self.complete = False
+                    else:
+                        pending.append((entry.parts, rules_there))
+            if not pending:
                 return
-            entry = pending.pop()
-            yield entry
-            if self._recursive and entry.type == "directory":
-                if len(entry.parts) >= self._limits.max_path_depth:
-                    self.complete = False
-                    continue
-                # A subfolder without read permission, or one that was removed or replaced by a link, is skipped.
-                try:
-                    pending.extend(self._listing(entry.parts))
-                except OSError:
-                    self.complete = False
+            # A subfolder without read permission, or one that was removed or replaced by a link, is skipped.
+            try:
+                listing = self._listing(*pending.popleft())
+            except OSError:
+                self.complete, listing = False, []
 
-    def _listing(self, folder: Parts) -> list[Entry]:
-        """Return the entries of a folder, last name first."""
-        entries: list[Entry] = []
+    def _matches(self, entry: Entry) -> bool:
+        return self._wanted.match(entry.parts[len(self._folder) :])
+
+    def _listing(self, folder: Parts, rules: IgnoreRules | None) -> list[tuple[Entry, IgnoreRules | None]]:
+        """Return the entries of a folder in the order of their names, with the rules that apply in it."""
+        entries: list[tuple[Entry, IgnoreRules | None]] = []
         handle = self._resolver.open(folder, READ_DIRECTORY)
         try:
             # Sorting needs all names, so of a folder with too many the first that the filesystem returns are taken.
             with os.scandir(handle) as found:
-                names = [item.name for item in islice(found, self._left + 1)]
-            if len(names) > self._left:
+                items = list(islice(found, self._left + 1))
+            if len(items) > self._left:
                 self.complete = False
-                names.pop()
-            self._left -= len(names)
-            for name in sorted(names, reverse=True):
+                items.pop()
+            self._left -= len(items)
+            if rules is not None and any(item.name == NAME for item in items):
+                rules = rules.below(self._resolver, folder)
+            for item in sorted(items, key=attrgetter("name")):
                 # A file may be removed between the two calls.
                 with suppress(FileNotFoundError):
-                    if not is_git(name):
-                        entries.append(entry_of((*folder, name), os.lstat(name, dir_fd=handle)))
+                    entry = self._entry(folder, item, handle)
+                    if not is_git(item.name) and not (
+                        rules and rules.ignore(entry.parts, is_folder=entry.type == "directory")
+                    ):
+                        entries.append((entry, rules))
         finally:
             os.close(handle)
         return entries
+
+    def _entry(self, folder: Parts, item: "os.DirEntry[str]", handle: int) -> Entry:
+        parts = (*folder, item.name)
+        if self._wanted.status and self._wanted.match(parts[len(self._folder) :]):
+            return entry_of(parts, os.lstat(item.name, dir_fd=handle))
+        # The type is known without a system call for each entry.
+        kind: EntryType = "other"
+        if item.is_symlink():
+            kind = "symlink"
+        elif item.is_dir(follow_symlinks=False):
+            kind = "directory"
+        elif item.is_file(follow_symlinks=False):
+            kind = "file"
+        return Entry(parts=parts, type=kind, size=0, modified_ns=0)
 
 
 def entry_of(parts: Parts, status: os.stat_result) -> Entry:

@@ -1,6 +1,6 @@
 """Rules on the origin of a request.
 
-Covers `access.network.peer_user`.
+Covers `access.peer_user`.
 """
 
 import os
@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from access.network.host_check import RequestOrigin, Rules, check, is_loopback
+from access.peer_user import is_own_user
 from web.errors import ApiError
 
-OPEN = Rules(keyed=False, proven=False, hosts=("localhost",), origins=())
-PROVEN = Rules(keyed=False, hosts=("localhost",), origins=())
+OPEN = Rules(keyed=False, hosts=("localhost",), origins=())
+PROVEN = Rules(keyed=False, is_own_user=is_own_user, hosts=("localhost",), origins=())
 KEYED = Rules(keyed=True, hosts=("api.example.com", ".example.org"), origins=("https://app.example.com",))
 
 

@@ -3,13 +3,15 @@
 import base64
 import hashlib
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.base import Tool, ToolError
+from spending.accounts import Payer
+from tools.base import Execution, Tool, ToolError
 from tools.builtin import fs
 from tools.workspace import Limits, Workspace
 
@@ -70,8 +72,9 @@ async def test_written_content_is_read_back(data: bytes, tmp_path_factory: pytes
     workspace = Workspace(tmp_path_factory.mktemp("base"))
     written = await fs.write(workspace, path="a", content=base64.b64encode(data).decode(), encoding="base64")
     read = await fs.read(workspace, path="a")
+    await fs.write(workspace, path="b", content=read.content, encoding=read.encoding)
+    assert workspace.read_bytes("b") == data
     workspace.close()
-    assert (read.content.encode() if read.encoding == "utf-8" else base64.b64decode(read.content)) == data
     assert (read.size, read.sha256) == (written.size, written.sha256)
 
 
@@ -83,8 +86,8 @@ def test_tools_have_the_names_effects_and_params_of_the_protocol(workspace: Work
     described = {tool.name: (tool.effect, list(tool.spec.parameters["properties"])) for tool in fs.tools(workspace)}
     assert described == {
         "fs.read": ("read", ["path", "offset", "limit"]),
-        "fs.list": ("read", ["path", "recursive", "glob"]),
-        "fs.search": ("read", ["pattern", "path", "glob", "ignore_case"]),
+        "fs.list": ("read", ["path", "recursive", "glob", "ignored"]),
+        "fs.search": ("read", ["pattern", "path", "glob", "ignore_case", "ignored"]),
         "fs.write": ("write", ["path", "content", "encoding", "create_only", "expected_sha256"]),
     }
     assert tool_of(workspace, "fs.read").spec.parameters["required"] == ["path"]
@@ -120,5 +123,28 @@ def test_params_that_violate_the_schema_are_rejected(
 async def test_tool_runs_with_its_params_and_returns_json(workspace: Workspace) -> None:
     write = tool_of(workspace, "fs.write")
     params = msgspec.json.decode(b'{"path": "a", "content": "x"}', type=write.params)
-    result = await write.run(params, lambda _stream, _text: None)
+    result = await write.run(params, Execution(payer=Payer(owner="alice"), emit=AsyncMock()))
     assert msgspec.to_builtins(result) == {"path": "a", "size": 1, "sha256": sha256(b"x"), "created": True}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "windows-1252"])
+async def test_text_in_another_encoding_is_read_searched_and_written(
+    encoding: fs.Encoding, workspace: Workspace, tmp_path: Path
+) -> None:
+    text = "hello w\u00f6rld\r\nand a second line\r\n"
+    mark = {"utf-16": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    data = mark + text.encode("utf-16-le" if encoding == "utf-16" else encoding)
+    (tmp_path / "a").write_bytes(data)
+    read = await fs.read(workspace, path="a")
+    assert (read.content, read.encoding, read.size) == (text, encoding, len(data))
+    assert (await fs.read(workspace, path="a", offset=2)).content == "and a second line\r\n"
+    found = await fs.search(workspace, pattern="^and a .* line$")
+    assert [(match.path, match.line) for match in found.matches] == [("a", 2)]
+    await fs.write(workspace, path="b", content=read.content, encoding=read.encoding)
+    assert (tmp_path / "b").read_bytes() == data
+
+
+async def test_character_that_the_encoding_lacks_is_rejected(workspace: Workspace) -> None:
+    with pytest.raises(ToolError, match="windows-1252") as refusal:
+        await fs.write(workspace, path="a", content="\u65e5", encoding="windows-1252")
+    assert refusal.value.code == "invalid_params"

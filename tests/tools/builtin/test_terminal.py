@@ -384,7 +384,7 @@ async def test_git_reads_only_its_own_repository(make: Make, base: Path) -> None
     assert (await run(make(), command="git log --format=%s -- guide.md", cwd="docs")).stdout == "first\n"
     shown = await run(make(), command="git show --stat --format=%s HEAD")
     assert (shown.exit_code, "docs/guide.md" in shown.stdout) == (0, True)
-    assert shown.argv == ["git", "show", "--stat", "--format=%s", "HEAD"]
+    assert shown.argv == ["git", "show", "--stat", "--format=%s", "HEAD", "--"]
 
 
 async def test_pytest_reads_the_settings_of_the_workspace_and_leaves_nothing_behind(make: Make, base: Path) -> None:

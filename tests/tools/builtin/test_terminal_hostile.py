@@ -347,6 +347,12 @@ git help -a
 git blame --contents {outside}/secret.txt a.txt
 git blame -S {outside}/secret.txt a.txt
 git blame --ignore-revs-file={outside}/secret.txt a.txt
+git status -v
+git log -L1,3:a.txt
+git log -p --full-diff -- a.txt
+git for-each-ref --format='%(raw)'
+git show HEAD:docs/../x-0-g{blob}
+git show blob-tag^{{}}
 git branch new
 git branch -D main
 git branch -m main other
@@ -548,6 +554,18 @@ git blame a.txt
 git grep canary
 git grep canary HEAD
 git grep canary {blob}
+git show x-0-g{blob}
+git show x-0-g{short}
+git show HEAD..x-0-g{blob}
+git show HEAD:a..x-0-g{blob}
+git show blob-tag
+git diff a.txt blob-tag
+git diff HEAD:a.txt blob-tag
+git grep -e canary blob-tag
+git grep canary x-0-g{short}
+git log -p x-0-g{blob}
+git log -g -p blob-tag
+git tag -n -l
 git grep -n '' HEAD
 git grep --cached canary
 git ls-files -o
@@ -779,6 +797,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, port: int) -> Scene:
     git(workspace, "add", "-A", "-f")
     git(workspace, "commit", "-qm", "first")
     blob, other = git(workspace, "rev-parse", "HEAD:.env"), git(workspace, "rev-parse", "HEAD:a.txt")
+    git(workspace, "tag", "blob-tag", blob)
     (workspace / ".env").write_text(f"KEY={SECRET}-changed\n")
     (workspace / "a.txt").write_text("changed\n")
     links = {"link-out": "../outside/secret.txt", "link-folder": str(outside), "link-secret": ".env"}

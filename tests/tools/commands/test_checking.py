@@ -1,7 +1,7 @@
 """Checks of commands against the whitelist: accepted commands, their rewritten form, and refusals.
 
 Covers `tools.commands.expression`, `tools.commands.operands`, `tools.commands.program`,
-`tools.commands.pytest_settings`.
+`tools.commands.pytest_settings`, `tools.commands.revisions`.
 """
 
 import pytest
@@ -89,7 +89,7 @@ REFUSED = {
     "git show HEAD:.env": "name of a secret",
     "git show :0:a/id_rsa": "name of a secret",
     "git diff main -- .env": "name of a secret",
-    "git log -L 1,5:.env": "name of a secret",
+    "git blame -L 1,5 .env": "name of a secret",
     "git log ':(glob)**/.env'": "name of a secret",
     "pytest .env::x": "name of a secret",
     "find . -newer .env": "name of a secret",
@@ -170,24 +170,87 @@ def test_git_command_that_shows_only_names_is_unchanged(command: str) -> None:
     assert list(checked(command)) == command.split()
 
 
+HELD = {
+    "HEAD": "HEAD",
+    "abcd1234": "abcd1234^{commit}",
+    "x-0-gabcd1234": "x-0-gabcd1234^{commit}",
+    "^main": "^main^{commit}",
+    "main": "main^{commit}",
+    "main~2": "main~2",
+    "x-0-gabcd^0": "x-0-gabcd^0",
+    "@{-1}": "@{-1}^{commit}",
+    "HEAD@{10:00}": "HEAD@{10:00}^{commit}",
+    "HEAD^@": "HEAD^{commit}^@",
+    "HEAD^!": "HEAD^{commit}^!",
+    "HEAD^-2": "HEAD^{commit}^-2",
+    "HEAD^{/fix: it}": "HEAD^{/fix: it}^{commit}",
+    "abcd..ef01": "abcd^{commit}..ef01^{commit}",
+    "abcd...main": "abcd^{commit}...main^{commit}",
+    "..x-0-gabcd": "..x-0-gabcd^{commit}",
+    "main..": "main^{commit}..",
+    ":/a fix": ":/a fix",
+    ":/a..x-0-gabcd": ":/a..x-0-gabcd^{commit}",
+    "main:docs/a.md": "main^{commit}:docs/a.md",
+    "abcd1234:config": "abcd1234^{commit}:config",
+    ":2:docs/a.md": ":2:docs/a.md",
+    "HEAD:a..x-0-gabcd": "HEAD:a..x-0-gabcd^{commit}",
+}
+"""Revisions, and the form of each in which git can resolve every end only as a commit."""
+
+
+@pytest.mark.parametrize("given", HELD)
+@pytest.mark.parametrize("command", ["show", "diff", "log -p", "grep x"])
+def test_revision_is_passed_to_git_as_a_commit(command: str, given: str) -> None:
+    argv = without_magic(check((*f"git {command}".split(), given), WHITELIST, ground()).argv)
+
+    assert argv[-2:] == [HELD[given], "--"]
+
+
+@pytest.mark.parametrize("given", ["HEAD:../x-0-gabcd", "HEAD:./../.env", "x:..", "HEAD:a/../b"])
+def test_parent_folder_in_a_revision_is_rejected(given: str) -> None:
+    with pytest.raises(ToolError) as refusal:
+        checked(f"git show {given}")
+
+    assert refusal.value.code in {"not_allowed", "outside_workspace"}
+
+
+@pytest.mark.parametrize("path", ["a.txt", ":(glob)**/*.py", ":!docs", "*.py", "src/[ab].c"])
+def test_operands_from_the_first_path_on_are_not_revisions(path: str) -> None:
+    given = ("git", "diff", "main", path, "docs")
+
+    argv = check(given, WHITELIST, ground(existing=("a.txt",))).argv
+
+    assert without_magic(argv) == ["git", "diff", "main^{commit}", "--", path, "docs"]
+
+
 @pytest.mark.parametrize(
-    ("given", "written"),
+    "command",
     [
-        ("abcd1234", "abcd1234^{commit}"),
-        ("ABCD", "ABCD^{commit}"),
-        ("abcd..ef01", "abcd^{commit}..ef01^{commit}"),
-        ("abcd...main", "abcd^{commit}...main"),
-        ("abcd~2", "abcd~2"),
-        ("feature/abcd", "feature/abcd"),
-        ("notes.abcd", "notes.abcd"),
+        "git status -v",
+        "git status -sv",
+        "git status --verbose",
+        "git log -L1,3:a.txt",
+        "git log -p --full-diff -- a.txt",
+        "git for-each-ref '--format=%(raw)'",
+        "git branch '--format=%(refname)%(*raw:size)'",
+        "git tag -l --sort=-raw",
     ],
 )
-def test_hash_is_passed_to_git_as_a_commit(given: str, written: str) -> None:
-    assert without_magic(checked(f"git show {given}")) == ["git", "show", written]
+def test_git_option_that_shows_content_past_the_names_of_files_is_rejected(command: str) -> None:
+    with pytest.raises(ToolError) as refusal:
+        checked(command)
+
+    assert refusal.value.code == "not_allowed"
+
+
+def test_log_of_references_takes_a_branch_by_its_name() -> None:
+    assert without_magic(checked("git log -g -p main")) == ["git", "log", "-g", "-p", "main", "--"]
 
 
 def test_git_grep_pattern_is_not_a_revision() -> None:
-    assert without_magic(checked("git grep abcd1234 HEAD")) == ["git", "grep", "-e", "abcd1234", "HEAD"]
+    given = ["git", "grep", "-e", "abcd1234", "HEAD", "--"]
+
+    assert without_magic(checked("git grep abcd1234 HEAD")) == given
 
 
 def test_missing_value_of_an_option_is_reported() -> None:

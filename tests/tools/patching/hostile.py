@@ -153,7 +153,6 @@ OTHER_LANGUAGES = {
     "normal_diff": f"1c1\n< 1\n---\n> {CANARY}\n",
     "combined_diff": f"diff --cc a\n--- a/a\n+++ b/a\n@@@ -1,1 -1,1 +1,1 @@@\n--1\n++{CANARY}\n",
     "shell": "#!/bin/sh\ntouch canary\n",
-    "envelope_in_prose": "Run this:\n" + envelope("*** Delete File: a"),
     "envelope_without_end": f"*** Begin Patch\n*** Add File: x\n+{CANARY}\n",
     "envelope_twice": envelope("*** Delete File: a") + envelope("*** Delete File: b"),
     "envelope_of_environment": envelope("*** Environment ID: x", "*** Delete File: a"),

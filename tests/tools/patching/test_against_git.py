@@ -52,6 +52,8 @@ def test_patch_of_git_reproduces_its_target(
     patch = git.diff(before, after, *_options(form))
     assume(patch)
     applied = git.apply(before, patch, *_apply_options(form))
+    # Without context, git itself may leave out the last newline.
+    assume(form["context"] or applied == after)
     assert applied == after
     assert patched_by_us(before, patch) == after
     if mailed:

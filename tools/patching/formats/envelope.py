@@ -16,7 +16,7 @@ import re
 from typing import Final
 
 from tools.patching.formats.lines import Lines
-from tools.patching.formats.names import path_of
+from tools.patching.formats.names import other_names, path_of
 from tools.patching.limits import Allowance
 from tools.patching.messages import expected, refusal
 from tools.patching.patch import SIGNS, Action, Hunk, Line, Section
@@ -28,6 +28,11 @@ MOVE = b"*** Move to:"
 FILE = re.compile(rb"\*\*\* (Add|Delete|Update) File:(.*)", re.DOTALL)
 NUMBERS = re.compile(rb"@@ -\d+(,\d+)? \+\d+(,\d+)? @@.*", re.DOTALL)
 SECTIONS = "'*** Add File: <path>', '*** Delete File: <path>', '*** Update File: <path>' or '*** End Patch'"
+CHANGES = (b"*** ", b"diff --", b"--- ", b"+++ ", b"@@")
+STOPS = (b"*** ", b"@@", b"```")
+MAX_AHEAD: Final = 100
+"""Lines that are read to decide where a line without a sign belongs."""
+
 MAX_ANCHORS: Final = 8
 """`@@` lines before one hunk."""
 
@@ -40,8 +45,11 @@ def parse_envelope(lines: Lines, files: Allowance, hunks: Allowance) -> tuple[Se
         files.spend()
         sections.append(_section(lines, hunks))
     lines.take()
-    if _next_stripped(lines) is not None:
-        raise expected(lines.number, f"nothing after '{END.decode()}'", lines.peek())
+    while (line := _next_stripped(lines)) is not None:
+        # Prose is skipped, and a change is not.
+        if line.startswith(CHANGES):
+            raise expected(lines.number, f"no more changes after '{END.decode()}'", lines.peek())
+        lines.take()
     return tuple(sections)
 
 
@@ -58,25 +66,40 @@ def _section(lines: Lines, allowed: Allowance) -> Section:
     if match is None:
         raise expected(number, SECTIONS, lines.peek())
     lines.take()
-    path = path_of(match[2].strip(), number)
+    name = match[2].strip().strip(b"`")
+    path = path_of(name, number, lines.roots)
     if match[1] == b"Delete":
-        return Section(number=number, format="envelope", action="delete", path=path)
+        return Section(number=number, format="envelope", action="delete", path=path, others=_others(name, lines))
     if match[1] == b"Add":
         # The content of a new file is one hunk.
         first = lines.number
         body: list[Line] = []
-        while lines.starts(b"+"):
+        while lines.starts(b"+") or _is_blank_inside(lines):
             body.append(Line("+", lines.take()[1:] + b"\n", first + len(body)))
         hunks = (Hunk(number=first, lines=tuple(body)),) if body else ()
         return Section(number=number, format="envelope", action="add", path=path, hunks=hunks)
-    return _update(lines, path, number, allowed)
+    return _update(lines, name, number, allowed)
 
 
-def _update(lines: Lines, path: str, number: int, allowed: Allowance) -> Section:
+def _others(name: bytes, lines: Lines) -> tuple[str, ...]:
+    """Return the names that are meant if no file has the written one: without a prefix of diffs."""
+    return tuple(path_of(other, lines.number) for other in other_names(name, lines.roots))
+
+
+def _is_blank_inside(lines: Lines) -> bool:
+    """Return whether the next lines are blank, and a line with '+' follows them."""
+    ahead = 0
+    while ahead < MAX_AHEAD and (line := lines.peek(ahead)) is not None and not line.strip():
+        ahead += 1
+    return ahead > 0 and lines.starts(b"+", ahead)
+
+
+def _update(lines: Lines, name: bytes, number: int, allowed: Allowance) -> Section:
+    path = path_of(name, number, lines.roots)
     target: str | None = None
     if lines.starts(MOVE):
         move_number = lines.number
-        target = path_of(lines.take().removeprefix(MOVE).strip(), move_number)
+        target = path_of(lines.take().removeprefix(MOVE).strip(), move_number, lines.roots)
     hunks: list[Hunk] = []
     while lines.peek() is not None and not lines.starts(b"*** "):
         allowed.spend()
@@ -86,7 +109,13 @@ def _update(lines: Lines, path: str, number: int, allowed: Allowance) -> Section
     action: Action = "update" if target is None else "move"
     source = None if target is None else path
     return Section(
-        number=number, format="envelope", action=action, path=target or path, source=source, hunks=tuple(hunks)
+        number=number,
+        format="envelope",
+        action=action,
+        path=target or path,
+        source=source,
+        others=_others(name, lines) if target is None else (),
+        hunks=tuple(hunks),
     )
 
 
@@ -95,7 +124,7 @@ def _hunk(lines: Lines) -> Hunk:
     anchors: list[bytes] = []
     while lines.starts(b"@@"):
         line = lines.take()
-        text = line.removeprefix(b"@@").strip()
+        text = line.removeprefix(b"@@").strip().removesuffix(b"@@").strip(b" \t.")
         # Models also write the line numbers of a unified diff here. They mean nothing in this format.
         if text and not NUMBERS.fullmatch(line):
             anchors.append(text)
@@ -112,12 +141,24 @@ def _hunk(lines: Lines) -> Hunk:
     return Hunk(number=number, lines=body, anchors=tuple(anchors), at_end=at_end)
 
 
+def _is_unsigned(lines: Lines) -> bool:
+    """Return whether the next line is context that has lost its space: a change of the same hunk follows, or ends."""
+    ahead = 0
+    while ahead < MAX_AHEAD and (line := lines.peek(ahead)) is not None and not line.startswith(STOPS):
+        if line[:1] in {b"+", b"-"}:
+            return True
+        ahead += 1
+    return ahead > 0 and (lines.peek(-1) or b"")[:1] in {b"+", b"-", b" "}
+
+
 def _body(lines: Lines) -> tuple[Line, ...]:
     """Return the lines of a hunk. Blank lines at its end do not belong to it."""
     body: list[Line] = []
     blank = 0
-    while (line := lines.peek()) is not None and line[:1] in SIGNS:
+    while (line := lines.peek()) is not None and (line[:1] in SIGNS or _is_unsigned(lines)):
         blank = 0 if line else blank + 1
-        body.append(Line(SIGNS[line[:1]], line[1:] + b"\n", lines.number))
+        # A line without a sign is context that has lost its space.
+        signed = line[:1] in SIGNS
+        body.append(Line(SIGNS.get(line[:1], " "), line[signed:] + b"\n", lines.number))
         lines.take()
     return tuple(body[: len(body) - blank])

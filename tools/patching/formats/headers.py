@@ -10,7 +10,7 @@ from typing import NoReturn
 import msgspec
 
 from tools.patching.formats.lines import Lines
-from tools.patching.formats.names import QUOTED, path_of, refuse_long, unescaped, unquoted
+from tools.patching.formats.names import MAX_BYTES, QUOTED, other_names, path_of, refuse_long, unescaped, unquoted
 from tools.patching.messages import expected, quoted, refusal
 from tools.patching.patch import Action, Section
 
@@ -38,7 +38,13 @@ OWNER_EXECUTES = 0o100
 BINARY = re.compile(rb"GIT binary patch|Binary files .* differ", re.DOTALL)
 PREFIX = re.compile(rb"[abciow12]/")
 """The prefixes of git: `a/`, `b/`, and those of its setting `diff.mnemonicPrefix`."""
-NOTHING = b"/dev/null"
+NOTHING = frozenset({b"/dev/null", b"dev/null", b"a/dev/null", b"b/dev/null"})
+TIME = re.compile(
+    rb" +((?:[A-Z][a-z]{2} ){0,2}[ \d]?\d{1,3}[-\d ]*[ T]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
+    rb"(?: ?(?:Z|UTC|[-+]\d{2}:?\d{2}))?(?: \d{4})?)$"
+)
+"""A time after a name, if no tab separates them."""
+BACKUPS = (b".orig", b".old", b".bak", b"~")
 EPOCH = re.compile(rb"(1969-12-31|1970-01-01) [0-2][0-9]:[0-5][0-9]:00(\.0+)? [-+][0-9]{2}:?[0-9]{2}")
 """The time that `diff -N` writes for a file that does not exist."""
 
@@ -50,6 +56,16 @@ class Marks(msgspec.Struct, frozen=True):
 
     old: bytes | None
     new: bytes | None
+
+    @property
+    def common(self) -> bytes | None:
+        """The common name without prefixes, of which one may be missing; None if there are two names."""
+        if self.old is None or self.new is None:
+            return None
+        common = Names(self.old, self.new).common
+        if common is None and _unprefixed(self.old) == _unprefixed(self.new):
+            return _unprefixed(self.old)
+        return common
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -72,7 +88,18 @@ def parse_plain_header(lines: Lines) -> Section:
     number = lines.number
     marks = _take_marks(lines)
     action = _action({}, marks, number)
-    return Section(number=number, format="unified", action=action, path=path_of(_marked(marks, number), number))
+    name, other = _marked(marks, number), None
+    if marks.old is not None and marks.new is not None and marks.common is None:
+        other = path_of(_unprefixed(marks.old), number, lines.roots)
+    names = _others(marks, name, lines)
+    return Section(
+        number=number,
+        format="unified",
+        action=action,
+        path=path_of(name, number, lines.roots),
+        others=tuple(path_of(one, number, lines.roots) for one in names) if action in {"update", "delete"} else (),
+        unlike=other,
+    )
 
 
 def parse_git_header(lines: Lines) -> Section:
@@ -89,8 +116,9 @@ def parse_git_header(lines: Lines) -> Section:
         number=number,
         format="unified",
         action=action,
-        path=path_of(name, number),
-        source=None if source is None else path_of(source, number),
+        path=path_of(name, number, lines.roots),
+        source=None if source is None else path_of(source, number, lines.roots),
+        others=tuple(path_of(one, number) for one in other_names(name, lines.roots)) if action == "update" else (),
         executable=None if mode is None else bool(int(mode, 8) & OWNER_EXECUTES),
     )
 
@@ -144,7 +172,9 @@ def _mark(lines: Lines, start: bytes) -> bytes | None:
         raise expected(number, f"'{start.decode()}<file>'", lines.peek())
     # diff writes a tab and the file's time after the name.
     name, _, time = lines.take().removeprefix(start).partition(b"\t")
-    return None if name == NOTHING or EPOCH.fullmatch(time) else unquoted(name, number)
+    if not time and len(name) < MAX_BYTES and (match := TIME.search(name)):
+        name, time = name[: match.start()], match[1]
+    return None if name.strip() in NOTHING or EPOCH.fullmatch(time) else unquoted(name, number)
 
 
 def _action(fields: Fields, marks: Marks | None, number: int) -> Action:
@@ -160,7 +190,8 @@ def _action(fields: Fields, marks: Marks | None, number: int) -> Action:
         )
     action = actions.pop() if actions else "update"
     named = marks and (marks.old if action == "add" else marks.new if action == "delete" else None)
-    if named:
+    # The header already says that the file is new or deleted.
+    if named and (marks is None or marks.common is None):
         raise refusal(number, f"the header contradicts itself: expected '/dev/null', found {quoted(named)}.")
     return action
 
@@ -180,7 +211,9 @@ def _names(pair: Names | None, fields: Fields, marks: Marks | None, number: int)
                 number, "the names of the file are missing: expected '--- a/<file>' and '+++ b/<file>' lines."
             )
         return None, _marked(marks, number)
-    if marks and not (marks.old in {None, pair.old} and marks.new in {None, pair.new}):
+    if marks and not all(
+        mark is None or _unprefixed(mark) in {name, _unprefixed(name)} for mark in (marks.old, marks.new)
+    ):
         _refuse_other_names(number)
     return None, name
 
@@ -199,14 +232,29 @@ def _marked(marks: Marks, number: int) -> bytes:
         # With `/dev/null` on the other side there is no second name to compare, so `a/` and `b/` count as prefixes.
         name = marks.old or marks.new or b""
         return name[2:] if name.startswith((b"a/", b"b/")) else name
-    common = Names(marks.old, marks.new).common
-    if common is None:
-        raise refusal(
-            number,
-            f"{quoted(marks.old)} and {quoted(marks.new)} are two files. Give one name in both lines, with 'a/' and "
-            "'b/' before it or with neither. To rename a file, use 'rename from' and 'rename to' after 'diff --git'.",
-        )
-    return common
+    common = marks.common
+    if common is not None:
+        return common
+    # The name of a backup, or of the same file in another folder: the file that exists decides.
+    old, new = _unprefixed(marks.old), _unprefixed(marks.new)
+    if any(old == new + ending for ending in BACKUPS) or old.partition(b"/")[2] == new.partition(b"/")[2] != b"":
+        return new
+    raise refusal(
+        number,
+        f"{quoted(marks.old)} and {quoted(marks.new)} are two files. Give one name in both lines, with 'a/' and "
+        "'b/' before it or with neither. To rename a file, use 'rename from' and 'rename to' after 'diff --git'.",
+    )
+
+
+def _others(marks: Marks, name: bytes, lines: Lines) -> tuple[bytes, ...]:
+    """Return the names that the marks may also mean."""
+    folderless = name.partition(b"/")[2] if marks.old and marks.new and marks.common is None else b""
+    found = (*other_names(name, lines.roots), *filter(None, (folderless,)))
+    return tuple(one for one in dict.fromkeys(found) if one != name)
+
+
+def _unprefixed(name: bytes) -> bytes:
+    return name[2:] if PREFIX.match(name) else name
 
 
 def _pair(text: bytes, number: int) -> Names | None:

@@ -1,7 +1,8 @@
 """The hunks of a unified diff.
 
 A hunk has the length of its header's counts, if its lines also end there. Otherwise the counts are wrong, and the hunk
-ends before the first line that cannot belong to it.
+ends before the first line that cannot belong to it. Context lines may have lost their space, if the counts fit then.
+A header may have no numbers: what it names instead is a line before the hunk.
 """
 
 import re
@@ -12,11 +13,15 @@ from tools.patching.formats.lines import Lines
 from tools.patching.messages import expected, quoted, refusal
 from tools.patching.patch import SIGNS, Hunk, Line, Position
 
-HEADER = re.compile(rb"@@ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
+HEADER = re.compile(rb"@@+ ?-(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))?(?: @@+|$)")
+NUMBERS = re.compile(rb"@@ *[-+]+\d")
+"""The start of a header that has numbers, in whatever form."""
 # The words after it are in the language of the user of diff.
 NO_NEWLINE = b"\\ "
 """The start of the note that the line before it has no newline."""
 SIGNATURES = (b"-- ", b"--")
+STOPS = (b"@@", b"diff --git ", b"```", b"*** ")
+"""Starts of lines that end a hunk."""
 
 
 class Range(msgspec.Struct, frozen=True, gc=False):
@@ -39,34 +44,56 @@ def parse_hunk(lines: Lines) -> Hunk:
     header = lines.take()
     match = HEADER.match(header)
     if match is None:
-        raise expected(number, "'@@ -line,count +line,count @@'", header)
+        if NUMBERS.match(header) or header.startswith(b"@@@"):
+            raise expected(number, "'@@ -line,count +line,count @@'", header)
+        return Hunk(number=number, lines=_lines(lines, _length(lines), number), anchors=_heading(header[2:]))
     old = Range(int(match[1]), int(match[2] or 1))
     new = Range(int(match[3]), int(match[4] or 1))
     length = _counted_length(lines, old.count, new.count)
     if length is None:
-        length = 0
-        while lines.peek(length) is not None and _is_body(lines, length):
-            length += 1
-        # Empty lines at the end separate this hunk from what follows.
-        while length and not lines.peek(length - 1):
-            length -= 1
-    body = _body(lines, length)
-    if all(line.sign == " " for line in body):
-        raise refusal(number, f"the hunk has no line with '+' or '-': it ends before line {lines.number}.")
+        length = _counted_length(lines, old.count, new.count, unsigned=True)
+    body = _lines(lines, _length(lines) if length is None else length, number)
     before_old = old.before(sum(line.sign != "+" for line in body))
     before_new = new.before(sum(line.sign != "-" for line in body))
     is_placed = before_old is not None and before_new is not None
     position = Position(old=before_old or 0, new=before_new or 0) if is_placed else None
-    return Hunk(number=number, lines=body, position=position)
+    return Hunk(number=number, lines=body, position=position, numbered=True, headings=_heading(header[match.end() :]))
+
+
+def _heading(text: bytes) -> tuple[bytes, ...]:
+    """Return the line that a header names; none if that is only an ellipsis."""
+    words = text.strip().removesuffix(b"@@").strip(b" \t.\r")
+    return (words,) if words else ()
+
+
+def _length(lines: Lines) -> int:
+    """Return the number of lines up to the first that cannot belong to a hunk."""
+    length = 0
+    while lines.peek(length) is not None and _is_body(lines, length):
+        length += 1
+    # Empty lines at the end separate this hunk from what follows.
+    while length and not lines.peek(length - 1):
+        length -= 1
+    return length
+
+
+def _lines(lines: Lines, length: int, number: int) -> tuple[Line, ...]:
+    body = _body(lines, length)
+    if all(line.sign == " " for line in body):
+        raise refusal(number, f"the hunk has no line with '+' or '-': it ends before line {lines.number}.")
+    return body
 
 
 def starts_file(lines: Lines, ahead: int = 0) -> bool:
     """Return whether the `---` and `+++` lines of a file and its first hunk come next."""
-    return lines.starts(b"--- ", ahead) and lines.starts(b"+++ ", ahead + 1) and lines.starts(b"@@ -", ahead + 2)
+    return lines.starts(b"--- ", ahead) and lines.starts(b"+++ ", ahead + 1) and lines.starts(b"@@", ahead + 2)
 
 
-def _counted_length(lines: Lines, old: int, new: int) -> int | None:
-    """Return the number of lines that the counts give; None if they do not fit."""
+def _counted_length(lines: Lines, old: int, new: int, *, unsigned: bool = False) -> int | None:
+    """Return the number of lines that the counts give; None if they do not fit.
+
+    With `unsigned`, lines without a sign count as context.
+    """
     length = 0
     while old or new:
         line = lines.peek(length)
@@ -75,9 +102,9 @@ def _counted_length(lines: Lines, old: int, new: int) -> int | None:
         length += 1
         if line.startswith(NO_NEWLINE):
             continue
-        sign = SIGNS.get(line[:1])
-        if sign is None:
+        if line[:1] not in SIGNS and (not unsigned or line.startswith(STOPS)):
             return None
+        sign = SIGNS.get(line[:1], " ")
         old -= sign != "+"
         new -= sign != "-"
         if old < 0 or new < 0:
@@ -104,7 +131,8 @@ def _body(lines: Lines, length: int) -> tuple[Line, ...]:
         number = lines.number
         text = lines.take()
         if not text.startswith(NO_NEWLINE):
-            body.append(Line(SIGNS[text[:1]], text[1:] + b"\n", number))
+            signed = text[:1] in SIGNS
+            body.append(Line(SIGNS.get(text[:1], " "), text[signed:] + b"\n", number))
         elif body and body[-1].text.endswith(b"\n"):
             last = body.pop()
             body.append(Line(last.sign, last.text[:-1], last.number))

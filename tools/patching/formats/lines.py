@@ -1,5 +1,7 @@
 """The lines of a patch, read one after the other."""
 
+from collections.abc import Sequence
+
 from tools.base import ToolError
 from tools.patching.limits import Limits
 
@@ -9,8 +11,11 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Lines:
     """A cursor over lines, which are returned without their line ends."""
 
-    def __init__(self, text: bytes, limits: Limits) -> None:
-        """Split the text into lines. Raises `ToolError` (`too_large`) beyond the limits."""
+    def __init__(self, text: bytes, limits: Limits, roots: Sequence[str] = ()) -> None:
+        """Split the text into lines. Raises `ToolError` (`too_large`) beyond the limits.
+
+        `roots` are the absolute paths of the workspace.
+        """
         if len(text) > limits.max_patch_bytes:
             raise ToolError(
                 f"The patch has {len(text)} bytes: at most {limits.max_patch_bytes} are allowed.", code="too_large"
@@ -24,6 +29,7 @@ class Lines:
         end = b"\r\n" if count and text.count(b"\r\n") == count else b"\n"
         self._lines = text.removeprefix(BYTE_ORDER_MARK).removesuffix(end).split(end)
         self._next = 0
+        self.roots = tuple(root.encode(errors="surrogateescape") for root in roots)
 
     @property
     def number(self) -> int:
@@ -39,6 +45,12 @@ class Lines:
         """Return whether the next line, or one further `ahead`, has a prefix."""
         line = self.peek(ahead)
         return line is not None and line.startswith(prefix)
+
+    def find(self, whole: bytes) -> int | None:
+        """Return how far ahead the next line with this text is, apart from white space around it."""
+        ahead = (index for index in range(self._next, len(self._lines)) if self._lines[index].strip() == whole)
+        found = next(ahead, None)
+        return None if found is None else found - self._next
 
     def take(self) -> bytes:
         """Return the next line, which must exist, and move to the one after it."""

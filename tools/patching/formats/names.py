@@ -4,6 +4,7 @@ The quotes: https://git-scm.com/docs/git-config#Documentation/git-config.txt-cor
 """
 
 import re
+from collections.abc import Sequence
 
 from tools.patching.messages import quoted, refusal
 
@@ -24,6 +25,17 @@ ESCAPED = {
     b'"': b'"',
     b"\\": b"\\",
 }
+
+
+def other_names(name: bytes, roots: Sequence[bytes]) -> tuple[bytes, ...]:
+    """Return the names that are also meant by one with a prefix, or with an absolute path behind a prefix."""
+    found = (name[2:] if name.startswith((b"a/", b"b/")) else b"", _beneath(b"/" + name, roots))
+    return tuple(filter(None, found))
+
+
+def _beneath(name: bytes, roots: Sequence[bytes]) -> bytes:
+    """Return the rest of an absolute path beneath one of the roots, or nothing."""
+    return next((name[len(root) :].lstrip(b"/") for root in roots if name.startswith(root.rstrip(b"/") + b"/")), b"")
 
 
 def unquoted(text: bytes, number: int) -> bytes:
@@ -57,14 +69,17 @@ def unescaped(text: bytes, number: int) -> bytes:
     return ESCAPE.sub(meaning, text)
 
 
-def path_of(name: bytes, number: int) -> str:
+def path_of(name: bytes, number: int, roots: Sequence[bytes] = ()) -> str:
     """Return the path of a name in a patch, relative to the workspace and in its canonical form.
+
+    `roots` are the absolute paths of the workspace, which the name may start with.
 
     Raises `ToolError`: `outside_workspace` if it leads out, `not_allowed` for git's own folder, `invalid_params` if it
     names no file.
     """
     # The workspace checks the path again when it opens it, with links and every spelling of `.git`.
     shown = quoted(name)
+    name = _beneath(name, roots) or name
     if name.startswith(b"/"):
         raise refusal(number, f"the path {shown} is absolute: give one relative to the workspace.", "outside_workspace")
     if b"\0" in name:

@@ -26,7 +26,7 @@ def parse_unified(lines: Lines, files: Allowance, hunks: Allowance) -> tuple[Sec
             header = parse_git_header(lines)
         elif lines.starts(b"--- ") and lines.starts(b"+++ ", 1):
             header = parse_plain_header(lines)
-            if not lines.starts(b"@@ -"):
+            if not lines.starts(b"@@"):
                 raise expected(lines.number, "'@@ -line,count +line,count @@'", lines.peek())
         else:
             # Other text is skipped, as POSIX's patch and git do: it is a mail, or a commit's message.
@@ -46,6 +46,11 @@ def _section(header: Section, lines: Lines, allowed: Allowance) -> Section:
     if not hunks and header.action == "update" and header.executable is None:
         raise expected(lines.number, "'@@ -line,count +line,count @@'", lines.peek())
     return msgspec.structs.replace(header, hunks=tuple(hunks))
+
+
+def starts_diff(lines: Lines, ahead: int) -> bool:
+    """Return whether a diff starts so many lines further."""
+    return lines.starts(b"diff --git ", ahead) or (lines.starts(b"--- ", ahead) and lines.starts(b"+++ ", ahead + 1))
 
 
 def _refuse_lost(lines: Lines) -> None:

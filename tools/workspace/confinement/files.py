@@ -68,6 +68,11 @@ class File(Opened):
             yield block
             offset += len(block)
 
+    def head(self, size: int) -> bytes:
+        """Return the first bytes."""
+        with tool_errors(self.path):
+            return os.pread(self._handle, size, 0)
+
     def read(self, max_bytes: int) -> bytes:
         """Return the whole content. Raises `ToolError` (`too_large`) for more than `max_bytes`."""
         content = bytearray()

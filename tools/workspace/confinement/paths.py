@@ -1,6 +1,7 @@
 """Paths as callers write them, and their names."""
 
 import os
+import re
 from collections.abc import Iterable
 
 from tools.base import ToolError
@@ -9,8 +10,14 @@ PATH_MAX = 4096
 NAME_MAX = 255
 SHOWN_CHARS = 120
 
+# A name that is not UTF-8 is shown with these escapes. A backslash that would look like one is escaped itself.
+ESCAPE = re.compile(rb"\\x(5c|[89a-f][0-9a-f])")
+
 Parts = tuple[str, ...]
-"""The names of a path below the base, none of them empty or `.`; `()` is the base itself."""
+"""The names of a path below the base, none of them empty or `.`; `()` is the base itself.
+
+They are as Python decodes names of files, which depends on the locale: `joined` returns the same text in each.
+"""
 
 
 def parse(text: str, roots: Iterable[str], max_depth: int) -> Parts:
@@ -19,15 +26,15 @@ def parse(text: str, roots: Iterable[str], max_depth: int) -> Parts:
     `roots` are the absolute paths of the base.
     """
     _check_text(text)
-    rest = text
-    if text.startswith("/"):
-        root = next((root for root in roots if text == root or text.startswith(root.rstrip("/") + "/")), None)
+    rest = os.fsdecode(ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), text.encode()))
+    if rest.startswith("/"):
+        root = next((root for root in roots if rest == root or rest.startswith(root.rstrip("/") + "/")), None)
         if root is None:
             raise outside(text)
-        rest = text[len(root) :]
+        rest = rest[len(root) :]
     # The meaning of `..` depends on the links before it, so it stays.
     parts = tuple(part for part in rest.split("/") if part not in {"", "."})
-    size = max((len(part.encode()) for part in parts), default=0)
+    size = max((len(os.fsencode(part)) for part in parts), default=0)
     if size > NAME_MAX:
         raise ToolError(
             f"A name in the path {shown(text)} has {size} bytes: the maximum is {NAME_MAX}.", code="invalid_params"
@@ -46,8 +53,14 @@ def shown(text: str) -> str:
 
 
 def joined(parts: Parts) -> str:
-    """Return the path of the names as results show it. Bytes that are not UTF-8 become `\\xff`."""
-    return os.fsencode("/".join(parts)).decode("utf-8", "backslashreplace") or "."
+    """Return the path of the names as results show it, and as `parse` takes it.
+
+    Bytes that are not UTF-8 become `\\xff`.
+    """
+    path = os.fsencode("/".join(parts))
+    if b"\\x" in path:
+        path = ESCAPE.sub(rb"\\x5cx\1", path)
+    return path.decode("utf-8", "backslashreplace") or "."
 
 
 def _check_text(text: str) -> None:

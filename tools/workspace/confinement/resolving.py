@@ -7,12 +7,14 @@ has exactly the names that were checked.
 
 import errno
 import os
+import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from tools.base import ToolError
 from tools.workspace.confinement.names import refuse_git
-from tools.workspace.confinement.opening import DIRECTORY, Opener
+from tools.workspace.confinement.opening import DIRECTORY, READ_DIRECTORY, Opener
 from tools.workspace.confinement.paths import Parts, joined, outside, shown
 
 # Linux has the same maximum, see path_resolution(7).
@@ -23,6 +25,12 @@ ATTEMPTS = 64
 """Attempts to open a path that changes meanwhile."""
 
 Result = TypeVar("Result")
+
+
+def composed(name: str) -> str:
+    """Return the name of a file in the composed form of Unicode (NFC), if it is UTF-8."""
+    raw = os.fsencode(name)
+    return unicodedata.normalize("NFC", raw.decode("utf-8", "surrogateescape"))
 
 
 class Resolver:
@@ -44,7 +52,7 @@ class Resolver:
         """
         refuse_git(parts)
         # Nearly all paths have no link, and then one system call is enough.
-        if ".." not in parts:
+        if ".." not in parts and all(map(str.isascii, parts)):
             try:
                 return use(parts)
             except OSError as error:
@@ -52,7 +60,7 @@ class Resolver:
                     raise
         for _ in range(ATTEMPTS):
             try:
-                real = self._without_links(parts)
+                real = self.without_links(parts)
                 refuse_git(real)
                 return use(real)
             except OSError as error:
@@ -61,7 +69,7 @@ class Resolver:
                 last = error
         raise last
 
-    def _without_links(self, parts: Parts) -> Parts:
+    def without_links(self, parts: Parts) -> Parts:
         """Return the path that the kernel would come to. Names that do not exist stay as they are."""
         done: list[str] = []
         pending = list(reversed(parts))
@@ -73,6 +81,7 @@ class Resolver:
                     raise outside(joined(parts))
                 done.pop()
                 continue
+            part = self._spelled(tuple(done), part)
             target = self._target(tuple(done), part)
             if target is None:
                 done.append(part)
@@ -88,6 +97,22 @@ class Resolver:
                 )
             pending.extend(reversed([name for name in target.split("/") if name not in {"", "."}]))
         return tuple(done)
+
+    def _spelled(self, folder: Parts, name: str) -> str:
+        """Return the name as it is in the folder, if only its accents are composed in another way (NFC, NFD)."""
+        if name.isascii():
+            return name
+        with suppress(OSError):
+            handle = self.open(folder, READ_DIRECTORY)
+            try:
+                with os.scandir(handle) as items:
+                    names = [item.name for item in items if not item.name.isascii()]
+            finally:
+                os.close(handle)
+            same = [found for found in names if composed(found) == composed(name)]
+            if name not in same and len(same) == 1:
+                return same[0]
+        return name
 
     def _target(self, folder: Parts, name: str) -> str | None:
         """Return the target of a link; None if the name is not a link."""

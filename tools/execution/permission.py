@@ -1,0 +1,49 @@
+"""Permission to run a tool: the caller's scopes, and the decision of the policy about a call and each of its files."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tools.base import Permits, Source, Tool, ToolError
+from tools.policy import PATH, Decision, Policy, stricter
+
+
+class Permission:
+    """The permission of one caller. If nothing is `stored`, no call can wait for an approval."""
+
+    def __init__(self, policy: Policy, granted: Callable[[str], bool], *, stored: bool) -> None:
+        self._policy = policy
+        self._granted = granted
+        self._stored = stored
+
+    def check_granted(self, tools: Sequence[str]) -> None:
+        """Check that the caller's key has the scopes of these tools. Raises `ToolError` (`denied`)."""
+        missing = next((name for name in tools if not self._granted(name)), None)
+        if missing is not None:
+            raise ToolError(f"The caller's key does not have the scope {missing}.", code="denied")
+
+    def decide(self, tool: Tool, source: Source, values: msgspec.Struct) -> Decision:
+        """Return the policy's decision about a call. Raises `ToolError` (`denied`)."""
+        facets, implied = tool.facets(values), tool.implied(values)
+        decision = self._policy.decide(tool.name, tool.effect, source, facets, implied)
+        if tool.files and PATH in facets:
+            decision = stricter(decision, self._policy.decide_path(tool.files, source, facets, implied))
+        if decision == "deny":
+            raise ToolError(f"TOOL_POLICY does not let a {source} run {tool.name} with these params.", code="denied")
+        if decision == "ask" and not self._stored:
+            raise ToolError(
+                f"TOOL_POLICY requires an approval before a {source} runs {tool.name}, and with "
+                "ENABLE_PERSISTENCE=false no call can wait for one.",
+                code="denied",
+            )
+        return decision
+
+    def permits(self, tool: Tool, source: Source, values: msgspec.Struct, decision: Decision) -> Permits | None:
+        """Return the test of each file of a call with this decision; None if no rule is about files."""
+        names = (tool.name, *tool.files)
+        if not self._policy.has_paths_for(names):
+            return None
+        facets = tool.facets(values)
+        # An approval of the call includes its files.
+        permitted: set[Decision] = {"allow", "ask"} if decision == "ask" else {"allow"}
+        return lambda path: self._policy.decide_path(names, source, {**facets, PATH: (path,)}) in permitted
