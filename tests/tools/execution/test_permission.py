@@ -56,7 +56,9 @@ async def call(
 ) -> Succeeded | Failed:
     """Return the outcome of one call, of which nothing is stored."""
     files = (*fs.tools(workspace), *patch.tools(workspace))
-    registry = Registry((*files, *git.tools(Runner(workspace)), *terminal.tools(workspace, Sandbox())))
+    # The git tools run git once when they are made.
+    repository = git.tools(Runner(workspace)) if name.startswith("git.") else ()
+    registry = Registry((*files, *repository, *terminal.tools(workspace, Sandbox())))
     context = ToolContext(
         registry=registry,
         policy=parse(rules),
