@@ -21,6 +21,7 @@ APPS: Final = (
     "spending",
     "storage",
     "telemetry",
+    "kernel",
     "tools",
     "web",
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from tools.sandbox.kernel import landlock, seccomp
+from kernel import landlock, seccomp
 from tools.sandbox.refusals import SandboxUnavailableError
 
 HIDES = (

@@ -11,10 +11,10 @@ import select
 import signal
 import time
 
+from kernel import landlock
+from kernel.privileges import adopt_orphans, end_with_parent, forgo_privileges, go_first_without_memory
+from kernel.syscalls import syscall
 from tools.sandbox.descendants import Descendants
-from tools.sandbox.kernel import landlock
-from tools.sandbox.kernel.privileges import adopt_orphans, end_with_parent, forgo_privileges, go_first_without_memory
-from tools.sandbox.kernel.syscalls import syscall
 from tools.sandbox.policy import Ended, Limits, Policy, Report
 from tools.sandbox.program import CLOSE_RANGE, LAST_HANDLE, become
 

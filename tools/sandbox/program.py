@@ -6,9 +6,9 @@ import signal
 import stat
 from typing import NoReturn
 
-from tools.sandbox.kernel import landlock, seccomp
-from tools.sandbox.kernel.privileges import end_with_parent
-from tools.sandbox.kernel.syscalls import syscall
+from kernel import landlock, seccomp
+from kernel.privileges import end_with_parent
+from kernel.syscalls import syscall
 from tools.sandbox.policy import Limits, Policy
 from tools.sandbox.subtrees import open_part
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from kernel import landlock
 from tools.base import OutputStream
-from tools.sandbox.kernel import landlock
 from tools.sandbox.policy import Policy, Report
 from tools.sandbox.refusals import SandboxUnavailableError
 

@@ -18,11 +18,11 @@ from access.network.host_check import is_loopback
 from chat import conf
 from chat.engine.model_port import ProviderError
 from chat.providers.registry import NotConfigured, UnknownProvider
+from kernel.privileges import end_with_parent
 from orchestrator_site.serving.server import Server
 from orchestrator_site.serving.workers import READY, Workers
 from storage.schema import migrated_database
 from tools import assembly
-from tools.sandbox.kernel.privileges import end_with_parent
 from tools.workspace import WorkspaceUnavailableError
 
 PORT: Final = 8010

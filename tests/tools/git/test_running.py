@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kernel import landlock
 from tests.tools.git.building import Built
 from tools.base import ToolError
 from tools.builtin import git
@@ -18,7 +19,6 @@ from tools.git import process, running
 from tools.git.installed import InstalledGit, installed_git
 from tools.git.limits import Limits
 from tools.git.running import Runner
-from tools.sandbox.kernel import landlock
 from tools.sandbox.refusals import CommandRefusedError
 from tools.workspace import Deadline, Workspace
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kernel import landlock, seccomp
 from tests.tools.sandbox.conftest import QUICK, SECRET
-from tools.sandbox.kernel import landlock, seccomp
 from tools.sandbox.sandbox import Sandbox
 
 DENIALS = {"EPERM", "EACCES", "EAFNOSUPPORT", "ENOSYS", "EXDEV"}

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from kernel import landlock
 from tests.tools.sandbox.conftest import QUICK, RunPython
 from tools.sandbox import supervision
-from tools.sandbox.kernel import landlock
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 

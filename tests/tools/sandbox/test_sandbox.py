@@ -1,6 +1,6 @@
 """Harmless commands: their environment, their results, and refusals before the start.
 
-Covers `tools.sandbox.kernel.bpf`, `tools.sandbox.kernel.privileges`, `tools.sandbox.kernel.syscalls`,
+Covers `kernel.bpf`, `kernel.privileges`, `kernel.syscalls`,
 `tools.sandbox.launcher`.
 """
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kernel import landlock, seccomp
 from tests.tools.sandbox.conftest import QUICK, RunPython
 from tools.sandbox.confinement import kernel_confinement
-from tools.sandbox.kernel import landlock, seccomp
 from tools.sandbox.programs import Programs
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox

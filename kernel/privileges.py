@@ -7,7 +7,7 @@ import contextlib
 import os
 import struct
 
-from tools.sandbox.kernel.syscalls import prctl, syscall
+from kernel.syscalls import prctl, syscall
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 4, 24, 28
 PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38

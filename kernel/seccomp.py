@@ -13,10 +13,10 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tools.sandbox.kernel import bpf, landlock
-from tools.sandbox.kernel.bpf import Code, answer, load_argument, unless_equal, when_any_bit, when_at_least, when_equal
-from tools.sandbox.kernel.syscall_numbers import AARCH64, X86_64
-from tools.sandbox.kernel.syscalls import syscall
+from kernel import bpf, landlock
+from kernel.bpf import Code, answer, load_argument, unless_equal, when_any_bit, when_at_least, when_equal
+from kernel.syscall_numbers import AARCH64, X86_64
+from kernel.syscalls import syscall
 
 SET_MODE_FILTER, GET_ACTION_AVAILABLE = 1, 2
 X32_BIT = 0x40000000

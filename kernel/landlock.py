@@ -4,7 +4,7 @@ import os
 import stat
 import struct
 
-from tools.sandbox.kernel.syscalls import syscall
+from kernel.syscalls import syscall
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 VERSION_FLAG = 1

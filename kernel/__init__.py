@@ -1,0 +1,1 @@
+"""Interfaces of the Linux kernel that confine processes: Landlock, seccomp, privileges. Only the standard library."""
