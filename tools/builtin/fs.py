@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tools.base import Facets, Tool, ToolError, plain_facets, tool
+from tools.output.masking import MASK, refuse_mask
 from tools.workspace import (
     Change,
+    Changed,
     Deadline,
     Entry,
     EntryType,
@@ -271,7 +273,16 @@ async def write(
         raise ToolError(f"The content is not valid base64: {error}.", code="invalid_params") from error
     deadline = Deadline(workspace.limits.max_seconds)
     change = Change(path=path, data=data, create_only=create_only, expected_sha256=expected_sha256)
-    (changed,) = await in_thread(lambda: workspace.apply((change,), deadline), deadline)
+
+    def work() -> Changed:
+        before = b""
+        if MASK.encode() in data:
+            with suppress(ToolError):
+                before = workspace.read_bytes(path)
+        refuse_mask(path, before, data)
+        return workspace.apply((change,), deadline)[0]
+
+    changed = await in_thread(work, deadline)
     return WriteResult(path=changed.path, size=changed.size, sha256=changed.sha256 or "", created=changed.created)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from tools.base import Facets, Tool, ToolError, plain_facets, tool
+from tools.output.masking import refuse_mask
 from tools.patching import Action, Content, Plan, apply, parse
 from tools.workspace import Change, Deadline, Workspace, in_thread
 from tools.workspace.naming import implied_paths, stated_paths
@@ -71,6 +72,7 @@ async def apply_patch(
         for effect in plan.effects:
             before, after = effect.before, effect.after
             if after is not None:
+                refuse_mask(effect.path, before.data if before else b"", after.data)
                 hashes[effect.path] = hashlib.sha256(after.data).hexdigest()
             was_executable = before is not None and before.executable
             edits.append(

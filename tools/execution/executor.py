@@ -39,7 +39,7 @@ from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
 from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
 from tools.execution.permission import Permission
-from tools.execution.request import Call, grant_all, parse_params, validate
+from tools.execution.request import Call, grant_all, parse_params, shown_whole, validate
 from tools.execution.rows import Intent, Status, open_execution, requested_call, start_execution
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
@@ -97,6 +97,11 @@ class ToolExecutor:
             decision = self._permission.decide(tool, request.source, values)
         except ToolError as error:
             return Call(request=request, params=params, tool=tool, refusal=error)
+        if decision == "ask":
+            try:
+                params = shown_whole(params, masker)
+            except ToolError as error:
+                return Call(request=request, params=params, tool=tool, refusal=error)
         only_reads = tool.effect == "read" and decision == "allow"
         return Call(request=request, params=params, tool=tool, values=values, decision=decision, only_reads=only_reads)
 

@@ -12,8 +12,8 @@ from tools.base import Approval, InspectedCall, Tool, ToolError, ToolRequest
 from tools.execution.arguments import coerce, decode_object
 from tools.execution.rows import Intent
 from tools.models import ToolExecution
-from tools.output.masking import Masker
-from tools.output.rendering import event_params, row_params
+from tools.output.masking import Masker, mapped, storable
+from tools.output.rendering import MAX_KEPT_BYTES, event_params, row_params
 from tools.policy import Decision
 
 MAX_UNREADABLE_CHARS: Final = 4_096
@@ -105,6 +105,18 @@ def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Par
     except (RecursionError, ValueError, OverflowError):
         stored = masker.text(arguments)[:MAX_UNREADABLE_CHARS]
         return Params(given=given, stored=stored, sha256=params_sha256(arguments), error=error)
+
+
+def shown_whole(params: Params, masker: Masker) -> Params:
+    """Return params as they are shown for a decision: whole. Raises `ToolError` (`denied`) if a part must be hidden."""
+    if masker.has_token(params.given):
+        error = "The params have a secret, so they cannot be shown whole for a decision. Send them without it."
+        raise ToolError(error, code="denied")
+    plain = mapped(params.given, storable)
+    if len(msgspec.json.encode(plain)) > MAX_KEPT_BYTES:
+        error = f"The params need an approval, and are too long to be shown whole: {MAX_KEPT_BYTES} bytes at most."
+        raise ToolError(error, code="denied")
+    return msgspec.structs.replace(params, stored=row_params(plain))
 
 
 def validate(tool: Tool, params: Params) -> msgspec.Struct:

@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 import re2  # type: ignore[import-untyped]  # google-re2 ships no types
 
+from tools.base import ToolError
+
 MASK: Final = "[secret]"
 MIN_VALUE_CHARS: Final = 16
 """Characters of the shortest value that is masked. Shorter ones are too often words, such as `lm-studio`."""
@@ -147,6 +149,14 @@ class Masker:
             match.start(self._key) < 0 or count >= MAX_MASKS or _is_key(match.group(0))
             for count, match in enumerate(found)
         )
+
+
+def refuse_mask(path: str, before: bytes, after: bytes) -> None:
+    """Refuse a file's new content if it has more masks than the old one. Raises `ToolError` (`invalid_params`)."""
+    # A model that writes back what it was shown would replace the secret by its mask.
+    if after.count(MASK.encode()) > before.count(MASK.encode()):
+        error = f"{path} would get the text {MASK}, which stands for a secret that was not shown. Leave that part out."
+        raise ToolError(error, code="invalid_params")
 
 
 def is_secret(value: str) -> bool:

@@ -148,3 +148,14 @@ async def test_character_that_the_encoding_lacks_is_rejected(workspace: Workspac
     with pytest.raises(ToolError, match="windows-1252") as refusal:
         await fs.write(workspace, path="a", content="\u65e5", encoding="windows-1252")
     assert refusal.value.code == "invalid_params"
+
+
+async def test_mask_of_a_secret_is_not_written_in_its_place(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "config.txt").write_text("password = hunter2\n")
+    for path, content in (("config.txt", "password = [secret]\n"), ("new.txt", "[secret]")):
+        with pytest.raises(ToolError, match="stands for a secret") as refusal:
+            await fs.write(workspace, path=path, content=content)
+        assert refusal.value.code == "invalid_params"
+    (tmp_path / "doc.md").write_text("Secrets become [secret].\n")
+    await fs.write(workspace, path="doc.md", content="Secrets are shown as [secret].\n")
+    assert not (tmp_path / "new.txt").exists()

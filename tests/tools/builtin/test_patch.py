@@ -204,3 +204,12 @@ def test_tool_has_the_name_effect_and_params_of_the_protocol(workspace: Workspac
     assert (tool.name, tool.effect) == ("fs.apply_patch", "write")
     assert list(tool.spec.parameters["properties"]) == ["patch", "dry_run"]
     assert tool.spec.parameters["required"] == ["patch"]
+
+
+async def test_patch_that_carries_the_mask_of_a_secret_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one\nkey = 5\n")
+    (tmp_path / "b").write_text("one\n")
+    change = "--- a/b\n+++ b/b\n@@ -1 +1 @@\n-one\n+two\n--- a/a\n+++ b/a\n@@ -2 +2 @@\n-key = 5\n+key = [secret]\n"
+    with pytest.raises(ToolError, match="stands for a secret"):
+        await apply_patch(workspace, patch=change)
+    assert (tmp_path / "b").read_text() == "one\n"

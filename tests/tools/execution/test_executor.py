@@ -421,3 +421,31 @@ def test_model_is_shown_the_head_and_tail_of_a_long_result() -> None:
 @pytest.mark.parametrize("data", [{"audio_base64": "QUJD"}, {"content": "QUJD", "encoding": "base64"}])
 def test_model_is_never_shown_base64(data: dict[str, str]) -> None:
     assert "QUJD" not in show(data, 1_000, "")
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        'x = """-----BEGIN PRIVATE KEY-----\\n"""\\nimport os\\n# -----END PRIVATE KEY-----',
+        "-----BEGIN PRIVATE KEY-----\\nreboot\\n-----END PRIVATE KEY-----",
+        "curl a://u:ANYTHING@host",
+        "Authorization: Bearer do-something-else",
+    ],
+)
+async def test_params_that_await_an_approval_are_shown_whole(greeting: Tool, hidden: str) -> None:
+    asked = executor(greeting, policy="ask people.*")
+    *_, waiting = await opened(asked, asking(f'{{"name": "{hidden.replace(chr(34), chr(92) + chr(34))}"}}'))
+    assert isinstance(waiting, Waiting)
+    row = await ToolExecution.objects.aget()
+    for shown in (waiting.params["name"], row.params["name"]):
+        assert "[secret]" not in shown
+        assert shown.splitlines() == hidden.replace("\\n", "\n").splitlines()
+
+
+@pytest.mark.parametrize("name", ["the-house-secret", "AKIA" + "Q" * 16, "x" * 3 * 2**20])
+async def test_params_that_cannot_be_shown_whole_are_not_run_after_an_approval(greeting: Tool, name: str) -> None:
+    (*_, refused) = await opened(executor(greeting, policy="ask people.*"), asking(f'{{"name": "{name}"}}'))
+    assert isinstance(refused, Failed)
+    assert (refused.code, "whole" in refused.error) == ("denied", True)
+    row = await ToolExecution.objects.aget()
+    assert (row.status, name in str(row.params)) == ("denied", False)

@@ -98,3 +98,26 @@ def test_waiting_calls_are_listed_and_decided() -> None:
     third = waiting()
     with pytest.raises(CommandError, match="not those that were shown"):
         said("approve_tool", str(third.id), "--params-sha256", "f" * 64)
+
+
+def test_list_shows_what_a_call_reaches_before_long_params() -> None:
+    row = waiting()
+    row.params = {"content": "x" * 5_000, "path": "deploy/run.sh\x9b31m\u202e"}
+    row.save()
+    listed = said("list_approvals")
+    assert listed.index("path: deploy/run.sh\\x9b31m\\u202e\n") < listed.index("content: xxx")
+    assert "(5,000 characters" in listed
+    assert "x" * 5_000 in said("list_approvals", str(row.id))
+    with pytest.raises(CommandError, match="No execution with the ID"):
+        said("list_approvals", str(uuid4()))
+
+
+def test_result_of_a_tool_has_no_character_that_a_terminal_obeys() -> None:
+    (workspace().base / "odd.txt").write_text("\x1b]0;owned\x07 \x9b31m \u202e 日本\n")
+    try:
+        shown = said("run_tool", "fs.read", "--param", "path=odd.txt")
+        assert "日本" in shown
+        assert not any(c in shown for c in "\x1b\x07\x9b\u202e")
+        assert "\u202e" in json.loads(shown)["content"]
+    finally:
+        (workspace().base / "odd.txt").unlink()

@@ -1,28 +1,58 @@
 """`manage.py list_approvals`: list the executions that wait for a decision."""
 
-from typing import Any
+from argparse import ArgumentParser
+from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from console.visible_text import visible_text_line
+from console.visible_text import visible_text, visible_text_line
 from tools.approvals import decisions
 from tools.management.decision_command import unusable
 
-SHORT = 400
+SHORT: Final = 400
+"""Characters of each param in the list."""
+
+FIRST: Final = ("path", "command", "argv")
+"""Params that say what a call reaches, and are shown before longer ones."""
 
 
 class Command(BaseCommand):
-    help = "List the executions that wait for an approval. Decide with approve_tool ID or deny_tool ID."
+    help = (
+        "List the executions that wait for an approval, with their params; with an ID, show those of one execution "
+        "whole. Decide with approve_tool ID or deny_tool ID."
+    )
 
-    def handle(self, **_: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id", type=UUID, nargs="?", help="show the params of this execution whole")
+
+    def handle(self, *, id: UUID | None, **_: Any) -> None:  # noqa: A002 - the argument's name
         try:
-            waiting = decisions.waiting()
+            waiting = [row for row in decisions.waiting() if id in {None, row.id}]
         except DatabaseError as error:
             raise CommandError(unusable(error)) from None
+        if id is not None and not waiting:
+            raise CommandError(f"No execution with the ID {id} waits for an approval.")
         for row in waiting:
-            params = visible_text_line(msgspec.json.encode(row.params).decode(), SHORT)
-            self.stdout.write(f"{row.id}  {row.tool} {params}")
+            self.stdout.write(f"{row.id}  {row.tool}")
             self.stdout.write(f"    requested by a {row.source}, expires {row.expires:%Y-%m-%d %H:%M:%S} UTC")
-        self.stderr.write(f"{len(waiting)} waiting.")
+            for name, value in _ordered(row.params):
+                self.stdout.write(f"    {_shown(name, value, whole=id is not None)}")
+        counted = "1 execution waits" if len(waiting) == 1 else f"{len(waiting)} executions wait"
+        self.stderr.write(f"{counted} for a decision.")
+
+
+def _ordered(params: Any) -> list[tuple[str, Any]]:
+    fields = list(params.items()) if isinstance(params, dict) else [("params", params)]
+    return sorted(fields, key=lambda field: FIRST.index(field[0]) if field[0] in FIRST else len(FIRST))
+
+
+def _shown(name: str, value: Any, *, whole: bool) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    label = visible_text_line(name, SHORT)
+    if whole:
+        return f"{label}: {visible_text(text)}"
+    rest = f" ({len(text):,} characters; list_approvals ID shows all)" if len(text) > SHORT else ""
+    return f"{label}: {visible_text_line(text, SHORT)}{rest}"

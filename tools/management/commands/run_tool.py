@@ -1,6 +1,7 @@
 """`manage.py run_tool`: run one tool through the executor, with a row like any other execution."""
 
 import asyncio
+import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any, Final
@@ -9,6 +10,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from access.caller import OPERATOR
+from console.visible_text import visible_text
 from spending.accounts import Payer
 from storage.schema import migrated_database
 from storage.writer import writer
@@ -46,8 +48,8 @@ class Command(BaseCommand):
         finally:
             writer.close()
         if isinstance(outcome, Failed):
-            raise CommandError(f"{outcome.code}: {outcome.error}")
-        self.stdout.write(msgspec.json.format(msgspec.json.encode(outcome.data)).decode())
+            raise CommandError(f"{outcome.code}: {visible_text(outcome.error)}")
+        self.stdout.write(_json(outcome.data))
 
     async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
         executor = ToolExecutor(
@@ -72,14 +74,21 @@ class Command(BaseCommand):
         async for step in steps:
             if isinstance(step, Output):
                 stream = self.stdout if step.stream == "stdout" else self.stderr
-                stream.write(step.text, ending="")
+                # On a terminal, a program's output must not move the cursor or set the title.
+                stream.write(visible_text(step.text) if stream.isatty() else step.text, ending="")
         return step
 
     def _confirm(self, waiting: Waiting) -> bool:
         if not sys.stdin.isatty():
             raise CommandError("TOOL_POLICY requires an approval: add --yes.")
-        self.stderr.write(msgspec.json.format(msgspec.json.encode(waiting.params)).decode())
+        self.stderr.write(_json(waiting.params))
         return input("Run it? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _json(data: Any) -> str:
+    """Return a value as indented JSON, with escapes for characters that a terminal obeys or does not show."""
+    text = msgspec.json.format(msgspec.json.encode(data)).decode()
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def _pair(text: str) -> tuple[str, str]:
