@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Final, cast
 import av.logging
 
 from speech.base import ErrorCode, SpeechError
+from speech.worker.confinement import confine
 from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Synthesize, Task, read_command, send
 from speech.worker.tasks import answers
 
@@ -41,13 +42,13 @@ def main() -> None:
 
 
 def _restrain() -> None:
-    # A damaged or hostile recording can at most end this process: it writes no files, and its memory is
-    # bounded.
+    # A damaged or hostile recording can at most end this process.
     os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    confine()
     # Log lines of libraries could quote the text or the recording.
     av.logging.set_level(None)
     logging.disable()
