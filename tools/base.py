@@ -215,9 +215,10 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """The execution is recorded, and nothing has happened yet. `params` is masked."""
+    """The execution is recorded, and nothing has happened yet. `tool` and `params` are masked."""
 
     execution_id: str
+    tool: str
     params: Any
 
 

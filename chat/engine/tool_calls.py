@@ -85,6 +85,8 @@ class _Call:
         """Return the event of a step. The call keeps the step's ids and outcome for its message."""
         request = self.request
         if isinstance(step, Opened):
+            # A model can put a secret into a name that it invents, and here it is masked.
+            self.request = request = msgspec.structs.replace(request, tool=step.tool)
             self.execution_id, self.shown = step.execution_id, step.params
             return ToolCalled(
                 tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source

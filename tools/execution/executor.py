@@ -108,7 +108,7 @@ class ToolExecutor:
     async def execute(self, call: Call) -> AsyncGenerator[Progress]:
         """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
         intent = call.intent(new_id(), self._payer, self._context.masker)
-        opened = Opened(execution_id=str(intent.execution_id), params=call.shown_params)
+        opened = Opened(execution_id=str(intent.execution_id), tool=intent.tool, params=call.shown_params)
         if call.refusal is None and call.decision == "ask":
             expires = intent.created + timedelta(seconds=self._context.approval_seconds)
             intent = msgspec.structs.replace(intent, expires=expires)

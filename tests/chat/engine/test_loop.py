@@ -66,7 +66,7 @@ class Echo:
     async def execute(self, call: InspectedCall) -> AsyncGenerator[Progress]:
         request = call.request
         self.ran.append(request)
-        yield Opened(execution_id=f"e{len(self.ran)}", params={})
+        yield Opened(execution_id=f"e{len(self.ran)}", tool=request.tool, params={})
         yield Output(stream="stdout", text="working")
         if request.tool == "bad":
             yield Failed(error="It broke.", code="failed")
@@ -427,7 +427,7 @@ class Guarded(Echo):
             async for step in super().execute(call):
                 yield step
             return
-        yield Opened(execution_id="w1", params={})
+        yield Opened(execution_id="w1", tool="write", params={})
         yield Waiting(execution_id="w1", params={}, params_sha256="x", expires_at="soon")
 
     async def resume(self, call: InspectedCall, approval: Approval) -> AsyncGenerator[Progress]:

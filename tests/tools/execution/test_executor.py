@@ -449,3 +449,9 @@ async def test_params_that_cannot_be_shown_whole_are_not_run_after_an_approval(g
     assert (refused.code, "whole" in refused.error) == ("denied", True)
     row = await ToolExecution.objects.aget()
     assert (row.status, name in str(row.params)) == ("denied", False)
+
+
+async def test_secret_as_the_name_of_a_tool_is_masked(greeting: Tool) -> None:
+    steps = await opened(executor(greeting), asking("{}", name="the-house-secret"))
+    row = await ToolExecution.objects.aget()
+    assert "the-house-secret" not in f"{steps}{row.tool}{row.error}"
