@@ -7,6 +7,7 @@ of it is read.
 from asyncio import Transport
 from typing import Any, Final, TypeGuard
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from orchestrator_site import conf
@@ -33,6 +34,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.flow = self._flow = _Flow(transport)
         limits = conf.connection_limits()
         self._deadlines = Deadlines(limits, self.loop.time())
         self._check_seconds = min(limits.head_seconds, limits.body_seconds, limits.unread_seconds) / CHECKS
@@ -77,7 +79,8 @@ class HttpProtocol(HttpToolsProtocol):
                 return
             if self._unread > MAX_UNREAD and not self.transport.is_closing():
                 self._refuse(too_large())
-        if self._ahead and not self._is_refused:
+        self._flow.is_ahead = bool(self._ahead) and not self._is_refused
+        if self._flow.is_ahead:
             self.flow.pause_reading()
 
     def on_response_complete(self) -> None:
@@ -89,6 +92,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._deadlines.begin_head(self.loop.time())
         self._parse()
+        self.flow.resume_reading()
 
     def on_message_begin(self) -> None:
         self._in_message = True
@@ -165,6 +169,17 @@ class HttpProtocol(HttpToolsProtocol):
         if self._active is None or not (self._active.response_started and self._active.more_body):
             self.transport.write(raw_response(refusal))
         self.transport.close()
+
+
+class _Flow(FlowControl):
+    """Reads nothing while a part of what was received waits to be parsed."""
+
+    is_ahead = False
+
+    def resume_reading(self) -> None:
+        # uvicorn resumes whenever a request asks for its body, and after each answer.
+        if not self.is_ahead:
+            super().resume_reading()
 
 
 def _is_active(cycle: RequestResponseCycle | None) -> TypeGuard[RequestResponseCycle]:

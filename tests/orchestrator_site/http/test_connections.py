@@ -9,7 +9,6 @@ import json
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -46,11 +45,6 @@ async def replies(api: Api, *pieces: bytes) -> bytes:
         return await reader.read()
 
 
-def memory() -> int:
-    """Return the resident memory of this process in bytes."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4_096
-
-
 async def test_requests_sent_ahead_are_answered_in_order(start: Start) -> None:
     api = await start(Scripted())
     last = b"GET /healthz HTTP/1.1\r\n" + HEAD + b"Connection: close\r\n\r\n"
@@ -59,17 +53,16 @@ async def test_requests_sent_ahead_are_answered_in_order(start: Start) -> None:
     assert answers.count(b"HTTP/1.1 200 OK") == 301
 
 
-async def test_unread_answers_stop_the_reading_of_requests(start: Start) -> None:
+async def test_requests_far_ahead_are_not_read(start: Start) -> None:
     api = await start(Scripted())
-    await api.get("/healthz")
-    before = memory()
     async with connected(api) as (_, writer):
         writer.transport.pause_reading()
-        writer.write(HEALTH * 400_000)
-        for _ in range(100):
+        writer.write(HEALTH * 1_000_000)
+        size = writer.transport.get_write_buffer_size()
+        for _ in range(50):
             await api.get("/healthz")
-        # The client's own unsent requests are in this process too.
-        assert memory() - before - writer.transport.get_write_buffer_size() < 64 * 2**20
+        # What the two sockets hold is a few MiB; the service has read no more than that.
+        assert writer.transport.get_write_buffer_size() > size - 16 * 2**20
 
 
 @pytest.mark.parametrize(
