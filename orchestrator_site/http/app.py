@@ -15,6 +15,7 @@ from orchestrator_site.http.browser_pages import answer_page, as_asked, guarded,
 from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import send_response
 from orchestrator_site.http.lifespan import lifespan
+from orchestrator_site.http.root_path import inner_path, rooted
 from storage.writer import StorageUnavailable
 from telemetry import metrics, tracing
 from web.errors import ApiError
@@ -51,7 +52,7 @@ class Application:
             metrics.refusals.add(refusal.code)
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
-        if scope["path"] != SOCKET:
+        if inner_path(rooted(scope)) != SOCKET:
             await send({"type": "websocket.close", "code": MISSING})
             return
         await self._socket(scope, receive, send)
@@ -60,7 +61,9 @@ class Application:
         tracing.remember_caller(scope["headers"])
         rules = await _rules()
         request = RequestOrigin.of(scope, scope["headers"])
-        is_health = scope["path"] in HEALTH and request.method in {"GET", "HEAD"}
+        scope = rooted(scope)
+        path = inner_path(scope)
+        is_health = path in HEALTH and request.method in {"GET", "HEAD"}
         try:
             request_limits.check(scope)
             # A load balancer asks by an address that no setting can list, and an HTTP/1.0 client may name no host.
@@ -75,7 +78,7 @@ class Application:
             if request.method == "OPTIONS":
                 await answer_preflight(send)
                 return
-        if is_page(scope["path"]):
+        if is_page(path):
             await answer_page(self._pages, as_asked(scope), receive, guarded(scope, send))
         elif is_health:
             # The server leaves out the body of an answer to HEAD.
