@@ -1,4 +1,4 @@
-"""What trusted proxies report: the client's address in `X-Forwarded-For`, and a root path in `X-Forwarded-Prefix`."""
+"""Headers of trusted proxies: the client's address in `X-Forwarded-For`, and a root path in `X-Forwarded-Prefix`."""
 
 import ipaddress
 import re

@@ -5,8 +5,8 @@ from typing import Final
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
-from access import authenticator, conf
-from access.network.host_check import RequestOrigin, Rules, check
+from access import authenticator
+from access.network.host_check import RequestOrigin, check
 from chat.api.websocket import ChatConsumer
 from orchestrator_site.http import request_limits
 from orchestrator_site.http.api_handler import ApiHandler
@@ -16,7 +16,6 @@ from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import send_response
 from orchestrator_site.http.lifespan import lifespan
 from orchestrator_site.http.root_path import inner_path, rooted
-from storage.writer import StorageUnavailable
 from telemetry import metrics, tracing
 from web.errors import ApiError
 
@@ -47,7 +46,7 @@ class Application:
         tracing.remember_caller(scope["headers"])
         try:
             request_limits.check(scope)
-            check(RequestOrigin.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
+            check(RequestOrigin.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await authenticator.rules())
         except ApiError as refusal:
             metrics.refusals.add(refusal.code)
             await send({"type": "websocket.close", "code": FORBIDDEN})
@@ -59,7 +58,7 @@ class Application:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracing.remember_caller(scope["headers"])
-        rules = await _rules()
+        rules = await authenticator.rules()
         request = RequestOrigin.of(scope, scope["headers"])
         scope = rooted(scope)
         path = inner_path(scope)
@@ -85,12 +84,3 @@ class Application:
             await self._api({**scope, "path": HEALTH[0], "method": "GET"}, receive, send)
         else:
             await self._api(scope, receive, send)
-
-
-async def _rules() -> Rules:
-    # While the database is away it is unknown whether keys exist. The stricter rules for keyless services apply then:
-    # only callers on this machine are accepted.
-    try:
-        return conf.rules(keyed=await authenticator.current().is_keyed())
-    except StorageUnavailable:
-        return conf.rules(keyed=False)
