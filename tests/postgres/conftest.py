@@ -16,7 +16,6 @@ from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres
 from tests.streams import Answer
 
-
 UNUSUAL: Final = {
     "DateStyle": "German, DMY",
     "IntervalStyle": "sql_standard",
@@ -78,7 +77,7 @@ async def site_on(database: str, folder: Path) -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def site(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """Start two processes at once on an empty database with unusual defaults; the policy asks before a file is written."""
+    """Start two processes at once on a XX a file is written."""
     async with AsyncExitStack() as stack:
         database = postgres.database()
         for setting, value in UNUSUAL.items():
