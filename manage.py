@@ -9,6 +9,11 @@ from django.core.management import execute_from_command_line
 
 
 def main() -> None:
+    # Names on the disk and in arguments are UTF-8, whatever the locale says. Python decides this as it starts, so it is
+    # started again (PEP 540). The variable is also a mark that this was tried: the option `-X utf8=0` overrides it.
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the command is its own
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
     try:
         execute_from_command_line(sys.argv)

@@ -23,9 +23,11 @@ from access.keys.revocation import RevocationWatcher
 from access.limits.limiter import Limiter, too_many
 from access.limits.rates import rate
 from access.network import proxies
+from access.network.host_check import Rules
 from access.security_log import security_log
 from storage.per_loop import PerLoop
 from storage.reader import read
+from storage.writer import StorageUnavailable
 from web.errors import ApiError
 
 FAILURES: Final = rate("60/minute")
@@ -195,6 +197,16 @@ def _fields(caller: Caller, client_info: ClientInfo) -> dict[str, str]:
 _authenticators = PerLoop(Authenticator)
 current = _authenticators.current
 """Return the authenticator of the running event loop."""
+
+
+async def rules() -> Rules:
+    """Return the rules that a request must meet before it is read."""
+    # While the database is away it is unknown whether keys exist. The stricter rules for keyless services apply then:
+    # only callers on this machine are accepted.
+    try:
+        return conf.rules(keyed=await current().is_keyed())
+    except StorageUnavailable:
+        return conf.rules(keyed=False)
 
 
 async def close() -> None:

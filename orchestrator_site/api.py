@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import get_script_prefix
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
@@ -37,7 +38,10 @@ class OrchestratorAPI(NinjaAPI):
     """Adds the schemas of all events, and the errors of every request, to the OpenAPI document."""
 
     def get_openapi_schema(self, **options: Any) -> Any:
-        document = super().get_openapi_schema(**options)
+        document = super().get_openapi_schema(path_prefix="", **options)
+        # Paths are below the server's URL (https://spec.openapis.org/oas/v3.1.0#server-object).
+        if root := get_script_prefix().rstrip("/"):
+            document["servers"] = [{"url": root}]
         document.setdefault("components", {}).setdefault("schemas", {}).update(event_schemas())
         error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}
         for methods in document["paths"].values():

@@ -28,6 +28,11 @@ def max_body_bytes() -> int:
     return int(settings.MAX_BODY_BYTES)
 
 
+def root_path() -> str:
+    """Return the path below which clients see the service, such as `/agent`, or an empty text."""
+    return str(settings.ROOT_PATH)
+
+
 def max_unfinished_bytes() -> int:
     """Return the bytes of all bodies together that are not complete."""
     return int(settings.MAX_UNFINISHED_BYTES)

@@ -29,6 +29,7 @@ ALLOW_KEYLESS = env.flag("ALLOW_KEYLESS", default=False)
 ALLOWED_HOSTS = list(env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]"))
 CORS_ALLOWED_ORIGINS = (*env.names("CORS_ALLOWED_ORIGINS"), *([PUBLIC_URL] if PUBLIC_URL else ()))
 TRUSTED_PROXIES = env.parsed("TRUSTED_PROXIES", proxies.networks)
+ROOT_PATH = env.parsed("ROOT_PATH", proxies.root_path)
 RATE_LIMIT = env.parsed("RATE_LIMIT", optional_rate)
 RATE_LIMIT_PER_KEY = env.parsed("RATE_LIMIT_PER_KEY", optional_rate)
 
@@ -169,6 +170,7 @@ LANGUAGE_CODE = "en"
 ROOT_URLCONF = "orchestrator_site.urls"
 ASGI_APPLICATION = "orchestrator_site.asgi.application"
 STATIC_URL = "/static/"
+STORAGES = {"staticfiles": {"BACKEND": "console.static_files.StaticFiles"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {
     "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [CHANNEL_LAYER_URL]}}
@@ -209,6 +211,8 @@ IS_HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_SECURE = IS_HTTPS
 CSRF_COOKIE_HTTPONLY = True
+# Other services of the same host keep their own cookies of these names.
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ROOT_PATH or "/"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 SECURE_HSTS_SECONDS = YEAR_SECONDS if IS_HTTPS else 0
 SECURE_SSL_REDIRECT = IS_HTTPS and bool(TRUSTED_PROXIES)

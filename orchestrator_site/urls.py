@@ -8,6 +8,6 @@ from orchestrator_site.api import api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", RedirectView.as_view(url="/docs")),
+    path("", RedirectView.as_view(pattern_name=f"{api.urls_namespace}:openapi-view")),
     path("", api.urls),
 ]

@@ -2,14 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, get_args
 
 import msgspec
 
 from speech.languages import Languages
 
 AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-AudioKind = Literal["wav", "mp3", "flac", "ogg", "aac", "webm", "mp4", "pcm"]
+AudioKind = Literal[
+    "wav", "mp3", "flac", "ogg", "aac", "webm", "mp4", "mp2", "ac3", "eac3", "amr", "aiff", "au", "caf", "wma", "pcm"
+]
 Part = Literal["transcription", "synthesis"]
 ErrorCode = Literal[
     "disabled",
@@ -39,7 +41,7 @@ ErrorCode = Literal[
 ]
 
 FORMATS: Final[tuple[AudioFormat, ...]] = ("mp3", "opus", "aac", "flac", "wav", "pcm")
-KINDS: Final[tuple[AudioKind, ...]] = ("wav", "mp3", "flac", "ogg", "aac", "webm", "mp4", "pcm")
+KINDS: Final[tuple[AudioKind, ...]] = get_args(AudioKind)
 MEDIA_TYPES: Final[dict[AudioFormat, str]] = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg; codecs=opus",

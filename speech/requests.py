@@ -11,10 +11,17 @@ OTHER_NAMES: Final[dict[str, AudioKind]] = {
     "opus": "ogg",
     "oga": "ogg",
     "m4a": "mp4",
+    "mov": "mp4",
+    "3gp": "mp4",
+    "3gpp": "mp4",
     "mpeg": "mp3",
     "mpga": "mp3",
     "wave": "wav",
     "mkv": "webm",
+    "aif": "aiff",
+    "aifc": "aiff",
+    "snd": "au",
+    "asf": "wma",
 }
 
 

@@ -24,6 +24,12 @@ POSTGRESQL: Final[dict[str, Any]] = {
 }
 """Parameters of libpq (PostgreSQL manual, 32.1.2). Parameters in the URL override them."""
 
+# A role or a database may have other defaults, and what is sent and read depends on these. Poolers track all four.
+SESSION: Final = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c standard_conforming_strings=on"
+
+READ_COMMITTED: Final = 2
+"""`psycopg.IsolationLevel.READ_COMMITTED`. Under a stricter default of the role, commits would fail at random."""
+
 POOL: Final[dict[str, Any]] = {
     "min_size": 1,
     "max_size": 8,
@@ -38,4 +44,5 @@ POOL: Final[dict[str, Any]] = {
 
 def postgresql(given: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a PostgreSQL database whose URL has these parameters."""
-    return {**POSTGRESQL, **given, "pool": dict(POOL)}
+    options = f"{given.get('options', '')} {SESSION}".strip()
+    return {**POSTGRESQL, "isolation_level": READ_COMMITTED, **given, "options": options, "pool": dict(POOL)}

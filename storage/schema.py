@@ -6,7 +6,7 @@ from typing import Final
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import DatabaseError, connections
+from django.db import DatabaseError, NotSupportedError, connections
 
 from storage.writer import StorageUnavailable
 
@@ -17,6 +17,7 @@ MIGRATION_LOCK: Final = 7_025_314_861
 def migrate(alias: str = "default") -> None:
     """Apply the missing migrations. Processes that start together migrate one at a time. Raises `DatabaseError`."""
     with _locked(alias):
+        _check_encoding(alias)
         call_command("migrate", database=alias, verbosity=0, interactive=False)
 
 
@@ -28,6 +29,18 @@ def migrated_database() -> Iterator[None]:
         yield
     except (DatabaseError, StorageUnavailable) as error:
         raise CommandError(f"DATABASE_URL names a database that cannot be used: {str(error).strip()}") from None
+
+
+def _check_encoding(alias: str) -> None:
+    """Raise `DatabaseError` if the database cannot hold every text."""
+    connection = connections[alias]
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        ((encoding,),) = cursor.fetchall()
+    if encoding != "UTF8":
+        raise NotSupportedError(f"its encoding is {encoding}. Create it with ENCODING 'UTF8' and TEMPLATE template0")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """System checks of the tools' settings."""
 
+import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,16 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
         if is_code and base.is_relative_to(folder):
             found.append(("the service's own code", folder))
     return [Error(f"ALLOW_FS_BASE={base} holds {name}: {path}.", hint=hint, id="tools.E001") for name, path in found]
+
+
+@register
+def check_encoding(**_: Any) -> list[CheckMessage]:
+    """Check that names on the disk are read as UTF-8. `manage.py` sees to it, but another server may not."""
+    encoding = sys.getfilesystemencoding()
+    if encoding == "utf-8":
+        return []
+    problem = f"The locale makes Python read file names as {encoding}."
+    return [Error(problem, hint="Set PYTHONUTF8=1 or a UTF-8 locale, such as LC_ALL=C.UTF-8.", id="tools.E002")]
 
 
 @register

@@ -1,6 +1,7 @@
-"""The client's address, from the connection and, behind trusted proxies, from `X-Forwarded-For`."""
+"""Headers of trusted proxies: the client's address in `X-Forwarded-For`, and a root path in `X-Forwarded-Prefix`."""
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -12,6 +13,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 HEADER: Final = b"x-forwarded-for"
 MAX_HOPS: Final = 32
+PREFIX: Final = b"x-forwarded-prefix"
+# Segments without a character that means something in a URL, a header or HTML. None is `.` or `..`.
+_ROOT_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)+")
+MAX_ROOT_PATH_CHARS: Final = 200
 PREFIX_BITS: Final = 64
 """Bits of an IPv6 address that one subscriber shares (RFC 6177)."""
 
@@ -46,6 +51,23 @@ def client(peer: str, headers: Headers, trusted: Networks) -> str:
             break
         found = str(further)
     return found
+
+
+def root_path(text: str) -> str:
+    """Parse a root path such as `/agent`, which may be empty. Raises `ValueError`."""
+    path = text.rstrip("/")
+    if path and (len(path) > MAX_ROOT_PATH_CHARS or not _ROOT_PATH.fullmatch(path)):
+        raise ValueError("it must be a path such as /agent, of letters, digits and . _ ~ -")
+    return path
+
+
+def prefix(headers: Headers) -> str:
+    """Return the root path that proxies report: their prefixes, the outermost first. Empty if they report none."""
+    parts = b",".join(values(headers, PREFIX)).decode("latin-1").split(",")
+    try:
+        return root_path("".join(part.strip().rstrip("/") for part in parts))
+    except ValueError:
+        return ""
 
 
 @lru_cache(maxsize=1_024)

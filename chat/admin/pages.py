@@ -16,7 +16,6 @@ from tools.admin import executions_table
 admin.site.site_header = "Orchestrator Service"
 admin.site.site_title = "Orchestrator Service"
 admin.site.index_title = "Audit console"
-admin.site.site_url = "/docs"
 # The lists need the width of the sidebar.
 admin.site.enable_nav_sidebar = False
 

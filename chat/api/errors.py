@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from chat.api.run_url import run_url
 from chat.providers.registry import NotConfigured, UnknownProvider
 from chat.runs.live.budget import PriceUnknown
 from chat.runs.live.manager import ShuttingDown
@@ -34,7 +35,7 @@ def session_busy(run_id: object) -> ApiError:
         "session_busy",
         f"The session has an active run, {run_id}. Follow it, cancel it, or wait for its end.",
         detail=[{"run_id": str(run_id)}],
-        headers={"Content-Location": f"/chat/runs/{run_id}"},
+        headers={"Content-Location": run_url(run_id)},
     )
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.http import StreamingHttpResponse
 
+from chat.api.run_url import run_url
 from chat.wire import sse
 
 
@@ -17,7 +18,7 @@ class EventStream(StreamingHttpResponse):
             # nginx would buffer the events: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
             "X-Accel-Buffering": "no",
             "X-Run-Id": str(run_id),
-            "Content-Location": f"/chat/runs/{run_id}/stream",
+            "Content-Location": run_url(run_id) + "/stream",
         }
         super().__init__(frames, content_type=sse.CONTENT_TYPE, headers=headers)
         self.frames = frames

@@ -13,7 +13,7 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httptools
 
@@ -81,8 +81,9 @@ class Connections:
         self._port = parts.port or (443 if self._tls else 80)
         self._connect_seconds = connect_seconds
         lines = _lines(parts.netloc.rpartition("@")[2], headers)
-        self._get = f"GET {parts.path} {lines}\r\n\r\n".encode("latin-1")
-        self._post = f"POST {parts.path} {lines}\r\nContent-Length: ".encode("latin-1")
+        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        self._get = f"GET {target} {lines}\r\n\r\n".encode("latin-1")
+        self._post = f"POST {target} {lines}\r\nContent-Length: ".encode("latin-1")
         self._context: ssl.SSLContext | None = None
         self._idle: list[_Connection] = []
 

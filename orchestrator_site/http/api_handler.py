@@ -18,7 +18,7 @@ from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import set_urlconf
+from django.urls import set_script_prefix, set_urlconf
 
 from access import authenticator
 from access.authenticator import ClientInfo
@@ -104,6 +104,8 @@ class ApiHandler(ASGIHandler):
         except ApiError as refusal:
             return django_response(refusal), None
         set_urlconf(None)
+        if root := scope.get("root_path"):
+            set_script_prefix(f"{root}/")
         request, problem = self.create_request(dict(scope), BytesIO(body))
         if request is None:
             return django_response(

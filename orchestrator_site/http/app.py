@@ -5,8 +5,8 @@ from typing import Final
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.handlers.asgi import ASGIHandler
 
-from access import authenticator, conf
-from access.network.host_check import RequestOrigin, Rules, check
+from access import authenticator
+from access.network.host_check import RequestOrigin, check
 from chat.api.websocket import ChatConsumer
 from orchestrator_site.http import request_limits
 from orchestrator_site.http.api_handler import ApiHandler
@@ -15,7 +15,7 @@ from orchestrator_site.http.browser_pages import answer_page, as_asked, guarded,
 from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import send_response
 from orchestrator_site.http.lifespan import lifespan
-from storage.writer import StorageUnavailable
+from orchestrator_site.http.root_path import inner_path, rooted
 from telemetry import metrics, tracing
 from web.errors import ApiError
 
@@ -46,21 +46,23 @@ class Application:
         tracing.remember_caller(scope["headers"])
         try:
             request_limits.check(scope)
-            check(RequestOrigin.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await _rules())
+            check(RequestOrigin.of({**scope, "method": "WEBSOCKET"}, scope["headers"]), await authenticator.rules())
         except ApiError as refusal:
             metrics.refusals.add(refusal.code)
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
-        if scope["path"] != SOCKET:
+        if inner_path(rooted(scope)) != SOCKET:
             await send({"type": "websocket.close", "code": MISSING})
             return
         await self._socket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracing.remember_caller(scope["headers"])
-        rules = await _rules()
+        rules = await authenticator.rules()
         request = RequestOrigin.of(scope, scope["headers"])
-        is_health = scope["path"] in HEALTH and request.method in {"GET", "HEAD"}
+        scope = rooted(scope)
+        path = inner_path(scope)
+        is_health = path in HEALTH and request.method in {"GET", "HEAD"}
         try:
             request_limits.check(scope)
             # A load balancer asks by an address that no setting can list, and an HTTP/1.0 client may name no host.
@@ -75,19 +77,10 @@ class Application:
             if request.method == "OPTIONS":
                 await answer_preflight(send)
                 return
-        if is_page(scope["path"]):
+        if is_page(path):
             await answer_page(self._pages, as_asked(scope), receive, guarded(scope, send))
         elif is_health:
             # The server leaves out the body of an answer to HEAD.
             await self._api({**scope, "path": HEALTH[0], "method": "GET"}, receive, send)
         else:
             await self._api(scope, receive, send)
-
-
-async def _rules() -> Rules:
-    # While the database is away it is unknown whether keys exist. The stricter rules for keyless services apply then:
-    # only callers on this machine are accepted.
-    try:
-        return conf.rules(keyed=await authenticator.current().is_keyed())
-    except StorageUnavailable:
-        return conf.rules(keyed=False)

@@ -13,11 +13,13 @@ from access.security_log import security_log
 from orchestrator_site.http.asgi_types import Application, Message, Receive, Scope, Send
 from orchestrator_site.http.error_responses import send_response
 from orchestrator_site.http.request_body import MAX_ANONYMOUS_BYTES, Disconnected, read_body
+from orchestrator_site.http.root_path import inner_path
 from telemetry import metrics
 from web.errors import ApiError
 from web.headers import last
 
-PAGES: Final = ("/admin", "/static/", "/docs", "/openapi.json")
+STATIC: Final = "/static/"
+PAGES: Final = ("/admin", STATIC, "/docs", "/openapi.json")
 """Paths with sync views, which take the whole of Django."""
 
 LOGIN: Final = "/admin/login/"
@@ -49,7 +51,8 @@ def is_page(path: str) -> bool:
 def guarded(scope: Scope, send: Send) -> Send:
     """Add the missing security headers to the response, and record it."""
     began = time.perf_counter()
-    route = next((page for page in PAGES if scope["path"].startswith(page)), "/")
+    path = inner_path(scope)
+    route = next((page for page in PAGES if path.startswith(page)), "/")
 
     async def guard(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -80,7 +83,7 @@ async def answer_page(pages: Application, scope: Scope, receive: Receive, send: 
             message: Message = unread.pop() if unread else await receive()
             return message
 
-        if scope["method"] != "POST" or scope["path"] != LOGIN:
+        if scope["method"] != "POST" or inner_path(scope) != LOGIN:
             await pages(scope, receive_again, record)
             return
         caller = ClientInfo.of(scope)
@@ -111,7 +114,10 @@ def _refusal_of(error: Exception) -> ApiError:
 
 
 def as_asked(scope: Scope) -> Scope:
-    """Return the scope with the scheme `https` if a trusted proxy reports it."""
+    """Return the scope of a page, with the scheme `https` if a trusted proxy reports it."""
+    if (path := inner_path(scope)).startswith(STATIC):
+        # Django's handler of these files knows no root path.
+        scope = {**scope, "path": path, "root_path": ""}
     # Django's own setting for this header believes every client.
     client = scope.get("client")
     proto = last(scope["headers"], b"x-forwarded-proto")

@@ -7,7 +7,7 @@ import msgspec
 
 MAX_PARTS: Final = 16
 MAX_HEAD_BYTES: Final = 8 * 1_024
-MAX_FIELD_BYTES: Final = 1_024
+MAX_FIELD_BYTES: Final = 8 * 1_024
 # RFC 2046, section 5.1.1.
 MAX_BOUNDARY: Final = 70
 

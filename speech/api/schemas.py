@@ -1,9 +1,9 @@
 """The request and response schemas of the speech API."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ninja import Field, Schema
-from pydantic import ConfigDict
+from pydantic import AliasChoices, ConfigDict
 
 from speech.base import FORMATS, MEDIA_TYPES
 
@@ -64,17 +64,35 @@ class TranscriptionOut(Schema):
     note: str | None
 
 
+WITHOUT_EFFECT: Final = {
+    "prompt",
+    "temperature",
+    "response_format",
+    "stream",
+    "granularities",
+    "instructions",
+    "stream_format",
+}
+"""Fields of OpenAI's API that its clients send, and that change nothing here."""
+
+
 class SynthesisIn(Schema):
     """A text to synthesize."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str
+    text: str = Field(validation_alias=AliasChoices("text", "input"), description="`input` is another name of it.")
     provider: str | None = None
     model: str | None = None
     voice: str | None = None
-    format: str = Field("mp3", description=f"One of {', '.join(FORMATS)}.")
+    format: str = Field(
+        "mp3",
+        validation_alias=AliasChoices("format", "response_format"),
+        description=f"One of {', '.join(FORMATS)}. `response_format` is another name of it.",
+    )
     speed: float = Field(1.0, description="0.25 to 4; speed at the same pitch.")
+    instructions: str | None = Field(None, description="Without effect.")
+    stream_format: Literal["audio"] | None = Field(None, description="The answer is always audio.")
 
 
 class TranscriptionFields(Schema):
@@ -86,6 +104,13 @@ class TranscriptionFields(Schema):
     model: str | None = None
     language: str | None = Field(None, description="ISO 639-1 code or BCP 47 tag; detected if omitted.")
     format: str | None = Field(None, description="Format of the audio; required only for pcm.")
+    prompt: str | None = Field(None, description="Without effect.")
+    temperature: str | None = Field(None, description="Without effect.")
+    response_format: Literal["json", "verbose_json", ""] | None = Field(None, description="The answer is the same.")
+    stream: Literal["false", ""] | None = Field(None, description="The answer is not streamed.")
+    granularities: Literal["segment", ""] | None = Field(
+        None, alias="timestamp_granularities[]", description="Times are those of segments."
+    )
 
 
 FIELDS: Final = TranscriptionFields.model_json_schema()["properties"]

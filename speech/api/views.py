@@ -13,7 +13,14 @@ from speech.api.audio_response import AudioStream
 from speech.api.errors import api_error
 from speech.api.parsing import parse_transcription
 from speech.api.provider_listing import describe_providers
-from speech.api.schemas import AUDIO_ANSWER, AUDIO_BODY, SpeechProviderList, SynthesisIn, TranscriptionOut
+from speech.api.schemas import (
+    AUDIO_ANSWER,
+    AUDIO_BODY,
+    WITHOUT_EFFECT,
+    SpeechProviderList,
+    SynthesisIn,
+    TranscriptionOut,
+)
 from speech.base import SpeechError
 from speech.budgets import CallBudget
 from speech.call_log import CallLog
@@ -70,7 +77,9 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
     )
     call.take_text(body.text)
     await call.open()
-    synthesis = await _logged(call, conf.service().synthesize(SynthesisRequest(**body.dict()), CallBudget(call.payer)))
+    synthesis = await _logged(
+        call, conf.service().synthesize(SynthesisRequest(**body.dict(exclude=WITHOUT_EFFECT)), CallBudget(call.payer))
+    )
     call.begin(synthesis)
     return AudioStream(synthesis, call)
 

@@ -32,6 +32,14 @@ DEMUXERS: Final[dict[AudioKind, str]] = {
     "aac": "aac",
     "webm": "matroska",
     "mp4": "mov",
+    "mp2": "mp3",
+    "ac3": "ac3",
+    "eac3": "eac3",
+    "amr": "amr",
+    "aiff": "aiff",
+    "au": "au",
+    "caf": "caf",
+    "wma": "asf",
     "pcm": "s16le",
 }
 # Bare samples have no header, so the demuxer needs their rate and channels.

@@ -1,6 +1,7 @@
 """The lengths that containers declare. A file that is shorter than it declares was truncated.
 
 WAV: RFC 2361 and https://www.mmsp.ece.mcgill.ca/Documents/AudioFormats/WAVE/WAVE.html; Ogg pages: RFC 3533, section 6.
+CAF: https://developer.apple.com/library/archive/documentation/MusicAudio/Reference/CAFSpec.
 """
 
 import struct
@@ -9,6 +10,7 @@ from typing import Final
 from speech.base import AudioKind
 
 CHUNK_HEADER: Final = 8
+CAF_HEADER: Final = 12
 # A WAV file that was streamed has one of these sizes, because its length was unknown when the header was written.
 UNKNOWN_SIZES: Final = frozenset({0, 0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF - 36})
 
@@ -30,6 +32,15 @@ def missing_bytes(data: bytes, kind: AudioKind) -> int:
                 return 0 if size in UNKNOWN_SIZES else max(0, place + size - len(data))
             # Chunks are padded to an even size.
             place += size + size % 2
+    if kind == "caf":
+        # The file's header has 8 bytes. A size of -1 is unknown.
+        place = 8
+        while place + CAF_HEADER <= len(data):
+            name, size = struct.unpack_from(">4sq", data, place)
+            place += CAF_HEADER
+            if name == b"data" or size < 0:
+                return max(0, place + int(size) - len(data))
+            place += int(size)
     if kind == "ogg":
         # Pages are complete if the last one is: its header has the sizes of its segments.
         place = data.rfind(b"OggS", max(0, len(data) - MAX_PAGE_BYTES))
@@ -46,4 +57,4 @@ def declares_duration(data: bytes, kind: AudioKind) -> bool:
     # FFmpeg estimates the duration of other files from their size, which says nothing about truncation.
     if kind == "mp3":
         return any(mark in data[:MP3_HEADER_BYTES] for mark in MP3_LENGTH_MARKS)
-    return kind in {"flac", "mp4", "webm"}
+    return kind in {"flac", "mp4", "webm", "aiff", "au", "caf", "wma"}

@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from speech.base import ErrorCode, SpeechError, Timeouts
+from web.urls import endpoint
 
 # The largest answer that is held in memory as a whole.
 MAX_ANSWER_BYTES: Final = 64 * 2**20
@@ -25,7 +26,7 @@ class Vendor:
     """The API of a vendor at `base_url`. `secrets` are masked in its error messages."""
 
     def __init__(self, base_url: str, *, timeouts: Timeouts, secrets: tuple[str, ...] = ()) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._base_url = base_url
         self._timeouts = timeouts
         self._secrets = tuple(secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH)
 
@@ -48,7 +49,7 @@ class Vendor:
         async with self._speech_errors(), aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
             async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
                 # A redirect could send the key to another host.
-                response = await session.post(self._base_url + path, allow_redirects=False, **request)
+                response = await session.post(endpoint(self._base_url, path), allow_redirects=False, **request)
             async with response:
                 if response.status != 200:
                     raise await self._refusal(response)

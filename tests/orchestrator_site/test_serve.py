@@ -18,6 +18,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
+
+from orchestrator_site.management.commands.serve import listen
 
 ROOT = Path(__file__).parents[2]
 
@@ -155,6 +158,24 @@ def test_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f"Cannot listen on 127.0.0.1 port {port}" in refusal(tmp_path, "serve", "--port", port)
+
+
+@pytest.mark.parametrize("port", ["70000", "65536", "-1", "9" * 5_000, "eighty", "8010.5"])
+def test_port_that_does_not_exist_is_refused(port: str) -> None:
+    with pytest.raises(CommandError, match="is not a number from 0 to 65535"):
+        call_command("serve", f"--port={port}")
+
+
+@pytest.mark.parametrize(
+    ("host", "peers"), [("::", ["127.0.0.1", "::1"]), ("::1", ["::1"]), ("0.0.0.0", ["127.0.0.1"])]
+)
+def test_all_addresses_of_ipv6_are_those_of_ipv4_too(host: str, peers: list[str]) -> None:
+    with listen(host, 0) as listening:
+        for peer in peers:
+            socket.create_connection((peer, listening.getsockname()[1]), timeout=5).close()
+        for other in {"127.0.0.1", "::1"} - set(peers):
+            with pytest.raises(OSError, match="refused"):
+                socket.create_connection((other, listening.getsockname()[1]), timeout=5)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -15,6 +15,17 @@ from tests.fake_service import FakeService, fake_service
 from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres
 from tests.streams import Answer
+
+UNUSUAL: Final = {
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "sql_standard",
+    "TimeZone": "Asia/Kathmandu",
+    "standard_conforming_strings": "off",
+    "default_transaction_isolation": "serializable",
+    "bytea_output": "escape",
+    "extra_float_digits": "0",
+}
+"""Defaults of a database that an administrator may have set."""
 
 
 class Site:
@@ -66,9 +77,12 @@ async def site_on(database: str, folder: Path) -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def site(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    """Start two processes at once on an empty database; the policy asks before a file is written."""
+    """Start two processes at once on a XX a file is written."""
     async with AsyncExitStack() as stack:
-        made = await stack.enter_async_context(site_on(postgres.database(), tmp_path_factory.mktemp("site")))
+        database = postgres.database()
+        for setting, value in UNUSUAL.items():
+            postgres.query(f"ALTER DATABASE {database.rpartition('/')[2]} SET {setting} = '{value}'")
+        made = await stack.enter_async_context(site_on(database, tmp_path_factory.mktemp("site")))
         async with asyncio.TaskGroup() as starting:
             for _ in range(2):
                 starting.create_task(stack.enter_async_context(made.process(TOOL_POLICY="ask fs.write")))

@@ -49,9 +49,9 @@ class Vendor:
         if request.content_type == "multipart/form-data":
             form = await request.post()
             fields = {name: _value(value) for name, value in form.items()}
-            self.asked.append(Asked(path=request.path, headers=headers, fields=fields))
+            self.asked.append(Asked(path=request.path_qs, headers=headers, fields=fields))
         else:
-            self.asked.append(Asked(path=request.path, headers=headers, body=await _body(request)))
+            self.asked.append(Asked(path=request.path_qs, headers=headers, body=await _body(request)))
         return await self._answer(request, self._replies.pop(0))
 
     async def _answer(self, request: web.Request, reply: Reply) -> web.StreamResponse:

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from tools.checks import check_policy, check_workspace
+from tools.checks import check_encoding, check_policy, check_workspace
 from tools.policy import parse
+
+
+def test_file_names_that_are_not_utf_8_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_encoding() == []
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "iso8859-1")
+    (found,) = check_encoding()
+    assert (found.id, "as iso8859-1" in found.msg) == ("tools.E002", True)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def transcribe(
 ) -> TranscribeResult:
     """Transcribe the speech in a recording.
 
-    Takes WAV, MP3, FLAC, Ogg (Opus or Vorbis), AAC, WebM and MP4, as `audio_base64` or from a `path` of the workspace.
+    Takes WAV, MP3, FLAC, Ogg, AAC, WebM, MP4, AMR, AIFF and more, as `audio_base64` or from a `path` of the workspace.
     The text is empty if there is no speech. `segments` have times in seconds if the model returns them.
     """
     audio = await _recording(service, workspace, audio_base64, path)

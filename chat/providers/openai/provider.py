@@ -25,6 +25,7 @@ from chat.providers.openai.listing import listed_models
 from chat.providers.refusals import retry_after
 from chat.providers.streaming_http import Answer, BrokenConnection, Connections
 from tools.base import ToolSpec
+from web.urls import endpoint
 
 OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
@@ -48,7 +49,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class OpenAI(Provider):
-    """A service at `base_url` (with its `/v1`)."""
+    """A service at `base_url` (with its `/v1`, and a query if the service needs one)."""
 
     name: ClassVar[str] = "openai"
     supports_tools: ClassVar[bool] = True
@@ -57,7 +58,6 @@ class OpenAI(Provider):
     def __init__(self, *, api_key: str, base_url: str, default_model: str, timeouts: Timeouts) -> None:
         self.default_model = default_model
         self._api_key = api_key
-        self._base_url = base_url
         self._timeouts = timeouts
         self._portable_ids = False
         self._contexts: dict[str, int] = {}
@@ -66,9 +66,9 @@ class OpenAI(Provider):
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
         within = timeouts.connect
-        self._connections = Connections(f"{base_url}/chat/completions", headers, connect_seconds=within)
+        self._connections = Connections(endpoint(base_url, "/chat/completions"), headers, connect_seconds=within)
         listing = {**headers, "Accept": "application/json"}
-        self._listing = Connections(f"{base_url}/models", listing, connect_seconds=within)
+        self._listing = Connections(endpoint(base_url, "/models"), listing, connect_seconds=within)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         clock = _Clock(self._timeouts)

@@ -26,6 +26,7 @@ from tools import assembly
 from tools.workspace import WorkspaceUnavailableError
 
 PORT: Final = 8010
+MAX_PORT: Final = 65_535
 MAX_WORKERS: Final = 64
 
 WELCOME: Final = """
@@ -51,8 +52,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-        parser.add_argument("--port", type=int, default=PORT, help=f"port to listen on, 0 for any (default: {PORT})")
-        parser.add_argument("--workers", type=_count, default=1, help="number of worker processes (default: 1)")
+        # The resolver would take a larger number modulo 65,536.
+        port = partial(_number, 0, MAX_PORT)
+        parser.add_argument("--port", type=port, default=PORT, help=f"port to listen on, 0 for any (default: {PORT})")
+        workers = partial(_number, 1, MAX_WORKERS)
+        parser.add_argument("--workers", type=workers, default=1, help="number of worker processes (default: 1)")
         parser.add_argument("--worker", type=int, metavar="HANDLE", help=SUPPRESS)
         parser.add_argument("--numbers", type=Path, metavar="FOLDER", help=SUPPRESS)
 
@@ -72,9 +76,9 @@ class Command(BaseCommand):
                 "manage.py create_api_key, or listen on 127.0.0.1."
             )
         try:
-            info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            bound = socket.create_server(info[4][:2], family=info[0], backlog=4_096)
-        except (OSError, OverflowError) as error:
+            bound = listen(host, port)
+        # A host name that cannot be encoded is a UnicodeError.
+        except (OSError, UnicodeError) as error:
             raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
         # The port is taken before anything is prepared, so that a second service fails at once and changes nothing.
         with bound as listening:
@@ -107,6 +111,14 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at an address; at `::`, on all addresses of both IPv4 and IPv6. Raise `OSError`."""
+    info = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    address: tuple[Any, ...] = info[4]
+    both = address[0] == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server(address[:2], family=info[0], backlog=4_096, dualstack_ipv6=both)
+
+
 def _report_ready() -> None:
     sys.stdout.buffer.write(READY)
     sys.stdout.flush()
@@ -120,7 +132,7 @@ def _is_keyed() -> bool:
         return False
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_WORKERS:
-        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_WORKERS}")
+def _number(least: int, most: int, text: str) -> int:
+    if not (text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
+        raise ArgumentTypeError(f"{text[:20]!r} is not a number from {least} to {most}")
     return int(text)

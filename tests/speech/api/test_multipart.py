@@ -36,7 +36,7 @@ def test_file_and_fields_are_parsed() -> None:
         (FILE + part("", b"x") + END, TYPE, "has no name"),
         (b"\r\n--a b\r\nContent-Type: audio/wav\r\n\r\nx" + END, TYPE, "has no name"),
         (b"\r\n--a b\r\n" + b"X: " + b"y" * 10_000 + b"\r\n\r\nx" + END, TYPE, "head does not end within"),
-        (FILE + part("model", b"x" * 2_000) + END, TYPE, "longer than 1024 bytes"),
+        (FILE + part("model", b"x" * 9_000) + END, TYPE, "longer than 8192 bytes"),
         (FILE + part("model", b"\xff") + END, TYPE, "not UTF-8"),
         (FILE + part("model", b"\x00") + END, TYPE, "has a NUL"),
         (b"".join(part(f"f{number}", b"x") for number in range(17)) + END, TYPE, "more than 16 fields"),

@@ -21,7 +21,7 @@ from tests.speech.recordings import recording, tone
     ],
 )
 def test_unknown_format_is_rejected_with_the_known_ones(data: bytes, found: str) -> None:
-    with pytest.raises(SpeechError, match=r"WAV, MP3, FLAC, Ogg \(Opus or Vorbis\), AAC, WebM or MP4") as caught:
+    with pytest.raises(SpeechError, match=r"WAV, MP3, FLAC, Ogg \(Opus or Vorbis\), AAC, WebM, MP4") as caught:
         kind_of(data)
     assert caught.value.code == "invalid_audio"
     assert found in str(caught.value)

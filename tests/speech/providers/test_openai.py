@@ -41,6 +41,12 @@ async def spoken(provider: OpenAI, utterance: Utterance) -> list[bytes]:
     return [piece async for piece in provider.synthesize(utterance)]
 
 
+async def test_query_of_the_base_url_is_sent_behind_the_path(fake: Vendor) -> None:
+    fake.play(json_reply(TIMED))
+    await made(f"{fake.url}/d1?api-version=2024-10-21").transcribe(recorded())
+    assert fake.asked[0].path == "/d1/audio/transcriptions?api-version=2024-10-21"
+
+
 async def test_recording_is_sent_as_a_form_and_transcribed_with_times(fake: Vendor) -> None:
     fake.play(json_reply(TIMED))
     transcript = await made(fake.url).transcribe(recorded(language="en-GB"))

@@ -8,6 +8,7 @@ import json
 import re
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from tests.managing import managed
 from tools import assembly
 from tools.assembly import registry, workspace
 from tools.models import ToolExecution
@@ -50,6 +52,14 @@ def test_tool_is_run_and_recorded() -> None:
     assert reported["content"] == "one\n"
     row = ToolExecution.objects.get()
     assert (row.status, row.source, row.params) == ("succeeded", "caller", {"path": "commands/a.txt", "limit": 1})
+
+
+def test_names_are_utf_8_in_every_locale(tmp_path: Path) -> None:
+    (tmp_path / "workspaces").mkdir()
+    (tmp_path / "workspaces" / "日本.txt").write_text("hello\n")
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    reported = managed(tmp_path, "run_tool", "fs.read", "--param", "path=日本.txt", **locale)
+    assert json.loads(reported)["content"] == "hello\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Covers `chat.providers.openai.chunks`, `chat.providers.openai.finish_reasons`."""
+"""Covers `chat.providers.openai.chunks`, `chat.providers.openai.finish_reasons`, `web.urls`."""
 
 import asyncio
 import base64
@@ -458,6 +458,22 @@ async def test_models_are_listed_with_the_default_first(fake: FakeService, opena
     listed = b'{"object": "list", "data": [{"id": "b", "object": "model"}, {"id": "a", "object": "model"}]}'
     fake.play(Reply(pieces=[listed]))
     assert await openai.models() == ("gpt-x", "a", "b")
+
+
+@pytest.mark.parametrize("base", ["/d1", "/d1/"])
+async def test_query_of_the_base_url_is_sent_behind_each_path(fake: FakeService, base: str) -> None:
+    url = f"{fake.url}{base}?api-version=2024-10-21"
+    openai = OpenAI(
+        api_key=KEY, base_url=url, default_model="gpt-x", timeouts=Timeouts(connect=5, first_byte=5, idle=5)
+    )
+    fake.play(streamed(said("Hi"), finish(), DONE), Reply(pieces=[b'{"data": []}']))
+    assert text_of(await events(openai)) == "Hi"
+    await openai.models()
+    assert [request.target for request in fake.requests] == [
+        "/d1/chat/completions?api-version=2024-10-21",
+        "/d1/models?api-version=2024-10-21",
+    ]
+    await openai.close()
 
 
 async def test_failure_to_list_models_is_reported(fake: FakeService, openai: OpenAI) -> None:
