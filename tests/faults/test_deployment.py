@@ -40,7 +40,8 @@ http {{
 
 @pytest.fixture
 def server(begin: Begin) -> Server:
-    return begin("--workers", "2", LEASE_SECONDS="1", DISCONNECT_GRACE_SECONDS="30")
+    # The proxy runs as another user.
+    return begin("--workers", "2", LEASE_SECONDS="1", DISCONNECT_GRACE_SECONDS="30", ALLOW_KEYLESS="true")
 
 
 @pytest.fixture
