@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from web.pages import page
 from tools.models import ToolExecution
+from web.pages import page
 
 FIELDS = (
     "id",

@@ -5,8 +5,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from web import pages
 from tools.models import ToolExecution
+from web import pages
 
 pytestmark = pytest.mark.django_db
 
