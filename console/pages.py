@@ -1,5 +1,6 @@
 """The base of all admin pages: read-only records, in bounded pages."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import or_
@@ -9,6 +10,7 @@ from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin.utils import flatten, unquote
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, Q, QuerySet
@@ -18,11 +20,16 @@ from django.utils.text import capfirst
 
 from console.columns import Column
 from console.visible_text import visible_text_line
+from console.words import Words
 
 ROWS: Final = 50
 """Rows of a list's page, and of a table on another row's page."""
 
 UUID_DIGITS: Final = 32
+HEX: Final = re.compile(r"[0-9a-fA-F -]*")
+ID_END: Final = "id__endswith"
+MAX_MATCHES: Final = 1_000
+"""Rows that a search finds at most."""
 
 Section = tuple[str | None, Sequence[Column | tuple[Column, ...]]]
 """A title, and the lines of a page: one field each, or several side by side."""
@@ -41,6 +48,20 @@ class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type 
         rows: Any = page.object_list
         page.object_list = every.filter(pk__in=list(rows.values_list("pk", flat=True)))
         return page
+
+
+class Matches(ChangeList):
+    """A list that reads the table once for a search, and shows the first matches only."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        rows = super().get_queryset(request, exclude_parameters)
+        if not self.query:
+            return rows
+        # No index serves a search for words. Django would read the table to count, and again for the page.
+        keys = list(rows.values_list("pk", flat=True)[: MAX_MATCHES + 1])
+        if len(keys) > MAX_MATCHES:
+            self.search_help_text = f"{self.search_help_text} Only the first {MAX_MATCHES:,} matches are shown."
+        return self.root_queryset.filter(pk__in=keys[:MAX_MATCHES]).order_by(*rows.query.order_by)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generic for type checkers alone
@@ -100,6 +121,18 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         # One subquery for each field, so that the database can use the index of each one.
         each = (Q(pk__in=rows.filter(**{field: key}).values("pk")) for field in self.uuid_fields)
         return queryset.filter(reduce(or_, each)), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Matches
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        # The end of an id is found only by its digits, and comparing each id takes as long as each text.
+        is_id = HEX.fullmatch(request.GET.get(SEARCH_VAR, ""))
+        return [
+            f"{name}__{Words.lookup_name}" if name != ID_END else name
+            for name in self.search_fields
+            if name != ID_END or is_id
+        ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         title = capfirst(self.opts.verbose_name_plural)

@@ -68,6 +68,7 @@ class ToolExecution(models.Model):
         permissions: ClassVar = [("decide_toolexecution", "Can decide executions that wait for an approval")]
         indexes: ClassVar = [
             models.Index(fields=["-created"], name="executions_by_time"),
+            models.Index(fields=["owner", "-created", "status"], name="executions_of_an_owner"),
             models.Index(fields=["tool", "-created"], name="executions_of_a_tool"),
             models.Index(fields=["status", "-created"], name="executions_of_a_status"),
         ]

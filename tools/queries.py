@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from tools.models import ToolExecution
+from web.pages import page
 
 FIELDS = (
     "id",
@@ -45,8 +46,8 @@ def execution(execution_id: UUID, owner: str | None) -> dict[str, Any] | None:
 def executions(owner: str | None, filters: dict[str, Any], limit: int, offset: int) -> dict[str, Any]:
     """Return a page of the owner's executions whose columns have the values of `filters`, newest first."""
     rows = _owned_by(owner).filter(**filters)
-    page = rows.order_by("-created")[offset : offset + limit]
-    return {"items": [as_dict(row) for row in page], "count": rows.count()}
+    found, count = page(rows.order_by("-created"), limit, offset)
+    return {"items": [as_dict(row) for row in found], "count": count}
 
 
 def _owned_by(owner: str | None) -> QuerySet[ToolExecution]:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
 from spending import ledger
+from web.pages import page
 
 ROWS_AT_ONCE: Final = 200
 """Rows of a log that are in memory at the same time while it is replayed."""
@@ -74,8 +75,8 @@ def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
 
 
 def sessions(owner: str | None, limit: int, offset: int) -> dict[str, Any]:
-    own = _sessions(owner)
-    return {"items": [_session(row) for row in own.order_by("-updated")[offset : offset + limit]], "count": own.count()}
+    found, count = page(_sessions(owner).order_by("-updated"), limit, offset)
+    return {"items": [_session(row) for row in found], "count": count}
 
 
 def session(session_id: UUID, owner: str | None) -> dict[str, Any] | None:
@@ -87,7 +88,7 @@ def messages(session_id: UUID, owner: str | None, limit: int, offset: int) -> di
     """Return a page of a session's messages, the oldest first, or None if there is no such session."""
     if not _sessions(owner).filter(id=session_id).exists():
         return None
-    found = Message.objects.filter(session=session_id)
+    found, count = page(Message.objects.filter(session=session_id).order_by("id"), limit, offset)
     names = ("id", "run_id", "role", "content", "attachments", "tool_calls", "is_error", "created")
     optional = ("call_id", "tool", "provider", "model")
     items = [
@@ -98,9 +99,9 @@ def messages(session_id: UUID, owner: str | None, limit: int, offset: int) -> di
             "usage": None if row.input_tokens is None else usage(row),
             "reasoning": (row.provider_parts or {}).get("reasoning") or None,
         }
-        for row in found.order_by("id")[offset : offset + limit]
+        for row in found
     ]
-    return {"items": items, "count": found.count()}
+    return {"items": items, "count": count}
 
 
 def change_session(session_id: UUID, owner: str, changes: dict[str, Any]) -> dict[str, Any] | None:

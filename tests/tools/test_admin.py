@@ -1,4 +1,7 @@
-"""The audit console's pages of tool executions, requested as an operator's browser does."""
+"""The audit console's pages of tool executions, requested as an operator's browser does.
+
+Covers `console.words`.
+"""
 
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -6,7 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -143,6 +148,22 @@ def test_only_long_fields_are_available_whole(console: Client) -> None:
     assert console.get(reverse("admin:tools_toolexecution_whole", args=[row.pk, "owner"])).status_code == 404
     assert console.get(reverse("admin:tools_toolexecution_whole", args=[uuid4(), "data"])).status_code == 404
     assert console.get(change(row).replace("change", "history")).status_code == 404
+
+
+def test_search_reads_the_table_once_and_shows_the_first_matches(
+    console: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.pages.MAX_MATCHES", 2)
+    for day in range(3):
+        execution(created=START + timedelta(days=day), params={"path": f"NOTES_{day}.txt"})
+    execution(params={"path": "other"})
+    with CaptureQueriesContext(connection) as queries:
+        shown = page(console, f"{LIST}?q=notes_")
+    assert sum("LIKE" in query["sql"] for query in queries) == 1
+    assert "2 tool executions" in shown
+    assert "Only the first 2 matches are shown." in shown
+    assert [name in shown for name in ("NOTES_0", "NOTES_1", "NOTES_2")] == [False, True, True]
+    assert "Only the first" not in page(console, f"{LIST}?q=other")
 
 
 @pytest.mark.parametrize(
