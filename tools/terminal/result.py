@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from tools.base import ToolError
+from tools.commands import Profile, commands_of
 from tools.commands.output import shares, shortened
 from tools.sandbox.output.capture import Captured
 from tools.sandbox.sandbox import Outcome
@@ -28,6 +29,7 @@ class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
     duration_ms: int
     confinement: str
+    profile: Profile
     notes: list[str]
 
 
@@ -66,13 +68,19 @@ def check_ended(outcome: Outcome, seconds: float, limits: Limits) -> None:
         raise ToolError(f"The command was ended before it was over: {outcome.warning or outcome.ended}.", code="failed")
 
 
-def exec_result(outcome: Outcome, argv: Sequence[str], readable: Parts) -> ExecResult:
+def exec_result(
+    outcome: Outcome, argv: Sequence[str], readable: Parts, profile: Profile, *, hides_git: bool
+) -> ExecResult:
     """Return the result of a command that ended by itself."""
     notes = []
     if not readable.complete:
         notes.append(
             f"The workspace has more than {MAX_WALKED} entries, {MAX_PARTS} places beside protected files, or "
             f"{MAX_DEPTH} nested folders. The files in the deepest folders could not be read."
+        )
+    if hides_git and any(words[0] == "git" for words in _seen(argv)):
+        notes.append(
+            "git could not read the repository in this command: call it as a command of its own, without a shell."
         )
     if outcome.signal == signal.SIGXCPU:
         notes.append("It was ended because it used up its processor time.")
@@ -89,8 +97,17 @@ def exec_result(outcome: Outcome, argv: Sequence[str], readable: Parts) -> ExecR
         truncated=any(size > share for size, share in zip(sizes, shown, strict=True)),
         duration_ms=outcome.duration_ms,
         confinement=outcome.confinement,
+        profile=profile,
         notes=notes,
     )
+
+
+def _seen(argv: Sequence[str]) -> Sequence[Sequence[str]]:
+    """Return the commands that an argv is seen to run."""
+    try:
+        return commands_of(argv)
+    except ToolError:  # there are too many to name
+        return ()
 
 
 def _text(captured: Captured, max_bytes: int) -> str:
