@@ -51,6 +51,7 @@ def terminal_limits() -> TerminalLimits:
         max_output_bytes=settings.TERMINAL_MAX_OUTPUT_BYTES,
         writable=settings.TERMINAL_WRITABLE,
         profile=msgspec.convert(settings.TERMINAL_PROFILE, Profile),
+        quarantine=output_folder() / "quarantine",
         whitelist=settings.TERMINAL_WHITELIST,
         secret_globs=(*SECRETS, *settings.FS_SECRET_NAMES),
     )

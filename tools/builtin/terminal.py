@@ -8,8 +8,8 @@ import asyncio
 import os
 import posixpath
 import shlex
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from math import ceil
 from typing import Annotated, Any, Final
 
@@ -32,10 +32,11 @@ from tools.commands.operands import no_program
 from tools.commands.words import check_words
 from tools.sandbox import policy as sandboxing
 from tools.sandbox.output.live_text import LiveText
+from tools.sandbox.protection.quarantine import Watched
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.terminal.limits import DEFAULT_LIMITS, Limits
-from tools.terminal.preparation import WALK_SECONDS, parts, prepare
+from tools.terminal.preparation import WALK_SECONDS, PreparedCommand, parts, prepare, quarantine_of
 from tools.terminal.project import Project, project_at
 from tools.terminal.result import ExecResult, check_ended, exec_result
 from tools.workspace import Deadline, Workspace, in_thread
@@ -51,8 +52,8 @@ READS = (
 )
 DEVELOPS = (
     "Run one program in the workspace, such as `python -m pytest`, `npm test` or `make`. Give either `command` or "
-    "`argv`.\n\nInterpreters, build, test and text programs take any option. A command has no pipes, redirections, globs "
-    "or variables: use `bash -c` for them."
+    "`argv`.\n\nInterpreters, build, test and text programs take any option. A command has no pipes, redirections, "
+    "globs or variables: use `bash -c` for them."
 )
 SHELLS = (
     "Run a line of a POSIX shell in the workspace, such as `npm test 2>&1 | tail -n 20`. Give either `command` or "
@@ -80,6 +81,17 @@ class Terminal:
         self.sandbox = sandbox
         self.limits = limits
         self.places = asyncio.Semaphore(limits.max_at_once)
+        self.quarantine = quarantine_of(workspace.base, limits.quarantine)
+
+    @asynccontextmanager
+    async def watching(self, prepared: PreparedCommand) -> AsyncIterator[Watched]:
+        """Clear up after a command that may write. Raises `CommandRefusedError` if that is not possible."""
+        if prepared.is_git or not self.limits.writable:
+            yield Watched(plan="")
+            return
+        programs = prepared.programs or self.sandbox.programs
+        async with self.quarantine.watching(self.workspace.secret_names.globs, programs.places) as watched:
+            yield watched
 
     def project(self, cwd: tuple[str, ...]) -> Project | None:
         """Return the project in the folder `cwd`, if the profile lets its programs run. This blocks."""
@@ -157,36 +169,39 @@ async def exec_(
                 system.append(os.open(place, PLACE))
                 opened.callback(os.close, system[-1])
             try:
-                outcome = await terminal.sandbox.run(
-                    prepared.argv,
-                    cwd_handle=folder.fileno(),
-                    readable_handles=system,
-                    listable_handles=(base.fileno(),),
-                    readable_parts=readable.parts,
-                    writable_parts=writable.parts,
-                    limits=sandboxing.Limits(
-                        wall_seconds=seconds,
-                        cpu_seconds=ceil(seconds),
-                        memory_bytes=limits.max_memory_bytes,
-                        tasks=limits.tasks,
-                        open_files=limits.open_files,
-                        addresses=limits.addresses,
-                        output_bytes=limits.max_output_bytes,
-                    ),
-                    environment=prepared.environment,
-                    programs=prepared.programs,
-                    on_output=output.take,
-                )
-                await output.end()
+                async with terminal.watching(prepared) as watched:
+                    outcome = await terminal.sandbox.run(
+                        prepared.argv,
+                        cwd_handle=folder.fileno(),
+                        readable_handles=system,
+                        listable_handles=(base.fileno(),),
+                        readable_parts=readable.parts,
+                        writable_parts=writable.parts,
+                        limits=sandboxing.Limits(
+                            wall_seconds=seconds,
+                            cpu_seconds=ceil(seconds),
+                            memory_bytes=limits.max_memory_bytes,
+                            tasks=limits.tasks,
+                            open_files=limits.open_files,
+                            addresses=limits.addresses,
+                            output_bytes=limits.max_output_bytes,
+                        ),
+                        environment=prepared.environment,
+                        programs=prepared.programs,
+                        on_output=output.take,
+                        plan=watched.plan,
+                    )
+                    watched.is_over = not outcome.warning
+                    await output.end()
             except CommandRefusedError as error:
                 raise ToolError(str(error), code="not_allowed") from error
             except SandboxUnavailableError as error:
                 raise ToolError(f"The command could not be confined: {error}", code="failed") from error
-    check_ended(outcome, seconds, limits)
+    check_ended(outcome, seconds, limits, watched.moved)
     # The patterns that keep secrets out of git's answer were added here; the model did not write them.
     hidden = ground.without_secrets()
     shown = [word for word in checked.argv if word not in hidden]
-    return exec_result(outcome, shown, readable, limits.profile, hides_git=not prepared.is_git)
+    return exec_result(outcome, shown, readable, limits.profile, watched.moved, hides_git=not prepared.is_git)
 
 
 def tools(

@@ -37,7 +37,7 @@ class Policy(NamedTuple):
     """A command: the program, its folder, and the files that it may reach. Each `_handle` is inherited and open.
 
     In a `listable` folder names can be listed at any depth, but no file can be read. With `runs_files`, what
-    can be read can be executed.
+    can be read can be executed. `plan` is what to clear up if the process `service` was killed.
     """
 
     program: str
@@ -54,6 +54,8 @@ class Policy(NamedTuple):
     readable_parts: Sequence[Part] = ()
     writable_parts: Sequence[Part] = ()
     runs_files: bool = False
+    plan: str = ""
+    service: int = 0
 
     @property
     def handles(self) -> frozenset[int]:

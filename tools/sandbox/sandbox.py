@@ -102,13 +102,16 @@ class Sandbox:
         limits: Limits = DEFAULT_LIMITS,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
         on_output: Take = ignore,
+        plan: str = "",
+        service: int | None = None,
     ) -> Outcome:
         """Run `argv` in the folder `cwd_handle`, and return when all of its processes have ended.
 
         The command can only read below a handle of `readable_handles` or `writable_handles`, or a part. To withhold a
         file of a folder, pass the parts beside it (see `parts_without`). `programs` replaces the sandbox's own.
-        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and
-        takes at most 2 s.
+        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and takes
+        at most 2 s. `plan` is that of `Quarantine`. The launcher carries it out if the process `service` has ended; by
+        default, that is this one.
 
         Raises `CommandRefusedError` and `SandboxUnavailableError`.
         """
@@ -146,6 +149,8 @@ class Sandbox:
                 readable_parts=list(readable_parts),
                 writable_parts=list(writable_parts),
                 runs_files=programs.beneath is not None,
+                plan=plan,
+                service=os.getpid() if service is None else service,
             )
             supervision = await Supervision.start(policy, output)
             output.when_too_much = supervision.stop

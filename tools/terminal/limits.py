@@ -1,6 +1,7 @@
 """The limits of commands, and the programs that may run."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     - `writable`: whether commands may write in the workspace
     - `profile`: how much of the machine commands may use
+    - `quarantine`: a folder for what commands may not leave behind; by default, one beside the workspace
     - `whitelist`: the programs that may run, besides those of the profile
     - `secret_globs`: the names of the workspace's secrets, which git leaves out
     - `max_at_once`: the commands of a workspace that run at the same time
@@ -34,6 +36,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_tasks: int = 64
     writable: bool = False
     profile: Profile = "read"
+    quarantine: Path | None = None
     whitelist: Mapping[str, Program] = WHITELIST
     secret_globs: tuple[str, ...] = SECRETS
     max_at_once: int = MAX_AT_ONCE

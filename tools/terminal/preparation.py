@@ -15,8 +15,9 @@ from tools.commands.profiles import LINE
 from tools.commands.pytest_settings import FILES, NONE, candidates, with_settings
 from tools.git.hardening import ENVIRONMENT, hardened
 from tools.git.installed import installed_git
-from tools.sandbox.carveouts import unread, unwritten
 from tools.sandbox.programs import Programs
+from tools.sandbox.protection.carveouts import unread, unwritten
+from tools.sandbox.protection.quarantine import Quarantine
 from tools.sandbox.refusals import CommandRefusedError
 from tools.sandbox.subtrees import MAX_DEPTH, MAX_PARTS, MAX_WALKED, Parts, parts_without
 from tools.terminal.limits import Limits
@@ -98,6 +99,12 @@ def _settings_of_pytest(workspace: Workspace, cwd: tuple[str, ...]) -> str:
             if section.encode() in workspace.read_bytes(path):
                 return from_cwd
     return NONE
+
+
+def quarantine_of(base: Path, folder: Path | None) -> Quarantine:
+    """Return the quarantine of a workspace, in the folder if that is on the same file system."""
+    beside = base.parent / f".{base.name}-quarantine"
+    return Quarantine(base, (folder, beside) if folder else (beside,))
 
 
 async def parts(workspace: Workspace, limits: Limits, base: int, *, with_git: bool) -> tuple[Parts, Parts]:
