@@ -33,7 +33,7 @@ def registry() -> Registry:
                 workspace(),
                 resources.sandbox(),
                 limits=conf.terminal_limits(),
-                confinement=level.level if level else "",
+                confinement=_named(level.level) if level else "",
                 disabled=_off("ENABLE_TERMINAL", is_on=conf.terminal_enabled()) or missing,
             ),
             *speech.tools(speech_service(), workspace(), CallBudget),
@@ -84,6 +84,7 @@ def confinement_levels() -> dict[str, object]:
         "commands": commands["level"],
         "commands_reason": commands["reason"],
         "commands_may_write": commands["writable"],
+        "commands_profile": commands["profile"],
     }
 
 
@@ -93,9 +94,16 @@ def _commands() -> dict[str, object]:
         "level": level.level if level else None,
         "reason": reason or None,
         "writable": bool(level and conf.terminal_limits().writable),
+        "profile": conf.terminal_limits().profile,
         "hides": list(level.hides) if level else [],
         "cannot_hide": list(level.cannot_hide) if level else [],
     }
+
+
+def _named(level: str) -> str:
+    """Return the level as each execution records it: with the profile, unless that is the default."""
+    profile = conf.terminal_limits().profile
+    return level if profile == "read" else f"{level}, profile {profile}"
 
 
 def _off(switch: str, *, is_on: bool) -> str:

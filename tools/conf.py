@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 from django.conf import settings
 
+from tools.commands import Profile
 from tools.output.masking import Masker
 from tools.policy import Policy
 from tools.terminal.limits import Limits as TerminalLimits
@@ -48,6 +50,8 @@ def terminal_limits() -> TerminalLimits:
         max_seconds=settings.TERMINAL_MAX_SECONDS,
         max_output_bytes=settings.TERMINAL_MAX_OUTPUT_BYTES,
         writable=settings.TERMINAL_WRITABLE,
+        profile=msgspec.convert(settings.TERMINAL_PROFILE, Profile),
+        quarantine=output_folder() / "quarantine",
         whitelist=settings.TERMINAL_WHITELIST,
         secret_globs=(*SECRETS, *settings.FS_SECRET_NAMES),
     )

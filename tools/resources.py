@@ -1,6 +1,7 @@
 """The objects that all tools of this process share, made from its settings when they are first used."""
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -10,7 +11,10 @@ from tools.output.store import OutputStore
 from tools.sandbox.confinement import Confinement
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
+from tools.terminal.preparation import quarantine_of
 from tools.workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 
 @cache
@@ -35,9 +39,12 @@ def git_runner() -> Runner:
 
 @cache
 def sandbox() -> Sandbox:
-    """Return the sandbox for commands. Temporary folders that an earlier process left behind are removed."""
+    """Return the sandbox for commands. What commands of an earlier process left behind is cleared up."""
     made = Sandbox()
     made.temporary_folders.sweep()
+    moved = quarantine_of(workspace().base, conf.terminal_limits().quarantine).recover()
+    if moved:
+        logger.warning("commands.cleared: moved out of the workspace after an interrupted command: %s", moved)
     return made
 
 

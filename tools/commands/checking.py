@@ -13,6 +13,9 @@ from tools.commands.words import check_words, shown
 
 __all__ = ["Checked", "Ground", "check", "normalised"]
 
+PROJECT = "a program of the project"
+"""The name of commands that are not in the table."""
+
 ELSEWHERE = {
     "cd": "give the folder as cwd",
     "pushd": "give the folder as cwd",
@@ -39,7 +42,10 @@ def check(argv: Sequence[str], table: Mapping[str, Program], ground: Ground) -> 
 
     Raises `ToolError`: `invalid_params`, `not_allowed`, `outside_workspace`.
     """
-    name, words = _entry(check_words(argv), table)
+    argv = check_words(argv)
+    if argv[0] not in table and argv[0] != "git" and ground.is_program(argv[0]):
+        return Checked(name=PROJECT, argv=tuple(argv), environment={})
+    name, words = _entry(argv, table)
     program = table[name]
     if program.operands == "text":
         given = tuple(words)

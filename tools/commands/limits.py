@@ -17,3 +17,6 @@ MAX_WHITELIST_CHARS: Final = 65_536
 
 SHOWN_CHARS: Final = 80
 """Characters of a word that a message repeats."""
+
+MAX_SHELL_PROGRAMS: Final = 256
+"""Programs of one line of a shell that the policy's rules are asked about."""

@@ -20,11 +20,16 @@ REVISION_MARKS = re.compile(r"[/\\:!^(){}\s]+")
 ANY_OBJECT = re.compile(r"\^\{(?!commit\}|tag\}|/)[^}]*\}")
 
 
+def no_program(word: str) -> bool:
+    """Find no program of the project."""
+    return False
+
+
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """The rules for paths of a command. `cwd` is its folder in the workspace, whose absolute paths are `roots`.
 
     `is_secret` and `is_git` test one name of a path. `secret_globs` are the names of secrets, for git to leave out.
-    `exists` tests whether a path leads to a file or folder.
+    `exists` tests whether a path leads to a file or folder, `is_program` whether a word names the project's program.
     """
 
     roots: tuple[str, ...]
@@ -33,6 +38,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     is_git: Callable[[str], bool]
     exists: Callable[[str], bool]
     secret_globs: tuple[str, ...] = ()
+    is_program: Callable[[str], bool] = no_program
 
     def check_path(self, word: str) -> None:
         """Check a path. Raises `ToolError` (`outside_workspace`, `not_allowed`) if no command may use it."""

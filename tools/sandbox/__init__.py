@@ -1,7 +1,7 @@
 """Commands in a kernel sandbox: Landlock, seccomp, resource limits, and a supervisor that ends with the service.
 
-The service imports `sandbox`, and `carveouts`, `subtrees` and `output.live_text` to call it. `launcher` and its imports
-run in a separate process, and use only the standard library.
+The service imports `sandbox`, and `protection`, `subtrees` and `output.live_text` to call it. `launcher` and its
+imports run in a separate process, and use only the standard library.
 """
 
 # The launcher imports this file too, so it must not import anything.

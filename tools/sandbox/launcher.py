@@ -17,6 +17,7 @@ from kernel.syscalls import syscall
 from tools.sandbox.descendants import Descendants
 from tools.sandbox.policy import Ended, Limits, Policy, Report
 from tools.sandbox.program import CLOSE_RANGE, LAST_HANDLE, become
+from tools.sandbox.protection.planted import clear
 
 ORDERS = 0
 BLOCK_BYTES = 64 * 1024
@@ -49,8 +50,11 @@ def main(report_handle: int) -> None:
         message = "Processes of the command could not be ended in time."
     with contextlib.suppress(BrokenPipeError):  # the service no longer waits, or has ended
         os.write(report_handle, _report(ended, family.wait_status or 0, message).encode())
+    is_late = not gone
     while not gone:
         gone = family.end()
+    if policy.plan and (is_late or os.getppid() != policy.service):
+        clear(policy.plan)
 
 
 def watch(program: int, family: Descendants, limits: Limits) -> Ended:

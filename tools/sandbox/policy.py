@@ -11,7 +11,10 @@ Ended = Literal["exited", "timed_out", "too_many_tasks", "too_much_memory", "too
 
 
 class Limits(NamedTuple):
-    """The limits of a command. CPU time, memory and files apply to each process, tasks and memory also to their sum."""
+    """The limits of a command. CPU time, memory and files apply to each process, tasks and memory also to their sum.
+
+    A process may reserve `addresses` times its memory.
+    """
 
     wall_seconds: float = 30
     cpu_seconds: int = 30
@@ -20,6 +23,7 @@ class Limits(NamedTuple):
     open_files: int = 256
     tasks: int = 64
     output_bytes: int = 64 << 20
+    addresses: int = 1
 
 
 class Part(NamedTuple):
@@ -32,7 +36,8 @@ class Part(NamedTuple):
 class Policy(NamedTuple):
     """A command: the program, its folder, and the files that it may reach. Each `_handle` is inherited and open.
 
-    In a `listable` folder names can be listed at any depth, but no file can be read.
+    In a `listable` folder names can be listed at any depth, but no file can be read. With `runs_files`, what
+    can be read can be executed. `plan` is what to clear up if the process `service` was killed.
     """
 
     program: str
@@ -48,6 +53,9 @@ class Policy(NamedTuple):
     listable_handles: Sequence[int] = ()
     readable_parts: Sequence[Part] = ()
     writable_parts: Sequence[Part] = ()
+    runs_files: bool = False
+    plan: str = ""
+    service: int = 0
 
     @property
     def handles(self) -> frozenset[int]:

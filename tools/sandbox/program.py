@@ -9,7 +9,7 @@ from typing import NoReturn
 from kernel import landlock, seccomp
 from kernel.privileges import end_with_parent
 from kernel.syscalls import syscall
-from tools.sandbox.policy import Limits, Policy
+from tools.sandbox.policy import Limits, Part, Policy
 from tools.sandbox.subtrees import open_part
 
 CLOSE_RANGE, CLOSE_ON_EXEC_FLAG = 436, 4
@@ -47,7 +47,8 @@ def limit(limits: Limits) -> None:
     # A program that ignores SIGXCPU gets SIGKILL a second later.
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_seconds, limits.cpu_seconds + 1))
     bounds = {
-        resource.RLIMIT_AS: limits.memory_bytes,
+        resource.RLIMIT_DATA: limits.memory_bytes,
+        resource.RLIMIT_AS: limits.memory_bytes * limits.addresses,
         resource.RLIMIT_FSIZE: limits.file_bytes,
         resource.RLIMIT_NOFILE: limits.open_files,
         # The supervisor counts the tasks of a command. This is for a command that forks faster than it is counted:
@@ -80,19 +81,26 @@ def confine(policy: Policy) -> None:
         rules.allow_path(device, landlock.READ_FILE)
     for handle in policy.listable_handles:
         rules.allow(handle, landlock.READ_DIR)
+    read, write = landlock.READ, landlock.WRITE
+    if policy.runs_files:
+        read, write = read | landlock.EXECUTE, write | landlock.EXECUTE
     for handle in policy.readable_handles:
-        rules.allow(handle, landlock.READ)
+        rules.allow(handle, read)
     for handle in policy.writable_handles:
-        rules.allow(handle, landlock.WRITE)
-    for parts, rights in ((policy.readable_parts, landlock.READ), (policy.writable_parts, landlock.WRITE)):
+        rules.allow(handle, write)
+    for parts, rights in ((policy.readable_parts, read), (policy.writable_parts, write)):
         for part in parts:
-            try:
-                handle = open_part(part, os.O_PATH)
-            except OSError:  # it was removed meanwhile
-                continue
-            # A link may have replaced it: rights on that could reach a withheld file.
-            if not stat.S_ISLNK(os.fstat(handle).st_mode):
-                rules.allow(handle, rights)
-            os.close(handle)
-    rules.allow_path(policy.temporary, landlock.WRITE)
+            _allow_part(rules, part, rights)
+    rules.allow_path(policy.temporary, write)
     rules.enforce()
+
+
+def _allow_part(rules: landlock.Ruleset, part: Part, rights: int) -> None:
+    try:
+        handle = open_part(part, os.O_PATH)
+    except OSError:  # it was removed meanwhile
+        return
+    # A link may have replaced it: rights on that could reach a withheld file.
+    if not stat.S_ISLNK(os.fstat(handle).st_mode):
+        rules.allow(handle, rights)
+    os.close(handle)

@@ -12,7 +12,7 @@ from tools.sandbox.confinement import Confinement, kernel_confinement
 from tools.sandbox.output.capture import Captured
 from tools.sandbox.output.stream import Output
 from tools.sandbox.policy import Ended, Limits, Part, Policy
-from tools.sandbox.programs import Programs, installed_programs
+from tools.sandbox.programs import FUNCTIONS, Programs, installed_programs, write_shims
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.supervision import Supervision, Take
 from tools.sandbox.temporary import TemporaryFolders
@@ -20,6 +20,7 @@ from tools.sandbox.temporary import TemporaryFolders
 DEFAULT_LIMITS = Limits()
 NO_ENVIRONMENT: Mapping[str, str] = {}
 CANARY = "canary"
+SHIMS = "bin"
 TRIAL = ("cat", CANARY)
 # `cat` returns 0 for a file that it can read. The launcher itself never returns 1.
 DENIED_EXIT_CODE = 1
@@ -101,13 +102,16 @@ class Sandbox:
         limits: Limits = DEFAULT_LIMITS,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
         on_output: Take = ignore,
+        plan: str = "",
+        service: int | None = None,
     ) -> Outcome:
         """Run `argv` in the folder `cwd_handle`, and return when all of its processes have ended.
 
         The command can only read below a handle of `readable_handles` or `writable_handles`, or a part. To withhold a
         file of a folder, pass the parts beside it (see `parts_without`). `programs` replaces the sandbox's own.
-        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and
-        takes at most 2 s.
+        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and takes
+        at most 2 s. `plan` is that of `Quarantine`. The launcher carries it out if the process `service` has ended; by
+        default, that is this one.
 
         Raises `CommandRefusedError` and `SandboxUnavailableError`.
         """
@@ -117,15 +121,21 @@ class Sandbox:
         began = time.monotonic()
         output = Output(limits.output_bytes, on_output)
         async with self.temporary_folders.new() as temporary:
+            shims = temporary / SHIMS
+            folders, own = programs.folders, {}
+            if programs.shims:
+                write_shims(shims, programs)
+                folders, own = (shims, *folders), {"BASH_ENV": str(shims / FUNCTIONS)}
             policy = Policy(
-                program=str(program),
+                program=str(shims / program.name if program in programs.shims else program),
                 argv=list(argv),
                 # Nothing of the service's own environment, which has its secrets.
                 environment={
-                    "PATH": ":".join(map(str, programs.folders)),
+                    "PATH": ":".join(map(str, folders)),
                     "LANG": "C.UTF-8",
                     "HOME": str(temporary),
                     "TMPDIR": str(temporary),
+                    **own,
                     **environment,
                 },
                 cwd_handle=cwd_handle,
@@ -138,6 +148,9 @@ class Sandbox:
                 listable_handles=list(listable_handles),
                 readable_parts=list(readable_parts),
                 writable_parts=list(writable_parts),
+                runs_files=programs.beneath is not None,
+                plan=plan,
+                service=os.getpid() if service is None else service,
             )
             supervision = await Supervision.start(policy, output)
             output.when_too_much = supervision.stop

@@ -7,7 +7,9 @@ from typing import Final
 import msgspec
 
 from tools.base import ToolError
+from tools.commands import Profile, commands_of
 from tools.commands.output import shares, shortened
+from tools.commands.words import shown
 from tools.sandbox.output.capture import Captured
 from tools.sandbox.sandbox import Outcome
 from tools.sandbox.subtrees import MAX_DEPTH, MAX_PARTS, MAX_WALKED, Parts
@@ -15,6 +17,7 @@ from tools.terminal.limits import Limits
 
 LAST_LINES: Final = 10
 MAX_LAST_CHARS: Final = 1_500
+MAX_MOVED_SHOWN: Final = 20
 
 
 class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,15 +31,28 @@ class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool
     duration_ms: int
     confinement: str
+    profile: Profile
     notes: list[str]
 
 
-def check_ended(outcome: Outcome, seconds: float, limits: Limits) -> None:
+def moved_note(moved: Sequence[str]) -> str:
+    """Return the note about entries that a command may not leave behind; empty if there are none."""
+    if not moved:
+        return ""
+    more = f" and {len(moved) - MAX_MOVED_SHOWN} more" if len(moved) > MAX_MOVED_SHOWN else ""
+    return (
+        f"Moved out of the workspace: {', '.join(map(shown, moved[:MAX_MOVED_SHOWN]))}{more}. A command may not make "
+        "git's own folder, a secret's name, a link that leads out, or a folder that cannot be read."
+    )
+
+
+def check_ended(outcome: Outcome, seconds: float, limits: Limits, moved: Sequence[str] = ()) -> None:
     """Check that a command ended by itself. Raises `ToolError` if it did not."""
     # The last lines often show why a command did not end.
     text = "".join(_text(captured, MAX_LAST_CHARS) for captured in (outcome.stdout, outcome.stderr))
     lines = "\n".join(text.splitlines()[-LAST_LINES:])[-MAX_LAST_CHARS:]
-    last = f" Its last lines:\n{lines}" if lines else " It printed nothing."
+    note = f" {moved_note(moved)}" if moved else ""
+    last = f"{note} Its last lines:\n{lines}" if lines else f"{note} It printed nothing."
     if outcome.ended == "timed_out":
         longer = f", or give a timeout of up to {limits.max_seconds:g} s"
         raise ToolError(
@@ -66,13 +82,19 @@ def check_ended(outcome: Outcome, seconds: float, limits: Limits) -> None:
         raise ToolError(f"The command was ended before it was over: {outcome.warning or outcome.ended}.", code="failed")
 
 
-def exec_result(outcome: Outcome, argv: Sequence[str], readable: Parts) -> ExecResult:
+def exec_result(
+    outcome: Outcome, argv: Sequence[str], readable: Parts, profile: Profile, moved: Sequence[str], *, hides_git: bool
+) -> ExecResult:
     """Return the result of a command that ended by itself."""
-    notes = []
+    notes = [moved_note(moved)] if moved else []
     if not readable.complete:
         notes.append(
             f"The workspace has more than {MAX_WALKED} entries, {MAX_PARTS} places beside protected files, or "
             f"{MAX_DEPTH} nested folders. The files in the deepest folders could not be read."
+        )
+    if hides_git and any(words[0] == "git" for words in _seen(argv)):
+        notes.append(
+            "git could not read the repository in this command: call it as a command of its own, without a shell."
         )
     if outcome.signal == signal.SIGXCPU:
         notes.append("It was ended because it used up its processor time.")
@@ -89,8 +111,17 @@ def exec_result(outcome: Outcome, argv: Sequence[str], readable: Parts) -> ExecR
         truncated=any(size > share for size, share in zip(sizes, shown, strict=True)),
         duration_ms=outcome.duration_ms,
         confinement=outcome.confinement,
+        profile=profile,
         notes=notes,
     )
+
+
+def _seen(argv: Sequence[str]) -> Sequence[Sequence[str]]:
+    """Return the commands that an argv is seen to run."""
+    try:
+        return commands_of(argv)
+    except ToolError:  # there are too many to name
+        return ()
 
 
 def _text(captured: Captured, max_bytes: int) -> str:

@@ -15,9 +15,9 @@ import pytest
 
 from tests.tools.commands.terminals import contents, git, terminal_of, verdict
 from tools.base import Tool
-from tools.sandbox.carveouts import unread
 from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.policy import Limits
+from tools.sandbox.protection.carveouts import unread
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.subtrees import parts_without

@@ -1,4 +1,7 @@
-"""`terminal.exec` in a writable workspace: writable paths, and protected ones."""
+"""`terminal.exec` in a writable workspace: writable paths, and protected ones.
+
+Covers `tools.sandbox.protection.planted`, `tools.sandbox.protection.quarantine`, `tools.sandbox.protection.names`.
+"""
 
 import json
 import os
@@ -11,8 +14,11 @@ from tests.tools.commands.terminals import ANY_PYTHON, contents, run, terminal_o
 from tools.base import Tool
 from tools.sandbox import subtrees
 from tools.sandbox.confinement import kernel_confinement
-from tools.sandbox.refusals import SandboxUnavailableError
+from tools.sandbox.protection.quarantine import Quarantine
+from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
+from tools.sandbox.sandbox import Sandbox
 from tools.workspace import Workspace
+from tools.workspace.confinement.names import SECRETS
 
 CANARY = "the-canary"
 
@@ -214,3 +220,89 @@ async def test_unreadable_folder_is_skipped(tool: Tool, base: Path) -> None:
 
     assert result.exit_code == 0, result.stderr
     os.chmod(base / "docs" / "shut", 0o700)  # noqa: PTH101  so that it can be removed
+
+
+PLANTED = {
+    "src/.git/config": "[core]",
+    "src/deep/er/.GIT": "gitdir: x",
+    "src/.env": "KEY=1",
+    "src/server.pem": "key",
+    "src/bare/HEAD": "ref: refs/heads/main",
+    "src/bare/objects/x": "",
+    "src/bare/refs/x": "",
+    "src/kept/plain.txt": "plain",
+}
+LEFT = ["src/kept/plain.txt", "src/bare/objects/x", "src/link-within", "src/link-program"]
+GONE = [
+    "src/.git",
+    "src/deep/er/.GIT",
+    "src/.env",
+    "src/server.pem",
+    "src/bare/HEAD",
+    "src/link-away",
+    "src/link-chain",
+]
+PLANT = f"""
+import os
+for name, text in {PLANTED!r}.items():
+    os.makedirs(os.path.dirname(name), exist_ok=True)
+    open(name, "w").write(text)
+os.symlink("/etc/passwd", "src/link-away")
+os.symlink("link-away", "src/link-chain")
+os.symlink("a.txt", "src/link-within")
+os.symlink("/usr/bin/env", "src/link-program")
+os.unlink("src/link-out"); os.symlink("/etc", "src/link-out")
+"""
+
+
+def present(base: Path, names: list[str]) -> list[str]:
+    return [name for name in names if os.path.lexists(base / name)]
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"), [("", "ran"), ("raise SystemExit(3)", "ran"), ("import time; time.sleep(60)", "timed_out")]
+)
+async def test_command_leaves_no_repository_secret_or_link_out(ending: str, code: str, tool: Tool, base: Path) -> None:
+    before = contents(base)
+    (base / "src" / "script.py").write_text(PLANT + ending)
+    found, said = await verdict(tool, argv=["python", "src/script.py"], timeout=0.5)
+    after = contents(base)
+
+    assert (found, "Moved out of the workspace" in said) == (code, True)
+    assert present(base, [*GONE, "src/link-out"]) == []
+    assert present(base, LEFT) == LEFT
+    assert {path: after.get(path) for path in before if "link-out" not in path} == {
+        path: text for path, text in before.items() if "link-out" not in path
+    }
+    (quarantine,) = base.parent.glob(".workspace-quarantine/*")
+    assert len(list(quarantine.iterdir())) == len(GONE) + 1
+
+
+async def test_plan_of_a_killed_service_is_carried_out_by_the_next(base: Path, tmp_path: Path) -> None:
+    quarantine = Quarantine(base, (tmp_path / "quarantine",))
+    lock, _ = quarantine._record(SECRETS, ["/usr"])
+    (base / "src" / ".git").mkdir()
+    assert quarantine.recover() == []
+    os.close(lock)
+
+    assert quarantine.recover() == ["src/.git"]
+    assert present(base, ["src/.git", ".git", "conf/.env"]) == [".git", "conf/.env"]
+    assert quarantine.recover() == []
+
+
+async def test_launcher_clears_up_when_its_service_is_gone(base: Path, tmp_path: Path) -> None:
+    quarantine = Quarantine(base, (tmp_path / "quarantine",))
+    lock, plan = quarantine._record(SECRETS, ["/usr"])
+    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
+    body = "import os; os.mkdir('new'); os.mkdir('new/.git')"
+    sandbox = Sandbox(temporary_beneath=tmp_path / "temporary")
+    await sandbox.run(("python", "-c", body), cwd_handle=handle, writable_handles=(handle,), plan=plan, service=1)
+    os.close(handle)
+    os.close(lock)
+
+    assert (present(base, ["new", "new/.git"]), quarantine.recover()) == (["new"], [])
+
+
+def test_workspace_without_a_place_for_quarantine_is_not_writable(base: Path) -> None:
+    with pytest.raises(CommandRefusedError, match="TERMINAL_WRITABLE"):
+        Quarantine(base, (Path("/proc/none"), Path("/dev/shm"), base / "src")).folder()

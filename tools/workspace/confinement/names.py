@@ -1,93 +1,12 @@
-"""Protected names: git's own folder in every spelling, and secrets.
-
-These foldings are undone before names are compared:
-
-- HFS+ and ext4's casefold ignore some code points (Unicode's Default_Ignorable_Code_Point)
-- NTFS ignores trailing dots and spaces, and knows `:` streams, `GIT~1` and the backslash
-- many filesystems ignore case
-"""
-
-import fnmatch
-import re
-from collections.abc import Iterable
+"""The refusal of protected names by file tools."""
 
 from tools.base import ToolError
+from tools.sandbox.protection.names import NOT_SECRETS as NOT_SECRETS
+from tools.sandbox.protection.names import SECRETS as SECRETS
+from tools.sandbox.protection.names import SecretPatterns
+from tools.sandbox.protection.names import folded as folded
+from tools.sandbox.protection.names import is_git as is_git
 from tools.workspace.confinement.paths import Parts, joined, shown
-
-IGNORABLE_RANGES = (
-    (0x00AD, 0x00AD),
-    (0x034F, 0x034F),
-    (0x061C, 0x061C),
-    (0x115F, 0x1160),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x200B, 0x200F),
-    (0x202A, 0x202E),
-    (0x2060, 0x206F),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFEFF, 0xFEFF),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFF8),
-    (0x1BCA0, 0x1BCA3),
-    (0x1D173, 0x1D17A),
-    (0xE0000, 0xE0FFF),
-)
-IGNORABLE = dict.fromkeys(point for first, last in IGNORABLE_RANGES for point in range(first, last + 1))
-GIT = re.compile(r"\.git|git~[0-9]+")
-
-SECRETS = (
-    ".env*",
-    "*.env",
-    "*.pem",
-    "*.key",
-    "*.p8",
-    "*.p12",
-    "*.pfx",
-    "*.ppk",
-    "*.jks",
-    "*.keystore",
-    "*.kdbx",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
-    "*_rsa",
-    "*_dsa",
-    "*_ecdsa",
-    "*_ed25519",
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".kube",
-    ".netrc",
-    "_netrc",
-    ".pgpass",
-    ".my.cnf",
-    ".npmrc",
-    ".pypirc",
-    ".htpasswd",
-    ".git-credentials",
-    ".vault-token",
-    "credentials.json",
-    "service-account*.json",
-)
-"""Globs of names of secrets, in any case. The name of a folder covers everything in it."""
-
-NOT_SECRETS = ("*.env.example", "*.env.sample", "*.env.template", "*.env.dist", "*.pub")
-"""Globs of names that only look like secrets: examples, and public keys."""
-
-
-def folded(name: str) -> str:
-    """Return the name as the most lenient filesystem would compare it."""
-    visible = name if name.isascii() else name.translate(IGNORABLE)
-    return visible.partition(":")[0].rstrip(". ").casefold()
-
-
-def is_git(name: str) -> bool:
-    """Return whether any filesystem would take this name for git's own folder."""
-    # git runs programs that its configuration names, so writing there is running a program (CVE-2014-9390).
-    return any(GIT.fullmatch(folded(piece)) for piece in name.split("\\"))
 
 
 def refuse_git(parts: Parts) -> None:
@@ -99,17 +18,8 @@ def refuse_git(parts: Parts) -> None:
         )
 
 
-class SecretNames:
+class SecretNames(SecretPatterns):
     """The names of files that are never read, searched or written."""
-
-    def __init__(self, patterns: Iterable[str] = SECRETS, exempt: Iterable[str] = NOT_SECRETS) -> None:
-        self._patterns = _any_of(patterns)
-        self._exempt = _any_of(exempt)
-
-    def cover(self, parts: Iterable[str]) -> bool:
-        """Return whether any name of a path is the name of a secret."""
-        spellings = (name for part in parts for name in {part.casefold(), folded(part)})
-        return any(self._patterns.match(name) and not self._exempt.match(name) for name in spellings)
 
     def refuse(self, parts: Parts) -> None:
         """Raise `ToolError` (`not_allowed`) if a path contains the name of a secret."""
@@ -118,9 +28,3 @@ class SecretNames:
                 f"{shown(joined(parts))} has the name of a secret, which no file tool reads or writes.",
                 code="not_allowed",
             )
-
-
-def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
-    """Return one pattern for all of the globs."""
-    # An empty alternation would match every name; `(?!)` matches none.
-    return re.compile("|".join(fnmatch.translate(glob.casefold()) for glob in globs) or r"(?!)")

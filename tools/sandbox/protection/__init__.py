@@ -1,0 +1,3 @@
+"""Entries of a workspace that commands may not read, write or leave behind."""
+
+# The launcher imports this file too, so it must not import anything.
