@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from django.conf import settings
 from django.db import connection
+from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from access import authenticator
@@ -29,6 +30,10 @@ from tools.registry import Registry
 
 PROCESSES: Final = 3
 """More than a small machine has cores, because tests mostly wait for processes that they start."""
+
+# An example may take any time on a busy machine.
+hypothesis_settings.register_profile("project", deadline=None)
+hypothesis_settings.load_profile("project")
 
 
 class Api:
