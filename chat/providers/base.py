@@ -17,6 +17,9 @@ from tools.base import ToolSpec
 MAX_OFFERS: Final = 64
 """The sets of tools whose encoded form is cached. Each kind of caller has one."""
 
+LARGEST_CONTEXT: Final = 10_000_000
+"""The largest context of any public model, in tokens: that of Llama 4 Scout."""
+
 MAX_NAME_CHARACTERS: Final = 64
 ODD_CHARACTERS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 CONTROL_TOKENS: Final = re.compile(r"^(?:<\|[^<>]*\|>\s*)+|<\|.*", re.DOTALL)
@@ -57,6 +60,10 @@ class Provider(ABC):
     @abstractmethod
     def context_tokens(self, model: str) -> int:
         """Return the size of the model's context in tokens, including its answer."""
+
+    def max_context_tokens(self, model: str) -> int:
+        """Return the largest context that the model can have: a longer message is certain to be refused."""
+        return LARGEST_CONTEXT
 
     @abstractmethod
     async def models(self) -> tuple[str, ...]:

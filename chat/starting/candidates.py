@@ -1,16 +1,27 @@
 """The providers and models that may answer a request.
 
 ImagesUnsupported     the chosen provider accepts no images
+MessageTooLong        no model that may answer has a context for the message
 ModelUnknown          the chosen provider has no such model
 """
 
+import asyncio
+from typing import Final
+
 from chat.engine.retry import Candidate
+from chat.pricing.tokenizer import count
 from chat.providers.registry import NotConfigured, ProviderRegistry, UnknownProvider
 from chat.starting.request import RunRequest
+
+MAX_CHARACTER_BYTES: Final = 4
 
 
 class ImagesUnsupported(Exception):
     """The chosen provider accepts no images."""
+
+
+class MessageTooLong(Exception):
+    """No model that may answer has a context for the message."""
 
 
 class ModelUnknown(Exception):
@@ -33,6 +44,19 @@ def candidates(providers: ProviderRegistry, request: RunRequest) -> tuple[Candid
     if request.images and not provider.supports_images:
         raise ImagesUnsupported(f"{provider.name} does not support images.")
     return (first, *(other for other in others if not request.images or other.supports_images))
+
+
+async def check_length(providers: ProviderRegistry, request: RunRequest, models: tuple[Candidate, ...]) -> None:
+    """Raise `MessageTooLong` if the message is longer than the largest context of the models."""
+    if not models:
+        return
+    limit = max(providers.get(model.provider.name).max_context_tokens(model.model) for model in models)
+    # A token has at least one byte, and most messages are short.
+    if len(request.message) * MAX_CHARACTER_BYTES <= limit or len(request.message.encode()) <= limit:
+        return
+    tokens = await asyncio.to_thread(count, request.message)
+    if tokens > limit:
+        raise MessageTooLong(f"The message has {tokens:,} tokens, and the model takes at most {limit:,}. Shorten it.")
 
 
 def candidates_again(providers: ProviderRegistry, request: RunRequest) -> tuple[Candidate, ...]:

@@ -14,7 +14,7 @@ from chat.runs.live.run import LiveRun
 from chat.runs.live.suspension import resume
 from chat.runs.start.begin import interrupted
 from chat.runs.start.idempotency import UnstoredKeys
-from chat.starting.candidates import candidates, candidates_again
+from chat.starting.candidates import candidates, candidates_again, check_length
 from chat.starting.factory import NewRun, RunFactory
 from chat.starting.request import RunRequest, request_of
 from chat.starting.turns import TurnFactory
@@ -44,10 +44,11 @@ class RunStarter:
     async def start(self, request: RunRequest) -> LiveRun:
         """Record a new run, and start it.
 
-        Raise the errors of `candidates`, `RunFactory.new`, `RunManager.admission` and `begin`, and
+        Raise the errors of `candidates`, `check_length`, `RunFactory.new`, `RunManager.admission` and `begin`, and
         `StorageUnavailable`. After an error no run exists, but a model may have been called.
         """
         models = candidates(self._providers, request)
+        await check_length(self._providers, request, models)
         with self._runs.admission():
             new = await self._factory.new(request, models, max_active_runs=self._runs.max_together)
             if not (self._stored and new.may_start) or writer.is_failing:

@@ -55,6 +55,10 @@ class Gemini(Provider):
     def context_tokens(self, model: str) -> int:
         return GEMMA_CONTEXT_TOKENS if model.removeprefix("models/").startswith("gemma-") else CONTEXT_TOKENS
 
+    def max_context_tokens(self, model: str) -> int:
+        # Its vocabulary may need fewer tokens than the local one counts.
+        return 2 * self.context_tokens(model)
+
     async def models(self) -> tuple[str, ...]:
         """Return the models that generate content, the default first. Raise `ProviderError`."""
         try:

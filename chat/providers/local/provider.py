@@ -71,6 +71,9 @@ class Local(Provider):
     def context_tokens(self, model: str) -> int:
         return self._context_tokens
 
+    def max_context_tokens(self, model: str) -> int:
+        return self._context_tokens
+
     async def models(self) -> tuple[str, ...]:
         return (self.default_model,)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
 from chat.engine.text import whole_text
-from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
+from chat.providers.base import LARGEST_CONTEXT, MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Reader
 from chat.providers.openai.errors import context_length, read_body, refusal
 from chat.providers.openai.history import has_other_ids, sent_messages
@@ -30,6 +30,9 @@ from web.urls import endpoint
 OPENAI_HOST: Final = "api.openai.com"
 CONTEXT_TOKENS: Final = 128_000
 """The context of the smallest of OpenAI's current models, until a service says that another model has less."""
+
+MAX_OPENAI_CONTEXT: Final = 1_050_000
+"""The context of the largest of OpenAI's current models: https://platform.openai.com/docs/models."""
 
 MAX_CONTEXTS: Final = 1_000
 """Models whose context is remembered. Their names come from callers."""
@@ -111,6 +114,12 @@ class OpenAI(Provider):
 
     def context_tokens(self, model: str) -> int:
         return self._contexts.get(model, CONTEXT_TOKENS)
+
+    def max_context_tokens(self, model: str) -> int:
+        reported = self._contexts.get(model, CONTEXT_TOKENS)
+        if reported < CONTEXT_TOKENS:
+            return reported
+        return MAX_OPENAI_CONTEXT if self._is_openai else LARGEST_CONTEXT
 
     async def models(self) -> tuple[str, ...]:
         """Return the available models, the default first. Raise `ProviderError`."""

@@ -171,3 +171,20 @@ async def test_failure_after_the_first_token_keeps_the_partial_text(start: Start
     assert (run["status"], run["text"], run["error"]) == ("failed", "Par", "It was cut.")
     session = await api.get(f"/chat/sessions/{answer.headers['X-Session-Id']}")
     assert session["active_run"] is None
+
+
+class Small(Scripted):
+    """A model with a context of 1,000 tokens."""
+
+    def max_context_tokens(self, model: str) -> int:
+        return 1_000
+
+
+async def test_message_longer_than_every_context_is_refused_before_it_is_stored(start: Start) -> None:
+    api = await start(Small([text("Hi"), STOP], [text("Hi"), STOP]))
+    answer = await api.ask(message="word " * 1_001)
+    assert (answer.status, answer.json()["code"]) == (422, "context_too_long")
+    assert (await api.get("/chat/sessions"))["count"] == 0
+    # Many bytes are few tokens here.
+    assert (await api.ask(message="word " * 900)).text == "Hi"
+    assert (await api.ask(message="word " * 1_001, tool_calls=[{"name": "fs.list"}])).status == 422

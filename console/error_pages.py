@@ -1,0 +1,29 @@
+"""Django's error pages, without its own code for the form token.
+
+That code reads the form of the request, and fails again at a form that cannot be read.
+"""
+
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _page(HTTPStatus.BAD_REQUEST)
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _page(HTTPStatus.FORBIDDEN)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _page(HTTPStatus.NOT_FOUND)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    return _page(HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _page(status: HTTPStatus) -> HttpResponse:
+    text = f'<!doctype html>\n<html lang="en">\n<title>{status.phrase}</title>\n<h1>{status.phrase}</h1>\n</html>\n'
+    return HttpResponse(text, status=status)

@@ -1,0 +1,242 @@
+"""A bounded fuzzer of a running service: random and hostile requests to its API, its pages and its console.
+
+It counts the statuses. It fails at a 500, and at a connection that is closed without an answer. `--user` and `--password` sign
+in to the console. Example: `python -m scripts.fuzz --url http://127.0.0.1:8010 --requests 50000 --seed 1`.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+from uuid import UUID
+
+SECONDS: Final = 30.0
+"""Seconds that an answer may take."""
+
+AT_ONCE: Final = 8
+MAX_SHOWN: Final = 10
+
+TABLES: Final = (
+    "access/apikey", "auth/group", "auth/user", "chat/message", "chat/run", "chat/session", "speech/speechrequest",
+    "spending/account", "tools/toolexecution",
+)  # fmt: skip
+CONSOLE: Final = (
+    "", "?{q}", "{id}/change/", "{id}/change/?{q}", "{id}/whole/{w}/", "{id}/decide/", "{id}/delete/", "{id}/history/",
+    "add/", "add/?{q}", "{id}/password/", "{id}/", "{w}/",
+)  # fmt: skip
+PATHS: Final = (
+    "/", "/docs", "/openapi.json", "/healthz", "/metrics", "/providers", "/tools", "/tools/executions?{q}",
+    "/tools/executions/{id}", "/tools/executions/{id}/output?{q}", "/tools/executions/{id}/approve",
+    "/tools/executions/{id}/deny", "/chat/stream", "/chat/sessions?{q}", "/chat/sessions/{id}",
+    "/chat/sessions/{id}/messages?{q}", "/chat/runs/{id}", "/chat/runs/{id}/stream?{q}", "/chat/runs/{id}/cancel",
+    "/chat/runs/{id}/resume", "/speech/providers", "/speech/transcriptions?{q}", "/speech/synthesis", "/usage?{q}",
+    "/keys", "/keys?{q}", "/keys/{id}", "/ws/chat", "/static/{w}", "/admin/", "/admin/login/?{q}",
+    "/admin/jsi18n/?{q}", "/admin/autocomplete/?{q}", "/admin/password_change/", "/admin/r/{id}/{w}/", "/admin/{w}/",
+    "/{w}", "/{w}/{id}?{q}",
+)  # fmt: skip
+NAMES: Final = (
+    "q", "p", "o", "e", "all", "limit", "offset", "after", "status", "status__exact", "tool", "model", "provider", "source",
+    "code", "owner", "reason", "role", "is_error__exact", "created__on", "run__created__on", "session_id", "run_id",
+    "group_by", "since", "until", "next", "term", "app_label", "model_name", "field_name", "_popup", "_to_field",
+    "_changelist_filters", "id", "id__in", "pk", "name", "username", "password", "csrfmiddlewaretoken", "scopes", "expires",
+    "rate", "max_runs", "budgets", "verdict", "note", "params_sha256", "message", "tool_calls", "text", "format", "speed",
+    "language", "metadata", "title", "user", "is_superuser__exact", "groups__id__exact", "revoked__isnull",
+)  # fmt: skip
+VALUES: Final = (
+    "", "0", "1", "-1", "2.5", "1e400", "9" * 30, "9" * 5_000, "NaN", "true", "None", "null", "\0", "a\0b", "%", "%00", "%ff",
+    "a" * 3_000, "ä日本\U0001f600", "\ud800", "'", '"', "' OR 1=1 --", "../../../etc/passwd", "..%2f", "\r\nX: y", "\x1b[31m",
+    "2026-02-31", "2026-11-28", "9999-12-31", "0001-01-01", "fs.read", "git.*", "[", "(", "*", "a b c", "1,2,,3", "day",
+    "3d", "10usd/month", "60/minute", "[]", "{}", '{"a": 1}', "-created", "1.-2.3", "/admin/", "//evil.example", "\ufeff",
+)  # fmt: skip
+METHODS: Final = ("GET",) * 8 + ("POST",) * 6 + ("HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
+HEADERS: Final = (
+    "Accept", "Accept-Language", "Authorization", "Cookie", "Content-Encoding", "Host", "If-Modified-Since",
+    "Idempotency-Key", "Last-Event-ID", "Origin", "Range", "Referer", "Upgrade", "X-API-Key", "X-Forwarded-For",
+    "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Requested-With", "traceparent", "Transfer-Encoding", "X-CSRFToken",
+)  # fmt: skip
+TYPES: Final = (
+    "application/json", "application/json; charset=utf-16", "application/x-www-form-urlencoded", "multipart/form-data",
+    "multipart/form-data; boundary=b", "audio/mpeg", "text/plain", "", "application/x-www-form-urlencoded; charset=nothing",
+)  # fmt: skip
+
+
+class Fuzzer:
+    """Makes requests from a seed. `cookie` and `token` are those of a signed-in user of the console.
+
+    `ids` are those of rows that exist.
+    """
+
+    def __init__(
+        self, seed: int, host: str, *, cookie: str = "", token: str = "", ids: Sequence[str] = ("1", "2", "3")
+    ) -> None:
+        self._ids = ids
+        self._random = random.Random(seed)  # noqa: S311 - not a secret
+        self._host = host
+        self._cookie = cookie
+        self._token = token
+
+    def request(self) -> bytes:
+        """Return the bytes of one request, whose answer ends with its connection."""
+        body, content_type = self._body()
+        headers = [("Host", self._host), ("Connection", "close"), ("Content-Length", str(len(body)))]
+        if content_type:
+            headers.append(("Content-Type", content_type))
+        if self._cookie and self._random.random() < 0.7:
+            headers.append(("Cookie", self._cookie))
+        for _ in range(self._random.choice((0, 0, 0, 0, 0, 1, 1, 2, 30))):
+            value = re.sub(r"[\r\n\0]", "", self._value())
+            headers.append((self._random.choice(HEADERS[:-2] if body else HEADERS), value))
+        lines = [
+            f"{self._random.choice(METHODS)} {self._target()} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in headers),
+        ]
+        return "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + body
+
+    def _target(self) -> str:
+        path = self._random.choice(PATHS)
+        if self._random.random() < 0.4:
+            path = f"/admin/{self._random.choice(TABLES)}/{self._random.choice(CONSOLE)}"
+        return path.format(q=self._query(), id=self._id(), w=self._quoted(self._value()[:500]))
+
+    def _id(self) -> str:
+        if self._random.random() < 0.5:
+            return self._random.choice(self._ids)
+        return self._random.choice((str(UUID(int=self._random.getrandbits(128))), self._quoted(self._value()[:200])))
+
+    def _query(self) -> str:
+        pairs = [(self._random.choice(NAMES), self._value()) for _ in range(self._random.choice((0, 1, 1, 2, 5)))]
+        return "&".join(f"{name}={self._quoted(value)}" for name, value in pairs)
+
+    def _quoted(self, text: str) -> str:
+        found = quote(text, safe="", errors="surrogatepass")
+        return found if self._random.random() < 0.9 else found.replace("%", "%25")
+
+    def _value(self) -> str:
+        if self._random.random() < 0.8:
+            return self._random.choice(VALUES)
+        return bytes(self._random.randrange(256) for _ in range(self._random.randrange(12))).decode("latin-1")
+
+    def _json(self, depth: int = 0) -> Any:
+        if depth > 2 or self._random.random() < 0.5:
+            return self._random.choice((None, True, 0, -1, 2**63, 1.5, [], {}, self._value(), self._value()))
+        if self._random.random() < 0.3:
+            return [self._json(depth + 1) for _ in range(self._random.randrange(4))]
+        return {self._random.choice(NAMES): self._json(depth + 1) for _ in range(self._random.randrange(5))}
+
+    def _body(self) -> tuple[bytes, str]:
+        kind = self._random.randrange(5)
+        if kind == 0:
+            return b"", self._random.choice(TYPES)
+        if kind == 1:
+            return json.dumps(self._json()).encode(), "application/json"
+        if kind == 2:
+            return self._random.randbytes(self._random.randrange(300)), self._random.choice(TYPES)
+        pairs = [(self._random.choice(NAMES), self._value()) for _ in range(self._random.randrange(8))]
+        pairs += [("csrfmiddlewaretoken", self._token)] * (self._random.random() < 0.8)
+        if kind == 3:
+            return urlencode(pairs, errors="surrogatepass").encode(), "application/x-www-form-urlencoded"
+        parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in pairs]
+        return "".join([*parts, "--b--\r\n"]).encode("utf-8", "surrogatepass"), "multipart/form-data; boundary=b"
+
+
+class Report:
+    """The counts of all statuses, and the requests that found a fault."""
+
+    def __init__(self) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.faults: list[tuple[str, bytes]] = []
+
+    def add(self, status: str, request: bytes) -> None:
+        self.statuses[status] += 1
+        if status in {"500", "dropped", "late"}:
+            self.faults.append((status, request))
+
+
+async def exchange(url: str, request: bytes) -> bytes:
+    """Return the answer to a request. Raise `TimeoutError`, or `OSError` if the connection was cut."""
+    parts = urlsplit(url)
+    async with asyncio.timeout(SECONDS):
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+        try:
+            writer.write(request)
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+async def fuzz(url: str, fuzzer: Fuzzer, requests: int) -> Report:
+    """Send so many requests, a few at a time."""
+    report = Report()
+    left = iter(range(requests))
+
+    async def send() -> None:
+        for _ in left:
+            request = fuzzer.request()
+            try:
+                answer = await exchange(url, request)
+            except TimeoutError:
+                report.add("late", request)
+                continue
+            except OSError:
+                answer = b""
+            found = re.match(rb"HTTP/1\.[01] (\d{3})", answer)
+            report.add(found[1].decode() if found else "dropped", request)
+
+    await asyncio.gather(*(send() for _ in range(AT_ONCE)))
+    return report
+
+
+async def made_ids(url: str) -> list[str]:
+    """Return the ids of a session, a run and an execution that are made for it."""
+    body = b'{"tool_calls": [{"name": "fs.list"}]}'
+    head = f"Host: {urlsplit(url).netloc}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    answer = await exchange(
+        url, f"POST /chat/stream HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    )
+    return ["1", "2", *sorted(set(re.findall(r'_id":"([0-9a-f-]{36})"', answer.decode())))]
+
+
+async def signed_in(url: str, user: str, password: str) -> tuple[str, str]:
+    """Return the cookies and the form token of a user of the console."""
+    host = urlsplit(url).netloc
+    head = f"Host: {host}\r\nConnection: close\r\n"
+    page = (await exchange(url, f"GET /admin/login/ HTTP/1.1\r\n{head}\r\n".encode())).decode()
+    token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[0]
+    cookie = re.findall(r"(?i)set-cookie: (csrftoken=\w+)", page)[0]
+    form = urlencode({"username": user, "password": password, "csrfmiddlewaretoken": token}).encode()
+    sent = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\nCookie: {cookie}\r\n"
+    answer = await exchange(url, f"POST /admin/login/ HTTP/1.1\r\n{head}{sent}\r\n".encode() + form)
+    kept = re.findall(r"(?i)set-cookie: ((?:csrftoken|sessionid)=\w+)", answer.decode())
+    return "; ".join(kept or [cookie]), token
+
+
+async def main(options: argparse.Namespace) -> int:
+    """Print the counts and the faults. Return 1 if there are any."""
+    cookie = token = ""
+    if options.user:
+        cookie, token = await signed_in(options.url, options.user, options.password)
+    fuzzer = Fuzzer(
+        options.seed, urlsplit(options.url).netloc, cookie=cookie, token=token, ids=await made_ids(options.url)
+    )
+    report = await fuzz(options.url, fuzzer, options.requests)
+    for status, count in sorted(report.statuses.items()):
+        sys.stdout.write(f"{status:8} {count:8}\n")
+    for status, request in report.faults[:MAX_SHOWN]:
+        sys.stdout.write(f"{status}: {request[:1_000]!r}\n")
+    return int(bool(report.faults))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", required=True, help="the service, such as http://127.0.0.1:8010")
+    parser.add_argument("--requests", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--user", default="", help="a user of the console")
+    parser.add_argument("--password", default="")
+    sys.exit(asyncio.run(main(parser.parse_args())))
