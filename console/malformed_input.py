@@ -12,7 +12,7 @@ from django.utils.text import smart_split
 from web.errors import CONTENT_TYPE, ApiError
 
 MALFORMED: Final = (ValidationError, ValueError, OverflowError, DataError, FieldDoesNotExist, FieldError)
-"""Exceptions of Django's admin for a field that does not exist, and a value that a field or the database cannot take."""
+"""Exceptions of Django's admin for an unknown field, and for a value that a field or the database cannot take."""
 
 
 SEARCH: Final = "q"
