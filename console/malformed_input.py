@@ -4,14 +4,14 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import smart_split
 
 from web.errors import CONTENT_TYPE, ApiError
 
-MALFORMED: Final = (ValidationError, ValueError, OverflowError, DataError, FieldDoesNotExist, FieldError)
+MALFORMED: Final = (ValidationError, ValueError, OverflowError, DataError, FieldDoesNotExist)
 """Exceptions of Django's admin for an unknown field, and for a value that a field or the database cannot take."""
 
 

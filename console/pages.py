@@ -28,6 +28,7 @@ ROWS: Final = 50
 UUID_DIGITS: Final = 32
 HEX: Final = re.compile(r"[0-9a-fA-F -]*")
 ID_END: Final = "id__endswith"
+OWN_LOOKUPS: Final = ("__endswith", "__startswith")
 MAX_MATCHES: Final = 1_000
 """Rows that a search finds at most."""
 
@@ -129,7 +130,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         # The end of an id is found only by its digits, and comparing each id takes as long as each text.
         is_id = HEX.fullmatch(request.GET.get(SEARCH_VAR, ""))
         return [
-            f"{name}__{Words.lookup_name}" if name != ID_END else name
+            name if name.endswith(OWN_LOOKUPS) else f"{name}__{Words.lookup_name}"
             for name in self.search_fields
             if name != ID_END or is_id
         ]
