@@ -4,15 +4,15 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import smart_split
 
 from web.errors import CONTENT_TYPE, ApiError
 
-MALFORMED: Final = (ValidationError, ValueError, OverflowError, DataError)
-"""Exceptions of Django's admin for an id, a number or a text that its field or the database cannot take."""
+MALFORMED: Final = (ValidationError, ValueError, OverflowError, DataError, FieldDoesNotExist)
+"""Exceptions of Django's admin for an unknown field, and for a value that a field or the database cannot take."""
 
 
 SEARCH: Final = "q"

@@ -1,7 +1,9 @@
 """A bounded fuzzer of a running service: random and hostile requests to its API, its pages and its console.
 
-It counts the statuses. It fails at a 500, and at a connection that is closed without an answer. `--user` and `--password` sign
-in to the console. Example: `python -m scripts.fuzz --url http://127.0.0.1:8010 --requests 50000 --seed 1`.
+It counts the statuses. It fails at a 500, and at a connection that is closed without an answer. `--user` and
+`--password` sign in to the console.
+
+Example: `python -m scripts.fuzz --url http://127.0.0.1:8010 --requests 50000 --seed 1`.
 """
 
 import argparse
@@ -27,8 +29,8 @@ TABLES: Final = (
     "spending/account", "tools/toolexecution",
 )  # fmt: skip
 CONSOLE: Final = (
-    "", "?{q}", "{id}/change/", "{id}/change/?{q}", "{id}/whole/{w}/", "{id}/decide/", "{id}/delete/", "{id}/history/",
-    "add/", "add/?{q}", "{id}/password/", "{id}/", "{w}/",
+    "", "?{q}", "{id}/change/", "{id}/change/?{q}", "{id}/whole/{w}/", "{id}/decide/", "{id}/delete/",
+    "{id}/history/", "add/", "add/?{q}", "{id}/password/", "{id}/", "{w}/",
 )  # fmt: skip
 PATHS: Final = (
     "/", "/docs", "/openapi.json", "/healthz", "/metrics", "/providers", "/tools", "/tools/executions?{q}",
@@ -37,32 +39,36 @@ PATHS: Final = (
     "/chat/sessions/{id}/messages?{q}", "/chat/runs/{id}", "/chat/runs/{id}/stream?{q}", "/chat/runs/{id}/cancel",
     "/chat/runs/{id}/resume", "/speech/providers", "/speech/transcriptions?{q}", "/speech/synthesis", "/usage?{q}",
     "/keys", "/keys?{q}", "/keys/{id}", "/ws/chat", "/static/{w}", "/admin/", "/admin/login/?{q}",
-    "/admin/jsi18n/?{q}", "/admin/autocomplete/?{q}", "/admin/password_change/", "/admin/r/{id}/{w}/", "/admin/{w}/",
-    "/{w}", "/{w}/{id}?{q}",
+    "/admin/jsi18n/?{q}", "/admin/autocomplete/?{q}", "/admin/password_change/", "/admin/r/{id}/{w}/",
+    "/admin/{w}/", "/{w}", "/{w}/{id}?{q}",
 )  # fmt: skip
 NAMES: Final = (
-    "q", "p", "o", "e", "all", "limit", "offset", "after", "status", "status__exact", "tool", "model", "provider", "source",
-    "code", "owner", "reason", "role", "is_error__exact", "created__on", "run__created__on", "session_id", "run_id",
-    "group_by", "since", "until", "next", "term", "app_label", "model_name", "field_name", "_popup", "_to_field",
-    "_changelist_filters", "id", "id__in", "pk", "name", "username", "password", "csrfmiddlewaretoken", "scopes", "expires",
-    "rate", "max_runs", "budgets", "verdict", "note", "params_sha256", "message", "tool_calls", "text", "format", "speed",
-    "language", "metadata", "title", "user", "is_superuser__exact", "groups__id__exact", "revoked__isnull",
+    "q", "p", "o", "e", "all", "limit", "offset", "after", "status", "status__exact", "tool", "model", "provider",
+    "source", "code", "owner", "reason", "role", "is_error__exact", "created__on", "run__created__on", "session_id",
+    "run_id", "group_by", "since", "until", "next", "term", "app_label", "model_name", "field_name", "_popup",
+    "_to_field", "_changelist_filters", "id", "id__in", "pk", "name", "username", "password", "csrfmiddlewaretoken",
+    "scopes", "expires", "rate", "max_runs", "budgets", "verdict", "note", "params_sha256", "message", "tool_calls",
+    "text", "format", "speed", "language", "metadata", "title", "user", "is_superuser__exact", "groups__id__exact",
+    "revoked__isnull",
 )  # fmt: skip
 VALUES: Final = (
-    "", "0", "1", "-1", "2.5", "1e400", "9" * 30, "9" * 5_000, "NaN", "true", "None", "null", "\0", "a\0b", "%", "%00", "%ff",
-    "a" * 3_000, "ä日本\U0001f600", "\ud800", "'", '"', "' OR 1=1 --", "../../../etc/passwd", "..%2f", "\r\nX: y", "\x1b[31m",
-    "2026-02-31", "2026-11-28", "9999-12-31", "0001-01-01", "fs.read", "git.*", "[", "(", "*", "a b c", "1,2,,3", "day",
-    "3d", "10usd/month", "60/minute", "[]", "{}", '{"a": 1}', "-created", "1.-2.3", "/admin/", "//evil.example", "\ufeff",
+    "", "0", "1", "-1", "2.5", "1e400", "9" * 30, "9" * 5_000, "NaN", "true", "None", "null", "\0", "a\0b", "%",
+    "%00", "%ff", "a" * 3_000, "ä日本\U0001f600", "\ud800", "'", '"', "' OR 1=1 --", "../../../etc/passwd", "..%2f",
+    "\r\nX: y", "\x1b[31m", "2026-02-31", "2026-11-28", "9999-12-31", "0001-01-01", "fs.read", "git.*", "[", "(",
+    "*", "a b c", "1,2,,3", "day", "3d", "10usd/month", "60/minute", "[]", "{}", '{"a": 1}', "-created", "1.-2.3",
+    "/admin/", "//evil.example", "\ufeff",
 )  # fmt: skip
 METHODS: Final = ("GET",) * 8 + ("POST",) * 6 + ("HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 HEADERS: Final = (
     "Accept", "Accept-Language", "Authorization", "Cookie", "Content-Encoding", "Host", "If-Modified-Since",
     "Idempotency-Key", "Last-Event-ID", "Origin", "Range", "Referer", "Upgrade", "X-API-Key", "X-Forwarded-For",
-    "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Requested-With", "traceparent", "Transfer-Encoding", "X-CSRFToken",
+    "X-Forwarded-Prefix", "X-Forwarded-Proto", "X-Requested-With", "traceparent", "Transfer-Encoding",
+    "X-CSRFToken",
 )  # fmt: skip
 TYPES: Final = (
-    "application/json", "application/json; charset=utf-16", "application/x-www-form-urlencoded", "multipart/form-data",
-    "multipart/form-data; boundary=b", "audio/mpeg", "text/plain", "", "application/x-www-form-urlencoded; charset=nothing",
+    "application/json", "application/json; charset=utf-16", "application/x-www-form-urlencoded",
+    "multipart/form-data", "multipart/form-data; boundary=b", "audio/mpeg", "text/plain", "",
+    "application/x-www-form-urlencoded; charset=nothing",
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """The providers and models that may answer a request.
 
 ImagesUnsupported     the chosen provider accepts no images
-MessageTooLong        no model that may answer has a context for the message
+MessageTooLong        every context is too short for the message
 ModelUnknown          the chosen provider has no such model
 """
 

@@ -48,6 +48,12 @@ def test_odd_filter_is_no_fault_of_the_service(console: Client, name: str) -> No
             assert console.get(f"/admin/{path}/", {name: odd}).status_code < 500, (path, odd[:10])
 
 
+@pytest.mark.parametrize("field", ["", "nothing", "session__nothing"])
+def test_page_of_a_row_by_an_odd_field_is_no_fault_of_the_service(console: Client, field: str) -> None:
+    for path in LISTS:
+        assert console.get(f"/admin/{path}/1/change/", {"_to_field": field}).status_code < 500, path
+
+
 def test_link_to_an_odd_object_is_400_in_the_shape_of_errors(console: Client) -> None:
     kind = ContentType.objects.get_for_model(Session).pk
     answer = console.get(f"/admin/r/{kind}/abc/")

@@ -33,7 +33,7 @@ async def fake() -> AsyncIterator[FakeService]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def variables(request: pytest.FixtureRequest, fake: FakeService) -> dict[str, str]:
     """Return the environment of the processes: one database for all, and a model service of this test."""
-    given = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", "LOG_LEVEL": "error", "LEASE_SECONDS": "1"}
+    given = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", "LOG_LEVEL": "error"}
     given |= {"RUN_MAX_OUTPUT_TOKENS": "80", "MODEL_PRICES": "*:1,1"}
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
@@ -88,7 +88,8 @@ async def test_fifty_runs_of_two_processes_do_not_exceed_a_budget(service: Servi
     async def ask(client: aiohttp.ClientSession, number: int) -> str:
         body = {"message": "Hi", "tools": []}
         async with client.post(f"{(one, other)[number % 2]}/chat/stream", json=body) as response:
-            return str(events(await response.read())[-1]["reason"])
+            last = events(await response.read())[-1]
+            return str(last.get("reason") or last)
 
     async with aiohttp.ClientSession(timeout=timeout, headers=service.headers) as client:
         reasons = await asyncio.gather(*(ask(client, number) for number in range(AT_ONCE)))
@@ -98,7 +99,11 @@ async def test_fifty_runs_of_two_processes_do_not_exceed_a_budget(service: Servi
     assert f"{made * RESERVED} tokens spent, 0 reserved" in await service.spent()
 
 
-async def test_reservation_of_a_killed_process_is_spent(service: Service, fake: FakeService) -> None:
+async def test_reservation_of_a_killed_process_is_spent(
+    service: Service, fake: FakeService, variables: dict[str, str]
+) -> None:
+    # The other tests have the default: on a busy machine a process may not renew so short a lease in time.
+    variables["LEASE_SECONDS"] = "1"
     await service.make_key("--budget", f"{BUDGET}tokens/day")
     (one, first), (other, _) = await asyncio.gather(service.begin(), service.begin())
     fake.play(streamed(said("Hi"), ending="silence"))

@@ -34,6 +34,7 @@ CONTEXT_TOKENS: Final = 128_000
 MAX_OPENAI_CONTEXT: Final = 1_050_000
 """The context of the largest of OpenAI's current models: https://platform.openai.com/docs/models."""
 
+CONTEXT_DOUBT: Final = 4
 MAX_CONTEXTS: Final = 1_000
 """Models whose context is remembered. Their names come from callers."""
 
@@ -118,7 +119,8 @@ class OpenAI(Provider):
     def max_context_tokens(self, model: str) -> int:
         reported = self._contexts.get(model, CONTEXT_TOKENS)
         if reported < CONTEXT_TOKENS:
-            return reported
+            # Read from an error, and counted with another vocabulary than ours.
+            return CONTEXT_DOUBT * reported
         return MAX_OPENAI_CONTEXT if self._is_openai else LARGEST_CONTEXT
 
     async def models(self) -> tuple[str, ...]:
