@@ -109,9 +109,9 @@ class Sandbox:
 
         The command can only read below a handle of `readable_handles` or `writable_handles`, or a part. To withhold a
         file of a folder, pass the parts beside it (see `parts_without`). `programs` replaces the sandbox's own.
-        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and takes
-        at most 2 s. `plan` is that of `Quarantine`. The launcher carries it out if the process `service` has ended; by
-        default, that is this one.
+        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and
+        takes at most 2 s. `plan` is that of `Quarantine`. The launcher carries it out if the process `service` has
+        ended; by default, that is this one.
 
         Raises `CommandRefusedError` and `SandboxUnavailableError`.
         """
