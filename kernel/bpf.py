@@ -50,6 +50,11 @@ def when_any_bit(bits: int, then: Code) -> Code:
     return step(JUMP_ANY_BIT, bits, 0, length(then)) + then
 
 
+def when_argument(index: int, bits: int, then: Code) -> Code:
+    """Run `then` if an argument has any of the bits."""
+    return load_argument(index) + when_any_bit(bits, then)
+
+
 def length(code: Code) -> int:
     """Return the number of instructions."""
     return len(code) // 8

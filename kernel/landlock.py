@@ -60,10 +60,13 @@ class Ruleset:
         self._files = files
         self._handle = syscall(CREATE_RULESET, attributes, len(attributes), 0)
 
-    def allow(self, handle: int, rights: int) -> None:
-        """Allow rights on the file of a handle, or on everything below its folder."""
+    def allow(self, handle: int, rights: int, *, is_checked: bool = False) -> None:
+        """Allow rights on the file of a handle, or on everything below its folder.
+
+        With `is_checked`, the rights are known to be such that a file can have, if it is one.
+        """
         rights &= self._files
-        if not stat.S_ISDIR(os.fstat(handle).st_mode):
+        if not is_checked and not stat.S_ISDIR(os.fstat(handle).st_mode):
             rights &= OF_A_FILE
         syscall(ADD_RULE, self._handle, PATH_BENEATH, struct.pack("=Qi", rights, handle), 0)
 

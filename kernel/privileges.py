@@ -33,13 +33,34 @@ def forgo_privileges() -> None:
     syscall(CAPSET[os.uname().machine], struct.pack("=Ii", CAPABILITY_VERSION_3, 0), bytes(24))
 
 
-def go_first_without_memory() -> None:
-    """Make the kernel end this process and its children first if the machine runs out of memory.
+class OutOfMemoryScore:
+    """The place of this process among those that the kernel ends if the machine runs out of memory.
+
+    A child begins with the score that its parent has. Open it before `forgo_privileges`, which closes the file to
+    ordinary users, and change it afterwards: a privileged process could not lower it again.
 
     Source: proc_pid_oom_score_adj(5).
     """
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb") as adjustment:  # noqa: PTH123  slow
-        adjustment.write(b"1000")
+
+    def __init__(self) -> None:
+        self._handle: int | None = None
+        self._own = b"0"
+        with contextlib.suppress(OSError):
+            self._handle = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+            self._own = os.read(self._handle, 16)
+
+    def be_first(self) -> None:
+        """Make this process, and children from now on, the first that the kernel ends."""
+        self._write(b"1000")
+
+    def restore(self) -> None:
+        """Return this process to its own place."""
+        self._write(self._own)
+
+    def _write(self, score: bytes) -> None:
+        if self._handle is not None:
+            with contextlib.suppress(OSError):
+                os.pwrite(self._handle, score, 0)
 
 
 def adopt_orphans() -> None:

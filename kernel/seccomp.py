@@ -2,7 +2,9 @@
 
 - Sockets are denied, except unnamed pairs of stream sockets, which event loops use to wake themselves.
 - Changes of a file's mode, owner, attributes and times are denied: Landlock does not restrict them anywhere.
-- Files in memory are denied, because their size would not be counted.
+- Files in memory, shared memory without a file, and larger buffers of sockets and pipes are denied: they would not be
+  counted.
+- Files with a set-id bit cannot be made.
 - Calls that are newer than the table fail as if the kernel did not have them.
 """
 
@@ -14,7 +16,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from kernel import bpf, landlock
-from kernel.bpf import Code, answer, load_argument, unless_equal, when_any_bit, when_at_least, when_equal
+from kernel.bpf import Code, answer, load_argument, unless_equal, when_any_bit, when_argument, when_at_least, when_equal
 from kernel.syscall_numbers import AARCH64, X86_64
 from kernel.syscalls import syscall
 
@@ -27,7 +29,15 @@ AF_UNIX, SOCK_STREAM, SOCK_TYPE_MASK = 1, 1, 0xF
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
 CLONE_NAMESPACES = 0x7E020000
 # F_SETOWN, F_SETSIG and F_SETOWN_EX send signals through a file; F_SETLEASE makes others wait; F_NOTIFY watches.
-DENIED_FCNTLS = (8, 10, 15, 1024, 1026)
+# F_SETPIPE_SZ enlarges a pipe.
+DENIED_FCNTLS = (8, 10, 15, 1024, 1026, 1031)
+# SO_SNDBUF, SO_RCVBUF, and both with FORCE.
+SOL_SOCKET, BUFFER_SIZES = 1, (7, 8, 32, 33)
+# The lowest bit is set in MAP_SHARED and in MAP_SHARED_VALIDATE.
+SHARED, ANONYMOUS = 1, 0x20
+SET_ID = 0o6000
+# O_CREAT and O_TMPFILE: with others, the mode is not used and may be anything.
+MAKES = 0x40 | 0x400000
 # TCGETS, TIOCGPGRP, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, TCGETS2 and FS_IOC_GETFLAGS. Others can type
 # into a terminal (TIOCSTI), or change attributes of a file that is open only for reading.
 ALLOWED_IOCTLS = (0x5401, 0x540F, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A, 0x80086601)
@@ -55,6 +65,10 @@ ONLY_ON_ITSELF = ["prlimit64", "sched_setaffinity", "sched_setparam", "sched_set
 
 # Denied if Landlock cannot restrict signals. abort(3) then ends with a fault instead.
 SIGNALS = ["kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal"]
+
+
+MODES = {"creat": 1, "mkdir": 1, "mkdirat": 2, "mknod": 1, "mknodat": 2}
+"""The calls that make a file, and the argument that is its mode."""
 
 
 class Machine(NamedTuple):
@@ -128,11 +142,18 @@ def _rules(landlock_abi: int) -> dict[str, Code]:
         "clone": load_argument(0) + when_any_bit(CLONE_NAMESPACES, refused) + allowed,
         # Its flags are in memory, which a filter cannot read. The C library falls back to clone.
         "clone3": answer(errno.ENOSYS),
-        "fcntl": _by_second(DENIED_FCNTLS, refused, allowed),
-        "ioctl": _by_second(ALLOWED_IOCTLS, allowed, refused),
+        "fcntl": _by(1, DENIED_FCNTLS, refused, allowed),
+        "ioctl": _by(1, ALLOWED_IOCTLS, allowed, refused),
+        "setsockopt": load_argument(1) + unless_equal(SOL_SOCKET, allowed) + _by(2, BUFFER_SIZES, refused, allowed),
+        "mmap": when_argument(3, ANONYMOUS, when_argument(3, SHARED, refused)) + allowed,
+        "open": when_argument(1, MAKES, when_argument(2, SET_ID, refused)) + allowed,
+        "openat": when_argument(2, MAKES, when_argument(3, SET_ID, refused)) + allowed,
+        # Its flags and mode are in memory. The C library falls back to openat.
+        "openat2": answer(errno.ENOSYS),
+        **{name: when_argument(index, SET_ID, refused) + allowed for name, index in MODES.items()},
     }
 
 
-def _by_second(values: tuple[int, ...], then: Code, otherwise: Code) -> Code:
-    """Return code that tests the second argument, which is the number of a command."""
-    return load_argument(1) + b"".join(when_equal(value, then) for value in values) + otherwise
+def _by(index: int, values: tuple[int, ...], then: Code, otherwise: Code) -> Code:
+    """Return code that tests an argument, which is the number of a command."""
+    return load_argument(index) + b"".join(when_equal(value, then) for value in values) + otherwise

@@ -1,6 +1,16 @@
 """Numbers of the system calls in the filter. Source: asm/unistd_64.h and asm-generic/unistd.h of Linux."""
 
 X86_64 = {
+    "mmap": 9,
+    "open": 2,
+    "creat": 85,
+    "openat": 257,
+    "openat2": 437,
+    "mkdir": 83,
+    "mkdirat": 258,
+    "mknod": 133,
+    "mknodat": 259,
+    "setsockopt": 54,
     "socket": 41,
     "socketpair": 53,
     "bind": 49,
@@ -136,6 +146,12 @@ X86_64 = {
 }
 
 AARCH64 = {
+    "mmap": 222,
+    "openat": 56,
+    "openat2": 437,
+    "mkdirat": 34,
+    "mknodat": 33,
+    "setsockopt": 208,
     "socket": 198,
     "socketpair": 199,
     "bind": 200,

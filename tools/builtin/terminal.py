@@ -8,6 +8,7 @@ import asyncio
 import os
 import posixpath
 import shlex
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from math import ceil
@@ -31,6 +32,7 @@ from tools.commands import (
 from tools.commands.operands import no_program
 from tools.commands.words import check_words
 from tools.sandbox import policy as sandboxing
+from tools.sandbox.division import Division
 from tools.sandbox.output.live_text import LiveText
 from tools.sandbox.protection.quarantine import Watched
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
@@ -81,6 +83,8 @@ class Terminal:
         self.sandbox = sandbox
         self.limits = limits
         self.places = asyncio.Semaphore(limits.max_at_once)
+        with workspace.open_folder(".") as base:
+            self.division = Division(base.fileno(), workspace.secret_names)
         self.quarantine = quarantine_of(workspace.base, limits.quarantine)
 
     @asynccontextmanager
@@ -162,7 +166,9 @@ async def exec_(
         )
         async with terminal.places:
             # Walked after a place is free, so that what other commands wrote meanwhile is seen.
-            readable, writable = await parts(terminal.workspace, limits, base.fileno(), with_git=prepared.is_git)
+            readable, writable = await parts(
+                terminal.workspace, terminal.division, limits, base.fileno(), with_git=prepared.is_git
+            )
             output = LiveText(execution.emit)
             system: list[int] = []
             for place in prepared.reads:
@@ -236,6 +242,9 @@ def tools(
         return {"command": [shlex.join(words), shlex.join(ran.argv)], "cwd": folders}
 
     runner = Terminal(workspace, sandbox, limits)
+    if confinement and not disabled:
+        # Visiting a large workspace takes a second, which the first command need not wait for.
+        threading.Thread(target=lambda: runner.division.readable(0, with_git=False), daemon=True).start()
     made = tool(
         "terminal.exec",
         "execute",

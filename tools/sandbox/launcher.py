@@ -10,12 +10,14 @@ import resource
 import select
 import signal
 import time
+from collections import deque
+from itertools import islice
 
 from kernel import landlock
-from kernel.privileges import adopt_orphans, end_with_parent, forgo_privileges, go_first_without_memory
+from kernel.privileges import OutOfMemoryScore, adopt_orphans, end_with_parent, forgo_privileges
 from kernel.syscalls import syscall
 from tools.sandbox.descendants import Descendants
-from tools.sandbox.policy import Ended, Limits, Policy, Report
+from tools.sandbox.policy import Ended, Policy, Report
 from tools.sandbox.program import CLOSE_RANGE, LAST_HANDLE, become
 from tools.sandbox.protection.planted import clear
 
@@ -23,6 +25,10 @@ ORDERS = 0
 BLOCK_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 4096
 POLL_SECONDS = 0.02
+SPACE_SECONDS = 0.25
+COUNTING_SECONDS = 0.01
+MAX_COUNTED = 2_000
+BLOCK_OF_A_FILE = 512
 NOT_STARTED = 127
 SUPERVISOR_ENDED = signal.SIGUSR1
 
@@ -31,19 +37,22 @@ def main(report_handle: int) -> None:
     """Run and supervise a command, and write its report."""
     policy = Policy.decode(_first_line())
     os.setsid()
-    go_first_without_memory()
+    score = OutOfMemoryScore()
     adopt_orphans()
     forgo_privileges()
     scoped = _scope_signals(policy.landlock_abi)
     os.set_inheritable(report_handle, False)
     guard = _start_guard() if scoped else None
+    # Only the command: without launcher and guard, its processes would be left.
+    score.be_first()
     program, failures = _start(policy)
+    score.restore()
     family = Descendants(program, guard=guard)
     try:
         # The end of this pipe is the exec: see `become`, which makes all handles close then.
         with contextlib.closing(os.fdopen(failures, "rb")) as pipe:
             message = pipe.read(MAX_MESSAGE_BYTES).decode()
-        ended: Ended = "refused" if message else watch(program, family, policy.limits)
+        ended: Ended = "refused" if message else watch(program, family, policy)
     finally:
         gone = family.end()
     if not gone:
@@ -57,8 +66,10 @@ def main(report_handle: int) -> None:
         clear(policy.plan)
 
 
-def watch(program: int, family: Descendants, limits: Limits) -> Ended:
+def watch(program: int, family: Descendants, policy: Policy) -> Ended:
     """Wait for the program's end, the order to stop, or a limit, and return which it was."""
+    limits = policy.limits
+    space_counted = time.monotonic()
     poller = select.poll()
     poller.register(ORDERS, select.POLLIN)
     poller.register(os.pidfd_open(program), select.POLLIN)
@@ -76,6 +87,27 @@ def watch(program: int, family: Descendants, limits: Limits) -> Ended:
             return "too_many_tasks"
         if memory_bytes > limits.memory_bytes:
             return "too_much_memory"
+        if time.monotonic() - space_counted > SPACE_SECONDS:
+            if disk_bytes(policy.temporary) > limits.temporary_bytes:
+                return "too_much_space"
+            space_counted = time.monotonic()
+
+
+def disk_bytes(root: str) -> int:
+    """Return the bytes that files below a folder take on the disk. Counting stops after `COUNTING_SECONDS`."""
+    total = 0
+    pending = deque([root])
+    # The nearest folders first. A command must not delay its own end by what it makes.
+    until = time.monotonic() + COUNTING_SECONDS
+    while pending and time.monotonic() < until:
+        # The command may remove anything meanwhile.
+        with contextlib.suppress(OSError), os.scandir(pending.popleft()) as entries:
+            for entry in islice(entries, MAX_COUNTED):
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_blocks * BLOCK_OF_A_FILE
+    return total
 
 
 def _first_line() -> bytes:

@@ -6,14 +6,23 @@ import json
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-Ended = Literal["exited", "timed_out", "too_many_tasks", "too_much_memory", "too_much_output", "cancelled", "refused"]
+Ended = Literal[
+    "exited",
+    "timed_out",
+    "too_many_tasks",
+    "too_much_memory",
+    "too_much_space",
+    "too_much_output",
+    "cancelled",
+    "refused",
+]
 """The end of a command. `exited` includes a signal from within the command; `refused` means that it never started."""
 
 
 class Limits(NamedTuple):
     """The limits of a command. CPU time, memory and files apply to each process, tasks and memory also to their sum.
 
-    A process may reserve `addresses` times its memory.
+    A process may reserve `addresses` times its memory. `temporary_bytes` is for all files of the temporary folder.
     """
 
     wall_seconds: float = 30
@@ -24,6 +33,7 @@ class Limits(NamedTuple):
     tasks: int = 64
     output_bytes: int = 64 << 20
     addresses: int = 1
+    temporary_bytes: int = 1 << 30
 
 
 class Part(NamedTuple):

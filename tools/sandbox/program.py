@@ -4,6 +4,8 @@ import os
 import resource
 import signal
 import stat
+from collections.abc import Sequence
+from itertools import groupby
 from typing import NoReturn
 
 from kernel import landlock, seccomp
@@ -88,19 +90,31 @@ def confine(policy: Policy) -> None:
         rules.allow(handle, read)
     for handle in policy.writable_handles:
         rules.allow(handle, write)
-    for parts, rights in ((policy.readable_parts, read), (policy.writable_parts, write)):
-        for part in parts:
-            _allow_part(rules, part, rights)
+    allow_parts(rules, policy.readable_parts, read)
+    allow_parts(rules, policy.writable_parts, write)
     rules.allow_path(policy.temporary, write)
     rules.enforce()
 
 
-def _allow_part(rules: landlock.Ruleset, part: Part, rights: int) -> None:
+def allow_parts(rules: landlock.Ruleset, parts: Sequence[Part], rights: int) -> None:
+    """Allow rights on parts. There may be tens of thousands in one folder, which is opened once."""
+    for (handle, folder), together in groupby(parts, lambda part: (part.handle, part.names[:-1])):
+        try:
+            opened = open_part(Part(handle, folder), os.O_PATH | os.O_DIRECTORY)
+        except OSError:  # it was removed meanwhile
+            continue
+        for part in together:
+            _allow_entry(rules, opened, part.names[-1] if part.names else ".", rights)
+        os.close(opened)
+
+
+def _allow_entry(rules: landlock.Ruleset, folder: int, name: str, rights: int) -> None:
     try:
-        handle = open_part(part, os.O_PATH)
-    except OSError:  # it was removed meanwhile
+        handle = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
         return
+    mode = os.fstat(handle).st_mode
     # A link may have replaced it: rights on that could reach a withheld file.
-    if not stat.S_ISLNK(os.fstat(handle).st_mode):
-        rules.allow(handle, rights)
+    if not stat.S_ISLNK(mode):
+        rules.allow(handle, rights if stat.S_ISDIR(mode) else rights & landlock.OF_A_FILE, is_checked=True)
     os.close(handle)

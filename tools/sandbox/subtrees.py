@@ -8,13 +8,13 @@ from typing import Final, NamedTuple
 
 from tools.sandbox.policy import Part
 
-MAX_WALKED: Final = 50_000
+MAX_WALKED: Final = 1_000_000
 """Entries that are visited."""
 
 MAX_DEPTH: Final = 64
 """Nested folders that are visited."""
 
-MAX_PARTS: Final = 4_000
+MAX_PARTS: Final = 60_000
 """Parts of a folder."""
 
 STEP: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

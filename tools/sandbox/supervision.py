@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ STOP_SECONDS = 2.0
 LATE_STOP_SECONDS = 0.2
 """The same for a launcher that is late already."""
 
+STREAMS: tuple[OutputStream, OutputStream] = ("stdout", "stderr")
 Take = Callable[[OutputStream, bytes], Awaitable[None]]
 """Gets each piece of output. The command waits meanwhile, once its pipe is full."""
 
@@ -46,12 +47,21 @@ class Taker(Protocol):
 class Supervision:
     """A launcher and its pipes. Output is read until it ends, or for a while after `stop`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, report: int, taker: Taker, *, is_guarded: bool) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        report: int,
+        pipes: Sequence["Pipe"],
+        taker: Taker,
+        *,
+        is_guarded: bool,
+    ) -> None:
         self._process = process
+        self._pipes = pipes
         self._is_guarded = is_guarded
         self._report = report
         self._taker = taker
-        self._output: asyncio.Future[Any] = asyncio.gather(self._drain("stdout"), self._drain("stderr"))
+        self._output: asyncio.Future[Any] = asyncio.gather(*map(self._drain, pipes))
         self._ended: asyncio.Future[Any] = asyncio.ensure_future(process.wait())
 
     @classmethod
@@ -59,23 +69,29 @@ class Supervision:
         """Start a launcher, and send it the policy."""
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *launcher_command(writing),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(writing, *policy.handles),
-                env={},
-            )
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
+        pipes: list[Pipe] = []
+        with ExitStack() as ends:
+            ends.callback(os.close, writing)
+            try:
+                for stream in STREAMS:
+                    pipes.append(await Pipe.open(stream))
+                    ends.callback(os.close, pipes[-1].writing)
+                process = await asyncio.create_subprocess_exec(
+                    *launcher_command(writing),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=pipes[0].writing,
+                    stderr=pipes[1].writing,
+                    pass_fds=(writing, *policy.handles),
+                    env={},
+                )
+            except BaseException:
+                os.close(reading)
+                for pipe in pipes:
+                    pipe.close()
+                raise
         if process.stdin:
             process.stdin.write(policy.encode())
-        return cls(process, reading, taker, is_guarded=policy.landlock_abi >= landlock.SCOPES_ABI)
+        return cls(process, reading, pipes, taker, is_guarded=policy.landlock_abi >= landlock.SCOPES_ABI)
 
     async def report(self, seconds: float) -> Report:
         """Wait until the command has ended, by itself or by force, and return the launcher's report.
@@ -121,24 +137,56 @@ class Supervision:
         self._taker.hurry()
         _, late = await asyncio.wait({self._output, self._ended}, timeout=patience)
         if not late:
+            self._close()
             return
         if self._is_guarded:
             with suppress(ProcessLookupError):
                 self._process.kill()
         for future in late:
             future.cancel()
-        if not self._is_guarded:
+        if self._is_guarded:
+            self._close()
+        else:
             # Without a guard only the launcher can end the command, so it must not be killed. Its pipes are read in
             # the background: a full one would block it.
             process = self._process
-            rest: asyncio.Future[Any] = asyncio.gather(_skip(process.stdout), _skip(process.stderr), process.wait())
+            rest: asyncio.Future[Any] = asyncio.gather(*map(_skip, self._pipes), process.wait())
             left.add(rest)
             rest.add_done_callback(left.discard)
 
-    async def _drain(self, stream: OutputStream) -> None:
-        reader = self._process.stdout if stream == "stdout" else self._process.stderr
-        while reader and (block := await reader.read(BLOCK_BYTES)):
-            await self._taker.take(stream, block)
+    def _close(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+
+    async def _drain(self, pipe: "Pipe") -> None:
+        while block := await pipe.reader.read(BLOCK_BYTES):
+            await self._taker.take(pipe.stream, block)
+
+
+class Pipe:
+    """The reading end of a pipe for one stream of a command.
+
+    Event loops by themselves make sockets: with these, a command could pass handles and learn about the service.
+    """
+
+    def __init__(
+        self, stream: OutputStream, writing: int, reader: asyncio.StreamReader, close: Callable[[], None]
+    ) -> None:
+        self.stream = stream
+        self.writing = writing
+        self.reader = reader
+        self.close = close
+
+    @classmethod
+    async def open(cls, stream: OutputStream) -> "Pipe":
+        """Open a pipe. The caller closes its writing end."""
+        reading, writing = os.pipe()
+        reader = asyncio.StreamReader()
+        file = os.fdopen(reading, "rb", 0)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), file
+        )
+        return cls(stream, writing, reader, transport.close)
 
 
 # The event loop itself keeps only weak references.
@@ -146,9 +194,10 @@ left: set[asyncio.Future[Any]] = set()
 """Late launchers that still end the processes of their command."""
 
 
-async def _skip(reader: asyncio.StreamReader | None) -> None:
-    while reader and await reader.read(BLOCK_BYTES):
+async def _skip(pipe: Pipe) -> None:
+    while await pipe.reader.read(BLOCK_BYTES):
         pass
+    pipe.close()
 
 
 def launcher_command(report: int) -> Sequence[str]:

@@ -15,15 +15,15 @@ from tools.commands.profiles import LINE
 from tools.commands.pytest_settings import FILES, NONE, candidates, with_settings
 from tools.git.hardening import ENVIRONMENT, hardened
 from tools.git.installed import installed_git
+from tools.sandbox.division import Division
 from tools.sandbox.programs import Programs
-from tools.sandbox.protection.carveouts import unread, unwritten
+from tools.sandbox.protection.carveouts import unwritten
 from tools.sandbox.protection.quarantine import Quarantine
 from tools.sandbox.refusals import CommandRefusedError
 from tools.sandbox.subtrees import MAX_DEPTH, MAX_PARTS, MAX_WALKED, Parts, parts_without
 from tools.terminal.limits import Limits
 from tools.terminal.project import Project
 from tools.workspace import Deadline, Workspace, in_thread
-from tools.workspace.confinement.names import is_git
 
 WALK_SECONDS: Final = 5.0
 LITERAL: Final = "--literal-pathspecs"
@@ -107,14 +107,16 @@ def quarantine_of(base: Path, folder: Path | None) -> Quarantine:
     return Quarantine(base, (folder, beside) if folder else (beside,))
 
 
-async def parts(workspace: Workspace, limits: Limits, base: int, *, with_git: bool) -> tuple[Parts, Parts]:
+async def parts(
+    workspace: Workspace, division: Division, limits: Limits, base: int, *, with_git: bool
+) -> tuple[Parts, Parts]:
     """Return the parts of the workspace that a command may read and write. Raises `ToolError` (`too_large`)."""
     deadline = Deadline(WALK_SECONDS)
     names = workspace.secret_names
     may_write = limits.writable and not with_git
 
     def divide() -> tuple[Parts, Parts]:
-        readable = parts_without(base, unread(names, with_git=with_git), lambda: deadline.over, whole=is_git)
+        readable = division.readable(base, with_git=with_git)
         writable = parts_without(base, unwritten(names), lambda: deadline.over) if may_write else NOTHING
         return readable, writable
 

@@ -78,6 +78,11 @@ def check_ended(outcome: Outcome, seconds: float, limits: Limits, moved: Sequenc
             f"less at a time.{last}",
             code="failed",
         )
+    if outcome.ended == "too_much_space":
+        raise ToolError(
+            f"The command was ended because its temporary folder held too much (a fixed limit): have it keep less.{last}",
+            code="failed",
+        )
     if outcome.ended != "exited":
         raise ToolError(f"The command was ended before it was over: {outcome.warning or outcome.ended}.", code="failed")
 

@@ -1,6 +1,7 @@
 """`terminal.exec` in a writable workspace: writable paths, and protected ones.
 
-Covers `tools.sandbox.protection.planted`, `tools.sandbox.protection.quarantine`, `tools.sandbox.protection.names`.
+Covers `tools.sandbox.protection.planted`, `tools.sandbox.protection.quarantine`, `tools.sandbox.protection.names`,
+`tools.sandbox.protection.carveouts`.
 """
 
 import json

@@ -163,6 +163,12 @@ REACHING = {
     "another user": "os.setuid(12345) if os.getuid() == 0 else os.setuid(0)",
     "the clock": "import time; time.clock_settime(0, 0)",
     "the machine's name": 'import socket; socket.sethostname("canary")',
+    "shared memory without a file": "import mmap; mmap.mmap(-1, 4096)",
+    "larger buffers of sockets": "import socket; socket.socketpair()[0].setsockopt(1, 7, 1 << 23)",
+    "larger pipes": "import fcntl; fcntl.fcntl(os.pipe()[0], 1031, 1 << 20)",
+    "a set-user-id file": 'os.close(os.open(os.environ["TMPDIR"] + "/id", os.O_CREAT | os.O_WRONLY, 0o4755))',
+    "a set-group-id node": 'os.mknod(os.environ["TMPDIR"] + "/node", 0o102755)',
+    "a set-group-id folder": 'os.mkdir(os.environ["TMPDIR"] + "/folder", 0o2755)',
     "more memory than allowed": 'call("prlimit64", 0, 9, bytes([255] * 16), None)',
     "running a file of the workspace": 'os.execv("./program", ["program"])',
 }

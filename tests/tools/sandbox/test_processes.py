@@ -186,9 +186,10 @@ async def test_cancelling_kills_the_process_tree(marker: str, run_python: RunPyt
     assert alive(marker) == []
 
 
-async def test_shared_memory_of_the_tree_is_limited(marker: str, run_python: RunPython) -> None:
+async def test_memory_of_several_processes_is_limited_together(marker: str, run_python: RunPython) -> None:
     body = (
-        "import mmap\nos.fork()\nos.fork()\nheld = mmap.mmap(-1, 40 << 20)\n"
+        "import mmap\nos.fork()\nos.fork()\nflags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS\n"
+        "held = mmap.mmap(-1, 40 << 20, flags=flags)\n"
         "held.write(b'x' * (40 << 20))\ntime.sleep(60)"
     )
     outcome = await run_python(code(body, marker), limits=ROOMY._replace(memory_bytes=130 << 20))
@@ -322,6 +323,37 @@ async def test_command_is_the_first_victim_when_memory_is_short(run_python: RunP
     await call
 
     assert scores == {"1000"}
+
+
+async def test_launcher_and_guard_outlive_the_command_without_memory(run_python: RunPython, marker: str) -> None:
+    body = "launcher = os.getppid()\nprint(launcher, flush=True)\ntime.sleep(0.3)"
+    scores: set[str] = set()
+
+    async def on_output(stream: str, piece: bytes) -> None:
+        scores.update(scores_of(int(piece)))
+
+    await run_python(code(body, marker), on_output=on_output)
+    assert scores == {"1000", *scores_of(os.getpid())}
+
+
+def scores_of(process: int) -> set[str]:
+    """Return the scores of a process and of its children."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return {Path(f"/proc/{one}/oom_score_adj").read_text().strip() for one in (process, *children)}
+
+
+async def test_output_goes_through_pipes(run_python: RunPython) -> None:
+    outcome = await run_python("import os, stat\nprint([stat.S_ISFIFO(os.fstat(n).st_mode) for n in (1, 2)])")
+    assert outcome.stdout.head == b"[True, True]\n"
+
+
+async def test_space_of_the_temporary_folder_is_limited(marker: str, run_python: RunPython) -> None:
+    body = (
+        "for n in range(1000):\n    with open(f\"{os.environ['TMPDIR']}/{n}\", 'wb') as file:\n"
+        "        file.write(b'x' * 900_000)\n    time.sleep(0.02)"
+    )
+    outcome = await run_python(code(body, marker), limits=QUICK._replace(temporary_bytes=2 << 20))
+    assert outcome.ended == "too_much_space"
 
 
 def out_of_memory_scores(marker: str) -> set[str]:

@@ -33,6 +33,7 @@ IGNORABLE_RANGES = (
     (0xE0000, 0xE0FFF),
 )
 IGNORABLE = dict.fromkeys(point for first, last in IGNORABLE_RANGES for point in range(first, last + 1))
+WILD = re.compile(r"[*?\[]")
 GIT = re.compile(r"\.git|git~[0-9]+")
 
 SECRETS = (
@@ -86,6 +87,9 @@ def folded(name: str) -> str:
 def is_git(name: str) -> bool:
     """Return whether any filesystem would take this name for git's own folder."""
     # git runs programs that its configuration names, so writing there is running a program (CVE-2014-9390).
+    # Nearly all names are ruled out at once: a workspace may have hundreds of thousands.
+    if name.isascii() and "git" not in name.lower():
+        return False
     return any(GIT.fullmatch(folded(piece)) for piece in name.split("\\"))
 
 
@@ -94,13 +98,33 @@ class SecretPatterns:
 
     def __init__(self, patterns: Iterable[str] = SECRETS, exempt: Iterable[str] = NOT_SECRETS) -> None:
         self.globs = tuple(patterns)
-        self._patterns = _any_of(self.globs)
+        globs = [glob.casefold() for glob in self.globs]
+        # Most globs are a fixed text with one star at an end, and comparing such is many times faster.
+        self._ends = tuple(glob[1:] for glob in globs if glob[:1] == "*" and not WILD.search(glob[1:]))
+        self._starts = tuple(
+            glob[:-1] for glob in globs if glob[-1:] == "*" and glob[:1] != "*" and not WILD.search(glob[:-1])
+        )
+        self._names = frozenset(glob for glob in globs if not WILD.search(glob))
+        self._others = _any_of(glob for glob in globs if not _is_simple(glob))
         self._exempt = _any_of(exempt)
 
     def cover(self, parts: Iterable[str]) -> bool:
         """Return whether any name of a path is the name of a secret."""
         spellings = (name for part in parts for name in {part.casefold(), folded(part)})
-        return any(self._patterns.match(name) and not self._exempt.match(name) for name in spellings)
+        return any(self._matches(name) and not self._exempt.match(name) for name in spellings)
+
+    def _matches(self, name: str) -> bool:
+        return (
+            name in self._names
+            or name.endswith(self._ends)
+            or name.startswith(self._starts)
+            or self._others.match(name) is not None
+        )
+
+
+def _is_simple(glob: str) -> bool:
+    """Return whether a glob has at most one star, at an end, and nothing else that is special."""
+    return not WILD.search(glob) or not WILD.search(glob[1:] if glob[:1] == "*" else glob[:-1])
 
 
 def _any_of(globs: Iterable[str]) -> re.Pattern[str]:
