@@ -29,12 +29,12 @@ CANNOT_HIDE = (
     "the existence, size, times, extended attributes and link target of a file outside, if its name is known",
     "the process numbers in use, the machine's name, load and clock",
     (
-        "the free space of the disk; the temporary folder's size is limited as far as its files can be counted in 10 ms, "
-        "but not the number of files"
+        "the free space of the disk; the size of the temporary folder is limited as far as its files can be counted in "
+        "10 ms"
     ),
     (
-        "memory that the kernel holds for a command: buffers of its pipes and socket pairs, and its files if /tmp is in "
-        "memory"
+        "memory that the kernel holds for a command: buffers of its pipes and socket pairs, and its files if /tmp is "
+        "in memory"
     ),
     "a secret that has a second, ordinary name by a hard link, made by another program",
 )

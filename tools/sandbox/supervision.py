@@ -143,6 +143,8 @@ class Supervision:
             with suppress(ProcessLookupError):
                 self._process.kill()
         for future in late:
+            # A gathering that is cancelled keeps its error, and is logged unless it is retrieved.
+            future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             future.cancel()
         if self._is_guarded:
             self._close()

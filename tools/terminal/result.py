@@ -80,7 +80,7 @@ def check_ended(outcome: Outcome, seconds: float, limits: Limits, moved: Sequenc
         )
     if outcome.ended == "too_much_space":
         raise ToolError(
-            f"The command was ended because its temporary folder held too much (a fixed limit): have it keep less.{last}",
+            f"The command was ended because TMPDIR held too much (a fixed limit): have it keep less.{last}",
             code="failed",
         )
     if outcome.ended != "exited":

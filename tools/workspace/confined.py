@@ -26,7 +26,7 @@ from tools.workspace.confinement.paths import Parts, joined, parse, shown
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.refusals import not_regular, refuse_folder_path, tool_errors
+from tools.workspace.refusals import not_regular, refuse_folder_path, tool_error, tool_errors
 from tools.workspace.walking import EVERYTHING, Entry, Walk, Wanted, entry_of
 from tools.workspace.writing import Change, Changed
 
@@ -100,8 +100,10 @@ class Workspace:
     def open_entry(self, entry: Entry) -> File:
         """Open the regular file of a listing for reading. If a link has replaced it, this is a `conflict`."""
         self._refuse(entry.parts)
-        with tool_errors(entry.path):
+        try:
             return _regular(File(self._resolver.open(entry.parts, READ_FILE), entry.parts))
+        except OSError as error:
+            raise tool_error(error, entry.path) from error
 
     def open_folder(self, path: str) -> Folder:
         """Open the folder at the path."""

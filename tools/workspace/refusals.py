@@ -35,9 +35,14 @@ def tool_errors(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        unforeseen: tuple[ToolErrorCode, str] = ("failed", f"could not be used: {error.strerror}.")
-        code, sentence = REFUSALS.get(error.errno or 0, unforeseen)
-        raise ToolError(f"{shown(path)} {sentence}", code=code) from error
+        raise tool_error(error, path) from error
+
+
+def tool_error(error: OSError, path: str) -> ToolError:
+    """Return the error of the kernel as the error of a tool."""
+    unforeseen: tuple[ToolErrorCode, str] = ("failed", f"could not be used: {error.strerror}.")
+    code, sentence = REFUSALS.get(error.errno or 0, unforeseen)
+    return ToolError(f"{shown(path)} {sentence}", code=code)
 
 
 def refuse_folder_path(path: str) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from tools.workspace.confinement.files import File
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.lines import as_utf8, lines_of, marked_encoding, runs
+from tools.workspace.lines import MARKS, as_utf8, lines_of, marked_encoding, runs
 from tools.workspace.patterns import LinePattern
 
 
@@ -33,6 +33,12 @@ class LineSearch:
 
     def look_into(self, file: File) -> None:
         """Add the matches of a file. A file with a NUL is binary: its search ends at that block."""
+        head = file.head(self._limits.max_line_bytes)
+        # Most files are one block without a match, and need not be taken apart.
+        if len(head) < self._limits.max_line_bytes and head[:2] not in MARKS and not self._pattern.may_be_in(head):
+            self._bytes_left -= len(head)
+            self.complete = self._bytes_left >= 0
+            return
         number = 1
         blocks: Iterator[bytes] = self._blocks(file)
         first = next(blocks, b"")

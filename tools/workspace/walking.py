@@ -114,7 +114,8 @@ class Walk:
                 self.complete, listing = False, []
 
     def _matches(self, entry: Entry) -> bool:
-        return self._wanted.match(entry.parts[len(self._folder) :])
+        match = self._wanted.match
+        return match is every_entry or match(entry.parts[len(self._folder) :])
 
     def _listing(self, folder: Parts, rules: IgnoreRules | None) -> list[tuple[Entry, IgnoreRules | None]]:
         """Return the entries of a folder in the order of their names, with the rules that apply in it."""

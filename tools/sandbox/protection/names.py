@@ -12,6 +12,7 @@ These foldings are undone before names are compared:
 import fnmatch
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 IGNORABLE_RANGES = (
     (0x00AD, 0x00AD),
@@ -33,6 +34,7 @@ IGNORABLE_RANGES = (
     (0xE0000, 0xE0FFF),
 )
 IGNORABLE = dict.fromkeys(point for first, last in IGNORABLE_RANGES for point in range(first, last + 1))
+MAX_REMEMBERED = 4_096
 WILD = re.compile(r"[*?\[]")
 GIT = re.compile(r"\.git|git~[0-9]+")
 
@@ -107,11 +109,18 @@ class SecretPatterns:
         self._names = frozenset(glob for glob in globs if not WILD.search(glob))
         self._others = _any_of(glob for glob in globs if not _is_simple(glob))
         self._exempt = _any_of(exempt)
+        # The names of folders repeat with each file in them.
+        self._covers = lru_cache(MAX_REMEMBERED)(self._covers_name)
 
     def cover(self, parts: Iterable[str]) -> bool:
         """Return whether any name of a path is the name of a secret."""
-        spellings = (name for part in parts for name in {part.casefold(), folded(part)})
-        return any(self._matches(name) and not self._exempt.match(name) for name in spellings)
+        return any(map(self._covers, parts))
+
+    def _covers_name(self, name: str) -> bool:
+        spelling, other = name.casefold(), folded(name)
+        if self._matches(spelling) and not self._exempt.match(spelling):
+            return True
+        return other != spelling and self._matches(other) and not self._exempt.match(other)
 
     def _matches(self, name: str) -> bool:
         return (

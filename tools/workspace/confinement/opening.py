@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Literal, Protocol
 
 from tools.workspace.confinement.paths import Parts
@@ -60,6 +61,16 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
+HOW_BYTES = ctypes.sizeof(_OpenHow)
+
+
+@cache
+def _how(flags: int) -> "ctypes._CArgObject":
+    """Return a pointer to the struct for some flags. The kernel only reads it."""
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS
+    return ctypes.byref(_OpenHow(flags=flags | os.O_CLOEXEC, mode=0, resolve=resolve))
+
+
 class KernelOpener:
     """Opens with openat2(2) and `RESOLVE_BENEATH`: Linux 5.6 or later, unless a container's profile hides it."""
 
@@ -70,10 +81,8 @@ class KernelOpener:
 
     def open(self, base: int, parts: Parts, flags: int) -> int:
         path = os.fsencode("/".join(parts)) or b"."
-        resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS
-        how = _OpenHow(flags=flags | os.O_CLOEXEC, mode=0, resolve=resolve)
         for _ in range(RETRIES):
-            handle = self._syscall(SYS_OPENAT2, base, path, ctypes.byref(how), ctypes.sizeof(how))
+            handle = self._syscall(SYS_OPENAT2, base, path, _how(flags), HOW_BYTES)
             if handle >= 0:
                 return handle
             number = ctypes.get_errno()
