@@ -40,11 +40,11 @@ class _Folder:
         self.folders: list[_Folder] = []
         self.whole = True
 
-    def take(self, entry: "os.DirEntry[str]", withheld: Withheld, whole: Callable[[str], bool]) -> None:
+    def take(self, entry: "os.DirEntry[str]", withheld: Withheld) -> None:
         """Take an entry of the folder. Raises `FileNotFoundError`."""
         if withheld(entry):
             self.divide()
-        elif entry.is_dir(follow_symlinks=False) and not whole(entry.name):
+        elif entry.is_dir(follow_symlinks=False):
             self.folders.append(_Folder((*self.names, entry.name), self))
         elif not entry.is_symlink():
             # The target of a link is a part by its own name, or is withheld.
@@ -80,18 +80,10 @@ def open_part(part: Part, flags: int) -> int:
             os.close(folder)
 
 
-def nothing(name: str) -> bool:
-    """Match no name."""
-    return False
-
-
-def parts_without(
-    handle: int, withheld: Withheld, over: Callable[[], bool], whole: Callable[[str], bool] = nothing
-) -> Parts:
+def parts_without(handle: int, withheld: Withheld, over: Callable[[], bool]) -> Parts:
     """Return the fewest parts that contain all files and folders of the folder, except the withheld ones.
 
-    Folders with a name that is `whole` are not visited. The nearest folders are visited first, until `over` returns
-    true or a limit is reached. This blocks.
+    The nearest folders are visited first, until `over` returns true or a limit is reached. This blocks.
     """
     root = _Folder((), None)
     folders = [root]
@@ -105,7 +97,7 @@ def parts_without(
             complete = False
             continue
         try:
-            seen = _visit(folder, handle, withheld, whole, left + 1)
+            seen = _visit(folder, handle, withheld, left + 1)
         except OSError:  # no permission, or it was removed
             folder.refuse()
             continue
@@ -119,7 +111,7 @@ def parts_without(
     return Parts(parts[:MAX_PARTS], complete and len(parts) <= MAX_PARTS)
 
 
-def _visit(folder: _Folder, handle: int, withheld: Withheld, whole: Callable[[str], bool], max_entries: int) -> int:
+def _visit(folder: _Folder, handle: int, withheld: Withheld, max_entries: int) -> int:
     """Take the entries of a folder, and return their number. Raises `OSError`."""
     opened = open_part(Part(handle, folder.names), os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -128,7 +120,7 @@ def _visit(folder: _Folder, handle: int, withheld: Withheld, whole: Callable[[st
             for entry in islice(entries, max_entries):
                 seen += 1
                 with suppress(FileNotFoundError):  # it was removed meanwhile
-                    folder.take(entry, withheld, whole)
+                    folder.take(entry, withheld)
         return seen
     finally:
         os.close(opened)

@@ -17,7 +17,6 @@ from tests.tools.commands.terminals import contents, git, terminal_of, verdict
 from tools.base import Tool
 from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.policy import Limits
-from tools.sandbox.protection.carveouts import unread
 from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.subtrees import parts_without
@@ -846,12 +845,12 @@ async def test_sandbox_contains_commands_that_the_whitelist_rejects(name: str, s
 async def run_alone(argv: Sequence[str], scene: Scene) -> str:
     """Run a command without the whitelist, in the same sandbox, and return its output."""
     handle = os.open(scene.workspace, os.O_RDONLY | os.O_DIRECTORY)
+    names = SecretNames()
     try:
         parts = parts_without(
             handle,
-            unread(SecretNames(), with_git=argv[0] == "git"),
+            lambda entry: names.cover((entry.name,)) or (is_git(entry.name) and argv[0] != "git"),
             lambda: False,
-            whole=is_git,
         )
         outcome = await Sandbox(temporary_beneath=scene.temporary).run(
             argv,

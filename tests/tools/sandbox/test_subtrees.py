@@ -62,13 +62,6 @@ def test_links_are_not_subtrees(folder: Path, handle: int) -> None:
     assert divided(handle) == ({"a"}, True)
 
 
-def test_folder_that_is_granted_whole_is_not_entered(folder: Path, handle: int) -> None:
-    make(folder, "keep", "whole/keep", "a")
-    found = parts_without(handle, lambda e: e.name == "keep", lambda: False, whole=lambda name: name == "whole")
-
-    assert {part.names for part in found.parts} == {("whole",), ("a",)}
-
-
 @pytest.mark.parametrize("bound", ["MAX_WALKED", "MAX_DEPTH"])
 def test_subtree_beyond_a_bound_is_left_out(
     bound: str, folder: Path, handle: int, monkeypatch: pytest.MonkeyPatch

@@ -6,17 +6,6 @@ from tools.sandbox.subtrees import Withheld
 from tools.workspace.confinement.names import SecretNames, is_git
 
 
-def unread(names: SecretNames, *, with_git: bool) -> Withheld:
-    """Return the test for entries that a command may not read: secrets, and git's own folder unless it is git."""
-
-    def withheld(entry: "os.DirEntry[str]") -> bool:
-        if is_git(entry.name):
-            return not with_git
-        return names.cover((entry.name,))
-
-    return withheld
-
-
 def unwritten(names: SecretNames) -> Withheld:
     """Return the test for entries that a command may not write: secrets, git's own folder, and hard-linked files."""
 
