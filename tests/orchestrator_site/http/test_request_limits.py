@@ -21,7 +21,8 @@ PIECE = b"a" * 65_536
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with serving(tmp_path_factory.mktemp("heads"), LOG_LEVEL="error", MAX_BODY_BYTES="100000") as (output, _):
+    limits = {"MAX_BODY_BYTES": "100000", "REQUEST_HEAD_SECONDS": "1"}
+    with serving(tmp_path_factory.mktemp("heads"), LOG_LEVEL="error", **limits) as (output, _):
         yield int(address(output).rpartition(":")[2])
 
 
