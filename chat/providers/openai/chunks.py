@@ -8,7 +8,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming/streaming
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -71,7 +71,8 @@ class _Choice(msgspec.Struct, gc=False, kw_only=True):
 
 class _Chunk(msgspec.Struct, gc=False, kw_only=True):
     choices: list[_Choice]
-    usage: msgspec.Raw = NOTHING
+    # OpenAI sends null in all chunks but the last.
+    usage: dict[str, Any] | None = None
     error: None = None
 
 
@@ -205,8 +206,8 @@ class Reader:
                     self._add(choice.delta.refusal, pieces)
                 if choice.finish_reason:
                     self._reason = self._reason or choice.finish_reason
-            if chunk.usage is not NOTHING:
-                self._usage.note(msgspec.json.decode(chunk.usage))
+            if chunk.usage:
+                self._usage.note(chunk.usage)
         return True
 
     def _read_block(self, block: bytes, pieces: list[bytes]) -> None:

@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from chat.engine.model_port import TokensUsed
 
 # The first name is OpenAI's. The others are those of DeepSeek, Moonshot, vLLM and Anthropic.
@@ -59,11 +57,6 @@ class UsageReport:
         return TokensUsed(
             input_tokens=given, output_tokens=output, cached_tokens=counts.get("cached", 0), reasoning_tokens=reasoning
         )
-
-
-def note_literal(report: UsageReport, literal: msgspec.Raw) -> None:
-    """Take a `usage` object as JSON."""
-    report.note(msgspec.json.decode(literal))
 
 
 def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> int:
