@@ -21,7 +21,7 @@ from access.caller import OPERATOR
 from chat.models import Message, Run, RunEvent, Session
 from storage.ids import new_id
 
-SENTENCE: Final = "What was said here is as long as what people and models say to each other on most of their turns. "
+SENTENCE: Final = "This sentence is about as long as the sentences that people and models exchange in ordinary turns. "
 WORDS: Final = SENTENCE * 2
 FRAMES: Final = b'id: 2\ndata: {"type":"token","token":" w00001"}\n\n' * 20
 # Sessions of one transaction. The service runs meanwhile, and SQLite has one writer at a time.

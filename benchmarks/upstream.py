@@ -2,7 +2,7 @@
 
 It sends one event in each HTTP chunk, as real services do, and the answer that the request's directive asks for. In the
 final usage, `prompt_tokens` is the number of received messages, without system messages. `GET /observed`
-reports what it saw.
+reports the requests that it received.
 """
 
 import argparse

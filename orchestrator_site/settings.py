@@ -123,7 +123,7 @@ SPEECH_MAX_SECONDS = env.seconds("SPEECH_MAX_SECONDS", 300, least=0.1, most=3_60
 SPEECH_MAX_RESULT_BYTES = env.integer("SPEECH_MAX_RESULT_BYTES", 8 * 2**20, least=1_024, most=64 * 2**20)
 SPEECH_KEEP_AUDIO = env.flag("SPEECH_KEEP_AUDIO", default=False)
 
-# What is masked wherever it would be shown, stored or logged
+# Secrets, which are masked in all output, rows and log lines
 KNOWN_SECRETS = (
     API_KEY,
     SECRET_KEY,

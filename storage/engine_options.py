@@ -24,7 +24,7 @@ POSTGRESQL: Final[dict[str, Any]] = {
 }
 """Parameters of libpq (PostgreSQL manual, 32.1.2). Parameters in the URL override them."""
 
-# A role or a database may have other defaults, and what is sent and read depends on these. Poolers track all four.
+# A role or a database may have other defaults, and the format of values depends on these. Poolers track all four.
 SESSION: Final = "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c standard_conforming_strings=on"
 
 READ_COMMITTED: Final = 2

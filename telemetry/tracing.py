@@ -12,7 +12,7 @@ from telemetry.span_port import Parent, Tracer
 
 HEADERS: Final = frozenset({b"traceparent", b"tracestate"})
 
-caller: ContextVar[Parent] = ContextVar("caller", default={})  # noqa: B039 - nobody changes it
+caller: ContextVar[Parent] = ContextVar("caller", default={})  # noqa: B039 - it is never changed
 """The caller's span of the current request."""
 
 

@@ -65,7 +65,7 @@ def tool_context() -> ToolContext:
 
 
 def confinement() -> dict[str, dict[str, object]]:
-    """Return for each kind of confined tool its level, what the level hides, and what it cannot hide."""
+    """Return for each kind of confined tool its level, and what the level hides and cannot hide."""
     return {
         "files": {
             "level": str(workspace().confinement),

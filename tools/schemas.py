@@ -29,7 +29,7 @@ class ToolOut(Schema):
 
 
 class ToolList(Schema):
-    """The tools, and for each kind its confinement: the level, what it hides, and what it cannot hide."""
+    """The tools, and for each kind its confinement: the level, and what it hides and cannot hide."""
 
     items: list[ToolOut]
     count: int

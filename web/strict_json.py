@@ -51,7 +51,7 @@ def _marks(data: bytes) -> int:
 
 
 def _without_strings(data: bytes) -> bytes:
-    """Return the text without its strings. What is not JSON is counted up to where it stops being JSON."""
+    """Return the text without its strings. Invalid text is counted up to its first error."""
     plain = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     # So many strings are too many values by themselves, and splitting them would take long.
     if plain.count(b'"') > 4 * MAX_VALUES:

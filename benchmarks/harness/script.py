@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 OBSERVED: Final = "/observed"
-"""The path at which the upstream reports what it saw."""
+"""The path at which the upstream reports the requests that it received."""
 
 DIRECTIVE: Final = re.compile(rb"\[\[tokens=(\d+) rate=([\d.]+) nonce=(\w+)\]\]")
 

@@ -145,7 +145,7 @@ class BudgetUsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
     """The run has completed, reached a limit or was cancelled. The last event.
 
-    `warning` says what is odd about the answer, such as that it has no text.
+    `warning` names a problem of the answer, such as a missing text.
     """
 
     reason: EndReason

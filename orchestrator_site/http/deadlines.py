@@ -9,7 +9,7 @@ MIN_BODY_RATE: Final = 1_024
 
 
 class Deadlines:
-    """Notes what arrives and leaves, at times in seconds of one clock, and knows what is late."""
+    """Records when bytes arrive and leave, in seconds of one clock, and reports missed deadlines."""
 
     def __init__(self, limits: ConnectionLimits, now: float) -> None:
         self._limits = limits

@@ -68,7 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._parse()
 
     def _parse(self) -> None:
-        """Parse what was received, up to the end of a request."""
+        """Parse the received bytes, up to the end of a request."""
         while self._ahead and not _is_answering(self._active) and not self._is_refused:
             piece, self._ahead = self._ahead[:SLICE_BYTES], self._ahead[SLICE_BYTES:]
             self._unread += len(piece)
@@ -172,7 +172,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 class _Flow(FlowControl):
-    """Reads nothing while a part of what was received waits to be parsed."""
+    """Reads nothing while received bytes wait to be parsed."""
 
     is_ahead = False
 

@@ -143,6 +143,6 @@ async def test_every_response_matches_the_openapi_document(start: Start, setting
         "execution_id": answer.one("tool_call")["execution_id"],
     }
     tried = await asyncio.to_thread(Trial(api.base_url, known).run, EXAMPLES)
-    print(sum(tried.statuses.values()), "examples:", dict(tried.statuses))  # noqa: T201 - for whoever asks, with -s
+    print(sum(tried.statuses.values()), "examples:", dict(tried.statuses))  # noqa: T201 - shown with -s
     assert not tried.failures, "\n\n".join(f"{place}: {problem}" for place, problem in tried.failures.items())
     assert tried.statuses[200] > 0

@@ -39,7 +39,7 @@ class FileResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The files in the patch's order. With `dry_run`, nothing was written. `notes` report what was forgiven."""
+    """The files in the patch's order. With `dry_run`, nothing was written. `notes` list the forgiven differences."""
 
     files: list[FileResult]
     dry_run: bool

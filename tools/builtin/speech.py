@@ -44,7 +44,7 @@ ModelName = Annotated[str | None, msgspec.Meta(description="A model of that prov
 
 
 class TranscribeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The text of a recording; times are in seconds. `note` names what was used instead of what was requested."""
+    """The text of a recording; times are in seconds. `note` names a substitute for a requested model or voice."""
 
     text: str
     language: str | None

@@ -153,7 +153,7 @@ class Masker:
 
 def refuse_mask(path: str, before: bytes, after: bytes) -> None:
     """Refuse a file's new content if it has more masks than the old one. Raises `ToolError` (`invalid_params`)."""
-    # A model that writes back what it was shown would replace the secret by its mask.
+    # A model that writes back a masked result would replace the secret by its mask.
     if after.count(MASK.encode()) > before.count(MASK.encode()):
         error = f"{path} would get the text {MASK}, which stands for a secret that was not shown. Leave that part out."
         raise ToolError(error, code="invalid_params")

@@ -12,7 +12,7 @@ from tools.patching.target import Target
 
 
 def patched(section: Section, path: str, data: bytes, allowed: Allowance) -> tuple[bytes, str]:
-    """Return the content with the section's hunks applied, and a note of what was forgiven, which may be empty.
+    """Return the content with the section's hunks applied, and a note of the forgiven differences, which may be empty.
 
     `path` is for messages. Raises `ToolError`.
     """

@@ -32,7 +32,7 @@ Key = Callable[[bytes], bytes]
 
 
 class Rung(msgspec.Struct, frozen=True):
-    """One degree of forgiving: `key` is the compared part of a line, `note` reports what was forgiven."""
+    """One degree of forgiving: `key` is the compared part of a line, `note` names the forgiven difference."""
 
     note: str
     key: Key
@@ -68,7 +68,7 @@ RUNGS = (
 
 
 def forgiven(target: Target, hunks: Sequence[Hunk], allowed: Allowance) -> tuple[bytes, str] | None:
-    """Return the changed content, and a note of what was forgiven; None if there is no reading.
+    """Return the changed content, and a note of the forgiven differences; None if there is no reading.
 
     Raises `ToolError` (`invalid_params`) if there are several.
     """
@@ -83,7 +83,7 @@ def forgiven(target: Target, hunks: Sequence[Hunk], allowed: Allowance) -> tuple
         search = _Search(file, rung)
         readings = _readings([search.places(piece) for piece in pieces], pieces)
         if len(readings) > 1:
-            # The words after the numbers of a header name what is around the hunk.
+            # The words after the numbers of a header name the lines around the hunk.
             headed = [msgspec.structs.replace(p, anchors=p.anchors or p.headings) for p in pieces]
             readings = _readings([search.places(piece) for piece in headed], pieces) or readings
         if len(readings) > 1:
@@ -195,7 +195,7 @@ class _Search:
 
 
 class _File:
-    """The lines of a file, each with its own end, and what is around them."""
+    """The lines of a file, each with its own end, and the text around them."""
 
     def __init__(self, data: bytes) -> None:
         self._mark = BYTE_ORDER_MARK if data.startswith(BYTE_ORDER_MARK) else b""

@@ -90,7 +90,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Patch(msgspec.Struct, frozen=True, kw_only=True):
-    """The sections of a patch in their order; there is at least one. `notes` report what was forgiven."""
+    """The sections of a patch in their order; there is at least one. `notes` list the forgiven differences."""
 
     sections: tuple[Section, ...]
     notes: tuple[str, ...] = ()

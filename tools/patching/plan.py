@@ -39,7 +39,7 @@ class PatchedFile(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The files of a patch in their order, and its effects, one for each path, which must be made together.
 
-    `notes` report what was forgiven.
+    `notes` list the forgiven differences.
     """
 
     files: tuple[PatchedFile, ...]

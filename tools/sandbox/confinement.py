@@ -41,7 +41,7 @@ CANNOT_HIDE = (
 
 
 class Confinement(msgspec.Struct, frozen=True, kw_only=True):
-    """A level: its name, the version of Landlock, and in words what it hides and what it cannot hide."""
+    """A level: its name, the version of Landlock, and in words what it hides and cannot hide."""
 
     level: str
     landlock_abi: int

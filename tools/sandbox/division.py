@@ -1,4 +1,4 @@
-"""The division of a workspace into what a command may read and what it may not, kept between commands.
+"""The parts of a workspace that a command may read, kept up to date between commands.
 
 Landlock cannot deny an entry of a folder that it allows, so a folder with a secret in it is allowed entry by entry. To
 find those folders, the whole workspace must be visited: this is done once, and inotify reports what changes later.

@@ -1,4 +1,4 @@
-"""The names of paths for a policy's rules: as they are written, without links, and what they pass."""
+"""The paths that a policy tests: as written, with links resolved, and what else a call reveals."""
 
 from collections.abc import Iterable
 

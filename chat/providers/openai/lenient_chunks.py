@@ -22,7 +22,7 @@ THINKING_PARTS: Final = frozenset({"thinking", "reasoning", "reasoning_text", "s
 
 
 class Delta(msgspec.Struct, kw_only=True):
-    """The content of one chunk. A `whole` message repeats what came in pieces before it, if anything did."""
+    """The content of one chunk. A `whole` message repeats any pieces before it."""
 
     texts: list[str] = []
     reasoning: list[str] = []

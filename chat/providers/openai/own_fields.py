@@ -22,7 +22,7 @@ class OwnFields:
         return bool(self._fields)
 
     def add(self, name: str, piece: Any) -> None:
-        """Add a piece of a field. Texts and lists continue what came before; other values replace it."""
+        """Add a piece of a field. Texts and lists are appended to the field; other values replace it."""
         before: Any = self._fields.get(name)
         continues = (isinstance(before, str) and isinstance(piece, str)) or (
             isinstance(before, list) and isinstance(piece, list)

@@ -26,7 +26,7 @@ class ThinkingBlock:
         self._held = b""
 
     def take(self, piece: bytes) -> bytes:
-        """Return the text in this piece and in what was held back before it."""
+        """Return the text in this piece and in the text held back before it."""
         held = self._held + piece
         self.size += len(piece)
         self._held = b""

@@ -173,7 +173,7 @@ class RunBudget:
         return settle
 
     def closing(self) -> Record | None:
-        """Return a job that releases what is still reserved and deletes the run's own accounts, or None."""
+        """Return a job that releases the remaining reservation and deletes the run's own accounts, or None."""
         has_own_accounts = any(line.scope == "run" for line in self._lines(timezone.now()))
 
         def close() -> None:

@@ -268,7 +268,7 @@ async def test_delayed_supervisor_still_kills_the_process_tree(abi: int, marker:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can be somebody else.")
+@pytest.mark.skipif(os.geteuid() != 0, reason="Only root can switch to another user.")
 def test_kernel_limits_the_processes_of_an_ordinary_user() -> None:
     body = (
         "import os, signal\n"

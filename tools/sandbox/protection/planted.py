@@ -1,7 +1,7 @@
 """Entries that a command may not leave behind: they are moved out of the workspace when it has ended.
 
 The kernel lets a command that may write also make `.git`, files with the name of a secret, and links that lead out. A
-person's git would run what such a folder names. A plan on disk says what was there before the command. The service
+person's git would run what such a folder names. A plan on disk lists the entries before the command. The service
 carries it out, the launcher if the service was killed, or the next service.
 """
 
@@ -105,7 +105,7 @@ def _survey_folder(
 
 
 def clear(plan_path: str, *, keep: bool = False) -> list[str]:
-    """Move what is new and protected into quarantine, and return its paths. The plan is removed unless `keep`."""
+    """Move new protected entries into quarantine, and return its paths. The plan is removed unless `keep`."""
     try:
         with open(plan_path, "rb") as file:  # noqa: PTH123  slow
             plan = Plan(**json.load(file))

@@ -65,7 +65,7 @@ class Quarantine:
                 os.close(lock)
 
     def recover(self) -> list[str]:
-        """Clear up after commands whose service was killed, and return what was moved. This blocks."""
+        """Clear up after commands whose service was killed, and return the moved paths. This blocks."""
         moved: list[str] = []
         plans = (path for folder in self._candidates if folder.is_dir() for path in folder.glob(f"*{PLAN}"))
         for path in plans:
