@@ -32,8 +32,7 @@ def raw_response(error: ApiError) -> bytes:
     """Return the bytes of an HTTP/1.1 response, for a request that never became a message."""
     metrics.refusals.add(error.code)
     body = error.body()
-    head = (
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\ncontent-type: {CONTENT_TYPE}\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
+    headers = {"content-type": CONTENT_TYPE, "content-length": len(body), "connection": "close", **error.headers}
+    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+    head = "\r\n".join([*lines, "", ""])
     return head.encode("ascii") + body

@@ -45,7 +45,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_refused = self._in_message = False
         if len(self.connections) > limits.connections:
             error = f"The process has MAX_CONNECTIONS ({limits.connections}) connections already. Retry in 5 s."
-            self._refuse(ApiError(503, "overloaded", error))
+            self._refuse(ApiError(503, "overloaded", error, headers={"Retry-After": "5"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._check_timer.cancel()

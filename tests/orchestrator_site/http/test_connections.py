@@ -106,6 +106,7 @@ async def test_connections_of_a_process_are_bounded(start: Start, settings: Any)
     await api.get("/healthz")
     answer = await replies(api)
     assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 5\r\n" in answer
     assert b"MAX_CONNECTIONS" in answer
 
 
