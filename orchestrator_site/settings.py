@@ -10,7 +10,7 @@ from access.limits.rates import optional as optional_rate
 from access.network import proxies
 from chat.pricing import price_list
 from chat.providers import SPECS
-from orchestrator_site import secret_key
+from orchestrator_site import channel_layer, secret_key
 from orchestrator_site.env import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
@@ -173,11 +173,7 @@ ASGI_APPLICATION = "orchestrator_site.asgi.application"
 STATIC_URL = "/static/"
 STORAGES = {"staticfiles": {"BACKEND": "console.static_files.StaticFiles"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [CHANNEL_LAYER_URL]}}
-    if CHANNEL_LAYER_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-}
+CHANNEL_LAYERS = {"default": channel_layer.backend(CHANNEL_LAYER_URL)}
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 INSTALLED_APPS = [
     "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
