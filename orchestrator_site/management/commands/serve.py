@@ -19,6 +19,7 @@ from chat import conf
 from chat.engine.model_port import ProviderError
 from chat.providers.registry import NotConfigured, UnknownProvider
 from kernel.privileges import end_with_parent
+from orchestrator_site.serving import reload
 from orchestrator_site.serving.server import Server
 from orchestrator_site.serving.workers import READY, Workers
 from storage.schema import migrated_database
@@ -59,14 +60,27 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=workers, default=1, help="number of worker processes (default: 1)")
         parser.add_argument("--worker", type=int, metavar="HANDLE", help=SUPPRESS)
         parser.add_argument("--numbers", type=Path, metavar="FOLDER", help=SUPPRESS)
+        parser.add_argument(reload.LISTENING, type=int, metavar="HANDLE", help=SUPPRESS)
+        parser.add_argument("--retiring", type=int, nargs="*", default=[], metavar="PID", help=SUPPRESS)
 
-    def handle(self, *, host: str, port: int, workers: int, worker: int | None, numbers: Path | None, **_: Any) -> None:
+    def handle(
+        self,
+        *,
+        host: str,
+        port: int,
+        workers: int,
+        worker: int | None,
+        numbers: Path | None,
+        listening: int | None,
+        retiring: list[int],
+        **_: Any,
+    ) -> None:
         if worker is not None:
             # A worker must not outlive its parent, which holds the socket and replaces workers.
             end_with_parent(signal.SIGTERM)
             self._open_workspace()
-            with socket.socket(fileno=worker) as listening:
-                self._serve(listening, _report_ready, numbers)
+            with socket.socket(fileno=worker) as shared:
+                self._serve(shared, _report_ready, numbers)
             return
         if workers > 1 and not conf.is_stored():
             raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
@@ -76,28 +90,32 @@ class Command(BaseCommand):
                 "manage.py create_api_key, or listen on 127.0.0.1."
             )
         try:
-            bound = listen(host, port)
+            bound = listen(host, port) if listening is None else socket.socket(fileno=listening)
         # A host name that cannot be encoded is a UnicodeError.
         except (OSError, UnicodeError) as error:
             raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
         # The port is taken before anything is prepared, so that a second service fails at once and changes nothing.
-        with bound as listening:
+        with bound:
             with migrated_database():
                 connection.close()
             self._open_workspace()
             self.stderr.write("Getting ready ...")
-            port = listening.getsockname()[1]
+            port = bound.getsockname()[1]
             address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             welcome = partial(self._welcome, address, KEY if _is_keyed() else "")
             if workers > 1:
-                sys.exit(Workers(listening, workers, welcome).run())
-            self._serve(listening, welcome)
+                sys.exit(Workers(bound, workers, welcome, numbers=numbers, retiring=retiring).run())
+            if self._serve(bound, welcome).retired:
+                reload.execute(bound)
 
-    def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> None:
+    def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> Server:
+        server = Server(ready, numbers)
         try:
-            Server(ready, numbers).run([listening])
+            # The server closes the socket that it is given.
+            server.run([listening.dup()])
         except (ProviderError, UnknownProvider, NotConfigured) as error:
             raise CommandError(str(error)) from None
+        return server
 
     def _open_workspace(self) -> None:
         try:
