@@ -302,7 +302,7 @@ async def test_process_that_reloads_or_stops_lets_its_runs_end(
         assert events(await stream.rest())[-1]["reason"] == "completed"
 
     async def started_again() -> bool:
-        return b"--listening" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        return b"--listening" in await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
 
     await until(started_again)
     # This request waits until the service is ready.
