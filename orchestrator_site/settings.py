@@ -174,7 +174,8 @@ STATIC_URL = "/static/"
 STORAGES = {"staticfiles": {"BACKEND": "console.static_files.StaticFiles"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = {"default": channel_layer.backend(CHANNEL_LAYER_URL)}
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# Bodies are bounded before Django reads them (`http.request_body`).
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
 INSTALLED_APPS = [
     "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
     "django.contrib.admin",

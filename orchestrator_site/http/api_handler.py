@@ -26,10 +26,10 @@ from access.caller import Caller
 from chat.api.errors import REFUSALS
 from chat.api.sse_response import EventStream
 from chat.runs.log.subscription import Subscription
-from orchestrator_site import conf
 from orchestrator_site.http.asgi_types import Message, Receive, Scope, Send
 from orchestrator_site.http.error_responses import django_response
-from orchestrator_site.http.request_body import Disconnected, read_body
+from orchestrator_site.http.request_body import Disconnected, largest_body, read_body
+from orchestrator_site.http.root_path import inner_path
 from orchestrator_site.logging import request_id
 from storage.writer import StorageUnavailable
 from telemetry import metrics
@@ -100,7 +100,7 @@ class ApiHandler(ASGIHandler):
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, HttpRequest | None]:
         """Return the response, and the request if it could be read."""
         try:
-            body = await read_body(scope, receive, conf.max_body_bytes(), partial(_identify, scope))
+            body = await read_body(scope, receive, largest_body(inner_path(scope)), partial(_identify, scope))
         except ApiError as refusal:
             return django_response(refusal), None
         set_urlconf(None)

@@ -82,6 +82,12 @@ class Command(BaseCommand):
             with socket.socket(fileno=worker) as shared:
                 self._serve(shared, _report_ready, numbers)
             return
+        # Otherwise each worker would report it.
+        providers = conf.provider_registry()
+        try:
+            providers.get(providers.default)
+        except (UnknownProvider, NotConfigured) as error:
+            raise CommandError(str(error)) from None
         if workers > 1 and not conf.is_stored():
             raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
         if not is_loopback(host) and not _is_keyed():
@@ -113,7 +119,7 @@ class Command(BaseCommand):
         try:
             # The server closes the socket that it is given.
             server.run([listening.dup()])
-        except (ProviderError, UnknownProvider, NotConfigured) as error:
+        except ProviderError as error:
             raise CommandError(str(error)) from None
         return server
 
