@@ -24,7 +24,7 @@ from access import authenticator
 from access.authenticator import ClientInfo
 from access.caller import Caller
 from chat.api.errors import REFUSALS
-from chat.api.sse_response import EventStream
+from chat.api.run_responses import EventStream
 from chat.runs.log.subscription import Subscription
 from orchestrator_site.http.asgi_types import Message, Receive, Scope, Send
 from orchestrator_site.http.error_responses import django_response

@@ -89,6 +89,11 @@ def waiting() -> list[ToolExecution]:
     return list(_undecided().order_by("created"))
 
 
+def is_waiting(execution_id: UUID) -> bool:
+    """Return whether the execution awaits a decision."""
+    return _undecided().filter(id=execution_id).exists()
+
+
 def count_waiting() -> int:
     """Return the number of executions that await a decision."""
     return _undecided().count()

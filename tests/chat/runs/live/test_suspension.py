@@ -106,6 +106,17 @@ async def test_approved_call_runs_and_the_same_stream_continues(start: Start, pa
     )
 
 
+async def test_json_answer_ends_with_the_approval_and_is_read_again_to_the_end(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
+    question: dict[str, Any] = {"json": {"message": "write", "stream": False}, "headers": {"Idempotency-Key": "one"}}
+    waiting = (await api.call("POST", "/chat/stream", **question)).json()
+    assert (waiting["status"], waiting["approval"]["tool"]) == ("waiting", "fs.write")
+    await parked(waiting["id"])
+    assert (await decide(api, waiting["approval"])).status == 200
+    done = (await api.call("POST", "/chat/stream", **question)).json()
+    assert (done["id"], done["status"], done["text"], done["approval"]) == (waiting["id"], "completed", "Done.", None)
+
+
 async def test_waiting_approval_is_counted_and_its_question_and_decision_are_logged(
     start: Start, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
