@@ -39,7 +39,7 @@ class EventStream(StreamingHttpResponse):
 
 
 def wants_json(request: HttpRequest, stream: bool | None) -> bool:
-    """Return whether the client wants one JSON object: by the field `stream`, or by an `Accept` that names only JSON."""
+    """Return whether the client wants one JSON object: by the field `stream`, or by an `Accept` of JSON only."""
     if stream is not None:
         return not stream
     accepted = request.headers.get("Accept", "")
