@@ -12,7 +12,7 @@ QUESTION: Final = "Show me what you can do."
 
 class Command(BaseCommand):
     help = (
-        "Show a scripted tour in the terminal: streaming, tools, an approval, and a change that is taken back. It takes "
+        "Show a scripted tour in the terminal: streaming, tools, an approval, and a change that is undone. It takes "
         "a minute, and needs no model and no key. DEFAULT_PROVIDER=demo shows it in a running service."
     )
 
