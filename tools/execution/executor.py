@@ -39,7 +39,7 @@ from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
 from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
 from tools.execution.permission import Permission
-from tools.execution.request import Call, grant_all, parse_params, shown_whole, validate
+from tools.execution.request import Call, grant_all, parse_params, prechecked, shown_whole, validate
 from tools.execution.rows import Intent, Status, open_execution, requested_call, start_execution
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
@@ -107,6 +107,8 @@ class ToolExecutor:
 
     async def execute(self, call: Call) -> AsyncGenerator[Progress]:
         """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
+        if call.refusal is None and call.decision == "ask":
+            call = await prechecked(call)
         intent = call.intent(new_id(), self._payer, self._context.masker)
         opened = Opened(execution_id=str(intent.execution_id), tool=intent.tool, params=call.shown_params)
         if call.refusal is None and call.decision == "ask":

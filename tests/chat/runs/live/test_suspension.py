@@ -4,6 +4,7 @@ Covers `tools.approvals.api`.
 """
 
 import asyncio
+import json
 import logging
 from datetime import timedelta
 from typing import Any
@@ -104,6 +105,28 @@ async def test_approved_call_runs_and_the_same_stream_continues(start: Start, pa
         "approved",
         "operator",
     )
+
+
+@pytest.mark.parametrize(
+    ("tool", "params", "code"),
+    [
+        ("terminal.exec", {"command": "rm -rf /"}, "not_allowed"),
+        ("terminal.exec", {"command": "ls", "cwd": "nowhere"}, "not_found"),
+        ("fs.write", {"path": "../outside.txt", "content": "a"}, "outside_workspace"),
+        ("fs.write", {"path": ".env", "content": "a"}, "not_allowed"),
+        ("fs.apply_patch", {"patch": "--- a/nowhere.txt\n+++ b/nowhere.txt\n@@ -1 +1 @@\n-a\n+b\n"}, "not_found"),
+    ],
+)
+async def test_no_approval_is_asked_for_a_call_that_can_only_fail(
+    start: Start, tool: str, params: dict[str, Any], code: str
+) -> None:
+    called = ToolCall(call_id="1", name=tool, arguments=json.dumps(params))
+    api = await start(Scripted([called, CALLS], [text("I see."), STOP]), policy="ask *")
+    answer = await api.ask(message="try")
+    assert "approval_required" not in answer.types()
+    assert answer.one("tool_error")["code"] == code
+    assert answer.one("end")["reason"] == "completed"
+    assert (await ToolExecution.objects.aget()).code == code
 
 
 async def test_json_answer_ends_with_the_approval_and_is_read_again_to_the_end(start: Start, path: str) -> None:
