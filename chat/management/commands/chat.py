@@ -21,7 +21,7 @@ from chat.client.rendering import Span
 from chat.client.repl import Dialogue, sendable
 from chat.client.terminal import Screen, outlet
 from chat.client.transport import Call, Refused, Transport
-from storage.schema import migrated_database
+from command_line.database import existing_database
 
 FAILED: Final = 1
 STATUSES: Final[dict[Outcome, int]] = {"completed": 0, "failed": FAILED, "cancelled": 130}
@@ -89,7 +89,7 @@ class Command(BaseCommand):
         """Return the service in this process, prepared as by `manage.py serve`. Raise `CommandError`."""
         # The log would appear between the lines of the conversation.
         logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
-        with migrated_database():
+        with existing_database():
             pass
         if not conf.is_stored():
             self.stderr.write(
@@ -135,8 +135,13 @@ def _question(message: str | None) -> str | None:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        # Reading the port checks it.
+        is_url = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise ArgumentTypeError(f"{text!r} is not the address of a service, such as http://127.0.0.1:8010")
     return text
 
