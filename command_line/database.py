@@ -37,9 +37,9 @@ def described(configured: Mapping[str, Any]) -> str:
 def explained(error: Exception) -> str:
     """Return the message for an error of the database: what is wrong with which one, and what to do."""
     name = described(connection.settings_dict)
-    if is_missing():
-        return NO_FILE.format(path=name)
     first_line = str(error).strip().partition("\n")[0]
+    if first_line == NO_FILE.format(path=name):
+        return first_line
     is_undefined = getattr(error.__cause__, "sqlstate", "") in UNDEFINED
     if isinstance(error, Unmigrated) or is_undefined or first_line.startswith(("no such table", "no such column")):
         return f"The database {name} does not have the tables of this version. {ADVICE}"
@@ -76,6 +76,8 @@ def migrated_database() -> Iterator[None]:
 def existing_database() -> Iterator[None]:
     """Check that a service has migrated the database before. Raises `CommandError` as `migrated_database` does."""
     with _explained_errors():
+        if is_missing():
+            raise Unmigrated(NO_FILE.format(path=connection.settings_dict["NAME"]))
         if not is_migrated():
             raise Unmigrated
         yield
