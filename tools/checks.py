@@ -37,7 +37,7 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_encoding(**_: Any) -> list[CheckMessage]:
-    """Check that names on the disk are read as UTF-8. `manage.py` sees to it, but another server may not."""
+    """Check that names on the disk are read as UTF-8. The command line sees to it, but another server may not."""
     encoding = sys.getfilesystemencoding()
     if encoding == "utf-8":
         return []

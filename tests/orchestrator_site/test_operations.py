@@ -26,7 +26,7 @@ def run(name: str, folder: Path, **variables: str) -> str:
     path = f"{Path(sys.executable).parent}:{variables.pop('programs', '')}:{os.environ['PATH']}"
     variables = environment(folder, TOOL_OUTPUT_DIR=str(folder / "tool_outputs")) | {"PATH": path} | variables
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", BLOCKS[name].replace("manage.py", f"{ROOT}/manage.py")],
+        ["bash", "-euo", "pipefail", "-c", BLOCKS[name].replace("bin/orchestrator", f"{ROOT}/bin/orchestrator")],
         cwd=folder,
         env=variables,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`manage.py create_api_key`: create a key and print it once."""
+"""`orchestrator create_api_key`: create a key and print it once."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py revoke_api_key`: revoke a key permanently."""
+"""`orchestrator revoke_api_key`: revoke a key permanently."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -17,7 +17,7 @@ from orchestrator_site.retention import STRAY_AFTER, STRAYS, strays
 from storage.table_sizes import Size, sizes, total
 from tools import assembly
 from tools.output.store import Kept
-from web.plurals import counted
+from web.plurals import counted, noun_for
 
 NEWEST: Final = 1_000
 """Number of newest runs from which the growth is measured."""
@@ -51,15 +51,14 @@ class Command(BaseCommand):
             return
         self._print_tables(tables, whole)
         for name, (count, size) in files.items():
-            noun = "file " if count == 1 else "files"
-            self.stdout.write(f"{name:28} {count:>10} {noun} {size:>14,} bytes")
+            self.stdout.write(f"{name:28} {count:>10} {noun_for(count, 'file'):5} {size:>14,} bytes")
         self._print_growth(growth)
 
     def _print_tables(self, tables: Iterable[Size], whole: int) -> None:
         for size in tables:
             ends = f"{size.oldest:%Y-%m-%d %H:%M} - {size.newest:%Y-%m-%d %H:%M}" if size.oldest else ""
-            noun = "row " if size.rows == 1 else "rows"
-            self.stdout.write(f"{size.table:28} {size.rows:>10} {noun} {size.bytes:>15,} bytes  {ends}".rstrip())
+            rows = f"{size.rows:>10} {noun_for(size.rows, 'row'):4}"
+            self.stdout.write(f"{size.table:28} {rows} {size.bytes:>15,} bytes  {ends}".rstrip())
         self.stdout.write(f"{'all':28} {'':>15} {whole:>15,} bytes")
 
     def _print_growth(self, growth: dict[str, float]) -> None:

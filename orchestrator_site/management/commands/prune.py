@@ -1,4 +1,4 @@
-"""`manage.py prune`: report old data, and remove it on request."""
+"""`orchestrator prune`: report old data, and remove it on request."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
@@ -15,7 +15,7 @@ from command_line.program import PROGRAM
 from orchestrator_site.retention import STRAY_AFTER, Ages, Pruned, count, prune
 from storage import durations
 from tools import assembly
-from web.plurals import counted
+from web.plurals import counted, noun_for
 
 
 class Command(BaseCommand):
@@ -58,9 +58,10 @@ class Command(BaseCommand):
         for part in done:
             self.stdout.write(f"{part.name:20} {part.rows:>10} {part.bytes:>15,} bytes")
         summary = f"{counted(rows, 'row or file', 'rows and files')}, {counted(size, 'byte')}"
-        were = "was" if rows == 1 else "were"
         self.stdout.write(
-            f"{summary} {were} removed." if removed else f"{summary} would be removed. Add --yes to remove them."
+            f"{summary} {noun_for(rows, 'was', 'were')} removed."
+            if removed
+            else f"{summary} would be removed. Add --yes to remove them."
         )
 
 

@@ -1,4 +1,4 @@
-"""`manage.py serve`: complete the setup, and serve until a signal."""
+"""`orchestrator serve`: complete the setup, and serve until a signal."""
 
 import signal
 import socket

@@ -12,7 +12,7 @@ from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
 from spending import budget_report, usage_report
 from spending.usage_report import FIELDS, GROUPS, GroupBy, Span
-from web.plurals import counted
+from web.plurals import counted, noun_for
 
 
 class Command(BaseCommand):
@@ -55,7 +55,7 @@ class Command(BaseCommand):
                 "unknown" if amount is None else balance.written(amount)
                 for amount in (balance.spent, balance.reserved, balance.limit, balance.left)
             )
-            unit = "token" if balance.unit == "tokens" and balance.spent == 1 else balance.unit
+            unit = noun_for(balance.spent, "token") if balance.unit == "tokens" else balance.unit
             amounts = f"{spent:>16} {unit} spent, {reserved} reserved, {limit} limit, {left} left"
             self.stdout.write(f"{name:80} {amounts}")
         self.stderr.write(f"{counted(len(balances), 'budget')}.")
@@ -63,8 +63,8 @@ class Command(BaseCommand):
 
 def _line(group: str, sums: dict[str, Any]) -> str:
     unknown = f", and {counted(sums['unpriced'], 'call')} without a known price" if sums["unpriced"] else ""
-    calls = "call " if sums["calls"] == 1 else "calls"
+    calls = noun_for(sums["calls"], "call")
     return (
-        f"{group:48} {sums['calls']:>9} {calls} {sums['input_tokens']:>12} in {sums['output_tokens']:>12} out "
+        f"{group:48} {sums['calls']:>9} {calls:5} {sums['input_tokens']:>12} in {sums['output_tokens']:>12} out "
         f"{sums['cost_usd']:>12.6f} USD{unknown}"
     )

@@ -1,4 +1,4 @@
-"""`manage.py list_approvals`: list the executions that wait for a decision."""
+"""`orchestrator list_approvals`: list the executions that wait for a decision."""
 
 from argparse import ArgumentParser
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""`manage.py list_tools`: list the tools of this service."""
+"""`orchestrator list_tools`: list the tools of this service."""
 
 from argparse import ArgumentParser
 from typing import Any

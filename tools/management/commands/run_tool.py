@@ -1,4 +1,4 @@
-"""`manage.py run_tool`: run one tool through the executor, with a row like any other execution."""
+"""`orchestrator run_tool`: run one tool through the executor, with a row like any other execution."""
 
 import asyncio
 import sys
