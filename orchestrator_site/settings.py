@@ -17,7 +17,9 @@ from tools import commands, policy
 
 BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
-VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+PYPROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))
+VERSION: str = PYPROJECT["project"]["version"]
+CODE_FOLDERS = frozenset({*PYPROJECT["tool"]["mypy"]["files"], "bin", "docs", "sample_workspace"})
 YEAR_SECONDS = 365 * 24 * 3_600
 
 env = Environment.load(dict(os.environ))
