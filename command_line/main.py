@@ -1,6 +1,7 @@
 """The entry of the command line, for `bin/orchestrator` and `manage.py`."""
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ from command_line.database import ExistingFile, described, explained
 
 CREATING: Final = frozenset({"serve", "migrate", "runserver", "test", "testserver"})
 """The commands that may create a database. To others a missing one is an error, because no service uses it."""
+
+SERVING: Final = frozenset({"serve", "runserver", "testserver"})
+"""The commands whose output is their log. Others print lines for people, between which a log would be in the way."""
 
 ADVICE: Final = ("chat.W001", "speech.W001")
 """System checks about the future, which only `check` reports: at each start they would hide what is wrong now."""
@@ -63,6 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.env_file is not None:
         # Unlike a path in a setting, an argument is relative to the folder in which the command was given.
         os.environ["ENV_FILE"] = str(options.env_file.absolute())
+    if sys.stderr.isatty() and not SERVING.intersection(rest[:1]):
+        os.environ.setdefault("LOG_FORMAT", "text")
     try:
         CommandLine(["orchestrator", *rest]).execute()
     except ImproperlyConfigured as error:
@@ -74,7 +80,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def restrict(command: str) -> None:
-    """Change the settings for one command: which system checks it reports, and whether it may create a database."""
+    """Change the settings for one command: what it reports and logs, and whether it may create a database."""
+    if command not in SERVING:
+        logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
     if command != "check":
         settings.SILENCED_SYSTEM_CHECKS = [*settings.SILENCED_SYSTEM_CHECKS, *ADVICE]
     database = settings.DATABASES["default"]

@@ -100,8 +100,9 @@ def test_stored_key_allows_the_service_to_listen_on_the_network(tmp_path: Path) 
     assert "create_api_key" in refusal(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
     # Neither the refused service nor a command creates a database, in which the key would be of no use.
     (tmp_path / "my.env").write_text(f"DATABASE_URL={tmp_path}/orchestrator.db\nSECRET_KEY=x\n")
+    (tmp_path / "linked").symlink_to(ROOT / "bin" / "orchestrator")
     missing = subprocess.run(
-        [ROOT / "bin" / "orchestrator", "create_api_key", "bob", "--env-file", "my.env"],
+        [tmp_path / "linked", "create_api_key", "bob", "--env-file", "my.env"],
         cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (missing.returncode, missing.stdout) == (1, "")
@@ -109,7 +110,7 @@ def test_stored_key_allows_the_service_to_listen_on_the_network(tmp_path: Path) 
     assert not (tmp_path / "orchestrator.db").exists()
     done = manage(migrated(tmp_path), "create_api_key", "first")
     assert re.fullmatch(r"osk_[0-9A-Za-z]{49}\n", done.stdout)
-    assert f"Database: {tmp_path}/orchestrator.db\n" in done.stderr
+    assert re.fullmatch(rf"Database: {tmp_path}/orchestrator.db\nfirst may: [^\n]+\n", done.stderr)
     with serving(tmp_path, "--host", "0.0.0.0") as (output, _):
         assert "Authorization: Bearer $API_KEY" in output
         base = address(output).replace("0.0.0.0", "127.0.0.1")

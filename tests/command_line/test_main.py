@@ -3,6 +3,7 @@
 Covers `command_line.program`.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,11 @@ def unchanged(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
     """Undo what a command line changes in its process."""
     monkeypatch.setenv("ENV_FILE", os.devnull)
     monkeypatch.setitem(settings.DATABASES["default"], "OPTIONS", dict(settings.DATABASES["default"]["OPTIONS"]))
+    monkeypatch.setenv("LOG_FORMAT", "json")
     settings.SILENCED_SYSTEM_CHECKS = []
+    level = logging.getLogger().level
     yield
+    logging.getLogger().setLevel(level)
     connection_created.disconnect(announce)
 
 
@@ -101,6 +105,19 @@ def test_advice_is_reported_by_check_only(settings: Any) -> None:
     assert settings.SILENCED_SYSTEM_CHECKS == []
     restrict("serve")
     assert list(ADVICE) == settings.SILENCED_SYSTEM_CHECKS
+
+
+def test_log_is_not_between_the_lines_of_a_command(monkeypatch: pytest.MonkeyPatch, executed: list[list[str]]) -> None:
+    logging.getLogger().setLevel(logging.INFO)
+    restrict("serve")
+    assert logging.getLogger().isEnabledFor(logging.INFO)
+    restrict("create_api_key")
+    assert not logging.getLogger().isEnabledFor(logging.INFO)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    for command, written in (("serve", None), ("create_api_key", "text")):
+        monkeypatch.delenv("LOG_FORMAT", raising=False)
+        main([command])
+        assert os.environ.get("LOG_FORMAT") == written
 
 
 def test_database_is_named_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
