@@ -27,7 +27,7 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
         own.append(("the service's own database (DATABASE_URL)", Path(settings.DATABASES["default"]["NAME"])))
     found = [(name, path) for name, path in own if path.resolve().is_relative_to(base)]
     # The workspace may lie in the service's folder, but not in a folder of its code or in a hidden one such as `.git`.
-    # Whether a folder has Python modules does not tell: a workspace may have some too.
+    # Python modules in a folder are no sign of code, because a workspace may have some too.
     for folder in Path(settings.BASE_DIR).resolve().glob("*"):
         is_code = folder.is_dir() and (folder.name.startswith(".") or folder.name in settings.CODE_FOLDERS)
         if is_code and base.is_relative_to(folder):
