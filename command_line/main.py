@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError
 from django.db.backends.signals import connection_created
 
 from command_line.arguments import number
-from command_line.database import ExistingFile, described, explained
+from command_line.database import ExistingFile, described, existing_database, explained
 
 CREATING: Final = frozenset({"serve", "migrate", "runserver", "test", "testserver"})
 """The commands that may create a database. To others a missing one is an error, because no service uses it."""
@@ -52,6 +52,8 @@ class CommandLine(ManagementUtility):
                     action.type = number(0, MAX_NUMBER)
 
         command.add_arguments = add_all  # type: ignore[method-assign]
+        if subcommand not in CREATING:
+            command.check_migrations = check_migrations  # type: ignore[method-assign]
         restrict(subcommand)
         if "--worker" not in self.argv:
             connection_created.connect(announce)
@@ -81,13 +83,22 @@ def main(arguments: list[str] | None = None) -> None:
 
 def restrict(command: str) -> None:
     """Change the settings for one command: what it reports and logs, and whether it may create a database."""
-    if command not in SERVING:
-        logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
     if command != "check":
         settings.SILENCED_SYSTEM_CHECKS = [*settings.SILENCED_SYSTEM_CHECKS, *ADVICE]
-    database = settings.DATABASES["default"]
-    if command not in CREATING and database["ENGINE"].endswith("sqlite3"):
-        database["OPTIONS"] = {**database["OPTIONS"], "factory": ExistingFile}
+    options = dict(settings.DATABASES["default"]["OPTIONS"])
+    if command not in SERVING:
+        logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
+        # A pool would log each attempt to connect, and report a timeout instead of the reason.
+        options.pop("pool", None)
+    if command not in CREATING and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        options["factory"] = ExistingFile
+    settings.DATABASES["default"]["OPTIONS"] = options
+
+
+def check_migrations() -> None:
+    """Check the database for a command of Django, which would name a program that may not be there."""
+    with existing_database():
+        pass
 
 
 def announce(connection: Any, **_: Any) -> None:

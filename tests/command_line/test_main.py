@@ -100,6 +100,23 @@ def test_only_some_commands_may_create_a_database(command: str, creates: bool, s
     assert (settings.DATABASES["default"]["OPTIONS"].get("factory") is ExistingFile) is not creates
 
 
+@pytest.mark.django_db
+def test_command_of_django_refuses_a_database_that_no_service_has_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("command_line.database.is_migrated", lambda: False)
+    command = CommandLine(["orchestrator"]).fetch_command("createsuperuser")
+    assert command.requires_migrations_checks
+    with pytest.raises(CommandError, match="does not have the tables of this version"):
+        command.check_migrations()
+
+
+def test_command_has_no_pool_that_hides_why_it_cannot_connect(settings: Any) -> None:
+    settings.DATABASES["default"]["OPTIONS"]["pool"] = {"max_size": 8}
+    restrict("serve")
+    assert settings.DATABASES["default"]["OPTIONS"]["pool"] == {"max_size": 8}
+    restrict("usage")
+    assert "pool" not in settings.DATABASES["default"]["OPTIONS"]
+
+
 def test_advice_is_reported_by_check_only(settings: Any) -> None:
     restrict("check")
     assert settings.SILENCED_SYSTEM_CHECKS == []

@@ -58,9 +58,8 @@ class Command(BaseCommand):
                 counts = [(table.name, table.model._default_manager.count()) for table in tables()]
                 for name, count in counts:
                     self.stdout.write(f"{name:32} {count:>10} {noun_for(count, 'row')}")
-                self.stdout.write(
-                    f"{counted(sum(count for _, count in counts), 'row')} would be copied; nothing was written."
-                )
+                total = sum(count for _, count in counts)
+                self.stdout.write(f"{total} {noun_for(total, 'row')} would be copied; nothing was written.")
             else:
                 self._move(source.with_name(f"{source.name}.snapshot"), source, target, begun)
         except (SnapshotFailed, TargetRefused) as error:
@@ -92,9 +91,8 @@ class Command(BaseCommand):
             different = [each.table for each in compared if not each.is_equal]
             if different:
                 raise CommandError(f"Not the same on both sides: {', '.join(different)}. Do not use the new database.")
-            self.stdout.write(
-                f"{counted(sum(each.rows for each in compared), 'row')} in {len(compared)} tables are equal."
-            )
+            total = sum(each.rows for each in compared)
+            self.stdout.write(f"{total} {noun_for(total, 'row')} in {len(compared)} tables are equal.")
             # Only now: until the comparison succeeded, the progress table lets the same command continue.
             target.end(order)
         finally:
@@ -120,7 +118,7 @@ class Command(BaseCommand):
             bar = f"\r{table:32} [{'#' * filled}{'.' * (BAR - filled)}] {done:,}/{count:,}"
             self.stdout.write(bar, ending="\n" if done >= count else "")
         else:
-            self.stdout.write(f"{table}: {done} of {counted(count, 'row')}")
+            self.stdout.write(f"{table}: {done} of {count} {noun_for(count, 'row')}")
         self.stdout.flush()
 
 

@@ -57,7 +57,7 @@ class Command(BaseCommand):
             return
         for part in done:
             self.stdout.write(f"{part.name:20} {part.rows:>10} {part.bytes:>15,} bytes")
-        summary = f"{counted(rows, 'row or file', 'rows and files')}, {counted(size, 'byte')}"
+        summary = f"{rows} {noun_for(rows, 'row or file', 'rows and files')}, {counted(size, 'byte')}"
         self.stdout.write(
             f"{summary} {noun_for(rows, 'was', 'were')} removed."
             if removed
