@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
@@ -29,8 +30,8 @@ def described(configured: Mapping[str, Any]) -> str:
         return name
     user = str(configured.get("USER") or "") + (":***" if configured.get("PASSWORD") else "")
     host, port = str(configured.get("HOST") or ""), configured.get("PORT")
-    if ":" in host:
-        host = f"[{host}]"
+    # The folder of a Unix socket is percent-encoded, as in `DATABASE_URL`.
+    host = f"[{host}]" if ":" in host else quote(host, safe="")
     return f"postgres://{user}{'@' if user else ''}{host}{f':{port}' if port else ''}/{name}"
 
 

@@ -48,6 +48,10 @@ def site() -> Site:
     )
 
 
+def max_audio_bytes() -> int:
+    return int(settings.SPEECH_MAX_AUDIO_BYTES)
+
+
 def root_path() -> str:
     """Return the path below which clients see the service, such as `/agent`, or an empty text."""
     return str(settings.ROOT_PATH)

@@ -165,9 +165,11 @@ class Environment:
             value = unquote(value.removeprefix("sqlite://").removeprefix("/"))
         elif scheme in {"postgres", "postgresql"}:
             try:
-                return dict(Env.db_url_config(value))
+                found = dict(Env.db_url_config(value))
             except ValueError as error:
                 raise InvalidSetting(name, f"{scheme}://...", f"it is not a URL ({error})") from None
+            # The folder of a Unix socket is percent-encoded (PostgreSQL manual, 34.1.1.2).
+            return {**found, "HOST": unquote(found["HOST"])}
         if not value or value.startswith(("file:", ":")) or "?" in value or not value.isprintable():
             valid = "a file's path, as in sqlite:///PATH; ENABLE_PERSISTENCE=false stores nothing"
             raise InvalidSetting(name, self.text(name, default), f"it must be {valid}")

@@ -10,7 +10,7 @@ from access.network import proxies
 from chat.pricing import price_list
 from chat.providers import SPECS
 from command_line.program import FOLDER
-from orchestrator_site import secret_key
+from orchestrator_site import channel_layer, secret_key
 from orchestrator_site.env import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
@@ -177,12 +177,9 @@ ASGI_APPLICATION = "orchestrator_site.asgi.application"
 STATIC_URL = "/static/"
 STORAGES = {"staticfiles": {"BACKEND": "console.static_files.StaticFiles"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [CHANNEL_LAYER_URL]}}
-    if CHANNEL_LAYER_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-}
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+CHANNEL_LAYERS = {"default": channel_layer.backend(CHANNEL_LAYER_URL)}
+# Bodies are bounded before Django reads them (`http.request_body`).
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
 INSTALLED_APPS = [
     "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
     "django.contrib.admin",

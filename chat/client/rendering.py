@@ -96,11 +96,15 @@ def _json(value: Any) -> str:
     return visible_text_line(json.dumps(value, ensure_ascii=False), SHORT)
 
 
+def cost_of(usage: Tokens) -> str:
+    """Return the cost behind a count of tokens; nothing if it is unknown."""
+    return "" if usage.cost_usd is None else f" · ${usage.cost_usd:.6f}"
+
+
 def _end(item: Frame) -> Note:
     usage = item.usage or Tokens()
     about = "about " if usage.estimated else ""
-    cost = "" if usage.cost_usd is None else f" · ${usage.cost_usd:.6f}"
-    used = f"{about}{counted(usage.input_tokens, 'token')} in, {usage.output_tokens:,} out{cost}"
+    used = f"{about}{counted(usage.input_tokens, 'token')} in, {usage.output_tokens:,} out{cost_of(usage)}"
     return ("dim", used) if item.reason == "completed" else ("warning", f"{item.reason} · {used}")
 
 

@@ -20,6 +20,7 @@ POSTGRESQL = {"ENGINE": "django.db.backends.postgresql", "NAME": "orchestrator",
         ({"ENGINE": "django.db.backends.sqlite3", "NAME": "/srv/o.db"}, "/srv/o.db"),
         ({**POSTGRESQL, "USER": "u", "PASSWORD": "secret"}, "postgres://u:***@db:5432/orchestrator"),
         ({**POSTGRESQL, "USER": "u"}, "postgres://u@db:5432/orchestrator"),
+        ({**POSTGRESQL, "HOST": "/run/pg", "USER": "u", "PORT": ""}, "postgres://u@%2Frun%2Fpg/orchestrator"),
         ({**POSTGRESQL, "HOST": "::1", "PORT": ""}, "postgres://[::1]/orchestrator"),
     ],
 )

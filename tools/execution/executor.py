@@ -113,6 +113,8 @@ class ToolExecutor:
             expires = intent.created + timedelta(seconds=self._context.approval_seconds)
             intent = msgspec.structs.replace(intent, expires=expires)
             await self._commit(call, intent, partial(open_execution, intent), opens=Status.AWAITING_APPROVAL)
+            fields = {"owner": self._payer.owner, "key": self._payer.key, "run": str(self._payer.run_id or "")}
+            logger.info("approval.asked", extra={"execution": opened.execution_id, "tool": intent.tool, **fields})
             yield opened
             yield Waiting(
                 execution_id=str(intent.execution_id),

@@ -14,11 +14,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from access import conf as access_conf
 from chat import conf
+from chat.client.approval import ApprovalQuestion
 from chat.client.conversation import ChatDefaults, Conversation, Outcome
 from chat.client.http import HttpTransport
 from chat.client.in_process import InProcessTransport
+from chat.client.line_editor import LineEditor, kept_history
 from chat.client.rendering import Span
 from chat.client.repl import Dialogue, sendable
+from chat.client.slash_commands import NAMES
 from chat.client.terminal import Screen, outlet
 from chat.client.transport import Call, Refused, Transport
 from command_line.database import existing_database
@@ -63,6 +66,7 @@ class Command(BaseCommand):
         parser.add_argument("--provider", help="openai, gemini or local (default: the service's default)")
         parser.add_argument("--model", help="the model (default: the provider's default)")
         parser.add_argument("--instructions", help="the system prompt")
+        parser.add_argument("--raw", action="store_true", help="show answers as they are, not as Markdown")
         parser.add_argument(
             "--tool", type=_call, action="append", default=[], metavar="NAME=JSON",
             help="run this tool before the (first) question; may be given several times",
@@ -110,16 +114,19 @@ class Command(BaseCommand):
         plain, forced = options["no_color"], options["force_color"]
         answers = outlet(sys.stdout, plain=plain, forced=forced)
         notes = answers if question is None else outlet(sys.stderr, plain=plain, forced=forced)
-        screen = Screen(answers, notes)
+        screen = Screen(answers, notes, markdown=answers.colour and not options["raw"])
         defaults = ChatDefaults(
             provider=options["provider"], model=options["model"], instructions=options["instructions"]
         )
-        conversation = Conversation(transport, screen.show, defaults, options["session"])
+        # Only a person at a terminal can be asked.
+        editor = LineEditor(NAMES, kept_history(), colour=notes.colour) if sys.stdin.isatty() else None
+        decide = ApprovalQuestion(editor.answer, screen.show).decide if editor else None
+        conversation = Conversation(transport, screen.show, defaults, options["session"], decide)
         calls = tuple(options["tool"])
-        if question is None:
-            Dialogue(runner, conversation, screen.show, colour=notes.colour, tool_calls=calls).run()
+        if question is None and editor:
+            runner.run(Dialogue(conversation, editor, screen.show, calls).run())
             return 0
-        outcome = runner.run(conversation.turn(question, calls))
+        outcome = runner.run(conversation.turn(question or "", calls))
         if conversation.session_id and notes.stream.isatty():
             screen.show(Span("dim", f"session {conversation.session_id}\n"))
         return STATUSES[outcome]

@@ -21,6 +21,7 @@ from command_line.database import migrated_database
 from command_line.program import PROGRAM
 from kernel.privileges import end_with_parent
 from orchestrator_site.sample import place_sample
+from orchestrator_site.serving import reload
 from orchestrator_site.serving.server import Server
 from orchestrator_site.serving.welcome import is_keyed, welcome
 from orchestrator_site.serving.workers import READY, Workers
@@ -47,15 +48,34 @@ class Command(BaseCommand):
         parser.add_argument("--workers", type=workers, default=1, help="number of worker processes (default: 1)")
         parser.add_argument("--worker", type=int, metavar="HANDLE", help=SUPPRESS)
         parser.add_argument("--numbers", type=Path, metavar="FOLDER", help=SUPPRESS)
+        parser.add_argument(reload.LISTENING, type=int, metavar="HANDLE", help=SUPPRESS)
+        parser.add_argument("--retiring", type=int, nargs="*", default=[], metavar="PID", help=SUPPRESS)
 
-    def handle(self, *, host: str, port: int, workers: int, worker: int | None, numbers: Path | None, **_: Any) -> None:
+    def handle(
+        self,
+        *,
+        host: str,
+        port: int,
+        workers: int,
+        worker: int | None,
+        numbers: Path | None,
+        listening: int | None,
+        retiring: list[int],
+        **_: Any,
+    ) -> None:
         if worker is not None:
             # A worker must not outlive its parent, which holds the socket and replaces workers.
             end_with_parent(signal.SIGTERM)
             self._open_workspace()
-            with socket.socket(fileno=worker) as listening:
-                self._serve(listening, _report_ready, numbers)
+            with socket.socket(fileno=worker) as shared:
+                self._serve(shared, _report_ready, numbers)
             return
+        # Otherwise each worker would report it.
+        providers = conf.provider_registry()
+        try:
+            providers.get(providers.default)
+        except (UnknownProvider, NotConfigured) as error:
+            raise CommandError(str(error)) from None
         if workers > 1 and not conf.is_stored():
             raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
         if not is_loopback(host) and not is_keyed():
@@ -64,28 +84,32 @@ class Command(BaseCommand):
                 f"{PROGRAM} migrate and {PROGRAM} create_api_key NAME."
             )
         try:
-            bound = listen(host, port)
+            bound = listen(host, port) if listening is None else socket.socket(fileno=listening)
         # A host name that cannot be encoded is a UnicodeError.
         except (OSError, UnicodeError) as error:
             raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
         # The port is taken before anything is prepared, so that a second service fails at once and changes nothing.
-        with bound as listening:
+        with bound:
             with migrated_database():
                 connection.close()
             place_sample()
             self._open_workspace()
             self.stderr.write("Getting ready ...")
-            port = listening.getsockname()[1]
+            port = bound.getsockname()[1]
             ready = partial(self._write, welcome(host, port, keyed=is_keyed()))
             if workers > 1:
-                sys.exit(Workers(listening, workers, ready).run())
-            self._serve(listening, ready)
+                sys.exit(Workers(bound, workers, ready, numbers=numbers, retiring=retiring).run())
+            if self._serve(bound, ready).retired:
+                reload.execute(bound)
 
-    def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> None:
+    def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> Server:
+        server = Server(ready, numbers)
         try:
-            Server(ready, numbers).run([listening])
-        except (ProviderError, UnknownProvider, NotConfigured) as error:
+            # The server closes the socket that it is given.
+            server.run([listening.dup()])
+        except ProviderError as error:
             raise CommandError(str(error)) from None
+        return server
 
     def _open_workspace(self) -> None:
         try:
