@@ -5,6 +5,9 @@ Covers `command_line.program`.
 
 import logging
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +167,12 @@ def test_error_of_the_database_in_any_command_is_one_sentence(monkeypatch: pytes
 def test_program_of_messages_can_be_run() -> None:
     assert os.access(PROGRAM, os.X_OK)
     assert (FOLDER / "manage.py").is_file()
+
+
+def test_missing_package_is_one_sentence() -> None:
+    # An isolated Python without site packages, as that of a system is.
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", FOLDER / "manage.py", "usage"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"Error: \S+ does not have the package \w+. Run the first command of .*\n", done.stderr)
