@@ -12,6 +12,7 @@ import msgspec
 from chat.client.events import Frame, Reader
 from chat.client.transport import Item, Lost, Question, Reconnecting, Refused, Verdict
 from chat.wire import sse
+from command_line.program import PROGRAM
 
 ATTEMPTS: Final = 8
 """Consecutive attempts to follow a run again without receiving anything."""
@@ -52,7 +53,7 @@ class HttpTransport:
                 why = str(cut)
             # Without a run's id the request may not have arrived, and sending it again could start a second run.
             if not reader.run_id:
-                raise Refused(f"Cannot reach {self._url}: {why}. Is the service running there (manage.py serve)?")
+                raise Refused(f"Cannot reach {self._url}: {why}. Is the service running there ({PROGRAM} serve)?")
             attempt = 1 if reader.last > seen else attempt + 1
             if attempt > ATTEMPTS:
                 raise Lost(f"The run {reader.run_id} cannot be followed any more: {why}.")

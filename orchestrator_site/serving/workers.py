@@ -31,7 +31,9 @@ class Worker:
 
     def __init__(self, listening: socket.socket, numbers: Path) -> None:
         handle = listening.fileno()
-        command = [sys.executable, sys.argv[0], "serve", "--worker", str(handle), "--numbers", str(numbers)]
+        # The parent has reported the system checks.
+        own = ["--skip-checks", "--worker", str(handle), "--numbers", str(numbers)]
+        command = [sys.executable, sys.argv[0], "serve", *own]
         self._numbers = numbers
         self._process = subprocess.Popen(command, pass_fds=[handle], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self._began = time.monotonic()

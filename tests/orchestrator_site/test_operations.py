@@ -27,7 +27,7 @@ def run(name: str, folder: Path, **variables: str) -> str:
     """Run the commands of a block with `python` and PostgreSQL's programs on the path, and return their output."""
     path = f"{Path(sys.executable).parent}:{variables.pop('programs', '')}:{os.environ['PATH']}"
     # The tests' server accepts its administrator by name.
-    block = BLOCKS[name].replace("manage.py", f"{ROOT}/manage.py").replace("runuser -u postgres -- ", "")
+    block = BLOCKS[name].replace("bin/orchestrator", f"{ROOT}/bin/orchestrator").replace("runuser -u postgres -- ", "")
     variables = environment(folder, TOOL_OUTPUT_DIR=str(folder / "tool_outputs")) | {"PATH": path} | variables
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],

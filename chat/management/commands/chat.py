@@ -1,4 +1,4 @@
-"""`manage.py chat`: a conversation in the terminal."""
+"""`orchestrator chat`: a conversation in the terminal."""
 
 import asyncio
 import json
@@ -24,21 +24,22 @@ from chat.client.repl import Dialogue, sendable
 from chat.client.slash_commands import NAMES
 from chat.client.terminal import Screen, outlet
 from chat.client.transport import Call, Refused, Transport
-from storage.schema import migrated_database
+from command_line.database import existing_database
+from command_line.program import PROGRAM
 
 FAILED: Final = 1
 STATUSES: Final[dict[Outcome, int]] = {"completed": 0, "failed": FAILED, "cancelled": 130}
 """The exit status of each outcome. After Ctrl-C it is 128 plus the number of SIGINT, as in shells."""
 
-EXAMPLES: Final = """\
+EXAMPLES: Final = f"""\
 examples:
 
-  manage.py chat                                      talk to the default model, in this process
-  manage.py chat --url http://127.0.0.1:8010          talk to a running service
-  manage.py chat "What is a monad?"                   ask once; only the answer goes to standard output
-  git diff | manage.py chat --instructions "Review this change."
-  manage.py chat --session 5949bc40-... "And then?"   continue a session
-  manage.py chat --tool 'fs.read={"path": "notes.txt"}' "What do the notes say?"
+  {PROGRAM} chat                                      talk to the default model, in this process
+  {PROGRAM} chat --url http://127.0.0.1:8010          talk to a running service
+  {PROGRAM} chat "What is a monad?"                   ask once; only the answer goes to standard output
+  git diff | {PROGRAM} chat --instructions "Review this change."
+  {PROGRAM} chat --session 5949bc40-... "And then?"   continue a session
+  {PROGRAM} chat --tool 'fs.read={{"path": "notes.txt"}}' "What do the notes say?"
 
 The exit status of a single question is 0 if it was answered, 1 if it failed, and 130 after Ctrl-C.
 """
@@ -90,10 +91,10 @@ class Command(BaseCommand):
             raise SystemExit(status)
 
     def _in_process(self, runner: asyncio.Runner, provider: str | None) -> Transport:
-        """Return the service in this process, prepared as by `manage.py serve`. Raise `CommandError`."""
+        """Return the service in this process, prepared as by `serve`. Raise `CommandError`."""
         # The log would appear between the lines of the conversation.
         logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
-        with migrated_database():
+        with existing_database():
             pass
         if not conf.is_stored():
             self.stderr.write(
@@ -142,8 +143,13 @@ def _question(message: str | None) -> str | None:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        # Reading the port checks it.
+        is_url = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise ArgumentTypeError(f"{text!r} is not the address of a service, such as http://127.0.0.1:8010")
     return text
 

@@ -1,4 +1,4 @@
-"""`manage.py demo`: the scripted tour in the terminal, with an approval."""
+"""`orchestrator demo`: the scripted tour in the terminal, with an approval."""
 
 import os
 import sys
