@@ -124,8 +124,8 @@ class WellFormed:
         self._values = values
         self._with_keys = with_keys
         self._kinds = (
-            *[self._chat] * 5, *[self._decision] * 2, *[self._run] * 2, self._session, self._transcription,
-            self._synthesis, self._socket, self._key if with_keys else self._chat,
+            *[self._chat] * 5, *[self._decision] * 2, *[self._row] * 3, *[self._speech] * 2, self._socket,
+            self._key if with_keys else self._chat,
         )  # fmt: skip
 
     def request(self, token: str) -> Made:
@@ -184,26 +184,26 @@ class WellFormed:
         note = self._values.some({"note": ("Yes.", "\x1b[31m")})
         return self._json("POST", f"/tools/executions/{execution}/{verdict}", {"params_sha256": digest, **note})
 
-    def _run(self) -> Made:
-        run, number = self._values.id(), self._random.choice((0, 1, 5, 2**31, 2**63))
+    def _row(self) -> Made:
+        """Return a request about one row, which exists or does not."""
+        row, number = self._values.id(), self._random.choice((0, 1, 5, 2**31, 2**63))
+        group = self._random.choice(("day", "key", "model", "tool"))
+        changes = self._values.some({"title": ("A title",), "metadata": ({"a": 1}, {})}, 0.8)
         return self._random.choice(
             (
-                Made("GET", f"/chat/runs/{run}"),
-                Made("GET", f"/chat/runs/{run}/stream?after={number}"),
-                Made("POST", f"/chat/runs/{run}/cancel"),
-                Made("POST", f"/chat/runs/{run}/resume"),
-                Made("GET", f"/tools/executions/{run}"),
-                Made("GET", f"/tools/executions/{run}/output?offset={number}&limit=10"),
-                Made("GET", f"/tools/executions?session_id={run}&limit=5&offset={number}"),
-                Made("GET", f"/usage?group_by={self._random.choice(('day', 'key', 'model', 'tool'))}&since=2026-01-01"),
+                Made("GET", f"/chat/runs/{row}"),
+                Made("GET", f"/chat/runs/{row}/stream?after={number}"),
+                Made("POST", f"/chat/runs/{row}/cancel"),
+                Made("POST", f"/chat/runs/{row}/resume"),
+                Made("GET", f"/tools/executions/{row}"),
+                Made("GET", f"/tools/executions/{row}/output?offset={number}&limit=10"),
+                Made("GET", f"/tools/executions?session_id={row}&limit=5&offset={number}"),
+                Made("GET", f"/usage?group_by={group}&since=2026-01-01"),
+                Made(self._random.choice(("GET", "DELETE")), f"/chat/sessions/{row}"),
+                self._json("PATCH", f"/chat/sessions/{row}", changes),
+                self._json("PATCH", f"/chat/sessions/{row}", changes),
             )
         )
-
-    def _session(self) -> Made:
-        target = f"/chat/sessions/{self._values.id()}"
-        if self._random.random() < 0.3:
-            return Made(self._random.choice(("GET", "DELETE")), target)
-        return self._json("PATCH", target, self._values.some({"title": ("A title",), "metadata": ({"a": 1}, {})}, 0.8))
 
     def _key(self) -> Made:
         if self._random.random() < 0.2:
@@ -228,7 +228,14 @@ class WellFormed:
             sound[self._random.randrange(44)] = self._random.randrange(256)
         return bytes(sound)
 
-    def _transcription(self) -> Made:
+    def _speech(self) -> Made:
+        if self._random.random() < 0.5:
+            text = self._random.choice(("Hi.", "\u200b", "a\0b", "日本", "x" * 5_000))
+            options = {
+                "provider": ("local", "openai", ""), "voice": ("alloy", "x"), "format": ("wav", "mp3", "opus", "pcm"),
+                "speed": (0.25, 4, 1), "model": ("tts-1",), "stream_format": ("audio", "sse"),
+            }  # fmt: skip
+            return self._json("POST", "/speech/synthesis", {"text": text, **self._values.some(options)})
         fields = self._values.some(
             {
                 "provider": ("local", "openai"), "language": ("en", "de"), "model": ("whisper-1",),
@@ -243,14 +250,6 @@ class WellFormed:
         file = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
         body = parts.encode("utf-8", "surrogatepass") + file + self._recording() + b"\r\n--b--\r\n"
         return Made("POST", "/speech/transcriptions", body, "multipart/form-data; boundary=b")
-
-    def _synthesis(self) -> Made:
-        text = self._random.choice(("Hi.", "\u200b", "a\0b", "日本", "x" * 5_000))
-        options = {
-            "provider": ("local", "openai", ""), "voice": ("alloy", "x"), "format": ("wav", "mp3", "opus", "pcm"),
-            "speed": (0.25, 4, 1), "model": ("tts-1",), "stream_format": ("audio", "sse"),
-        }  # fmt: skip
-        return self._json("POST", "/speech/synthesis", {"text": text, **self._values.some(options)})
 
     def _socket(self) -> Made:
         """Return a socket's handshake with a few messages behind it, the last of which closes it."""
