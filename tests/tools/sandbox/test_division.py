@@ -33,7 +33,7 @@ def handle(base: Path) -> Iterator[int]:
 
 
 def kept(division: Division, handle: int, *, with_git: bool = False) -> list[str]:
-    return sorted("/".join(part.names) or "." for part in division.readable(handle, with_git=with_git).parts)
+    return sorted("/".join(part.names) or "." for part in division.readable(with_git=with_git).parts)
 
 
 def visited(handle: int, *, with_git: bool = False) -> list[str]:
@@ -141,7 +141,7 @@ def test_what_lies_beyond_a_limit_is_withheld(
     for path in ("a/b/c/d", ".env", "e", "f"):
         make(base / path)
     monkeypatch.setattr(subtrees, bound, 2)
-    found = Division(handle, SecretNames()).readable(handle, with_git=False)
+    found = Division(handle, SecretNames()).readable(with_git=False)
 
     assert not found.complete
     assert ("a",) not in [part.names for part in found.parts] or bound == "MAX_PARTS"
