@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,20 +16,6 @@ from tools.workspace.confinement.names import SecretNames, is_git
 
 NAMES = ["a", "b", ".env", ".git", "c"]
 PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def handle(base: Path) -> Iterator[int]:
-    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
-    yield handle
-    os.close(handle)
 
 
 def kept(division: Division, handle: int, *, with_git: bool = False) -> list[str]:

@@ -1,7 +1,5 @@
 """Commands in a folder with many files beside a secret: they share one Landlock ruleset until something changes."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,19 +16,10 @@ def keep_every_ruleset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "workspace"
-    folder.mkdir()
+def base(base: Path) -> Path:
     for name in ("a", "b", ".env"):
-        (folder / name).write_text(f"text of {name}")
-    return folder
-
-
-@pytest.fixture
-def handle(base: Path) -> Iterator[int]:
-    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
-    yield handle
-    os.close(handle)
+        (base / name).write_text(f"text of {name}")
+    return base
 
 
 async def seen(sandbox: Sandbox, division: Division, handle: int) -> str:
