@@ -81,8 +81,20 @@ class Ruleset:
 
     def enforce(self) -> None:
         """Restrict the calling thread and everything that it starts, for good. Needs `no_new_privs`."""
-        syscall(RESTRICT_SELF, self._handle, 0)
+        enforce(self._handle)
+        self.close()
+
+    def fileno(self) -> int:
+        """Return the handle, which is valid until the ruleset is closed."""
+        return self._handle
+
+    def close(self) -> None:
         os.close(self._handle)
+
+
+def enforce(handle: int) -> None:
+    """Restrict the calling thread by the ruleset of a handle, beside its other restrictions."""
+    syscall(RESTRICT_SELF, handle, 0)
 
 
 def everything(abi: int) -> Ruleset:

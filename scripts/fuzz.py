@@ -1,7 +1,7 @@
 """A bounded fuzzer of a running service: random and hostile requests to its API, its pages and its console.
 
-It counts the statuses. It fails at a 500, and at a connection that is closed without an answer. `--user` and
-`--password` sign in to the console.
+It counts the statuses. Its faults are a 500, an internal error in an event or at a socket's end, and a connection that
+is closed without an answer. `--key` is shown to the API; `--user` and `--password` sign in to the console.
 
 Example: `python -m scripts.fuzz --url http://127.0.0.1:8010 --requests 50000 --seed 1`.
 """
@@ -13,16 +13,24 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
+
+from scripts.well_formed import Known, Made, Values, WellFormed
 
 SECONDS: Final = 30.0
 """Seconds that an answer may take."""
 
 AT_ONCE: Final = 8
 MAX_SHOWN: Final = 10
+INTERNAL: Final = re.compile(rb'"code": ?"internal"|\x88.\x03\xf3')
+"""An event, or a socket's close frame (1011), that reports a fault of the service."""
+
+SOCKET_HEADERS: Final = (
+    ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)  # fmt: skip
 
 TABLES: Final = (
     "access/apikey", "auth/group", "auth/user", "chat/message", "chat/run", "chat/session", "speech/speechrequest",
@@ -75,34 +83,45 @@ TYPES: Final = (
 class Fuzzer:
     """Makes requests from a seed. `cookie` and `token` are those of a signed-in user of the console.
 
-    `ids` are those of rows that exist.
+    `key` is shown to the API. Requests name what is `known` of the service's rows.
     """
 
-    def __init__(
-        self, seed: int, host: str, *, cookie: str = "", token: str = "", ids: Sequence[str] = ("1", "2", "3")
-    ) -> None:
-        self._ids = ids
+    def __init__(self, seed: int, host: str, *, cookie: str = "", token: str = "", key: str = "") -> None:
+        self.known = Known()
         self._random = random.Random(seed)  # noqa: S311 - not a secret
+        self._well_formed = WellFormed(self._random, Values(self._random, self.known, self._json), with_keys=bool(key))
         self._host = host
         self._cookie = cookie
         self._token = token
+        self._key = key
 
     def request(self) -> bytes:
         """Return the bytes of one request, whose answer ends with its connection."""
-        body, content_type = self._body()
-        headers = [("Host", self._host), ("Connection", "close"), ("Content-Length", str(len(body)))]
-        if content_type:
-            headers.append(("Content-Type", content_type))
+        if self._random.random() < 0.4:
+            made = self._well_formed.request(self._token)
+        else:
+            method = self._random.choice(METHODS)
+            made = Made(method, self._target(), *self._body())
+        lines = [
+            f"{'GET' if made.method == 'SOCKET' else made.method} {made.target} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in self._headers(made)),
+        ]
+        return "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + made.body
+
+    def _headers(self, made: Made) -> list[tuple[str, str]]:
+        if made.method == "SOCKET":
+            return [("Host", self._host), *SOCKET_HEADERS, *([("X-API-Key", self._key)] if self._key else [])]
+        headers = [("Host", self._host), ("Connection", "close"), ("Content-Length", str(len(made.body)))]
+        if made.content_type:
+            headers.append(("Content-Type", made.content_type))
         if self._cookie and self._random.random() < 0.7:
             headers.append(("Cookie", self._cookie))
+        if self._key and self._random.random() < 0.9:
+            headers.append(("Authorization", f"Bearer {self._key}"))
         for _ in range(self._random.choice((0, 0, 0, 0, 0, 1, 1, 2, 30))):
             value = re.sub(r"[\r\n\0]", "", self._value())
-            headers.append((self._random.choice(HEADERS[:-2] if body else HEADERS), value))
-        lines = [
-            f"{self._random.choice(METHODS)} {self._target()} HTTP/1.1",
-            *(f"{name}: {value}" for name, value in headers),
-        ]
-        return "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + body
+            headers.append((self._random.choice(HEADERS[:-2] if made.body else HEADERS), value))
+        return headers
 
     def _target(self) -> str:
         path = self._random.choice(PATHS)
@@ -112,7 +131,7 @@ class Fuzzer:
 
     def _id(self) -> str:
         if self._random.random() < 0.5:
-            return self._random.choice(self._ids)
+            return self._random.choice(self.known.ids)
         return self._random.choice((str(UUID(int=self._random.getrandbits(128))), self._quoted(self._value()[:200])))
 
     def _query(self) -> str:
@@ -160,18 +179,31 @@ class Report:
 
     def add(self, status: str, request: bytes) -> None:
         self.statuses[status] += 1
-        if status in {"500", "dropped", "late"}:
+        if status in {"500", "dropped", "late", "internal"}:
             self.faults.append((status, request))
 
 
 async def exchange(url: str, request: bytes) -> bytes:
-    """Return the answer to a request. Raise `TimeoutError`, or `OSError` if the connection was cut."""
+    """Return the answer to a request, a stream up to an approval that it awaits.
+
+    What follows a socket's handshake is sent when that is accepted. Raise `TimeoutError`, or `OSError` or `EOFError` if
+    the connection was cut.
+    """
     parts = urlsplit(url)
+    head, end, rest = request.partition(b"\r\n\r\n")
     async with asyncio.timeout(SECONDS):
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
         try:
-            writer.write(request)
-            return await reader.read()
+            answer = b""
+            if b"\r\nUpgrade: websocket\r\n" in head:
+                writer.write(head + end)
+                answer = await reader.readuntil(end)
+                writer.write(rest)
+            else:
+                writer.write(request)
+            while b'"type":"approval_required"' not in answer and (piece := await reader.read(65_536)):
+                answer += piece
+            return answer
         finally:
             writer.close()
 
@@ -189,23 +221,15 @@ async def fuzz(url: str, fuzzer: Fuzzer, requests: int) -> Report:
             except TimeoutError:
                 report.add("late", request)
                 continue
-            except OSError:
+            except (OSError, EOFError):
                 answer = b""
+            fuzzer.known.learn(answer)
             found = re.match(rb"HTTP/1\.[01] (\d{3})", answer)
-            report.add(found[1].decode() if found else "dropped", request)
+            status = found[1].decode() if found else "dropped"
+            report.add("internal" if INTERNAL.search(answer) else status, request)
 
     await asyncio.gather(*(send() for _ in range(AT_ONCE)))
     return report
-
-
-async def made_ids(url: str) -> list[str]:
-    """Return the ids of a session, a run and an execution that are made for it."""
-    body = b'{"tool_calls": [{"name": "fs.list"}]}'
-    head = f"Host: {urlsplit(url).netloc}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-    answer = await exchange(
-        url, f"POST /chat/stream HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    )
-    return ["1", "2", *sorted(set(re.findall(r'_id":"([0-9a-f-]{36})"', answer.decode())))]
 
 
 async def signed_in(url: str, user: str, password: str) -> tuple[str, str]:
@@ -218,8 +242,9 @@ async def signed_in(url: str, user: str, password: str) -> tuple[str, str]:
     form = urlencode({"username": user, "password": password, "csrfmiddlewaretoken": token}).encode()
     sent = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\nCookie: {cookie}\r\n"
     answer = await exchange(url, f"POST /admin/login/ HTTP/1.1\r\n{head}{sent}\r\n".encode() + form)
-    kept = re.findall(r"(?i)set-cookie: ((?:csrftoken|sessionid)=\w+)", answer.decode())
-    return "; ".join(kept or [cookie]), token
+    kept = dict(re.findall(r"(?i)set-cookie: (csrftoken|sessionid)=(\w+)", answer.decode()))
+    # The service changes the token of forms when a user signs in.
+    return "; ".join(f"{name}={value}" for name, value in kept.items()), kept["csrftoken"]
 
 
 async def main(options: argparse.Namespace) -> int:
@@ -227,9 +252,7 @@ async def main(options: argparse.Namespace) -> int:
     cookie = token = ""
     if options.user:
         cookie, token = await signed_in(options.url, options.user, options.password)
-    fuzzer = Fuzzer(
-        options.seed, urlsplit(options.url).netloc, cookie=cookie, token=token, ids=await made_ids(options.url)
-    )
+    fuzzer = Fuzzer(options.seed, urlsplit(options.url).netloc, cookie=cookie, token=token, key=options.key)
     report = await fuzz(options.url, fuzzer, options.requests)
     for status, count in sorted(report.statuses.items()):
         sys.stdout.write(f"{status:8} {count:8}\n")
@@ -243,6 +266,7 @@ if __name__ == "__main__":
     parser.add_argument("--url", required=True, help="the service, such as http://127.0.0.1:8010")
     parser.add_argument("--requests", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--key", default="", help="an API key")
     parser.add_argument("--user", default="", help="a user of the console")
     parser.add_argument("--password", default="")
     sys.exit(asyncio.run(main(parser.parse_args())))

@@ -6,7 +6,7 @@ and proxies. With keys they check the host name and the origin (RFC 6454).
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Final
 
@@ -42,6 +42,11 @@ _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::\d{1,5})?")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+CONNECTION: Final = "connection"
+"""The key in the state of an ASGI scope under which a server may keep a dict for one connection."""
+
+OWN_USER: Final = "own_user"
+
 Address = tuple[str, int]
 """A host and a port."""
 
@@ -61,7 +66,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
     """The origin of a request, before anything in it is believed. `peer` and `own` are None for a Unix socket.
 
-    `peer` and `own` are the addresses of the connection. A connection `closes` if it is HTTP/1.0 and says so.
+    `peer` and `own` are the addresses of the connection. A connection `closes` if it is HTTP/1.0 and says so. `known`
+    is kept for the requests of one connection, if the server does so.
     """
 
     peer: Address | None
@@ -72,6 +78,7 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     forwarded: bool
     closes: bool = False
+    known: MutableMapping[str, bool] = {}
 
     @classmethod
     def of(cls, scope: Mapping[str, object], headers: Headers) -> "RequestOrigin":
@@ -81,6 +88,7 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
             own=_address(scope.get("server")),
             scheme=str(scope.get("scheme") or "http"),
             method=str(scope.get("method") or "GET"),
+            known=_known(scope),
             host=last(headers, b"host").decode("latin-1").lower(),
             origin=last(headers, b"origin").decode("latin-1").lower(),
             closes=scope.get("http_version") == "1.0" and last(headers, b"connection").lower() == b"close",
@@ -156,13 +164,22 @@ def _check_user(request: RequestOrigin, is_own_user: Callable[[Address, Address]
             "forwarded",
             "Behind a proxy every caller looks local. Set API_KEY or create a key before you use a proxy.",
         )
-    if not (request.peer and request.own and is_own_user(request.peer, request.own)):
+    # A connection does not change its user.
+    is_own = request.known.get(OWN_USER) or (request.peer and request.own and is_own_user(request.peer, request.own))
+    if not is_own:
         raise ApiError(
             403,
             "other_user",
             "Without an API key, only programs of the service's own user are accepted. Set API_KEY, create a key, or "
             "set ALLOW_KEYLESS=true, which accepts all users of this machine and all callers of a proxy on it.",
         )
+    request.known[OWN_USER] = True
+
+
+def _known(scope: Mapping[str, object]) -> MutableMapping[str, bool]:
+    state = scope.get("state")
+    known = state.get(CONNECTION) if isinstance(state, dict) else None
+    return known if isinstance(known, dict) else {}
 
 
 def _address(found: object) -> Address | None:

@@ -68,7 +68,8 @@ async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIt
                 if isinstance(event, ApprovalRequired | ApprovalResolved):
                     asked = event if isinstance(event, ApprovalRequired) else None
             # In a log that is read again, the decision may be part of the next frames.
-            if asked and await _is_waiting(asked):
+            waits: bool = await read(decisions.is_waiting, UUID(asked.execution_id)) if asked else False
+            if waits:
                 break
             asked = None
     fields = await run_fields(run_id, owner) or {}
@@ -76,7 +77,3 @@ async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIt
         fields["status"] = Run.Status.WAITING
     answer = AnswerOut.model_validate({**fields, "approval": msgspec.to_builtins(asked)})
     yield json.dumps(answer.model_dump(), cls=NinjaJSONEncoder).encode()
-
-
-async def _is_waiting(asked: ApprovalRequired) -> bool:
-    return await read(decisions.is_waiting, UUID(asked.execution_id))

@@ -25,6 +25,7 @@ class FollowedRuns:
         self._send = send
         self._drop = drop
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopped = False
 
     def check_room(self) -> None:
         """Raise `ApiError` (429) if the socket follows its maximum of runs."""
@@ -40,9 +41,12 @@ class FollowedRuns:
         task.add_done_callback(self._tasks.discard)
         # A task that is cancelled before its first step never runs its own `finally`.
         task.add_done_callback(lambda _: subscription.close())
+        if self._is_stopped:
+            task.cancel()
 
     def stop(self) -> None:
         """Stop following all runs. The runs continue without the socket, like after any disconnect."""
+        self._is_stopped = True
         for task in self._tasks:
             task.cancel()
 

@@ -59,6 +59,8 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         self._release: Callable[[], None] | None = None
         self._is_shut = False
         self._tasks: set[asyncio.Task[None]] = set()
+        # A run that is half begun would be lost with its task: it begins, and loses its only subscriber.
+        self._starting: set[asyncio.Task[None]] = set()
         self._runs = FollowedRuns(self._send, partial(self.close, DROPPED))
 
     async def connect(self) -> None:
@@ -86,6 +88,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
                 await self._refuse(invalid.refusal, invalid.ref)
         else:
             processing = self._spawn(self._process(message))
+            if isinstance(message, Chat | Resume):
+                self._starting.add(processing)
+                processing.add_done_callback(self._starting.discard)
             # The messages after this one need its key.
             if isinstance(message, Auth):
                 await asyncio.wait([processing])
@@ -95,7 +100,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
     async def disconnect(self, code: int) -> None:
         if self._release is not None:
             self._release()
-        for task in self._tasks:
+        for task in self._tasks - self._starting:
             task.cancel()
         self._runs.stop()
 
@@ -165,7 +170,9 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_SECONDS):
                 await self._refuse(refusal, "")
-        await self.close(code)
+        # The client may have left meanwhile, like in `_send`.
+        with suppress(OSError):
+            await self.close(code)
 
     async def _refuse(self, refusal: ApiError, ref: str) -> None:
         metrics.refusals.add(refusal.code)

@@ -59,7 +59,7 @@ class RunStarter:
             run = self._runs.start(new.spec)
         try:
             await written
-        except BaseException:
+        except Exception:
             run.stop("storage")
             raise
         return run

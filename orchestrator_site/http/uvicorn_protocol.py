@@ -10,6 +10,7 @@ from typing import Any, Final, TypeGuard
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from access.network.host_check import CONNECTION
 from orchestrator_site import conf
 from orchestrator_site.http.asgi_types import Application, Message
 from orchestrator_site.http.deadlines import Deadlines
@@ -34,6 +35,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.app_state = {**self.app_state, CONNECTION: {}}
         self.flow = self._flow = _Flow(transport)
         limits = conf.connection_limits()
         self._deadlines = Deadlines(limits, self.loop.time())

@@ -12,6 +12,7 @@ from speech.base import SpeechError
 from speech.call_log import CallLog
 from speech.service import Synthesis
 from storage.writer import StorageUnavailable
+from web.headers import field_value
 
 logger = logging.getLogger(__name__)
 
@@ -23,13 +24,12 @@ class AudioStream(StreamingHttpResponse):
         headers = {
             "Cache-Control": "no-store",
             "X-Accel-Buffering": "no",
-            "X-Speech-Provider": synthesis.provider,
-            "X-Speech-Model": synthesis.model,
-            "X-Speech-Voice": synthesis.voice,
+            "X-Speech-Provider": field_value(synthesis.provider),
+            "X-Speech-Model": field_value(synthesis.model),
+            "X-Speech-Voice": field_value(synthesis.voice),
         }
         if synthesis.note:
-            # A field value is ASCII without line breaks (RFC 9110, section 5.5).
-            headers["X-Speech-Note"] = " ".join(synthesis.note.encode("ascii", "replace").decode().split())
+            headers["X-Speech-Note"] = field_value(synthesis.note)
         super().__init__(_Audio(synthesis, call), content_type=synthesis.mime, headers=headers)
 
 

@@ -1,13 +1,13 @@
 """A few of the fuzzer's requests, and those that found a fault.
 
-Covers `console.error_pages`.
+Covers `console.error_pages`, `scripts.well_formed`.
 """
 
 import pytest
 from django.contrib.auth.models import User
 
 from chat.providers.scripted import Scripted
-from scripts.fuzz import Fuzzer, exchange, fuzz, made_ids, signed_in
+from scripts.fuzz import Fuzzer, exchange, fuzz, signed_in
 from storage.reader import read
 from tests.conftest import Start
 
@@ -25,7 +25,7 @@ async def test_random_and_hostile_requests_are_answered_without_a_fault(start: S
     await read(make_operator)
     cookie, token = await signed_in(api.base_url, "op", PASSWORD)
     host = api.base_url.removeprefix("http://")
-    fuzzer = Fuzzer(7, host, cookie=cookie, token=token, ids=await made_ids(api.base_url))
+    fuzzer = Fuzzer(7, host, cookie=cookie, token=token)
     report = await fuzz(api.base_url, fuzzer, REQUESTS)
     assert report.faults == []
     assert sum(report.statuses.values()) == REQUESTS

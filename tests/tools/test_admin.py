@@ -8,8 +8,11 @@ from html import unescape
 from uuid import UUID, uuid4
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -148,6 +151,32 @@ def test_only_long_fields_are_available_whole(console: Client) -> None:
     assert console.get(reverse("admin:tools_toolexecution_whole", args=[row.pk, "owner"])).status_code == 404
     assert console.get(reverse("admin:tools_toolexecution_whole", args=[uuid4(), "data"])).status_code == 404
     assert console.get(change(row).replace("change", "history")).status_code == 404
+
+
+def test_page_without_the_database_says_when_to_come_back(console: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(request: HttpRequest) -> QuerySet[ToolExecution]:
+        raise OperationalError("database is locked")
+
+    console.raise_request_exception = False
+    monkeypatch.setattr(site.get_model_admin(ToolExecution), "get_queryset", locked)
+    shown = console.get(LIST)
+    assert (shown.status_code, shown.headers["Retry-After"]) == (503, "1")
+
+
+def test_search_covers_the_first_rows_and_says_so(console: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.pages.BATCH", 2)
+    # Two rows of one moment are on both sides of the end of a batch.
+    for number in range(5):
+        execution(created=START + timedelta(days=number // 2), params={"path": f"NOTES_{number}.txt"})
+    whole = page(console, f"{LIST}?q=notes_")
+    assert all(f"NOTES_{number}" in whole for number in range(5))
+    assert "rows were searched" not in whole
+    monkeypatch.setattr("console.pages.MAX_SEARCH_SECONDS", 0)
+    newest = page(console, f"{LIST}?q=notes_")
+    assert [f"NOTES_{number}" in newest for number in range(5)] == [False, False, True, True, True]
+    assert "Only the first 2 rows were searched" in newest
+    oldest = page(console, f"{LIST}?q=notes_&o=0")
+    assert [f"NOTES_{number}" in oldest for number in range(5)] == [True, True, False, False, False]
 
 
 def test_search_reads_the_table_once_and_shows_the_first_matches(

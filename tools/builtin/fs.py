@@ -222,9 +222,11 @@ async def search(
         walk = workspace.walk(root, recursive=True, deadline=deadline, wanted=wanted)
         for entry in walk:
             if entry.type == "file":
-                # A secret, a file that was removed meanwhile, and one without read permission are skipped.
-                with suppress(ToolError), workspace.open_entry(entry) as file:
-                    found.look_into(file)
+                try:
+                    with workspace.open_entry(walk, entry) as file:
+                        found.look_into(file)
+                except ToolError:  # a secret, or a file that was removed meanwhile or may not be read
+                    continue
             if not found.complete:
                 break
         matches = sorted(found.matches, key=lambda match: match.path.split("/"))

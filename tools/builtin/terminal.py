@@ -257,7 +257,7 @@ def tools(
     runner = Terminal(workspace, sandbox, limits)
     if confinement and not disabled:
         # Visiting a large workspace takes a second, which the first command need not wait for.
-        threading.Thread(target=lambda: runner.division.readable(0, with_git=False), daemon=True).start()
+        threading.Thread(target=lambda: runner.division.readable(with_git=False), daemon=True).start()
     made = tool(
         "terminal.exec",
         "execute",

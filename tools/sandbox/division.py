@@ -83,18 +83,22 @@ class Division:
         self._watcher = _new_watcher()
         self._visited = 0
         self._complete = True
+        self._kept: dict[bool, Parts] = {}
 
     def __del__(self) -> None:
         os.close(self._base)
         if self._watcher:
             self._watcher.close()
 
-    def readable(self, handle: int, *, with_git: bool) -> Parts:
-        """Return the parts that a command may read, below a handle of the same folder."""
+    def readable(self, *, with_git: bool) -> Parts:
+        """Return the parts that a command may read. As long as they are the same, so is the list."""
         with self._lock:
             root = self._current()
-            parts = list(self._parts(root, handle, with_git=with_git))
-        return Parts(parts[: subtrees.MAX_PARTS], self._complete and len(parts) <= subtrees.MAX_PARTS)
+            if with_git not in self._kept:
+                parts = list(self._parts(root, with_git=with_git))
+                complete = self._complete and len(parts) <= subtrees.MAX_PARTS
+                self._kept[with_git] = Parts(parts[: subtrees.MAX_PARTS], complete)
+            return self._kept[with_git]
 
     def _current(self) -> _Folder:
         if self._root is None or self._watcher is None or not self._follow(self._watcher):
@@ -104,6 +108,7 @@ class Division:
 
     def _rebuild(self) -> None:
         """Visit the whole workspace."""
+        self._kept = {}
         if self._watcher:
             self._watcher.close()
         self._by_watch = {}
@@ -181,7 +186,7 @@ class Division:
         return self._watcher is not None and self._visited < subtrees.MAX_WALKED
 
     def _change(self, folder: _Folder, event: inotify.Event) -> None:
-        before = folder.own()
+        before, divided = folder.own(), any(folder.below)
         name, is_folder = event.name, event.mask & inotify.IS_FOLDER
         if event.mask & (inotify.DELETE | inotify.MOVED_FROM):
             folder.secrets.discard(name)
@@ -194,6 +199,9 @@ class Division:
         elif not self._is_protected(folder, name) and is_folder:
             self._take(folder, name)
         folder.add_below(before, folder.own())
+        # Of a folder that is not divided, no entry is a part.
+        if divided or any(folder.below):
+            self._kept = {}
 
     def _take(self, folder: _Folder, name: str) -> None:
         """Visit a folder that is new, or that has changed."""
@@ -218,13 +226,13 @@ class Division:
                     with suppress(OSError):
                         self._watcher.remove(gone.watch)
 
-    def _parts(self, root: _Folder, handle: int, *, with_git: bool) -> Iterator[Part]:
+    def _parts(self, root: _Folder, *, with_git: bool) -> Iterator[Part]:
         """Yield the fewest parts without protected entries, nearest first."""
         pending: deque[tuple[tuple[str, ...], _Folder]] = deque()
         if root.is_divided(with_git=with_git):
             pending.append(((), root))
         if not pending and not root.closed:
-            yield Part(handle, ())
+            yield Part(self._base, ())
         while pending:
             names, folder = pending.popleft()
             for entry in () if folder.closed else _entries(self._base, names):
@@ -236,7 +244,7 @@ class Division:
                 if below and below.is_divided(with_git=with_git):
                     pending.append((path, below))
                 elif below or is_git(entry.name) or not entry.is_dir(follow_symlinks=False):
-                    yield Part(handle, path)
+                    yield Part(self._base, path)
 
     def _hides(self, name: str, *, with_git: bool) -> bool:
         return not with_git if is_git(name) else self._secrets.cover((name,))

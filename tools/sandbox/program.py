@@ -76,6 +76,24 @@ def _tasks_of_the_machine() -> int:
 def confine(policy: Policy) -> None:
     """Restrict file access to the folders and devices of the policy, each with its rights."""
     rules = landlock.everything(policy.landlock_abi)
+    allow_common(rules, policy)
+    allow_parts(rules, policy.readable_parts, read_rights(policy))
+    allow_parts(rules, policy.writable_parts, write_rights(policy))
+    rules.enforce()
+    if policy.rules_handle is not None:
+        landlock.enforce(policy.rules_handle)
+
+
+def read_rights(policy: Policy) -> int:
+    return landlock.READ | landlock.EXECUTE * policy.runs_files
+
+
+def write_rights(policy: Policy) -> int:
+    return landlock.WRITE | landlock.EXECUTE * policy.runs_files
+
+
+def allow_common(rules: landlock.Ruleset, policy: Policy) -> None:
+    """Allow everything except parts of folders."""
     for place in policy.places:
         rules.allow_path(place, landlock.RUN)
     rules.allow_path(os.devnull, landlock.READ_FILE | landlock.WRITE_FILE)
@@ -83,17 +101,11 @@ def confine(policy: Policy) -> None:
         rules.allow_path(device, landlock.READ_FILE)
     for handle in policy.listable_handles:
         rules.allow(handle, landlock.READ_DIR)
-    read, write = landlock.READ, landlock.WRITE
-    if policy.runs_files:
-        read, write = read | landlock.EXECUTE, write | landlock.EXECUTE
     for handle in policy.readable_handles:
-        rules.allow(handle, read)
+        rules.allow(handle, read_rights(policy))
     for handle in policy.writable_handles:
-        rules.allow(handle, write)
-    allow_parts(rules, policy.readable_parts, read)
-    allow_parts(rules, policy.writable_parts, write)
-    rules.allow_path(policy.temporary, write)
-    rules.enforce()
+        rules.allow(handle, write_rights(policy))
+    rules.allow_path(policy.temporary, write_rights(policy))
 
 
 def allow_parts(rules: landlock.Ruleset, parts: Sequence[Part], rights: int) -> None:

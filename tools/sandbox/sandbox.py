@@ -9,6 +9,7 @@ import msgspec
 
 from tools.base import OutputStream
 from tools.sandbox.confinement import Confinement, kernel_confinement
+from tools.sandbox.kept_rules import KeptRules
 from tools.sandbox.output.capture import Captured
 from tools.sandbox.output.stream import Output
 from tools.sandbox.policy import Ended, Limits, Part, Policy
@@ -68,6 +69,7 @@ class Sandbox:
     def __init__(self, programs: Programs | None = None, *, temporary_beneath: Path | None = None) -> None:
         self.programs = programs or installed_programs()
         self.temporary_folders = TemporaryFolders(temporary_beneath)
+        self._kept_rules = KeptRules()
 
     async def probe(self) -> Confinement:
         """Run a trial command that must be denied a file, and return the level. Raises `SandboxUnavailableError`."""
@@ -146,13 +148,14 @@ class Sandbox:
                 landlock_abi=level.landlock_abi,
                 limits=limits,
                 listable_handles=list(listable_handles),
-                readable_parts=list(readable_parts),
+                readable_parts=readable_parts,
                 writable_parts=list(writable_parts),
                 runs_files=programs.beneath is not None,
                 plan=plan,
                 service=os.getpid() if service is None else service,
             )
-            supervision = await Supervision.start(policy, output)
+            async with self._kept_rules.applied(policy) as applied:
+                supervision = await Supervision.start(applied, output)
             output.when_too_much = supervision.stop
             report = await supervision.report(limits.wall_seconds)
         if report.ended == "refused":

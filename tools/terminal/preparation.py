@@ -116,7 +116,7 @@ async def parts(
     may_write = limits.writable and not with_git
 
     def divide() -> tuple[Parts, Parts]:
-        readable = division.readable(base, with_git=with_git)
+        readable = division.readable(with_git=with_git)
         writable = parts_without(base, unwritten(names), lambda: deadline.over) if may_write else NOTHING
         return readable, writable
 

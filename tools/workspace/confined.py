@@ -17,6 +17,7 @@ from tools.workspace.confinement.opening import (
     DIRECTORY,
     READ_DIRECTORY,
     READ_FILE,
+    READ_NAME,
     Confinement,
     Opener,
     WorkspaceUnavailableError,
@@ -98,11 +99,11 @@ class Workspace:
         with tool_errors(path):
             return _regular(self._resolver.follow(self._parse(path), use))
 
-    def open_entry(self, entry: Entry) -> File:
-        """Open the regular file of a listing for reading. If a link has replaced it, this is a `conflict`."""
+    def open_entry(self, walk: Walk, entry: Entry) -> File:
+        """Open the regular file that a walk yields for reading. If a link has replaced it, this is a `conflict`."""
         _check_usable(self, entry.parts)
         try:
-            return _regular(File(self._resolver.open(entry.parts, READ_FILE), entry.parts))
+            return _regular(File(os.open(entry.parts[-1], READ_NAME, dir_fd=walk.handle), entry.parts))
         except OSError as error:
             raise tool_error(error, entry.path) from error
 

@@ -14,6 +14,7 @@ from tools.workspace.confinement.paths import shown
 from tools.workspace.confinement.resolving import composed
 
 MAX_MEMORY_BYTES = 4 * 1024 * 1024
+SPECIAL = re.compile(r"[\\.^$*+?{}()\[\]|\r\n]")
 ONE_TEXT_SIGNS = ("\\A", "\\z", "(?")
 GLOB_PIECES = re.compile(r"\*\*/|\*\*|\*|\?|\[[!^]?\]?[^\]/]*\]|.", re.DOTALL)
 GLOB_MEANINGS = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -25,6 +26,8 @@ class LinePattern:
     def __init__(self, text: str, *, ignore_case: bool, max_size: int) -> None:
         """Compile the pattern. Raises `ToolError` (`invalid_params`) if it is invalid or larger than `max_size`."""
         self._line = _compiled(text, f"The pattern {shown(text)}", max_size, ignore_case=ignore_case)
+        # Finding a plain text takes a fifth of the time.
+        self._plain = None if ignore_case or SPECIAL.search(text) else text.encode()
         # The end of the text, or a group that unsets a flag, would mean something else in many lines at once.
         by_line = any(sign in text.replace("(?:", "") for sign in ONE_TEXT_SIGNS)
         self._lines = (
@@ -34,6 +37,8 @@ class LinePattern:
     def may_be_in(self, run: bytes) -> bool:
         """Return False if certainly no line of the run matches."""
         # One call for thousands of lines: nearly all files of a search have no match.
+        if self._plain is not None:
+            return self._plain in run
         if self._lines is None:
             return True
         text = run.replace(b"\r\n", b"\n") if b"\r" in run else run

@@ -4,7 +4,6 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from itertools import islice
 from operator import attrgetter
 from typing import Literal
@@ -61,7 +60,8 @@ class Walk:
     """The entries below a folder, the nearest folders first. Git's folder is left out, links not followed.
 
     Entries that `permits` rejects are left out. A walk ends early at its deadline, at `max_walked` entries and at
-    `max_path_depth`. Afterwards `complete` is true if all entries were visited.
+    `max_path_depth`. Afterwards `complete` is true if all entries were visited. While an entry is yielded, `handle` is
+    that of its folder.
     """
 
     def __init__(
@@ -84,63 +84,72 @@ class Walk:
         self._wanted = wanted
         self._left = limits.max_walked
         self.complete = True
+        self.handle: int | None = None
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries. Raises `ToolError` if the folder itself cannot be read."""
         rules = None if self._wanted.ignored else rules_above(self._resolver, self._folder)
-        with tool_errors(joined(self._folder)):
-            listing = self._listing(self._folder, rules)
         # The nearest folders first: one deep folder with many entries must not hide the others.
         pending: deque[tuple[Parts, IgnoreRules | None]] = deque()
-        while True:
-            for entry, rules_there in listing:
-                if self._deadline.over:
-                    self.complete = False
-                    return
-                # A folder may be denied, and files in it allowed.
-                if self._matches(entry) and (self._permits is None or self._permits(entry.path)):
-                    yield entry
-                if self._recursive and entry.type == "directory":
-                    if len(entry.parts) >= self._limits.max_path_depth:
+        wants_all = self._wanted.match is every_entry and self._permits is None
+        try:
+            with tool_errors(joined(self._folder)):
+                listing = self._listing(self._folder, rules)
+            while True:
+                for entry, rules_there in listing:
+                    if self._deadline.over:
                         self.complete = False
-                    else:
+                        return
+                    # A folder may be denied, and files in it allowed.
+                    if wants_all or (self._matches(entry) and (self._permits is None or self._permits(entry.path))):
+                        yield entry
+                    if not self._recursive or entry.type != "directory":
+                        continue
+                    if len(entry.parts) < self._limits.max_path_depth:
                         pending.append((entry.parts, rules_there))
-            if not pending:
-                return
-            # A subfolder without read permission, or one that was removed or replaced by a link, is skipped.
-            try:
-                listing = self._listing(*pending.popleft())
-            except OSError:
-                self.complete, listing = False, []
+                    else:
+                        self.complete = False
+                if not pending:
+                    return
+                # A subfolder without read permission, or one that was removed or replaced by a link, is skipped.
+                try:
+                    listing = self._listing(*pending.popleft())
+                except OSError:
+                    self.complete, listing = False, []
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
 
     def _matches(self, entry: Entry) -> bool:
-        match = self._wanted.match
-        return match is every_entry or match(entry.parts[len(self._folder) :])
+        return self._wanted.match(entry.parts[len(self._folder) :])
 
     def _listing(self, folder: Parts, rules: IgnoreRules | None) -> list[tuple[Entry, IgnoreRules | None]]:
         """Return the entries of a folder in the order of their names, with the rules that apply in it."""
         entries: list[tuple[Entry, IgnoreRules | None]] = []
-        handle = self._resolver.open(folder, READ_DIRECTORY)
-        try:
-            # Sorting needs all names, so of a folder with too many the first that the filesystem returns are taken.
-            with os.scandir(handle) as found:
-                items = list(islice(found, self._left + 1))
-            if len(items) > self._left:
-                self.complete = False
-                items.pop()
-            self._left -= len(items)
-            if rules is not None and any(item.name == NAME for item in items):
-                rules = rules.below(self._resolver, folder)
-            for item in sorted(items, key=attrgetter("name")):
-                # A file may be removed between the two calls.
-                with suppress(FileNotFoundError):
-                    entry = self._entry(folder, item, handle)
-                    if not is_git(item.name) and not (
-                        rules and rules.ignore(entry.parts, is_folder=entry.type == "directory")
-                    ):
-                        entries.append((entry, rules))
-        finally:
-            os.close(handle)
+        self._leave()
+        self.handle = handle = self._resolver.open(folder, READ_DIRECTORY)
+        # Sorting needs all names, so of a folder with too many the first that the filesystem returns are taken.
+        with os.scandir(handle) as found:
+            items = list(islice(found, self._left + 1))
+        if len(items) > self._left:
+            self.complete = False
+            items.pop()
+        self._left -= len(items)
+        items.sort(key=attrgetter("name"))
+        if rules is not None and NAME in [item.name for item in items]:
+            rules = rules.below(self._resolver, folder)
+        for item in items:
+            try:
+                entry = self._entry(folder, item, handle)
+            except FileNotFoundError:  # it was removed between the two calls
+                continue
+            if is_git(item.name) or (rules and rules.ignore(entry.parts, is_folder=entry.type == "directory")):
+                continue
+            entries.append((entry, rules))
         return entries
 
     def _entry(self, folder: Parts, item: "os.DirEntry[str]", handle: int) -> Entry:
@@ -149,12 +158,12 @@ class Walk:
             return entry_of(parts, os.lstat(item.name, dir_fd=handle))
         # The type is known without a system call for each entry.
         kind: EntryType = "other"
-        if item.is_symlink():
-            kind = "symlink"
+        if item.is_file(follow_symlinks=False):
+            kind = "file"
         elif item.is_dir(follow_symlinks=False):
             kind = "directory"
-        elif item.is_file(follow_symlinks=False):
-            kind = "file"
+        elif item.is_symlink():
+            kind = "symlink"
         return Entry(parts=parts, type=kind, size=0, modified_ns=0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from access.network.host_check import RequestOrigin, Rules, check, is_loopback
+from access.network.host_check import CONNECTION, RequestOrigin, Rules, check, is_loopback
 from access.peer_user import is_own_user
 from web.errors import ApiError
 
@@ -137,3 +137,17 @@ def test_with_keys_only_allowed_hosts_are_accepted() -> None:
 @pytest.mark.parametrize(("host", "own"), [("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False)])
 def test_loopback_addresses_are_recognised(host: str, own: bool) -> None:
     assert is_loopback(host) is own
+
+
+def test_kernel_is_asked_for_the_user_once_a_connection() -> None:
+    asked: list[object] = []
+    rules = Rules(keyed=False, is_own_user=lambda *given: asked.append(given) is None, hosts=(), origins=())
+    state: dict[str, dict[str, bool]] = {CONNECTION: {}}
+    scope: dict[str, object] = {"client": ("127.0.0.1", 5), "server": ("127.0.0.1", 80), "state": state}
+    for _ in range(2):
+        check(RequestOrigin.of(scope, [(b"host", b"localhost")]), rules)
+    assert len(asked) == 1
+    check(RequestOrigin.of({**scope, "state": {CONNECTION: {}}}, [(b"host", b"localhost")]), rules)
+    assert len(asked) == 2
+    with pytest.raises(ApiError, match="proxy"):
+        check(RequestOrigin.of(scope, [(b"host", b"localhost"), (b"via", b"x")]), rules)

@@ -235,6 +235,48 @@ async def test_wrong_key_closes_the_socket(start: Start, settings: Settings, opt
         assert socket.close_code == websocket.UNAUTHORIZED
 
 
+async def leave_after(text: str) -> None:
+    """Send one message and disconnect at once, so that the service can send nothing more."""
+    events = iter(("connect", "receive", "disconnect"))
+
+    async def receive() -> dict[str, Any]:
+        return {"type": f"websocket.{next(events)}", "text": text, "code": 1000}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] != "websocket.accept":
+            raise OSError
+
+    scope = {"type": "websocket", "headers": [], "client": ("127.0.0.1", 1), "subprotocols": []}
+    await websocket.ChatConsumer.as_asgi()(scope, receive, send)
+
+
+async def test_wrong_key_of_a_client_that_has_left_is_no_fault(
+    start: Start, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.API_KEY = KEY
+    await start(Scripted())
+    await leave_after('{"type": "auth", "key": "another"}')
+    assert "key_refused" in caplog.text
+    assert "socket.broken" not in caplog.text
+
+
+@pytest.mark.parametrize(("on_disconnect", "status"), [("cancel", "cancelled"), ("continue", "completed")])
+async def test_run_begins_although_its_socket_closed_meanwhile(
+    start: Start, settings: Settings, on_disconnect: str, status: str
+) -> None:
+    settings.DISCONNECT_GRACE_SECONDS = 0
+    hold = asyncio.Event()
+    api = await start(Scripted([text("One"), hold.wait, STOP]))
+    await leave_after(json.dumps({"type": "chat", "message": "Hi", "on_disconnect": on_disconnect}))
+    if on_disconnect == "continue":
+        hold.set()
+    async with asyncio.timeout(5):
+        while not (found := await api.get("/chat/sessions"))["count"] or found["items"][0]["active_run"]:
+            await asyncio.sleep(0.02)
+    run = (await api.get(f"/chat/sessions/{found['items'][0]['id']}/messages"))["items"][0]["run_id"]
+    assert (await api.get(f"/chat/runs/{run}"))["status"] == status
+
+
 async def test_socket_without_a_key_is_closed_in_time(
     start: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,39 +8,30 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from spending.accounts import Payer
-from tests.tools.commands.terminals import ANY_PYTHON, LiveOutput, alive, contents, git, run, terminal_of, verdict
-from tools.base import Execution, OutputStream, Tool, ToolError
+from tests.tools.builtin.conftest import Make
+from tests.tools.commands.terminals import ANY_PYTHON, LiveOutput, alive, contents, git, run, verdict
+from tools.base import Execution, OutputStream, ToolError
 from tools.builtin import terminal
 from tools.commands import WHITELIST, extended
 from tools.commands.output import MAX_SHOWN_BYTES
 from tools.sandbox import subtrees
 from tools.sandbox.confinement import kernel_confinement
-from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("kernel")
 
 SPARSE_BYTES = 10 << 30
 MAX_GROWTH = 64 << 20
 SLEEP = "import time\ntime.sleep(60)"
 OVERTIME = 2.0
 """The seconds after its limit within which a command's result must arrive."""
-
-Make = Callable[..., Tool]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kernel() -> None:
-    try:
-        kernel_confinement()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -52,15 +43,9 @@ def base(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def make(base: Path, tmp_path: Path) -> AsyncIterator[Make]:
+def make(make: Make) -> Make:
     """Return a function that creates the tool with the given limits; `python` runs any script."""
-    workspace = Workspace(base)
-
-    def made(**limits: object) -> Tool:
-        return terminal_of(workspace, tmp_path / "temporary", **{"whitelist": ANY_PYTHON, **limits})
-
-    yield made
-    workspace.close()
+    return lambda **limits: make(**{"whitelist": ANY_PYTHON, **limits})
 
 
 def script(base: Path, body: str) -> list[str]:

@@ -15,9 +15,8 @@ import pytest
 
 from tests.tools.commands.terminals import contents, git, terminal_of, verdict
 from tools.base import Tool
-from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.policy import Limits
-from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
+from tools.sandbox.refusals import CommandRefusedError
 from tools.sandbox.sandbox import Sandbox
 from tools.sandbox.subtrees import parts_without
 from tools.workspace import SecretNames, Workspace
@@ -769,11 +768,7 @@ def service_environment() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory, port: int) -> Scene:
-    try:
-        kernel_confinement()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+def scene(tmp_path_factory: pytest.TempPathFactory, port: int, kernel: None) -> Scene:
     base = tmp_path_factory.mktemp("hostile")
     workspace, outside = base / "workspace", base / "outside"
     (workspace / "docs").mkdir(parents=True)

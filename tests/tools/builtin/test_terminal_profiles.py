@@ -2,33 +2,21 @@
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.tools.commands.terminals import run, terminal_of, verdict
-from tools.base import Tool
+from tests.tools.builtin.conftest import Make
+from tests.tools.commands.terminals import run, verdict
 from tools.policy import parse
-from tools.sandbox.confinement import kernel_confinement
-from tools.sandbox.refusals import SandboxUnavailableError
-from tools.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("kernel")
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 BASE_PYTHON = Path(sys.base_prefix, "bin", "python3")
 # The module stands for pytest, which would take a second to copy and start.
 MODULE = "import sys, os.path\ndef console_main():\n    print('pytest of', sys.prefix)\n"
-
-Make = Callable[..., Tool]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kernel() -> None:
-    try:
-        kernel_confinement()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
@@ -44,13 +32,6 @@ def base(tmp_path: Path) -> Path:
     (folder / ".git").mkdir()
     (folder / ".git" / "config").write_text("the-canary")
     return folder
-
-
-@pytest.fixture
-async def make(base: Path, tmp_path: Path) -> AsyncIterator[Make]:
-    workspace = Workspace(base)
-    yield lambda **limits: terminal_of(workspace, tmp_path / "temporary", **limits)
-    workspace.close()
 
 
 def script(path: Path, text: str) -> None:

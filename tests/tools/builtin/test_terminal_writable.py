@@ -14,12 +14,13 @@ import pytest
 from tests.tools.commands.terminals import ANY_PYTHON, contents, run, terminal_of, verdict
 from tools.base import Tool
 from tools.sandbox import subtrees
-from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.protection.quarantine import Quarantine
-from tools.sandbox.refusals import CommandRefusedError, SandboxUnavailableError
+from tools.sandbox.refusals import CommandRefusedError
 from tools.sandbox.sandbox import Sandbox
 from tools.workspace import Workspace
 from tools.workspace.confinement.names import SECRETS
+
+pytestmark = pytest.mark.usefixtures("kernel")
 
 CANARY = "the-canary"
 
@@ -102,14 +103,6 @@ for name, code in json.loads(CODE).items():
         verdicts[name] = errno.errorcode[error.errno]
 print(json.dumps(verdicts))
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kernel() -> None:
-    try:
-        kernel_confinement()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
 
 
 def build(base: Path, outside: Path) -> None:

@@ -8,19 +8,14 @@ import pytest
 from tests.tools.git.building import Built
 from tools.git.limits import Limits
 from tools.git.running import Runner
-from tools.sandbox.confinement import kernel_confinement
-from tools.sandbox.refusals import SandboxUnavailableError
 from tools.workspace import Workspace
 
 QUICK = Limits(max_seconds=5)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernel() -> None:
-    try:
-        kernel_confinement()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+def confined(kernel: None) -> None:
+    """Run each test in the sandbox of the kernel."""
 
 
 @pytest.fixture

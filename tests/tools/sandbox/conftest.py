@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.policy import Limits
 from tools.sandbox.programs import Programs, installed_programs
-from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Outcome, Sandbox
 
 SECRET = "the-canary-of-the-house"
@@ -20,11 +18,8 @@ RunPython = Callable[..., Awaitable[Outcome]]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def kernel() -> None:
-    try:
-        kernel_confinement()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+def confined(kernel: None) -> None:
+    """Run each test in the sandbox of the kernel."""
 
 
 @pytest.fixture
@@ -40,11 +35,17 @@ def sandbox(programs: Programs, tmp_path: Path) -> Sandbox:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+def base(tmp_path: Path) -> Path:
+    """Return an empty folder."""
     folder = tmp_path / "workspace"
     folder.mkdir()
-    (folder / "notes.txt").write_text("inside")
     return folder
+
+
+@pytest.fixture
+def workspace(base: Path) -> Path:
+    (base / "notes.txt").write_text("inside")
+    return base
 
 
 @pytest.fixture
@@ -57,14 +58,14 @@ def outside(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def handle(workspace: Path) -> Iterator[int]:
-    handle = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY)
+def handle(base: Path) -> Iterator[int]:
+    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
     yield handle
     os.close(handle)
 
 
 @pytest.fixture
-def run_python(sandbox: Sandbox, handle: int) -> RunPython:
+def run_python(sandbox: Sandbox, workspace: Path, handle: int) -> RunPython:
     """Run Python code in the sandbox, with the workspace readable, or writable if `writable=True`."""
 
     async def run(code: str, *, writable: bool = False, limits: Limits = QUICK, **more: Any) -> Outcome:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,22 +18,8 @@ NAMES = ["a", "b", ".env", ".git", "c"]
 PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map("/".join)
 
 
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def handle(base: Path) -> Iterator[int]:
-    handle = os.open(base, os.O_RDONLY | os.O_DIRECTORY)
-    yield handle
-    os.close(handle)
-
-
 def kept(division: Division, handle: int, *, with_git: bool = False) -> list[str]:
-    return sorted("/".join(part.names) or "." for part in division.readable(handle, with_git=with_git).parts)
+    return sorted("/".join(part.names) or "." for part in division.readable(with_git=with_git).parts)
 
 
 def visited(handle: int, *, with_git: bool = False) -> list[str]:
@@ -141,7 +127,7 @@ def test_what_lies_beyond_a_limit_is_withheld(
     for path in ("a/b/c/d", ".env", "e", "f"):
         make(base / path)
     monkeypatch.setattr(subtrees, bound, 2)
-    found = Division(handle, SecretNames()).readable(handle, with_git=False)
+    found = Division(handle, SecretNames()).readable(with_git=False)
 
     assert not found.complete
     assert ("a",) not in [part.names for part in found.parts] or bound == "MAX_PARTS"

@@ -107,6 +107,7 @@ async def test_writable_workspace_can_be_written(run_python: RunPython, workspac
     assert not (workspace / "notes.txt").exists()
 
 
+@pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize(
     ("target", "exit_code"), [("src/copy", 0), (".git/copy", 1), ("src/../.git/copy", 1), ("copy", 1)]
 )

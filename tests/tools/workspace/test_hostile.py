@@ -388,3 +388,16 @@ def test_folder_replaced_by_a_link_is_not_entered(workspace: Workspace, base: Pa
             (base / "docs").rename(base / "moved")
             (base / "docs").symlink_to("../outside")
     assert not [path for path in seen if path.startswith("docs/")]
+
+
+def test_listed_file_that_a_link_replaced_is_not_opened(workspace: Workspace, base: Path) -> None:
+    walk = workspace.walk(workspace.entry("docs"), recursive=True, deadline=Deadline(10))
+    codes = set()
+    for entry in walk:
+        if entry.type == "file":
+            (base / entry.path).unlink()
+            (base / entry.path).symlink_to(base.parent / "outside/canary.txt")
+            with pytest.raises(ToolError) as refusal, workspace.open_entry(walk, entry):
+                pass
+            codes.add(refusal.value.code)
+    assert codes == {"conflict"}

@@ -35,6 +35,8 @@ O_PATH = getattr(os, "O_PATH", os.O_RDONLY)
 DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 READ_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 READ_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+# For one name of a folder that is open: a link fails with ELOOP.
+READ_NAME = READ_FILE | os.O_NOFOLLOW
 
 
 class WorkspaceUnavailableError(Exception):
