@@ -10,7 +10,7 @@ from chat.engine.messages import ToolCall, ToolMessage
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, Text
 from chat.providers.base import Provider, Timeouts
 from chat.providers.spec import ProviderSpec, Setting, Values
-from orchestrator_site.env import Environment, InvalidSetting
+from orchestrator_site.environment.variables import Environment, InvalidSetting
 from tests.conftest import Start
 from tools.base import tool
 from tools.registry import Registry

@@ -210,6 +210,7 @@ class ProviderOut(Schema):
     default_model: str | None
     models: list[str]
     capabilities: list[str]
+    warning: str | None = None
 
 
 class ProviderList(Schema):

@@ -42,7 +42,7 @@ class Provider(ABC):
     names none. A provider is made once in a process, inside its event loop, and serves many streams concurrently.
     """
 
-    name: ClassVar[str]
+    name: str
     supports_tools: ClassVar[bool] = False
     supports_images: ClassVar[bool] = False
 
@@ -56,6 +56,18 @@ class Provider(ABC):
         """Return whether the provider may have a model of this name."""
         # Usually only the service knows its models, and rejects an unknown one.
         return bool(model)
+
+    def takes_tools(self, model: str) -> bool:
+        """Return whether the model can call tools."""
+        return self.supports_tools
+
+    def takes_images(self, model: str) -> bool:
+        """Return whether the model reads pictures."""
+        return self.supports_images
+
+    def warning(self) -> str:
+        """Return what an operator should know of the provider, or nothing."""
+        return ""
 
     @abstractmethod
     def context_tokens(self, model: str) -> int:

@@ -88,10 +88,12 @@ class ProviderRegistry:
 
 def _candidate(provider: Provider, model: str | None) -> Candidate:
     chosen = model or provider.default_model
+    if not chosen:
+        raise NotConfigured(f"The provider {provider.name} has no default model: name a model.")
     return Candidate(
         provider=provider,
         model=chosen,
         context_tokens=provider.context_tokens(chosen),
-        supports_tools=provider.supports_tools,
-        supports_images=provider.supports_images,
+        supports_tools=provider.takes_tools(chosen),
+        supports_images=provider.takes_images(chosen),
     )

@@ -18,7 +18,7 @@ Line = CompletionEvent | ProviderError | Callable[[], Awaitable[object]]
 
 
 class Scripted(Provider):
-    name: ClassVar[str] = "scripted"
+    name = "scripted"
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
 

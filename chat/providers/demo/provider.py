@@ -23,7 +23,7 @@ _WORDS: Final = re.compile(r"\s*\S+|\s+$")
 class Demo(Provider):
     """Answers every question with the tour."""
 
-    name: ClassVar[str] = "demo"
+    name = "demo"
     supports_tools: ClassVar[bool] = True
 
     default_model = MODEL

@@ -28,7 +28,7 @@ MODEL: Final = re.compile(r"(?:(?:models|tunedModels)/)?[\w-]+(?:\.[\w-]+)*", re
 class Gemini(Provider):
     """Google's Gemini API with an API key. A `base_url` of None is Google's own."""
 
-    name: ClassVar[str] = PROVIDER
+    name = PROVIDER
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError
 from chat.providers.base import Provider
@@ -34,7 +34,7 @@ class Local(Provider):
     `threads` threads (by default one for each core).
     """
 
-    name: ClassVar[str] = "local"
+    name = "local"
 
     def __init__(
         self, *, model_path: Path | None, parallel: int, context_tokens: int, threads: int | None = None
