@@ -144,10 +144,8 @@ def _add_content(content: Any, delta: Delta) -> None:
 
 
 def _calls(message: Mapping[str, Any]) -> Iterator[CallPiece]:
-    calls = message.get("tool_calls") or ()
-    if not isinstance(calls, list | tuple | dict):
-        raise ValueError("`tool_calls` is not a list of objects")
-    for call in [calls] if isinstance(calls, dict) else calls:
+    calls = message.get("tool_calls") or []
+    for call in calls if isinstance(calls, list) else [calls]:
         if isinstance(call, dict):
             yield _piece(call, call.get("function"))
         elif call is not None:
