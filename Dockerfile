@@ -35,9 +35,9 @@ USER 10001:10001
 EXPOSE 8010
 # SIGTERM starts draining: open runs go on for DRAIN_SECONDS, so stop the container with a longer grace period.
 STOPSIGNAL SIGTERM
-# The name 127.0.0.1 must stay in ALLOWED_HOSTS for this request. /healthz answers 503 when the database does not.
+# /readyz is 503 while the container drains or the database does not answer.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8010/healthz', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8010/readyz', timeout=4)"]
 # tini reaps processes that a killed tool left behind.
 ENTRYPOINT ["tini", "--"]
 CMD ["python", "manage.py", "serve", "--host", "0.0.0.0", "--port", "8010"]

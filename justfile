@@ -1,5 +1,7 @@
 # Tasks of development: `just` lists them. `.ci/run` is what a change must pass, and needs no `just`.
 
+# The first command of the README puts uv there.
+export PATH := env_var("PATH") + ":" + justfile_directory() + "/.uv/bin"
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 # List the tasks.

@@ -48,7 +48,7 @@ _whose = columns.column("owner", lambda row: cells.short(row.user.get_username()
 
 
 class KeyForm(forms.Form):
-    """The form for a new key, with the same fields as `manage.py create_api_key`."""
+    """The form for a new key, with the same fields as `orchestrator create_api_key`."""
 
     name = forms.CharField(max_length=ApiKey.NAME_LENGTH)
     scopes = forms.CharField(

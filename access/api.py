@@ -15,7 +15,7 @@ from access.caller import Caller
 from access.keys import issuing
 from access.keys.issuing import KeyInvalid
 from access.models import ApiKey
-from access.schemas import KeyIn, KeyList, KeyOut, NewKeyOut
+from access.schemas import KeyIn, KeyList, NewKeyOut
 from storage.reader import read
 from storage.writer import writer
 from web.errors import ApiError
@@ -55,7 +55,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
     authenticator.current().revocations.keyed = True
     # No cache may store the key.
     response["Cache-Control"] = "no-store"
-    return Status(201, {**_as_dict(issued.row), "key": issued.secret})
+    return Status(201, {**issued.row.as_dict(), "key": issued.secret})
 
 
 @router.delete("/keys/{uuid:key_id}", response={204: None, **ERRORS})
@@ -76,11 +76,7 @@ def _check_unlimited(maker: Caller) -> None:
 
 def _listed(limit: int, offset: int) -> dict[str, Any]:
     rows = ApiKey.objects.all()
-    return {"items": [_as_dict(row) for row in rows[offset : offset + limit]], "count": rows.count()}
-
-
-def _as_dict(row: ApiKey) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in KeyOut.model_fields}
+    return {"items": [row.as_dict() for row in rows[offset : offset + limit]], "count": rows.count()}
 
 
 def _revoke(key_id: UUID) -> bool:

@@ -22,14 +22,15 @@ BEARER: Final = b"bearer"
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """An authenticated caller. Sessions, runs and executions belong to its `owner`.
 
-    `key` is None for `API_KEY` and for callers who need no key. `rate` and `budgets` are texts that
-    `access.limits.rates` and `access.limits.budgets` parse; an empty rate means no limit.
+    `key` is None for `API_KEY` and for callers who need no key. `prefix` is the visible start of a key. `rate` and
+    `budgets` are texts that `access.limits.rates` and `access.limits.budgets` parse; an empty rate means no limit.
     """
 
     owner: str
     scopes: Scopes
     key: UUID | None = None
     name: str = ""
+    prefix: str = ""
     rate: str = ""
     max_runs: int | None = None
     budgets: tuple[str, ...] = ()
@@ -39,6 +40,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         """The Django user of the key."""
         kind, _, number = self.owner.partition(":")
         return int(number) if kind == "user" else None
+
+    @property
+    def label(self) -> str:
+        """The text that stands for the caller in log lines: the start of its key, or its name."""
+        return self.prefix or self.name
 
     @property
     def reads(self) -> str | None:

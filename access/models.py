@@ -1,7 +1,7 @@
 """The keys of callers."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -29,6 +29,10 @@ class ApiKey(models.Model):
     """
 
     NAME_LENGTH: ClassVar = 64
+    SHOWN: ClassVar = (
+        "id", "name", "prefix", "owner", "scopes", "rate", "max_runs", "budgets", "made_by",
+        "created", "expires", "revoked", "last_used",
+    )  # fmt: skip
 
     id = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=NAME_LENGTH)
@@ -68,6 +72,10 @@ class ApiKey(models.Model):
     def owner(self) -> str:
         """The owner of everything that is made with the key."""
         return f"user:{self.user_id}" if self.user_id is not None else f"key:{self.id}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the key as the API shows it."""
+        return {name: getattr(self, name) for name in self.SHOWN}
 
     def revoke(self, now: datetime) -> bool:
         """Revoke the key permanently. Return False if it was revoked before."""

@@ -105,6 +105,8 @@ def provider_registry() -> ProviderRegistry:
         return spec.make(provider_values(spec), model, timeouts)
 
     entries = [
-        Entry(name=spec.name, make=partial(make, spec), missing=spec.missing(provider_values(spec))) for spec in SPECS
+        Entry(name=spec.name, make=partial(make, spec), missing=spec.missing(provider_values(spec)))
+        for spec in SPECS
+        if not spec.is_chosen_only or spec.name == settings.DEFAULT_PROVIDER
     ]
     return ProviderRegistry(entries, default=settings.DEFAULT_PROVIDER, fallback=settings.PROVIDER_FALLBACK)

@@ -4,6 +4,8 @@ from typing import ClassVar
 
 from django.db import models
 
+from web.plurals import noun_for
+
 
 class Session(models.Model):
     """One conversation, which only its owner can see. `user` is the caller's own label, and authorises nothing."""
@@ -196,7 +198,7 @@ class Attachment(models.Model):
         db_table = "attachments"
 
     def __str__(self) -> str:
-        return f"{self.media_type}, {len(self.data)} bytes"
+        return f"{self.media_type}, {len(self.data)} {noun_for(len(self.data), 'byte')}"
 
 
 class RunEvent(models.Model):

@@ -1,5 +1,7 @@
 """The settings of the server, read in one place."""
 
+from pathlib import Path
+
 import msgspec
 from django.conf import settings
 
@@ -14,6 +16,15 @@ class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     unread_seconds: float
 
 
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """The names under which clients see the service, and the file that its settings come from."""
+
+    hosts: tuple[str, ...]
+    public_url: str
+    root_path: str
+    env_file: Path
+
+
 def connection_limits() -> ConnectionLimits:
     return ConnectionLimits(
         connections=settings.MAX_CONNECTIONS,
@@ -26,6 +37,19 @@ def connection_limits() -> ConnectionLimits:
 
 def max_body_bytes() -> int:
     return int(settings.MAX_BODY_BYTES)
+
+
+def site() -> Site:
+    return Site(
+        hosts=tuple(settings.ALLOWED_HOSTS),
+        public_url=settings.PUBLIC_URL,
+        root_path=settings.ROOT_PATH,
+        env_file=settings.ENV_PATH,
+    )
+
+
+def max_audio_bytes() -> int:
+    return int(settings.SPEECH_MAX_AUDIO_BYTES)
 
 
 def root_path() -> str:

@@ -1,6 +1,7 @@
 """Typed readers of environment variables, whose errors name the variable and its valid values.
 
-An empty value counts as unset. A secret `X` may be given as `X_FILE`, the path of a file that contains it.
+An empty value counts as unset. A secret `X` may be given as `X_FILE`, the path of a file that contains it. Relative
+paths are relative to the folder of the installation, whatever the working directory is.
 
     InvalidSetting        a variable has an invalid value
 """
@@ -8,12 +9,13 @@ An empty value counts as unset. A secret `X` may be given as `X_FILE`, the path 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env  # type: ignore[import-untyped]  # it ships no types
 
 from chat.providers.spec import Setting
+from command_line.program import FOLDER
 from orchestrator_site.env_file import InvalidEnvFile, read_env_file
 
 Parsed = TypeVar("Parsed")
@@ -26,9 +28,17 @@ class InvalidSetting(ImproperlyConfigured):
         super().__init__(f"{name}={value!r} is not valid: {valid}.")
 
 
+def with_port(text: str) -> SplitResult:
+    """Split a URL. Raises `ValueError` if its port does not exist, which `urlsplit` does not look at."""
+    parts = urlsplit(text)
+    if parts.port == 0:
+        raise ValueError("it has the port 0, which a service cannot listen on")
+    return parts
+
+
 def redis_url(text: str) -> str:
     """Check the URL of a Redis-compatible server, which may be empty. Raises `ValueError`."""
-    parts = urlsplit(text)
+    parts = with_port(text)
     if text and (parts.scheme not in {"redis", "rediss", "unix"} or not (parts.hostname or parts.path)):
         raise ValueError("it must be a URL such as redis://127.0.0.1:6379/0, rediss://... or unix:///path")
     return text
@@ -36,10 +46,15 @@ def redis_url(text: str) -> str:
 
 def origin(text: str) -> str:
     """Check the origin of a web site (RFC 6454), which may be empty. Raises `ValueError`."""
-    parts = urlsplit(text)
+    parts = with_port(text)
     if text and text not in {f"{scheme}://{parts.netloc}" for scheme in ("http", "https") if parts.hostname}:
         raise ValueError("it must be an origin, such as https://chat.example.org, without a path")
     return text
+
+
+def located(path: str) -> Path:
+    """Return the absolute path for one in a setting."""
+    return FOLDER / Path(path).expanduser()
 
 
 class Environment:
@@ -47,12 +62,12 @@ class Environment:
 
     def __init__(self, variables: dict[str, str], file: Path | None = None) -> None:
         self._variables = variables
-        self.file = (file or Path(".env")).absolute()
+        self.file = file or FOLDER / ".env"
 
     @classmethod
     def load(cls, process: dict[str, str]) -> "Environment":
-        """Read the variables of the process and of `.env` in the working directory, or of the file `ENV_FILE`."""
-        path = Path(process.get("ENV_FILE") or ".env")
+        """Read the variables of the process and of `.env` in the installation, or of the file `ENV_FILE`."""
+        path = located(process.get("ENV_FILE") or ".env")
         variables = {}
         if path.is_file() or process.get("ENV_FILE"):
             try:
@@ -70,7 +85,7 @@ class Environment:
         if not path or self.text(name):
             return self.text(name)
         try:
-            return Path(path).read_text(encoding="utf-8-sig").strip()
+            return located(path).read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidSetting(f"{name}_FILE", path, f"it must name a readable text file ({error})") from None
 
@@ -150,19 +165,21 @@ class Environment:
             value = unquote(value.removeprefix("sqlite://").removeprefix("/"))
         elif scheme in {"postgres", "postgresql"}:
             try:
-                return dict(Env.db_url_config(value))
+                found = dict(Env.db_url_config(value))
             except ValueError as error:
                 raise InvalidSetting(name, f"{scheme}://...", f"it is not a URL ({error})") from None
+            # The folder of a Unix socket is percent-encoded (PostgreSQL manual, 34.1.1.2).
+            return {**found, "HOST": unquote(found["HOST"])}
         if not value or value.startswith(("file:", ":")) or "?" in value or not value.isprintable():
             valid = "a file's path, as in sqlite:///PATH; ENABLE_PERSISTENCE=false stores nothing"
             raise InvalidSetting(name, self.text(name, default), f"it must be {valid}")
         if "://" in value:
             # Only the scheme is repeated: the URL may contain a password.
             raise InvalidSetting(name, f"{scheme}://...", "it must be a path, sqlite:///PATH or postgres://...")
-        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(Path(value).expanduser().absolute())}
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(located(value))}
 
     def path(self, name: str, default: str) -> Path:
-        return Path(self.text(name, default)).expanduser().absolute()
+        return located(self.text(name, default))
 
     def setting(self, setting: Setting) -> Any:
         """Return the value of a provider's setting, read as its kind."""

@@ -1,6 +1,7 @@
-"""`GET /healthz`: whether the service can serve, with its providers and its confinement."""
+"""`GET /livez`, `/readyz` and `/healthz`: whether the process runs, whether it can serve, and with what."""
 
-from typing import Any, Literal
+import asyncio
+from typing import Any, Final, Literal
 
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
@@ -8,17 +9,28 @@ from ninja import Router, Schema
 
 from chat import service_registry
 from orchestrator_site.settings import VERSION
+from storage.per_loop import PerLoop
 from storage.reader import read
 from storage.writer import StorageUnavailable
 from tools import assembly
 
 router = Router(tags=["health"])
 
+DATABASE_SECONDS: Final = 1.0
+"""Seconds in which the database must answer. Probes commonly wait for one second or more."""
 
-class HealthOut(Schema):
+Status = Literal["ok", "draining", "unavailable"]
+
+
+class StatusOut(Schema):
+    """`ok`, `draining` after SIGTERM, or `unavailable` while the database does not answer."""
+
+    status: Status
+
+
+class HealthOut(StatusOut):
     """The health of the service: `providers` are configured or not, `confinement` is what restricts the tools."""
 
-    status: Literal["ok", "unavailable"]
     version: str
     database: Literal["ok", "unavailable"]
     persistence: bool
@@ -28,28 +40,70 @@ class HealthOut(Schema):
     active_runs: int
 
 
+class DatabaseProbe:
+    """The question whether the database answers. It is asked once at a time, however many probes wait for it."""
+
+    def __init__(self) -> None:
+        self._asking: asyncio.Task[bool] | None = None
+
+    async def answers(self) -> bool:
+        """Return whether it answers within `DATABASE_SECONDS`."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        done, _ = await asyncio.wait({self._asking}, timeout=DATABASE_SECONDS)
+        return bool(done) and self._asking.result()
+
+    async def _ask(self) -> bool:
+        def select() -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+
+        try:
+            await read(select)
+        except StorageUnavailable:
+            return False
+        return True
+
+
+_probes = PerLoop(DatabaseProbe)
+
+
+@router.get("/livez", auth=None, response=StatusOut)
+async def live(request: HttpRequest) -> JsonResponse:
+    """Return 200 while the process answers requests. Restart it when it does not."""
+    return JsonResponse({"status": "ok"})
+
+
+@router.get("/readyz", auth=None, response={200: StatusOut, 503: StatusOut})
+async def ready(request: HttpRequest) -> JsonResponse:
+    """Return 200, or 503 if new runs are refused: from SIGTERM on, and while the database does not answer."""
+    status = _status(has_database=await _probes.current().answers())
+    return JsonResponse({"status": status}, status=200 if status == "ok" else 503)
+
+
 @router.get("/healthz", auth=None, response={200: HealthOut, 503: HealthOut})
 async def health(request: HttpRequest) -> JsonResponse:
-    """Return 200 with the health, or 503 if the database does not answer."""
+    """Return what `/readyz` returns, with the parts of the service.
 
-    def select() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-
-    database = "ok"
-    try:
-        await read(select)
-    except StorageUnavailable:
-        database = "unavailable"
+    A request under a host name that is not in `ALLOWED_HOSTS` gets only the status.
+    """
+    has_database = await _probes.current().answers()
     current = service_registry.current()
+    status = _status(has_database=has_database)
     fields: dict[str, Any] = {
-        "status": "ok" if database == "ok" else "unavailable",
+        "status": status,
         "version": VERSION,
-        "database": database,
+        "database": "ok" if has_database else "unavailable",
         "persistence": current.stored,
         "providers": {name: not current.providers.missing(name) for name in current.providers.names},
         "allowed_tools": [tool.name for tool in assembly.registry() if not tool.disabled],
         "confinement": assembly.confinement_levels(),
         "active_runs": current.runs.active,
     }
-    return JsonResponse(fields, status=200 if database == "ok" else 503)
+    return JsonResponse(fields, status=200 if status == "ok" else 503)
+
+
+def _status(*, has_database: bool) -> Status:
+    if service_registry.current().runs.is_closing:
+        return "draining"
+    return "ok" if has_database else "unavailable"

@@ -3,21 +3,23 @@
 import os
 import tomllib
 from functools import partial
-from pathlib import Path
 
 from access.limits.budgets import budgets
 from access.limits.rates import optional as optional_rate
 from access.network import proxies
 from chat.pricing import price_list
 from chat.providers import SPECS
-from orchestrator_site import secret_key
+from command_line.program import FOLDER
+from orchestrator_site import channel_layer, secret_key
 from orchestrator_site.env import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
-VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+PYPROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))
+VERSION: str = PYPROJECT["project"]["version"]
+CODE_FOLDERS = frozenset({*PYPROJECT["tool"]["mypy"]["files"], "bin", "docs", "sample_workspace"})
 YEAR_SECONDS = 365 * 24 * 3_600
 
 env = Environment.load(dict(os.environ))
@@ -109,9 +111,11 @@ ENABLE_SPEECH = env.flag("ENABLE_SPEECH", default=True)
 DEFAULT_SPEECH_PROVIDER = env.text("DEFAULT_SPEECH_PROVIDER", "openai")
 DEFAULT_TTS_VOICE = env.text("DEFAULT_TTS_VOICE", "alloy")
 DEFAULT_TTS_MODEL = env.text("DEFAULT_TTS_MODEL", "tts-1")
-DEFAULT_STT_MODEL = env.text("DEFAULT_STT_MODEL", "whisper-1")
+DEFAULT_STT_MODEL = env.text("DEFAULT_STT_MODEL", "gpt-transcribe")
 GOOGLE_SPEECH_API_KEY = env.token("GOOGLE_SPEECH_API_KEY")
 GOOGLE_SPEECH_CREDENTIALS = env.text("GOOGLE_SPEECH_CREDENTIALS")
+if GOOGLE_SPEECH_CREDENTIALS not in {"", "default"}:
+    GOOGLE_SPEECH_CREDENTIALS = str(env.path("GOOGLE_SPEECH_CREDENTIALS", ""))
 GOOGLE_SPEECH_URL = env.url("GOOGLE_SPEECH_URL", "https://speech.googleapis.com/v1")
 GOOGLE_TTS_URL = env.url("GOOGLE_TTS_URL", "https://texttospeech.googleapis.com/v1")
 LOCAL_SPEECH_PARALLEL = env.integer("LOCAL_SPEECH_PARALLEL", 1, least=1, most=64)
@@ -173,12 +177,9 @@ ASGI_APPLICATION = "orchestrator_site.asgi.application"
 STATIC_URL = "/static/"
 STORAGES = {"staticfiles": {"BACKEND": "console.static_files.StaticFiles"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [CHANNEL_LAYER_URL]}}
-    if CHANNEL_LAYER_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-}
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+CHANNEL_LAYERS = {"default": channel_layer.backend(CHANNEL_LAYER_URL)}
+# Bodies are bounded before Django reads them (`http.request_body`).
+DATA_UPLOAD_MAX_MEMORY_SIZE = None
 INSTALLED_APPS = [
     "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
     "django.contrib.admin",

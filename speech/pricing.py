@@ -19,6 +19,7 @@ USD_PER_MINUTE: Final = {
     ("openai", "whisper-1"): 0.006,
     ("openai", "gpt-4o-transcribe"): 0.006,
     ("openai", "gpt-4o-mini-transcribe"): 0.003,
+    ("openai", "gpt-transcribe"): 0.0045,
     ("google", "latest_long"): 0.024,
     ("google", "latest_short"): 0.024,
     ("google", "telephony"): 0.024,

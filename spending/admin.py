@@ -3,12 +3,17 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.http import HttpRequest
 
+from access.limits.budgets import Unit
 from console import cells, columns
 from console.filters import RecentValueFilter
 from console.pages import ReadOnlyAdmin
+from spending.budget_report import Budgets
 from spending.models import Account, Use
 from spending.usage_report import cost_of
+from web.plurals import counted
 
 _day = columns.column("day", lambda row: row.day.isoformat())
 _what = columns.column("what", lambda row: cells.short(row.tool or row.model))
@@ -16,8 +21,10 @@ _whose = (columns.text("key"), columns.text("provider"))
 _cost = columns.column("cost (USD)", lambda row: f"{cost_of(row.cost):.6f}")
 _counts = tuple(columns.number(name) for name in ("calls", "failed", "estimated", "unpriced"))
 _tokens = tuple(columns.number(f"{kind}_tokens", kind) for kind in ("input", "output", "cached", "reasoning"))
-_spent = columns.column("spent", lambda row: _amount(row, row.spent))
-_reserved = columns.column("reserved", lambda row: _amount(row, row.reserved))
+_amounts = tuple(
+    columns.column(name, lambda row, name=name: _amount(row.balance.unit, getattr(row.balance, name)))  # type: ignore[misc]
+    for name in ("spent", "reserved", "limit", "left")
+)
 
 
 @admin.register(Use)
@@ -38,17 +45,33 @@ class UseAdmin(ReadOnlyAdmin):
 
 @admin.register(Account)
 class AccountAdmin(ReadOnlyAdmin):
-    """The amounts spent and reserved on each budget."""
+    """The amounts spent, reserved and left of each budget."""
 
     ordering = ("-updated",)
-    list_display = (columns.text("name"), _spent, _reserved, columns.moment("updated", "last used"))
+    list_display = (columns.text("name"), *_amounts, columns.moment("updated", "last used"))
     sortable_by = ()
     search_fields = ("name__startswith",)
     search_help_text = "The beginning of an account's name, such as key: or service:"
-    sections = ((None, ((columns.text("name"), _spent, _reserved, columns.exact_moment("updated")),)),)
+    sections = ((None, ((columns.text("name"), *_amounts, columns.exact_moment("updated")),)),)
     # The key of an account is its name.
     uuid_fields = ()
 
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        found = super().get_changelist_instance(request)
+        # The budgets are read once for the page, not for each row.
+        budgets = Budgets()
+        for row in found.result_list:
+            row.balance = budgets.balance(row.name, row.spent, row.reserved)
+        return found
 
-def _amount(row: Any, amount: int) -> str:
-    return f"{cost_of(amount):.6f} USD" if ":usd" in row.name else f"{amount} tokens"
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            row.balance = Budgets().balance(row.name, row.spent, row.reserved)
+        return row
+
+
+def _amount(unit: Unit, amount: int | None) -> str:
+    if amount is None:
+        return "unknown"
+    return f"{cost_of(amount):.6f} USD" if unit == "usd" else counted(amount, "token")

@@ -1,6 +1,5 @@
 """Sums of usage: sync functions that only read."""
 
-from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Literal, get_args
@@ -11,7 +10,7 @@ from django.db.models import QuerySet, Sum
 from access.caller import OPERATOR
 from access.limits.budgets import NANO
 from access.models import ApiKey
-from spending.models import Account, Use
+from spending.models import Use
 
 GroupBy = Literal["day", "key", "model", "tool"]
 GROUPS: Final[tuple[GroupBy, ...]] = get_args(GroupBy)
@@ -48,11 +47,6 @@ def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
         names = {str(key): name for key, name in ApiKey.objects.filter(id__in=keys).values_list("id", "name")}
         items = [{**item, "name": names.get(item["key"], item["key"])} for item in items]
     return {"items": items, "count": len(items), "total": _sums(rows.aggregate(**sums))}
-
-
-def accounts() -> Sequence[tuple[str, int, int]]:
-    """Return the name of each account, the amount spent on it, and the amount reserved."""
-    return list(Account.objects.order_by("name").values_list("name", "spent", "reserved"))
 
 
 def cost_of(nanos: int) -> Decimal:

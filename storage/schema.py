@@ -5,10 +5,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from django.core.management import call_command
-from django.core.management.base import CommandError
-from django.db import DatabaseError, NotSupportedError, connections
-
-from storage.writer import StorageUnavailable
+from django.db import NotSupportedError, connections
+from django.db.migrations.loader import MigrationLoader
 
 MIGRATION_LOCK: Final = 7_025_314_861
 """The key of PostgreSQL's advisory lock that a migrating process holds."""
@@ -21,14 +19,11 @@ def migrate(alias: str = "default") -> None:
         call_command("migrate", database=alias, verbosity=0, interactive=False)
 
 
-@contextmanager
-def migrated_database() -> Iterator[None]:
-    """Migrate the database for a command. Raises `CommandError` with one line if the database fails, then or later."""
-    try:
-        migrate()
-        yield
-    except (DatabaseError, StorageUnavailable) as error:
-        raise CommandError(f"DATABASE_URL names a database that cannot be used: {str(error).strip()}") from None
+def is_migrated(alias: str = "default") -> bool:
+    """Return whether every migration is applied. Raises `DatabaseError`."""
+    _check_encoding(alias)
+    loader = MigrationLoader(connections[alias])
+    return all(node in loader.applied_migrations for node in loader.graph.leaf_nodes())
 
 
 def _check_encoding(alias: str) -> None:

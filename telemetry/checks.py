@@ -12,4 +12,10 @@ def check_packages(**_: Any) -> list[CheckMessage]:
     if not conf.traces_endpoint() or conf.is_installed():
         return []
     problem = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and the packages that send traces are not installed."
-    return [Error(problem, hint="Install them: uv sync --extra otel; or leave it empty.", id="telemetry.E001")]
+    return [
+        Error(
+            problem,
+            hint="Install them: uv sync --extra otel --no-dev --inexact; or leave it empty.",
+            id="telemetry.E001",
+        )
+    ]

@@ -23,10 +23,14 @@ OTHER: Final = "other"
 
 
 class Instrument:
-    """A table of numbers. `name` follows Prometheus (https://prometheus.io/docs/practices/naming/)."""
+    """A table of numbers. `name` follows Prometheus (https://prometheus.io/docs/practices/naming/).
+
+    With `read`, its one number is read when it is reported.
+    """
 
     kind: Kind
     width = 1
+    read: Callable[[], float] | None = None
 
     def __init__(self, name: str, description: str, labels: Sequence[str] = ()) -> None:
         self.name = name
@@ -36,6 +40,8 @@ class Instrument:
 
     def rows(self) -> Rows:
         """Return a copy of the rows."""
+        if self.read is not None:
+            return {(): [self.read()]}
         # Another thread may read: `list` copies the items in one step, so a new row cannot disturb the loop.
         return {labels: list(row) for labels, row in list(self._rows.items())}
 
@@ -57,16 +63,12 @@ class Counter(Instrument):
 
 
 class Gauge(Instrument):
-    """A number that grows and shrinks. With `read`, it is read when it is reported."""
+    """A number that grows and shrinks."""
 
     kind = "gauge"
-    read: Callable[[], float] | None = None
 
     def add(self, amount: float) -> None:
         self._row(())[0] += amount
-
-    def rows(self) -> Rows:
-        return super().rows() if self.read is None else {(): [self.read()]}
 
 
 class Histogram(Instrument):

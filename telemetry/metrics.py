@@ -5,6 +5,7 @@ Each label has a bounded number of values: a caller cannot create new ones.
 
 from typing import Final
 
+from telemetry import process_figures
 from telemetry.instruments import OTHER, Counter, Gauge, Histogram, Instrument, Names
 
 SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -38,6 +39,18 @@ followers = Gauge("orchestrator_followers", "Open streams of runs, over HTTP and
 commits = Counter("orchestrator_commits_total", "Transactions of the writer.")
 commit_seconds = Histogram("orchestrator_commit_seconds", "One transaction of the writer.", bounds=SHORT)
 writes_waiting = Gauge("orchestrator_writes_waiting", "Writes that wait for the writer.")
+workers = Gauge("orchestrator_workers", "Processes that serve requests.")
+cpu_seconds = Counter("process_cpu_seconds_total", "Processor time of the service's processes.")
+memory_bytes = Gauge("process_resident_memory_bytes", "Resident memory of the service's processes.")
+open_files = Gauge("process_open_fds", "Open file descriptors of the service's processes.")
+# The same in all processes: the endpoint sets them, instead of adding up what each process has.
+build_info = Gauge("orchestrator_build_info", "1, with the version of the service.", ("version",))
+approvals_waiting = Gauge("orchestrator_approvals_waiting", "Executions that wait for an approval.")
+
+workers.read = lambda: 1.0
+cpu_seconds.read = process_figures.cpu_seconds
+memory_bytes.read = process_figures.memory_bytes
+open_files.read = process_figures.open_files
 
 INSTRUMENTS: Final[tuple[Instrument, ...]] = (
     requests,
@@ -57,6 +70,12 @@ INSTRUMENTS: Final[tuple[Instrument, ...]] = (
     commits,
     commit_seconds,
     writes_waiting,
+    workers,
+    cpu_seconds,
+    memory_bytes,
+    open_files,
+    build_info,
+    approvals_waiting,
 )
 
 _models: Final = Names(MAX_MODELS)

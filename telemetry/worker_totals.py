@@ -45,6 +45,11 @@ class WorkerTotals:
         self._folder = folder
         self._task = asyncio.get_running_loop().create_task(self._go(folder))
 
+    def flush(self) -> None:
+        """Write what was counted since the last second, before this process ends."""
+        if self._folder is not None:
+            self._write(self._folder)
+
     def all(self) -> Mapping[str, Rows]:
         """Return the rows of each instrument, by its name."""
         if self._folder is None:

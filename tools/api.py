@@ -17,6 +17,7 @@ from tools.listing import describe_tools
 from tools.output.store import page_of
 from tools.schemas import DecisionIn, ExecutionFilters, ExecutionList, ExecutionOut, OutputOut, ToolList
 from web.errors import ApiError
+from web.plurals import noun_for
 from web.schemas import LIMIT, OFFSET, errors
 
 router = Router(tags=["tools"])
@@ -77,7 +78,7 @@ async def get_output(
             )
         page = stored
     if offset > page.size:
-        raise ApiError(422, "invalid_field", f"offset: the output has {page.size} bytes.")
+        raise ApiError(422, "invalid_field", f"offset: the output has {page.size} {noun_for(page.size, 'byte')}.")
     return msgspec.structs.asdict(page)
 
 

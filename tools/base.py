@@ -97,6 +97,10 @@ def no_facets(params: msgspec.Struct) -> Facets:
     return {}
 
 
+async def no_precheck(params: msgspec.Struct) -> None:
+    """Find no fault."""
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
@@ -104,7 +108,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `msgspec.Struct`. `confinement` is the level that confines it. `disabled` is the reason why it is off, or empty.
     `implied` are values of params that follow from those in `facets`: only rules that deny or ask test them. `files`
     are the file tools whose rules about paths also apply to the files of this one. `needs` returns the tools that the
-    caller must also be granted.
+    caller must also be granted. `precheck` raises `ToolError` if a call can only fail, so that no approval is
+    asked for; it has no effect.
     """
 
     spec: ToolSpec
@@ -117,6 +122,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     implied: Callable[[msgspec.Struct], Facets] = no_facets
     files: tuple[str, ...] = ()
     needs: Callable[[msgspec.Struct], tuple[str, ...]] = nothing
+    precheck: Callable[[msgspec.Struct], Awaitable[Any]] = no_precheck
 
     @property
     def name(self) -> str:
@@ -134,12 +140,14 @@ def tool(
     implied: Callable[[Any], Facets] = no_facets,
     files: tuple[str, ...] = (),
     needs: Callable[[Any], tuple[str, ...]] = nothing,
+    precheck: Callable[..., Awaitable[Any]] | None = None,
 ) -> Tool:
     """Make a tool of a function.
 
     The function's keyword-only parameters are the tool's params. Each has a type, and a default if it is optional.
     `Annotated` with `msgspec.Meta` adds a description and bounds. The positional-only parameters take `given`, such as
     a workspace, restricted to the files that the call may use. If there is one more, it gets the `Execution`.
+    `precheck` takes the `given` and the params.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
@@ -153,8 +161,11 @@ def tool(
     # A misspelt param is an error that the model can correct, not a default that it did not ask for.
     params = msgspec.defstruct(name.replace(".", "_"), fields, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
+    def run_precheck(values: msgspec.Struct) -> Awaitable[Any]:
+        return precheck(*given, **_arguments(values)) if precheck else no_precheck(values)
+
     def run(values: msgspec.Struct, execution: Execution) -> Awaitable[Any]:
-        arguments = {field: getattr(values, field) for field in values.__struct_fields__}
+        arguments = _arguments(values)
         permits = execution.permits
         own = given if permits is None else [restricted(value, permits) for value in given]
         return function(*own, *((execution,) if takes_execution else ()), **arguments)
@@ -171,7 +182,12 @@ def tool(
         implied=implied,
         files=files,
         needs=needs,
+        precheck=run_precheck,
     )
+
+
+def _arguments(values: msgspec.Struct) -> dict[str, Any]:
+    return {field: getattr(values, field) for field in values.__struct_fields__}
 
 
 def restricted(value: Any, permits: Permits) -> Any:

@@ -26,10 +26,10 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         own.append(("the service's own database (DATABASE_URL)", Path(settings.DATABASES["default"]["NAME"])))
     found = [(name, path) for name, path in own if path.resolve().is_relative_to(base)]
-    # The workspace may lie in the service's folder, but not in one with Python modules or a hidden one such as `.git`.
-    # The folders are derived, since a list would miss the next app.
+    # The workspace may lie in the service's folder, but not in a folder of its code or in a hidden one such as `.git`.
+    # Python modules in a folder are no sign of code, because a workspace may have some too.
     for folder in Path(settings.BASE_DIR).resolve().glob("*"):
-        is_code = folder.is_dir() and (folder.name.startswith(".") or any(folder.glob("*.py")))
+        is_code = folder.is_dir() and (folder.name.startswith(".") or folder.name in settings.CODE_FOLDERS)
         if is_code and base.is_relative_to(folder):
             found.append(("the service's own code", folder))
     return [Error(f"ALLOW_FS_BASE={base} holds {name}: {path}.", hint=hint, id="tools.E001") for name, path in found]
@@ -37,7 +37,7 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_encoding(**_: Any) -> list[CheckMessage]:
-    """Check that names on the disk are read as UTF-8. `manage.py` sees to it, but another server may not."""
+    """Check that names on the disk are read as UTF-8. The command line sees to it, but another server may not."""
     encoding = sys.getfilesystemencoding()
     if encoding == "utf-8":
         return []

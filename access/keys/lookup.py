@@ -87,8 +87,7 @@ def _find(column: str, values: Sequence[Any]) -> list[KeyRecord]:
             KeyRecord(
                 sha256=sha256,
                 prefix=prefix,
-                # A list cannot be a key of the cache, so JSON that came decoded is encoded again.
-                caller=_caller(tuple(msgspec.json.encode(v).decode() if isinstance(v, list) else v for v in values)),
+                caller=_caller(prefix, *(_hashable(value) for value in values)),
                 revoked=revoked is not None,
                 expires=_moment(expires),
                 active=active is None or bool(active),
@@ -114,7 +113,7 @@ def _field(name: str) -> "Field[Any, Any]":
 
 # Scopes and limits of a key never change, so most callers are found in the cache.
 @lru_cache(maxsize=MAX_REMEMBERED)
-def _caller(values: tuple[Any, ...]) -> Caller:
+def _caller(prefix: str, *values: Any) -> Caller:
     """Return the caller of a key."""
     key, name, user, words, rate, max_runs, budgets = values
     found = key if isinstance(key, UUID) else UUID(key)
@@ -123,6 +122,7 @@ def _caller(values: tuple[Any, ...]) -> Caller:
         scopes=scopes(msgspec.json.decode(words)),
         key=found,
         name=name,
+        prefix=prefix,
         rate=rate,
         max_runs=max_runs,
         budgets=tuple(msgspec.json.decode(budgets)),
@@ -135,3 +135,8 @@ def _moment(value: Any) -> datetime | None:
     # SQLite stores moments as text, in UTC and without a zone.
     moment: datetime | None = datetime.fromisoformat(value) if isinstance(value, str) else value
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _hashable(value: Any) -> Any:
+    # A list cannot be a key of the cache, so JSON that came decoded is encoded again.
+    return msgspec.json.encode(value).decode() if isinstance(value, list) else value

@@ -15,6 +15,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from web.errors import ApiError
+from web.plurals import noun_for
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,8 @@ def too_many(policy: str, rate: RateLimitItem, seconds: float) -> ApiError:
         "RateLimit-Policy": f'"{policy}";q={rate.amount};w={rate.get_expiry()}',
         "RateLimit": f'"{policy}";r=0;t={wait}',
     }
-    error = f"Rate limit exceeded ({policy}: {rate.amount} requests per {rate.get_expiry()} s). Retry in {wait} s."
+    requests = f"{rate.amount} {noun_for(rate.amount, 'request')}"
+    error = f"Rate limit exceeded ({policy}: {requests} per {rate.get_expiry()} s). Retry in {wait} s."
     return ApiError(429, "rate_limited", error, detail=[{"policy": policy, "retry_after": wait}], headers=headers)
 
 

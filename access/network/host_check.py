@@ -101,10 +101,7 @@ def check(request: RequestOrigin, rules: Rules) -> None:
     name = _hostname(request.host)
     if not rules.keyed:
         _check_loopback(request, rules)
-    elif not any(
-        allowed in ("*", name) or name == allowed.strip("[]") or (allowed.startswith(".") and name.endswith(allowed))
-        for allowed in (entry.lower() for entry in rules.hosts)
-    ):
+    elif not is_allowed(name, rules.hosts):
         raise ApiError(400, "bad_host", f"The Host header is not one of ALLOWED_HOSTS: {', '.join(rules.hosts)}.")
     # Browsers send the origin with every unsafe request, so pages of other sites are recognized by it.
     if request.origin and request.method not in SAFE_METHODS and not may_share(request, rules):
@@ -113,6 +110,17 @@ def check(request: RequestOrigin, rules: Rules) -> None:
             "bad_origin",
             "Pages of this origin may not call the service. Add the origin to CORS_ALLOWED_ORIGINS.",
         )
+
+
+def is_allowed(name: str, hosts: tuple[str, ...]) -> bool:
+    """Return whether a host name without its port is one of these. `.example.org` includes every name in it."""
+    return any(
+        # As in Django, a domain with a dot before it is itself included.
+        allowed in ("*", name, f".{name}")
+        or name == allowed.strip("[]")
+        or (allowed.startswith(".") and name.endswith(allowed))
+        for allowed in (entry.lower() for entry in hosts)
+    )
 
 
 def may_share(request: RequestOrigin, rules: Rules) -> bool:

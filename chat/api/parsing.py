@@ -27,8 +27,9 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
     if key := key.strip():
         if len(key) > MAX_KEY_CHARS or not key.isprintable():
             raise ApiError(422, "invalid_key", f"Idempotency-Key must be 1 to {MAX_KEY_CHARS} printable characters.")
-        # The hash is of the parsed body: the same request may be written with other spaces or another order.
-        canonical = msgspec.json.encode(body.model_dump(mode="json"), order="sorted")
+        # The hash is of the parsed body: the same request may be written with other spaces or another order, and its
+        # answer may be asked for in another form.
+        canonical = msgspec.json.encode(body.model_dump(mode="json", exclude={"stream"}), order="sorted")
         idempotency_key = Key(key=key, body_sha256=hashlib.sha256(canonical).hexdigest())
     return RunRequest(
         caller=caller,

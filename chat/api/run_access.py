@@ -1,5 +1,6 @@
-"""The owner as whom a caller may read a run."""
+"""The runs that a caller may read: the owner as whom, and what the API shows of a run."""
 
+from typing import Any
 from uuid import UUID
 
 from access.caller import Caller
@@ -20,3 +21,9 @@ async def owner_of(run_id: UUID, caller: Caller) -> str:
     if owner is None:
         raise not_found("run")
     return owner
+
+
+async def run_fields(run_id: UUID, owner: str) -> dict[str, Any] | None:
+    """Return a run as the API shows it; None if the owner has no such run. Raise `StorageUnavailable`."""
+    live = service_registry.current().runs.find(run_id, owner)
+    return live.snapshot() if live is not None else await read(queries.run, run_id, owner)

@@ -76,6 +76,7 @@ class ChatIn(Strict):
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     on_disconnect: Literal["cancel", "continue"] = "cancel"
+    stream: bool | None = None
     user: Annotated[str, Field(max_length=255)] = ""
     metadata: dict[str, Any] = {}
 
@@ -124,6 +125,22 @@ class RunOut(Schema):
     started: datetime | None
     ended: datetime | None
     resumed_from: UUID | None = None
+
+
+class ApprovalOut(Schema):
+    """An execution that waits for a decision. Decide it at `/tools/executions/{execution_id}/approve` or `.../deny`."""
+
+    execution_id: UUID
+    tool: str
+    params: Any
+    params_sha256: str
+    expires_at: datetime
+
+
+class AnswerOut(RunOut):
+    """A run that has ended, or that waits for the `approval`."""
+
+    approval: ApprovalOut | None = None
 
 
 class CancelOut(Schema):

@@ -1,4 +1,4 @@
-"""The streams of runs over HTTP: of a new run, or of a run after a cursor."""
+"""The answers of runs over HTTP: of a new run, or the stream of a run after a cursor."""
 
 from collections.abc import AsyncIterator, Awaitable
 from typing import Final
@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from chat import service_registry
 from chat.api.errors import not_found
-from chat.api.sse_response import EventStream
+from chat.api.run_responses import EventStream, JsonAnswer
 from chat.history import queries
 from chat.history.rebuilt_log import rebuilt
 from chat.runs.live.run import LiveRun
@@ -21,13 +21,19 @@ MAX_UNSTORED: Final = 10_000
 """Events of another process's run that a reader can have although they are not stored yet, or never will be."""
 
 
-async def stream_new(starting: Awaitable[LiveRun], owner: str) -> EventStream:
-    """Return the stream of a run that is started, or of the one that the same request began before."""
+async def answer_new(starting: Awaitable[LiveRun], owner: str, *, as_json: bool) -> EventStream | JsonAnswer:
+    """Return the answer of a run that is started, or of the one that the same request began before."""
     try:
         run = await starting
     except AlreadyBegun as begun:
-        return EventStream(service_registry.current().follow(begun.run_id, owner, 0), begun.run_id)
-    return _stream_live(run, 0)
+        run_id, session_id = begun.run_id, None
+    else:
+        run_id, session_id = run.spec.run_id, run.spec.start.session_id
+    subscription = service_registry.current().follow(run_id, owner, 0)
+    answer = JsonAnswer(run_id, owner, subscription) if as_json else EventStream(subscription, run_id)
+    if session_id is not None:
+        answer["X-Session-Id"] = session_id
+    return answer
 
 
 async def stream_after(run_id: UUID, owner: str, cursor: int) -> HttpResponse | EventStream:
@@ -41,7 +47,10 @@ async def stream_after(run_id: UUID, owner: str, cursor: int) -> HttpResponse | 
             raise _past_end(cursor, run.broadcast.last)
         if cursor == run.broadcast.last and run.broadcast.closed:
             return HttpResponse(status=204)
-        return _stream_live(run, cursor)
+        stream = EventStream(service_registry.current().follow(run_id, owner, cursor), run_id)
+        if run.spec.start.session_id is not None:
+            stream["X-Session-Id"] = run.spec.start.session_id
+        return stream
     log = await read(queries.log, run_id, owner)
     if log is None:
         raise not_found("run")
@@ -66,14 +75,6 @@ def cursor_of(request: HttpRequest, after: int | None) -> int:
     if not header.isdecimal() or len(header) > MAX_CURSOR_DIGITS:
         raise ApiError(422, "invalid_cursor", "Last-Event-ID must be the number of an event, 0 or more.")
     return int(header)
-
-
-def _stream_live(run: LiveRun, cursor: int) -> EventStream:
-    spec = run.spec
-    response = EventStream(service_registry.current().follow(spec.run_id, spec.owner, cursor), spec.run_id)
-    if spec.start.session_id is not None:
-        response["X-Session-Id"] = spec.start.session_id
-    return response
 
 
 def _past_end(cursor: int, last: int) -> ApiError:

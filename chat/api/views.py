@@ -13,9 +13,11 @@ from chat import service_registry
 from chat.api.errors import not_found, session_busy
 from chat.api.parsing import parse_request
 from chat.api.provider_listing import provider_items
-from chat.api.run_access import owner_of
+from chat.api.run_access import owner_of, run_fields
+from chat.api.run_responses import wants_json
 from chat.api.schemas import (
     STREAM_RESPONSE,
+    AnswerOut,
     CancelOut,
     ChatIn,
     MessageList,
@@ -25,7 +27,7 @@ from chat.api.schemas import (
     SessionOut,
     SessionPatch,
 )
-from chat.api.streams import cursor_of, stream_after, stream_new
+from chat.api.streams import answer_new, cursor_of, stream_after
 from chat.history import queries
 from storage.reader import read
 from storage.writer import writer
@@ -45,14 +47,18 @@ STREAM: Final = {"responses": {200: STREAM_RESPONSE}}
 RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "The run is over and all was received."}}}
 
 
-@router.post("/chat/stream", response=STREAM_ERRORS, openapi_extra=STREAM)
+@router.post("/chat/stream", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=STREAM)
 async def stream(request: HttpRequest, body: ChatIn) -> HttpResponseBase:
-    """Start a run and stream its events. Closing the connection only stops following the run."""
+    """Start a run and stream its events. Closing the connection only stops following the run.
+
+    With `"stream": false`, or an `Accept` header that names only JSON, the answer is one JSON object at the run's end.
+    """
     parsed = await parse_request(caller(request), body, request.headers.get("Idempotency-Key", ""))
-    return await stream_new(service_registry.current().start(parsed), parsed.owner)
+    as_json = wants_json(request, body.stream)
+    return await answer_new(service_registry.current().start(parsed), parsed.owner, as_json=as_json)
 
 
-@router.post("/chat/runs/{uuid:run_id}/resume", response=STREAM_ERRORS, openapi_extra=STREAM)
+@router.post("/chat/runs/{uuid:run_id}/resume", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=STREAM)
 async def resume(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     """Start a new run that continues an interrupted one from its last stored step, and stream it.
 
@@ -60,7 +66,8 @@ async def resume(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     """
     if not service_registry.current().stored:
         raise ApiError(409, "not_resumable", "ENABLE_PERSISTENCE=false stores nothing from which a run can continue.")
-    return await stream_new(service_registry.current().resume(run_id, caller(request)), caller(request).owner)
+    starting = service_registry.current().resume(run_id, caller(request))
+    return await answer_new(starting, caller(request).owner, as_json=wants_json(request, None))
 
 
 @router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE, auth=READ)
@@ -74,10 +81,7 @@ async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR)
 async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Return a run: its status, its text so far, its usage and its cost."""
     owner = await owner_of(run_id, caller(request))
-    live = service_registry.current().runs.find(run_id, owner)
-    if live is not None:
-        return live.snapshot()
-    return _found(await read(queries.run, run_id, owner), "run")
+    return _found(await run_fields(run_id, owner), "run")
 
 
 @router.post("/chat/runs/{uuid:run_id}/cancel", response={200: CancelOut, **ERRORS})

@@ -2,18 +2,20 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Literal
 
 import msgspec
 
-from chat.client.events import Frame
+from chat.client.events import Frame, Tokens
 from chat.client.rendering import Rendering, Span
-from chat.client.transport import Call, Lost, Question, Refused, Transport
+from chat.client.transport import Attachment, Call, Item, Lost, Question, Refused, Transport, Verdict
 
 Outcome = Literal["completed", "cancelled", "failed"]
 Show = Callable[[Span], None]
+Decide = Callable[[Item], Awaitable[Verdict | None]]
+"""Asks the user about an execution that waits. None leaves it open."""
 
 
 class ChatDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,15 +27,30 @@ class ChatDefaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conversation:
-    """Sends one question after the other. `session_id` is the newest run's, or None if there is no session."""
+    """Sends one question after the other. `session_id` is the newest run's, or None if there is no session.
 
-    def __init__(self, transport: Transport, show: Show, defaults: ChatDefaults, session_id: str | None = None) -> None:
+    `attachments` go with the next question, and `used` sums up all questions. Without `decide`, executions that wait
+    are decided elsewhere.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        show: Show,
+        defaults: ChatDefaults,
+        session_id: str | None = None,
+        decide: Decide | None = None,
+    ) -> None:
+        self.transport = transport
+        self.defaults = defaults
         self.session_id = session_id
-        self._transport = transport
+        self.attachments: tuple[Attachment, ...] = ()
+        self.used = Tokens(cost_usd=0.0)
         self._show = show
-        self._defaults = defaults
+        self._decide = decide
         self._run_id: str | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._deciding: asyncio.Task[None] | None = None
 
     async def turn(self, message: str, tool_calls: tuple[Call, ...] = ()) -> Outcome:
         """Send a question, and show its events until the run is over.
@@ -42,7 +59,7 @@ class Conversation:
         """
         asking = asyncio.current_task()
         loop = asyncio.get_running_loop()
-        self._run_id = self._stopping = None
+        self._run_id = self._stopping = self._deciding = None
 
         def interrupt() -> None:
             if self._run_id is not None and self._stopping is None:
@@ -55,12 +72,14 @@ class Conversation:
             message=message,
             tool_calls=tool_calls,
             session_id=self.session_id,
-            provider=self._defaults.provider,
-            model=self._defaults.model,
-            instructions=self._defaults.instructions,
+            provider=self.defaults.provider,
+            model=self.defaults.model,
+            instructions=self.defaults.instructions,
+            attachments=self.attachments,
         )
+        self.attachments = ()
         try:
-            return await self._follow(question)
+            return await self._follow(question, interrupt)
         except (Refused, Lost) as error:
             self._show(Span("error", f"{error}\n"))
             return "failed"
@@ -68,24 +87,61 @@ class Conversation:
             self._show(Span("warning", "\nDisconnected. The run stops by itself.\n"))
             return "cancelled"
         finally:
+            self._leave_question()
             loop.remove_signal_handler(signal.SIGINT)
 
-    async def _follow(self, question: Question) -> Outcome:
+    async def _follow(self, question: Question, interrupt: Callable[[], None]) -> Outcome:
         rendering = Rendering()
         outcome: Outcome = "failed"
-        async with aclosing(self._transport.ask(question)) as items:
+        async with aclosing(self.transport.ask(question)) as items:
             async for item in items:
-                for span in rendering.show(item):
+                if isinstance(item, Frame) and item.type in {"approval_resolved", "end", "error"}:
+                    # The decision came from elsewhere, or the time is over.
+                    self._leave_question()
+                asks = self._decide is not None and isinstance(item, Frame) and item.type == "approval_required"
+                for span in () if asks else rendering.show(item):
                     self._show(span)
                 if not isinstance(item, Frame):
                     continue
                 if item.type == "start":
                     self._run_id, self.session_id = item.run_id, item.session_id
+                elif item.type == "approval_required" and self._decide:
+                    # The stream is read meanwhile: a reader that takes nothing is dropped.
+                    self._deciding = asyncio.create_task(self._ask(item, self._decide, interrupt))
                 elif item.type == "end":
                     outcome = "cancelled" if item.reason == "cancelled" else "completed"
+                if item.is_last:
+                    self.used = _sum(self.used, item.usage or Tokens())
         return outcome
+
+    async def _ask(self, item: Frame, decide: Decide, interrupt: Callable[[], None]) -> None:
+        """Ask the user about an execution, and send the decision."""
+        try:
+            execution = await self.transport.execution(item.execution_id)
+            verdict = await decide(execution)
+            if verdict is not None:
+                await self.transport.decide(item.execution_id, verdict, str(execution["params_sha256"]))
+        except KeyboardInterrupt:
+            interrupt()
+        except (Refused, Lost) as error:
+            self._show(Span("warning", f"{error} The run waits for a decision from elsewhere.\n"))
+
+    def _leave_question(self) -> None:
+        if self._deciding is not None:
+            self._deciding.cancel()
+            self._deciding = None
 
     async def _cancel(self, run_id: str) -> None:
         # If this fails, the events of the run still show how it ends.
         with suppress(Lost, Refused):
-            await self._transport.cancel(run_id)
+            await self.transport.cancel(run_id)
+
+
+def _sum(total: Tokens, more: Tokens) -> Tokens:
+    known = total.cost_usd is not None and more.cost_usd is not None
+    return Tokens(
+        input_tokens=total.input_tokens + more.input_tokens,
+        output_tokens=total.output_tokens + more.output_tokens,
+        cost_usd=(total.cost_usd or 0.0) + (more.cost_usd or 0.0) if known else None,
+        estimated=total.estimated or more.estimated,
+    )

@@ -1,7 +1,7 @@
 """The transport over HTTP, to a service that runs elsewhere: `docs/protocol.md`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,8 +10,9 @@ import aiohttp
 import msgspec
 
 from chat.client.events import Frame, Reader
-from chat.client.transport import Lost, Question, Reconnecting, Refused
+from chat.client.transport import Item, Lost, Question, Reconnecting, Refused, Verdict
 from chat.wire import sse
+from command_line.program import PROGRAM
 
 ATTEMPTS: Final = 8
 """Consecutive attempts to follow a run again without receiving anything."""
@@ -52,7 +53,7 @@ class HttpTransport:
                 why = str(cut)
             # Without a run's id the request may not have arrived, and sending it again could start a second run.
             if not reader.run_id:
-                raise Refused(f"Cannot reach {self._url}: {why}. Is the service running there (manage.py serve)?")
+                raise Refused(f"Cannot reach {self._url}: {why}. Is the service running there ({PROGRAM} serve)?")
             attempt = 1 if reader.last > seen else attempt + 1
             if attempt > ATTEMPTS:
                 raise Lost(f"The run {reader.run_id} cannot be followed any more: {why}.")
@@ -67,8 +68,35 @@ class HttpTransport:
         except Cut as cut:
             raise Lost(f"The run could not be cancelled: {cut}.") from None
 
+    async def execution(self, execution_id: str) -> Item:
+        found: Item = await self._json("GET", f"/tools/executions/{execution_id}")
+        return found
+
+    async def decide(self, execution_id: str, verdict: Verdict, params_sha256: str) -> None:
+        await self._json("POST", f"/tools/executions/{execution_id}/{verdict}", json={"params_sha256": params_sha256})
+
+    async def tools(self) -> Sequence[Item]:
+        return list((await self._json("GET", "/tools"))["items"])
+
+    async def providers(self) -> Sequence[Item]:
+        return list((await self._json("GET", "/providers"))["items"])
+
+    async def sessions(self, most: int) -> Sequence[Item]:
+        return list((await self._json("GET", "/chat/sessions", params={"limit": str(most)}))["items"])
+
     async def close(self) -> None:
         """Do nothing: each request has its own connection."""
+
+    async def _json(self, method: str, path: str, **options: Any) -> Any:
+        """Return the JSON of a response. Raise `Refused` and `Lost`."""
+        try:
+            async with self._request(method, path, **options) as response:
+                await _check(response)
+                return msgspec.json.decode(await response.read())
+        except Cut as cut:
+            raise Lost(f"Cannot reach {self._url}: {cut}.") from None
+        except msgspec.DecodeError as error:
+            raise Lost(f"The answer of the service cannot be read: {error}.") from None
 
     async def _frames(self, question: Question, reader: Reader) -> AsyncGenerator[Frame]:
         """Yield the events of a new run, or the next events of the run that is already followed."""

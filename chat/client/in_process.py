@@ -1,5 +1,6 @@
 """The transport to the service in this process: the same runs and storage, without a socket."""
 
+import base64
 from collections.abc import AsyncGenerator
 from contextlib import closing
 from uuid import UUID
@@ -10,7 +11,9 @@ from access.caller import LOCAL, OPERATOR
 from chat import service_registry
 from chat.api.errors import REFUSALS
 from chat.client.events import Frame, Reader
-from chat.client.transport import Question, Reconnecting, Refused
+from chat.client.operator_access import OperatorAccess
+from chat.client.transport import Attachment, Question, Reconnecting, Refused
+from chat.engine.messages import Image
 from chat.engine.model_port import ProviderError
 from chat.providers.registry import NotConfigured, UnknownProvider
 from chat.runs.live.run import LiveRun
@@ -18,7 +21,7 @@ from chat.starting.request import RunRequest
 from tools.base import ToolRequest
 
 
-class InProcessTransport:
+class InProcessTransport(OperatorAccess):
     """The service of this process, used as its operator."""
 
     def __init__(self) -> None:
@@ -44,6 +47,7 @@ class InProcessTransport:
                 for call in question.tool_calls
             ),
             instructions=question.instructions,
+            images=tuple(_image(attachment) for attachment in question.attachments),
         )
         try:
             self._run = await service_registry.current().start(request)
@@ -63,3 +67,7 @@ class InProcessTransport:
 
     async def close(self) -> None:
         await service_registry.close()
+
+
+def _image(attachment: Attachment) -> Image:
+    return Image(media_type=attachment.media_type, data=base64.b64decode(attachment.data_base64))

@@ -11,7 +11,9 @@ import msgspec
 
 from chat.client.events import Frame, Tokens
 from chat.client.transport import Reconnecting
+from command_line.program import PROGRAM
 from console.visible_text import visible_text, visible_text_line
+from web.plurals import counted
 
 Style = Literal["answer", "dim", "warning", "error", "prompt"]
 Note = tuple[Style, str]
@@ -94,11 +96,15 @@ def _json(value: Any) -> str:
     return visible_text_line(json.dumps(value, ensure_ascii=False), SHORT)
 
 
+def cost_of(usage: Tokens) -> str:
+    """Return the cost behind a count of tokens; nothing if it is unknown."""
+    return "" if usage.cost_usd is None else f" · ${usage.cost_usd:.6f}"
+
+
 def _end(item: Frame) -> Note:
     usage = item.usage or Tokens()
     about = "about " if usage.estimated else ""
-    cost = "" if usage.cost_usd is None else f" · ${usage.cost_usd:.6f}"
-    used = f"{about}{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out{cost}"
+    used = f"{about}{counted(usage.input_tokens, 'token')} in, {usage.output_tokens:,} out{cost_of(usage)}"
     return ("dim", used) if item.reason == "completed" else ("warning", f"{item.reason} · {used}")
 
 
@@ -111,7 +117,7 @@ NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
     "tool_call": lambda item: ("dim", f"-> {item.tool} {_json(item.params)}"),
     "approval_required": lambda item: (
         "warning",
-        f"{item.tool} waits for an approval: manage.py approve_tool {item.execution_id}, or deny_tool",
+        f"{item.tool} waits for an approval: {PROGRAM} approve_tool {item.execution_id}, or deny_tool",
     ),
     "approval_resolved": lambda item: ("dim", f"{item.decision}"),
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),

@@ -5,6 +5,7 @@ from typing import TextIO
 
 import msgspec
 
+from chat.client.markdown import MarkdownOutput
 from chat.client.rendering import Span, painted
 
 
@@ -16,13 +17,19 @@ class Outlet(msgspec.Struct, frozen=True):
 
 
 class Screen:
-    """Writes each span at once."""
+    """Writes each span at once. With `markdown`, answers are rendered."""
 
-    def __init__(self, answers: Outlet, notes: Outlet) -> None:
+    def __init__(self, answers: Outlet, notes: Outlet, *, markdown: bool = False) -> None:
         self._answers = answers
         self._notes = notes
+        self._markdown = MarkdownOutput(answers.stream) if markdown else None
 
     def show(self, span: Span) -> None:
+        if self._markdown is not None:
+            if span.style == "answer":
+                self._markdown.write(span.text)
+                return
+            self._markdown.end()
         outlet = self._answers if span.style == "answer" else self._notes
         outlet.stream.write(painted(span) if outlet.colour else span.text)
         outlet.stream.flush()

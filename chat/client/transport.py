@@ -4,12 +4,17 @@
 - `Lost`: the run can no longer be followed, and may continue.
 """
 
-from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from chat.client.events import Frame
+
+Item = Mapping[str, Any]
+"""An object of the API, as `docs/protocol.md` describes it."""
+
+Verdict = Literal["approve", "deny"]
 
 
 class Refused(Exception):
@@ -27,6 +32,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any]
 
 
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A picture: its media type, and its bytes in base64."""
+
+    media_type: str
+    data_base64: str
+
+
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A question that starts a run. The service chooses a value for each field that is None."""
 
@@ -36,6 +48,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     model: str | None = None
     instructions: str | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Reconnecting(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +69,26 @@ class Transport(Protocol):
 
     async def cancel(self, run_id: str) -> None:
         """Stop a run. Its last event still arrives. Raise `Lost` if the service cannot be reached."""
+        ...
+
+    async def execution(self, execution_id: str) -> Item:
+        """Return an execution with its whole params. Raise `Refused` and `Lost`."""
+        ...
+
+    async def decide(self, execution_id: str, verdict: Verdict, params_sha256: str) -> None:
+        """Approve or deny an execution that waits. Raise `Refused` and `Lost`."""
+        ...
+
+    async def tools(self) -> Sequence[Item]:
+        """Return the tools that the user may use. Raise `Refused` and `Lost`."""
+        ...
+
+    async def providers(self) -> Sequence[Item]:
+        """Return the providers of models. Raise `Refused` and `Lost`."""
+        ...
+
+    async def sessions(self, most: int) -> Sequence[Item]:
+        """Return the newest sessions. Raise `Refused` and `Lost`."""
         ...
 
     async def close(self) -> None: ...

@@ -25,6 +25,10 @@ EndReason = Literal[
 ErrorCode = ProviderErrorCode | Literal["interrupted", "shutting_down", "storage", "internal"]
 
 
+COST_DIGITS: Final = 10
+"""Digits of a cost in USD after the point. Sums are rounded to them: 0.1 + 0.2 is 0.3, and not 0.30000000000000004."""
+
+
 class TotalUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens and cost of a run so far. `cost_usd` is None if the price of any part is unknown."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from chat.engine.events import End, Error, Event, Terminal, Token, TotalUsage, Usage
+from chat.engine.events import COST_DIGITS, End, Error, Event, Terminal, Token, TotalUsage, Usage
 from chat.engine.text import whole_text
 
 
@@ -41,7 +41,7 @@ def add_usage(total: TotalUsage, call: Usage) -> TotalUsage:
         output_tokens=total.output_tokens + call.output_tokens,
         cached_tokens=total.cached_tokens + call.cached_tokens,
         reasoning_tokens=total.reasoning_tokens + call.reasoning_tokens,
-        cost_usd=(total.cost_usd or 0.0) + (call.cost_usd or 0.0) if known else None,
+        cost_usd=round((total.cost_usd or 0.0) + (call.cost_usd or 0.0), COST_DIGITS) if known else None,
         estimated=total.estimated or call.estimated,
     )
 

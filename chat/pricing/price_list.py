@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from chat.engine.events import COST_DIGITS
 from chat.engine.model_port import TokensUsed
 
 MILLION: Final = 1_000_000
@@ -33,7 +34,8 @@ class ListPrice(msgspec.Struct, frozen=True, kw_only=True):
         # Cached tokens are part of the input, and reasoning tokens are part of the output.
         fresh, visible = used.input_tokens - used.cached_tokens, used.output_tokens - used.reasoning_tokens
         parts = fresh * self.input + used.cached_tokens * self.cached
-        return (parts + visible * self.output + used.reasoning_tokens * self.reasoning) / MILLION
+        parts += visible * self.output + used.reasoning_tokens * self.reasoning
+        return round(parts / MILLION, COST_DIGITS)
 
 
 def price_list(text: str) -> tuple[ListPrice, ...]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from genai_prices import Usage, calc_price
 
+from chat.engine.events import COST_DIGITS
 from chat.engine.model_port import TokensUsed
 from chat.pricing.price_list import MILLION, ListPrice
 
@@ -40,7 +41,7 @@ class Prices:
             output_tokens=used.output_tokens,
             output_reasoning_tokens=used.reasoning_tokens,
         )
-        return float(calc_price(usage, model_ref=model, provider_id=vendor).total_price)
+        return round(float(calc_price(usage, model_ref=model, provider_id=vendor).total_price), COST_DIGITS)
 
     def knows(self, vendor: str, model: str) -> bool:
         """Return whether the price data has the model. The first call takes 0.3 s."""

@@ -1,5 +1,5 @@
 """The providers of models. The first one that is configured is the default."""
 
-from chat.providers import gemini, local, openai
+from chat.providers import demo, gemini, local, openai
 
-SPECS = (openai.SPEC, gemini.SPEC, local.SPEC)
+SPECS = (openai.SPEC, gemini.SPEC, local.SPEC, demo.SPEC)

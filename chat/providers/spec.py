@@ -32,7 +32,8 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `make` gets the values of `settings`, the default model and the timeouts; it imports the adapter, which may take a
     second. `missing` says why the provider cannot be made, and is empty if it can. `price_vendor` is the vendor's id in
-    genai-prices, or None if nothing there has the prices. A model of `DEFAULT_MODEL` is used if it `has_model`.
+    genai-prices, or None if nothing there has the prices. A model of `DEFAULT_MODEL` is used if it `has_model`. If it
+    `is_chosen_only`, there is no such provider unless `DEFAULT_PROVIDER` names it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     missing: Callable[[Values], str]
     price_vendor: Callable[[Values], str | None] = lambda _: None
     is_free: bool = False
+    is_chosen_only: bool = False
     default_model: str = ""
     has_model: Callable[[Values, str], bool] = lambda _, __: False
 

@@ -12,6 +12,7 @@ from chat.engine.retry import Candidate
 from chat.pricing.tokenizer import count
 from chat.providers.registry import NotConfigured, ProviderRegistry, UnknownProvider
 from chat.starting.request import RunRequest
+from web.plurals import counted
 
 MAX_CHARACTER_BYTES: Final = 4
 
@@ -56,7 +57,9 @@ async def check_length(providers: ProviderRegistry, request: RunRequest, models:
         return
     tokens = await asyncio.to_thread(count, request.message)
     if tokens > limit:
-        raise MessageTooLong(f"The message has {tokens:,} tokens, and the model takes at most {limit:,}. Shorten it.")
+        raise MessageTooLong(
+            f"The message has {counted(tokens, 'token')}, and the model takes at most {limit:,}. Shorten it."
+        )
 
 
 def candidates_again(providers: ProviderRegistry, request: RunRequest) -> tuple[Candidate, ...]:

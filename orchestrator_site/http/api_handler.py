@@ -24,12 +24,12 @@ from access import authenticator
 from access.authenticator import ClientInfo
 from access.caller import Caller
 from chat.api.errors import REFUSALS
-from chat.api.sse_response import EventStream
+from chat.api.run_responses import EventStream
 from chat.runs.log.subscription import Subscription
-from orchestrator_site import conf
 from orchestrator_site.http.asgi_types import Message, Receive, Scope, Send
 from orchestrator_site.http.error_responses import django_response
-from orchestrator_site.http.request_body import Disconnected, read_body
+from orchestrator_site.http.request_body import Disconnected, largest_body, read_body
+from orchestrator_site.http.root_path import inner_path
 from orchestrator_site.logging import request_id
 from storage.writer import StorageUnavailable
 from telemetry import metrics
@@ -77,7 +77,7 @@ class ApiHandler(ASGIHandler):
         caller = getattr(request, "auth", None)
         # Django's `close` would also send a signal that closes database connections, and none is held here.
         closers: list[Callable[[], None]] = response._resource_closers  # type: ignore[attr-defined]  # private
-        status = response.status_code
+        line = _log_line(scope, response, caller)
         try:
             if isinstance(response, StreamingHttpResponse):
                 parts = response.frames if isinstance(response, EventStream) else aiter(response)
@@ -94,13 +94,13 @@ class ApiHandler(ASGIHandler):
         finally:
             for close in closers:
                 close()
-            ms = round((time.perf_counter() - started) * 1_000, 1)
-            logger.info("request", extra={"method": scope["method"], "path": scope["path"], "status": status, "ms": ms})
+            line["ms"] = round((time.perf_counter() - started) * 1_000, 1)
+            logger.info("request", extra=line)
 
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, HttpRequest | None]:
         """Return the response, and the request if it could be read."""
         try:
-            body = await read_body(scope, receive, conf.max_body_bytes(), partial(_identify, scope))
+            body = await read_body(scope, receive, largest_body(inner_path(scope)), partial(_identify, scope))
         except ApiError as refusal:
             return django_response(refusal), None
         set_urlconf(None)
@@ -175,3 +175,18 @@ async def _identify(scope: Scope) -> None:
         await authenticator.current().identify(ClientInfo.of(scope))
     except StorageUnavailable as error:
         raise REFUSALS[StorageUnavailable](error) from error
+
+
+def _log_line(scope: Scope, response: HttpResponseBase, caller: Caller | None) -> dict[str, Any]:
+    """Return the fields of the request's log line. A key is shown by its start, and a run if the answer names one."""
+    line: dict[str, Any] = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": response.status_code,
+        "client": ClientInfo.of(scope).client,
+    }
+    if caller is not None:
+        line["key"] = caller.label
+    if run := response.headers.get("X-Run-Id"):
+        line["run"] = run
+    return line

@@ -20,7 +20,11 @@ from telemetry import metrics, tracing
 from web.errors import ApiError
 
 SOCKET: Final = "/ws/chat"
-HEALTH: Final = ("/healthz", "/healthz/")
+METRICS: Final = "/metrics"
+STATUS_ONLY: Final = "/readyz"
+PROBES: Final = frozenset({"/livez", STATUS_ONLY, "/healthz"})
+"""Paths that a load balancer asks by an address that no setting can list; an HTTP/1.0 client may name no host."""
+
 FORBIDDEN: Final = 4403
 MISSING: Final = 4404
 
@@ -62,16 +66,22 @@ class Application:
         request = RequestOrigin.of(scope, scope["headers"])
         scope = rooted(scope)
         path = inner_path(scope)
-        is_health = path in HEALTH and request.method in {"GET", "HEAD"}
+        is_read = request.method in {"GET", "HEAD"}
+        probe = path.rstrip("/") if is_read and path.rstrip("/") in PROBES else ""
         try:
             request_limits.check(scope)
-            # A load balancer asks by an address that no setting can list, and an HTTP/1.0 client may name no host.
-            if not (is_health and (rules.keyed or not request.host)):
-                check(request, rules)
         except ApiError as refusal:
-            metrics.rejected(request.method, refusal.status)
-            await send_response(refusal, send)
+            await _refuse(refusal, request, send)
             return
+        try:
+            check(request, rules)
+        except ApiError as refusal:
+            if probe:
+                probe = STATUS_ONLY if probe == "/healthz" else probe
+            # A key protects the metrics, which Prometheus asks for by address too.
+            elif not (is_read and path == METRICS and rules.keyed):
+                await _refuse(refusal, request, send)
+                return
         if request.origin:
             send = sharing(request, rules, send)
             if request.method == "OPTIONS":
@@ -79,8 +89,13 @@ class Application:
                 return
         if is_page(path):
             await answer_page(self._pages, as_asked(scope), receive, guarded(scope, send))
-        elif is_health:
+        elif probe:
             # The server leaves out the body of an answer to HEAD.
-            await self._api({**scope, "path": HEALTH[0], "method": "GET"}, receive, send)
+            await self._api({**scope, "path": probe, "method": "GET"}, receive, send)
         else:
             await self._api(scope, receive, send)
+
+
+async def _refuse(refusal: ApiError, request: RequestOrigin, send: Send) -> None:
+    metrics.rejected(request.method, refusal.status)
+    await send_response(refusal, send)

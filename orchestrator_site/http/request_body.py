@@ -12,6 +12,17 @@ MAX_ANONYMOUS_BYTES: Final = 65_536
 """Bytes of a body that are read before the caller is identified, and of a form in the console."""
 
 
+RECORDING_PATH: Final = "/speech/transcriptions"
+RECORDING_MARGIN_BYTES: Final = 65_536
+"""Bytes of a form around its recording."""
+
+
+def largest_body(path: str) -> int:
+    """Return the maximum size of a body in bytes. A recording may be larger than other bodies."""
+    most = conf.max_body_bytes()
+    return max(most, conf.max_audio_bytes() + RECORDING_MARGIN_BYTES) if path == RECORDING_PATH else most
+
+
 class Disconnected(Exception):
     """The client went away before its request was complete."""
 

@@ -18,6 +18,7 @@ from chat import conf, service_registry
 from orchestrator_site import conf as site_conf
 from orchestrator_site.http.socket_protocol import SocketProtocol
 from orchestrator_site.http.uvicorn_protocol import HttpProtocol
+from orchestrator_site.serving import reload
 from telemetry.worker_totals import worker_totals
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -34,7 +35,9 @@ GARBAGE: Final = (50_000, 20, 50)
 class Server(uvicorn.Server):
     """Stops in order at the first SIGTERM or SIGINT, and at once at a later one.
 
-    `ready` is called when requests are accepted. The folder `numbers` is shared with other workers.
+    `ready` is called when requests are accepted. The folder `numbers` is shared with other workers. At SIGHUP it
+    retires: it accepts no more connections, and stops when its runs have ended. `retired` is then true, unless a signal
+    to stop came meanwhile.
     """
 
     def __init__(self, ready: Callable[[], None], numbers: Path | None = None) -> None:
@@ -58,7 +61,9 @@ class Server(uvicorn.Server):
         self._ready = ready
         self._numbers = numbers
         self._stopping: asyncio.Task[None] | None = None
+        self._retiring: asyncio.Task[None] | None = None
         self._signalled = 0.0
+        self.retired = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await service_registry.current().warm_up()
@@ -76,6 +81,8 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._on_signal)
+        if reload.is_possible():
+            loop.add_signal_handler(reload.SIGNAL, self._on_hangup)
         try:
             yield
         finally:
@@ -87,10 +94,33 @@ class Server(uvicorn.Server):
         if self._stopping is None:
             self._signalled = loop.time()
             self._stopping = loop.create_task(self._stop())
+        elif self.retired:
+            self._signalled = loop.time()
+            self.retired = False
         elif loop.time() - self._signalled > SAME_SIGNAL_SECONDS:
             self.force_exit = True
+
+    def _on_hangup(self) -> None:
+        if self._stopping is None and (self._retiring is None or self._retiring.done()):
+            self._retiring = asyncio.get_running_loop().create_task(self._retire())
+
+    async def _retire(self) -> None:
+        # A worker's parent has asked `check` before it started the successors.
+        if self._numbers is None and not await asyncio.to_thread(reload.passes_check):
+            return
+        if self._stopping is not None:
+            return
+        self.retired = True
+        for listener in self.servers:
+            listener.close()
+        # Connections close behind the answer that they are sending, so the next request reaches a successor.
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, HttpProtocol):
+                connection.shutdown()
+        self._stopping = asyncio.get_running_loop().create_task(self._stop())
 
     async def _stop(self) -> None:
         # Runs end first, so that their subscribers still receive the terminal events.
         await service_registry.close(drain=conf.drain_seconds())
+        worker_totals.flush()
         self.should_exit = True

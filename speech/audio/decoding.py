@@ -64,7 +64,7 @@ class Decoder:
         """Yield the samples. Raises `SpeechError` (`audio_too_long`; `invalid_audio` if damaged or truncated)."""
         # FFmpeg decodes a truncated file without an error, so the sizes in the container are checked first.
         if missing := missing_bytes(self._audio, self.kind):
-            raise self._invalid(f"is cut off: {missing} bytes or more are missing; {SEND_ALL}")
+            raise self._invalid(f"is cut off: {missing} or more bytes are missing; {SEND_ALL}")
         # The demuxer is chosen by the signature and reads from memory. FFmpeg would otherwise also recognise playlists,
         # which make it open the files and addresses that they name.
         source, demuxer, options = BytesIO(self._audio), DEMUXERS[self.kind], OPTIONS.get(self.kind)
@@ -97,8 +97,8 @@ class Decoder:
             raise self._invalid("cannot be read (its first frame is not whole): it is damaged or cut off")
         if channels > MAX_CHANNELS or not MIN_RATE <= rate <= MAX_RATE:
             raise self._invalid(
-                f"has {channels} channels of {rate} samples a second. Valid: 1 to {MAX_CHANNELS} channels and "
-                f"{MIN_RATE} to {MAX_RATE} samples a second"
+                f"has {rate} samples a second for each of its channels ({channels}). "
+                f"Valid: 1 to {MAX_CHANNELS} channels and {MIN_RATE} to {MAX_RATE} samples a second"
             )
         return stream
 
@@ -143,4 +143,4 @@ class Decoder:
             raise self._invalid(f"is cut off: it declares {declared:.2f} s and has {self.seconds:.2f} s; {SEND_ALL}")
 
     def _invalid(self, problem: str) -> SpeechError:
-        return SpeechError(f"The audio ({self.kind}, {len(self._audio)} bytes) {problem}.", code="invalid_audio")
+        return SpeechError(f"The audio ({self.kind}, bytes: {len(self._audio)}) {problem}.", code="invalid_audio")

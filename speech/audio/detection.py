@@ -60,7 +60,7 @@ def kind_of(data: bytes, declared: AudioKind | None = None) -> AudioKind:
     if declared == "pcm":
         return "pcm"
     raise SpeechError(
-        f"These {len(data)} bytes are not audio in a known format (they begin with {data[:4].hex(' ')}). "
+        f"This is not audio in a known format (bytes: {len(data)}, beginning with {data[:4].hex(' ')}). "
         f"Send {ACCEPTED}, or set format to pcm for bare samples.",
         code="invalid_audio",
     )

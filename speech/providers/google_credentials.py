@@ -13,7 +13,7 @@ from typing import Any, Final
 from speech.base import SpeechError
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
-INSTALL: Final = "google-auth is not installed; run uv sync --extra google"
+INSTALL: Final = "google-auth is not installed; run uv sync --extra google --no-dev --inexact"
 
 # Called for each request, because tokens expire. Raises `SpeechError`.
 Headers = Callable[[], Awaitable[dict[str, str]]]

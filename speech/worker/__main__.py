@@ -74,7 +74,10 @@ def _answers(task: Task, threads: int) -> Iterator[Answer | None]:
     except MemoryError:
         yield Failed(error="The worker has too little memory for this. Send less at once.", code="audio_too_large")
     except ImportError as error:
-        yield Failed(error=f"{error.name} is not installed; run uv sync --extra local", code="provider_unavailable")
+        yield Failed(
+            error=f"{error.name} is not installed; run uv sync --extra local --no-dev --inexact",
+            code="provider_unavailable",
+        )
     except Exception as error:  # noqa: BLE001 - otherwise a fault at one task would end the worker with its models
         # The error's own text could quote the recording, so only its place is reported.
         place = "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 from speech.base import SpeechError
 from speech.worker.protocol import LAST, Answer, Failed, Stop, Task, read_answer, send
+from web.plurals import noun_for
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ class WorkerPool:
         with self._lock:
             if self._pending >= self._parallel + MAX_WAITING:
                 raise SpeechError(
-                    f"All {self._parallel} workers are busy and {MAX_WAITING} requests wait already. "
-                    f"Retry in {RETRY_SECONDS:g} s",
+                    f"{noun_for(self._parallel, 'The worker is', 'All workers are')} busy, and "
+                    f"{MAX_WAITING} requests wait already. Retry in {RETRY_SECONDS:g} s",
                     code="busy",
                     retryable=True,
                     retry_after=RETRY_SECONDS,

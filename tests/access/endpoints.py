@@ -57,7 +57,7 @@ ENDPOINTS: Final = {
     # This one is last because it deletes the session.
     ("delete", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=("chat",), opens_with=204),
 }
-OPEN: Final = {("get", "/healthz")}
+OPEN: Final = {("get", "/healthz"), ("get", "/livez"), ("get", "/readyz")}
 """Endpoints that need no key."""
 
 

@@ -92,7 +92,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_block_is_run_or_names_what_it_needs() -> None:
     assert PAGE.count("\n```sh\n") == len(BLOCKS) + len(UNRUN)
     assert set(BLOCKS) == {"image", "secrets", "nginx", "systemd"}
-    assert set(UNRUN) == {"docker", "systemd", "kubernetes"}
+    assert set(UNRUN) == {"docker", "kubernetes"}
 
 
 def test_image_command_is_the_long_form_of_its_test() -> None:
@@ -102,7 +102,7 @@ def test_image_command_is_the_long_form_of_its_test() -> None:
 def test_every_file_that_the_page_names_exists() -> None:
     names = re.findall(r"^\| `[^|]*` \|", PAGE, re.MULTILINE)
     files = [name for row in names for name in re.findall(r"`([^`]+)`", row)]
-    assert len(files) == 7
+    assert len(files) == 12
     assert [name for name in files if not (DEPLOY / name).exists()] == []
     assert [name for name in re.findall(r"-f (\S+\.yaml)", PAGE) if not (ROOT / name).exists()] == []
 

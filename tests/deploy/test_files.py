@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from orchestrator_site.http.app import PROBES
 from tests.deploy.image import ROOT, instruction
 
 DEPLOY: Final = ROOT / "docs" / "deploy"
@@ -131,10 +132,11 @@ def test_kubernetes_objects_refer_to_each_other() -> None:
     }
 
 
-def test_probe_names_an_allowed_host() -> None:
+def test_probes_ask_paths_that_answer_under_every_name() -> None:
     (container,) = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
-    (host,) = [header["value"] for header in container["readinessProbe"]["httpGet"]["httpHeaders"]]
-    assert host in manifest("ConfigMap")["data"]["ALLOWED_HOSTS"].split(",")
+    paths = {kind: container[kind]["httpGet"]["path"] for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert paths == {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}
+    assert set(paths.values()) <= PROBES
 
 
 def test_every_deployment_stops_later_than_it_drains() -> None:

@@ -1,6 +1,6 @@
 """The container image's build steps, run in an empty Debian root, and the service that starts in it.
 
-The long form builds the image and takes minutes: `IMAGE=build uv run pytest -q tests/deploy/test_image.py`.
+The long form builds the image and takes minutes: `IMAGE=build .venv/bin/pytest -q tests/deploy/test_image.py`.
 """
 
 import json

@@ -34,7 +34,7 @@ def blocks(page: str) -> list[str]:
 
 def run(block: str, folder: Path, url: str, **variables: str) -> str:
     """Run the commands of a page as a reader would paste them, and return their output."""
-    commands = block.replace(RECIPIENT, url).replace("uv run python manage.py", f"python {ROOT}/manage.py")
+    commands = block.replace(RECIPIENT, url).replace("bin/orchestrator", f"{ROOT}/bin/orchestrator")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],

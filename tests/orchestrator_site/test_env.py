@@ -67,6 +67,8 @@ def test_path_is_a_sqlite_database(value: str) -> None:
 
 
 def test_postgres_url_is_a_postgresql_database() -> None:
+    found = reader(A="postgres://u@%2Frun%2Fpostgresql/d").database("A", "x.db")
+    assert (found["HOST"], found["NAME"]) == ("/run/postgresql", "d")
     found = reader(A="postgres://u:p@h:5433/d").database("A", "x.db")
     assert (found["ENGINE"], found["HOST"], found["PORT"]) == ("django.db.backends.postgresql", "h", 5433)
 

@@ -1,6 +1,6 @@
 """`/metrics`, after the counted events have happened.
 
-Covers `chat.runs.live.metrics`.
+Covers `chat.runs.live.metrics`, `telemetry.process_figures`.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chat.engine.messages import ToolCall
 from chat.engine.model_port import Finished, ProviderError, TokensUsed
 from chat.providers.scripted import Scripted, text
+from orchestrator_site.settings import VERSION
 from tests.conftest import Api, Start
 from tests.orchestrator_site.test_serve import address, serving
 
@@ -84,6 +85,14 @@ async def test_active_runs_and_followers_are_reported_while_they_are_open(start:
             await asyncio.sleep(0.01)
 
 
+async def test_version_and_figures_of_the_processes_are_reported(start: Start) -> None:
+    output = await scraped(await start(Scripted()))
+    assert value(output, "build_info", VERSION) == 1
+    assert value(output, "workers") == 1
+    assert value(output, "process_resident_memory_bytes") > 2**20
+    assert min(value(output, name) for name in ("process_cpu_seconds_total", "process_open_fds")) > 0
+
+
 async def test_provider_failures_and_ended_runs_are_counted_by_code(start: Start) -> None:
     error = ProviderError("Refused.", code="provider_rejected", retryable=False)
     api = await start(Scripted([error]))
@@ -112,7 +121,7 @@ async def test_requests_cannot_create_label_values(start: Start) -> None:
     async with api.open({"message": "a", "model": "made-up-model"}) as response:
         run = response.headers["X-Run-Id"]
         await api.call("POST", f"/chat/runs/{run}/cancel")
-    await api.call("GET", "/healthz", headers={"X-Forwarded-For": "made up"})
+    await api.call("GET", "/tools", headers={"X-Forwarded-For": "made up"})
     output = (await api.call("GET", "/metrics")).body.decode()
     assert "made" not in output.lower()
     assert "PROPFIND" not in output

@@ -308,4 +308,4 @@ def test_sizes_of_outputs_with_and_without_rows_are_reported(outputs: OutputStor
     said = StringIO()
     call_command("database_size", stdout=said)
     assert re.search(r"stored outputs +3 files +6,000 bytes", said.getvalue())
-    assert re.search(r"outputs without rows +1 files +2,000 bytes", said.getvalue())
+    assert re.search(r"outputs without rows +1 file +2,000 bytes", said.getvalue())

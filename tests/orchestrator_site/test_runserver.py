@@ -1,4 +1,7 @@
-"""`manage.py runserver` as a real process: daphne serves, and no other process loads daphne."""
+"""`manage.py runserver` as a real process: daphne serves, and no other process loads daphne.
+
+Covers `orchestrator_site.management.commands.runserver`.
+"""
 
 import asyncio
 import subprocess
@@ -8,14 +11,14 @@ from pathlib import Path
 import aiohttp
 
 from tests.faults.upstream import upstream
-from tests.managing import managed
+from tests.managing import migrated
 from tests.orchestrator_site.test_serve import ROOT, environment, wait_for
 from tests.servers import free_port
 
 
 async def test_daphne_streams_and_serves_the_styles_of_the_admin(tmp_path: Path) -> None:
     base = f"http://127.0.0.1:{free_port()}"
-    managed(tmp_path, "migrate")
+    migrated(tmp_path)
     async with upstream() as models:
         models.tokens, models.pause = 10_000, 0.01
         process = subprocess.Popen(  # noqa: ASYNC220 - it is only started here

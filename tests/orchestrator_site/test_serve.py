@@ -48,6 +48,8 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[s
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Away from the terminal, whose end would be what SIGHUP means.
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:

@@ -33,6 +33,8 @@ ROUTES = {
     "/keys": {"get", "post"},
     "/keys/{key_id}": {"delete"},
     "/healthz": {"get"},
+    "/livez": {"get"},
+    "/readyz": {"get"},
     "/metrics": {"get"},
 }
 EVENTS = {

@@ -1,8 +1,12 @@
+import re
+
 import pytest
 from django.test import override_settings
 
+from scripts.source import ROOT
 from speech import conf
-from speech.checks import check_credentials, check_provider, check_retired_models
+from speech.checks import RETIRED, check_credentials, check_provider, check_retired_models
+from speech.pricing import price_of_seconds
 
 
 def test_unknown_default_provider_is_reported_before_the_start() -> None:
@@ -19,7 +23,7 @@ def test_missing_credentials_are_reported_before_the_start() -> None:
 
 
 def test_retiring_model_is_reported_where_it_is_used() -> None:
-    with override_settings(OPENAI_API_KEY="sk-x"):
+    with override_settings(OPENAI_API_KEY="sk-x", DEFAULT_STT_MODEL="whisper-1"):
         assert [found.id for found in check_retired_models()] == ["speech.W001", "speech.W001"]
     assert check_retired_models() == []
 
@@ -39,3 +43,10 @@ def test_settings_decide_which_providers_are_configured(settings: dict[str, str]
         providers = conf.service.__wrapped__().providers
         assert {name for name in providers.names if providers.missing(name)} == missing
         assert providers.reaches_out == (missing != {"openai", "google"})
+
+
+def test_shipped_model_of_transcription_is_not_retired_and_has_a_price() -> None:
+    shipped = re.search(r"^DEFAULT_STT_MODEL=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert shipped
+    assert shipped[1] not in RETIRED
+    assert price_of_seconds("openai", shipped[1], 60) is not None

@@ -10,7 +10,7 @@ def test_known_prices_are_per_second_and_per_character() -> None:
 
 
 def test_unknown_price_is_none_and_never_zero() -> None:
-    assert price_of_seconds("openai", "gpt-transcribe", 60.0) is None
+    assert price_of_seconds("openai", "gpt-next-transcribe", 60.0) is None
     assert price_of_seconds("openai", "whisper-1", None) is None
     assert price_of_text("openai", "gpt-4o-mini-tts", 100) is None
     assert min(*USD_PER_MINUTE.values(), *USD_PER_MILLION_CHARACTERS.values()) > 0

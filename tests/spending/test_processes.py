@@ -12,7 +12,7 @@ import pytest
 
 from tests.chat.providers.fake_openai import DONE, finish, said, streamed, usage
 from tests.fake_service import FakeService, fake_service
-from tests.managing import managed
+from tests.managing import managed, migrated, migrated_postgres
 from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres
 from tests.streams import events
@@ -37,7 +37,7 @@ def variables(request: pytest.FixtureRequest, fake: FakeService) -> dict[str, st
     given |= {"RUN_MAX_OUTPUT_TOKENS": "80", "MODEL_PRICES": "*:1,1"}
     if request.param == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        given["DATABASE_URL"] = server.database()
+        given["DATABASE_URL"] = migrated_postgres(server)
     return given
 
 
@@ -75,7 +75,7 @@ class Service:
 
 @pytest.fixture
 def service(tmp_path: Path, processes: ExitStack, variables: dict[str, str]) -> Service:
-    return Service(tmp_path, processes, variables)
+    return Service(migrated(tmp_path), processes, variables)
 
 
 async def test_fifty_runs_of_two_processes_do_not_exceed_a_budget(service: Service, fake: FakeService) -> None:

@@ -126,7 +126,7 @@ def test_command_reports_usage_and_budgets() -> None:
         ledger.add([Used(owner="o", key="operator", provider="p", model="m", input_tokens=7, nanos=15 * 10**8)], NOW)
     output = run("--group-by", "model")
     first = output.splitlines()[0].split()
-    assert " ".join(first) == "p m 2 calls 14 in 0 out 1.500000 USD, and 1 calls without a known price"
+    assert " ".join(first) == "p m 2 calls 14 in 0 out 1.500000 USD, and 1 call without a known price"
     assert json.loads(run("--json"))["items"][0]["day"] == "2026-11-22"
     assert run("--since", "2026-11-23").splitlines()[0].startswith("all")
     assert run("--budgets") == ""

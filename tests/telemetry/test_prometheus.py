@@ -50,6 +50,6 @@ def test_instruments_without_labels_are_exposed_from_the_start() -> None:
 
 def test_names_and_units_follow_the_prometheus_conventions() -> None:
     for instrument in INSTRUMENTS:
-        assert instrument.name.startswith("orchestrator_")
+        assert instrument.name.startswith(("orchestrator_", "process_"))
         assert instrument.name.endswith("_total") == (instrument.kind == "counter")
         assert instrument.name.endswith("_seconds") == (instrument.kind == "histogram")

@@ -69,3 +69,20 @@ def test_each_folder_of_the_services_code_is_refused_as_a_workspace(settings: Se
     settings.ALLOW_FS_BASE = Path(settings.BASE_DIR) / folder
     (found,) = check_workspace()
     assert "the service's own code" in found.msg
+
+
+def test_workspace_with_modules_is_no_code_of_the_service(settings: Settings, tmp_path: Path) -> None:
+    settings.BASE_DIR = tmp_path
+    settings.ALLOW_FS_BASE = tmp_path / "workspaces"
+    settings.ALLOW_FS_BASE.mkdir()
+    for name in ("__init__.py", "words.py"):
+        (settings.ALLOW_FS_BASE / name).touch()
+    assert check_workspace() == []
+    settings.ALLOW_FS_BASE = tmp_path / "web"
+    settings.ALLOW_FS_BASE.mkdir()
+    assert [message.id for message in check_workspace()] == ["tools.E001"]
+
+
+def test_every_package_is_known_as_code(settings: Settings) -> None:
+    packages = {path.parent.name for path in Path(settings.BASE_DIR).glob("*/__init__.py")}
+    assert packages - {"workspaces"} <= settings.CODE_FOLDERS

@@ -6,16 +6,22 @@ DecisionRefused         the execution cannot be decided, or no longer, or not wi
 The API, the command line and the console write a decision into the row. The run that waits reads it from there.
 """
 
+import logging
 from datetime import datetime
+from functools import partial
 from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from storage import sanitize
 from tools.base import Approval, ApprovalDecision
 from tools.models import ToolExecution
+
+logger = logging.getLogger(__name__)
 
 Verdict = Literal["approved", "denied"]
 
@@ -70,14 +76,27 @@ def decide(
             if is_waiting and row.expires and row.expires <= now:
                 raise DecisionRefused("The time for a decision is over.", "not_waiting")
             raise DecisionRefused(f"The execution does not await a decision: it is {row.status}.", "not_waiting")
+    else:
+        fields = {"execution": str(execution_id), "tool": row.tool, "owner": row.owner, "run": str(row.run_id or "")}
+        decided = partial(logger.info, "approval.decided", extra={**fields, "decision": verdict, "by": by})
+        transaction.on_commit(decided)
     row.refresh_from_db()
     return row
 
 
 def waiting() -> list[ToolExecution]:
     """Return the executions that await a decision, oldest first."""
-    rows = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="")
-    return list(rows.order_by("created"))
+    return list(_undecided().order_by("created"))
+
+
+def is_waiting(execution_id: UUID) -> bool:
+    """Return whether the execution awaits a decision."""
+    return _undecided().filter(id=execution_id).exists()
+
+
+def count_waiting() -> int:
+    """Return the number of executions that await a decision."""
+    return _undecided().count()
 
 
 def settle(execution_id: UUID, now: datetime, *, cancelled: bool = False) -> Approval | None:
@@ -92,7 +111,9 @@ def settle(execution_id: UUID, now: datetime, *, cancelled: bool = False) -> App
         waiting.update(decision=ToolExecution.Decision.CANCELLED, decided=now)
     else:
         late = waiting.filter(decision="", expires__lte=now)
-        late.update(decision=ToolExecution.Decision.EXPIRED, decided=now)
+        if late.update(decision=ToolExecution.Decision.EXPIRED, decided=now):
+            expired = partial(logger.info, "approval.expired", extra={"execution": str(execution_id)})
+            transaction.on_commit(expired)
     row = rows.first()
     if row is None:
         # The row was pruned, so nothing can approve it any more.
@@ -106,3 +127,7 @@ def settle(execution_id: UUID, now: datetime, *, cancelled: bool = False) -> App
         note=row.note,
         by=row.decided_by,
     )
+
+
+def _undecided() -> "QuerySet[ToolExecution]":
+    return ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="")

@@ -288,6 +288,11 @@ async def write(
     return WriteResult(path=changed.path, size=changed.size, sha256=changed.sha256 or "", created=changed.created)
 
 
+async def would_write(workspace: Workspace, /, *, path: str, **_: Any) -> None:
+    """Raise the `ToolError` of a path that cannot be written, such as one outside or a secret."""
+    await in_thread(lambda: workspace.check_writable(path), Deadline(workspace.limits.max_seconds))
+
+
 def _encoded(content: str, encoding: Encoding) -> bytes:
     """Return the bytes of a content. Raises `UnicodeEncodeError`, and `ValueError` for invalid base64."""
     if encoding == "base64":
@@ -312,7 +317,7 @@ def tools(workspace: Workspace) -> tuple[Tool, ...]:
         tool("fs.list", "read", list_, workspace, **common),
         # It shows the content of files.
         tool("fs.search", "read", search, workspace, **common, files=("fs.read",)),
-        tool("fs.write", "write", write, workspace, **common),
+        tool("fs.write", "write", write, workspace, **common, precheck=would_write),
     )
 
 

@@ -103,6 +103,11 @@ async def apply_patch(
     return await in_thread(work, deadline)
 
 
+async def would_apply(workspace: Workspace, /, *, patch: str, dry_run: bool) -> None:
+    """Raise the `ToolError` that the patch would fail with."""
+    await apply_patch(workspace, patch=patch, dry_run=True)
+
+
 def tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the patch tool of a workspace."""
 
@@ -132,6 +137,7 @@ def tools(workspace: Workspace) -> tuple[Tool, ...]:
         implied=implied,
         # A patch that does not fit shows lines of the file.
         files=("fs.read", "fs.write"),
+        precheck=would_apply,
     )
     return (made,)
 

@@ -210,6 +210,19 @@ async def exec_(
     return exec_result(outcome, shown, readable, limits.profile, watched.moved, hides_git=not prepared.is_git)
 
 
+async def would_run(
+    terminal: Terminal, /, *, command: str | None, argv: Sequence[str] | None, cwd: str, **_: Any
+) -> None:
+    """Raise the `ToolError` of a command that the profile does not accept."""
+    words = _words(command, argv, terminal.limits.profile)
+
+    def work() -> None:
+        with terminal.workspace.open_folder(cwd) as folder:
+            terminal.checked(words, terminal.ground(folder.parts, terminal.project(folder.parts)))
+
+    await in_thread(work, Deadline(WALK_SECONDS))
+
+
 def tools(
     workspace: Workspace,
     sandbox: Sandbox,
@@ -254,6 +267,7 @@ def tools(
         disabled=disabled,
         facets=facets,
         implied=implied,
+        precheck=would_run,
     )
     # The table and the limits are settings, so they cannot stand in the docstring.
     properties = made.spec.parameters["properties"]

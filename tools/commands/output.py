@@ -3,6 +3,8 @@
 import codecs
 from typing import Final
 
+from web.plurals import noun_for
+
 MAX_SHOWN_BYTES: Final = 32 * 1024
 """Bytes of both streams together that a result shows. Live output and the output store have more."""
 
@@ -28,7 +30,8 @@ def shortened(head: bytes, tail: bytes, size: int, max_bytes: int) -> str:
     # Begin the end at a whole character: a byte 10xxxxxx continues one (RFC 3629).
     cut = next((at for at, byte in enumerate(end[:4]) if byte & 0xC0 != 0x80), 0)
     missing = size - len(start.encode()) - len(end) + cut
-    return storable(f"{start}\n[... {missing} bytes are left out here ...]\n{end[cut:].decode('utf-8', 'replace')}")
+    note = f"[... {missing} {noun_for(missing, 'byte is', 'bytes are')} left out here ...]"
+    return storable(f"{start}\n{note}\n{end[cut:].decode('utf-8', 'replace')}")
 
 
 def storable(text: str) -> str:

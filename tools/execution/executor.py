@@ -39,7 +39,7 @@ from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
 from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
 from tools.execution.permission import Permission
-from tools.execution.request import Call, grant_all, parse_params, shown_whole, validate
+from tools.execution.request import Call, grant_all, parse_params, prechecked, shown_whole, validate
 from tools.execution.rows import Intent, Status, open_execution, requested_call, start_execution
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
@@ -107,12 +107,16 @@ class ToolExecutor:
 
     async def execute(self, call: Call) -> AsyncGenerator[Progress]:
         """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
+        if call.refusal is None and call.decision == "ask":
+            call = await prechecked(call)
         intent = call.intent(new_id(), self._payer, self._context.masker)
         opened = Opened(execution_id=str(intent.execution_id), tool=intent.tool, params=call.shown_params)
         if call.refusal is None and call.decision == "ask":
             expires = intent.created + timedelta(seconds=self._context.approval_seconds)
             intent = msgspec.structs.replace(intent, expires=expires)
             await self._commit(call, intent, partial(open_execution, intent), opens=Status.AWAITING_APPROVAL)
+            fields = {"owner": self._payer.owner, "key": self._payer.key, "run": str(self._payer.run_id or "")}
+            logger.info("approval.asked", extra={"execution": opened.execution_id, "tool": intent.tool, **fields})
             yield opened
             yield Waiting(
                 execution_id=str(intent.execution_id),

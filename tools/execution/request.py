@@ -135,3 +135,14 @@ def validate(tool: Tool, params: Params) -> msgspec.Struct:
 def grant_all(_: str) -> bool:
     """Grant every tool."""
     return True
+
+
+async def prechecked(call: Call) -> Call:
+    """Return the call, refused if it can only fail."""
+    if call.tool is None or call.values is None:
+        return call
+    try:
+        await call.tool.precheck(call.values)
+    except ToolError as error:
+        return msgspec.structs.replace(call, refusal=error)
+    return call

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from web.plurals import noun_for
+
 HEAD: Final = 3 / 4
 """The share of an excerpt that the beginning gets; the end gets the rest."""
 
@@ -54,7 +56,7 @@ class Excerpt:
         missing = self.size - len(self._head) - len(self._tail)
         # Both are cut at bytes, which may be in the middle of a character.
         head, tail = self._head.decode("utf-8", "ignore"), self._tail.decode("utf-8", "ignore")
-        return f"{head}\n[... {missing} bytes left out ...]\n{tail}"
+        return f"{head}\n[... {missing} {noun_for(missing, 'byte')} left out ...]\n{tail}"
 
 
 def show(data: Any, max_bytes: int, note: str) -> str:
@@ -138,4 +140,5 @@ def _shortened(value: Any, max_bytes: int) -> Any:
 def _excerpt(text: bytes, max_bytes: int, note: str) -> str:
     head = text[: int(max_bytes * HEAD)].decode("utf-8", "ignore")
     tail = text[len(text) - int(max_bytes * (1 - HEAD)) :].decode("utf-8", "ignore")
-    return f"{head}\n[... {len(text) - max_bytes} bytes left out; {note} ...]\n{tail}"
+    left_out = len(text) - max_bytes
+    return f"{head}\n[... {left_out} {noun_for(left_out, 'byte')} left out; {note} ...]\n{tail}"

@@ -14,6 +14,7 @@ from tools.patching.limits import DEFAULT_LIMITS, Allowance, Limits
 from tools.patching.messages import quoted, refusal
 from tools.patching.patch import Patch, Section
 from tools.patching.plan import Content, Effect, PatchedFile, Plan, Read
+from web.plurals import noun_for
 
 NO_CONTENT = Content(data=b"")
 
@@ -59,7 +60,12 @@ class _Draft:
             if note:
                 self._notes.append(f"{section.path}: {note}.")
         if section.action == "delete" and section.format == "unified" and data:
-            raise _refusal(section, section.path, f"still has {len(data)} bytes after its deletion", "conflict")
+            raise _refusal(
+                section,
+                section.path,
+                f"still has {len(data)} {noun_for(len(data), 'byte')} after its deletion",
+                "conflict",
+            )
         self._contents.spend(len(data))
         executable = base.executable if section.executable is None else section.executable
         if section.source is not None and section.action == "move":

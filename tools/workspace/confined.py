@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -92,7 +93,7 @@ class Workspace:
 
         def use(real: Parts) -> File:
             refuse_folder_path(path)
-            self._refuse(real)
+            _check_usable(self, real)
             return File(self._resolver.open(real, READ_FILE), real)
 
         with tool_errors(path):
@@ -100,7 +101,7 @@ class Workspace:
 
     def open_entry(self, walk: Walk, entry: Entry) -> File:
         """Open the regular file that a walk yields for reading. If a link has replaced it, this is a `conflict`."""
-        self._refuse(entry.parts)
+        _check_usable(self, entry.parts)
         try:
             return _regular(File(os.open(entry.parts[-1], READ_NAME, dir_fd=walk.handle), entry.parts))
         except OSError as error:
@@ -156,7 +157,7 @@ class Workspace:
 
     def apply(self, changes: Sequence[Change], deadline: Deadline | None = None) -> tuple[Changed, ...]:
         """Make all of the changes, or none. The deadline counts until the first of them is made."""
-        with Batch(self._resolver, self._refuse, self.limits) as batch:
+        with Batch(self._resolver, partial(_check_usable, self), self.limits) as batch:
             for change in changes:
                 size = len(change.data or b"")
                 if size > self.limits.max_write_bytes:
@@ -174,6 +175,11 @@ class Workspace:
                     deadline.check()
                 return batch.commit()
 
+    def check_writable(self, path: str) -> None:
+        """Check that a file may be written here, whether or not it exists. Raises `ToolError`."""
+        with tool_errors(path):
+            _check_usable(self, self._resolver.without_links(self._parse(path)))
+
     def named(self, path: str, *, follow: bool = False) -> str:
         """Return the path in its canonical form for rules: relative, without `.` and `..`; `follow` follows links."""
         try:
@@ -185,13 +191,14 @@ class Workspace:
             return self.named(path) if follow else path
         return os.path.normpath(joined(parts))
 
-    def _refuse(self, real: Parts) -> None:
-        """Raise `ToolError` if no file tool, or not this call, may use the file."""
-        self.secret_names.refuse(real)
-        _check_permitted(self.permits, real)
-
     def _parse(self, path: str) -> Parts:
         return parse(path, self.roots, self.limits.max_path_depth)
+
+
+def _check_usable(workspace: Workspace, real: Parts) -> None:
+    """Raise `ToolError` if no file tool, or not this call, may use the file."""
+    workspace.secret_names.refuse(real)
+    _check_permitted(workspace.permits, real)
 
 
 def _check_permitted(permits: Permits | None, real: Parts) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py create_api_key`: create a key and print it once."""
+"""`orchestrator create_api_key`: create a key and print it once."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,15 +8,18 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from access.keys import issuing
-from access.keys.issuing import KeyInvalid
+from access.keys.issuing import MAX_RUNS, KeyInvalid
 from access.scopes import DEFAULT, TOOLS, WORDS
-from storage.schema import migrated_database
+from command_line.arguments import number
+from command_line.database import existing_database
+from command_line.output import add_json, as_json
+from command_line.program import PROGRAM
 
 
 class Command(BaseCommand):
     help = (
         "Create an API key and print it on standard output. It is stored only as a hash, and never shown again. From "
-        "the first key on, every caller needs one. Example: manage.py create_api_key ci --scope chat --scope 'git.*' "
+        f"the first key on, every caller needs one. Example: {PROGRAM} create_api_key ci --scope chat --scope 'git.*' "
         "--expires 90d --rate 60/minute --budget 10usd/month"
     )
 
@@ -30,7 +33,7 @@ class Command(BaseCommand):
         )  # fmt: skip
         parser.add_argument("--expires", default="", metavar="WHEN", help="such as 30d, 12h or 2027-01-31")
         parser.add_argument("--rate", default="", help="requests, such as 60/minute (default: RATE_LIMIT_PER_KEY)")
-        parser.add_argument("--max-runs", type=int, metavar="N", help="maximum of active runs")
+        parser.add_argument("--max-runs", type=number(1, MAX_RUNS), metavar="N", help="maximum of active runs")
         parser.add_argument(
             "--budget", action="append", default=[], metavar="BUDGET",
             help="a limit, such as 10usd/month or 200000tokens/day. Repeatable",
@@ -38,17 +41,18 @@ class Command(BaseCommand):
         parser.add_argument(
             "--user", metavar="USERNAME", help="the Django user that owns what the key makes (default: the key itself)"
         )
+        add_json(parser, "the key and its limits")
 
-    def handle(self, *, name: str, scope: list[str], user: str | None, **options: Any) -> None:
+    def handle(self, *, name: str, scope: list[str], user: str | None, json: bool, **options: Any) -> None:
         now = timezone.now()
         try:
-            with migrated_database():
+            with existing_database():
                 user_id = None
                 if user is not None:
                     active = get_user_model().objects.filter(username=user, is_active=True)
                     user_id = active.values_list("pk", flat=True).first()
                     if user_id is None:
-                        raise KeyInvalid("user", "No active user has this name. manage.py createsuperuser creates one.")
+                        raise KeyInvalid("user", f"No active user has this name. Create one: {PROGRAM} createsuperuser")
                 asked = issuing.validated(
                     now,
                     name=name,
@@ -62,6 +66,9 @@ class Command(BaseCommand):
                 issued = issuing.issue(asked, now)
         except KeyInvalid as error:
             raise CommandError(f"{error.field}: {error}") from None
+        if json:
+            self.stdout.write(as_json(issued.row.as_dict() | {"key": issued.secret}))
+            return
         # Standard output has only the key, so that a script can read it.
         self.stdout.write(issued.secret)
         row = issued.row

@@ -1,4 +1,4 @@
-"""`manage.py chat`: a conversation in the terminal."""
+"""`orchestrator chat`: a conversation in the terminal."""
 
 import asyncio
 import json
@@ -14,28 +14,32 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from access import conf as access_conf
 from chat import conf
+from chat.client.approval import ApprovalQuestion
 from chat.client.conversation import ChatDefaults, Conversation, Outcome
 from chat.client.http import HttpTransport
 from chat.client.in_process import InProcessTransport
+from chat.client.line_editor import LineEditor, kept_history
 from chat.client.rendering import Span
 from chat.client.repl import Dialogue, sendable
+from chat.client.slash_commands import NAMES
 from chat.client.terminal import Screen, outlet
 from chat.client.transport import Call, Refused, Transport
-from storage.schema import migrated_database
+from command_line.database import existing_database
+from command_line.program import PROGRAM
 
 FAILED: Final = 1
 STATUSES: Final[dict[Outcome, int]] = {"completed": 0, "failed": FAILED, "cancelled": 130}
 """The exit status of each outcome. After Ctrl-C it is 128 plus the number of SIGINT, as in shells."""
 
-EXAMPLES: Final = """\
+EXAMPLES: Final = f"""\
 examples:
 
-  manage.py chat                                      talk to the default model, in this process
-  manage.py chat --url http://127.0.0.1:8010          talk to a running service
-  manage.py chat "What is a monad?"                   ask once; only the answer goes to standard output
-  git diff | manage.py chat --instructions "Review this change."
-  manage.py chat --session 5949bc40-... "And then?"   continue a session
-  manage.py chat --tool 'fs.read={"path": "notes.txt"}' "What do the notes say?"
+  {PROGRAM} chat                                      talk to the default model, in this process
+  {PROGRAM} chat --url http://127.0.0.1:8010          talk to a running service
+  {PROGRAM} chat "What is a monad?"                   ask once; only the answer goes to standard output
+  git diff | {PROGRAM} chat --instructions "Review this change."
+  {PROGRAM} chat --session 5949bc40-... "And then?"   continue a session
+  {PROGRAM} chat --tool 'fs.read={{"path": "notes.txt"}}' "What do the notes say?"
 
 The exit status of a single question is 0 if it was answered, 1 if it failed, and 130 after Ctrl-C.
 """
@@ -62,6 +66,7 @@ class Command(BaseCommand):
         parser.add_argument("--provider", help="openai, gemini or local (default: the service's default)")
         parser.add_argument("--model", help="the model (default: the provider's default)")
         parser.add_argument("--instructions", help="the system prompt")
+        parser.add_argument("--raw", action="store_true", help="show answers as they are, not as Markdown")
         parser.add_argument(
             "--tool", type=_call, action="append", default=[], metavar="NAME=JSON",
             help="run this tool before the (first) question; may be given several times",
@@ -86,10 +91,10 @@ class Command(BaseCommand):
             raise SystemExit(status)
 
     def _in_process(self, runner: asyncio.Runner, provider: str | None) -> Transport:
-        """Return the service in this process, prepared as by `manage.py serve`. Raise `CommandError`."""
+        """Return the service in this process, prepared as by `serve`. Raise `CommandError`."""
         # The log would appear between the lines of the conversation.
         logging.getLogger().setLevel(max(logging.WARNING, logging.getLogger().level))
-        with migrated_database():
+        with existing_database():
             pass
         if not conf.is_stored():
             self.stderr.write(
@@ -109,16 +114,19 @@ class Command(BaseCommand):
         plain, forced = options["no_color"], options["force_color"]
         answers = outlet(sys.stdout, plain=plain, forced=forced)
         notes = answers if question is None else outlet(sys.stderr, plain=plain, forced=forced)
-        screen = Screen(answers, notes)
+        screen = Screen(answers, notes, markdown=answers.colour and not options["raw"])
         defaults = ChatDefaults(
             provider=options["provider"], model=options["model"], instructions=options["instructions"]
         )
-        conversation = Conversation(transport, screen.show, defaults, options["session"])
+        # Only a person at a terminal can be asked.
+        editor = LineEditor(NAMES, kept_history(), colour=notes.colour) if sys.stdin.isatty() else None
+        decide = ApprovalQuestion(editor.answer, screen.show).decide if editor else None
+        conversation = Conversation(transport, screen.show, defaults, options["session"], decide)
         calls = tuple(options["tool"])
-        if question is None:
-            Dialogue(runner, conversation, screen.show, colour=notes.colour, tool_calls=calls).run()
+        if question is None and editor:
+            runner.run(Dialogue(conversation, editor, screen.show, calls).run())
             return 0
-        outcome = runner.run(conversation.turn(question, calls))
+        outcome = runner.run(conversation.turn(question or "", calls))
         if conversation.session_id and notes.stream.isatty():
             screen.show(Span("dim", f"session {conversation.session_id}\n"))
         return STATUSES[outcome]
@@ -135,8 +143,13 @@ def _question(message: str | None) -> str | None:
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        # Reading the port checks it.
+        is_url = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise ArgumentTypeError(f"{text!r} is not the address of a service, such as http://127.0.0.1:8010")
     return text
 

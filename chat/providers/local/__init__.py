@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from chat.providers.base import Provider, Timeouts
 from chat.providers.spec import ProviderSpec, Setting, Values
 
-NOT_INSTALLED = "the local model's packages are not installed (uv sync --extra local)"
+NOT_INSTALLED = "the local model's packages are not installed (uv sync --extra local --no-dev --inexact)"
 
 
 def _make(values: Values, default_model: str, timeouts: Timeouts) -> Provider:

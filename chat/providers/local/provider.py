@@ -14,6 +14,7 @@ from chat.providers.base import Provider
 from chat.providers.local.answers import Answer
 from chat.providers.local.model import SHIPPED_MODEL, friendly_name, load
 from chat.providers.local.requests import body
+from web.plurals import counted
 
 if TYPE_CHECKING:
     import xllamacpp
@@ -52,7 +53,8 @@ class Local(Provider):
             message = f"The local provider has the model {self.default_model}, not {request.model!r}"
             raise ProviderError(message, code="provider_rejected", retryable=False)
         if len(self._answers) >= self._parallel + MAX_WAITING:
-            message = f"{self._parallel} answers are being generated and {MAX_WAITING} requests wait already"
+            generated = counted(self._parallel, "answer is", "answers are")
+            message = f"{generated} being generated and {MAX_WAITING} requests wait already"
             raise ProviderError(message, code="provider_rate_limited", retryable=True, retry_after=RETRY_SECONDS)
         answer = Answer(body(request))
         self._answers.add(answer)

@@ -51,6 +51,11 @@ class RunManager:
         return len(self._tasks)
 
     @property
+    def is_closing(self) -> bool:
+        """Return whether new runs are refused because the process ends."""
+        return self._closing
+
+    @property
     def max_together(self) -> int | None:
         """The maximum number of runs of all processes, or None while it is far away."""
         # An exact count serialises the starts of all processes, so it is made only near the maximum.

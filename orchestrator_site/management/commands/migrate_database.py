@@ -1,4 +1,4 @@
-"""`manage.py migrate_database`: copy everything from SQLite to PostgreSQL.
+"""`orchestrator migrate_database`: copy everything from SQLite to PostgreSQL.
 
 It can be killed and repeated. The snapshot stays beside the database until all is compared. The target holds, in
 `migration_progress`, the last key of each table, committed with the rows up to it. A repetition continues after them.
@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from chat.models import Process, Run
+from command_line.program import PROGRAM
 from orchestrator_site.env import Environment, InvalidSetting
 from storage.migration import snapshot as snapshots
 from storage.migration.copying import compare, copy
@@ -22,6 +23,7 @@ from storage.migration.snapshot import Snapshot, SnapshotFailed
 from storage.migration.tables import tables
 from storage.migration.target import Target, TargetRefused
 from storage.schema import migrate
+from web.plurals import counted, noun_for
 
 ALIAS: Final = "target"
 SQLITE: Final = "django.db.backends.sqlite3"
@@ -34,7 +36,7 @@ class Command(BaseCommand):
         "Copy the SQLite database of DATABASE_URL to an empty PostgreSQL database. The copy is made from a snapshot "
         "and compared with it: row counts and a digest of each table. Stop the service first, and set DATABASE_URL to "
         "the new database afterwards. After an interruption, run the same command again: it continues. Sessions of the "
-        "console are not copied. Example: manage.py migrate_database --to postgres://user:password@host/database"
+        f"console are not copied. Example: {PROGRAM} migrate_database --to postgres://user:password@host/database"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,8 +57,9 @@ class Command(BaseCommand):
             if dry_run:
                 counts = [(table.name, table.model._default_manager.count()) for table in tables()]
                 for name, count in counts:
-                    self.stdout.write(f"{name:32} {count:>10} rows")
-                self.stdout.write(f"{sum(count for _, count in counts)} rows would be copied; nothing was written.")
+                    self.stdout.write(f"{name:32} {count:>10} {noun_for(count, 'row')}")
+                total = sum(count for _, count in counts)
+                self.stdout.write(f"{total} {noun_for(total, 'row')} would be copied; nothing was written.")
             else:
                 self._move(source.with_name(f"{source.name}.snapshot"), source, target, begun)
         except (SnapshotFailed, TargetRefused) as error:
@@ -77,12 +80,19 @@ class Command(BaseCommand):
             copy(snapshot, target, order, self._report)
             compared = [compare(snapshot, target, table) for table in order]
             for each in compared:
-                verdict = "equal" if each.is_equal else f"DIFFERENT: {each.rows_there} rows, {each.digest_there}"
-                self.stdout.write(f"{each.table:32} {each.rows:>10} rows  {each.digest}  {verdict}")
+                verdict = (
+                    "equal"
+                    if each.is_equal
+                    else f"DIFFERENT: {each.rows_there} {noun_for(each.rows_there, 'row')}, {each.digest_there}"
+                )
+                self.stdout.write(
+                    f"{each.table:32} {each.rows:>10} {noun_for(each.rows, 'row'):4}  {each.digest}  {verdict}"
+                )
             different = [each.table for each in compared if not each.is_equal]
             if different:
                 raise CommandError(f"Not the same on both sides: {', '.join(different)}. Do not use the new database.")
-            self.stdout.write(f"{sum(each.rows for each in compared)} rows in {len(compared)} tables are equal.")
+            total = sum(each.rows for each in compared)
+            self.stdout.write(f"{total} {noun_for(total, 'row')} in {len(compared)} tables are equal.")
             # Only now: until the comparison succeeded, the progress table lets the same command continue.
             target.end(order)
         finally:
@@ -108,7 +118,7 @@ class Command(BaseCommand):
             bar = f"\r{table:32} [{'#' * filled}{'.' * (BAR - filled)}] {done:,}/{count:,}"
             self.stdout.write(bar, ending="\n" if done >= count else "")
         else:
-            self.stdout.write(f"{table}: {done} of {count} rows")
+            self.stdout.write(f"{table}: {done} of {count} {noun_for(count, 'row')}")
         self.stdout.flush()
 
 
@@ -147,11 +157,13 @@ def _check_no_process_runs() -> None:
             raise CommandError(f"The service is running ({name}): stop it first, or give --force and lose its work.")
     count = Run.objects.filter(status=Run.Status.RUNNING).count()
     if count:
-        raise CommandError(f"{count} runs are open: start and stop the service, which ends them, or give --force.")
+        raise CommandError(
+            f"{counted(count, 'run is', 'runs are')} open: start and stop the service to end them, or give --force."
+        )
 
 
 def _check_same_migrations(snapshot: Snapshot, target: Target) -> None:
     here, there = snapshot.migrations(), target.migrations()
     if here != there:
         names = ", ".join(sorted(f"{app}.{name}" for app, name in here ^ there))
-        raise TargetRefused(f"The source is not as this version wants it ({names}): run manage.py migrate on it first.")
+        raise TargetRefused(f"The source is not as this version wants it ({names}): run {PROGRAM} migrate on it first.")

@@ -1,103 +1,115 @@
-"""`manage.py serve`: complete the setup, and serve until a signal."""
+"""`orchestrator serve`: complete the setup, and serve until a signal."""
 
 import signal
 import socket
 import sys
-from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
+from django.db import connection
 
-from access import conf as access_conf
-from access.models import ApiKey
 from access.network.host_check import is_loopback
 from chat import conf
 from chat.engine.model_port import ProviderError
 from chat.providers.registry import NotConfigured, UnknownProvider
+from command_line.arguments import MAX_PORT, number
+from command_line.database import migrated_database
+from command_line.program import PROGRAM
 from kernel.privileges import end_with_parent
+from orchestrator_site.sample import place_sample
+from orchestrator_site.serving import reload
 from orchestrator_site.serving.server import Server
+from orchestrator_site.serving.welcome import is_keyed, welcome
 from orchestrator_site.serving.workers import READY, Workers
-from storage.schema import migrated_database
 from tools import assembly
 from tools.workspace import WorkspaceUnavailableError
 
 PORT: Final = 8010
-MAX_PORT: Final = 65_535
 MAX_WORKERS: Final = 64
-
-WELCOME: Final = """
-Listening on http://{address}
-
-  try it:        {curl}
-  chat:          uv run python manage.py chat --url http://{address}
-  API:           http://{address}/docs
-  audit console: http://{address}/admin/   (create a user: uv run python manage.py createsuperuser)
-"""
-CURL: Final = (
-    "curl -N http://{address}/chat/stream -H 'Content-Type: application/json'{key} "
-    """-d '{{"message": "What is the capital of France?"}}'"""
-)
-KEY: Final = ' -H "Authorization: Bearer $API_KEY"'
 
 
 class Command(BaseCommand):
     help = (
         "Serve the API and the admin until SIGTERM or Ctrl-C. First migrate the database, create the workspace folder, "
-        "and load the local model if it is used. Settings come from the environment and .env."
+        "and load the local model if it is used. A workspace that is new or empty gets a sample. Settings come from "
+        "the environment and .env."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
         # The resolver would take a larger number modulo 65,536.
-        port = partial(_number, 0, MAX_PORT)
+        port = number(0, MAX_PORT)
         parser.add_argument("--port", type=port, default=PORT, help=f"port to listen on, 0 for any (default: {PORT})")
-        workers = partial(_number, 1, MAX_WORKERS)
+        workers = number(1, MAX_WORKERS)
         parser.add_argument("--workers", type=workers, default=1, help="number of worker processes (default: 1)")
         parser.add_argument("--worker", type=int, metavar="HANDLE", help=SUPPRESS)
         parser.add_argument("--numbers", type=Path, metavar="FOLDER", help=SUPPRESS)
+        parser.add_argument(reload.LISTENING, type=int, metavar="HANDLE", help=SUPPRESS)
+        parser.add_argument("--retiring", type=int, nargs="*", default=[], metavar="PID", help=SUPPRESS)
 
-    def handle(self, *, host: str, port: int, workers: int, worker: int | None, numbers: Path | None, **_: Any) -> None:
+    def handle(
+        self,
+        *,
+        host: str,
+        port: int,
+        workers: int,
+        worker: int | None,
+        numbers: Path | None,
+        listening: int | None,
+        retiring: list[int],
+        **_: Any,
+    ) -> None:
         if worker is not None:
             # A worker must not outlive its parent, which holds the socket and replaces workers.
             end_with_parent(signal.SIGTERM)
             self._open_workspace()
-            with socket.socket(fileno=worker) as listening:
-                self._serve(listening, _report_ready, numbers)
+            with socket.socket(fileno=worker) as shared:
+                self._serve(shared, _report_ready, numbers)
             return
+        # Otherwise each worker would report it.
+        providers = conf.provider_registry()
+        try:
+            providers.get(providers.default)
+        except (UnknownProvider, NotConfigured) as error:
+            raise CommandError(str(error)) from None
         if workers > 1 and not conf.is_stored():
             raise CommandError("--workers needs ENABLE_PERSISTENCE=true: workers share their runs in the database.")
-        if not is_loopback(host) and not _is_keyed():
+        if not is_loopback(host) and not is_keyed():
             raise CommandError(
-                f"--host {host} accepts other machines, which needs a key. Set API_KEY, create a key with "
-                "manage.py create_api_key, or listen on 127.0.0.1."
+                f"--host {host} accepts other machines, which needs a key. Set API_KEY, or listen on 127.0.0.1, or run "
+                f"{PROGRAM} migrate and {PROGRAM} create_api_key NAME."
             )
         try:
-            bound = listen(host, port)
+            bound = listen(host, port) if listening is None else socket.socket(fileno=listening)
         # A host name that cannot be encoded is a UnicodeError.
         except (OSError, UnicodeError) as error:
             raise CommandError(f"Cannot listen on {host} port {port}: {error}. Choose another with --port.") from None
         # The port is taken before anything is prepared, so that a second service fails at once and changes nothing.
-        with bound as listening:
+        with bound:
             with migrated_database():
                 connection.close()
+            place_sample()
             self._open_workspace()
             self.stderr.write("Getting ready ...")
-            port = listening.getsockname()[1]
-            address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            welcome = partial(self._welcome, address, KEY if _is_keyed() else "")
+            port = bound.getsockname()[1]
+            ready = partial(self._write, welcome(host, port, keyed=is_keyed()))
             if workers > 1:
-                sys.exit(Workers(listening, workers, welcome).run())
-            self._serve(listening, welcome)
+                sys.exit(Workers(bound, workers, ready, numbers=numbers, retiring=retiring).run())
+            if self._serve(bound, ready).retired:
+                reload.execute(bound)
 
-    def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> None:
+    def _serve(self, listening: socket.socket, ready: Callable[[], None], numbers: Path | None = None) -> Server:
+        server = Server(ready, numbers)
         try:
-            Server(ready, numbers).run([listening])
-        except (ProviderError, UnknownProvider, NotConfigured) as error:
+            # The server closes the socket that it is given.
+            server.run([listening.dup()])
+        except ProviderError as error:
             raise CommandError(str(error)) from None
+        return server
 
     def _open_workspace(self) -> None:
         try:
@@ -105,9 +117,8 @@ class Command(BaseCommand):
         except (WorkspaceUnavailableError, OSError) as error:
             raise CommandError(f"ALLOW_FS_BASE names a folder that cannot be used: {error}") from None
 
-    def _welcome(self, address: str, key: str) -> None:
-        curl = CURL.format(address=address, key=key)
-        self.stdout.write(WELCOME.format(address=address, curl=curl))
+    def _write(self, text: str) -> None:
+        self.stdout.write(text)
         self.stdout.flush()
 
 
@@ -122,17 +133,3 @@ def listen(host: str, port: int) -> socket.socket:
 def _report_ready() -> None:
     sys.stdout.buffer.write(READY)
     sys.stdout.flush()
-
-
-def _is_keyed() -> bool:
-    """Return whether callers need a key. A database that does not exist yet has none."""
-    try:
-        return bool(access_conf.api_key()) or ApiKey.objects.any()
-    except DatabaseError:
-        return False
-
-
-def _number(least: int, most: int, text: str) -> int:
-    if not (text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most):
-        raise ArgumentTypeError(f"{text[:20]!r} is not a number from {least} to {most}")
-    return int(text)

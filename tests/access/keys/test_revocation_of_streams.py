@@ -22,7 +22,7 @@ from tests.chat.providers.fake_openai import said, streamed
 from tests.chat.runs.cluster.test_processes import DEADLINE, Stream
 from tests.conftest import Api, Start
 from tests.fake_service import FakeService, fake_service
-from tests.managing import managed
+from tests.managing import managed, migrated, migrated_postgres
 from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres
 
@@ -128,8 +128,8 @@ async def test_revocation_ends_open_streams_in_every_process(
     where = {}
     if database == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        where = {"DATABASE_URL": server.database()}
-    secret = await asyncio.to_thread(lambda: managed(tmp_path, "create_api_key", "alice", **where).strip())
+        where = {"DATABASE_URL": migrated_postgres(server)}
+    secret = await asyncio.to_thread(lambda: managed(migrated(tmp_path), "create_api_key", "alice", **where).strip())
     headers = {"Authorization": f"Bearer {secret}"}
     given = {"OPENAI_BASE_URL": f"{fake.url}/v1", "OPENAI_API_KEY": "x", "LOG_LEVEL": "error", **where}
 

@@ -16,7 +16,7 @@ from access.network.proxies import networks
 from chat.providers.scripted import Scripted
 from tests.access.conftest import Holder, MakeKey
 from tests.conftest import Api, Start
-from tests.managing import managed
+from tests.managing import managed, migrated, migrated_postgres
 from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres, Valkey
 from tests.streams import Answer
@@ -105,9 +105,9 @@ async def test_processes_share_their_counters_through_a_server(
     where = {"LOG_LEVEL": "error", "CHANNEL_LAYER_URL": valkey.url}
     if database == "postgres":
         server: Postgres = request.getfixturevalue("postgres")
-        where["DATABASE_URL"] = server.database()
+        where["DATABASE_URL"] = migrated_postgres(server)
     secret = await asyncio.to_thread(
-        lambda: managed(tmp_path, "create_api_key", "alice", "--rate", "10/day", **where).strip()
+        lambda: managed(migrated(tmp_path), "create_api_key", "alice", "--rate", "10/day", **where).strip()
     )
     with ExitStack() as processes:
 

@@ -1,10 +1,14 @@
 """`POST /chat/stream`, as a client sees it.
 
-Covers `chat.api.provider_listing`, `chat.api.run_access`, `chat.api.sse_response`, `chat.history.messages`,
+Covers `chat.api.provider_listing`, `chat.api.run_access`, `chat.api.run_responses`, `chat.history.messages`,
 `chat.history.queries`, `chat.history.rebuilt_log`.
 
 Covers `chat.api.streams`, `chat.history.directory`.
 """
+
+import asyncio
+import json
+from typing import Any
 
 import pytest
 
@@ -188,3 +192,39 @@ async def test_message_longer_than_every_context_is_refused_before_it_is_stored(
     # Many bytes are few tokens here.
     assert (await api.ask(message="word " * 900)).text == "Hi"
     assert (await api.ask(message="word " * 1_001, tool_calls=[{"name": "fs.list"}])).status == 422
+
+
+@pytest.mark.parametrize(
+    ("accept", "fields", "is_json"),
+    [
+        ("application/json", {}, True),
+        ("*/*", {"stream": False}, True),
+        ("application/json", {"stream": True}, False),
+        ("application/json, text/plain, */*", {}, False),
+        ("application/json, text/event-stream", {}, False),
+    ],
+)
+@pytest.mark.parametrize("stored", [True, False])
+async def test_client_that_wants_json_gets_the_run_as_one_object(
+    start: Start, accept: str, fields: dict[str, Any], is_json: bool, stored: bool
+) -> None:
+    api = await start(Scripted([text("Hi"), STOP]), stored=stored)
+    answer = await api.call("POST", "/chat/stream", json={"message": "a", **fields}, headers={"Accept": accept})
+    if is_json:
+        run = answer.json()
+        assert (run["id"], run["status"], run["text"]) == (answer.headers["X-Run-Id"], "completed", "Hi")
+        assert answer.headers["Content-Location"] == f"/chat/runs/{run['id']}"
+    else:
+        assert answer.text == "Hi"
+
+
+async def test_silent_json_answer_sends_white_space_and_reports_a_failure(start: Start, settings: Any) -> None:
+    settings.HEARTBEAT_SECONDS = 0.02
+    gate = asyncio.Event()
+    failure = ProviderError("Refused.", code="provider_rejected", retryable=False)
+    api = await start(Scripted([gate.wait, failure]))
+    async with api.open({"message": "a", "stream": False}) as response:
+        assert await response.content.readexactly(2) == b"\n\n"
+        gate.set()
+        run = json.loads(await response.content.read())
+    assert (run["status"], run["reason"], run["error"]) == ("failed", "provider_rejected", "Refused.")

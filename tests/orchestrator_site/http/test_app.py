@@ -5,12 +5,15 @@ Covers `orchestrator_site.health_api`.
 Covers `orchestrator_site.http.cors`, `orchestrator_site.http.lifespan`.
 """
 
+import asyncio
+import logging
 from typing import Any
 
 import pytest
 
 from chat.engine.model_port import Finished, ProviderError
 from chat.providers.scripted import Scripted, text
+from orchestrator_site import health_api
 from tests.conftest import Start
 
 STOP = Finished(reason="stop")
@@ -20,7 +23,7 @@ STOP = Finished(reason="stop")
     "headers",
     [{"Host": "evil.example"}, {"X-Forwarded-For": "1.2.3.4"}, {"Forwarded": "for=1.2.3.4"}],
 )
-@pytest.mark.parametrize("path", ["/healthz", "/admin/login/", "/docs", "/chat/sessions", "/nothing"])
+@pytest.mark.parametrize("path", ["/metrics", "/admin/login/", "/docs", "/chat/sessions", "/nothing"])
 async def test_without_a_key_requests_from_elsewhere_are_403_everywhere(
     start: Start, headers: dict[str, str], path: str
 ) -> None:
@@ -68,6 +71,20 @@ async def test_every_response_has_its_own_request_id(start: Start) -> None:
     assert len(ids) == 3
 
 
+async def test_log_line_names_the_client_the_key_and_the_run(
+    start: Start, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    settings.API_KEY = "a-key-for-this-test"
+    api = await start(Scripted([text("Hi"), STOP]))
+    headers = {"X-API-Key": settings.API_KEY}
+    answer = await api.call("POST", "/chat/stream", json={"message": "Hi"}, headers=headers)
+    line = next(vars(record) for record in caplog.records if record.message == "request")
+    assert (line["path"], line["status"], line["client"]) == ("/chat/stream", 200, "127.0.0.1")
+    assert (line["key"], line["run"]) == ("API_KEY", answer.headers["X-Run-Id"])
+    assert settings.API_KEY not in str(line)
+
+
 async def test_healthz_reports_status_providers_and_tools(start: Start) -> None:
     api = await start(Scripted())
     reply = await api.get("/healthz")
@@ -76,6 +93,49 @@ async def test_healthz_reports_status_providers_and_tools(start: Start) -> None:
     assert "fs.read" in reply["allowed_tools"]
     assert reply["confinement"]["files"] in {"openat2", "walk"}
     assert reply["active_runs"] == 0
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz"])
+async def test_probe_under_an_unknown_name_gets_the_status_alone(start: Start, settings: Any, path: str) -> None:
+    api = await start(Scripted())
+    for settings.API_KEY in ("", "a-key-for-this-test"):
+        answer = await api.call("GET", path, headers={"Host": "10.1.2.3:8010", "X-Forwarded-For": "10.9.9.9"})
+        assert (answer.status, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_service_that_drains_is_alive_and_not_ready(start: Start) -> None:
+    api = await start(Scripted())
+    await api.service.close()
+    assert (await api.call("GET", "/livez")).status == 200
+    for path in ("/readyz", "/healthz"):
+        answer = await api.call("GET", path)
+        assert (answer.status, answer.json()["status"]) == (503, "draining")
+
+
+async def test_probe_does_not_wait_for_a_database_that_hangs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    async def hang(_: object) -> None:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(health_api, "read", hang)
+    monkeypatch.setattr(health_api, "DATABASE_SECONDS", 0.01)
+    api = await start(Scripted())
+    answers = await asyncio.gather(*(api.call("GET", path) for path in ("/readyz", "/healthz", "/livez", "/readyz")))
+    assert [answer.status for answer in answers] == [503, 503, 200, 503]
+    assert asked == 1
+
+
+async def test_metrics_are_read_by_address_with_a_key(start: Start, settings: Any) -> None:
+    settings.API_KEY = "a-key-for-this-test"
+    api = await start(Scripted())
+    headers = {"Host": "10.1.2.3:8010"}
+    assert (await api.call("GET", "/metrics", headers=headers)).status == 401
+    headers["X-API-Key"] = settings.API_KEY
+    assert (await api.call("GET", "/metrics", headers=headers)).status == 200
+    assert (await api.call("GET", "/tools", headers=headers)).status == 400
 
 
 async def test_tools_are_listed_with_their_schemas(start: Start) -> None:

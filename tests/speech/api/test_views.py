@@ -192,8 +192,15 @@ async def test_unknown_form_field_is_named(api: Api) -> None:
 
 
 async def test_body_over_the_limit_is_rejected(api: Api) -> None:
-    with override_settings(MAX_BODY_BYTES=1_000):
-        assert (await transcribed(api, bytes(1_001))).status == 413
+    with override_settings(MAX_BODY_BYTES=1_000, SPEECH_MAX_AUDIO_BYTES=1_024):
+        assert (await transcribed(api, bytes(70_000))).status == 413
+
+
+async def test_recording_may_be_larger_than_other_bodies(api: Api, settings: Any) -> None:
+    settings.MAX_BODY_BYTES = 2_000
+    settings.SPEECH_MAX_AUDIO_BYTES = 10**6
+    assert (await transcribed(api, recording("mp3"))).status == 200
+    assert (await api.call("POST", "/speech/synthesis", json={"text": "x" * 3_000})).status == 413
 
 
 async def test_other_endpoints_accept_only_json(api: Api) -> None:

@@ -17,7 +17,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from tests.managing import managed
+from tests.managing import managed, migrated
 from tools import assembly
 from tools.assembly import registry, workspace
 from tools.models import ToolExecution
@@ -58,7 +58,7 @@ def test_names_are_utf_8_in_every_locale(tmp_path: Path) -> None:
     (tmp_path / "workspaces").mkdir()
     (tmp_path / "workspaces" / "日本.txt").write_text("hello\n")
     locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    reported = managed(tmp_path, "run_tool", "fs.read", "--param", "path=日本.txt", **locale)
+    reported = managed(migrated(tmp_path), "run_tool", "fs.read", "--param", "path=日本.txt", **locale)
     assert json.loads(reported)["content"] == "hello\n"
 
 
@@ -93,7 +93,9 @@ def test_waiting_calls_are_listed_and_decided() -> None:
     listed = said("list_approvals")
     assert all(str(row.id) in listed for row in rows)
     assert "\x1b" not in listed
-    said("approve_tool", str(rows[0].id))
+    assert json.loads(said("list_approvals", "--json"))["items"][0]["params"] == {"path": "a\x1b[31m"}
+    decided = json.loads(said("approve_tool", str(rows[0].id), "--json"))
+    assert (decided["id"], decided["decision"]) == (str(rows[0].id), "approved")
     said("deny_tool", str(rows[1].id), "--note", "No.")
     for row in rows:
         row.refresh_from_db()

@@ -1,4 +1,4 @@
-"""`manage.py approve_tool`: approve a waiting execution."""
+"""`orchestrator approve_tool`: approve a waiting execution."""
 
 from tools.management.decision_command import DecisionCommand
 

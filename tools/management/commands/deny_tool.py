@@ -1,4 +1,4 @@
-"""`manage.py deny_tool`: deny a waiting execution."""
+"""`orchestrator deny_tool`: deny a waiting execution."""
 
 from tools.management.decision_command import DecisionCommand
 

@@ -1,4 +1,4 @@
-"""`manage.py list_approvals`: list the executions that wait for a decision."""
+"""`orchestrator list_approvals`: list the executions that wait for a decision."""
 
 from argparse import ArgumentParser
 from typing import Any, Final
@@ -6,11 +6,13 @@ from uuid import UUID
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
+from command_line.database import existing_database
+from command_line.output import add_json, as_json
 from console.visible_text import visible_text, visible_text_line
 from tools.approvals import decisions
-from tools.management.decision_command import unusable
+from tools.queries import as_dict
+from web.plurals import counted
 
 SHORT: Final = 400
 """Characters of each param in the list."""
@@ -27,21 +29,22 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=UUID, nargs="?", help="show the params of this execution whole")
+        add_json(parser, "the executions with their whole params")
 
-    def handle(self, *, id: UUID | None, **_: Any) -> None:  # noqa: A002 - the argument's name
-        try:
+    def handle(self, *, id: UUID | None, json: bool, **_: Any) -> None:  # noqa: A002 - the argument's name
+        with existing_database():
             waiting = [row for row in decisions.waiting() if id in {None, row.id}]
-        except DatabaseError as error:
-            raise CommandError(unusable(error)) from None
         if id is not None and not waiting:
             raise CommandError(f"No execution with the ID {id} waits for an approval.")
+        if json:
+            self.stdout.write(as_json({"items": [as_dict(row) for row in waiting], "count": len(waiting)}))
+            return
         for row in waiting:
             self.stdout.write(f"{row.id}  {row.tool}")
             self.stdout.write(f"    requested by a {row.source}, expires {row.expires:%Y-%m-%d %H:%M:%S} UTC")
             for name, value in _ordered(row.params):
                 self.stdout.write(f"    {_shown(name, value, whole=id is not None)}")
-        counted = "1 execution waits" if len(waiting) == 1 else f"{len(waiting)} executions wait"
-        self.stderr.write(f"{counted} for a decision.")
+        self.stderr.write(f"{counted(len(waiting), 'execution waits', 'executions wait')} for a decision.")
 
 
 def _ordered(params: Any) -> list[tuple[str, Any]]:
@@ -54,5 +57,5 @@ def _shown(name: str, value: Any, *, whole: bool) -> str:
     label = visible_text_line(name, SHORT)
     if whole:
         return f"{label}: {visible_text(text)}"
-    rest = f" ({len(text):,} characters; list_approvals ID shows all)" if len(text) > SHORT else ""
+    rest = f" ({counted(len(text), 'character')}; list_approvals ID shows all)" if len(text) > SHORT else ""
     return f"{label}: {visible_text_line(text, SHORT)}{rest}"

@@ -1,11 +1,11 @@
-"""`manage.py list_tools`: list the tools of this service."""
+"""`orchestrator list_tools`: list the tools of this service."""
 
 from argparse import ArgumentParser
 from typing import Any
 
-import msgspec
 from django.core.management.base import BaseCommand
 
+from command_line.output import add_json, as_json
 from tools import assembly
 from tools.listing import describe_tools
 
@@ -14,14 +14,12 @@ class Command(BaseCommand):
     help = "List the tools: whether each is on, its effect, and the decision of TOOL_POLICY."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--json", action="store_true", help="print the body of GET /tools, with confinement and the params' schemas"
-        )
+        add_json(parser, "the body of GET /tools, with confinement and the params' schemas,")
 
     def handle(self, *, json: bool, **_: Any) -> None:
         tools = describe_tools(assembly.tool_context())
         if json:
-            self.stdout.write(msgspec.json.format(msgspec.json.encode(tools)).decode())
+            self.stdout.write(as_json(tools))
             return
         for item in tools["items"]:
             model, caller = item["policy"], item["policy_for_caller"]

@@ -1,7 +1,6 @@
-"""`manage.py run_tool`: run one tool through the executor, with a row like any other execution."""
+"""`orchestrator run_tool`: run one tool through the executor, with a row like any other execution."""
 
 import asyncio
-import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any, Final
@@ -10,9 +9,11 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from access.caller import OPERATOR
+from command_line.database import existing_database
+from command_line.output import as_json
+from command_line.program import PROGRAM
 from console.visible_text import visible_text
 from spending.accounts import Payer
-from storage.schema import migrated_database
 from storage.writer import writer
 from tools import assembly
 from tools.base import Approval, Failed, Output, Progress, Succeeded, Tool, ToolRequest, Waiting
@@ -25,31 +26,36 @@ DECIDER: Final = "command line"
 class Command(BaseCommand):
     help = (
         "Run one tool in the workspace and print its result as JSON. Live output goes to stdout and stderr. "
-        "Example: manage.py run_tool fs.read --param path=README.md --param limit=5"
+        f"Example: {PROGRAM} run_tool fs.read --param path=README.md --param limit=5"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="the tool's name; manage.py list_tools lists them")
+        parser.add_argument("name", help="the tool's name; list_tools lists them")
         parser.add_argument(
             "--param", type=_pair, action="append", default=[], metavar="NAME=VALUE",
             help="a param: text as it is, other types as JSON (may be repeated)",
         )  # fmt: skip
         parser.add_argument("--yes", action="store_true", help="approve the call if TOOL_POLICY requires an approval")
+        parser.add_argument(
+            "--json", action="store_true", help="print live output on stderr, and only the result on stdout"
+        )
 
-    def handle(self, *, name: str, param: list[tuple[str, str]], yes: bool, **_: Any) -> None:
-        tool = assembly.registry().get(name)
-        if tool is None:
-            raise CommandError(f"There is no tool {name!r}; there are {', '.join(assembly.registry().names)}.")
-        arguments = msgspec.json.encode({key: _value(tool, key, value) for key, value in param}).decode()
-        request = ToolRequest(tool=name, arguments=arguments, source="caller")
-        try:
-            with migrated_database():
+    def handle(self, *, name: str, param: list[tuple[str, str]], yes: bool, json: bool, **_: Any) -> None:
+        self._live = self.stderr if json else self.stdout
+        # The database first: without it the tool would run in a workspace that no service uses either.
+        with existing_database():
+            tool = assembly.registry().get(name)
+            if tool is None:
+                raise CommandError(f"There is no tool {name!r}; there are {', '.join(assembly.registry().names)}.")
+            arguments = msgspec.json.encode({key: _value(tool, key, value) for key, value in param}).decode()
+            request = ToolRequest(tool=name, arguments=arguments, source="caller")
+            try:
                 outcome = asyncio.run(self._run(request, approved=yes))
-        finally:
-            writer.close()
+            finally:
+                writer.close()
         if isinstance(outcome, Failed):
             raise CommandError(f"{outcome.code}: {visible_text(outcome.error)}")
-        self.stdout.write(_json(outcome.data))
+        self.stdout.write(as_json(outcome.data))
 
     async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
         executor = ToolExecutor(
@@ -73,7 +79,7 @@ class Command(BaseCommand):
         step: Progress | None = None
         async for step in steps:
             if isinstance(step, Output):
-                stream = self.stdout if step.stream == "stdout" else self.stderr
+                stream = self._live if step.stream == "stdout" else self.stderr
                 # On a terminal, a program's output must not move the cursor or set the title.
                 stream.write(visible_text(step.text) if stream.isatty() else step.text, ending="")
         return step
@@ -81,14 +87,8 @@ class Command(BaseCommand):
     def _confirm(self, waiting: Waiting) -> bool:
         if not sys.stdin.isatty():
             raise CommandError("TOOL_POLICY requires an approval: add --yes.")
-        self.stderr.write(_json(waiting.params))
+        self.stderr.write(as_json(waiting.params))
         return input("Run it? [y/N] ").strip().lower() in {"y", "yes"}
-
-
-def _json(data: Any) -> str:
-    """Return a value as indented JSON, with escapes for characters that a terminal obeys or does not show."""
-    text = msgspec.json.format(msgspec.json.encode(data)).decode()
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def _pair(text: str) -> tuple[str, str]:

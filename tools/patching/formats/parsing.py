@@ -8,6 +8,7 @@ from tools.patching.formats.lines import Lines
 from tools.patching.formats.unified import parse_unified, starts_diff
 from tools.patching.limits import DEFAULT_LIMITS, Allowance, Limits
 from tools.patching.patch import Patch
+from web.plurals import noun_for
 
 
 def parse(text: bytes, limits: Limits = DEFAULT_LIMITS, roots: Sequence[str] = ()) -> Patch:
@@ -36,4 +37,9 @@ def parse(text: bytes, limits: Limits = DEFAULT_LIMITS, roots: Sequence[str] = (
             "'*** Begin Patch' on the first line.",
             code="invalid_params",
         )
-    return Patch(sections=sections, notes=(f"{ahead} lines before the patch were skipped.",) if ahead else ())
+    return Patch(
+        sections=sections,
+        notes=(f"{ahead} {noun_for(ahead, 'line before the patch was', 'lines before the patch were')} skipped.",)
+        if ahead
+        else (),
+    )

@@ -2,7 +2,7 @@
 
 Covers `chat.history.run_source`, `chat.runs.cluster.commands`, `chat.runs.cluster.notifications`,
 `chat.runs.cluster.remote_subscribers`, `chat.runs.cluster.remote_watch`, `chat.runs.cluster.ticker`,
-`orchestrator_site.serving.workers`.
+`orchestrator_site.serving.reload`, `orchestrator_site.serving.workers`.
 
 Covers `chat.runs.cluster.member`.
 """
@@ -220,7 +220,7 @@ async def test_interrupted_tool_is_reported_to_the_model_that_resumes(
     assert "cut off" in answered["content"]
 
 
-async def test_workers_share_a_socket_and_a_killed_one_is_replaced(
+async def test_workers_share_a_socket_and_are_replaced_when_killed_and_at_a_reload(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     url, parent = begin("--workers", "2")
@@ -244,6 +244,22 @@ async def test_workers_share_a_socket_and_a_killed_one_is_replaced(
         return len(set(children(parent.pid)) - {killed}) == 2
 
     await until(replaced)
+    gate = asyncio.Event()
+    fake.play(streamed(said("Half"), said("Whole."), finish(), DONE, gate=gate))
+    before = set(children(parent.pid))
+    async with client.post(f"{url}/chat/stream", json={"message": "Hi"}) as response:
+        stream = Stream(response)
+        await stream.until(b"Half")
+        parent.send_signal(signal.SIGHUP)
+
+        async def reloaded() -> bool:
+            return len(set(children(parent.pid)) - before) == 2 and len(set(children(parent.pid)) & before) == 1
+
+        await until(reloaded)
+        async with aiohttp.ClientSession() as fresh:
+            assert (await fresh.get(f"{url}/readyz")).status == 200
+        gate.set()
+        assert events(await stream.rest())[-1]["reason"] == "completed"
     parent.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(parent.wait, DEADLINE) == 0
     assert not any(map(is_alive, workers))
@@ -272,12 +288,24 @@ async def test_fifty_requests_with_one_idempotency_key_are_one_run_with_one_effe
     assert (other.status, (await other.json())["code"]) == (409, "idempotency_mismatch")
 
 
-async def test_stopping_process_lets_its_runs_end(
+async def test_process_that_reloads_or_stops_lets_its_runs_end(
     begin: Start, fake: FakeService, client: aiohttp.ClientSession
 ) -> None:
     base, process = begin()
-    gate = asyncio.Event()
-    fake.play(streamed(said("Half"), said("Whole."), finish(), DONE, gate=gate))
+    gates = [asyncio.Event(), asyncio.Event()]
+    fake.play(*(streamed(said("Half"), said("Whole."), finish(), DONE, gate=gate) for gate in gates))
+    async with client.post(f"{base}/chat/stream", json={"message": "Hi"}) as response:
+        stream = Stream(response)
+        await stream.until(b"Half")
+        process.send_signal(signal.SIGHUP)
+        gates[0].set()
+        assert events(await stream.rest())[-1]["reason"] == "completed"
+
+    async def started_again() -> bool:
+        return b"--listening" in await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
+
+    await until(started_again)
+    # This request waits until the service is ready.
     async with client.post(f"{base}/chat/stream", json={"message": "Hi"}) as response:
         stream = Stream(response)
         await stream.until(b"Half")
@@ -288,7 +316,9 @@ async def test_stopping_process_lets_its_runs_end(
             return refused.status == 503 and "Retry-After" in refused.headers
 
         await until(refuses)
-        gate.set()
+        assert (await client.get(f"{base}/livez")).status == 200
+        assert (await client.get(f"{base}/readyz")).status == 503
+        gates[1].set()
         assert events(await stream.rest())[-1]["reason"] == "completed"
     assert await asyncio.to_thread(process.wait, DEADLINE) == 0
 

@@ -4,6 +4,8 @@ Covers `tools.approvals.api`.
 """
 
 import asyncio
+import json
+import logging
 from datetime import timedelta
 from typing import Any
 
@@ -103,6 +105,59 @@ async def test_approved_call_runs_and_the_same_stream_continues(start: Start, pa
         "approved",
         "operator",
     )
+
+
+@pytest.mark.parametrize(
+    ("tool", "params", "code"),
+    [
+        ("terminal.exec", {"command": "rm -rf /"}, "not_allowed"),
+        ("terminal.exec", {"command": "ls", "cwd": "nowhere"}, "not_found"),
+        ("fs.write", {"path": "../outside.txt", "content": "a"}, "outside_workspace"),
+        ("fs.write", {"path": ".env", "content": "a"}, "not_allowed"),
+        ("fs.apply_patch", {"patch": "--- a/nowhere.txt\n+++ b/nowhere.txt\n@@ -1 +1 @@\n-a\n+b\n"}, "not_found"),
+    ],
+)
+async def test_no_approval_is_asked_for_a_call_that_can_only_fail(
+    start: Start, tool: str, params: dict[str, Any], code: str
+) -> None:
+    called = ToolCall(call_id="1", name=tool, arguments=json.dumps(params))
+    api = await start(Scripted([called, CALLS], [text("I see."), STOP]), policy="ask *")
+    answer = await api.ask(message="try")
+    assert "approval_required" not in answer.types()
+    assert answer.one("tool_error")["code"] == code
+    assert answer.one("end")["reason"] == "completed"
+    assert (await ToolExecution.objects.aget()).code == code
+
+
+async def test_json_answer_ends_with_the_approval_and_is_read_again_to_the_end(start: Start, path: str) -> None:
+    api = await start(Scripted([write(path), CALLS], [text("Done."), STOP]), policy=POLICY)
+    question: dict[str, Any] = {"json": {"message": "write", "stream": False}, "headers": {"Idempotency-Key": "one"}}
+    waiting = (await api.call("POST", "/chat/stream", **question)).json()
+    assert (waiting["status"], waiting["approval"]["tool"]) == ("waiting", "fs.write")
+    await parked(waiting["id"])
+    assert (await decide(api, waiting["approval"])).status == 200
+    done = (await api.call("POST", "/chat/stream", **question)).json()
+    assert (done["id"], done["status"], done["text"], done["approval"]) == (waiting["id"], "completed", "Done.", None)
+
+
+async def test_waiting_approval_is_counted_and_its_question_and_decision_are_logged(
+    start: Start, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    api = await start(Scripted([write(path), CALLS], [text("No."), STOP]), policy=POLICY)
+    async with api.open({"message": "write"}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        metrics = (await api.call("GET", "/metrics")).body.decode()
+        await decide(api, waits, "deny")
+        await stream.rest()
+    assert "\norchestrator_approvals_waiting 1.0\n" in metrics
+    lines = {record.message: vars(record) for record in caplog.records if record.message.startswith("approval.")}
+    run_id = response.headers["X-Run-Id"]
+    for line in lines.values():
+        assert (line["execution"], line["tool"], line["run"]) == (waits["execution_id"], "fs.write", run_id)
+    assert (lines["approval.decided"]["decision"], lines["approval.decided"]["by"]) == ("denied", "operator")
+    assert set(lines) == {"approval.asked", "approval.decided"}
 
 
 async def test_denied_call_does_not_run_and_the_model_reads_the_reason(start: Start, path: str) -> None:

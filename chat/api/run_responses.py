@@ -1,0 +1,79 @@
+"""The responses that carry a run: its server-sent events, or one JSON object at its end."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from django.http import HttpRequest, StreamingHttpResponse
+from ninja.responses import NinjaJSONEncoder
+
+from chat.api.run_access import run_fields
+from chat.api.run_url import run_url
+from chat.api.schemas import AnswerOut
+from chat.engine.events import ApprovalRequired, ApprovalResolved
+from chat.models import Run
+from chat.runs.log.subscription import Subscription
+from chat.wire import sse
+from storage.reader import read
+from tools.approvals import decisions
+
+JSON: Final = "application/json"
+
+
+class EventStream(StreamingHttpResponse):
+    """The server-sent events of a run. `frames` are its bytes, for a handler that adds no layers around them."""
+
+    def __init__(self, frames: AsyncIterator[bytes], run_id: UUID) -> None:
+        headers = {
+            "Cache-Control": "no-cache",
+            # nginx would buffer the events: https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+            "X-Accel-Buffering": "no",
+            "X-Run-Id": str(run_id),
+            "Content-Location": run_url(run_id) + "/stream",
+        }
+        super().__init__(frames, content_type=sse.CONTENT_TYPE, headers=headers)
+        self.frames = frames
+
+
+def wants_json(request: HttpRequest, stream: bool | None) -> bool:
+    """Return whether the client wants one JSON object: by the field `stream`, or by an `Accept` of JSON only."""
+    if stream is not None:
+        return not stream
+    accepted = request.headers.get("Accept", "")
+    return JSON in accepted and sse.CONTENT_TYPE not in accepted and "*/*" not in accepted
+
+
+class JsonAnswer(StreamingHttpResponse):
+    """The run at its end, or when it waits for an approval. Until then it sends white space, which JSON ignores.
+
+    The status is 200 once the run has started: `status` says how it ended.
+    """
+
+    def __init__(self, run_id: UUID, owner: str, subscription: Subscription) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Run-Id": str(run_id), "Content-Location": run_url(run_id)}
+        super().__init__(_body(run_id, owner, subscription), content_type=JSON, headers=headers)
+
+
+async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIterator[bytes]:
+    asked: ApprovalRequired | None = None
+    with closing(subscription):
+        async for frames in subscription:
+            if frames == sse.PING:
+                yield b"\n"
+                continue
+            for event in sse.events(frames):
+                if isinstance(event, ApprovalRequired | ApprovalResolved):
+                    asked = event if isinstance(event, ApprovalRequired) else None
+            # In a log that is read again, the decision may be part of the next frames.
+            waits: bool = await read(decisions.is_waiting, UUID(asked.execution_id)) if asked else False
+            if waits:
+                break
+            asked = None
+    fields = await run_fields(run_id, owner) or {}
+    if asked:
+        fields["status"] = Run.Status.WAITING
+    answer = AnswerOut.model_validate({**fields, "approval": msgspec.to_builtins(asked)})
+    yield json.dumps(answer.model_dump(), cls=NinjaJSONEncoder).encode()
