@@ -201,7 +201,7 @@ async def test_key_headers_query_and_body_of_an_endpoint_are_sent(fake: FakeServ
 async def test_redirect_is_refused_and_its_query_not_repeated(fake: FakeService, status: int) -> None:
     fake.play(Reply(status=status, headers={"Location": "https://elsewhere.example/v1?token=secret"}))
     with pytest.raises(
-        ProviderError, match="a redirect to https://elsewhere.example/v1, which is not followed"
+        ProviderError, match=r"a redirect to https://elsewhere.example/v1, which is not followed"
     ) as caught:
         await answer(Endpoint(name="a", base_url=fake.url))
     assert "secret" not in str(caught.value)
