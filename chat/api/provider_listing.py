@@ -24,7 +24,7 @@ async def provider_items(providers: ProviderRegistry) -> list[dict[str, Any]]:
         try:
             provider = providers.get(name)
             model = provider.default_model
-            capabilities = {"tools": provider.takes_tools(model), "images": provider.takes_images(model)}
+            capabilities = {"tools": provider.supports(model, "tools"), "images": provider.supports(model, "images")}
             fields |= {"default_model": model or None, "models": [model] if model else []}
             fields["capabilities"] = ["streaming", *(what for what, supported in capabilities.items() if supported)]
             fields["models"] = list(await provider.models())

@@ -16,6 +16,7 @@ MAX_ATTACHMENTS: Final = 16
 MAX_METADATA_BYTES: Final = 16 * 1_024
 
 Name = Annotated[str, Field(max_length=128)]
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 def _printable(text: str) -> str:
@@ -75,6 +76,17 @@ class ChatIn(Strict):
     tools: Annotated[list[Name], Field(max_length=64)] | None = None
     max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    stop: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(min_length=1, max_length=4)] | None
+    ) = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    tool_choice: Name | None = None
+    parallel_tool_calls: bool | None = None
+    extra_body: dict[str, Any] | None = None
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     stream: bool | None = None
     user: Annotated[str, Field(max_length=255)] = ""
@@ -84,6 +96,13 @@ class ChatIn(Strict):
     @classmethod
     def bounded(cls, metadata: dict[str, Any]) -> dict[str, Any]:
         return _bounded_metadata(metadata)
+
+    @field_validator("extra_body")
+    @classmethod
+    def bounded_fields(cls, fields: dict[str, Any] | None) -> dict[str, Any] | None:
+        if fields is not None and len(json.dumps(fields)) > MAX_METADATA_BYTES:
+            raise ValueError(f"extra_body may have at most {MAX_METADATA_BYTES} bytes as JSON")
+        return fields
 
     @field_validator("model", "provider", mode="before")
     @classmethod

@@ -250,6 +250,9 @@ class Turn:
         sampling = self._plan.sampling
         if sampling.max_output_tokens:
             sampling = msgspec.structs.replace(sampling, max_output_tokens=self._output_left())
+        if self._steps > 1 and sampling.tool_choice not in {None, "auto", "none"}:
+            # A model that must call a tool in each answer would never end.
+            sampling = msgspec.structs.replace(sampling, tool_choice=None)
         return Prompt(
             messages=tuple(self._messages),
             instructions=self._plan.instructions,

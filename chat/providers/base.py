@@ -7,7 +7,7 @@ import string
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import lru_cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -45,6 +45,8 @@ class Provider(ABC):
     name: str
     supports_tools: ClassVar[bool] = False
     supports_images: ClassVar[bool] = False
+    options: ClassVar[frozenset[str]] = frozenset({"max_output_tokens", "temperature"})
+    """The names of the options of `SamplingOptions` that the provider has."""
 
     default_model: str
 
@@ -57,13 +59,13 @@ class Provider(ABC):
         # Usually only the service knows its models, and rejects an unknown one.
         return bool(model)
 
-    def takes_tools(self, model: str) -> bool:
-        """Return whether the model can call tools."""
-        return self.supports_tools
+    def supports(self, model: str, what: Literal["tools", "images"]) -> bool:
+        """Return whether the model can call tools, or reads pictures."""
+        return self.supports_tools if what == "tools" else self.supports_images
 
-    def takes_images(self, model: str) -> bool:
-        """Return whether the model reads pictures."""
-        return self.supports_images
+    def takes_field(self, name: str) -> bool:
+        """Return whether a request may set this field of the service's own, in `extra_body`."""
+        return False
 
     def warning(self) -> str:
         """Return what an operator should know of the provider, or nothing."""

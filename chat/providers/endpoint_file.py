@@ -50,6 +50,7 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     headers: dict[str, Text] = {}
     query: dict[str, Text] = {}
     body: dict[str, Any] = {}
+    extra_body: list[Text] = []
     organization: str = ""
     project: str = ""
     ca_file: Text | None = None
@@ -126,6 +127,7 @@ class _Reading:
             headers=table.headers,
             query=table.query,
             body=table.body,
+            extra_body=tuple(table.extra_body),
             organization=table.organization,
             project=table.project,
             ca_file=self._file(name, "ca_file", table.ca_file),

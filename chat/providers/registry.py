@@ -94,6 +94,6 @@ def _candidate(provider: Provider, model: str | None) -> Candidate:
         provider=provider,
         model=chosen,
         context_tokens=provider.context_tokens(chosen),
-        supports_tools=provider.takes_tools(chosen),
-        supports_images=provider.takes_images(chosen),
+        supports_tools=provider.supports(chosen, "tools"),
+        supports_images=provider.supports(chosen, "images"),
     )

@@ -23,7 +23,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    kind: Literal["text", "secret", "url", "url_with_query", "file", "integer", "texts", "object"]
+    kind: Literal["text", "secret", "url", "url_with_query", "file", "integer", "names", "texts", "object"]
     default: Any = ""
     minimum: int = 0
     maximum: int = 2**53

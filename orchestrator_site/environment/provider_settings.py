@@ -21,6 +21,7 @@ def setting(env: Environment, wanted: Setting) -> Any:
         "url_with_query": lambda: env.url(name, default, query=True),
         "file": lambda: env.path(name, "") if env.text(name) else None,
         "integer": lambda: env.integer(name, default, least=wanted.minimum, most=wanted.maximum),
+        "names": lambda: env.names(name),
         "texts": lambda: env.parsed(name, json_texts),
         "object": lambda: env.parsed(name, json_object),
         "text": lambda: env.text(name, default),

@@ -31,6 +31,18 @@ class Gemini(Provider):
     name = PROVIDER
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max_output_tokens",
+            "temperature",
+            "top_p",
+            "stop",
+            "seed",
+            "presence_penalty",
+            "frequency_penalty",
+            "tool_choice",
+        }
+    )
 
     def __init__(self, *, api_key: str, base_url: str | None, default_model: str, timeouts: Timeouts) -> None:
         self.default_model = default_model

@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError
 from chat.providers.base import Provider
 from chat.providers.local.answers import Answer
 from chat.providers.local.model import SHIPPED_MODEL, friendly_name, load
-from chat.providers.local.requests import body
+from chat.providers.local.requests import OPTIONS, body
 from web.plurals import counted
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Local(Provider):
     """
 
     name = "local"
+    options: ClassVar[frozenset[str]] = OPTIONS
 
     def __init__(
         self, *, model_path: Path | None, parallel: int, context_tokens: int, threads: int | None = None

@@ -23,6 +23,12 @@ REPETITION_PENALTY: Final = 0.8
 """The multiplier of the DRY sampler (`dry_multiplier`)."""
 
 
+PLAIN: Final = ("top_p", "stop", "seed", "presence_penalty", "frequency_penalty")
+"""Options that llama.cpp has under the same names."""
+
+OPTIONS: Final = frozenset({"max_output_tokens", "temperature", *PLAIN})
+
+
 def body(request: CompletionRequest) -> bytes:
     """Return the request as JSON. Raise `ProviderError` if the conversation is not valid Unicode."""
     sampling = request.sampling
@@ -35,6 +41,7 @@ def body(request: CompletionRequest) -> bytes:
         "temperature": DEFAULT_TEMPERATURE if sampling.temperature is None else sampling.temperature,
         "max_tokens": DEFAULT_OUTPUT_TOKENS if sampling.max_output_tokens is None else sampling.max_output_tokens,
         "dry_multiplier": REPETITION_PENALTY,
+        **{name: getattr(sampling, name) for name in PLAIN if getattr(sampling, name) is not None},
     }
     try:
         return msgspec.json.encode(fields)

@@ -27,8 +27,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A service at `base_url`, with its `/v1` and the query that it needs, if any.
 
     The key is sent as `Authorization: Bearer`, or as `api-key`. `headers`, `query` and `body` are sent with every
-    request; fields of `body` take precedence. `ca_file`, `client_certificate` and `client_key` are for TLS. With a
-    `unix_socket`, the host of the URL is only a name.
+    request; fields of `body` take precedence. Requests may set the fields named in `extra_body`. `ca_file`,
+    `client_certificate` and `client_key` are for TLS. With a `unix_socket`, the host of the URL is only a name.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     body: Mapping[str, Any] = {}
+    extra_body: tuple[str, ...] = ()
     organization: str = ""
     project: str = ""
     ca_file: Path | None = None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, SamplingOptions, Text
 from chat.engine.text import whole_text
 from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Reader
@@ -36,6 +36,18 @@ USAGE_SECONDS: Final = 5.0
 MAX_DESCRIPTION_CHARACTERS: Final = 1_024
 """The longest description of a function that OpenAI takes."""
 
+PLAIN_OPTIONS: Final = (
+    "temperature",
+    "top_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+)
+"""Options that the API has under the same names."""
+
+TOOL_CHOICES: Final = frozenset({"auto", "none", "required"})
 MAX_LISTING_BYTES: Final = 8 * 2**20
 MAX_ERROR_BYTES: Final = 16 * 1_024
 MAX_ERROR_CHARACTERS: Final = 500
@@ -52,6 +64,7 @@ class OpenAI(Provider):
 
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset(SamplingOptions.__struct_fields__)
 
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts) -> None:
         self.name = endpoint.name
@@ -116,13 +129,12 @@ class OpenAI(Provider):
     def max_context_tokens(self, model: str) -> int:
         return self._contexts.most(model)
 
-    def takes_tools(self, model: str) -> bool:
+    def supports(self, model: str, what: Literal["tools", "images"]) -> bool:
         known = self._endpoint.known(model)
-        return known is None or known.tools
+        return known is None or (known.tools if what == "tools" else known.images)
 
-    def takes_images(self, model: str) -> bool:
-        known = self._endpoint.known(model)
-        return known is None or known.images
+    def takes_field(self, name: str) -> bool:
+        return name in self._endpoint.extra_body
 
     def warning(self) -> str:
         return self._contexts.warning(self.default_model)
@@ -161,9 +173,16 @@ class OpenAI(Provider):
         if sampling.max_output_tokens is not None:
             # Compatible services know the older name, which OpenAI's reasoning models reject.
             body["max_completion_tokens" if self._is_openai else "max_tokens"] = sampling.max_output_tokens
-        if sampling.temperature is not None:
-            body["temperature"] = sampling.temperature
-        return {**body, **self._endpoint.body}
+        for name in PLAIN_OPTIONS:
+            if (value := getattr(sampling, name)) is not None:
+                body[name] = value
+        if request.tools and sampling.tool_choice is not None:
+            is_name = sampling.tool_choice not in TOOL_CHOICES
+            named = {"type": "function", "function": {"name": wire_name(sampling.tool_choice)}}
+            body["tool_choice"] = named if is_name else sampling.tool_choice
+        if request.tools and sampling.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = sampling.parallel_tool_calls
+        return {**body, **(sampling.extra_body or {}), **self._endpoint.body}
 
     async def _refusal(self, response: Answer, model: str = "") -> ProviderError:
         if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:

@@ -17,6 +17,7 @@ from pytest_django import Settings
 from access.caller import OPERATOR
 from chat.api import socket_runs, websocket
 from chat.engine.model_port import Finished, ToolCall
+from chat.models import Run
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
 from tools.assembly import workspace
@@ -268,15 +269,14 @@ async def test_run_begins_although_its_socket_closed_meanwhile(
 ) -> None:
     settings.DISCONNECT_GRACE_SECONDS = 0
     hold = asyncio.Event()
-    api = await start(Scripted([text("One"), hold.wait, STOP]))
+    await start(Scripted([text("One"), hold.wait, STOP]))
     await leave_after(json.dumps({"type": "chat", "message": "Hi", "on_disconnect": on_disconnect}))
     if on_disconnect == "continue":
         hold.set()
     async with asyncio.timeout(5):
-        while not (found := await api.get("/chat/sessions"))["count"] or found["items"][0]["active_run"]:
+        while (run := await Run.objects.afirst()) is None or run.status == "running":
             await asyncio.sleep(0.02)
-    run = (await api.get(f"/chat/sessions/{found['items'][0]['id']}/messages"))["items"][0]["run_id"]
-    assert (await api.get(f"/chat/runs/{run}"))["status"] == status
+    assert run.status == status
 
 
 async def test_socket_without_a_key_is_closed_in_time(
