@@ -84,6 +84,7 @@ class ChatIn(Strict):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning: Literal["hide", "show"] = "hide"
     tool_choice: Name | None = None
     parallel_tool_calls: bool | None = None
     extra_body: dict[str, Any] | None = None

@@ -59,6 +59,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="to
     token: str
 
 
+class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
+    """The model's reasoning before an answer, as far as its service shows it. Only in runs that asked for it."""
+
+    text: str
+
+
 class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
     """A tool is about to run, at the request of `source`."""
 
@@ -171,6 +177,7 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 Event = (
     Start
     | Token
+    | Reasoning
     | ToolCalled
     | ApprovalRequired
     | ApprovalResolved
@@ -188,6 +195,7 @@ Terminal = End | Error
 EVENT_TYPES: Final = (
     Start,
     Token,
+    Reasoning,
     ToolCalled,
     ApprovalRequired,
     ApprovalResolved,

@@ -13,7 +13,7 @@ import msgspec
 
 from chat.engine.answer import Answer, Price
 from chat.engine.budget_port import Budget, UnlimitedBudget
-from chat.engine.events import End, EndReason, Error, Event, Retry, TotalUsage, Usage
+from chat.engine.events import End, EndReason, Error, Event, Reasoning, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
 from chat.engine.messages import Message, ToolMessage
 from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
@@ -48,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str
     tools: tuple[ToolSpec, ...]
     sampling: SamplingOptions
+    shows_reasoning: bool = False
     limits: Limits
     retries: Retries
 
@@ -77,6 +78,9 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
 
 Item = Event | MessageAdded | Suspended
 OnText = Callable[[Text], None]
+
+MAX_REASONING_CHARACTERS: Final = 100_000
+"""Characters of one `reasoning` event. The message has all of it."""
 
 UNLIMITED = UnlimitedBudget()
 REASONING_ONLY: Final = "The model's answer has no text: it ended after its reasoning."
@@ -288,6 +292,8 @@ class Turn:
         self.usage = add_usage(self.usage, usage)
         yield usage
         message = answer.message()
+        if self._plan.shows_reasoning and message.reasoning:
+            yield Reasoning(text=message.reasoning[:MAX_REASONING_CHARACTERS])
         if message.text or message.tool_calls or message.reasoning:
             self._messages.append(message)
             reason = answer.finished.reason if answer.finished else None

@@ -29,6 +29,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None = None
     tools: tuple[str, ...] = ALL_TOOLS
     sampling: SamplingOptions = SamplingOptions()
+    shows_reasoning: bool = False
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     user: str = ""
     metadata: dict[str, Any] = {}
@@ -54,6 +55,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
             "tools": list(self.tools) if self.tools != ALL_TOOLS else None,
             "on_disconnect": self.on_disconnect,
             "tool_calls": [call.tool for call in self.tool_calls] or None,
+            "reasoning": "show" if self.shows_reasoning else None,
             **msgspec.to_builtins(self.sampling),
         }
         return {name: value for name, value in options.items() if value is not None}
@@ -70,6 +72,8 @@ def request_of(run: Run, caller: Caller) -> RunRequest:
         instructions=options.get("instructions"),
         tools=tuple(options.get("tools", ALL_TOOLS)),
         sampling=msgspec.convert(options, SamplingOptions),
+        # The key may have lost the scope since the run began.
+        shows_reasoning=options.get("reasoning") == "show" and caller.scopes.may("reasoning"),
         on_disconnect=options["on_disconnect"],
         user=run.session.user,
         metadata=run.metadata,
