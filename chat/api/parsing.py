@@ -11,6 +11,7 @@ from chat import service_registry
 from chat.api.images import images
 from chat.api.schemas import ChatIn
 from chat.engine.model_port import SamplingOptions
+from chat.engine.output_schema import InvalidSchema, OutputSchema
 from chat.runs.start.idempotency import Key
 from chat.starting.request import RunRequest
 from tools.base import ToolRequest
@@ -25,6 +26,10 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
         raise ApiError(422, "not_stored", "ENABLE_PERSISTENCE=false stores no sessions. Leave session_id out.")
     if body.reasoning == "show":
         require(caller, ("reasoning",))
+    try:
+        schema = None if body.output_schema is None else OutputSchema.of(body.output_schema)
+    except InvalidSchema as error:
+        raise ApiError(422, "invalid_schema", f"output_schema: {error}.") from None
     idempotency_key = None
     if key := key.strip():
         if len(key) > MAX_KEY_CHARS or not key.isprintable():
@@ -48,6 +53,7 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
         tools=("*",) if body.tools is None else tuple(body.tools),
         sampling=msgspec.convert(body, SamplingOptions, from_attributes=True),
         shows_reasoning=body.reasoning == "show",
+        output_schema=schema,
         on_disconnect=body.on_disconnect,
         user=body.user,
         metadata=body.metadata,

@@ -85,6 +85,7 @@ class ChatIn(Strict):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     reasoning: Literal["hide", "show"] = "hide"
+    output_schema: dict[str, Any] | None = None
     tool_choice: Name | None = None
     parallel_tool_calls: bool | None = None
     extra_body: dict[str, Any] | None = None
@@ -158,9 +159,10 @@ class ApprovalOut(Schema):
 
 
 class AnswerOut(RunOut):
-    """A run that has ended, or that waits for the `approval`."""
+    """A run that has ended, or that waits for the `approval`. `output` is the value of a structured answer."""
 
     approval: ApprovalOut | None = None
+    output: Any = None
 
 
 class CancelOut(Schema):

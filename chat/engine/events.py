@@ -155,7 +155,7 @@ class BudgetUsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
     """The run has completed, reached a limit or was cancelled. The last event.
 
-    `warning` names a problem of the answer, such as a missing text.
+    `warning` names a problem of the answer, such as a missing text. `output` is the value of a structured answer.
     """
 
     reason: EndReason
@@ -163,6 +163,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"
     session_id: str | None
     usage: TotalUsage
     warning: str | msgspec.UnsetType = msgspec.UNSET
+    output: Any = msgspec.UNSET
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="error"):

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from chat.engine.messages import Message, ProviderParts, ToolCall
+from chat.engine.output_schema import OutputSchema
 from tools.base import ToolSpec
 
 ErrorCode = Literal[
@@ -21,6 +22,7 @@ ErrorCode = Literal[
     "provider_rejected",
     "provider_protocol",
     "context_too_long",
+    "output_invalid",
 ]
 
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
@@ -67,13 +69,14 @@ class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a model."""
+    """One call of a model. With an `output_schema`, the provider asks the service to match it."""
 
     model: str
     messages: tuple[Message, ...]
     instructions: str = ""
     tools: tuple[ToolSpec, ...] = ()
     sampling: SamplingOptions = SamplingOptions()
+    output_schema: OutputSchema | None = None
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -35,6 +35,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     idle: float
 
 
+Capability = Literal["tools", "images", "schemas"]
+
+
 class Provider(ABC):
     """One service with its models.
 
@@ -45,6 +48,7 @@ class Provider(ABC):
     name: str
     supports_tools: ClassVar[bool] = False
     supports_images: ClassVar[bool] = False
+    supports_schemas: ClassVar[bool] = False
     options: ClassVar[frozenset[str]] = frozenset({"max_output_tokens", "temperature"})
     """The names of the options of `SamplingOptions` that the provider has."""
 
@@ -59,9 +63,9 @@ class Provider(ABC):
         # Usually only the service knows its models, and rejects an unknown one.
         return bool(model)
 
-    def supports(self, model: str, what: Literal["tools", "images"]) -> bool:
-        """Return whether the model can call tools, or reads pictures."""
-        return self.supports_tools if what == "tools" else self.supports_images
+    def supports(self, model: str, what: Capability) -> bool:
+        """Return whether the model can call tools, reads pictures, or takes the schema of its answer."""
+        return {"tools": self.supports_tools, "images": self.supports_images, "schemas": self.supports_schemas}[what]
 
     def takes_field(self, name: str) -> bool:
         """Return whether a request may set this field of the service's own, in `extra_body`."""

@@ -38,6 +38,7 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] | None = None
     tools: bool = True
     images: bool = True
+    schemas: bool = True
     price: Text | None = None
 
 
@@ -181,6 +182,7 @@ class _Reading:
             max_output_tokens=model.max_output_tokens,
             tools=model.tools,
             images=model.images,
+            schemas=model.schemas,
             price=price,
         )
 

@@ -96,4 +96,5 @@ def _candidate(provider: Provider, model: str | None) -> Candidate:
         context_tokens=provider.context_tokens(chosen),
         supports_tools=provider.supports(chosen, "tools"),
         supports_images=provider.supports(chosen, "images"),
+        supports_schemas=provider.supports(chosen, "schemas"),
     )

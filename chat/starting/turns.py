@@ -78,6 +78,7 @@ class TurnFactory:
             tools=executor.specs(),
             sampling=request.sampling,
             shows_reasoning=request.shows_reasoning,
+            output_schema=request.output_schema,
             limits=self.limits,
             retries=self._retries,
         )

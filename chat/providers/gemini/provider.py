@@ -31,6 +31,7 @@ class Gemini(Provider):
     name = PROVIDER
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
+    supports_schemas: ClassVar[bool] = True
     options: ClassVar[frozenset[str]] = frozenset(
         {
             "max_output_tokens",

@@ -30,6 +30,7 @@ def config(request: CompletionRequest) -> types.GenerateContentConfig:
         for tool in request.tools
     ]
     sampling = request.sampling
+    schema = None if declarations else request.output_schema
     return types.GenerateContentConfig(
         system_instruction=request.instructions or None,
         temperature=sampling.temperature,
@@ -39,6 +40,9 @@ def config(request: CompletionRequest) -> types.GenerateContentConfig:
         seed=sampling.seed,
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
+        # Models before Gemini 3 take either tools or a schema.
+        response_mime_type="application/json" if schema else None,
+        response_json_schema=schema.fields if schema else None,
         tool_config=_tool_config(sampling.tool_choice) if sampling.tool_choice and declarations else None,
         tools=[types.Tool(function_declarations=declarations)] if declarations else None,
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),

@@ -35,6 +35,7 @@ class Local(Provider):
     """
 
     name = "local"
+    supports_schemas: ClassVar[bool] = True
     options: ClassVar[frozenset[str]] = OPTIONS
 
     def __init__(

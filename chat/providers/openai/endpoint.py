@@ -20,6 +20,7 @@ class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None = None
     tools: bool = True
     images: bool = True
+    schemas: bool = True
     price: ListPrice | None = None
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, SamplingOptions, Text
 from chat.engine.text import whole_text
-from chat.providers.base import MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
+from chat.providers.base import MAX_OFFERS, Capability, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Reader
 from chat.providers.openai.contexts import Contexts
 from chat.providers.openai.endpoint import Endpoint
@@ -129,9 +129,9 @@ class OpenAI(Provider):
     def max_context_tokens(self, model: str) -> int:
         return self._contexts.most(model)
 
-    def supports(self, model: str, what: Literal["tools", "images"]) -> bool:
+    def supports(self, model: str, what: Capability) -> bool:
         known = self._endpoint.known(model)
-        return known is None or (known.tools if what == "tools" else known.images)
+        return known is None or {"tools": known.tools, "images": known.images, "schemas": known.schemas}[what]
 
     def takes_field(self, name: str) -> bool:
         return name in self._endpoint.extra_body
@@ -182,6 +182,9 @@ class OpenAI(Provider):
             body["tool_choice"] = named if is_name else sampling.tool_choice
         if request.tools and sampling.parallel_tool_calls is not None:
             body["parallel_tool_calls"] = sampling.parallel_tool_calls
+        if request.output_schema is not None:
+            schema = {"name": "output", "schema": request.output_schema.fields}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return {**body, **(sampling.extra_body or {}), **self._endpoint.body}
 
     async def _refusal(self, response: Answer, model: str = "") -> ProviderError:
