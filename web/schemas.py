@@ -1,27 +1,47 @@
-"""The schemas that every API shares: the shape of an error, and the parameters of a page."""
+"""The schemas that every API shares: the bases of bodies, the shape of an error, and the parameters of a page."""
 
 from typing import Any, Final, Literal
 
 from ninja import Schema
 from ninja.params import functions as params
+from pydantic import BaseModel, ConfigDict
 
 MAX_ITEMS: Final = 200
 MAX_OFFSET: Final = 2**31
 
-LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS)
+LIMIT: Final[Any] = params.Query(50, ge=1, le=MAX_ITEMS, description="The most items of the page.")
 """The `limit` of a list: the most items of one page."""
 
-OFFSET: Final[Any] = params.Query(0, ge=0, le=MAX_OFFSET)
+OFFSET: Final[Any] = params.Query(0, ge=0, le=MAX_OFFSET, description="The number of items before the page.")
 """The `offset` of a list: the number of items before the page."""
 
 
-class ErrorOut(Schema):
-    """The shape of every HTTP error. `detail` names invalid fields as `{"field", "error"}`."""
+class Strict(BaseModel):
+    """A body of a request, without unknown fields. The text below a field is its description."""
+
+    # A misspelt field would otherwise be ignored silently.
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Answer(Schema):
+    """A body of a response. The text below a field is its description."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ErrorOut(Answer):
+    """The shape of every HTTP error."""
 
     type: Literal["error"] = "error"
+    """The type of every error."""
     error: str
+    """A sentence: the problem, and what is valid."""
+    message: str
+    """The same sentence, for clients that look for it here."""
     code: str
+    """The problem as a word for programs, in snake case."""
     detail: list[Any] = []
+    """The invalid fields as `{"field", "error"}`, or other facts about the problem."""
 
 
 def errors(*statuses: int) -> dict[int, Any]:
