@@ -1,5 +1,6 @@
 """The schemas that every API shares: the bases of bodies, the shape of an error, and the parameters of a page."""
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from ninja import Schema
@@ -16,11 +17,18 @@ OFFSET: Final[Any] = params.Query(0, ge=0, le=MAX_OFFSET, description="The numbe
 """The `offset` of a list: the number of items before the page."""
 
 
+def drop_defaults(schema: dict[str, Any]) -> None:
+    """Drop the defaults of optional fields from the schema of a body."""
+    # openapi-typescript makes a field with a default required: https://openapi-ts.dev/cli, `defaultNonNullable`.
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
 class Strict(BaseModel):
     """A body of a request, without unknown fields. The text below a field is its description."""
 
     # A misspelt field would otherwise be ignored silently.
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra=drop_defaults)
 
 
 class Answer(Schema):
@@ -47,3 +55,8 @@ class ErrorOut(Answer):
 def errors(*statuses: int) -> dict[int, Any]:
     """Return ninja's `response` entries for an endpoint that answers with these error statuses."""
     return dict.fromkeys(statuses, ErrorOut)
+
+
+def response_headers(described: Mapping[str, str]) -> dict[str, Any]:
+    """Return the description of text headers, as an OpenAPI document has it."""
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in described.items()}
