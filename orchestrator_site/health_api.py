@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
-from ninja import Router
+from ninja import Field, Router, Schema
 
 from chat import service_registry
 from orchestrator_site.settings import VERSION
@@ -13,7 +13,6 @@ from storage.per_loop import PerLoop
 from storage.reader import read
 from storage.writer import StorageUnavailable
 from tools import assembly
-from web.schemas import Answer
 
 router = Router(tags=["health"])
 
@@ -23,30 +22,24 @@ DATABASE_SECONDS: Final = 1.0
 Status = Literal["ok", "draining", "unavailable"]
 
 
-class StatusOut(Answer):
+class StatusOut(Schema):
     """The state of the process."""
 
-    status: Status
-    """`ok`, `draining` from SIGTERM on, or `unavailable` while the database does not answer."""
+    status: Status = Field(
+        description="`ok`, `draining` from SIGTERM on, or `unavailable` while the database does not answer."
+    )
 
 
 class HealthOut(StatusOut):
     """The state of the service and of its parts."""
 
-    version: str
-    """The version of the service."""
-    database: Literal["ok", "unavailable"]
-    """`ok` if the database answers within a second."""
-    persistence: bool
-    """The setting `ENABLE_PERSISTENCE`."""
-    providers: dict[str, bool]
-    """The providers of models, and whether each is configured."""
-    allowed_tools: list[str]
-    """The tools that are on."""
-    confinement: dict[str, Any]
-    """The levels that confine the tools, and why a level is missing."""
-    active_runs: int
-    """The number of runs of this process."""
+    version: str = Field(description="The version of the service.")
+    database: Literal["ok", "unavailable"] = Field(description="`ok` if the database answers within a second.")
+    persistence: bool = Field(description="The setting `ENABLE_PERSISTENCE`.")
+    providers: dict[str, bool] = Field(description="The providers of models, and whether each is configured.")
+    allowed_tools: list[str] = Field(description="The tools that are on.")
+    confinement: dict[str, Any] = Field(description="The levels that confine the tools, and why a level is missing.")
+    active_runs: int = Field(description="The number of runs of this process.")
 
 
 class DatabaseProbe:

@@ -4,146 +4,117 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from ninja import Field
+from ninja import Field, Schema
 
 from tools.approvals.decisions import MAX_NOTE_CHARS
 from tools.base import ApprovalDecision, Effect, Source
 from tools.policy import Decision
-from web.schemas import Answer, Strict
+from web.schemas import Strict
 
 Status = Literal[
     "awaiting_approval", "running", "succeeded", "failed", "denied", "timed_out", "cancelled", "interrupted"
 ]
 
 
-class ToolOut(Answer):
+class ToolOut(Schema):
     """A tool."""
 
-    name: str
-    """The tool's name, such as `fs.read`."""
-    description: str
-    """The description that a model reads."""
-    parameters: dict[str, Any]
-    """The JSON Schema of the tool's params."""
-    effect: Effect
-    """The tool's strongest effect."""
-    policy: Decision
-    """The policy's decision when a model calls the tool. Rules about params may decide otherwise for one execution."""
-    policy_for_caller: Decision
-    """The policy's decision when a caller calls the tool."""
-    confinement: str
-    """The level that confines the tool. Empty if none does."""
-    enabled: bool
-    """True if the tool can be used."""
-    reason: str | None
-    """The reason why the tool is off. Null if it is not."""
+    name: str = Field(description="The tool's name, such as `fs.read`.")
+    description: str = Field(description="The description that a model reads.")
+    parameters: dict[str, Any] = Field(description="The JSON Schema of the tool's params.")
+    effect: Effect = Field(description="The tool's strongest effect.")
+    policy: Decision = Field(
+        description="The policy's decision when a model calls the tool. Rules about params may decide otherwise."
+    )
+    policy_for_caller: Decision = Field(description="The policy's decision when a caller calls the tool.")
+    confinement: str = Field(description="The level that confines the tool. Empty if none does.")
+    enabled: bool = Field(description="True if the tool can be used.")
+    reason: str | None = Field(description="The reason why the tool is off. Null if it is not.")
 
 
-class ToolList(Answer):
+class ToolList(Schema):
     """The tools that the caller may use."""
 
-    items: list[ToolOut]
-    """The tools."""
-    count: int
-    """The number of tools."""
-    confinement: dict[str, dict[str, Any]]
-    """The confinement of `files` and of `commands`: its level, what it hides, and what it cannot hide."""
+    items: list[ToolOut] = Field(description="The tools.")
+    count: int = Field(description="The number of tools.")
+    confinement: dict[str, dict[str, Any]] = Field(
+        description="The confinement of `files` and of `commands`: its level, what it hides, and what it cannot hide."
+    )
 
 
-class ExecutionOut(Answer):
+class ExecutionOut(Schema):
     """An execution of a tool: the request, the decision and the outcome."""
 
-    id: UUID
-    """The execution's id."""
-    owner: str
-    """The key or user that the execution belongs to, such as `user:7`, `key:<id>` or `operator`."""
-    session_id: UUID | None
-    """The session of the run. Null if there is none."""
-    run_id: UUID | None
-    """The run of the execution. Null if there is none."""
-    tool: str
-    """The tool's name."""
-    source: Source
-    """The side that called the tool."""
-    params: Any
-    """The tool's params, secrets masked."""
-    params_sha256: str
-    """The hash of the exact params, for a decision."""
-    status: Status
-    """The state of the execution. Only `awaiting_approval` and `running` change."""
-    data: Any
-    """The tool's result, secrets masked, and shortened if it is long. Null before it and after a failure."""
-    output: str
-    """The text that the tool printed, or its beginning and its end. `GET .../output` has all of it."""
-    error: str | None
-    """The sentence of a failure. Null if there was none."""
-    code: str | None
-    """The failure as a word for programs. Null if there was none."""
-    confinement: str
-    """The level that confined the tool. Empty if none did."""
-    created: datetime
-    """The time of the request."""
-    started: datetime | None
-    """The time when the tool started. Null if it has not."""
-    ended: datetime | None
-    """The time of the end. Null before it."""
-    duration_ms: float | None
-    """The milliseconds that the tool ran. Null before its end, and if it never started."""
-    output_size: int | None
-    """The size in bytes of the whole output. Null if the tool printed nothing and its result fits into `data`."""
-    output_sha256: str | None
-    """The SHA-256 of the whole output. Null if there is no output."""
-    truncated: bool
-    """True if the whole output was longer than what is kept of it."""
-    expires: datetime | None
-    """The time at which a waiting execution expires. Null if no approval was needed."""
-    decision: ApprovalDecision | None
-    """The decision about the execution. Null before it, and if none was needed."""
-    decided: datetime | None
-    """The time of the decision. Null if there is none."""
-    decided_by: str | None
-    """The key or user that decided. Null if there is none."""
-    note: str | None
-    """The note of the decision, which the model reads. Null if there is none."""
+    id: UUID = Field(description="The execution's id.")
+    owner: str = Field(
+        description="The key or user that the execution belongs to, such as `user:7`, `key:<id>` or `operator`."
+    )
+    session_id: UUID | None = Field(description="The session of the run. Null if there is none.")
+    run_id: UUID | None = Field(description="The run of the execution. Null if there is none.")
+    tool: str = Field(description="The tool's name.")
+    source: Source = Field(description="The side that called the tool.")
+    params: Any = Field(description="The tool's params, secrets masked.")
+    params_sha256: str = Field(description="The hash of the exact params, for a decision.")
+    status: Status = Field(description="The state of the execution. Only `awaiting_approval` and `running` change.")
+    data: Any = Field(
+        description="The tool's result, secrets masked, and shortened if it is long. Null before it and after a failure."
+    )
+    output: str = Field(description="The printed text, or its beginning and end. `GET .../output` has all of it.")
+    error: str | None = Field(description="The sentence of a failure. Null if there was none.")
+    code: str | None = Field(description="The failure as a word for programs. Null if there was none.")
+    confinement: str = Field(description="The level that confined the tool. Empty if none did.")
+    created: datetime = Field(description="The time of the request.")
+    started: datetime | None = Field(description="The time when the tool started. Null if it has not.")
+    ended: datetime | None = Field(description="The time of the end. Null before it.")
+    duration_ms: float | None = Field(
+        description="The milliseconds that the tool ran. Null before its end, and if it never started."
+    )
+    output_size: int | None = Field(
+        description="The bytes of the output. Null if the tool printed nothing and `data` is whole."
+    )
+    output_sha256: str | None = Field(description="The SHA-256 of the whole output. Null if there is no output.")
+    truncated: bool = Field(description="True if the whole output was longer than what is kept of it.")
+    expires: datetime | None = Field(
+        description="The time at which a waiting execution expires. Null if no approval was needed."
+    )
+    decision: ApprovalDecision | None = Field(
+        description="The decision about the execution. Null before it, and if none was needed."
+    )
+    decided: datetime | None = Field(description="The time of the decision. Null if there is none.")
+    decided_by: str | None = Field(description="The key or user that decided. Null if there is none.")
+    note: str | None = Field(description="The note of the decision, which the model reads. Null if there is none.")
 
 
-class ExecutionList(Answer):
+class ExecutionList(Schema):
     """A page of executions."""
 
-    items: list[ExecutionOut]
-    """The executions of the page, the newest first."""
-    count: int
-    """The number of all executions: exact up to 10,000, above that larger than the page's end if more follow."""
+    items: list[ExecutionOut] = Field(description="The executions of the page, the newest first.")
+    count: int = Field(description="The number of all executions. Above 10,000 it is a lower bound.")
 
 
-class OutputOut(Answer):
+class OutputOut(Schema):
     """A page of an output, cut between characters."""
 
-    text: str
-    """The text of the page."""
-    offset: int
-    """The first byte of the page."""
-    size: int
-    """The size in bytes of the whole output."""
-    next_offset: int | None
-    """The `offset` of the next page. Null on the last one."""
+    text: str = Field(description="The text of the page.")
+    offset: int = Field(description="The first byte of the page.")
+    size: int = Field(description="The size in bytes of the whole output.")
+    next_offset: int | None = Field(description="The `offset` of the next page. Null on the last one.")
 
 
-class ExecutionFilters(Answer):
+class ExecutionFilters(Schema):
     """Filters of the list of executions."""
 
-    status: Status | None = None
-    """Only executions in this state."""
-    session_id: UUID | None = None
-    """Only executions of this session."""
-    run_id: UUID | None = None
-    """Only executions of this run."""
+    status: Status | None = Field(None, description="Only executions in this state.")
+    session_id: UUID | None = Field(None, description="Only executions of this session.")
+    run_id: UUID | None = Field(None, description="Only executions of this run.")
 
 
 class DecisionIn(Strict):
     """A decision about an execution that waits."""
 
-    params_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    """The hash of the params that were shown to the caller. The decision applies only to them."""
-    note: Annotated[str, Field(max_length=MAX_NOTE_CHARS)] = ""
-    """A reason, which the model reads after a denial."""
+    params_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(
+        description="The hash of the params that were shown to the caller. The decision applies only to them."
+    )
+    note: Annotated[str, Field(max_length=MAX_NOTE_CHARS)] = Field(
+        "", description="A reason, which the model reads after a denial."
+    )

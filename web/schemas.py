@@ -1,9 +1,9 @@
-"""The schemas that every API shares: the bases of bodies, the shape of an error, and the parameters of a page."""
+"""The schemas that every API shares: the base of bodies, the shape of an error, and the parameters of a page."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from ninja import Schema
+from ninja import Field, Schema
 from ninja.params import functions as params
 from pydantic import BaseModel, ConfigDict
 
@@ -25,31 +25,22 @@ def drop_defaults(schema: dict[str, Any]) -> None:
 
 
 class Strict(BaseModel):
-    """A body of a request, without unknown fields. The text below a field is its description."""
+    """A body of a request, without unknown fields."""
 
     # A misspelt field would otherwise be ignored silently.
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra=drop_defaults)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=drop_defaults)
 
 
-class Answer(Schema):
-    """A body of a response. The text below a field is its description."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class ErrorOut(Answer):
+class ErrorOut(Schema):
     """The shape of every HTTP error."""
 
-    type: Literal["error"] = "error"
-    """The type of every error."""
-    error: str
-    """A sentence: the problem, and what is valid."""
-    message: str
-    """The same sentence, for clients that look for it here."""
-    code: str
-    """The problem as a word for programs, in snake case."""
-    detail: list[Any] = []
-    """The invalid fields as `{"field", "error"}`, or other facts about the problem."""
+    type: Literal["error"] = Field("error", description="The type of every error.")
+    error: str = Field(description="A sentence: the problem, and what is valid.")
+    message: str = Field(description="The same sentence, for clients that look for it here.")
+    code: str = Field(description="The problem as a word for programs, in snake case.")
+    detail: list[Any] = Field(
+        [], description='The invalid fields as `{"field", "error"}`, or other facts about the problem.'
+    )
 
 
 def errors(*statuses: int) -> dict[int, Any]:
