@@ -57,7 +57,7 @@ class ExecutionOut(Schema):
     params_sha256: str = Field(description="The hash of the exact params, for a decision.")
     status: Status = Field(description="The state of the execution. Only `awaiting_approval` and `running` change.")
     data: Any = Field(
-        description="The tool's result, secrets masked, and shortened if it is long. Null before it and after a failure."
+        description="The result, secrets masked, and shortened if it is long. Null before it and after a failure."
     )
     output: str = Field(description="The printed text, or its beginning and end. `GET .../output` has all of it.")
     error: str | None = Field(description="The sentence of a failure. Null if there was none.")
