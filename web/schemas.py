@@ -34,12 +34,12 @@ class Strict(BaseModel):
 class ErrorOut(Schema):
     """The shape of every HTTP error."""
 
-    type: Literal["error"] = Field("error", description="The type of every error.")
+    type: Literal["error"] = Field(description="The type of every error.")
     error: str = Field(description="A sentence: the problem, and what is valid.")
     message: str = Field(description="The same sentence, for clients that look for it here.")
     code: str = Field(description="The problem as a word for programs, in snake case.")
     detail: list[Any] = Field(
-        [], description='The invalid fields as `{"field", "error"}`, or other facts about the problem.'
+        description='The invalid fields as `{"field", "error"}`, or other facts about the problem.'
     )
 
 

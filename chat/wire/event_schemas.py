@@ -91,12 +91,16 @@ def event_schemas() -> dict[str, Any]:
     for schema in schemas.values():
         # Generators name their types after components. A title would be a second name.
         del schema["title"]
-        tag = schema["properties"].get("type")
+        fields = schema["properties"]
+        tag = fields.get("type")
+        # openapi-typescript makes a field with a default required.
+        for field in fields.values():
+            field.pop("default", None)
         if tag is None:
             # A part of an event is always whole, though its type has defaults.
-            schema["required"] = list(schema["properties"])
+            schema["required"] = list(fields)
         else:
-            schema["properties"]["type"] = {"type": "string", "description": "The type of the event.", **tag}
+            fields["type"] = {"type": "string", "description": "The type of the event.", **tag}
             schema["examples"] = [examples[tag["enum"][0]]]
     return {
         **schemas,
