@@ -1,5 +1,7 @@
 """Errors as the SDKs of other APIs show them."""
 
+from typing import Any
+
 import pytest
 
 from chat.engine.model_port import Finished
@@ -15,13 +17,14 @@ INVALID = {"message": "Hi", "max_output_tokens": 0}
 @pytest.mark.parametrize("headers", [OPENAI, AI_SDK])
 async def test_sdk_of_another_api_gets_an_error_object_with_the_sentence(start: Start, headers: dict[str, str]) -> None:
     api = await start(Scripted([text("Hi"), Finished(reason="stop")]))
-    for method, path, options in (
+    requests: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/chat/stream", {"json": INVALID}),
         ("GET", "/nothing", {}),
         ("DELETE", "/tools", {}),
         ("POST", "/docs", {"data": b"a" * 70_000}),
         ("GET", "/tools", {"headers": {"Host": "evil.example"}}),
-    ):
+    ]
+    for method, path, options in requests:
         plain = await api.call(method, path, **options)
         adapted = await api.call(method, path, **{**options, "headers": {**options.get("headers", {}), **headers}})
         before, after = plain.json(), adapted.json()
