@@ -236,7 +236,7 @@ class MessageOut(Schema):
     content: str = Field(description="The text. A tool's is its result as the model read it.")
     attachments: int = Field(description="The number of pictures beside the text.")
     tool_calls: list[dict[str, Any]] | None = Field(
-        description="The tool calls that the assistant made. Null if it made none."
+        description="The assistant's calls, each with `call_id`, `name` and `arguments` (JSON). Null if it made none."
     )
     call_id: str | None = Field(
         description="The tool call that a tool's message answers. Null for other messages, and if the caller ran it."
@@ -305,9 +305,11 @@ STREAM_HEADERS: Final = response_headers(
         "Content-Location": "The path of the run's stream, or of the run if the answer is JSON.",
     }
 )
+EVENTS: Final = "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`."
+EVENTS_OR_JSON: Final = f"{EVENTS} If JSON is asked for, it is the run, at its end or when it waits for an approval."
 # OpenAPI 3.1 has no type for event streams, so the schema describes one event.
 STREAM_RESPONSE: Final[dict[str, Any]] = {
-    "description": "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`.",
+    "description": EVENTS,
     "headers": STREAM_HEADERS,
     "content": {"text/event-stream": {"schema": RUN_EVENT}},
 }

@@ -16,6 +16,7 @@ from chat.api.provider_listing import provider_items
 from chat.api.run_access import owner_of, run_fields
 from chat.api.run_responses import wants_json
 from chat.api.schemas import (
+    EVENTS_OR_JSON,
     IDEMPOTENCY_KEY,
     LAST_EVENT_ID,
     STREAM_RESPONSE,
@@ -47,7 +48,7 @@ CURSOR: Final[Any] = params.Query(
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 STREAM_ERRORS: Final = ERRORS | errors(409, 413, 415)
-STREAM: Final = {"responses": {200: STREAM_RESPONSE}}
+STREAM: Final = {"responses": {200: STREAM_RESPONSE | {"description": EVENTS_OR_JSON}}}
 NEW: Final = {**STREAM, "parameters": [IDEMPOTENCY_KEY]}
 RESUMABLE: Final = {
     "parameters": [LAST_EVENT_ID],
