@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import get_script_prefix
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 from ninja.operation import Operation
@@ -16,7 +17,7 @@ from orchestrator_site.health_api import router as health_router
 from orchestrator_site.http.error_responses import django_response
 from orchestrator_site.http.strict_parser import StrictParser
 from orchestrator_site.metrics_api import router as metrics_router
-from orchestrator_site.openapi.document import Document
+from orchestrator_site.openapi.document import Document, document_of
 from orchestrator_site.settings import VERSION
 from speech.api.views import router as speech_router
 from spending.api import router as usage_router
@@ -29,7 +30,7 @@ class OrchestratorAPI(NinjaAPI):
     """The endpoints, with the service's own document of them. An operation's id is its view's name."""
 
     def get_openapi_schema(self, **options: Any) -> Document:
-        return Document(self)
+        return document_of(self, get_script_prefix().rstrip("/") or "/")
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
         return operation.view_func.__name__

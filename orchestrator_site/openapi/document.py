@@ -3,9 +3,9 @@
 import json
 import re
 from copy import deepcopy
+from functools import lru_cache
 from typing import Any, Final
 
-from django.urls import get_script_prefix
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
@@ -23,19 +23,19 @@ FIRST_SENTENCE: Final = re.compile(r".+?\.(?=\s|$)", re.DOTALL)
 
 
 class Document(OpenAPISchema):
-    """The document of an API, whose paths are below the current root path."""
+    """The document of an API, whose paths are below a root path."""
 
-    def __init__(self, api: NinjaAPI) -> None:
+    def __init__(self, api: NinjaAPI, root: str) -> None:
         super().__init__(api, "")
         self["info"] |= INFO
         # Paths are below the server's URL (https://spec.openapis.org/oas/v3.1.0#server-object).
-        self |= {"servers": [{"url": get_script_prefix().rstrip("/") or "/"}], "tags": TAGS, "externalDocs": LINK}
-        schemas = self.schemas | event_schemas()
+        self |= {"servers": [{"url": root}], "tags": TAGS, "externalDocs": LINK}
+        schemas, errors = self.schemas | event_schemas(), responses.components()
         # Ninja also collects the schemas of query parameters, which no operation refers to.
-        used = set(re.findall(rf"{REFERENCE}(\w+)", json.dumps([self["paths"], schemas], cls=NinjaJSONEncoder)))
+        used = set(re.findall(rf"{REFERENCE}(\w+)", json.dumps([self["paths"], schemas, errors], cls=NinjaJSONEncoder)))
         self["components"] = {
-            "schemas": {name: schema for name, schema in schemas.items() if name in used | {"ErrorOut"}},
-            "responses": responses.components(),
+            "schemas": {name: schema for name, schema in schemas.items() if name in used},
+            "responses": errors,
             "headers": responses.HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
         }
@@ -46,7 +46,7 @@ class Document(OpenAPISchema):
         if sentence := FIRST_SENTENCE.match(details.get("description", "")):
             details["summary"] = " ".join(sentence[0].split())
         keys = [auth for auth in operation.auth_callbacks if isinstance(auth, KeyAuth)]
-        # Without a key, the list is empty: `security` that is absent would mean nothing is known.
+        # An empty list states that no key is needed. Without a list, that would be open.
         details["security"] = [{name: []} for name in SECURITY_SCHEMES] if keys else []
         if words := [f"`{word}`" for key in keys for word in key.words]:
             details["description"] += f"\n\nThe key needs the scope {' or '.join(words)}."
@@ -58,3 +58,10 @@ class Document(OpenAPISchema):
         details["responses"] = responses.shared(details["responses"])
         examples.add(details)
         return details
+
+
+# Composing takes a tenth of a second of the processor, and any client may ask for it.
+@lru_cache(maxsize=8)
+def document_of(api: NinjaAPI, root: str) -> Document:
+    """Return the document of an API below a root path. It is shared, so it must not be changed."""
+    return Document(api, root)

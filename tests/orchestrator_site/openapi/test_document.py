@@ -20,6 +20,7 @@ from chat.api.errors import REFUSALS
 from chat.engine import events
 from orchestrator_site.api import api
 from orchestrator_site.http.api_handler import STATUS_ERRORS
+from orchestrator_site.openapi.document import Document
 from speech.api.errors import STATUSES
 
 SERVED: dict[str, Any] = json.loads(json.dumps(api.get_openapi_schema(), cls=NinjaJSONEncoder))
@@ -266,5 +267,9 @@ def test_optional_fields_of_bodies_and_events_have_no_default_that_would_make_th
     assert [name for name, schema in fields if "default" in schema] == []
 
 
-def test_reading_the_document_twice_gives_the_same() -> None:
-    assert json.loads(json.dumps(api.get_openapi_schema(), cls=NinjaJSONEncoder)) == SERVED
+def test_composing_the_document_twice_gives_the_same() -> None:
+    assert json.loads(json.dumps(Document(api, "/"), cls=NinjaJSONEncoder)) == SERVED
+
+
+def test_document_is_composed_once_for_each_root_path() -> None:
+    assert api.get_openapi_schema() is api.get_openapi_schema()
