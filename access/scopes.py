@@ -12,6 +12,7 @@ WORDS: Final = {
     "approve": "decide executions that wait for an approval",
     "speech": "audio to text and text to audio, over the endpoints of /speech",
     "audit": "read the records of all owners, and change nothing",
+    "reasoning": "read what models wrote before their answers",
     "keys": "create, list and revoke keys",
 }
 """The words, and what each permits."""

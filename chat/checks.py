@@ -58,7 +58,7 @@ def check_keys(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_fallback(**_: Any) -> list[CheckMessage]:
-    names = [spec.name for spec in SPECS]
+    names = [spec.name for spec in conf.specs()]
     return [
         Error(f"PROVIDER_FALLBACK names {name!r}. Valid names are {', '.join(names)}.", id="chat.E002")
         for name in settings.PROVIDER_FALLBACK

@@ -9,7 +9,6 @@ from django.conf import settings
 from chat.engine.limits import Limits, Retries
 from chat.pricing import tokenizer
 from chat.pricing.prices import Prices
-from chat.providers import SPECS
 from chat.providers.base import Provider, Timeouts
 from chat.providers.registry import Entry, ProviderRegistry
 from chat.providers.spec import ProviderSpec, Values
@@ -76,12 +75,20 @@ def provider_values(spec: ProviderSpec) -> Values:
     return {setting.name: getattr(settings, setting.name) for setting in spec.settings}
 
 
+def specs() -> tuple[ProviderSpec, ...]:
+    """Return the specifications of all providers, declared endpoints among them."""
+    found: tuple[ProviderSpec, ...] = settings.PROVIDER_SPECS
+    return found
+
+
 def prices() -> Prices:
     """Return the prices of all providers' models."""
     # The price data covers the vendors' own services only, not others with the same API.
-    vendors = {spec.name: spec.price_vendor(provider_values(spec)) for spec in SPECS}
+    vendors = {spec.name: spec.price_vendor(provider_values(spec)) for spec in specs()}
     known = {name: vendor for name, vendor in vendors.items() if vendor}
-    return Prices(known, own=settings.MODEL_PRICES, free=tuple(spec.name for spec in SPECS if spec.is_free))
+    listed = [model.price for endpoint in settings.ENDPOINTS for model in endpoint.models if model.price]
+    free = tuple(spec.name for spec in specs() if spec.is_free)
+    return Prices(known, own=(*settings.MODEL_PRICES, *listed), free=free)
 
 
 def tariff() -> Tariff:
@@ -106,7 +113,7 @@ def provider_registry() -> ProviderRegistry:
 
     entries = [
         Entry(name=spec.name, make=partial(make, spec), missing=spec.missing(provider_values(spec)))
-        for spec in SPECS
+        for spec in specs()
         if not spec.is_chosen_only or spec.name == settings.DEFAULT_PROVIDER
     ]
     return ProviderRegistry(entries, default=settings.DEFAULT_PROVIDER, fallback=settings.PROVIDER_FALLBACK)

@@ -8,10 +8,11 @@ from access.limits.budgets import budgets
 from access.limits.rates import optional as optional_rate
 from access.network import proxies
 from chat.pricing import price_list
-from chat.providers import SPECS
+from chat.providers import SPECS, with_endpoints
 from command_line.program import FOLDER
 from orchestrator_site import channel_layer, secret_key
-from orchestrator_site.env import Environment, origin, redis_url
+from orchestrator_site.environment import provider_settings
+from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
 
@@ -53,9 +54,11 @@ SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)
 
 # Providers of models: each provider's own variables (`chat.providers.SPECS`), then what all of them share
-PROVIDER_SETTINGS = {setting.name: env.setting(setting) for spec in SPECS for setting in spec.settings}
+PROVIDER_SETTINGS = {each.name: provider_settings.setting(env, each) for spec in SPECS for each in spec.settings}
 globals().update(PROVIDER_SETTINGS)
-DEFAULT_PROVIDER = env.choice("DEFAULT_PROVIDER", "", ("", *(spec.name for spec in SPECS)))
+ENDPOINTS = provider_settings.endpoints(env, "PROVIDERS_FILE", [spec.name for spec in SPECS])
+PROVIDER_SPECS = with_endpoints(ENDPOINTS)
+DEFAULT_PROVIDER = env.choice("DEFAULT_PROVIDER", "", ("", *(spec.name for spec in PROVIDER_SPECS)))
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
 PROVIDER_FALLBACK = env.names("PROVIDER_FALLBACK")
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT")
@@ -133,6 +136,7 @@ KNOWN_SECRETS = (
     SECRET_KEY,
     GOOGLE_SPEECH_API_KEY,
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
+    *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     DATABASES["default"].get("PASSWORD", ""),
 )
 

@@ -10,7 +10,8 @@ from chat.engine.messages import ToolCall, ToolMessage
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, Text
 from chat.providers.base import Provider, Timeouts
 from chat.providers.spec import ProviderSpec, Setting, Values
-from orchestrator_site.env import Environment, InvalidSetting
+from orchestrator_site.environment.provider_settings import setting
+from orchestrator_site.environment.variables import Environment, InvalidSetting
 from tests.conftest import Start
 from tools.base import tool
 from tools.registry import Registry
@@ -69,7 +70,7 @@ async def today(*, city: Annotated[str, msgspec.Meta(description="The name of a 
 
 def values_of(**variables: str) -> Values:
     environment = Environment(variables)
-    return {setting.name: environment.setting(setting) for setting in SPEC.settings}
+    return {each.name: setting(environment, each) for each in SPEC.settings}
 
 
 async def test_a_provider_and_a_tool_from_outside_are_used_through_the_api(start: Start) -> None:

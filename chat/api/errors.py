@@ -16,7 +16,7 @@ from chat.runs.start.begin import (
     TooManyRunsForKey,
 )
 from chat.runs.start.idempotency import KeyMismatch
-from chat.starting.candidates import ImagesUnsupported, MessageTooLong, ModelUnknown
+from chat.starting.candidates import ImagesUnsupported, MessageTooLong, ModelUnknown, OptionUnsupported
 from chat.starting.factory import BudgetUnkept
 from storage.writer import StorageFull, StorageUnavailable
 from web.errors import ApiError
@@ -61,6 +61,7 @@ REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
     NotConfigured: lambda error: ApiError(422, "provider_not_configured", str(error)),
     ModelUnknown: lambda error: ApiError(422, "unknown_model", str(error)),
     ImagesUnsupported: lambda error: ApiError(422, "images_unsupported", str(error)),
+    OptionUnsupported: lambda error: ApiError(422, "option_unsupported", str(error)),
     MessageTooLong: lambda error: ApiError(422, "context_too_long", str(error)),
     PriceUnknown: lambda error: ApiError(422, "price_unknown", str(error)),
     BudgetUnkept: lambda _: ApiError(

@@ -6,11 +6,12 @@ from typing import Final
 
 import msgspec
 
-from access.caller import Caller
+from access.caller import Caller, require
 from chat import service_registry
 from chat.api.images import images
 from chat.api.schemas import ChatIn
 from chat.engine.model_port import SamplingOptions
+from chat.engine.output_schema import InvalidSchema, OutputSchema
 from chat.runs.start.idempotency import Key
 from chat.starting.request import RunRequest
 from tools.base import ToolRequest
@@ -23,6 +24,12 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
     """Return the request, with the `Idempotency-Key` if one was sent. Raise `ApiError` (403, 422)."""
     if body.session_id is not None and not service_registry.current().stored:
         raise ApiError(422, "not_stored", "ENABLE_PERSISTENCE=false stores no sessions. Leave session_id out.")
+    if body.reasoning == "show":
+        require(caller, ("reasoning",))
+    try:
+        schema = None if body.output_schema is None else OutputSchema.of(body.output_schema)
+    except InvalidSchema as error:
+        raise ApiError(422, "invalid_schema", f"output_schema: {error}.") from None
     idempotency_key = None
     if key := key.strip():
         if len(key) > MAX_KEY_CHARS or not key.isprintable():
@@ -45,6 +52,8 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
         instructions=body.instructions,
         tools=("*",) if body.tools is None else tuple(body.tools),
         sampling=msgspec.convert(body, SamplingOptions, from_attributes=True),
+        shows_reasoning=body.reasoning == "show",
+        output_schema=schema,
         on_disconnect=body.on_disconnect,
         user=body.user,
         metadata=body.metadata,

@@ -18,15 +18,17 @@ async def provider_items(providers: ProviderRegistry) -> list[dict[str, Any]]:
     async def item(name: str) -> dict[str, Any]:
         missing = providers.missing(name)
         fields: dict[str, Any] = {"name": name, "configured": not missing, "reason": missing or None, "models": []}
-        fields |= {"default": name == providers.default, "default_model": None, "capabilities": []}
+        fields |= {"default": name == providers.default, "default_model": None, "capabilities": [], "warning": None}
         if missing:
             return fields
         try:
             provider = providers.get(name)
-            capabilities = {"tools": provider.supports_tools, "images": provider.supports_images}
-            fields |= {"default_model": provider.default_model, "models": [provider.default_model]}
+            model = provider.default_model
+            capabilities = {"tools": provider.supports(model, "tools"), "images": provider.supports(model, "images")}
+            fields |= {"default_model": model or None, "models": [model] if model else []}
             fields["capabilities"] = ["streaming", *(what for what, supported in capabilities.items() if supported)]
             fields["models"] = list(await provider.models())
+            fields["warning"] = provider.warning() or None
         except ProviderError as error:
             fields["reason"] = str(error)
         except Exception:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import closing
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -13,7 +13,7 @@ from ninja.responses import NinjaJSONEncoder
 from chat.api.run_access import run_fields
 from chat.api.run_url import run_url
 from chat.api.schemas import AnswerOut
-from chat.engine.events import ApprovalRequired, ApprovalResolved
+from chat.engine.events import ApprovalRequired, ApprovalResolved, End
 from chat.models import Run
 from chat.runs.log.subscription import Subscription
 from chat.wire import sse
@@ -59,6 +59,7 @@ class JsonAnswer(StreamingHttpResponse):
 
 async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIterator[bytes]:
     asked: ApprovalRequired | None = None
+    output: Any = None
     with closing(subscription):
         async for frames in subscription:
             if frames == sse.PING:
@@ -67,6 +68,8 @@ async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIt
             for event in sse.events(frames):
                 if isinstance(event, ApprovalRequired | ApprovalResolved):
                     asked = event if isinstance(event, ApprovalRequired) else None
+                elif isinstance(event, End) and event.output is not msgspec.UNSET:
+                    output = event.output
             # In a log that is read again, the decision may be part of the next frames.
             waits: bool = await read(decisions.is_waiting, UUID(asked.execution_id)) if asked else False
             if waits:
@@ -75,5 +78,5 @@ async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIt
     fields = await run_fields(run_id, owner) or {}
     if asked:
         fields["status"] = Run.Status.WAITING
-    answer = AnswerOut.model_validate({**fields, "approval": msgspec.to_builtins(asked)})
+    answer = AnswerOut.model_validate({**fields, "approval": msgspec.to_builtins(asked), "output": output})
     yield json.dumps(answer.model_dump(), cls=NinjaJSONEncoder).encode()

@@ -17,6 +17,7 @@ MAX_METADATA_BYTES: Final = 16 * 1_024
 
 RunStatus = Literal["running", "waiting", "completed", "cancelled", "failed", "interrupted"]
 Name = Annotated[str, Field(max_length=128)]
+StopText = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 def _printable(text: str) -> str:
@@ -90,6 +91,39 @@ class ChatIn(Strict):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
         None, description="The sampling temperature. Null is the model's default."
     )
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="The share of likely tokens to sample from. Null leaves it to the service."
+    )
+    stop: Annotated[list[StopText], Field(min_length=1, max_length=4)] | None = Field(
+        None, description="Texts that end the answer. Null sets none."
+    )
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
+        None, description="The seed of the sampling. Null leaves it to the service."
+    )
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="The penalty of tokens that occurred. Null leaves it to the service."
+    )
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="The penalty of tokens by how often they occurred. Null leaves it to the service."
+    )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None, description="The effort of the model's reasoning. Null leaves it to the service."
+    )
+    reasoning: Literal["hide", "show"] = Field(
+        "hide", description="With `show`, `reasoning` events are sent, which needs the scope `reasoning`."
+    )
+    output_schema: dict[str, Any] | None = Field(
+        None, description="The JSON Schema of the last answer, of at most 64 KiB. Null leaves the answer free."
+    )
+    tool_choice: Name | None = Field(
+        None, description="`auto`, `none`, `required` or a tool's name. Null leaves it to the service."
+    )
+    parallel_tool_calls: bool | None = Field(
+        None, description="True lets the model call several tools at once. Null leaves it to the service."
+    )
+    extra_body: dict[str, Any] | None = Field(
+        None, description="The service's own fields, as far as its settings allow them. Null adds none."
+    )
     on_disconnect: Literal["cancel", "continue"] = Field(
         "cancel",
         description="With `cancel` (default), a run without subscribers ends; with `continue`, it runs to its end.",
@@ -109,6 +143,13 @@ class ChatIn(Strict):
     @classmethod
     def bounded(cls, metadata: dict[str, Any]) -> dict[str, Any]:
         return _bounded_metadata(metadata)
+
+    @field_validator("extra_body")
+    @classmethod
+    def bounded_fields(cls, fields: dict[str, Any] | None) -> dict[str, Any] | None:
+        if fields is not None and len(json.dumps(fields)) > MAX_METADATA_BYTES:
+            raise ValueError(f"extra_body may have at most {MAX_METADATA_BYTES} bytes as JSON")
+        return fields
 
     @field_validator("model", "provider", mode="before")
     @classmethod
@@ -180,6 +221,7 @@ class AnswerOut(RunOut):
     approval: ApprovalOut | None = Field(
         None, description="The execution that the run waits for. Null if its status is not `waiting`."
     )
+    output: Any = Field(None, description="The value of a structured answer. Null if none was asked for, or made.")
 
 
 class CancelOut(Schema):
@@ -249,7 +291,7 @@ class MessageOut(Schema):
         description="Tokens and cost of the model call of an assistant's message. Null for other messages."
     )
     reasoning: str | None = Field(
-        description="The model's own reasoning, which is not part of the content. Null if it sent none."
+        description="The model's reasoning, not part of the content. Null without the scope `reasoning`, or if it sent none."
     )
     created: datetime = Field(description="The time of the message.")
 
@@ -275,6 +317,7 @@ class ProviderOut(Schema):
     )
     models: list[str] = Field(description="The models that it offers.")
     capabilities: list[str] = Field(description="Its capabilities: `streaming`, `tools`, `images`.")
+    warning: str | None = Field(None, description="A problem, such as a context that is only assumed. Null if none.")
 
 
 class ProviderList(Schema):

@@ -120,7 +120,10 @@ async def list_messages(
     request: HttpRequest, session_id: UUID, limit: int = LIMIT, offset: int = OFFSET
 ) -> dict[str, Any]:
     """List the messages of a session, the oldest first."""
-    return _found(await read(queries.messages, session_id, caller(request).reads, limit, offset), "session")
+    found = _found(await read(queries.messages, session_id, caller(request).reads, limit, offset), "session")
+    if not caller(request).scopes.may("reasoning"):
+        found["items"] = [{**item, "reasoning": None} for item in found["items"]]
+    return found
 
 
 @router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, **errors(409, 415)})

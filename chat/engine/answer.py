@@ -5,11 +5,11 @@ from typing import Final
 
 import msgspec
 
+from chat.engine.context_window import Count, request_tokens
 from chat.engine.events import Usage
 from chat.engine.messages import AssistantMessage, ToolCall
 from chat.engine.model_port import Finished, Text, TokensUsed
 from chat.engine.retry import ModelCall
-from chat.engine.token_estimate import Count, request_tokens
 from chat.engine.transcript import decode_pieces
 
 Price = Callable[[str, str, TokensUsed], float | None]

@@ -36,6 +36,7 @@ ExecutionId = Annotated[str, Meta(description="The execution's id, a UUID, for `
 PARAMS: Final = "The tool's params, secrets masked. A text of over 4 KiB is an object with its `sha256` and `size`."
 REBUILT: Final = "True if this is a short version of a run whose frames were deleted; absent otherwise."
 WARNING: Final = "A problem of the answer, such as a missing text; absent if there is none."
+OUTPUT: Final = "The value of a structured answer, which matches `output_schema`; absent if none was asked for."
 DURABLE: Final = "The number of the last stored event before the process of the run died; absent otherwise."
 
 
@@ -64,6 +65,12 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="to
     """A piece of the model's answer."""
 
     token: Annotated[str, Meta(description="The text of the piece. The answer is all pieces, joined.")]
+
+
+class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
+    """The model's reasoning before an answer, as far as its service shows it. Only in runs that asked for it."""
+
+    text: Annotated[str, Meta(description="The reasoning, of at most 100,000 characters.")]
 
 
 class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
@@ -119,7 +126,7 @@ class ToolFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="retry"):
-    """A model call failed before its first token, or is repeated with a shorter history."""
+    """A model call is repeated: it failed before its first token, or its answer was not what was asked for."""
 
     provider: Annotated[str, Meta(description="The provider that failed.")]
     attempt: Annotated[int, Meta(description="The number of the failed attempt, from 1.")]
@@ -158,6 +165,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"
     session_id: Annotated[str | None, Meta(description="The session's id, a UUID; null if nothing is stored.")]
     usage: Annotated[TotalUsage, Meta(description="Tokens and cost of all model calls of the run.")]
     warning: Annotated[str, Meta(description=WARNING)] | msgspec.UnsetType = msgspec.UNSET
+    output: Annotated[Any, Meta(description=OUTPUT)] = msgspec.UNSET
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="error"):
@@ -172,6 +180,7 @@ class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 Event = (
     Start
     | Token
+    | Reasoning
     | ToolCalled
     | ApprovalRequired
     | ApprovalResolved
@@ -189,6 +198,7 @@ Terminal = End | Error
 EVENT_TYPES: Final = (
     Start,
     Token,
+    Reasoning,
     ToolCalled,
     ApprovalRequired,
     ApprovalResolved,

@@ -13,12 +13,13 @@ import msgspec
 
 from chat.engine.answer import Answer, Price
 from chat.engine.budget_port import Budget, UnlimitedBudget
-from chat.engine.events import End, EndReason, Error, Event, Retry, TotalUsage, Usage
+from chat.engine.context_window import Count, text_tokens
+from chat.engine.events import End, EndReason, Error, Event, Reasoning, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
-from chat.engine.messages import Message, ToolMessage
+from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
+from chat.engine.output_schema import CORRECTION, MAX_CORRECTIONS, InvalidOutput, OutputSchema
 from chat.engine.retry import Candidate, ModelCall, Prompt, Sleep, attempt
-from chat.engine.token_estimate import Count, text_tokens
 from chat.engine.tool_calls import Calls, LimitReached, NeedsApproval, Tally, ToolEvent
 from chat.engine.transcript import add_usage
 from tools.base import Approval, ToolPort, ToolRequest, ToolSpec
@@ -48,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str
     tools: tuple[ToolSpec, ...]
     sampling: SamplingOptions
+    shows_reasoning: bool = False
+    output_schema: OutputSchema | None = None
     limits: Limits
     retries: Retries
 
@@ -77,6 +80,9 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
 
 Item = Event | MessageAdded | Suspended
 OnText = Callable[[Text], None]
+
+MAX_REASONING_CHARACTERS: Final = 100_000
+"""Characters of one `reasoning` event. The message has all of it."""
 
 UNLIMITED = UnlimitedBudget()
 REASONING_ONLY: Final = "The model's answer has no text: it ended after its reasoning."
@@ -110,6 +116,8 @@ class Turn:
         self._steps = before.steps if before else 0
         self._output_bytes = before.output_bytes if before else 0
         self._warning: str | msgspec.UnsetType = msgspec.UNSET
+        self._output: Any = msgspec.UNSET
+        self._corrections = 0
         self._answer: Answer | None = None
         self._requests: tuple[ToolRequest, ...] = ()
 
@@ -168,6 +176,7 @@ class Turn:
             session_id=self._plan.session_id,
             usage=self.usage,
             warning=self._warning,
+            output=self._output,
         )
 
     async def _loop(self, on_text: OnText) -> AsyncGenerator[Item]:
@@ -189,9 +198,35 @@ class Turn:
                 async for event in answer:
                     yield event
             requests = self._requests
+            if not requests and self._plan.output_schema is not None:
+                correction = self._correct(self._plan.output_schema)
+                if correction is not None:
+                    yield correction
+                    continue
             asks = bool(requests)
             if not asks:
                 return
+
+    def _correct(self, schema: OutputSchema) -> Retry | None:
+        """Take the value of a structured answer, or ask the model to correct it. Raise `ProviderError` in the end."""
+        last = self._messages[-1]
+        try:
+            self._output = schema.parse(last.text if isinstance(last, AssistantMessage) else "")
+        except InvalidOutput as error:
+            if self._corrections == MAX_CORRECTIONS:
+                message = f"The answer does not match output_schema after {MAX_CORRECTIONS} corrections: {error}."
+                raise ProviderError(message, code="output_invalid", retryable=False) from None
+            self._corrections += 1
+            self._messages.append(UserMessage(text=CORRECTION.format(problem=error)))
+            name = self._candidates[0].provider.name
+            return Retry(
+                provider=name,
+                attempt=self._corrections,
+                error=f"The answer does not match output_schema: {error}.",
+                next_provider=name,
+                code="output_invalid",
+            )
+        return None
 
     def _add_result(self, event: ToolEvent) -> Item:
         """Return the event; a message becomes part of the conversation."""
@@ -250,11 +285,16 @@ class Turn:
         sampling = self._plan.sampling
         if sampling.max_output_tokens:
             sampling = msgspec.structs.replace(sampling, max_output_tokens=self._output_left())
+        if self._steps > 1 and sampling.tool_choice not in {None, "auto", "none"}:
+            # A model that must call a tool in each answer would never end.
+            sampling = msgspec.structs.replace(sampling, tool_choice=None)
         return Prompt(
             messages=tuple(self._messages),
             instructions=self._plan.instructions,
-            tools=self._plan.tools,
+            # A correction needs no tools: everything has been found out.
+            tools=() if self._corrections else self._plan.tools,
             sampling=sampling,
+            output_schema=self._plan.output_schema,
         )
 
     def _output_left(self) -> int:
@@ -285,6 +325,8 @@ class Turn:
         self.usage = add_usage(self.usage, usage)
         yield usage
         message = answer.message()
+        if self._plan.shows_reasoning and message.reasoning:
+            yield Reasoning(text=message.reasoning[:MAX_REASONING_CHARACTERS])
         if message.text or message.tool_calls or message.reasoning:
             self._messages.append(message)
             reason = answer.finished.reason if answer.finished else None

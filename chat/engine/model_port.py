@@ -6,11 +6,12 @@ A stream is any number of `Text`, `ToolCall` and `TokensUsed`, then exactly one 
 """
 
 from collections.abc import AsyncGenerator
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from chat.engine.messages import Message, ProviderParts, ToolCall
+from chat.engine.output_schema import OutputSchema
 from tools.base import ToolSpec
 
 ErrorCode = Literal[
@@ -21,6 +22,7 @@ ErrorCode = Literal[
     "provider_rejected",
     "provider_protocol",
     "context_too_long",
+    "output_invalid",
 ]
 
 FinishReason = Literal["stop", "tool_calls", "length", "content_filter"]
@@ -42,20 +44,39 @@ class ProviderError(Exception):
 
 # `omit_defaults`: the stored options of a run have only those that the caller chose.
 class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The options that control how the model samples. An option that is None keeps the provider's own default."""
+    """The options of a run's model calls. An option that is None keeps the provider's own default.
+
+    `tool_choice` is `auto`, `none`, `required` or the name of a tool. `required` and a name are for the run's first
+    call only: the run would not end otherwise. `extra_body` has fields of the service's own.
+    """
 
     max_output_tokens: int | None = None
     temperature: float | None = None
+    top_p: float | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+    tool_choice: str | None = None
+    parallel_tool_calls: bool | None = None
+    extra_body: dict[str, Any] | None = None
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The names of the options that are not None."""
+        return tuple(name for name in self.__struct_fields__ if getattr(self, name) is not None)
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a model."""
+    """One call of a model. With an `output_schema`, the provider asks the service to match it."""
 
     model: str
     messages: tuple[Message, ...]
     instructions: str = ""
     tools: tuple[ToolSpec, ...] = ()
     sampling: SamplingOptions = SamplingOptions()
+    output_schema: OutputSchema | None = None
 
 
 class Text(msgspec.Struct, frozen=True):

@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 import msgspec
 
-from chat.engine.context_window import answered, fit
+from chat.engine.context_window import answered, fit, message_tokens
 from chat.engine.events import Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Message
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Model, ProviderError, SamplingOptions
-from chat.engine.token_estimate import message_tokens
+from chat.engine.output_schema import INSTRUCTIONS, OutputSchema
 from tools.base import ToolSpec
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -23,6 +23,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int
     supports_tools: bool
     supports_images: bool = False
+    supports_schemas: bool = False
 
     @property
     def history_tokens(self) -> int:
@@ -41,15 +42,20 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str
     tools: tuple[ToolSpec, ...]
     sampling: SamplingOptions
+    output_schema: OutputSchema | None = None
 
     def to(self, candidate: Candidate) -> CompletionRequest:
         """Return the request to one candidate, cut to its context and its capabilities."""
+        schema, instructions = self.output_schema, self.instructions
+        if schema is not None and not candidate.supports_schemas:
+            instructions = "\n\n".join(filter(None, (instructions, INSTRUCTIONS + schema.text)))
         return CompletionRequest(
             model=candidate.model,
             messages=fit(answered(self.messages), candidate.history_tokens),
-            instructions=self.instructions,
+            instructions=instructions,
             tools=self.tools if candidate.supports_tools else (),
             sampling=self.sampling,
+            output_schema=schema if candidate.supports_schemas else None,
         )
 
 

@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
+from chat.engine.context_window import IMAGE_TOKENS, Count, request_tokens
 from chat.engine.messages import Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
-from chat.engine.token_estimate import IMAGE_TOKENS, Count, request_tokens
 from tools.base import ToolSpec
 
 MAX_IMAGE_TOKENS: Final = 16_384

@@ -7,7 +7,7 @@ import string
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
 from functools import lru_cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
@@ -35,6 +35,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     idle: float
 
 
+Capability = Literal["tools", "images", "schemas"]
+
+
 class Provider(ABC):
     """One service with its models.
 
@@ -42,9 +45,12 @@ class Provider(ABC):
     names none. A provider is made once in a process, inside its event loop, and serves many streams concurrently.
     """
 
-    name: ClassVar[str]
+    name: str
     supports_tools: ClassVar[bool] = False
     supports_images: ClassVar[bool] = False
+    supports_schemas: ClassVar[bool] = False
+    options: ClassVar[frozenset[str]] = frozenset({"max_output_tokens", "temperature"})
+    """The names of the options of `SamplingOptions` that the provider has."""
 
     default_model: str
 
@@ -56,6 +62,18 @@ class Provider(ABC):
         """Return whether the provider may have a model of this name."""
         # Usually only the service knows its models, and rejects an unknown one.
         return bool(model)
+
+    def supports(self, model: str, what: Capability) -> bool:
+        """Return whether the model can call tools, reads pictures, or takes the schema of its answer."""
+        return {"tools": self.supports_tools, "images": self.supports_images, "schemas": self.supports_schemas}[what]
+
+    def takes_field(self, name: str) -> bool:
+        """Return whether a request may set this field of the service's own, in `extra_body`."""
+        return False
+
+    def warning(self) -> str:
+        """Return what an operator should know of the provider, or nothing."""
+        return ""
 
     @abstractmethod
     def context_tokens(self, model: str) -> int:

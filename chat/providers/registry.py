@@ -88,10 +88,13 @@ class ProviderRegistry:
 
 def _candidate(provider: Provider, model: str | None) -> Candidate:
     chosen = model or provider.default_model
+    if not chosen:
+        raise NotConfigured(f"The provider {provider.name} has no default model: name a model.")
     return Candidate(
         provider=provider,
         model=chosen,
         context_tokens=provider.context_tokens(chosen),
-        supports_tools=provider.supports_tools,
-        supports_images=provider.supports_images,
+        supports_tools=provider.supports(chosen, "tools"),
+        supports_images=provider.supports(chosen, "images"),
+        supports_schemas=provider.supports(chosen, "schemas"),
     )

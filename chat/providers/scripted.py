@@ -11,16 +11,17 @@ from typing import ClassVar
 
 import msgspec
 
-from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, SamplingOptions, Text
 from chat.providers.base import Provider
 
 Line = CompletionEvent | ProviderError | Callable[[], Awaitable[object]]
 
 
 class Scripted(Provider):
-    name: ClassVar[str] = "scripted"
+    name = "scripted"
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset(SamplingOptions.__struct_fields__)
 
     default_model = "scripted-1"
 

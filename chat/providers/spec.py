@@ -16,12 +16,14 @@ Values = Mapping[str, Any]
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment variable that configures a provider. An empty `file` is None; `minimum` and `maximum` bound an
-    `integer`.
+    """An environment variable that configures a provider.
+
+    An empty `file` is None. `minimum` and `maximum` bound an `integer`. An `object` is a JSON object, and `texts` is
+    one whose values are texts.
     """
 
     name: str
-    kind: Literal["text", "secret", "url", "url_with_query", "file", "integer"]
+    kind: Literal["text", "secret", "url", "url_with_query", "file", "integer", "names", "texts", "object"]
     default: Any = ""
     minimum: int = 0
     maximum: int = 2**53

@@ -2,7 +2,8 @@
 
     BrokenConnection      the connection failed, or its bytes are not HTTP
 
-This is much less than a client library: no redirects, cookies or proxies. Compression is not requested, but undone.
+This is much less than a client library: no redirects and no cookies. Compression is not requested, but undone. A proxy
+is used as the variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, except for this machine.
 """
 
 # A token of a stream costs one callback, one wake-up and no copy, which a client library cannot offer. Requests that
@@ -12,10 +13,14 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import Awaitable, Mapping
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import httptools
+import msgspec
+
+from chat.providers.proxies import Proxy, Tunnel, proxy_for
 
 # Services close idle connections after a longer time, so a request rarely meets a connection that is closing.
 IDLE_SECONDS: Final = 15.0
@@ -71,17 +76,34 @@ class Answer:
         self._connection.fail("the connection was closed")
 
 
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """The way to a service: more certificates to trust than the system's, our own one, or a Unix socket."""
+
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    unix_socket: Path | None = None
+
+
 class Connections:
     """Connections to the service at `url`, opened on demand. `headers` are sent with every request."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], *, connect_seconds: float) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], *, connect_seconds: float, route: Route | None = None
+    ) -> None:
         parts = urlsplit(url)
         self._host = parts.hostname or ""
         self._tls = parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._connect_seconds = connect_seconds
-        lines = _lines(parts.netloc.rpartition("@")[2], headers)
+        self._route = route or Route()
+        self._proxy = None if self._route.unix_socket else proxy_for(parts.scheme, self._host)
+        own = {} if self._proxy is None or self._tls else self._proxy.headers
+        lines = _lines(parts.netloc.rpartition("@")[2], {**headers, **own})
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        if self._proxy is not None and not self._tls:
+            # RFC 9112, section 3.2.2.
+            target = url
         self._get = f"GET {target} {lines}\r\n\r\n".encode("latin-1")
         self._post = f"POST {target} {lines}\r\nContent-Length: ".encode("latin-1")
         self._context: ssl.SSLContext | None = None
@@ -125,14 +147,38 @@ class Connections:
         try:
             if self._tls and self._context is None:
                 # This loads the certificates of the system, and would block the event loop.
-                self._context = await asyncio.to_thread(ssl.create_default_context)
+                self._context = await asyncio.to_thread(_tls_context, self._route)
             async with asyncio.timeout(self._connect_seconds):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(self), self._host, self._port, ssl=self._context
-                )
+                if self._proxy is not None and self._tls:
+                    return await self._through(self._proxy)
+                connection = _Connection(self)
+                if self._route.unix_socket is not None:
+                    name = self._host if self._tls else None
+                    path = str(self._route.unix_socket)
+                    await loop.create_unix_connection(lambda: connection, path, ssl=self._context, server_hostname=name)
+                else:
+                    host, port = (self._host, self._port) if self._proxy is None else self._proxy.address
+                    await loop.create_connection(lambda: connection, host, port, ssl=self._context)
         # A host name that cannot be encoded is a UnicodeError.
         except (OSError, UnicodeError) as error:
             raise BrokenConnection(f"no connection to {self._host}:{self._port} ({error})") from error
+        return connection
+
+    async def _through(self, proxy: Proxy) -> "_Connection":
+        """Return a connection with TLS through a proxy's tunnel (RFC 9110, section 9.3.6)."""
+        loop = asyncio.get_running_loop()
+        transport, tunnel = await loop.create_connection(Tunnel, *proxy.address)
+        try:
+            await tunnel.open(f"{self._host}:{self._port}", proxy.headers)
+            connection = _Connection(self)
+            context = self._context or ssl.create_default_context()
+            secured = await loop.start_tls(transport, connection, context, server_hostname=self._host)
+        except BaseException:
+            transport.abort()
+            raise
+        if secured is None:
+            raise BrokenConnection("the proxy closed the connection")
+        connection.connection_made(secured)
         return connection
 
 
@@ -283,6 +329,16 @@ class _Connection(asyncio.Protocol):
         if exc is None and not aborted and response.status and not response.complete and response.ends_with_connection:
             response.complete = True
         self.fail(str(exc) if exc else "the connection was closed by the service")
+
+
+def _tls_context(route: Route) -> ssl.SSLContext:
+    """Return the TLS settings of a route. `SSL_CERT_FILE` names certificates for all of them, as for every program."""
+    context = ssl.create_default_context()
+    if route.ca_file is not None:
+        context.load_verify_locations(route.ca_file)
+    if route.client_certificate is not None:
+        context.load_cert_chain(route.client_certificate, route.client_key)
+    return context
 
 
 def _lines(host: str, headers: Mapping[str, str]) -> str:

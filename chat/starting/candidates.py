@@ -1,15 +1,18 @@
 """The providers and models that may answer a request.
 
-ImagesUnsupported     the chosen provider accepts no images
-MessageTooLong        every context is too short for the message
-ModelUnknown          the chosen provider has no such model
+- `ImagesUnsupported`: the chosen provider accepts no images.
+- `MessageTooLong`: every context is too short for the message.
+- `ModelUnknown`: the chosen provider has no such model.
+- `OptionUnsupported`: the chosen provider does not have an option of the request.
 """
 
 import asyncio
 from typing import Final
 
+from chat.engine.model_port import SamplingOptions
 from chat.engine.retry import Candidate
 from chat.pricing.tokenizer import count
+from chat.providers.base import Provider
 from chat.providers.registry import NotConfigured, ProviderRegistry, UnknownProvider
 from chat.starting.request import RunRequest
 from web.plurals import counted
@@ -29,10 +32,14 @@ class ModelUnknown(Exception):
     """The chosen provider has no such model."""
 
 
+class OptionUnsupported(Exception):
+    """The chosen provider does not have an option of the request."""
+
+
 def candidates(providers: ProviderRegistry, request: RunRequest) -> tuple[Candidate, ...]:
     """Return the models to call, in order; none if the request only runs tools.
 
-    Raise `UnknownProvider`, `NotConfigured`, `ModelUnknown` and `ImagesUnsupported`.
+    Raise `UnknownProvider`, `NotConfigured`, `ModelUnknown`, `ImagesUnsupported` and `OptionUnsupported`.
     """
     if not request.asks_model:
         if request.provider:
@@ -42,9 +49,28 @@ def candidates(providers: ProviderRegistry, request: RunRequest) -> tuple[Candid
     provider = providers.get(first.provider.name)
     if not provider.has_model(first.model):
         raise ModelUnknown(f"{provider.name} has no model {first.model!r}; its default is {provider.default_model}.")
-    if request.images and not provider.supports_images:
+    if request.images and not first.supports_images:
         raise ImagesUnsupported(f"{provider.name} does not support images.")
-    return (first, *(other for other in others if not request.images or other.supports_images))
+    if missing := missing_options(provider, request.sampling):
+        raise OptionUnsupported(
+            f"{provider.name} does not have {' and '.join(missing)}. It has {', '.join(sorted(provider.options))}."
+        )
+    # A fallback that would ignore a part of the request is none.
+    return (
+        first,
+        *(
+            other
+            for other in others
+            if (not request.images or other.supports_images)
+            and not missing_options(providers.get(other.provider.name), request.sampling)
+        ),
+    )
+
+
+def missing_options(provider: Provider, sampling: SamplingOptions) -> list[str]:
+    """Return the options that the provider does not have, and the fields that requests may not set there."""
+    fields = [name for name in sampling.extra_body or {} if not provider.takes_field(name)]
+    return [name for name in sampling.chosen if name not in provider.options] + [f"extra_body.{f}" for f in fields]
 
 
 async def check_length(providers: ProviderRegistry, request: RunRequest, models: tuple[Candidate, ...]) -> None:

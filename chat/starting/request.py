@@ -8,6 +8,7 @@ import msgspec
 from access.caller import Caller
 from chat.engine.messages import Image, UserMessage
 from chat.engine.model_port import SamplingOptions
+from chat.engine.output_schema import OutputSchema
 from chat.models import Run
 from chat.runs.start.idempotency import Key
 from tools.base import ToolRequest
@@ -29,6 +30,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None = None
     tools: tuple[str, ...] = ALL_TOOLS
     sampling: SamplingOptions = SamplingOptions()
+    shows_reasoning: bool = False
+    output_schema: OutputSchema | None = None
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     user: str = ""
     metadata: dict[str, Any] = {}
@@ -54,6 +57,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
             "tools": list(self.tools) if self.tools != ALL_TOOLS else None,
             "on_disconnect": self.on_disconnect,
             "tool_calls": [call.tool for call in self.tool_calls] or None,
+            "output_schema": self.output_schema.fields if self.output_schema else None,
+            "reasoning": "show" if self.shows_reasoning else None,
             **msgspec.to_builtins(self.sampling),
         }
         return {name: value for name, value in options.items() if value is not None}
@@ -70,6 +75,9 @@ def request_of(run: Run, caller: Caller) -> RunRequest:
         instructions=options.get("instructions"),
         tools=tuple(options.get("tools", ALL_TOOLS)),
         sampling=msgspec.convert(options, SamplingOptions),
+        output_schema=OutputSchema.of(options["output_schema"]) if "output_schema" in options else None,
+        # The key may have lost the scope since the run began.
+        shows_reasoning=options.get("reasoning") == "show" and caller.scopes.may("reasoning"),
         on_disconnect=options["on_disconnect"],
         user=run.session.user,
         metadata=run.metadata,

@@ -77,6 +77,8 @@ class TurnFactory:
             instructions=conf.system_prompt() if request.instructions is None else request.instructions,
             tools=executor.specs(),
             sampling=request.sampling,
+            shows_reasoning=request.shows_reasoning,
+            output_schema=request.output_schema,
             limits=self.limits,
             retries=self._retries,
         )

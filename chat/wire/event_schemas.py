@@ -23,6 +23,7 @@ USAGE: Final = {**TOKENS, "cost_usd": 0.00019, "estimated": False}
 EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
     {"type": "start", "run_id": RUN, "session_id": SESSION, "provider": "openai", "model": "gpt-5-mini"},
     {"type": "token", "token": "Paris"},
+    {"type": "reasoning", "text": "The user asks for a capital."},
     {
         "type": "tool_call",
         "tool": "fs.read",

@@ -6,6 +6,11 @@ from hypothesis import strategies as st
 
 from access import scopes
 from access.scopes import ALL, DEFAULT, NONE, WORDS, ScopeInvalid, Scopes
+from chat.engine.messages import ProviderParts
+from chat.engine.model_port import Finished
+from chat.providers.scripted import Scripted, text
+from tests.access.conftest import MakeKey
+from tests.conftest import Start
 
 TOOLS = ("fs.read", "fs.write", "git.status", "git.diff", "terminal.exec", "speech.transcribe", "output.read")
 PATTERNS = ("fs.read", "fs.*", "git.*", "git.d*", "*.read", "*", "tools", "f*", "*s*", "fs.r*d", "terminal.exec")
@@ -28,8 +33,8 @@ def test_scopes_survive_a_round_trip_as_text(of: Scopes) -> None:
     assert scopes.scopes(of.texts()) == of
 
 
-def test_default_scopes_exclude_audit_and_keys() -> None:
-    assert set(WORDS) - DEFAULT.words == {"audit", "keys"}
+def test_default_scopes_exclude_audit_keys_and_reasoning() -> None:
+    assert set(WORDS) - DEFAULT.words == {"audit", "keys", "reasoning"}
 
 
 @pytest.mark.parametrize(
@@ -66,3 +71,18 @@ def test_wider_scopes_cover_narrower_ones() -> None:
     assert not scopes.scopes(["fs.r*"]).covers(scopes.scopes(["fs.*"]))
     assert not scopes.scopes(["fs.*", "git.*"]).covers(scopes.scopes(["tools"]))
     assert DEFAULT.covers(NONE)
+
+
+async def test_reasoning_needs_its_own_scope(start: Start, make_key: MakeKey) -> None:
+    plain, curious = await make_key("plain", "chat"), await make_key("curious", "chat", "reasoning")
+    parts = ProviderParts(provider="scripted", model="scripted-1", data={}, reasoning="Hm.")
+    answer = [text("Hi"), Finished(reason="stop", provider_parts=parts)]
+    api = await start(Scripted(answer, answer))
+    body = {"message": "a", "reasoning": "show"}
+    refused = await api.call("POST", "/chat/stream", json=body, headers=plain.headers)
+    assert (refused.status, refused.json()["code"]) == (403, "scope")
+    for key, asked, seen in ((plain, {"message": "a"}, None), (curious, body, "Hm.")):
+        done = await api.call("POST", "/chat/stream", json=asked, headers=key.headers)
+        assert ("reasoning" in done.types()) is (seen is not None)
+        path = f"/chat/sessions/{done.headers['X-Session-Id']}/messages"
+        assert (await api.get(path, headers=key.headers))["items"][-1]["reasoning"] == seen

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from chat.providers.base import Timeouts
+from chat.providers.openai.endpoint import Endpoint
 from chat.providers.openai.provider import OpenAI
 from tests.chat.providers.fake_openai import DONE, call, finish, said, streamed
 from tests.conftest import Start
@@ -48,7 +49,7 @@ async def fake() -> AsyncIterator[FakeService]:
 
 @pytest.fixture
 def openai(fake: FakeService) -> OpenAI:
-    return OpenAI(api_key="k", base_url=f"{fake.url}/v1", default_model="gpt-x", timeouts=TIMEOUTS)
+    return OpenAI(Endpoint(name="openai", base_url=f"{fake.url}/v1", api_key="k", default_model="gpt-x"), TIMEOUTS)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 from chat.engine import events
+from chat.providers.presets import PRESETS
 from orchestrator_site import settings
 from orchestrator_site.api import api
 
@@ -40,6 +41,7 @@ ROUTES = {
 EVENTS = {
     "start",
     "token",
+    "reasoning",
     "tool_call",
     "tool_output",
     "tool_result",
@@ -94,7 +96,7 @@ def test_env_example_has_every_variable_and_its_default() -> None:
     )
     source = Path(settings.__file__).read_text()
     read = set(re.findall(r'env\.\w+\("([A-Z_]+)"', source))
-    read |= set(settings.PROVIDER_SETTINGS)
+    read |= set(settings.PROVIDER_SETTINGS) | {preset.variable for preset in PRESETS} | {"PROVIDERS_FILE"}
     assert set(example) == read
     assert set(SEED_VARIABLES) <= read
     assert not any(example[name] for name in example if name.endswith("_KEY"))

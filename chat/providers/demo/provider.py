@@ -8,7 +8,14 @@ from typing import ClassVar, Final
 import msgspec
 
 from chat.engine.messages import AssistantMessage, Message, ToolCall, UserMessage
-from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, Text, TokensUsed
+from chat.engine.model_port import (
+    CompletionEvent,
+    CompletionRequest,
+    Finished,
+    SamplingOptions,
+    Text,
+    TokensUsed,
+)
 from chat.providers.base import Provider, new_call_id
 from chat.providers.demo.tour import TOUR
 
@@ -23,8 +30,9 @@ _WORDS: Final = re.compile(r"\s*\S+|\s+$")
 class Demo(Provider):
     """Answers every question with the tour."""
 
-    name: ClassVar[str] = "demo"
+    name = "demo"
     supports_tools: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset(SamplingOptions.__struct_fields__)
 
     default_model = MODEL
 

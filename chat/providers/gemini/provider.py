@@ -28,9 +28,22 @@ MODEL: Final = re.compile(r"(?:(?:models|tunedModels)/)?[\w-]+(?:\.[\w-]+)*", re
 class Gemini(Provider):
     """Google's Gemini API with an API key. A `base_url` of None is Google's own."""
 
-    name: ClassVar[str] = PROVIDER
+    name = PROVIDER
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
+    supports_schemas: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max_output_tokens",
+            "temperature",
+            "top_p",
+            "stop",
+            "seed",
+            "presence_penalty",
+            "frequency_penalty",
+            "tool_choice",
+        }
+    )
 
     def __init__(self, *, api_key: str, base_url: str | None, default_model: str, timeouts: Timeouts) -> None:
         self.default_model = default_model

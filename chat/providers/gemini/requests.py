@@ -29,10 +29,21 @@ def config(request: CompletionRequest) -> types.GenerateContentConfig:
         )
         for tool in request.tools
     ]
+    sampling = request.sampling
+    schema = None if declarations else request.output_schema
     return types.GenerateContentConfig(
         system_instruction=request.instructions or None,
-        temperature=request.sampling.temperature,
-        max_output_tokens=request.sampling.max_output_tokens,
+        temperature=sampling.temperature,
+        max_output_tokens=sampling.max_output_tokens,
+        top_p=sampling.top_p,
+        stop_sequences=list(sampling.stop) if sampling.stop else None,
+        seed=sampling.seed,
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        # Models before Gemini 3 take either tools or a schema.
+        response_mime_type="application/json" if schema else None,
+        response_json_schema=schema.fields if schema else None,
+        tool_config=_tool_config(sampling.tool_choice) if sampling.tool_choice and declarations else None,
         tools=[types.Tool(function_declarations=declarations)] if declarations else None,
         automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
         automatic_continuation=False,
@@ -40,6 +51,16 @@ def config(request: CompletionRequest) -> types.GenerateContentConfig:
         http_options=types.HttpOptions(
             extra_body={"contents": [content for content in contents if content["parts"]]},
         ),
+    )
+
+
+def _tool_config(choice: str) -> types.ToolConfig:
+    """Return Gemini's form of `tool_choice`: https://ai.google.dev/api/caching#FunctionCallingConfig."""
+    modes = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+    mode = types.FunctionCallingConfigMode(modes.get(choice, "ANY"))
+    names = None if choice in modes else [wire_name(choice)]
+    return types.ToolConfig(
+        function_calling_config=types.FunctionCallingConfig(mode=mode, allowed_function_names=names)
     )
 
 

@@ -13,7 +13,7 @@ from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderE
 from chat.providers.base import Provider
 from chat.providers.local.answers import Answer
 from chat.providers.local.model import SHIPPED_MODEL, friendly_name, load
-from chat.providers.local.requests import body
+from chat.providers.local.requests import OPTIONS, body
 from web.plurals import counted
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ class Local(Provider):
     `threads` threads (by default one for each core).
     """
 
-    name: ClassVar[str] = "local"
+    name = "local"
+    supports_schemas: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = OPTIONS
 
     def __init__(
         self, *, model_path: Path | None, parallel: int, context_tokens: int, threads: int | None = None

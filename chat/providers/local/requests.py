@@ -2,7 +2,7 @@
 
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -23,10 +23,16 @@ REPETITION_PENALTY: Final = 0.8
 """The multiplier of the DRY sampler (`dry_multiplier`)."""
 
 
+PLAIN: Final = ("top_p", "stop", "seed", "presence_penalty", "frequency_penalty")
+"""Options that llama.cpp has under the same names."""
+
+OPTIONS: Final = frozenset({"max_output_tokens", "temperature", *PLAIN})
+
+
 def body(request: CompletionRequest) -> bytes:
     """Return the request as JSON. Raise `ProviderError` if the conversation is not valid Unicode."""
     sampling = request.sampling
-    fields = {
+    fields: dict[str, Any] = {
         "messages": chat_messages(request),
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -35,7 +41,12 @@ def body(request: CompletionRequest) -> bytes:
         "temperature": DEFAULT_TEMPERATURE if sampling.temperature is None else sampling.temperature,
         "max_tokens": DEFAULT_OUTPUT_TOKENS if sampling.max_output_tokens is None else sampling.max_output_tokens,
         "dry_multiplier": REPETITION_PENALTY,
+        **{name: getattr(sampling, name) for name in PLAIN if getattr(sampling, name) is not None},
     }
+    if request.output_schema is not None:
+        # llama.cpp turns it into a grammar.
+        schema = {"schema": request.output_schema.fields}
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     try:
         return msgspec.json.encode(fields)
     except UnicodeEncodeError as error:

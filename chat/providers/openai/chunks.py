@@ -124,7 +124,7 @@ class Reader:
                 self._splitter.drop_line()
                 self._read(line + END_OF_FRAME, pieces)
         # The errors of msgspec and of Unicode are ValueErrors too.
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.fail(_not_a_chunk(error))
         if pieces and not self._said:
             self.begun = self._said = True
@@ -283,7 +283,7 @@ class Reader:
             elif not self.done:
                 for block in self._splitter.rest().split(END_OF_FRAME):
                     self._read_block(block, pieces)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self.fail(_not_a_chunk(error))
         if self._half:
             half, self._half = self._half, ""
@@ -313,7 +313,7 @@ def _literal(text: str) -> bytes:
     return _encode(whole_text(text))[1:-1]
 
 
-def _not_a_chunk(error: ValueError) -> ProviderError:
+def _not_a_chunk(error: ValueError | RecursionError) -> ProviderError:
     return ProviderError(f"The service sent an invalid chunk: {error}.", code="provider_protocol", retryable=True)
 
 

@@ -133,7 +133,7 @@ def _add_content(content: Any, delta: Delta) -> None:
         if isinstance(part, str):
             delta.texts.append(part)
         elif isinstance(part, dict):
-            kind = part.get("type")
+            kind = None if part.get("type") is None else str(part["type"])
             if kind in THINKING_PARTS:
                 delta.reasoning.append(text_of(part))
             elif kind in TEXT_PARTS or kind is None:
@@ -144,8 +144,8 @@ def _add_content(content: Any, delta: Delta) -> None:
 
 
 def _calls(message: Mapping[str, Any]) -> Iterator[CallPiece]:
-    calls = message.get("tool_calls")
-    for call in [calls] if isinstance(calls, dict) else calls or ():
+    calls = message.get("tool_calls") or []
+    for call in calls if isinstance(calls, list) else [calls]:
         if isinstance(call, dict):
             yield _piece(call, call.get("function"))
         elif call is not None:

@@ -7,10 +7,15 @@ from chat.engine.model_port import ProviderError
 
 LISTS: Final = ("data", "models", "items", "result")
 NAMES: Final = ("id", "model", "name", "key")
+CONTEXTS: Final = ("context_length", "max_model_len", "context_window", "max_context_length", "loaded_context_length")
+"""The names of a context in tokens: OpenRouter, vLLM, Groq, Mistral and LM Studio. llama.cpp has `meta.n_ctx`."""
 
 
-def listed_models(text: str) -> set[str]:
-    """Return the names of the models in the text of an answer. Raise `ProviderError` if it is not a list of models."""
+def listed_models(text: str) -> dict[str, int | None]:
+    """Return the models in the text of an answer, with their contexts in tokens if it has them.
+
+    Raise `ProviderError` if it is not a list of models.
+    """
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
@@ -20,7 +25,7 @@ def listed_models(text: str) -> set[str]:
     if not isinstance(body, list):
         message = "The service's answer is not a list of models."
         raise ProviderError(message, code="provider_protocol", retryable=True)
-    return {name for item in body if (name := _name(item))}
+    return {name: _context(item) for item in body if (name := _name(item))}
 
 
 def _name(item: Any) -> str:
@@ -29,3 +34,11 @@ def _name(item: Any) -> str:
     if not isinstance(item, dict):
         return ""
     return next((item[name] for name in NAMES if isinstance(item.get(name), str) and item[name]), "")
+
+
+def _context(item: Any) -> int | None:
+    if not isinstance(item, dict):
+        return None
+    meta = item.get("meta")
+    values = [item.get(name) for name in CONTEXTS] + [meta.get("n_ctx") if isinstance(meta, dict) else None]
+    return next((value for value in values if type(value) is int and value > 0), None)

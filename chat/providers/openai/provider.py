@@ -7,7 +7,7 @@ https://platform.openai.com/docs/api-reference/chat-streaming
 # chunk would cost more than ten times as much as everything else.
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Literal
@@ -15,64 +15,74 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Text
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, SamplingOptions, Text
 from chat.engine.text import whole_text
-from chat.providers.base import LARGEST_CONTEXT, MAX_OFFERS, Provider, Silence, Timeouts, wire_name, wire_names
+from chat.providers.base import MAX_OFFERS, Capability, Provider, Silence, Timeouts, wire_name, wire_names
 from chat.providers.openai.chunks import Reader
+from chat.providers.openai.contexts import Contexts
+from chat.providers.openai.endpoint import Endpoint
 from chat.providers.openai.errors import context_length, read_body, refusal
 from chat.providers.openai.history import has_other_ids, sent_messages
 from chat.providers.openai.listing import listed_models
 from chat.providers.refusals import retry_after
-from chat.providers.streaming_http import Answer, BrokenConnection, Connections
+from chat.providers.streaming_http import Answer, BrokenConnection, Connections, Route
 from tools.base import ToolSpec
-from web.urls import endpoint
+from web.urls import endpoint as url_below
 
 OPENAI_HOST: Final = "api.openai.com"
-CONTEXT_TOKENS: Final = 128_000
-"""The context of the smallest of OpenAI's current models, until a service says that another model has less."""
-
-MAX_OPENAI_CONTEXT: Final = 1_050_000
-"""The context of the largest of OpenAI's current models: https://platform.openai.com/docs/models."""
-
-CONTEXT_DOUBT: Final = 4
-MAX_CONTEXTS: Final = 1_000
-"""Models whose context is remembered. Their names come from callers."""
-
 USAGE_SECONDS: Final = 5.0
 """Seconds to wait for the usage after a finish reason."""
 
 MAX_DESCRIPTION_CHARACTERS: Final = 1_024
 """The longest description of a function that OpenAI takes."""
 
+PLAIN_OPTIONS: Final = (
+    "temperature",
+    "top_p",
+    "stop",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+)
+"""Options that the API has under the same names."""
+
+TOOL_CHOICES: Final = frozenset({"auto", "none", "required"})
 MAX_LISTING_BYTES: Final = 8 * 2**20
 MAX_ERROR_BYTES: Final = 16 * 1_024
 MAX_ERROR_CHARACTERS: Final = 500
+MIN_SECRET_CHARACTERS: Final = 8
+"""Shorter values of headers and queries, such as `1`, are no secrets."""
+
 USER_AGENT: Final = "orchestrator-service"
 
 _encode = msgspec.json.Encoder().encode
 
 
 class OpenAI(Provider):
-    """A service at `base_url` (with its `/v1`, and a query if the service needs one)."""
+    """The service of an endpoint."""
 
-    name: ClassVar[str] = "openai"
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset(SamplingOptions.__struct_fields__)
 
-    def __init__(self, *, api_key: str, base_url: str, default_model: str, timeouts: Timeouts) -> None:
-        self.default_model = default_model
-        self._api_key = api_key
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts) -> None:
+        self.name = endpoint.name
+        self.default_model = endpoint.default_model
+        self._endpoint = endpoint
         self._timeouts = timeouts
         self._portable_ids = False
-        self._contexts: dict[str, int] = {}
-        self._is_openai = urlsplit(base_url).hostname == OPENAI_HOST
+        self._contexts = Contexts(endpoint)
+        self._is_openai = urlsplit(endpoint.base_url).hostname == OPENAI_HOST
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "User-Agent": USER_AGENT}
-        if api_key:
-            headers["Authorization"] = f"Bearer {api_key}"
-        within = timeouts.connect
-        self._connections = Connections(endpoint(base_url, "/chat/completions"), headers, connect_seconds=within)
-        listing = {**headers, "Accept": "application/json"}
-        self._listing = Connections(endpoint(base_url, "/models"), listing, connect_seconds=within)
+        if endpoint.api_key:
+            is_plain = endpoint.key_header == "api-key"
+            headers |= {"api-key": endpoint.api_key} if is_plain else {"Authorization": f"Bearer {endpoint.api_key}"}
+        headers |= {"OpenAI-Organization": endpoint.organization} if endpoint.organization else {}
+        headers |= {"OpenAI-Project": endpoint.project} if endpoint.project else {}
+        headers |= endpoint.headers
+        self._connections = connections(endpoint, "/chat/completions", headers, timeouts.connect)
+        self._listing = connections(endpoint, "/models", {**headers, "Accept": "application/json"}, timeouts.connect)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         clock = _Clock(self._timeouts)
@@ -114,14 +124,20 @@ class OpenAI(Provider):
         return response
 
     def context_tokens(self, model: str) -> int:
-        return self._contexts.get(model, CONTEXT_TOKENS)
+        return self._contexts.tokens(model)
 
     def max_context_tokens(self, model: str) -> int:
-        reported = self._contexts.get(model, CONTEXT_TOKENS)
-        if reported < CONTEXT_TOKENS:
-            # Read from an error, and counted with another vocabulary than ours.
-            return CONTEXT_DOUBT * reported
-        return MAX_OPENAI_CONTEXT if self._is_openai else LARGEST_CONTEXT
+        return self._contexts.most(model)
+
+    def supports(self, model: str, what: Capability) -> bool:
+        known = self._endpoint.known(model)
+        return known is None or {"tools": known.tools, "images": known.images, "schemas": known.schemas}[what]
+
+    def takes_field(self, name: str) -> bool:
+        return name in self._endpoint.extra_body
+
+    def warning(self) -> str:
+        return self._contexts.warning(self.default_model)
 
     async def models(self) -> tuple[str, ...]:
         """Return the available models, the default first. Raise `ProviderError`."""
@@ -136,7 +152,9 @@ class OpenAI(Provider):
                     response.close()
         except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
-        return (self.default_model, *sorted(listed_models(text) - {self.default_model}))
+        listed = listed_models(text)
+        self._contexts.learn(listed)
+        return tuple(dict.fromkeys([*([self.default_model] if self.default_model else []), *sorted(listed)]))
 
     async def close(self) -> None:
         self._connections.close()
@@ -155,18 +173,32 @@ class OpenAI(Provider):
         if sampling.max_output_tokens is not None:
             # Compatible services know the older name, which OpenAI's reasoning models reject.
             body["max_completion_tokens" if self._is_openai else "max_tokens"] = sampling.max_output_tokens
-        if sampling.temperature is not None:
-            body["temperature"] = sampling.temperature
-        return body
+        for name in PLAIN_OPTIONS:
+            if (value := getattr(sampling, name)) is not None:
+                body[name] = value
+        if request.tools and sampling.tool_choice is not None:
+            is_name = sampling.tool_choice not in TOOL_CHOICES
+            named = {"type": "function", "function": {"name": wire_name(sampling.tool_choice)}}
+            body["tool_choice"] = named if is_name else sampling.tool_choice
+        if request.tools and sampling.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = sampling.parallel_tool_calls
+        if request.output_schema is not None:
+            schema = {"name": "output", "schema": request.output_schema.fields}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return {**body, **(sampling.extra_body or {}), **self._endpoint.body}
 
     async def _refusal(self, response: Answer, model: str = "") -> ProviderError:
+        if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
+            # Following it would send the key to another place.
+            place = urlsplit(response.headers.get("location", ""))
+            to = f"{place.scheme}://{place.hostname}{place.path}" if place.hostname else place.path
+            message = f"{self.name} answered {response.status}: a redirect to {to}, which is not followed."
+            return ProviderError(self._clean(message), code="provider_rejected", retryable=False)
         error = read_body((await response.read_up_to(MAX_ERROR_BYTES)).decode("utf-8", "replace"))
         message = self._clean(f"{self.name} answered {response.status}: {whole_text(error.message)}")
         refused = refusal(response.status, error.code, message, retry_after(response.headers.get("retry-after", "")))
         if refused.code == "context_too_long" and (tokens := context_length(message)):
-            if len(self._contexts) == MAX_CONTEXTS:
-                self._contexts.clear()
-            self._contexts[model] = min(tokens, CONTEXT_TOKENS)
+            self._contexts.lower(model, tokens)
         return refused
 
     def _cut(self, error: Exception, *, silenced: bool) -> ProviderError:
@@ -181,8 +213,9 @@ class OpenAI(Provider):
         )
 
     def _clean(self, message: str) -> str:
-        hidden = message.replace(self._api_key, "***") if self._api_key else message
-        return hidden[:MAX_ERROR_CHARACTERS]
+        for secret in self._endpoint.secrets():
+            message = message.replace(secret, "***") if len(secret) >= MIN_SECRET_CHARACTERS else message
+        return message[:MAX_ERROR_CHARACTERS]
 
 
 class _Clock:
@@ -214,6 +247,18 @@ class _Clock:
         elif reading.begun:
             self._phase = "reading"
             self._silence.restart(self._idle)
+
+
+def connections(endpoint: Endpoint, path: str, headers: Mapping[str, str], connect_seconds: float) -> Connections:
+    """Return the connections to a path of an endpoint."""
+    route = Route(
+        ca_file=endpoint.ca_file,
+        client_certificate=endpoint.client_certificate,
+        client_key=endpoint.client_key,
+        unix_socket=endpoint.unix_socket,
+    )
+    url = url_below(endpoint.base_url, path, endpoint.query)
+    return Connections(url, headers, connect_seconds=connect_seconds, route=route)
 
 
 # Encoding the schemas of all tools costs more than the rest of a request, and they rarely change.

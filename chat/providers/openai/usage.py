@@ -60,7 +60,11 @@ class UsageReport:
 
 
 def _first(fields: Mapping[str, Any], names: tuple[str, ...]) -> int:
-    return next((count for name in names if (count := _count(fields.get(name)))), 0)
+    for name in names:
+        # Most names are missing in each answer.
+        if (value := fields.get(name)) and (count := _count(value)):
+            return count
+    return 0
 
 
 def _part(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:

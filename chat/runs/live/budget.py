@@ -17,10 +17,10 @@ from django.utils import timezone
 
 from access.limits.budgets import NANO, Budget
 from chat.engine.answer import Price
+from chat.engine.context_window import Count
 from chat.engine.events import BudgetUsed, Usage
 from chat.engine.model_port import TokensUsed
 from chat.engine.retry import Candidate, ModelCall
-from chat.engine.token_estimate import Count
 from chat.engine.tool_calls import LimitReached
 from chat.pricing.token_bounds import most_tokens
 from spending import ledger

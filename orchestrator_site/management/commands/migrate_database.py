@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from chat.models import Process, Run
 from command_line.program import PROGRAM
-from orchestrator_site.env import Environment, InvalidSetting
+from orchestrator_site.environment.variables import Environment, InvalidSetting
 from storage.migration import snapshot as snapshots
 from storage.migration.copying import compare, copy
 from storage.migration.snapshot import Snapshot, SnapshotFailed

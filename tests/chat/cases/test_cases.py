@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chat.providers.base import Timeouts
+from chat.providers.openai.endpoint import Endpoint
 from chat.providers.openai.provider import OpenAI
 from tests.chat.cases.service import CaseService, case_service
 from tests.conftest import Api, Start
@@ -40,7 +41,9 @@ def files() -> Iterator[None]:
 
 async def started(start: Start, fake: CaseService) -> Api:
     timeouts = Timeouts(connect=5, first_byte=5, idle=5)
-    return await start(OpenAI(api_key="sk-of-a-test", base_url=fake.url, default_model="m", timeouts=timeouts))
+    return await start(
+        OpenAI(Endpoint(name="openai", base_url=fake.url, api_key="sk-of-a-test", default_model="m"), timeouts)
+    )
 
 
 def outcome(answer: Answer) -> Json:

@@ -26,6 +26,8 @@ OTHERS = (
     b"<!doctype html><title>502 Bad Gateway</title><p>x",
     b'{"choices":[{"message":{"content":"whole","tool_calls":[]},"finish_reason":"stop"}]}',
     b'[{"error":{"message":"quota","code":429}}]',
+    b'data: {"choices":[{"delta":{"tool_calls":true}}]}\n\n',
+    b'data: {"choices":[{"delta":{"content":[{"type":[],"text":"x"}]},"finish_reason":"stop"}]}\n\n',
 )
 
 

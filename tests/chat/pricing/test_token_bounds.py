@@ -1,10 +1,10 @@
-"""The most tokens of a request, which a budget reserves. Covers `chat.engine.token_estimate`."""
+"""The most tokens of a request, which a budget reserves. Covers `chat.engine.context_window`."""
 
 import pytest
 
+from chat.engine.context_window import request_tokens, text_tokens
 from chat.engine.messages import Image, UserMessage
 from chat.engine.model_port import CompletionRequest
-from chat.engine.token_estimate import request_tokens, text_tokens
 from chat.pricing import tokenizer
 from chat.pricing.token_bounds import most_tokens
 

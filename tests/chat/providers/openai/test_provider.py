@@ -24,6 +24,7 @@ from chat.engine.model_port import (
 from chat.engine.transcript import decode_pieces
 from chat.providers.base import Timeouts
 from chat.providers.openai import chunks
+from chat.providers.openai.endpoint import Endpoint
 from chat.providers.openai.errors import refusal
 from chat.providers.openai.provider import OpenAI
 from tests.chat.providers.fake_openai import DONE, call, delta, finish, refused, said, sse, streamed, usage
@@ -57,7 +58,7 @@ async def hasty(fake: FakeService) -> AsyncIterator[OpenAI]:
 
 
 def made(fake: FakeService, timeouts: Timeouts) -> OpenAI:
-    return OpenAI(api_key=KEY, base_url=f"{fake.url}/v1", default_model="gpt-x", timeouts=timeouts)
+    return OpenAI(Endpoint(name="openai", base_url=f"{fake.url}/v1", api_key=KEY, default_model="gpt-x"), timeouts)
 
 
 def asking(*messages: Message, **options: Any) -> CompletionRequest:
@@ -351,7 +352,7 @@ async def test_each_failure_has_its_error_code(
 async def test_context_that_a_service_reports_is_remembered(fake: FakeService, openai: OpenAI) -> None:
     fake.play(refused(400, {"message": "This model's maximum context length is 4096 tokens."}))
     assert (await failure(openai)).code == "context_too_long"
-    assert (openai.context_tokens("gpt-x"), openai.context_tokens("other")) == (4_096, 128_000)
+    assert (openai.context_tokens("gpt-x"), openai.context_tokens("other")) == (4_096, 32_768)
 
 
 async def test_retry_after_is_reported(fake: FakeService, openai: OpenAI) -> None:
@@ -433,7 +434,7 @@ async def test_answer_without_text_has_a_limit(
 
 async def test_refused_connection_is_provider_unavailable() -> None:
     timeouts = Timeouts(connect=1, first_byte=1, idle=1)
-    openai = OpenAI(api_key=KEY, base_url="http://127.0.0.1:9/v1", default_model="m", timeouts=timeouts)
+    openai = OpenAI(Endpoint(name="openai", base_url="http://127.0.0.1:9/v1", api_key=KEY, default_model="m"), timeouts)
     assert (await failure(openai)).code == "provider_unavailable"
     await openai.close()
 
@@ -464,7 +465,8 @@ async def test_models_are_listed_with_the_default_first(fake: FakeService, opena
 async def test_query_of_the_base_url_is_sent_behind_each_path(fake: FakeService, base: str) -> None:
     url = f"{fake.url}{base}?api-version=2024-10-21"
     openai = OpenAI(
-        api_key=KEY, base_url=url, default_model="gpt-x", timeouts=Timeouts(connect=5, first_byte=5, idle=5)
+        Endpoint(name="openai", base_url=url, api_key=KEY, default_model="gpt-x"),
+        Timeouts(connect=5, first_byte=5, idle=5),
     )
     fake.play(streamed(said("Hi"), finish(), DONE), Reply(pieces=[b'{"data": []}']))
     assert text_of(await events(openai)) == "Hi"

@@ -1,6 +1,6 @@
 """Settings from the environment and its file.
 
-Covers `orchestrator_site.env_file`.
+Covers `orchestrator_site.environment.env_file`.
 """
 
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator_site.env import Environment, InvalidSetting
-from orchestrator_site.env_file import read_env_file
+from orchestrator_site.environment.env_file import read_env_file
+from orchestrator_site.environment.variables import Environment, InvalidSetting
 
 
 def reader(**variables: str) -> Environment:

@@ -14,9 +14,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env  # type: ignore[import-untyped]  # it ships no types
 
-from chat.providers.spec import Setting
 from command_line.program import FOLDER
-from orchestrator_site.env_file import InvalidEnvFile, read_env_file
+from orchestrator_site.environment.env_file import InvalidEnvFile, read_env_file
+from web.urls import service_url
 
 Parsed = TypeVar("Parsed")
 
@@ -143,19 +143,13 @@ class Environment:
 
     def url(self, name: str, default: str = "", *, query: bool = False) -> str:
         """Return a URL. Only if it may have a `query` is one accepted, because it would not be sent."""
-        value = self.text(name, default).rstrip("/")
+        value = self.text(name, default)
         try:
-            parts = urlsplit(value)
-            is_url = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
-        except ValueError:
-            is_url = False
-        if value and not is_url:
-            raise InvalidSetting(name, value, "it must be a URL that starts with http:// or https://")
-        if value and (parts.username is not None or parts.fragment or (parts.query and not query)):
-            shown = f"{parts.scheme}://{parts.hostname}..."
-            others = "a user, a password or a fragment" if query else "a user, a password, a query or a fragment"
-            raise InvalidSetting(name, shown, f"it must be a URL without {others}")
-        return value
+            return service_url(value, query=query) if value else ""
+        except ValueError as error:
+            # Of a URL only scheme and host are repeated: the rest may be a secret.
+            shown = f"{value.partition('://')[0][:8]}://..." if "://" in value else value
+            raise InvalidSetting(name, shown, f"it {error}") from None
 
     def database(self, name: str, default: str) -> dict[str, Any]:
         """Return Django's settings of a database: a `sqlite:///` or `postgres://` URL, or a SQLite file's path."""
@@ -180,20 +174,3 @@ class Environment:
 
     def path(self, name: str, default: str) -> Path:
         return located(self.text(name, default))
-
-    def setting(self, setting: Setting) -> Any:
-        """Return the value of a provider's setting, read as its kind."""
-        name, default = setting.name, setting.default
-        match setting.kind:
-            case "secret":
-                return self.token(name)
-            case "url":
-                return self.url(name, default)
-            case "url_with_query":
-                return self.url(name, default, query=True)
-            case "file":
-                return self.path(name, "") if self.text(name) else None
-            case "integer":
-                return self.integer(name, default, least=setting.minimum, most=setting.maximum)
-            case "text":
-                return self.text(name, default)

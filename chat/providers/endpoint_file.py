@@ -1,0 +1,196 @@
+"""The file of endpoints, `PROVIDERS_FILE`: TOML with one table for each. `providers.example.toml` is an example.
+
+Every fault is one sentence with the file, the line and what is valid. Values of secrets are never part of it.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from chat.pricing.price_list import price_list
+from chat.providers.openai.endpoint import Endpoint, KeyHeader, KnownModel
+from web.urls import service_url
+
+TABLE: Final = "endpoints"
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+OWN_HEADERS: Final = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "authorization", "api-key"}
+)
+"""Headers that the service sets itself."""
+
+MAX_BYTES: Final = 2**20
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]
+Tokens = Annotated[int, msgspec.Meta(ge=256, le=100_000_000)]
+
+
+class InvalidEndpoints(ValueError):
+    """The file cannot be used. The message is one sentence."""
+
+
+class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    name: Text
+    context_tokens: Tokens | None = None
+    max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] | None = None
+    tools: bool = True
+    images: bool = True
+    schemas: bool = True
+    price: Text | None = None
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    base_url: Text
+    api_key: Text | None = None
+    api_key_variable: Text | None = None
+    api_key_file: Text | None = None
+    key_header: KeyHeader = "authorization"
+    headers: dict[str, Text] = {}
+    query: dict[str, Text] = {}
+    body: dict[str, Any] = {}
+    extra_body: list[Text] = []
+    organization: str = ""
+    project: str = ""
+    ca_file: Text | None = None
+    client_certificate: Text | None = None
+    client_key: Text | None = None
+    unix_socket: Text | None = None
+    default_model: str = ""
+    models: list[_Model] = []
+
+
+def read(path: Path, variable: Callable[[str], str], taken: Collection[str]) -> tuple[Endpoint, ...]:
+    """Return the endpoints of a file, in its order. Raises `InvalidEndpoints`.
+
+    `variable` returns the value of an environment variable; `taken` are names that endpoints cannot have. Relative
+    paths are relative to the file.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
+        if len(text) > MAX_BYTES:
+            raise InvalidEndpoints(f"{path} is larger than {MAX_BYTES} bytes.")
+        tables = tomllib.loads(text)
+    except OSError as error:
+        raise InvalidEndpoints(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidEndpoints(f"{path} is not in UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidEndpoints(f"{path} is not TOML: {error}.") from None
+    found = _Reading(path, text, variable)
+    for name, value in tables.items():
+        if name != TABLE or not isinstance(value, dict):
+            raise found.fault("", name, f"there is no table {name!r}: write [{TABLE}.NAME] for each endpoint")
+    endpoints: dict[str, dict[str, Any]] = tables.get(TABLE, {})
+    for name in endpoints:
+        if not NAME.fullmatch(name):
+            raise found.fault(name, "", f"the name {name[:40]!r} must be lower-case letters, digits, _ and -")
+        if name in taken:
+            raise found.fault(name, "", f"the name {name!r} is taken; others are {', '.join(sorted(taken))}")
+    return tuple(found.endpoint(name, value) for name, value in endpoints.items())
+
+
+class _Reading:
+    """The reading of one file."""
+
+    def __init__(self, path: Path, text: str, variable: Callable[[str], str]) -> None:
+        self._path = path
+        self._lines = text.splitlines()
+        self._variable = variable
+
+    def endpoint(self, name: str, value: Any) -> Endpoint:
+        try:
+            table = msgspec.convert(value, _Table)
+        except msgspec.ValidationError as error:
+            # The message ends with the place: "... - at `$.models[0].name`".
+            what, _, place = str(error).partition(" - at ")
+            unknown = re.search(r"unknown field `([^`]*)`", what)
+            if unknown:
+                valid = ", ".join((_Model if "models" in place else _Table).__struct_fields__)
+                raise self.fault(name, unknown[1], f"there is no field {unknown[1]!r}; there are {valid}") from None
+            field = (re.findall(r"[a-z_]+", place) or [""])[-1]
+            raise self.fault(name, field, f"{field or 'it'}: {what[:1].lower()}{what[1:]}") from None
+        try:
+            base_url = service_url(table.base_url)
+        except ValueError as error:
+            raise self.fault(name, "base_url", f"base_url {error}") from None
+        for header in table.headers:
+            if not HEADER.fullmatch(header) or header.lower() in OWN_HEADERS:
+                raise self.fault(name, header, f"the header {header[:40]!r} cannot be set here")
+        return Endpoint(
+            name=name,
+            base_url=base_url,
+            api_key=self._key(name, table),
+            key_header=table.key_header,
+            headers=table.headers,
+            query=table.query,
+            body=table.body,
+            extra_body=tuple(table.extra_body),
+            organization=table.organization,
+            project=table.project,
+            ca_file=self._file(name, "ca_file", table.ca_file),
+            client_certificate=self._file(name, "client_certificate", table.client_certificate),
+            client_key=self._file(name, "client_key", table.client_key),
+            unix_socket=self._place(table.unix_socket),
+            default_model=table.default_model,
+            models=tuple(self._model(name, model) for model in table.models),
+        )
+
+    def fault(self, endpoint: str, field: str, what: str) -> InvalidEndpoints:
+        """Return the error, with the line of a field of an endpoint as far as it can be found."""
+        line = 0
+        table = rf"\[+\s*{TABLE}\s*\.\s*[\"']?{re.escape(endpoint)}\b"
+        key = rf"(?:\[+.*\b)?[\"']?{re.escape(field)}\b"
+        for pattern in [table] * bool(endpoint) + [key] * bool(field):
+            places = range(line, len(self._lines))
+            line = next((place for place in places if re.match(rf"\s*{pattern}", self._lines[place])), line)
+        where = f"[{TABLE}.{endpoint}]: " if endpoint else ""
+        return InvalidEndpoints(f"{self._path}, line {line + 1}: {where}{what}.")
+
+    def _key(self, name: str, table: _Table) -> str:
+        given = [field for field in ("api_key", "api_key_variable", "api_key_file") if getattr(table, field)]
+        if len(given) > 1:
+            raise self.fault(name, given[1], f"give one of {', '.join(given)}")
+        key = table.api_key or ""
+        if table.api_key_variable:
+            key = self._variable(table.api_key_variable)
+            if not key:
+                raise self.fault(name, "api_key_variable", f"the variable {table.api_key_variable} is not set")
+        elif table.api_key_file:
+            try:
+                key = (self._path.parent / table.api_key_file).expanduser().read_text().strip()
+            except (OSError, UnicodeDecodeError):
+                raise self.fault(name, "api_key_file", "api_key_file names a file that cannot be read") from None
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise self.fault(name, given[0], "the key has a character that an HTTP header cannot have")
+        return key
+
+    def _model(self, name: str, model: _Model) -> KnownModel:
+        price = None
+        if model.price is not None:
+            try:
+                (price,) = price_list(f"{name}/{model.name}:{model.price}")
+            except ValueError:
+                valid = "input, output[, cached[, reasoning]] in USD for a million tokens"
+                raise self.fault(name, "price", f"the price of {model.name} must be {valid}") from None
+        return KnownModel(
+            name=model.name,
+            context_tokens=model.context_tokens,
+            max_output_tokens=model.max_output_tokens,
+            tools=model.tools,
+            images=model.images,
+            schemas=model.schemas,
+            price=price,
+        )
+
+    def _file(self, name: str, field: str, value: str | None) -> Path | None:
+        path = self._place(value)
+        if path is not None and not path.is_file():
+            raise self.fault(name, field, f"{field} names no file: {path}")
+        return path
+
+    def _place(self, value: str | None) -> Path | None:
+        return None if value is None else self._path.parent / Path(value).expanduser()

@@ -1,0 +1,58 @@
+"""An endpoint: one service with OpenAI's API, and what is known of it before it is asked."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from chat.pricing.price_list import ListPrice
+
+KeyHeader = Literal["authorization", "api-key"]
+
+
+class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, or all whose names match a pattern such as `qwen*`, as the operator describes it. None is unknown."""
+
+    name: str
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    tools: bool = True
+    images: bool = True
+    schemas: bool = True
+    price: ListPrice | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A service at `base_url`, with its `/v1` and the query that it needs, if any.
+
+    The key is sent as `Authorization: Bearer`, or as `api-key`. `headers`, `query` and `body` are sent with every
+    request; fields of `body` take precedence. Requests may set the fields named in `extra_body`. `ca_file`,
+    `client_certificate` and `client_key` are for TLS. With a `unix_socket`, the host of the URL is only a name.
+    """
+
+    name: str
+    base_url: str
+    api_key: str = ""
+    key_header: KeyHeader = "authorization"
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    body: Mapping[str, Any] = {}
+    extra_body: tuple[str, ...] = ()
+    organization: str = ""
+    project: str = ""
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+    unix_socket: Path | None = None
+    default_model: str = ""
+    models: tuple[KnownModel, ...] = ()
+
+    def known(self, model: str) -> KnownModel | None:
+        """Return what is said of a model. The first name or pattern that fits counts."""
+        return next((known for known in self.models if fnmatchcase(model, known.name)), None)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the values that must be masked: the key, and whatever a header or a query may carry as one."""
+        return (self.api_key, *self.headers.values(), *self.query.values())
