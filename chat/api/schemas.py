@@ -291,7 +291,7 @@ class MessageOut(Schema):
         description="Tokens and cost of the model call of an assistant's message. Null for other messages."
     )
     reasoning: str | None = Field(
-        description="The model's reasoning, not part of the content. Null without the scope `reasoning`, or if it sent none."
+        description="The reasoning, not part of the content. Null without the scope `reasoning`, or if there is none."
     )
     created: datetime = Field(description="The time of the message.")
 
