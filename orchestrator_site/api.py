@@ -1,22 +1,23 @@
 """The API: its routers, its authentication, and the shape of its errors."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import get_script_prefix
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
+from ninja.operation import Operation
 
 from access.api import router as keys_router
 from access.auth import KeyAuth
 from chat.api.errors import REFUSALS
-from chat.api.schemas import event_schemas
 from chat.api.views import router as chat_router
 from orchestrator_site.health_api import router as health_router
 from orchestrator_site.http.error_responses import django_response
 from orchestrator_site.http.strict_parser import StrictParser
 from orchestrator_site.metrics_api import router as metrics_router
+from orchestrator_site.openapi.document import Document, document_of
 from orchestrator_site.settings import VERSION
 from speech.api.views import router as speech_router
 from spending.api import router as usage_router
@@ -24,37 +25,20 @@ from tools.api import router as tools_router
 from web.errors import ApiError
 from web.validation import invalid_fields
 
-EVERYWHERE: Final = {
-    400: "The request is malformed, or names another host.",
-    403: "The caller is rejected, or lacks permission.",
-    413: "The body is larger than MAX_BODY_BYTES.",
-    414: "Path and query are too long.",
-    431: "The headers are too large.",
-}
-"""Errors that any request can get before its endpoint runs, with their descriptions."""
-
 
 class OrchestratorAPI(NinjaAPI):
-    """Adds the schemas of all events, and the errors of every request, to the OpenAPI document."""
+    """The endpoints, with the service's own document of them. An operation's id is its view's name."""
 
-    def get_openapi_schema(self, **options: Any) -> Any:
-        document = super().get_openapi_schema(path_prefix="", **options)
-        # Paths are below the server's URL (https://spec.openapis.org/oas/v3.1.0#server-object).
-        if root := get_script_prefix().rstrip("/"):
-            document["servers"] = [{"url": root}]
-        document.setdefault("components", {}).setdefault("schemas", {}).update(event_schemas())
-        error = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}
-        for methods in document["paths"].values():
-            for operation in methods.values():
-                for status, described in EVERYWHERE.items():
-                    operation["responses"].setdefault(status, {"description": described, "content": error})
-        return document
+    def get_openapi_schema(self, **options: Any) -> Document:
+        return document_of(self, get_script_prefix().rstrip("/") or "/")
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
 
 
 api = OrchestratorAPI(
     title="Orchestrator Service",
     version=VERSION,
-    description="An agent behind one HTTP endpoint: streamed answers, confined tools, a durable record.",
     parser=StrictParser(),
     auth=KeyAuth(),
 )

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
-from ninja import Router, Schema
+from ninja import Field, Router, Schema
 
 from chat import service_registry
 from orchestrator_site.settings import VERSION
@@ -23,21 +23,23 @@ Status = Literal["ok", "draining", "unavailable"]
 
 
 class StatusOut(Schema):
-    """`ok`, `draining` after SIGTERM, or `unavailable` while the database does not answer."""
+    """The state of the process."""
 
-    status: Status
+    status: Status = Field(
+        description="`ok`, `draining` from SIGTERM on, or `unavailable` while the database does not answer."
+    )
 
 
 class HealthOut(StatusOut):
-    """The health of the service: `providers` are configured or not, `confinement` is what restricts the tools."""
+    """The state of the service and of its parts."""
 
-    version: str
-    database: Literal["ok", "unavailable"]
-    persistence: bool
-    providers: dict[str, bool]
-    allowed_tools: list[str]
-    confinement: dict[str, Any]
-    active_runs: int
+    version: str = Field(description="The version of the service.")
+    database: Literal["ok", "unavailable"] = Field(description="`ok` if the database answers within a second.")
+    persistence: bool = Field(description="The setting `ENABLE_PERSISTENCE`.")
+    providers: dict[str, bool] = Field(description="The providers of models, and whether each is configured.")
+    allowed_tools: list[str] = Field(description="The tools that are on.")
+    confinement: dict[str, Any] = Field(description="The levels that confine the tools, and why a level is missing.")
+    active_runs: int = Field(description="The number of runs of this process.")
 
 
 class DatabaseProbe:
@@ -69,20 +71,20 @@ _probes = PerLoop(DatabaseProbe)
 
 
 @router.get("/livez", auth=None, response=StatusOut)
-async def live(request: HttpRequest) -> JsonResponse:
+async def get_liveness(request: HttpRequest) -> JsonResponse:
     """Return 200 while the process answers requests. Restart it when it does not."""
     return JsonResponse({"status": "ok"})
 
 
 @router.get("/readyz", auth=None, response={200: StatusOut, 503: StatusOut})
-async def ready(request: HttpRequest) -> JsonResponse:
+async def get_readiness(request: HttpRequest) -> JsonResponse:
     """Return 200, or 503 if new runs are refused: from SIGTERM on, and while the database does not answer."""
     status = _status(has_database=await _probes.current().answers())
     return JsonResponse({"status": status}, status=200 if status == "ok" else 503)
 
 
 @router.get("/healthz", auth=None, response={200: HealthOut, 503: HealthOut})
-async def health(request: HttpRequest) -> JsonResponse:
+async def get_health(request: HttpRequest) -> JsonResponse:
     """Return what `/readyz` returns, with the parts of the service.
 
     A request under a host name that is not in `ALLOWED_HOSTS` gets only the status.

@@ -28,7 +28,7 @@ NUMBERS: Final = {
 
 
 @router.get("/metrics", response=ERRORS, openapi_extra={"responses": {200: NUMBERS}})
-async def show_metrics(request: HttpRequest) -> HttpResponse:
+async def get_metrics(request: HttpRequest) -> HttpResponse:
     """Return the metrics of all workers in Prometheus' text format, or as OpenMetrics if `Accept` asks for it."""
     numbers: dict[str, Rows] = {**worker_totals.all(), metrics.build_info.name: {(VERSION,): [1.0]}}
     # Without the database the other numbers are all the more wanted.

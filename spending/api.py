@@ -16,14 +16,15 @@ from web.schemas import errors
 
 router = Router(tags=["usage"])
 
-DAY: Final[Any] = params.Query(None)
-GROUP: Final[Any] = params.Query("day")
+SINCE: Final[Any] = params.Query(None, description="The first day, in UTC. If omitted, all days before `until`.")
+UNTIL: Final[Any] = params.Query(None, description="The last day, in UTC. If omitted, all days after `since`.")
+GROUP: Final[Any] = params.Query("day", description="The groups of the report.")
 ERRORS: Final = errors(400, 401, 403, 422, 429, 503)
 
 
 @router.get("/usage", response={200: UsageList, **ERRORS}, exclude_unset=True)
 async def get_usage(
-    request: HttpRequest, group_by: GroupBy = GROUP, since: date | None = DAY, until: date | None = DAY
+    request: HttpRequest, group_by: GroupBy = GROUP, since: date | None = SINCE, until: date | None = UNTIL
 ) -> dict[str, Any]:
     """Return calls, tokens and cost by day, key, model or tool: the caller's own, or all with the scope `audit`."""
     return await read(usage_report.usage, group_by, caller(request).reads, Span(since=since, until=until))

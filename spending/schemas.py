@@ -2,40 +2,43 @@
 
 from datetime import date
 
-from ninja import Schema
+from ninja import Field, Schema
 
 
 class SumsOut(Schema):
-    """Sums over calls. `cost_usd` leaves out the `unpriced` ones, whose price is not known.
+    """Sums over calls."""
 
-    `estimated` ones have tokens that their service did not count. `milliseconds` are those of tools.
-    """
-
-    calls: int
-    failed: int
-    estimated: int
-    unpriced: int
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    reasoning_tokens: int
-    milliseconds: int
-    cost_usd: float
+    calls: int = Field(description="The number of calls of models, or of tools.")
+    failed: int = Field(description="Calls that failed.")
+    estimated: int = Field(description="Calls whose tokens the service estimated, because no provider reported them.")
+    unpriced: int = Field(description="Calls whose price is not known. `cost_usd` leaves them out.")
+    input_tokens: int = Field(description="Tokens that the models read, cached ones included.")
+    output_tokens: int = Field(description="Tokens that the models wrote, reasoning included.")
+    cached_tokens: int = Field(description="Input tokens that the providers had in their caches.")
+    reasoning_tokens: int = Field(description="Output tokens of the models' reasoning.")
+    milliseconds: int = Field(description="The milliseconds that tools ran. 0 for models.")
+    cost_usd: float = Field(description="The cost in USD of the calls whose price is known.")
 
 
 class UsageRow(SumsOut):
-    """A group's sums, and the fields that it is grouped by."""
+    """A group's sums, and the fields that it is grouped by. The other fields of groups are absent."""
 
-    day: date | None = None
-    owner: str | None = None
-    key: str | None = None
-    name: str | None = None
-    provider: str | None = None
-    model: str | None = None
-    tool: str | None = None
+    day: date | None = Field(None, description="The day in UTC, when grouped by `day`.")
+    owner: str | None = Field(
+        None, description="The owner of the calls, such as `user:7` or `operator`, when grouped by `key`."
+    )
+    key: str | None = Field(None, description="The id of the key, or `operator`, when grouped by `key`.")
+    name: str | None = Field(None, description="The name of the key, when grouped by `key`.")
+    provider: str | None = Field(None, description="The provider, when grouped by `model`.")
+    model: str | None = Field(None, description="The model, when grouped by `model`.")
+    tool: str | None = Field(None, description="The tool, when grouped by `tool`.")
 
 
 class UsageList(Schema):
-    items: list[UsageRow]
-    count: int
-    total: SumsOut
+    """The usage of the period: at most 1,000 groups, and the total of all."""
+
+    items: list[UsageRow] = Field(
+        description="The groups: the newest days first, other groups the most expensive first."
+    )
+    count: int = Field(description="The number of groups in `items`.")
+    total: SumsOut = Field(description="The sums of all calls of the period.")

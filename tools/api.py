@@ -28,8 +28,8 @@ DECIDE: Final = KeyAuth("approve")
 MAX_PAGE_BYTES: Final = 2**20
 PAGE_BYTES: Final = 64 * 1_024
 FILTERS: Final[Any] = params.Query(...)
-BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MAX_PAGE_BYTES)
-FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53)
+BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MAX_PAGE_BYTES, description="The most bytes of the page.")
+FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53, description="The first byte of the page.")
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 DECISION_ERRORS: Final = ERRORS | errors(409, 413, 415)
@@ -85,14 +85,14 @@ async def get_output(
 @router.post(
     "/tools/executions/{uuid:execution_id}/approve", response={200: ExecutionOut, **DECISION_ERRORS}, auth=DECIDE
 )
-async def approve(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
+async def approve_execution(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
     """Approve a waiting execution. It runs with exactly the params of this hash. Calling this again is safe."""
     owner = caller(request).owner
     return await decide(owner, execution_id, "approved", params_sha256=body.params_sha256, note=body.note)
 
 
 @router.post("/tools/executions/{uuid:execution_id}/deny", response={200: ExecutionOut, **DECISION_ERRORS}, auth=DECIDE)
-async def deny(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
+async def deny_execution(request: HttpRequest, execution_id: UUID, body: DecisionIn) -> dict[str, Any]:
     """Deny a waiting execution. The run continues, and its model reads the note. Calling this again is safe."""
     owner = caller(request).owner
     return await decide(owner, execution_id, "denied", params_sha256=body.params_sha256, note=body.note)

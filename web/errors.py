@@ -31,6 +31,6 @@ class ApiError(Exception):
 
     def body(self) -> bytes:
         """Return the error as JSON."""
-        return msgspec.json.encode(
-            {"type": "error", "error": self.error, "code": self.code, "detail": list(self.detail)}
-        )
+        # Clients of other APIs look for the sentence in `message`.
+        fields = {"type": "error", "error": self.error, "message": self.error, "code": self.code}
+        return msgspec.json.encode({**fields, "detail": list(self.detail)})

@@ -5,16 +5,17 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-import msgspec
 from ninja import Field, Schema
-from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import AfterValidator, field_validator, model_validator
 
-from chat.engine.events import EVENT_TYPES
+from chat.wire.event_schemas import RUN_EVENT
+from web.schemas import Strict, response_headers
 
 MAX_TOOL_CALLS: Final = 32
 MAX_ATTACHMENTS: Final = 16
 MAX_METADATA_BYTES: Final = 16 * 1_024
 
+RunStatus = Literal["running", "waiting", "completed", "cancelled", "failed", "interrupted"]
 Name = Annotated[str, Field(max_length=128)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -29,24 +30,25 @@ def _printable(text: str) -> str:
 ModelName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_printable)]
 
 
-class Strict(BaseModel):
-    """A body without unknown fields."""
-
-    # A misspelt field would otherwise be ignored silently.
-    model_config = ConfigDict(extra="forbid")
-
-
 class ToolCallIn(Strict):
-    name: Name
-    params: dict[str, Any] = {}
+    """A tool to run before the model answers."""
+
+    name: Name = Field(description="The tool's name, such as `fs.read`.")
+    params: dict[str, Any] = Field({}, description="The tool's params. `GET /tools` has their JSON Schema.")
 
 
 class AttachmentIn(Strict):
     """A picture: base64 data with its media type, or a path in the workspace."""
 
-    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"] | None = None
-    data_base64: str | None = None
-    path: str | None = None
+    media_type: Literal["image/png", "image/jpeg", "image/gif", "image/webp"] | None = Field(
+        None, description="The media type of `data_base64`. Null for a file, whose type is detected."
+    )
+    data_base64: str | None = Field(
+        None, description="The picture as base64, of at most 8 MiB decoded. Null if `path` is given."
+    )
+    path: str | None = Field(
+        None, description="A file in the workspace, of at most 8 MiB. Null if `data_base64` is given."
+    )
 
     @model_validator(mode="after")
     def one_source(self) -> "AttachmentIn":
@@ -66,33 +68,76 @@ def _bounded_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
 class ChatIn(Strict):
     """The body of `POST /chat/stream`: a message, tool calls, or both."""
 
-    message: str = ""
-    session_id: UUID | None = None
-    model: ModelName | None = None
-    provider: Name | None = None
-    tool_calls: Annotated[list[ToolCallIn], Field(max_length=MAX_TOOL_CALLS)] = []
-    attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_ATTACHMENTS)] = []
-    instructions: Annotated[str, Field(max_length=100_000)] | None = None
-    tools: Annotated[list[Name], Field(max_length=64)] | None = None
-    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    stop: (
-        Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field(min_length=1, max_length=4)] | None
-    ) = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
-    reasoning: Literal["hide", "show"] = "hide"
-    output_schema: dict[str, Any] | None = None
-    tool_choice: Name | None = None
-    parallel_tool_calls: bool | None = None
-    extra_body: dict[str, Any] | None = None
-    on_disconnect: Literal["cancel", "continue"] = "cancel"
-    stream: bool | None = None
-    user: Annotated[str, Field(max_length=255)] = ""
-    metadata: dict[str, Any] = {}
+    message: str = Field("", description="The user's message. If it is empty, the tool calls run without a model.")
+    session_id: UUID | None = Field(None, description="The session to continue. Null starts a new one.")
+    model: ModelName | None = Field(None, description="The model to answer. Null is the provider's default model.")
+    provider: Name | None = Field(None, description="The provider to answer. Null is the default provider.")
+    tool_calls: Annotated[list[ToolCallIn], Field(max_length=MAX_TOOL_CALLS)] = Field(
+        [], description="Tools that run first, in this order. The model sees their results."
+    )
+    attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_ATTACHMENTS)] = Field(
+        [], description="Pictures beside the message."
+    )
+    instructions: Annotated[str, Field(max_length=100_000)] | None = Field(
+        None, description="The system prompt of this run. Null is `SYSTEM_PROMPT`."
+    )
+    tools: Annotated[list[Name], Field(max_length=64)] | None = Field(
+        None,
+        description="The offered tools, by name or pattern such as `fs.*`. Null offers every allowed tool.",
+    )
+    max_output_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, description="The most tokens of one model call. Null leaves it to the service and the model."
+    )
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="The sampling temperature. Null is the model's default."
+    )
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="The share of likely tokens to sample from. Null leaves it to the service."
+    )
+    stop: Annotated[list[StopText], Field(min_length=1, max_length=4)] | None = Field(
+        None, description="Texts that end the answer. Null sets none."
+    )
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = Field(
+        None, description="The seed of the sampling. Null leaves it to the service."
+    )
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="The penalty of tokens that occurred. Null leaves it to the service."
+    )
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        None, description="The penalty of tokens by how often they occurred. Null leaves it to the service."
+    )
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None, description="The effort of the model's reasoning. Null leaves it to the service."
+    )
+    reasoning: Literal["hide", "show"] = Field(
+        "hide", description="With `show`, `reasoning` events are sent, which needs the scope `reasoning`."
+    )
+    output_schema: dict[str, Any] | None = Field(
+        None, description="The JSON Schema of the last answer, of at most 64 KiB. Null leaves the answer free."
+    )
+    tool_choice: Name | None = Field(
+        None, description="`auto`, `none`, `required` or a tool's name. Null leaves it to the service."
+    )
+    parallel_tool_calls: bool | None = Field(
+        None, description="True lets the model call several tools at once. Null leaves it to the service."
+    )
+    extra_body: dict[str, Any] | None = Field(
+        None, description="The service's own fields, as far as its settings allow them. Null adds none."
+    )
+    on_disconnect: Literal["cancel", "continue"] = Field(
+        "cancel",
+        description="With `cancel` (default), a run without subscribers ends; with `continue`, it runs to its end.",
+    )
+    stream: bool | None = Field(
+        None,
+        description="False asks for one JSON object, true for events. Null leaves it to the `Accept` header.",
+    )
+    user: Annotated[str, Field(max_length=255)] = Field(
+        "", description="The caller's own label of its user, stored on the session. It grants nothing."
+    )
+    metadata: dict[str, Any] = Field(
+        {}, description="Any values of the caller, of at most 16 KiB as JSON, stored on the run."
+    )
 
     @field_validator("metadata")
     @classmethod
@@ -119,78 +164,104 @@ class ChatIn(Strict):
 
 
 class UsageOut(Schema):
-    """Tokens and cost (USD), null if unknown."""
+    """Tokens and cost."""
 
-    input_tokens: int | None
-    output_tokens: int | None
-    cached_tokens: int | None
-    reasoning_tokens: int | None
-    cost_usd: float | None
-    estimated: bool
+    input_tokens: int | None = Field(description="Tokens that the model read, cached ones included. Null if unknown.")
+    output_tokens: int | None = Field(description="Tokens that the model wrote, reasoning included. Null if unknown.")
+    cached_tokens: int | None = Field(description="Input tokens that the provider had in its cache. Null if unknown.")
+    reasoning_tokens: int | None = Field(description="Output tokens of the model's reasoning. Null if unknown.")
+    cost_usd: float | None = Field(description="The cost in USD. Null if the price of any part is unknown.")
+    estimated: bool = Field(description="True if a part is the service's estimate, because no provider reported it.")
 
 
 class RunOut(Schema):
-    """A run. `text` is the output so far, which is kept after a cancel."""
+    """A run. A run of a process that ended is `interrupted` and can be resumed."""
 
-    id: UUID
-    session_id: UUID | None
-    status: str
-    reason: str | None
-    provider: str | None
-    model: str | None
-    text: str
-    usage: UsageOut
-    cost_usd: float | None
-    error: str | None
-    created: datetime | None
-    started: datetime | None
-    ended: datetime | None
-    resumed_from: UUID | None = None
+    id: UUID = Field(description="The run's id.")
+    session_id: UUID | None = Field(
+        description="The session of the run. Null if nothing is stored (`ENABLE_PERSISTENCE=false`)."
+    )
+    status: RunStatus = Field(
+        description="The run's state. It is over unless it is `running`, or `waiting` for an approval."
+    )
+    reason: str | None = Field(
+        description="The `reason` of its `end` event, or the `code` of its `error` event. Null before the end."
+    )
+    provider: str | None = Field(description="The provider that answered. Null if none has.")
+    model: str | None = Field(description="The model that answered. Null if none has.")
+    text: str = Field(description="The answer so far. It is kept after a cancel or a failure.")
+    usage: UsageOut = Field(description="Tokens and cost of all model calls of the run so far.")
+    cost_usd: float | None = Field(
+        description="The cost in USD, as in `usage`. Null if the price of any part is unknown."
+    )
+    error: str | None = Field(description="The sentence of a failure. Null if there was none.")
+    created: datetime | None = Field(description="The time of the request. Null if unknown.")
+    started: datetime | None = Field(description="The time when the run began. Null if unknown.")
+    ended: datetime | None = Field(description="The time of the end. Null before it.")
+    resumed_from: UUID | None = Field(
+        None, description="The interrupted run that this one continues. Null if it continues none."
+    )
 
 
 class ApprovalOut(Schema):
     """An execution that waits for a decision. Decide it at `/tools/executions/{execution_id}/approve` or `.../deny`."""
 
-    execution_id: UUID
-    tool: str
-    params: Any
-    params_sha256: str
-    expires_at: datetime
+    execution_id: UUID = Field(description="The execution to decide.")
+    tool: str = Field(description="The tool that waits.")
+    params: Any = Field(description="The params that it will run with, secrets masked.")
+    params_sha256: str = Field(description="The hash of the exact params, for the decision.")
+    expires_at: datetime = Field(
+        description="The time at which the execution expires, which has the effect of a denial."
+    )
 
 
 class AnswerOut(RunOut):
-    """A run that has ended, or that waits for the `approval`. `output` is the value of a structured answer."""
+    """A run that has ended, or that waits for the `approval`."""
 
-    approval: ApprovalOut | None = None
-    output: Any = None
+    approval: ApprovalOut | None = Field(
+        None, description="The execution that the run waits for. Null if its status is not `waiting`."
+    )
+    output: Any = Field(None, description="The value of a structured answer. Null if none was asked for, or made.")
 
 
 class CancelOut(Schema):
-    id: UUID
-    status: str
+    """The state of a run after a request to cancel it."""
+
+    id: UUID = Field(description="The run's id.")
+    status: str = Field(description="The run's status: the end of a run in another process may follow within seconds.")
 
 
 class SessionOut(Schema):
-    id: UUID
-    owner: str
-    title: str
-    user: str
-    metadata: dict[str, Any]
-    active_run: UUID | None
-    created: datetime
-    updated: datetime
+    """A conversation: its messages and runs belong to it."""
+
+    id: UUID = Field(description="The session's id.")
+    owner: str = Field(
+        description="The key or user that the session belongs to, such as `user:7`, `key:<id>` or `operator`."
+    )
+    title: str = Field(description="The title: the beginning of the first message, or what the caller set.")
+    user: str = Field(description="The caller's own label of its user. Empty if none was given.")
+    metadata: dict[str, Any] = Field(description="The caller's own values.")
+    active_run: UUID | None = Field(description="The run that is running or waiting. Null if there is none.")
+    created: datetime = Field(description="The time of the first request.")
+    updated: datetime = Field(description="The time of the last change.")
 
 
 class SessionList(Schema):
-    items: list[SessionOut]
-    count: int
+    """A page of sessions."""
+
+    items: list[SessionOut] = Field(description="The sessions of the page, the most recently used first.")
+    count: int = Field(description="The number of all sessions. Above 10,000 it is a lower bound.")
 
 
 class SessionPatch(Strict):
-    """The changes to a session. Fields that are left out keep their values."""
+    """The changes to a session. Fields that are left out or null keep their values."""
 
-    title: Annotated[str, Field(max_length=200)] | None = None
-    metadata: dict[str, Any] | None = None
+    title: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="The new title. Null keeps the old one."
+    )
+    metadata: dict[str, Any] | None = Field(
+        None, description="The new values in place of all old ones, of at most 16 KiB as JSON. Null keeps the old ones."
+    )
 
     @field_validator("metadata")
     @classmethod
@@ -199,72 +270,89 @@ class SessionPatch(Strict):
 
 
 class MessageOut(Schema):
-    """A message. `reasoning` is the model's own, if it sent any; it is not part of the content."""
+    """A message of a session: the user's, the assistant's or a tool's."""
 
-    id: int
-    run_id: UUID
-    role: str
-    content: str
-    attachments: int
-    tool_calls: list[dict[str, Any]] | None
-    call_id: str | None
-    tool: str | None
-    is_error: bool
-    provider: str | None
-    model: str | None
-    usage: UsageOut | None
-    reasoning: str | None
-    created: datetime
+    id: int = Field(description="The message's number. Later messages have larger ones.")
+    run_id: UUID = Field(description="The run that the message belongs to.")
+    role: Literal["user", "assistant", "tool"] = Field(description="The author of the message.")
+    content: str = Field(description="The text. A tool's is its result as the model read it.")
+    attachments: int = Field(description="The number of pictures beside the text.")
+    tool_calls: list[dict[str, Any]] | None = Field(
+        description="The assistant's calls, each with `call_id`, `name` and `arguments` (JSON). Null if it made none."
+    )
+    call_id: str | None = Field(
+        description="The tool call that a tool's message answers. Null for other messages, and if the caller ran it."
+    )
+    tool: str | None = Field(description="The tool of a tool's message. Null for other messages.")
+    is_error: bool = Field(description="True if the tool failed.")
+    provider: str | None = Field(description="The provider of an assistant's message. Null for other messages.")
+    model: str | None = Field(description="The model of an assistant's message. Null for other messages.")
+    usage: UsageOut | None = Field(
+        description="Tokens and cost of the model call of an assistant's message. Null for other messages."
+    )
+    reasoning: str | None = Field(
+        description="The reasoning, not part of the content. Null without the scope `reasoning`, or if there is none."
+    )
+    created: datetime = Field(description="The time of the message.")
 
 
 class MessageList(Schema):
-    items: list[MessageOut]
-    count: int
+    """A page of messages."""
+
+    items: list[MessageOut] = Field(description="The messages of the page, the oldest first.")
+    count: int = Field(description="The number of all messages. Above 10,000 it is a lower bound.")
 
 
 class ProviderOut(Schema):
-    """A provider of models. `reason` states why it is not configured, or why its models cannot be listed."""
+    """A provider of models."""
 
-    name: str
-    configured: bool
-    reason: str | None
-    default: bool
-    default_model: str | None
-    models: list[str]
-    capabilities: list[str]
-    warning: str | None = None
+    name: str = Field(description="The provider's name, for the field `provider` of a request.")
+    configured: bool = Field(description="True if it can be used.")
+    reason: str | None = Field(
+        description="The reason why it is not configured, or why its models cannot be listed. Null if there is none."
+    )
+    default: bool = Field(description="True if it answers requests that name no provider.")
+    default_model: str | None = Field(
+        description="The model that answers requests that name none. Null if the provider is not configured."
+    )
+    models: list[str] = Field(description="The models that it offers.")
+    capabilities: list[str] = Field(description="Its capabilities: `streaming`, `tools`, `images`.")
+    warning: str | None = Field(None, description="A problem, such as a context that is only assumed. Null if none.")
 
 
 class ProviderList(Schema):
-    items: list[ProviderOut]
-    count: int
+    """The providers of models."""
+
+    items: list[ProviderOut] = Field(description="All providers.")
+    count: int = Field(description="The number of providers.")
 
 
-def event_schemas() -> dict[str, Any]:
-    """Return the JSON Schemas of all event types, as components of the OpenAPI document."""
-    _, components = msgspec.json.schema_components(EVENT_TYPES, ref_template="#/components/schemas/{name}")
-    # The suffix keeps the events apart from the schemas of bodies with the same names.
-    return {f"{name}Event": _with_suffix(schema) for name, schema in components.items()}
-
-
+IDEMPOTENCY_KEY: Final = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "required": False,
+    "description": "A name for the request: with the same name and body, a retry returns the same run.",
+    "schema": {"type": "string", "maxLength": 255},
+}
+LAST_EVENT_ID: Final = {
+    "in": "header",
+    "name": "Last-Event-ID",
+    "required": False,
+    "description": "The number of the last event that was received. It overrides `after`.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,10}$"},
+}
+STREAM_HEADERS: Final = response_headers(
+    {
+        "X-Run-Id": "The run's id.",
+        "X-Session-Id": "The session's id. Absent if it is not known here, such as for a run of another process.",
+        "Content-Location": "The path of the run's stream, or of the run if the answer is JSON.",
+    }
+)
+EVENTS: Final = "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`."
+EVENTS_OR_JSON: Final = f"{EVENTS} If JSON is asked for, it is the run, at its end or when it waits for an approval."
 # OpenAPI 3.1 has no type for event streams, so the schema describes one event.
 STREAM_RESPONSE: Final[dict[str, Any]] = {
-    "description": "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`.",
-    "content": {
-        "text/event-stream": {
-            "schema": {
-                "oneOf": [{"$ref": f"#/components/schemas/{event.__name__}Event"} for event in EVENT_TYPES],
-                "discriminator": {"propertyName": "type"},
-            }
-        }
-    },
+    "description": EVENTS,
+    "headers": STREAM_HEADERS,
+    "content": {"text/event-stream": {"schema": RUN_EVENT}},
 }
-
-
-def _with_suffix(schema: Any) -> Any:
-    """Return the schema with references to the renamed components."""
-    if isinstance(schema, dict):
-        return {key: f"{item}Event" if key == "$ref" else _with_suffix(item) for key, item in schema.items()}
-    if isinstance(schema, list):
-        return [_with_suffix(item) for item in schema]
-    return schema

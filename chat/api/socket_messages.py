@@ -5,10 +5,11 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from chat.api.schemas import ChatIn, Strict
+from chat.api.schemas import ChatIn
 from tools.schemas import DecisionIn
 from web import strict_json
 from web.errors import ApiError
+from web.schemas import Strict
 from web.validation import invalid_fields
 
 MAX_REF_CHARS: Final = 128

@@ -16,6 +16,9 @@ from chat.api.provider_listing import provider_items
 from chat.api.run_access import owner_of, run_fields
 from chat.api.run_responses import wants_json
 from chat.api.schemas import (
+    EVENTS_OR_JSON,
+    IDEMPOTENCY_KEY,
+    LAST_EVENT_ID,
     STREAM_RESPONSE,
     AnswerOut,
     CancelOut,
@@ -39,16 +42,22 @@ READ: Final = KeyAuth("chat", "audit")
 
 router = Router(tags=["chat"], auth=CHAT)
 
-CURSOR: Final[Any] = params.Query(None, ge=0, le=2**31)
+CURSOR: Final[Any] = params.Query(
+    None, ge=0, le=2**31, description="The number of the last event that was received. If omitted, all events follow."
+)
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 STREAM_ERRORS: Final = ERRORS | errors(409, 413, 415)
-STREAM: Final = {"responses": {200: STREAM_RESPONSE}}
-RESUMABLE: Final = {"responses": {200: STREAM_RESPONSE, 204: {"description": "The run is over and all was received."}}}
+STREAM: Final = {"responses": {200: STREAM_RESPONSE | {"description": EVENTS_OR_JSON}}}
+NEW: Final = {**STREAM, "parameters": [IDEMPOTENCY_KEY]}
+RESUMABLE: Final = {
+    "parameters": [LAST_EVENT_ID],
+    "responses": {200: STREAM_RESPONSE, 204: {"description": "The run is over and all was received."}},
+}
 
 
-@router.post("/chat/stream", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=STREAM)
-async def stream(request: HttpRequest, body: ChatIn) -> HttpResponseBase:
+@router.post("/chat/stream", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=NEW)
+async def start_run(request: HttpRequest, body: ChatIn) -> HttpResponseBase:
     """Start a run and stream its events. Closing the connection only stops following the run.
 
     With `"stream": false`, or an `Accept` header that names only JSON, the answer is one JSON object at the run's end.
@@ -59,7 +68,7 @@ async def stream(request: HttpRequest, body: ChatIn) -> HttpResponseBase:
 
 
 @router.post("/chat/runs/{uuid:run_id}/resume", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=STREAM)
-async def resume(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
+async def resume_run(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     """Start a new run that continues an interrupted one from its last stored step, and stream it.
 
     A second request for the same run follows the same new run.
@@ -71,7 +80,7 @@ async def resume(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
 
 
 @router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE, auth=READ)
-async def follow(request: HttpRequest, run_id: UUID, after: int | None = CURSOR) -> HttpResponseBase:
+async def follow_run(request: HttpRequest, run_id: UUID, after: int | None = CURSOR) -> HttpResponseBase:
     """Follow a live or finished run after an event: the `Last-Event-ID` header, or `after`."""
     cursor = cursor_of(request, after)
     return await stream_after(run_id, await owner_of(run_id, caller(request)), cursor)
@@ -85,7 +94,7 @@ async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 
 @router.post("/chat/runs/{uuid:run_id}/cancel", response={200: CancelOut, **ERRORS})
-async def cancel(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+async def cancel_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Stop a run and keep its output. Calling this again, or after the end, is safe."""
     owner = caller(request).owner
     status = await service_registry.current().cancel(run_id, owner)
@@ -102,6 +111,7 @@ async def list_sessions(request: HttpRequest, limit: int = LIMIT, offset: int = 
 
 @router.get("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, auth=READ)
 async def get_session(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
+    """Return a session: its title, its metadata and its active run."""
     return _found(await read(queries.session, session_id, caller(request).reads), "session")
 
 

@@ -3,9 +3,10 @@
 `docs/protocol.md` describes them to clients. Each has a literal `type` as its tag, which comes first in its JSON.
 """
 
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from chat.engine.model_port import ErrorCode as ProviderErrorCode
 from tools.base import ApprovalDecision, OutputStream, Source, ToolErrorCode
@@ -22,113 +23,117 @@ EndReason = Literal[
     "budget_exceeded",
     "cancelled",
 ]
-ErrorCode = ProviderErrorCode | Literal["interrupted", "shutting_down", "storage", "internal"]
+ErrorCode = Literal[ProviderErrorCode, "interrupted", "shutting_down", "storage", "internal"]
 
 
 COST_DIGITS: Final = 10
 """Digits of a cost in USD after the point. Sums are rounded to them: 0.1 + 0.2 is 0.3, and not 0.30000000000000004."""
 
 
-class TotalUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens and cost of a run so far. `cost_usd` is None if the price of any part is unknown."""
+ToolName = Annotated[str, Meta(description="The tool's name, such as `fs.read`.")]
+ExecutionId = Annotated[str, Meta(description="The execution's id, a UUID, for `/tools/executions/{execution_id}`.")]
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_tokens: int = 0
-    reasoning_tokens: int = 0
-    cost_usd: float | None = None
-    estimated: bool = False
+PARAMS: Final = "The tool's params, secrets masked. A text of over 4 KiB is an object with its `sha256` and `size`."
+REBUILT: Final = "True if this is a short version of a run whose frames were deleted; absent otherwise."
+WARNING: Final = "A problem of the answer, such as a missing text; absent if there is none."
+OUTPUT: Final = "The value of a structured answer, which matches `output_schema`; absent if none was asked for."
+DURABLE: Final = "The number of the last stored event before the process of the run died; absent otherwise."
+
+
+class TotalUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens and cost of a run so far."""
+
+    input_tokens: Annotated[int, Meta(description="Tokens that the models read, cached ones included.")] = 0
+    output_tokens: Annotated[int, Meta(description="Tokens that the models wrote, reasoning included.")] = 0
+    cached_tokens: Annotated[int, Meta(description="Input tokens that a provider had in its cache.")] = 0
+    reasoning_tokens: Annotated[int, Meta(description="Output tokens of the models' reasoning.")] = 0
+    cost_usd: Annotated[float | None, Meta(description="The cost in USD; null if a part's price is unknown.")] = None
+    estimated: Annotated[bool, Meta(description="True if a part is the service's estimate.")] = False
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="start"):
-    """The run has started. Always the first event.
+    """The run has started. Always the first event."""
 
-    `rebuilt` marks a short version of the log, made from the stored messages after the frames were deleted.
-    """
-
-    run_id: str
-    session_id: str | None
-    provider: str | None
-    model: str | None
-    rebuilt: bool | msgspec.UnsetType = msgspec.UNSET
+    run_id: Annotated[str, Meta(description="The run's id, a UUID.")]
+    session_id: Annotated[str | None, Meta(description="The session's id, a UUID; null if nothing is stored.")]
+    provider: Annotated[str | None, Meta(description="The provider that is asked first; null if no model is.")]
+    model: Annotated[str | None, Meta(description="The model that is asked first; null if none is.")]
+    rebuilt: Annotated[bool, Meta(description=REBUILT)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="token"):
     """A piece of the model's answer."""
 
-    token: str
+    token: Annotated[str, Meta(description="The text of the piece. The answer is all pieces, joined.")]
 
 
 class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
     """The model's reasoning before an answer, as far as its service shows it. Only in runs that asked for it."""
 
-    text: str
+    text: Annotated[str, Meta(description="The reasoning, of at most 100,000 characters.")]
 
 
 class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):
-    """A tool is about to run, at the request of `source`."""
+    """A tool is about to run."""
 
-    tool: str
-    params: Any
-    execution_id: str
-    source: Source
+    tool: ToolName
+    params: Annotated[Any, Meta(description=PARAMS)]
+    execution_id: ExecutionId
+    source: Annotated[Source, Meta(description="The side that called the tool.")]
 
 
 class ApprovalRequired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_required"):
-    """An execution waits for a decision until `expires_at` (ISO 8601). The run is `waiting` in the meantime.
+    """An execution waits for a decision. The run is `waiting` in the meantime."""
 
-    A decision is bound to `params_sha256`, the hash of the exact params.
-    """
-
-    tool: str
-    params: Any
-    execution_id: str
-    params_sha256: str
-    expires_at: str
+    tool: ToolName
+    params: Annotated[Any, Meta(description="The tool's params as they would run, secrets masked.")]
+    execution_id: ExecutionId
+    params_sha256: Annotated[str, Meta(description="The hash of the exact params. A decision repeats it.")]
+    expires_at: Annotated[str, Meta(description="The time at which the execution expires, in ISO 8601.")]
 
 
 class ApprovalResolved(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_resolved"):
     """The execution no longer waits. If it was approved, it starts now."""
 
-    execution_id: str
-    decision: ApprovalDecision
+    execution_id: ExecutionId
+    decision: Annotated[ApprovalDecision, Meta(description="The decision, or the reason why there is none.")]
 
 
 class ToolOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_output"):
     """Live output of a tool that is still running."""
 
-    tool: str
-    execution_id: str
-    stream: OutputStream
-    text: str
+    tool: ToolName
+    execution_id: ExecutionId
+    stream: Annotated[OutputStream, Meta(description="The stream that the tool wrote to.")]
+    text: Annotated[str, Meta(description="The piece of output, secrets masked.")]
 
 
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_result"):
     """A tool has succeeded."""
 
-    tool: str
-    data: Any
-    execution_id: str
+    tool: ToolName
+    data: Annotated[Any, Meta(description="The result, as `docs/protocol.md` lists it for each tool.")]
+    execution_id: ExecutionId
 
 
 class ToolFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_error"):
     """A tool has failed. The run continues."""
 
-    tool: str
-    error: str
-    code: ToolErrorCode
-    execution_id: str
+    tool: ToolName
+    error: Annotated[str, Meta(description="A sentence: the problem, and what is valid.")]
+    code: Annotated[ToolErrorCode, Meta(description="The problem as a word for programs.")]
+    execution_id: ExecutionId
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="retry"):
-    """A model call failed before its first token. `next_provider` is called next."""
+    """A model call is repeated: it failed before its first token, or its answer was not what was asked for."""
 
-    provider: str
-    attempt: int
-    error: str
-    next_provider: str
+    provider: Annotated[str, Meta(description="The provider that failed.")]
+    attempt: Annotated[int, Meta(description="The number of the failed attempt, from 1.")]
+    error: Annotated[str, Meta(description="A sentence that states the failure.")]
+    next_provider: Annotated[str, Meta(description="The provider that is called next. It may be the same.")]
     # Stored frames from before this field was added have no code.
-    code: ProviderErrorCode = "provider_unavailable"
+    code: Annotated[ProviderErrorCode, Meta(description="The failure as a word for programs.")] = "provider_unavailable"
 
 
 class Compaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="compaction"):
@@ -137,54 +142,51 @@ class Compaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     `results` tool results were replaced by a line, and `left_out` messages were left out.
     """
 
-    before: int
-    after: int
-    results: int
-    left_out: int
+    before: Annotated[int, Meta(description="Tokens before, estimated.")]
+    after: Annotated[int, Meta(description="Tokens now, estimated.")]
+    results: Annotated[int, Meta(description="Tool results that a line stands for.")]
+    left_out: Annotated[int, Meta(description="Messages that the model no longer receives.")]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="usage"):
-    """Tokens and cost (USD) of one model call. They are `estimated` if the service did not report them."""
+    """Tokens and cost of one model call."""
 
-    input_tokens: int
-    output_tokens: int
-    cached_tokens: int
-    reasoning_tokens: int
-    cost_usd: float | None
-    estimated: bool
+    input_tokens: Annotated[int, Meta(description="Tokens that the model read, cached ones included.")]
+    output_tokens: Annotated[int, Meta(description="Tokens that the model wrote, reasoning included.")]
+    cached_tokens: Annotated[int, Meta(description="Input tokens that the provider had in its cache.")]
+    reasoning_tokens: Annotated[int, Meta(description="Output tokens of the model's reasoning.")]
+    cost_usd: Annotated[float | None, Meta(description="The cost in USD; null if the price is unknown.")]
+    estimated: Annotated[bool, Meta(description="True if the tokens are the service's estimate.")]
 
 
 class BudgetUsed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="budget"):
-    """A budget is nearly used up, or the next call would exceed it: `spent` of `limit` (in `unit`) in each `span`."""
+    """Four fifths of a budget are used, or the next call would exceed it. Sent once a run for each budget."""
 
-    scope: Literal["run", "session", "key", "service"]
-    span: Literal["run", "session", "day", "month", "ever"]
-    spent: float
-    limit: float
-    unit: Literal["usd", "tokens"]
+    scope: Annotated[Literal["run", "session", "key", "service"], Meta(description="The owner of the budget.")]
+    span: Annotated[Literal["run", "session", "day", "month", "ever"], Meta(description="The period of the budget.")]
+    spent: Annotated[float, Meta(description="The amount that is spent or reserved, in `unit`.")]
+    limit: Annotated[float, Meta(description="The whole budget, in `unit`.")]
+    unit: Annotated[Literal["usd", "tokens"], Meta(description="The unit of both amounts.")]
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="end"):
-    """The run has completed, reached a limit or was cancelled. The last event.
+    """The run has completed, reached a limit or was cancelled. The last event."""
 
-    `warning` names a problem of the answer, such as a missing text. `output` is the value of a structured answer.
-    """
-
-    reason: EndReason
-    run_id: str
-    session_id: str | None
-    usage: TotalUsage
-    warning: str | msgspec.UnsetType = msgspec.UNSET
-    output: Any = msgspec.UNSET
+    reason: Annotated[EndReason, Meta(description="The reason of the end.")]
+    run_id: Annotated[str, Meta(description="The run's id, a UUID.")]
+    session_id: Annotated[str | None, Meta(description="The session's id, a UUID; null if nothing is stored.")]
+    usage: Annotated[TotalUsage, Meta(description="Tokens and cost of all model calls of the run.")]
+    warning: Annotated[str, Meta(description=WARNING)] | msgspec.UnsetType = msgspec.UNSET
+    output: Annotated[Any, Meta(description=OUTPUT)] = msgspec.UNSET
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="error"):
-    """The run has failed or was interrupted. The last event. `durable_to` is the last event id stored before it."""
+    """The run has failed or was interrupted. The last event."""
 
-    error: str
-    code: ErrorCode
-    retryable: bool
-    durable_to: int | None = None
+    error: Annotated[str, Meta(description="A sentence that states the failure.")]
+    code: Annotated[ErrorCode, Meta(description="The failure as a word for programs.")]
+    retryable: Annotated[bool, Meta(description="True if the same request may succeed later.")]
+    durable_to: Annotated[int | None, Meta(description=DURABLE)] = None
 
 
 Event = (

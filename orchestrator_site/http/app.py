@@ -13,7 +13,7 @@ from orchestrator_site.http.api_handler import ApiHandler
 from orchestrator_site.http.asgi_types import Receive, Scope, Send
 from orchestrator_site.http.browser_pages import answer_page, as_asked, guarded, is_page
 from orchestrator_site.http.cors import answer_preflight, sharing
-from orchestrator_site.http.error_responses import send_response
+from orchestrator_site.http.error_responses import expects_object, send_response, with_object
 from orchestrator_site.http.lifespan import lifespan
 from orchestrator_site.http.root_path import inner_path, rooted
 from telemetry import metrics, tracing
@@ -66,6 +66,8 @@ class Application:
         request = RequestOrigin.of(scope, scope["headers"])
         scope = rooted(scope)
         path = inner_path(scope)
+        if expects_object(scope["headers"]):
+            send = with_object(send)
         is_read = request.method in {"GET", "HEAD"}
         probe = path.rstrip("/") if is_read and path.rstrip("/") in PROBES else ""
         try:

@@ -8,7 +8,10 @@ from typing import Final
 from access.network.host_check import RequestOrigin, Rules, may_share
 from orchestrator_site.http.asgi_types import Message, Send
 
-EXPOSED: Final = b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After, RateLimit, RateLimit-Policy"
+EXPOSED: Final = (
+    b"X-Run-Id, X-Session-Id, X-Request-Id, Content-Location, Retry-After, RateLimit, RateLimit-Policy, "
+    b"X-Speech-Provider, X-Speech-Model, X-Speech-Voice, X-Speech-Note"
+)
 """Response headers that a page of another origin may read."""
 
 PREFLIGHT: Final = (

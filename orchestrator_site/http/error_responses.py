@@ -2,11 +2,13 @@
 
 from http import HTTPStatus
 
+import msgspec
 from django.http import HttpResponse
 
-from orchestrator_site.http.asgi_types import Send
+from orchestrator_site.http.asgi_types import Message, Send
 from telemetry import metrics
 from web.errors import CONTENT_TYPE, ApiError
+from web.headers import Headers, last
 
 
 def django_response(error: ApiError) -> HttpResponse:
@@ -36,3 +38,39 @@ def raw_response(error: ApiError) -> bytes:
     lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     head = "\r\n".join([*lines, "", ""])
     return head.encode("ascii") + body
+
+
+def expects_object(headers: Headers) -> bool:
+    """Return whether the client is an SDK that shows an error only if `error` is an object with a `message`."""
+    # The SDKs of OpenAI and Anthropic send the one header; the AI SDK (https://ai-sdk.dev) has its name in the other.
+    return bool(last(headers, b"x-stainless-lang")) or b"ai-sdk/" in last(headers, b"user-agent")
+
+
+def with_object(send: Send) -> Send:
+    """Return `send`, which makes `error` an object with `message`, `type` and `code` in the body of an error."""
+    head: Message | None = None
+    body = b""
+
+    async def convert(message: Message) -> None:
+        nonlocal head, body
+        if message["type"] == "http.response.start":
+            kinds = [value for name, value in message["headers"] if name.lower() == b"content-type"]
+            if message["status"] >= HTTPStatus.BAD_REQUEST and kinds == [CONTENT_TYPE.encode()]:
+                head = message
+                return
+        if head is None:
+            await send(message)
+            return
+        body += message.get("body", b"")
+        if message.get("more_body"):
+            return
+        fields = msgspec.json.decode(body)
+        # A probe's answer is JSON of another shape.
+        if "error" in fields:
+            fields["error"] = {"message": fields["message"], "type": fields["code"], "code": fields["code"]}
+            body = msgspec.json.encode(fields)
+        headers = [pair for pair in head["headers"] if pair[0].lower() != b"content-length"]
+        await send({**head, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+        await send({**message, "body": body})
+
+    return convert

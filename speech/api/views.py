@@ -38,7 +38,7 @@ LIST_ERRORS: Final = errors(400, 401, 403, 429, 503)
 
 
 @router.get("/speech/providers", response={200: SpeechProviderList, **LIST_ERRORS})
-async def list_providers(request: HttpRequest) -> dict[str, Any]:
+async def list_speech_providers(request: HttpRequest) -> dict[str, Any]:
     """List the speech providers with their models, voices, formats and languages."""
     return describe_providers(conf.service())
 

@@ -18,6 +18,7 @@ import pytest
 from tests.deploy.image import ROOT
 from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import free_port, wait_until
+from web.schemas import ErrorOut
 
 DEPLOY: Final = ROOT / "docs" / "deploy"
 PAGE: Final = (DEPLOY / "README.md").read_text()
@@ -124,6 +125,34 @@ def test_nginx_accepts_the_configuration(folder: Path) -> None:
     secrets(folder)
     configuration(folder, "http://127.0.0.1:1", free_port())
     assert "test is successful" in run("nginx", folder)
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "nginx-site.conf"])
+def test_errors_of_nginx_have_the_shape_of_those_of_the_service(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    # Without `=`, nginx would keep the status 502 or 504.
+    assert re.search(r"error_page [\d ]+ = @away;", text)
+    bodies = re.findall(r"return (\d+) '(.*)';", text)
+    assert {status for status, _ in bodies} == {"413", "503"}
+    for _, body in bodies:
+        error = ErrorOut(**json.loads(body))
+        assert error.error == error.message
+        assert set(json.loads(body)) == set(ErrorOut.model_fields)
+
+
+@needs_nginx
+@needs_openssl
+async def test_errors_of_nginx_are_json(folder: Path) -> None:
+    trust = ssl.create_default_context()
+    with nginx_for("http://127.0.0.1:1", folder) as url:
+        trust.load_verify_locations(folder / "secrets" / "tls.crt")
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
+            async with session.get(f"{url}/tools") as away:
+                assert (away.status, away.content_type, away.headers["Retry-After"]) == (503, "application/json", "2")
+                assert (await away.json())["code"] == "unavailable"
+            async with session.post(f"{url}/keys", data=b"a" * 70_000) as large:
+                assert (large.status, large.content_type) == (413, "application/json")
+                assert (await large.json())["code"] == "body_too_large"
 
 
 @needs_nginx

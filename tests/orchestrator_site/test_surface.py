@@ -85,18 +85,10 @@ def test_event_types_are_pinned() -> None:
     assert set(get_args(events.Event)) == set(events.EVENT_TYPES)
 
 
-def test_every_event_is_in_the_openapi_document() -> None:
-    document = api.get_openapi_schema()
-    stream = document["paths"]["/chat/stream"]["post"]["responses"][200]["content"]["text/event-stream"]["schema"]
-    described = [document["components"]["schemas"][ref["$ref"].split("/")[-1]] for ref in stream["oneOf"]]
-    assert {schema["properties"]["type"]["enum"][0] for schema in described} == EVENTS
-
-
 def test_every_reference_of_the_openapi_document_resolves() -> None:
-    text = str(api.get_openapi_schema())
-    schemas = api.get_openapi_schema()["components"]["schemas"]
-    for name in re.findall(r"#/components/schemas/(\w+)", text):
-        assert name in schemas
+    document = api.get_openapi_schema()
+    for kind, name in re.findall(r"#/components/(\w+)/([\w-]+)", str(document)):
+        assert name in document["components"][kind]
 
 
 def test_env_example_has_every_variable_and_its_default() -> None:

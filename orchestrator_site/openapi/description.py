@@ -1,0 +1,53 @@
+"""The texts of the OpenAPI document that belong to no single endpoint."""
+
+from typing import Any, Final
+
+from orchestrator_site.settings import PYPROJECT
+
+PROJECT: Final = PYPROJECT["project"]
+AUTHOR: Final = PROJECT["authors"][0]
+
+INFO: Final[dict[str, Any]] = {
+    "description": """\
+An agent behind one HTTP endpoint: streamed answers, confined tools, a durable record.
+
+`POST /chat/stream` starts a run and streams its events. `/ws/chat` carries the same events over a WebSocket. Times are
+in ISO 8601, costs in USD. Fields and events may be added: ignore those that you do not know.
+""",
+    "contact": {"name": AUTHOR["name"], "email": AUTHOR["email"], "url": PROJECT["urls"]["Homepage"]},
+    "license": {"name": "Apache License 2.0", "identifier": PROJECT["license"]},
+}
+LINK: Final = {"description": "The documentation", "url": PROJECT["urls"]["Documentation"]}
+TAGS: Final = [
+    {"name": "chat", "description": "Runs, and the sessions with the messages that they belong to."},
+    {"name": "providers", "description": "The providers of models."},
+    {"name": "tools", "description": "The tools, their executions, and decisions about executions that wait."},
+    {"name": "speech", "description": "Speech to text, and text to speech."},
+    {"name": "usage", "description": "Calls, tokens and cost."},
+    {"name": "keys", "description": "The keys of callers."},
+    {"name": "health", "description": "Probes and metrics."},
+]
+SECURITY_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The key, as `Authorization: Bearer <key>`."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The key, in its own header.",
+    },
+}
+"""The two ways to send a key. A request uses one of them, or none while no key exists."""
+
+PATH_PARAMETERS: Final = {
+    "run_id": "The run's id.",
+    "session_id": "The session's id.",
+    "execution_id": "The execution's id.",
+    "key_id": "The key's id.",
+}
+TRACE_CONTEXT: Final = {
+    "in": "header",
+    "name": "traceparent",
+    "required": False,
+    "description": "The caller's span (W3C Trace Context). A traced run continues it.",
+    "schema": {"type": "string"},
+}

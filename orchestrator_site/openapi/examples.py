@@ -1,0 +1,210 @@
+"""Examples of requests and answers, by the id of their operation."""
+
+from typing import Any, Final
+
+from chat.wire.event_schemas import EXAMPLES as EVENTS
+from chat.wire.event_schemas import EXECUTION, RUN, SESSION, SHA256, USAGE
+
+TIME: Final = "2026-11-28T15:05:52.104Z"
+LATER: Final = "2026-11-28T15:05:53.871Z"
+KEY: Final = "01a204bc-0f3c-7e55-8f10-6b1d2a9c3e47"
+OWNER: Final = f"key:{KEY}"
+
+DECISION: Final = {"params_sha256": SHA256, "note": "Only once."}
+REQUESTS: Final[dict[str, dict[str, Any]]] = {
+    "start_run": {
+        "A message": {"message": "What is the capital of France?"},
+        "A message to an older session, with limits": {
+            "message": "And of Italy?",
+            "session_id": SESSION,
+            "provider": "openai",
+            "max_output_tokens": 200,
+            "tools": ["fs.*"],
+        },
+        "A tool call without a model": {"tool_calls": [{"name": "fs.read", "params": {"path": "README.md"}}]},
+    },
+    "change_session": {"A new title": {"title": "Capitals"}},
+    "approve_execution": {"An approval": DECISION},
+    "deny_execution": {"A denial": {**DECISION, "note": "Write to notes/ only."}},
+    "synthesize": {"A text": {"text": "Good morning.", "format": "mp3"}},
+    "create_key": {
+        "A key for one application": {
+            "name": "web",
+            "scopes": ["chat", "fs.read"],
+            "expires": "30d",
+            "rate": "60/minute",
+            "budgets": ["10usd/month"],
+        }
+    },
+}
+RUN_FIELDS: Final[dict[str, Any]] = {
+    "id": RUN,
+    "session_id": SESSION,
+    "status": "completed",
+    "reason": "completed",
+    "provider": "openai",
+    "model": "gpt-5-mini",
+    "text": "The capital of France is Paris.",
+    "usage": USAGE,
+    "cost_usd": USAGE["cost_usd"],
+    "error": None,
+    "created": TIME,
+    "started": TIME,
+    "ended": LATER,
+    "resumed_from": None,
+}
+SESSION_FIELDS: Final[dict[str, Any]] = {
+    "id": SESSION,
+    "owner": OWNER,
+    "title": "What is the capital of France?",
+    "user": "",
+    "metadata": {},
+    "active_run": None,
+    "created": TIME,
+    "updated": LATER,
+}
+MESSAGE_FIELDS: Final = {
+    "id": 1,
+    "run_id": RUN,
+    "role": "user",
+    "content": "What is the capital of France?",
+    "attachments": 0,
+    "tool_calls": None,
+    "call_id": None,
+    "tool": None,
+    "is_error": False,
+    "provider": None,
+    "model": None,
+    "usage": None,
+    "reasoning": None,
+    "created": TIME,
+}
+EXECUTION_FIELDS: Final = {
+    "id": EXECUTION,
+    "owner": OWNER,
+    "session_id": SESSION,
+    "run_id": RUN,
+    "tool": "fs.write",
+    "source": "model",
+    "params": {"path": "notes.txt", "content": "Buy milk.\n"},
+    "params_sha256": SHA256,
+    "status": "awaiting_approval",
+    "data": None,
+    "output": "",
+    "error": None,
+    "code": None,
+    "confinement": "openat2",
+    "created": TIME,
+    "started": None,
+    "ended": None,
+    "duration_ms": None,
+    "output_size": None,
+    "output_sha256": None,
+    "truncated": False,
+    "expires": "2026-11-28T16:00:00Z",
+    "decision": None,
+    "decided": None,
+    "decided_by": None,
+    "note": None,
+}
+DECIDED: Final = {"decided": LATER, "decided_by": OWNER}
+KEY_FIELDS: Final = {
+    "id": KEY,
+    "name": "web",
+    "prefix": "osk_3kTz9QmW",
+    "owner": OWNER,
+    "scopes": ["chat", "fs.read"],
+    "rate": "60/minute",
+    "max_runs": None,
+    "budgets": ["10usd/month"],
+    "made_by": None,
+    "created": TIME,
+    "expires": "2026-12-28T15:05:52.104Z",
+    "revoked": None,
+    "last_used": None,
+}
+SUMS: Final = {
+    "calls": 12,
+    "failed": 1,
+    "estimated": 0,
+    "unpriced": 0,
+    "input_tokens": 4_812,
+    "output_tokens": 903,
+    "cached_tokens": 1_024,
+    "reasoning_tokens": 0,
+    "milliseconds": 0,
+    "cost_usd": 0.00421,
+}
+ANSWERS: Final[dict[str, Any]] = {
+    "start_run": {**RUN_FIELDS, "approval": None},
+    "resume_run": {**RUN_FIELDS, "approval": None, "resumed_from": "01a204bb-9d10-7aa3-b7c4-0e5f1b2c3d4e"},
+    "get_run": RUN_FIELDS,
+    "cancel_run": {"id": RUN, "status": "cancelled"},
+    "list_sessions": {"items": [SESSION_FIELDS], "count": 1},
+    "get_session": SESSION_FIELDS,
+    "change_session": {**SESSION_FIELDS, "title": "Capitals"},
+    "list_messages": {
+        "items": [
+            MESSAGE_FIELDS,
+            {
+                **MESSAGE_FIELDS,
+                "id": 2,
+                "role": "assistant",
+                "content": "The capital of France is Paris.",
+                "provider": "openai",
+                "model": "gpt-5-mini",
+                "usage": USAGE,
+                "created": LATER,
+            },
+        ],
+        "count": 2,
+    },
+    "list_executions": {"items": [EXECUTION_FIELDS], "count": 1},
+    "get_execution": EXECUTION_FIELDS,
+    "approve_execution": {**EXECUTION_FIELDS, **DECIDED, "decision": "approved", "note": "Only once."},
+    "deny_execution": {**EXECUTION_FIELDS, **DECIDED, "decision": "denied", "note": "Write to notes/ only."},
+    "get_output": {"text": "3 passed\n", "offset": 0, "size": 9, "next_offset": None},
+    "list_providers": {
+        "items": [
+            {
+                "name": "openai",
+                "configured": True,
+                "reason": None,
+                "default": True,
+                "default_model": "gpt-5-mini",
+                "models": ["gpt-5-mini", "gpt-5"],
+                "capabilities": ["streaming", "tools", "images"],
+            }
+        ],
+        "count": 1,
+    },
+    "transcribe": {
+        "text": "Good morning.",
+        "language": "en",
+        "duration": 1.2,
+        "segments": [{"start": 0.0, "end": 1.2, "text": "Good morning."}],
+        "provider": "local",
+        "model": "whisper-tiny.en",
+        "cost_usd": 0.0,
+        "note": None,
+    },
+    "get_usage": {"items": [{"day": "2026-11-28", **SUMS}], "count": 1, "total": SUMS},
+    "list_keys": {"items": [KEY_FIELDS], "count": 1},
+    "create_key": {**KEY_FIELDS, "key": "osk_3kTz9QmWvB7nR2xYc5LhJ8dFgP4sAeT6uKiN1oMwXzQyEbVjU"},
+    "get_liveness": {"status": "ok"},
+    "get_readiness": {"status": "ok"},
+}
+
+
+def add(details: dict[str, Any]) -> None:
+    """Add the examples of an operation to its description."""
+    operation = details["operationId"]
+    if operation in REQUESTS:
+        named = {name: {"summary": name, "value": value} for name, value in REQUESTS[operation].items()}
+        details["requestBody"]["content"]["application/json"]["examples"] = named
+    for status, response in details["responses"].items():
+        for media_type, content in response.get("content", {}).items():
+            if media_type == "text/event-stream":
+                content["examples"] = {event["type"]: {"value": event} for event in EVENTS}
+            elif operation in ANSWERS and media_type == "application/json" and status < 300:
+                content["example"] = ANSWERS[operation]
