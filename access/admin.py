@@ -1,6 +1,7 @@
 """The admin pages of API keys."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,10 +18,10 @@ from django.utils import timezone
 
 from access.keys import issuing
 from access.keys.issuing import CreatedKey, KeyInvalid
+from access.keys.named_pages import NamedAdmin, named
 from access.models import ApiKey
 from access.scopes import DEFAULT, TOOLS, WORDS
 from console import cells, columns
-from console.pages import ReadOnlyAdmin
 
 REVOKE: Final = "access.revoke_apikey"
 ADDED: Final[list[Any]] = [{"added": {}}]
@@ -44,7 +45,7 @@ _limits = (
     columns.number("max_runs"),
     columns.column("budgets", lambda row: cells.short(", ".join(row.budgets))),
 )
-_whose = columns.column("owner", lambda row: cells.short(row.user.get_username() if row.user else row.owner))
+_whose = columns.column("owner", lambda row: row.names.link(row.owner) if row.user_id else "the key itself")
 
 
 class KeyForm(forms.Form):
@@ -110,7 +111,7 @@ class KeyForm(forms.Form):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnlyAdmin):
+class ApiKeyAdmin(NamedAdmin):
     """Creates, shows and revokes keys. A key is shown once, and cannot be changed or deleted."""
 
     change_form_template = "console/api_key.html"
@@ -128,12 +129,23 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         columns.moment("last_used", "last used"),
     )
     list_display_links = (_name,)
-    list_select_related = ("user",)
     sortable_by = (_created,)
     search_fields = ("name", "prefix")
-    search_help_text = "Part of the name, the first characters of a key, or its id."
+    search_help_text = "Part of the name of a key or its user, the first characters of a key, or its id."
+    references = ("owner", "made_by")
     sections = (
-        (None, (columns.whole_link("id", "access_apikey", "id"), _name, columns.text("prefix"), _status, _whose, _may)),
+        (
+            None,
+            (
+                columns.whole_link("id", "access_apikey", "id"),
+                _name,
+                columns.text("prefix"),
+                _status,
+                _whose,
+                named("made_by"),
+                _may,
+            ),
+        ),
         ("Limits", (_limits,)),
         (
             "Time",
@@ -147,6 +159,10 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.revoke_view)
         return [path("<uuid:key_id>/revoke/", view, name="access_apikey_revoke"), *super().get_urls()]
+
+    def referring(self, references: Sequence[str]) -> Q:
+        users = [one.removeprefix("user:") for one in references if one.startswith("user:")]
+        return Q(user__in=users)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("access.add_apikey")

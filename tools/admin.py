@@ -11,9 +11,10 @@ from django.db.models.functions import Cast, Substr
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from console import cells, columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
-from console.pages import ROWS, ReadOnlyAdmin
+from console.pages import ROWS
 from tools.approvals import decisions
 from tools.models import ToolExecution
 
@@ -67,7 +68,7 @@ def executions_table(**of: object) -> str:
 
 
 @admin.register(ToolExecution)
-class ToolExecutionAdmin(ReadOnlyAdmin):
+class ToolExecutionAdmin(NamedAdmin):
     """The pages of tool executions. An execution that awaits an approval can be decided there."""
 
     change_form_template = "console/execution.html"
@@ -89,10 +90,14 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         ("created", DayFilter),
         "status",
         *((field, RecentValueFilter) for field in ("tool", "source", "code")),
+        ("owner", NamedFilter),
         *((field, BelongsToFilter) for field in ("session_id", "run_id")),
     ]
     search_fields = ("id__endswith", "tool", "params", "error", "call_id")
-    search_help_text = "Words of the tool's name, params or error; or the ID of an execution, a session or a run."
+    search_help_text = (
+        "Words of the tool's name, params, error or the owner's name; or the ID of an execution, a session or a run."
+    )
+    references = ("owner", "decided_by")
     uuid_fields = ("id", "session_id", "run_id")
     long_fields = _whole
     sections = (
@@ -103,7 +108,7 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
                 _tool,
                 _status,
                 columns.text("source", "asked by"),
-                columns.text("owner"),
+                named("owner"),
                 columns.text("call_id"),
                 columns.whole_link("session", "chat_session", "session_id"),
                 columns.whole_link("run", "chat_run", "run_id"),
@@ -117,7 +122,7 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         (
             "Approval",
             (
-                (columns.text("decision"), columns.text("decided_by"), columns.exact_moment("decided")),
+                (columns.text("decision"), named("decided_by"), columns.exact_moment("decided")),
                 columns.exact_moment("expires"),
                 columns.block("note", _whole["note"]),
             ),

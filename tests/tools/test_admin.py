@@ -188,7 +188,8 @@ def test_search_reads_the_table_once_and_shows_the_first_matches(
     execution(params={"path": "other"})
     with CaptureQueriesContext(connection) as queries:
         shown = page(console, f"{LIST}?q=notes_")
-    assert sum("LIKE" in query["sql"] for query in queries) == 1
+    of_table = [query["sql"] for query in queries if "tool_executions" in query["sql"]]
+    assert sum("LIKE" in sql for sql in of_table) == 1
     assert "2 tool executions" in shown
     assert "Only the first 2 matches are shown." in shown
     assert [name in shown for name in ("NOTES_0", "NOTES_1", "NOTES_2")] == [False, True, True]
@@ -235,7 +236,7 @@ def test_execution_is_found_by_the_end_of_its_id(console: Client) -> None:
 
 
 def test_number_of_list_queries_does_not_grow_with_the_rows(console: Client, django_assert_num_queries: object) -> None:
-    for more, queries in ((1, 7), (40, 7), (60, 8)):  # One query is for the keys of a page, if there are several pages.
+    for more, queries in ((1, 8), (40, 8), (60, 9)):  # One query is for the keys of a page, if there are several pages.
         for _ in range(more):
             execution()
         with django_assert_num_queries(queries):
