@@ -123,9 +123,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     long_fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     uuid_fields: ClassVar[Sequence[str]] = ("id",)
 
-    class Media:
-        css: ClassVar = {"all": ["console/console.css"]}
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -182,6 +182,7 @@ CHANNEL_LAYERS = {"default": channel_layer.backend(CHANNEL_LAYER_URL)}
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 INSTALLED_APPS = [
     "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
+    "console",  # before admin: its `base_site.html` adds the styles to every page
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -190,7 +191,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "ninja",
     "telemetry",
-    "console",
     "access",
     "spending",
     "speech",

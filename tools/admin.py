@@ -15,6 +15,7 @@ from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from console import cells, columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
 from console.pages import ROWS
+from console.params import params
 from tools.approvals import decisions
 from tools.models import ToolExecution
 
@@ -45,6 +46,17 @@ _whole = {
     "note": lambda row: row.note,
 }
 DECIDE: Final = "tools.decide_toolexecution"
+ASKED: Final = "Asked for"
+
+
+def _all_params(row: ToolExecution) -> str:
+    # Before a decision, nothing that it is about may be missing.
+    url = "" if row.awaits_decision else reverse("admin:tools_toolexecution_whole", args=[row.pk, "params"])
+    return params(row.params, url)
+
+
+def _may_decide(request: HttpRequest, row: ToolExecution | None) -> bool:
+    return row is not None and row.awaits_decision and request.user.has_perm(DECIDE)
 
 
 def executions_table(**of: object) -> str:
@@ -118,7 +130,7 @@ class ToolExecutionAdmin(NamedAdmin):
             "Time",
             ((columns.exact_moment("created"), columns.exact_moment("started"), columns.exact_moment("ended"), _took),),
         ),
-        ("Asked for", (columns.block("params", _whole["params"]), columns.text("params_sha256"))),
+        (ASKED, (columns.column("params", _all_params), columns.text("params_sha256"))),
         (
             "Approval",
             (
@@ -143,13 +155,23 @@ class ToolExecutionAdmin(NamedAdmin):
         view = self.admin_site.admin_view(self.decide_view)
         return [path("<uuid:execution_id>/decide/", view, name="tools_toolexecution_decide"), *super().get_urls()]
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        # The form of a decision shows the params itself.
+        is_repeated = _may_decide(request, obj)
+        return [one for one in super().get_fieldsets(request, obj) if not (is_repeated and one[0] == ASKED)]
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         row: ToolExecution = context["original"]
-        if row.awaits_decision and request.user.has_perm(DECIDE):
-            url = reverse("admin:tools_toolexecution_decide", args=[row.pk])
-            context = {**context, "decision_url": url, "params_sha256": row.params_sha256}
+        if _may_decide(request, row):
+            context |= {
+                "decision_url": reverse("admin:tools_toolexecution_decide", args=[row.pk]),
+                "tool": _tool(row),
+                "params": _all_params(row),
+                "params_sha256": row.params_sha256,
+                "expires": cells.moment(row.expires),
+            }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def decide_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
@@ -162,11 +184,11 @@ class ToolExecutionAdmin(NamedAdmin):
         given = {"params_sha256": request.POST.get("params_sha256", ""), "note": request.POST.get("note", "")}
         try:
             with transaction.atomic():
-                decisions.decide(execution_id, verdict, by=request.user.get_username(), **given)
+                row = decisions.decide(execution_id, verdict, by=request.user.get_username(), **given)
         except decisions.DecisionRefused as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, f"The execution was {verdict}; its run continues.")
+            messages.success(request, f"The execution of {_tool(row)} was {verdict}; its run continues.")
         return HttpResponseRedirect(reverse("admin:tools_toolexecution_change", args=[execution_id]))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolExecution]:

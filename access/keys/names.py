@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Final
-from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.db.models import Q
@@ -51,22 +50,23 @@ class Names:
         match = REFERENCE.fullmatch(str(reference))
         if match is None:
             return "", "", ""
-        if match["user"]:
-            return f"auth_user:{match['user']}", self._users.get(int(match["user"]), ""), ""
-        return f"access_apikey:{match['key']}", self._keys.get(UUID(match["key"]), ""), match["rest"] or ""
+        page = f"auth_user:{match['user']}" if match["user"] else f"access_apikey:{match['key']}"
+        return page, self.pages.get(page, ""), match["rest"] or ""
 
     @cached_property
-    def _keys(self) -> dict[UUID, str]:
-        ids = {UUID(match["key"]) for match in self._found if match["key"]}
-        rows = ApiKey.objects.filter(pk__in=ids).values_list("pk", "name", "prefix") if ids else ()
-        # Names repeat after a revocation; the prefix does not.
-        return {key: f"{visible_text_line(name, SHOWN)} ({prefix})" for key, name, prefix in rows}
-
-    @cached_property
-    def _users(self) -> dict[int, str]:
-        ids = {int(match["user"]) for match in self._found if match["user"]}
-        rows = get_user_model().objects.filter(pk__in=ids).values_list("pk", "username") if ids else ()
-        return {user: f"{visible_text_line(name, SHOWN)} (user)" for user, name in rows}
+    def pages(self) -> dict[str, str]:
+        """The names by the pages of keys and users."""
+        keys = {match["key"] for match in self._found if match["key"]}
+        users = {int(match["user"]) for match in self._found if match["user"]}
+        found = {}
+        if keys:
+            for key, name, prefix in ApiKey.objects.filter(pk__in=keys).values_list("pk", "name", "prefix"):
+                # Names repeat after a revocation; the prefix does not.
+                found[f"access_apikey:{key}"] = f"{visible_text_line(name, SHOWN)} ({prefix})"
+        if users:
+            for user, name in get_user_model().objects.filter(pk__in=users).values_list("pk", "username"):
+                found[f"auth_user:{user}"] = f"{visible_text_line(name, SHOWN)} (user)"
+        return found
 
 
 def references_to(name: str) -> list[str]:

@@ -28,6 +28,7 @@ _run = columns.whole_link("run", "chat_run", "run_id")
 _tokens = tuple(columns.number(f"{kind}_tokens", kind) for kind in ("input", "output", "cached", "reasoning"))
 _provider = columns.text("provider")
 _model = columns.text("model")
+_reason = columns.text("reason")
 
 
 @admin.register(Session)
@@ -86,6 +87,7 @@ class RunAdmin(NamedAdmin):
         fields.time,
         fields.run_id,
         fields.run_status,
+        _reason,
         fields.session_title,
         _model,
         *_tokens[:2],
@@ -123,8 +125,7 @@ class RunAdmin(NamedAdmin):
                 _session,
                 named("owner"),
                 named("key"),
-                fields.run_status,
-                columns.text("reason"),
+                (fields.run_status, _reason),
                 columns.block("error", long_fields["error"]),
                 _provider,
                 _model,

@@ -3,6 +3,7 @@
 Covers `console.words`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from uuid import UUID, uuid4
@@ -89,10 +90,30 @@ def test_operator_decides_a_waiting_call_on_its_page(console: Client) -> None:
     answer = console.post(
         decide, {"verdict": "denied", "params_sha256": waits.params_sha256, "note": "No."}, follow=True
     )
-    assert "The execution was denied" in answer.content.decode()
+    assert "The execution of fs.read was denied" in answer.content.decode()
     waits.refresh_from_db()
     assert (waits.decision, waits.decided_by, waits.note) == ("denied", "op", "No.")
     assert "Approve" not in page(console, change(waits))
+
+
+def test_page_of_a_waiting_call_shows_the_params_whole_and_deny_first(console: Client) -> None:
+    content = "print(1)\n" * 5_000 + "os.remove('x')"
+    waits = execution(
+        status="awaiting_approval", expires=timezone.now() + timedelta(hours=1), ended=None, tool="fs.write",
+        params={"path": "a.py", "content": content, "patch": "+<b>\u202e"},
+    )  # fmt: skip
+    text = page(console, change(waits))
+    assert text.count("os.remove(") == 1
+    assert "<b>" not in text
+    assert "\u202e" not in text
+    buttons = re.findall(r'<button class="(audit-\w+)" name="verdict" value="(\w+)">([^<]+)<', text)
+    # The first button of a form is the one that Enter presses.
+    assert buttons == [("audit-deny", "denied", "Deny"), ("audit-approve", "approved", "Approve: run fs.write")]
+    assert "autofocus" not in text
+    decide = reverse("admin:tools_toolexecution_decide", args=[waits.pk])
+    form = {"verdict": "approved", "params_sha256": waits.params_sha256}
+    assert "The execution of fs.write was approved" in console.post(decide, form, follow=True).content.decode()
+    assert "os.remove(" not in page(console, change(waits))
 
 
 def test_decision_needs_its_permission(client: Client, db: None) -> None:
@@ -100,7 +121,9 @@ def test_decision_needs_its_permission(client: Client, db: None) -> None:
     staff.user_permissions.set(Permission.objects.filter(codename="view_toolexecution"))
     client.force_login(staff)
     waits = execution(status="awaiting_approval", expires=timezone.now() + timedelta(hours=1), ended=None)
-    assert "Approve" not in page(client, change(waits))
+    shown = page(client, change(waits))
+    assert "Approve" not in shown
+    assert "notes.txt" in shown
     decide = reverse("admin:tools_toolexecution_decide", args=[waits.pk])
     assert client.post(decide, {"verdict": "approved", "params_sha256": waits.params_sha256}).status_code == 403
     guarded = Client(enforce_csrf_checks=True)

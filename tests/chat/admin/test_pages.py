@@ -3,6 +3,7 @@
 Covers `chat.admin.annotations`, `chat.admin.fields`, `console.columns`, `console.filters`, `console.pages`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -72,6 +73,31 @@ def test_session_page_shows_its_totals(console: Client) -> None:
         message(turn, "assistant", **TOKENS)
     for path in (SESSIONS, change(one)):
         assert all(f">{shown}<" in page(console, path) for shown in ("4", "2,000", "40", "$0.0024"))
+
+
+OUTCOMES = [
+    ("completed", "completed", "completed", "Completed"),
+    ("completed", "budget_exceeded", "stopped", "Stopped"),
+    ("completed", "max_steps", "stopped", "Stopped"),
+    ("completed", "content_filter", "stopped", "Stopped"),
+    ("cancelled", "cancelled", "cancelled", "Cancelled"),
+    ("failed", "provider_auth", "failed", "Failed"),
+    ("interrupted", "shutting_down", "interrupted", "Interrupted"),
+    ("waiting", "", "waiting", "Waiting"),
+    ("running", "", "running", "Running"),
+]
+
+
+@pytest.mark.parametrize(("status", "reason", "kind", "word"), OUTCOMES)
+def test_outcome_and_reason_of_a_run_are_shown_on_every_page(
+    console: Client, status: str, reason: str, kind: str, word: str
+) -> None:
+    one = session()
+    turn = run(one, status=status, reason=reason)
+    for path in (RUNS, change(turn), change(one)):
+        text = page(console, path)
+        assert re.findall(r'class="audit-status audit-(\w+)">([^<]+)<', text) == [(kind, word)]
+        assert f">{reason or '-'}<" in text
 
 
 def test_unknown_price_is_never_shown_as_zero(console: Client) -> None:
