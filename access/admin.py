@@ -72,32 +72,33 @@ class KeyForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
-        if not self.errors:
-            try:
-                self.asked = issuing.validated(
-                    timezone.now(),
-                    name=given["name"],
-                    words=[word for word in re.split(r"[\s,]+", given["scopes"]) if word],
-                    expires=given["expires"],
-                    rate=given["rate"],
-                    max_runs=given["max_runs"],
-                    budgets=[text for text in given["budgets"].split(",") if text.strip()],
-                    user_id=given["user"].pk if given["user"] else None,
-                )
-            except KeyInvalid as error:
-                self.add_error(error.field, str(error))
-            else:
-                self._check_maker(given["user"])
+        words = [word for word in re.split(r"[\s,]+", given.get("scopes", "")) if word]
+        user = given.get("user")
+        problems: dict[str, str] = {}
+        try:
+            self.asked = issuing.validated(
+                timezone.now(),
+                name=given.get("name", ""),
+                words=words,
+                expires=given.get("expires", ""),
+                rate=given.get("rate", ""),
+                max_runs=given.get("max_runs"),
+                budgets=[text for text in given.get("budgets", "").split(",") if text.strip()],
+                user_id=user.pk if user else None,
+            )
+        except KeyInvalid as error:
+            problems |= error.problems
+        if ApiKey.objects.live(given.get("name", "")):
+            problems["name"] = issuing.NAME_TAKEN
+        # The things of others, and keys that make keys, are a superuser's to give away.
+        if not self._maker.is_superuser:
+            if user not in (None, self._maker):
+                problems["user"] = "Only a superuser creates keys for another user."
+            if {"audit", "keys"} & {*words}:
+                problems["scopes"] = "Only a superuser creates keys with the scopes audit or keys."
+        for field in problems.keys() - self.errors.keys():
+            self.add_error(field, problems[field])
         return given
-
-    def _check_maker(self, user: Any) -> None:
-        """Add errors for what only a superuser may give away: the things of others, and keys."""
-        if self._maker.is_superuser:
-            return
-        if user not in (None, self._maker):
-            self.add_error("user", "Only a superuser creates keys for another user.")
-        if any(self.asked.scopes.may(word) for word in ("audit", "keys")):
-            self.add_error("scopes", "Only a superuser creates keys with the scopes audit or keys.")
 
     def issue(self) -> CreatedKey | None:
         """Return the new key; None if the form is invalid, in which case it shows why."""
@@ -106,7 +107,8 @@ class KeyForm(forms.Form):
         try:
             return issuing.issue(self.asked, timezone.now())
         except KeyInvalid as error:
-            self.add_error(error.field, str(error))
+            for field, problem in error.problems.items():
+                self.add_error(field, problem)
             return None
 
 
