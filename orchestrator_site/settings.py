@@ -216,6 +216,7 @@ CSRF_COOKIE_HTTPONLY = True
 # Other services of the same host keep their own cookies of these names.
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ROOT_PATH or "/"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+CSRF_FAILURE_VIEW = "console.error_pages.form_refused"
 SECURE_HSTS_SECONDS = YEAR_SECONDS if IS_HTTPS else 0
 SECURE_SSL_REDIRECT = IS_HTTPS and bool(TRUSTED_PROXIES)
 X_FRAME_OPTIONS = "DENY"
