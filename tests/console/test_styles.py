@@ -53,8 +53,14 @@ def test_texts_have_enough_contrast(scheme: str) -> None:
     }
     pairs |= {("audit-green", "audit-added-bg"), ("audit-red", "audit-removed-bg"), ("body-quiet-color", "selected-bg")}
     pairs |= {("body-quiet-color", "audit-added-bg"), ("body-quiet-color", "audit-removed-bg"), ("accent", "header-bg")}
+    # Links in a message have the colour of its text.
+    pairs |= {("body-fg", f"message-{kind}-bg") for kind in ("success", "warning", "error")}
     poor = {pair: contrast(found[pair[0]], found[pair[1]]) for pair in pairs}
     assert {pair: ratio for pair, ratio in poor.items() if ratio < ENOUGH} == {}
+
+
+def test_links_in_messages_have_the_color_of_the_text() -> None:
+    assert re.search(r"^ul\.messagelist li a \{ color: inherit;", CSS, re.MULTILINE)
 
 
 def test_every_status_takes_its_colour_from_the_scheme() -> None:
