@@ -1,4 +1,4 @@
-"""The params of a call as HTML: each by its name, with the line breaks of its texts, and patches as diffs."""
+"""The params or the result of a call as HTML: each by its name, with the lines of its texts, and patches as diffs."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,10 @@ MARKS: Final = {"+": "added", "-": "removed", "@": "place"}
 
 
 def params(values: Any, whole: str = "") -> str:
-    """Return the params. With `whole`, a link to all of them, long texts are cut."""
-    fields = values if isinstance(values, dict) else {"params": values}
+    """Return the params, or the fields of a result. With `whole`, a link to all of them, long texts are cut."""
+    if values in (None, {}, []):
+        return cells.NOTHING
+    fields = values if isinstance(values, dict) else {"value": values}
     parts = [part for name in fields for part in _parts(name, fields[name])]
     # Reading from left to right, whatever letters a text begins with.
     template = (
@@ -34,10 +36,10 @@ def params(values: Any, whole: str = "") -> str:
         rest = ""
         if len(kept) < len(text):
             kind = f"{counted(len(text), 'character')}, of which the first {len(kept):,} are shown"
-            rest = format_html('<p class="audit-cut"><a href="{}">Download all params</a></p>', whole)
+            rest = format_html('<p class="audit-cut"><a href="{}">Download the whole text</a></p>', whole)
         is_diff = isinstance(value, str) and (name == "patch" or DIFF.match(value) is not None)
         rows.append((visible_text(name), kind, numbered(lines, is_diff=is_diff), rest))
-    return format_html_join("", template, rows) or cells.NOTHING
+    return format_html_join("", template, rows)
 
 
 def numbered(lines: Sequence[str], *, is_diff: bool) -> str:

@@ -49,10 +49,18 @@ DECIDE: Final = "tools.decide_toolexecution"
 ASKED: Final = "Asked for"
 
 
-def _all_params(row: ToolExecution) -> str:
-    # Before a decision, nothing that it is about may be missing.
-    url = "" if row.awaits_decision else reverse("admin:tools_toolexecution_whole", args=[row.pk, "params"])
-    return params(row.params, url)
+def _values_of(field: str) -> columns.Column:
+    """Return a function that shows each value of a JSON field by its name."""
+
+    def shown(row: ToolExecution) -> str:
+        # Before a decision, nothing that it is about may be missing.
+        url = "" if row.awaits_decision else reverse("admin:tools_toolexecution_whole", args=[row.pk, field])
+        return params(getattr(row, field), url)
+
+    return shown
+
+
+_all_params = _values_of("params")
 
 
 def _may_decide(request: HttpRequest, row: ToolExecution | None) -> bool:
@@ -144,7 +152,7 @@ class ToolExecutionAdmin(NamedAdmin):
             (
                 (columns.text("code"), columns.text("confinement")),
                 columns.block("error", _whole["error"]),
-                columns.block("data", _whole["data"]),
+                columns.column("data", _values_of("data")),
                 columns.block("output", _whole["output"]),
                 (columns.number("output_size"), columns.text("output_sha256"), columns.text("truncated")),
             ),

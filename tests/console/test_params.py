@@ -95,7 +95,8 @@ def test_long_params_are_cut_only_with_a_link_to_all_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"), [({}, "-"), ([], "params"), ("a\nb", "params"), ({"a": ""}, "0 characters")]
+    ("given", "shown"),
+    [({}, "-"), ([], "-"), (None, "-"), ("a\nb", "value"), (["a"], "value"), ({"a": ""}, "0 characters")],
 )
 def test_empty_and_odd_params_are_shown(given: Any, shown: str) -> None:
     assert shown in params(given)

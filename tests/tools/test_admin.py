@@ -116,6 +116,13 @@ def test_page_of_a_waiting_call_shows_the_params_whole_and_deny_first(console: C
     assert "os.remove(" not in page(console, change(waits))
 
 
+def test_result_is_shown_by_its_fields_with_their_lines(console: Client) -> None:
+    text = page(console, change(execution(data={"content": "one\ntwo", "size": 7})))
+    assert "<strong>content</strong>" in text
+    assert "one\n</span>" in text
+    assert "\\n" not in text
+
+
 def test_decision_needs_its_permission(client: Client, db: None) -> None:
     staff = User.objects.create(username="op", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename="view_toolexecution"))
