@@ -80,7 +80,7 @@ INVALID = {"name": "ci", "scopes": "shout", "expires": "2020-01-01", "rate": "lo
            "budgets": "ten", "user": "7"}  # fmt: skip
 
 
-@pytest.mark.parametrize("valid", [*INVALID, ""])
+@pytest.mark.parametrize("valid", ["name", "max_runs", "user", ""])
 def test_all_invalid_fields_are_reported_at_once_each_at_its_own(console: Client, valid: str) -> None:
     key("ci")
     sent = {name: FORM[name] if name == valid else value for name, value in INVALID.items()}

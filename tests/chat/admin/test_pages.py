@@ -88,16 +88,21 @@ OUTCOMES = [
 ]
 
 
-@pytest.mark.parametrize(("status", "reason", "kind", "word"), OUTCOMES)
-def test_outcome_and_reason_of_a_run_are_shown_on_every_page(
-    console: Client, status: str, reason: str, kind: str, word: str
-) -> None:
+def test_outcome_and_reason_of_a_run_are_shown_on_every_page(console: Client) -> None:
     one = session()
-    turn = run(one, status=status, reason=reason)
-    for path in (RUNS, change(turn), change(one)):
-        text = page(console, path)
-        assert re.findall(r'class="audit-status audit-(\w+)">([^<]+)<', text) == [(kind, word)]
-        assert f">{reason or '-'}<" in text
+    times = [START + timedelta(seconds=number) for number, _ in enumerate(OUTCOMES)]
+    runs = [
+        run(one, status=status, reason=reason, created=when)
+        for (status, reason, _, _), when in zip(OUTCOMES, times, strict=True)
+    ]
+    shown = [(kind, word, reason or "-") for _, reason, kind, word in OUTCOMES]
+    found = re.compile(r'class="audit-status audit-(\w+)">([^<]+)</span></td><td class="field-reason">([^<]+)<')
+    assert found.findall(page(console, RUNS)) == shown[::-1]
+    assert found.findall(page(console, change(one))) == shown
+    for row, (kind, word, reason) in zip(runs, shown, strict=True):
+        text = page(console, change(row))
+        assert f'class="audit-status audit-{kind}">{word}<' in text
+        assert f">{reason}<" in text
 
 
 def test_unknown_price_is_never_shown_as_zero(console: Client) -> None:
