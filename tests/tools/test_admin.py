@@ -277,7 +277,8 @@ def test_hidden_characters_are_escaped_and_others_kept() -> None:
     assert visible_text("a\x1b[2J\x07\x9b\r\u202e\u2066\u200b\ufeff\U000e0041") == (
         "a\\x1b[2J\\x07\\x9b\\r\\u202e\\u2066\\u200b\\ufeff\\U000e0041"
     )
-    for kept in ("tab\tline\nend", "日本語 مرحبا 👨\u200d👩", "\u0645\u200c\u062e", "a\u00a0b\u3000c"):
+    assert visible_text("a\u3164b\u2800\u115f\ufe00\U000e0100") == "a\\u3164b\\u2800\\u115f\\ufe00\\U000e0100"
+    for kept in ("\u2764\ufe0f", "tab\tline\nend", "日本語 مرحبا 👨\u200d👩", "\u0645\u200c\u062e", "a\u00a0b\u3000c"):
         assert visible_text(kept) == kept
     assert visible_text("one\r\ntwo") == "one\ntwo"
     assert visible_text("\ud800") == "\\ud800"
