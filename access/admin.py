@@ -1,6 +1,7 @@
 """The admin pages of API keys."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,10 +18,10 @@ from django.utils import timezone
 
 from access.keys import issuing
 from access.keys.issuing import CreatedKey, KeyInvalid
+from access.keys.named_pages import NamedAdmin, named
 from access.models import ApiKey
 from access.scopes import DEFAULT, TOOLS, WORDS
 from console import cells, columns
-from console.pages import ReadOnlyAdmin
 
 REVOKE: Final = "access.revoke_apikey"
 ADDED: Final[list[Any]] = [{"added": {}}]
@@ -44,7 +45,7 @@ _limits = (
     columns.number("max_runs"),
     columns.column("budgets", lambda row: cells.short(", ".join(row.budgets))),
 )
-_whose = columns.column("owner", lambda row: cells.short(row.user.get_username() if row.user else row.owner))
+_whose = columns.column("owner", lambda row: row.names.link(row.owner) if row.user_id else "the key itself")
 
 
 class KeyForm(forms.Form):
@@ -71,32 +72,33 @@ class KeyForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         given = self.cleaned_data
-        if not self.errors:
-            try:
-                self.asked = issuing.validated(
-                    timezone.now(),
-                    name=given["name"],
-                    words=[word for word in re.split(r"[\s,]+", given["scopes"]) if word],
-                    expires=given["expires"],
-                    rate=given["rate"],
-                    max_runs=given["max_runs"],
-                    budgets=[text for text in given["budgets"].split(",") if text.strip()],
-                    user_id=given["user"].pk if given["user"] else None,
-                )
-            except KeyInvalid as error:
-                self.add_error(error.field, str(error))
-            else:
-                self._check_maker(given["user"])
+        words = [word for word in re.split(r"[\s,]+", given.get("scopes", "")) if word]
+        user = given.get("user")
+        problems: dict[str, str] = {}
+        try:
+            self.asked = issuing.validated(
+                timezone.now(),
+                name=given.get("name", ""),
+                words=words,
+                expires=given.get("expires", ""),
+                rate=given.get("rate", ""),
+                max_runs=given.get("max_runs"),
+                budgets=[text for text in given.get("budgets", "").split(",") if text.strip()],
+                user_id=user.pk if user else None,
+            )
+        except KeyInvalid as error:
+            problems |= error.problems
+        if ApiKey.objects.live(given.get("name", "")):
+            problems["name"] = issuing.NAME_TAKEN
+        # The things of others, and keys that make keys, are a superuser's to give away.
+        if not self._maker.is_superuser:
+            if user not in (None, self._maker):
+                problems["user"] = "Only a superuser creates keys for another user."
+            if {"audit", "keys"} & {*words}:
+                problems["scopes"] = "Only a superuser creates keys with the scopes audit or keys."
+        for field in problems.keys() - self.errors.keys():
+            self.add_error(field, problems[field])
         return given
-
-    def _check_maker(self, user: Any) -> None:
-        """Add errors for what only a superuser may give away: the things of others, and keys."""
-        if self._maker.is_superuser:
-            return
-        if user not in (None, self._maker):
-            self.add_error("user", "Only a superuser creates keys for another user.")
-        if any(self.asked.scopes.may(word) for word in ("audit", "keys")):
-            self.add_error("scopes", "Only a superuser creates keys with the scopes audit or keys.")
 
     def issue(self) -> CreatedKey | None:
         """Return the new key; None if the form is invalid, in which case it shows why."""
@@ -105,12 +107,13 @@ class KeyForm(forms.Form):
         try:
             return issuing.issue(self.asked, timezone.now())
         except KeyInvalid as error:
-            self.add_error(error.field, str(error))
+            for field, problem in error.problems.items():
+                self.add_error(field, problem)
             return None
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnlyAdmin):
+class ApiKeyAdmin(NamedAdmin):
     """Creates, shows and revokes keys. A key is shown once, and cannot be changed or deleted."""
 
     change_form_template = "console/api_key.html"
@@ -128,12 +131,23 @@ class ApiKeyAdmin(ReadOnlyAdmin):
         columns.moment("last_used", "last used"),
     )
     list_display_links = (_name,)
-    list_select_related = ("user",)
     sortable_by = (_created,)
     search_fields = ("name", "prefix")
-    search_help_text = "Part of the name, the first characters of a key, or its id."
+    search_help_text = "Part of the name of a key or its user, the first characters of a key, or its id."
+    references = ("owner", "made_by")
     sections = (
-        (None, (columns.whole_link("id", "access_apikey", "id"), _name, columns.text("prefix"), _status, _whose, _may)),
+        (
+            None,
+            (
+                columns.whole_link("id", "access_apikey", "id"),
+                _name,
+                columns.text("prefix"),
+                _status,
+                _whose,
+                named("made_by"),
+                _may,
+            ),
+        ),
         ("Limits", (_limits,)),
         (
             "Time",
@@ -147,6 +161,10 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.revoke_view)
         return [path("<uuid:key_id>/revoke/", view, name="access_apikey_revoke"), *super().get_urls()]
+
+    def referring(self, references: Sequence[str]) -> Q:
+        users = [one.removeprefix("user:") for one in references if one.startswith("user:")]
+        return Q(user__in=users)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("access.add_apikey")

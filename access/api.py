@@ -20,7 +20,7 @@ from storage.reader import read
 from storage.writer import writer
 from web.errors import ApiError
 from web.schemas import LIMIT, OFFSET, errors
-from web.validation import invalid_field
+from web.validation import invalid_fields
 
 router = Router(tags=["keys"], auth=KeyAuth("keys"))
 
@@ -50,7 +50,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
         await read(partial(_check_unlimited, maker))
         issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
     except KeyInvalid as error:
-        raise invalid_field(error.field, str(error)) from None
+        raise invalid_fields([{"loc": (field,), "msg": text} for field, text in error.problems.items()]) from None
     # From the first key on callers need one. This process knows at once, others within a second.
     authenticator.current().revocations.keyed = True
     # No cache may store the key.

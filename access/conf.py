@@ -18,6 +18,7 @@ def rules(*, keyed: bool) -> Rules:
         is_own_user=None if settings.ALLOW_KEYLESS else is_own_user,
         hosts=tuple(settings.ALLOWED_HOSTS),
         origins=tuple(settings.CORS_ALLOWED_ORIGINS),
+        public_url=settings.PUBLIC_URL,
     )
 
 

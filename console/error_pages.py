@@ -7,10 +7,13 @@ import sys
 from http import HTTPStatus
 from typing import Final
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 
 from storage.writer import StorageUnavailable
+from web.form_origin import wrong_origin
 
 UNAVAILABLE: Final = (OperationalError, InterfaceError, StorageUnavailable)
 """Exceptions of a database that is locked, full or gone."""
@@ -37,6 +40,18 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return page
 
 
-def _page(status: HTTPStatus) -> HttpResponse:
-    text = f'<!doctype html>\n<html lang="en">\n<title>{status.phrase}</title>\n<h1>{status.phrase}</h1>\n</html>\n'
-    return HttpResponse(text, status=status)
+def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Return the page for a form without its token, or from another origin."""
+    own = f"{request.scheme}://{request.get_host()}"
+    origin = request.META.get("HTTP_ORIGIN") or own
+    # If PUBLIC_URL is HTTPS, browsers keep the cookie of the token only there.
+    is_own = origin == own and not settings.PUBLIC_URL.startswith("https:")
+    if is_own or origin == settings.PUBLIC_URL:
+        return _page(HTTPStatus.FORBIDDEN, "The form is too old, or the browser sent no cookie. Open the page again.")
+    return _page(HTTPStatus.FORBIDDEN, wrong_origin(origin, settings.PUBLIC_URL))
+
+
+def _page(status: HTTPStatus, text: str = "") -> HttpResponse:
+    template = '<!doctype html>\n<html lang="en">\n<title>{0}</title>\n<h1>{0}</h1>\n{1}</html>\n'
+    shown = format_html("<p>{}</p>\n", text) if text else ""
+    return HttpResponse(format_html(template, status.phrase, shown), status=status)

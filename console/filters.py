@@ -91,17 +91,21 @@ class RecentValueFilter(_OneValueFilter):
         super().__init__(*args, **kwargs)
         _, _, _, model, model_admin = args
         newest = model._default_manager.order_by(*model_admin.ordering).values_list(self.field_path, flat=True)
-        self._values = sorted({*newest[:RECENT]} - {""})[:MAX_CHOICES]
+        self.values = sorted({*newest[:RECENT]} - {""})[:MAX_CHOICES]
 
     def has_output(self) -> bool:
-        return bool(self._values) or self.value is not None
+        return bool(self.values) or self.value is not None
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         yield self._choice(changelist, None, "All")
-        for value in self._values:
-            yield self._choice(changelist, value, visible_text_line(value, 40))
-        if self.value is not None and self.value not in self._values:
-            yield self._choice(changelist, self.value, visible_text_line(self.value, 40))
+        for value in self.values:
+            yield self._choice(changelist, value, self.label(value))
+        if self.value is not None and self.value not in self.values:
+            yield self._choice(changelist, self.value, self.label(self.value))
+
+    def label(self, value: str) -> str:
+        """Return the text of a choice."""
+        return visible_text_line(value, 40)
 
 
 class BelongsToFilter(_OneValueFilter):

@@ -123,9 +123,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     long_fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     uuid_fields: ClassVar[Sequence[str]] = ("id",)
 
-    class Media:
-        css: ClassVar = {"all": ["console/console.css"]}
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -150,7 +147,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         key = _uuid(search_term.strip())
-        if key is None:
+        if key is None or not self.uuid_fields:
             return super().get_search_results(request, queryset, search_term)
         rows = self.model._default_manager.order_by()
         # One subquery for each field, so that the database can use the index of each one.
@@ -176,8 +173,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        name = visible_text_line(str(context["original"]), 100)
+        name = visible_text_line(self.title_of(context["original"]), 100)
         return super().render_change_form(request, {**context, "title": name, "subtitle": None}, *args, **kwargs)
+
+    def title_of(self, row: Any) -> str:
+        """Return the title of a row's page."""
+        return str(row)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Return 404: a record never changes, so it has no history."""

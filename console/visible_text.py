@@ -14,12 +14,35 @@ KEPT: Final = frozenset("\n\t\u200c\u200d")
 """Exceptions: line breaks, tabs, and the joiners that Persian and emoji need."""
 
 
+BLANK: Final = frozenset(
+    map(
+        chr,
+        (
+            0x034F,
+            0x115F,
+            0x1160,
+            0x17B4,
+            0x17B5,
+            0x2800,
+            0x3164,
+            0xFFA0,
+            *range(0xFE00, 0xFE0F),
+            *range(0xE0100, 0xE01F0),
+        ),
+    )
+)
+"""Letters and marks that are escaped because they have no shape: fillers, and selectors of variants of letters.
+
+Unicode Standard Annex 44, Default_Ignorable_Code_Point. U+FE0F, which emoji need, stays.
+"""
+
+
 class _Escapes(dict[int, str]):
     """A translation table that is filled on demand."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        hidden = unicodedata.category(character) in UNSEEN and character not in KEPT
+        hidden = character in BLANK or (unicodedata.category(character) in UNSEEN and character not in KEPT)
         shown = self[code] = character.encode("unicode_escape").decode("ascii") if hidden else character
         return shown
 
@@ -29,7 +52,7 @@ _ESCAPES: Final = _Escapes()
 
 def visible_text(text: str) -> str:
     """Return the text with hidden characters escaped, and CRLF as LF."""
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
     return text.replace("\r\n", "\n").translate(_ESCAPES)
 

@@ -186,6 +186,7 @@ CHANNEL_LAYERS = {"default": channel_layer.backend(CHANNEL_LAYER_URL)}
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 INSTALLED_APPS = [
     "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
+    "console",  # before admin: its `base_site.html` adds the styles to every page
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -194,7 +195,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "ninja",
     "telemetry",
-    "console",
     "access",
     "spending",
     "speech",
@@ -220,6 +220,7 @@ CSRF_COOKIE_HTTPONLY = True
 # Other services of the same host keep their own cookies of these names.
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = ROOT_PATH or "/"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+CSRF_FAILURE_VIEW = "console.error_pages.form_refused"
 SECURE_HSTS_SECONDS = YEAR_SECONDS if IS_HTTPS else 0
 SECURE_SSL_REDIRECT = IS_HTTPS and bool(TRUSTED_PROXIES)
 X_FRAME_OPTIONS = "DENY"

@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from console import cells, columns
 from console.filters import DayFilter, RecentValueFilter
-from console.pages import ReadOnlyAdmin
 from speech.models import SpeechRequest
 
 _time = columns.moment("created", "time", sortable=True)
@@ -24,7 +24,7 @@ _whole = {"error": lambda row: row.error, "note": lambda row: row.note}
 
 
 @admin.register(SpeechRequest)
-class SpeechRequestAdmin(ReadOnlyAdmin):
+class SpeechRequestAdmin(NamedAdmin):
     """Calls of `/speech/`: caller, provider, amounts and cost."""
 
     ordering = ("-created",)
@@ -52,9 +52,12 @@ class SpeechRequestAdmin(ReadOnlyAdmin):
         ("provider", RecentValueFilter),
         ("model", RecentValueFilter),
         ("code", RecentValueFilter),
+        ("owner", NamedFilter),
     ]
     search_fields = ("id__endswith", "error", "audio_sha256", "text_sha256")
-    search_help_text = "Search by words of the error, the SHA-256 of an audio or a text, or the id of a call."
+    search_help_text = (
+        "Search by words of the error, the owner's name, the SHA-256 of an audio or a text, or the id of a call."
+    )
     long_fields = _whole
     sections = (
         (
@@ -63,7 +66,7 @@ class SpeechRequestAdmin(ReadOnlyAdmin):
                 columns.whole_link("id", "speech_speechrequest", "id"),
                 _operation,
                 columns.status(),
-                columns.text("owner"),
+                named("owner"),
                 columns.text("process"),
                 (_provider, _model, _voice, _format, columns.text("language")),
             ),

@@ -85,4 +85,4 @@ class Use(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.day} {self.key} {self.tool or self.model}"
+        return f"{self.day} {self.tool or self.model}"

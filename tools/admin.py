@@ -11,9 +11,11 @@ from django.db.models.functions import Cast, Substr
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
+from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from console import cells, columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
-from console.pages import ROWS, ReadOnlyAdmin
+from console.pages import ROWS
+from console.params import params
 from tools.approvals import decisions
 from tools.models import ToolExecution
 
@@ -44,6 +46,25 @@ _whole = {
     "note": lambda row: row.note,
 }
 DECIDE: Final = "tools.decide_toolexecution"
+ASKED: Final = "Asked for"
+
+
+def _values_of(field: str) -> columns.Column:
+    """Return a function that shows each value of a JSON field by its name."""
+
+    def shown(row: ToolExecution) -> str:
+        # Before a decision, nothing that it is about may be missing.
+        url = "" if row.awaits_decision else reverse("admin:tools_toolexecution_whole", args=[row.pk, field])
+        return params(getattr(row, field), url)
+
+    return shown
+
+
+_all_params = _values_of("params")
+
+
+def _may_decide(request: HttpRequest, row: ToolExecution | None) -> bool:
+    return row is not None and row.awaits_decision and request.user.has_perm(DECIDE)
 
 
 def executions_table(**of: object) -> str:
@@ -67,7 +88,7 @@ def executions_table(**of: object) -> str:
 
 
 @admin.register(ToolExecution)
-class ToolExecutionAdmin(ReadOnlyAdmin):
+class ToolExecutionAdmin(NamedAdmin):
     """The pages of tool executions. An execution that awaits an approval can be decided there."""
 
     change_form_template = "console/execution.html"
@@ -89,10 +110,14 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         ("created", DayFilter),
         "status",
         *((field, RecentValueFilter) for field in ("tool", "source", "code")),
+        ("owner", NamedFilter),
         *((field, BelongsToFilter) for field in ("session_id", "run_id")),
     ]
     search_fields = ("id__endswith", "tool", "params", "error", "call_id")
-    search_help_text = "Words of the tool's name, params or error; or the ID of an execution, a session or a run."
+    search_help_text = (
+        "Words of the tool's name, params, error or the owner's name; or the ID of an execution, a session or a run."
+    )
+    references = ("owner", "decided_by")
     uuid_fields = ("id", "session_id", "run_id")
     long_fields = _whole
     sections = (
@@ -103,7 +128,7 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
                 _tool,
                 _status,
                 columns.text("source", "asked by"),
-                columns.text("owner"),
+                named("owner"),
                 columns.text("call_id"),
                 columns.whole_link("session", "chat_session", "session_id"),
                 columns.whole_link("run", "chat_run", "run_id"),
@@ -113,11 +138,11 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
             "Time",
             ((columns.exact_moment("created"), columns.exact_moment("started"), columns.exact_moment("ended"), _took),),
         ),
-        ("Asked for", (columns.block("params", _whole["params"]), columns.text("params_sha256"))),
+        (ASKED, (columns.column("params", _all_params), columns.text("params_sha256"))),
         (
             "Approval",
             (
-                (columns.text("decision"), columns.text("decided_by"), columns.exact_moment("decided")),
+                (columns.text("decision"), named("decided_by"), columns.exact_moment("decided")),
                 columns.exact_moment("expires"),
                 columns.block("note", _whole["note"]),
             ),
@@ -127,7 +152,7 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
             (
                 (columns.text("code"), columns.text("confinement")),
                 columns.block("error", _whole["error"]),
-                columns.block("data", _whole["data"]),
+                columns.column("data", _values_of("data")),
                 columns.block("output", _whole["output"]),
                 (columns.number("output_size"), columns.text("output_sha256"), columns.text("truncated")),
             ),
@@ -138,13 +163,23 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         view = self.admin_site.admin_view(self.decide_view)
         return [path("<uuid:execution_id>/decide/", view, name="tools_toolexecution_decide"), *super().get_urls()]
 
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        # The form of a decision shows the params itself.
+        is_repeated = _may_decide(request, obj)
+        return [one for one in super().get_fieldsets(request, obj) if not (is_repeated and one[0] == ASKED)]
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         row: ToolExecution = context["original"]
-        if row.awaits_decision and request.user.has_perm(DECIDE):
-            url = reverse("admin:tools_toolexecution_decide", args=[row.pk])
-            context = {**context, "decision_url": url, "params_sha256": row.params_sha256}
+        if _may_decide(request, row):
+            context |= {
+                "decision_url": reverse("admin:tools_toolexecution_decide", args=[row.pk]),
+                "tool": _tool(row),
+                "params": _all_params(row),
+                "params_sha256": row.params_sha256,
+                "expires": cells.moment(row.expires),
+            }
         return super().render_change_form(request, context, *args, **kwargs)
 
     def decide_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
@@ -157,11 +192,11 @@ class ToolExecutionAdmin(ReadOnlyAdmin):
         given = {"params_sha256": request.POST.get("params_sha256", ""), "note": request.POST.get("note", "")}
         try:
             with transaction.atomic():
-                decisions.decide(execution_id, verdict, by=request.user.get_username(), **given)
+                row = decisions.decide(execution_id, verdict, by=request.user.get_username(), **given)
         except decisions.DecisionRefused as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, f"The execution was {verdict}; its run continues.")
+            messages.success(request, f"The execution of {_tool(row)} was {verdict}; its run continues.")
         return HttpResponseRedirect(reverse("admin:tools_toolexecution_change", args=[execution_id]))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolExecution]:

@@ -12,8 +12,3 @@ def invalid_fields(problems: Iterable[Mapping[str, Any]], *, skip: int = 0) -> A
     detail = [{"field": ".".join(map(str, problem["loc"][skip:])), "error": problem["msg"]} for problem in problems]
     lines = (f"{problem['field']}: {problem['error']}" if problem["field"] else problem["error"] for problem in detail)
     return ApiError(422, "invalid_field", "; ".join(lines), detail=detail)
-
-
-def invalid_field(field: str, error: str) -> ApiError:
-    """Return the 422 for one field."""
-    return invalid_fields([{"loc": (field,), "msg": error}])

@@ -1,9 +1,9 @@
 """Creation and revocation of keys, for the command line, the console and the API."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -25,12 +25,19 @@ MAX_RUNS: Final = 10**6
 MAX_BUDGETS: Final = 16
 
 
-class KeyInvalid(ValueError):
-    """A key with these properties cannot be created; `field` names the wrong one."""
+NAME_TAKEN: Final = "A live key already has this name. Revoke it, or choose another name."
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
+
+class KeyInvalid(ValueError):
+    """A key with these properties cannot be created; `problems` are the errors by their fields."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{field}: {problem}" for field, problem in problems.items()))
+        self.problems = problems
+
+
+class ExpiryInvalid(ValueError):
+    """The text is not a moment in the future."""
 
 
 class KeySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,28 +74,30 @@ def validated(
 ) -> KeySpec:
     """Validate the properties of a new key; without `words` it gets the default scopes. Raises `KeyInvalid`."""
     name = name.strip()
+    problems: dict[str, str] = {}
     if not 0 < len(name) <= ApiKey.NAME_LENGTH or not name.isprintable():
-        raise KeyInvalid("name", f"A name is 1 to {ApiKey.NAME_LENGTH} printable characters, on one line.")
+        problems["name"] = f"A name is 1 to {ApiKey.NAME_LENGTH} printable characters, on one line."
     if max_runs is not None and not 1 <= max_runs <= MAX_RUNS:
-        raise KeyInvalid("max_runs", f"max_runs is a number from 1 to {MAX_RUNS}.")
+        problems["max_runs"] = f"max_runs is a number from 1 to {MAX_RUNS}."
     if len(budgets) > MAX_BUDGETS:
-        raise KeyInvalid("budgets", f"A key has at most {MAX_BUDGETS} budgets.")
-    try:
-        return KeySpec(
-            name=name,
-            scopes=_scopes(words) if words else scopes.DEFAULT,
-            expires=_expiry(expires, now) if expires.strip() else None,
-            rate=rates.optional(rate.strip()),
-            max_runs=max_runs,
-            # Stored in their canonical form, so that equal budgets of a key are equal texts.
-            budgets=tuple(str(budget(text)) for text in budgets),
-            user_id=user_id,
-            made_by=made_by,
-        )
-    except RateInvalid as error:
-        raise KeyInvalid("rate", str(error)) from None
-    except BudgetInvalid as error:
-        raise KeyInvalid("budgets", str(error)) from None
+        problems["budgets"] = f"A key has at most {MAX_BUDGETS} budgets."
+    readers: dict[str, Callable[[], Any]] = {
+        "scopes": lambda: _scopes(words) if words else scopes.DEFAULT,
+        "expires": lambda: _expiry(expires, now) if expires.strip() else None,
+        "rate": lambda: rates.optional(rate.strip()),
+        # Stored in their canonical form, so that equal budgets of a key are equal texts.
+        "budgets": lambda: tuple(str(budget(text)) for text in budgets[:MAX_BUDGETS]),
+    }
+    values: dict[str, Any] = {}
+    # Every field is read, so that all problems are reported at once.
+    for field, read in readers.items():
+        try:
+            values[field] = read()
+        except (ScopeInvalid, ExpiryInvalid, RateInvalid, BudgetInvalid) as error:
+            problems.setdefault(field, str(error))
+    if problems:
+        raise KeyInvalid({field: problems[field] for field in KeySpec.__struct_fields__ if field in problems})
+    return KeySpec(name=name, max_runs=max_runs, user_id=user_id, made_by=made_by, **values)
 
 
 def issue(spec: KeySpec, now: datetime) -> CreatedKey:
@@ -114,7 +123,7 @@ def issue(spec: KeySpec, now: datetime) -> CreatedKey:
         with transaction.atomic():
             row.save(force_insert=True)
     except IntegrityError:
-        raise KeyInvalid("name", "A live key already has this name. Revoke it, or choose another name.") from None
+        raise KeyInvalid({"name": NAME_TAKEN}) from None
     logger.info("key.created", extra={"key": str(row.id), "key_name": row.name, "prefix": row.prefix})
     return CreatedKey(row, secret)
 
@@ -130,14 +139,11 @@ def revoke(row: ApiKey, now: datetime) -> bool:
 
 
 def _scopes(words: Sequence[str]) -> Scopes:
-    try:
-        found = scopes.scopes(words)
-    except ScopeInvalid as error:
-        raise KeyInvalid("scopes", str(error)) from None
+    found = scopes.scopes(words)
     # A misspelt tool would silently never match, and the key would be refused the tool it was made for.
     problem = known_tools.unknown(found)
     if problem:
-        raise KeyInvalid("scopes", problem)
+        raise ScopeInvalid(problem)
     return found
 
 
@@ -147,16 +153,15 @@ def _expiry(text: str, now: datetime) -> datetime:
         found = now + durations.parse_duration(text)
     except OverflowError:
         # A moment after the year 9999, which `datetime` cannot hold.
-        raise KeyInvalid("expires", "The expiry is too far away.") from None
+        raise ExpiryInvalid("The expiry is too far away.") from None
     except ValueError:
         try:
             found = datetime.fromisoformat(text.strip())
             found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
         except (ValueError, OverflowError):
-            raise KeyInvalid(
-                "expires",
-                "Give a date, a date and time (UTC, unless it names a zone), or a time from now such as 12h or 30d.",
+            raise ExpiryInvalid(
+                "Give a date, a date and time (UTC, unless it names a zone), or a time from now such as 12h or 30d."
             ) from None
     if found <= now:
-        raise KeyInvalid("expires", "The expiry is in the past. Give a moment in the future.")
+        raise ExpiryInvalid("The expiry is in the past. Give a moment in the future.")
     return found

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from web.errors import ApiError
+from web.form_origin import wrong_origin
 from web.headers import Headers, last
 
 FORWARDED: Final = frozenset(
@@ -46,6 +47,8 @@ CONNECTION: Final = "connection"
 """The key in the state of an ASGI scope under which a server may keep a dict for one connection."""
 
 OWN_USER: Final = "own_user"
+MAX_SHOWN: Final = 80
+"""Characters of an origin in an error."""
 
 Address = tuple[str, int]
 """A host and a port."""
@@ -55,12 +58,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """`keyed`: callers show a key, so they may come from elsewhere, through a proxy, under the names of `hosts`.
 
     `is_own_user`: without keys, a caller must be no proxy, and this must be true of its address and the service's.
+    `public_url` is the origin of the service, if it is configured; `origins` include it.
     """
 
     keyed: bool
     is_own_user: Callable[[Address, Address], bool] | None = None
     hosts: tuple[str, ...]
     origins: tuple[str, ...]
+    public_url: str = ""
 
 
 class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,8 +101,8 @@ class RequestOrigin(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def check(request: RequestOrigin, rules: Rules) -> None:
-    """Raise `ApiError` if the request is not accepted."""
+def check(request: RequestOrigin, rules: Rules, *, is_form: bool = False) -> None:
+    """Raise `ApiError` if the request is not accepted. The error for a form of the console says what to set."""
     name = _hostname(request.host)
     if not rules.keyed:
         _check_loopback(request, rules)
@@ -105,11 +110,13 @@ def check(request: RequestOrigin, rules: Rules) -> None:
         raise ApiError(400, "bad_host", f"The Host header is not one of ALLOWED_HOSTS: {', '.join(rules.hosts)}.")
     # Browsers send the origin with every unsafe request, so pages of other sites are recognized by it.
     if request.origin and request.method not in SAFE_METHODS and not may_share(request, rules):
-        raise ApiError(
-            403,
-            "bad_origin",
-            "Pages of this origin may not call the service. Add the origin to CORS_ALLOWED_ORIGINS.",
+        error = (
+            wrong_origin(request.origin, rules.public_url)
+            if is_form
+            else f"Pages of {request.origin[:MAX_SHOWN]!a} may not call the service. Add the origin to "
+            "CORS_ALLOWED_ORIGINS, or set PUBLIC_URL to it if it is the service's own."
         )
+        raise ApiError(403, "bad_origin", error)
 
 
 def is_allowed(name: str, hosts: tuple[str, ...]) -> bool:

@@ -28,9 +28,9 @@ def with_totals(sessions: QuerySet[Session]) -> QuerySet[Session]:
 
 
 def with_session_title(runs: QuerySet[Run]) -> QuerySet[Run]:
-    """Add the session's title and the beginning of the error to runs, and leave out their long columns."""
+    """Add the session's title and owner and the beginning of the error to runs, and leave out their long columns."""
     return runs.defer("options", "metadata", "error").annotate(
-        title=F("session__title"), error_start=Substr("error", 1, PREFIX)
+        title=F("session__title"), owner=F("session__owner"), error_start=Substr("error", 1, PREFIX)
     )
 
 

@@ -7,7 +7,7 @@ from django.db.models.functions import Length
 from chat.admin import annotations
 from chat.models import Attachment, Message, Run
 from console import cells
-from console.columns import column, moment, number, status
+from console.columns import column, moment, number
 from console.pages import ROWS
 from console.visible_text import visible_text_line
 from tools.admin import executions_table
@@ -18,6 +18,12 @@ def _cost(row: Any) -> str:
     unpriced = getattr(row, "unpriced", None)
     partial = bool(row.input_tokens) and row.cost_usd is None if unpriced is None else unpriced > 0
     return cells.money(row.cost_usd, partial=partial)
+
+
+def outcome(row: Run) -> str:
+    """Return the status of a run; `Stopped` if a limit, a budget or a filter ended it early."""
+    is_stopped = row.status == Run.Status.COMPLETED and row.reason not in {"", "completed"}
+    return cells.status("stopped", "Stopped") if is_stopped else cells.status(row.status, row.get_status_display())
 
 
 def _duration(row: Any) -> str:
@@ -48,7 +54,7 @@ session_totals = (
 )
 
 run_id = column("run", lambda row: cells.short_id(row.pk))
-run_status = status()
+run_status = column("status", outcome)
 run_error = column("error", lambda row: cells.short(row.error_start))
 session_title = column(
     "session", lambda row: cells.link("chat_session", row.session_id, visible_text_line(row.title, 40))

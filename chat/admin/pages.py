@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from chat.admin import annotations, fields, log_table
 from chat.models import Message, Run, Session
 from console import columns
@@ -27,26 +28,29 @@ _run = columns.whole_link("run", "chat_run", "run_id")
 _tokens = tuple(columns.number(f"{kind}_tokens", kind) for kind in ("input", "output", "cached", "reasoning"))
 _provider = columns.text("provider")
 _model = columns.text("model")
+_reason = columns.text("reason")
 
 
 @admin.register(Session)
-class SessionAdmin(ReadOnlyAdmin):
+class SessionAdmin(NamedAdmin):
     """The pages of conversations, with their totals."""
 
     ordering = ("-updated",)
     list_display = (
         fields.title,
         columns.text("user"),
-        columns.text("owner"),
+        named("owner"),
         *fields.session_totals,
         columns.moment("created"),
         fields.updated,
     )
     list_display_links = (fields.title,)
     sortable_by = (fields.updated,)
-    list_filter: ClassVar = [("updated", DayFilter), ("user", RecentValueFilter), ("owner", RecentValueFilter)]
+    list_filter: ClassVar = [("updated", DayFilter), ("user", RecentValueFilter), ("owner", NamedFilter)]
     search_fields = ("id__endswith", "title", "user", "metadata")
-    search_help_text = "Words of the title, the user or the metadata, or the id of a session or of one of its runs."
+    search_help_text = (
+        "Words of the title, the user, the metadata or the owner's name, or the id of a session or of one of its runs."
+    )
     uuid_fields = ("id", "runs__id")
     long_fields: ClassVar = {"metadata": columns.json_of("metadata")}
     section_permissions: ClassVar = {**SECTIONS, "Runs": "chat.view_run"}
@@ -57,7 +61,7 @@ class SessionAdmin(ReadOnlyAdmin):
                 columns.whole_link("id", "chat_session", "id"),
                 fields.title,
                 columns.text("user"),
-                columns.text("owner"),
+                named("owner"),
                 columns.whole_link("active run", "chat_run", "active_run"),
                 columns.exact_moment("created"),
                 columns.exact_moment("updated"),
@@ -75,7 +79,7 @@ class SessionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Run)
-class RunAdmin(ReadOnlyAdmin):
+class RunAdmin(NamedAdmin):
     """The pages of runs: their outcome, cost and event log."""
 
     ordering = ("-created",)
@@ -83,6 +87,7 @@ class RunAdmin(ReadOnlyAdmin):
         fields.time,
         fields.run_id,
         fields.run_status,
+        _reason,
         fields.session_title,
         _model,
         *_tokens[:2],
@@ -96,11 +101,15 @@ class RunAdmin(ReadOnlyAdmin):
         ("created", DayFilter),
         "status",
         *((field, RecentValueFilter) for field in ("provider", "model", "reason")),
+        ("session__owner", NamedFilter),
         ("session_id", BelongsToFilter),
     ]
     search_fields = ("id__endswith", "session__title", "model", "error", "metadata")
-    search_help_text = "Words of the session's title, model, error or metadata, or the id of a run or session."
+    search_help_text = (
+        "Words of the session's title, model, error, metadata or the key's name, or the id of a run or session."
+    )
     uuid_fields = ("id", "session_id")
+    references = ("key", "owner")
     long_fields: ClassVar = {
         "error": lambda row: row.error,
         "options": columns.json_of("options"),
@@ -114,8 +123,9 @@ class RunAdmin(ReadOnlyAdmin):
             (
                 columns.whole_link("id", "chat_run", "id"),
                 _session,
-                fields.run_status,
-                columns.text("reason"),
+                named("owner"),
+                named("key"),
+                (fields.run_status, _reason),
                 columns.block("error", long_fields["error"]),
                 _provider,
                 _model,

@@ -76,7 +76,7 @@ class Application:
             await _refuse(refusal, request, send)
             return
         try:
-            check(request, rules)
+            check(request, rules, is_form=is_page(path))
         except ApiError as refusal:
             if probe:
                 probe = STATUS_ONLY if probe == "/healthz" else probe

@@ -76,6 +76,35 @@ def test_each_invalid_field_is_reported(console: Client, field: str, value: str,
     assert not ApiKey.objects.exists()
 
 
+INVALID = {"name": "ci", "scopes": "shout", "expires": "2020-01-01", "rate": "lots", "max_runs": "many",
+           "budgets": "ten", "user": "7"}  # fmt: skip
+
+
+@pytest.mark.parametrize("valid", ["name", "max_runs", "user", ""])
+def test_all_invalid_fields_are_reported_at_once_each_at_its_own(console: Client, valid: str) -> None:
+    key("ci")
+    sent = {name: FORM[name] if name == valid else value for name, value in INVALID.items()}
+    sent |= {"name": "other"} if valid == "name" else {}
+    text = console.post(ADD, sent).content.decode()
+    rows = re.findall(r'<div class="form-row( errors)?">(.*?)</label>', text, re.DOTALL)
+    assert [bool(errors) for errors, _ in rows] == [name != valid for name in INVALID]
+    assert [row.count("<li>") for _, row in rows] == [int(name != valid) for name in INVALID]
+    # A browser that checks the form itself would report one field at a time.
+    assert "novalidate" in text
+    assert ApiKey.objects.count() == 1
+
+
+def test_what_only_a_superuser_may_give_is_reported_with_other_errors(client: Client, db: None) -> None:
+    staff = User.objects.create(username="op", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename="add_apikey"))
+    client.force_login(staff)
+    other = User.objects.create(username="ann")
+    text = client.post(ADD, {**FORM, "scopes": "chat keys", "user": str(other.pk), "rate": "lots"}).content.decode()
+    for said in ("Only a superuser creates keys for another user", "scopes audit or keys", "A rate is"):
+        assert said in text
+    assert not ApiKey.objects.exists()
+
+
 def test_duplicate_name_is_reported(console: Client) -> None:
     key("ci")
     assert "Revoke it, or choose another name" in console.post(ADD, FORM).content.decode()

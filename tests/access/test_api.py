@@ -70,6 +70,10 @@ async def test_key_can_grant_only_scopes_that_it_has(start: Start, make_key: Mak
         ("max_runs", {"max_runs": 0}),
         ("max_runs", {"max_runs": "many"}),
         ("user", {"user": "alice"}),
+        (
+            "name scopes expires rate budgets",
+            {"name": "", "scopes": ["shout"], "expires": "soon", "rate": "lots", "budgets": ["ten"]},
+        ),
     ],
 )
 async def test_each_invalid_field_is_named(start: Start, make_key: MakeKey, field: str, body: dict[str, Any]) -> None:
@@ -78,7 +82,7 @@ async def test_each_invalid_field_is_named(start: Start, make_key: MakeKey, fiel
     answer = await create(api, admin.headers, **{"name": "ci", **body})
     assert answer.status == 422
     refusal = answer.json()
-    assert [detail["field"] for detail in refusal["detail"]] == [field]
+    assert [detail["field"] for detail in refusal["detail"]] == field.split()
     assert refusal["error"].isprintable()
 
 

@@ -75,9 +75,14 @@ def test_invalid_argument_is_reported_in_one_sentence(arguments: list[str], said
     assert not ApiKey.objects.exists()
 
 
+def test_all_invalid_arguments_are_reported_at_once() -> None:
+    with pytest.raises(CommandError, match=r"name: A name is .*; scopes: 'shout' .*; rate: A rate is "):
+        run("create_api_key", "", "--rate", "lots", "--scope", "shout")
+
+
 @pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31m", "a" * 65])
 def test_name_must_be_one_printable_line(name: str) -> None:
-    with pytest.raises(CommandError, match="name: A name is 1 to 64 printable"):
+    with pytest.raises(CommandError, match=r"name: A name is 1 to 64 printable"):
         run("create_api_key", name)
 
 

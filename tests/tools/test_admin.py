@@ -3,6 +3,7 @@
 Covers `console.words`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from uuid import UUID, uuid4
@@ -89,10 +90,37 @@ def test_operator_decides_a_waiting_call_on_its_page(console: Client) -> None:
     answer = console.post(
         decide, {"verdict": "denied", "params_sha256": waits.params_sha256, "note": "No."}, follow=True
     )
-    assert "The execution was denied" in answer.content.decode()
+    assert "The execution of fs.read was denied" in answer.content.decode()
     waits.refresh_from_db()
     assert (waits.decision, waits.decided_by, waits.note) == ("denied", "op", "No.")
     assert "Approve" not in page(console, change(waits))
+
+
+def test_page_of_a_waiting_call_shows_the_params_whole_and_deny_first(console: Client) -> None:
+    content = "print(1)\n" * 5_000 + "os.remove('x')"
+    waits = execution(
+        status="awaiting_approval", expires=timezone.now() + timedelta(hours=1), ended=None, tool="fs.write",
+        params={"path": "a.py", "content": content, "patch": "+<b>\u202e"},
+    )  # fmt: skip
+    text = page(console, change(waits))
+    assert text.count("os.remove(") == 1
+    assert "<b>" not in text
+    assert "\u202e" not in text
+    buttons = re.findall(r'<button class="(audit-\w+)" name="verdict" value="(\w+)">([^<]+)<', text)
+    # The first button of a form is the one that Enter presses.
+    assert buttons == [("audit-deny", "denied", "Deny"), ("audit-approve", "approved", "Approve: run fs.write")]
+    assert "autofocus" not in text
+    decide = reverse("admin:tools_toolexecution_decide", args=[waits.pk])
+    form = {"verdict": "approved", "params_sha256": waits.params_sha256}
+    assert "The execution of fs.write was approved" in console.post(decide, form, follow=True).content.decode()
+    assert "os.remove(" not in page(console, change(waits))
+
+
+def test_result_is_shown_by_its_fields_with_their_lines(console: Client) -> None:
+    text = page(console, change(execution(data={"content": "one\ntwo", "size": 7})))
+    assert "<strong>content</strong>" in text
+    assert "one\n</span>" in text
+    assert "\\n" not in text
 
 
 def test_decision_needs_its_permission(client: Client, db: None) -> None:
@@ -100,7 +128,9 @@ def test_decision_needs_its_permission(client: Client, db: None) -> None:
     staff.user_permissions.set(Permission.objects.filter(codename="view_toolexecution"))
     client.force_login(staff)
     waits = execution(status="awaiting_approval", expires=timezone.now() + timedelta(hours=1), ended=None)
-    assert "Approve" not in page(client, change(waits))
+    shown = page(client, change(waits))
+    assert "Approve" not in shown
+    assert "notes.txt" in shown
     decide = reverse("admin:tools_toolexecution_decide", args=[waits.pk])
     assert client.post(decide, {"verdict": "approved", "params_sha256": waits.params_sha256}).status_code == 403
     guarded = Client(enforce_csrf_checks=True)
@@ -188,7 +218,8 @@ def test_search_reads_the_table_once_and_shows_the_first_matches(
     execution(params={"path": "other"})
     with CaptureQueriesContext(connection) as queries:
         shown = page(console, f"{LIST}?q=notes_")
-    assert sum("LIKE" in query["sql"] for query in queries) == 1
+    of_table = [query["sql"] for query in queries if "tool_executions" in query["sql"]]
+    assert sum("LIKE" in sql for sql in of_table) == 1
     assert "2 tool executions" in shown
     assert "Only the first 2 matches are shown." in shown
     assert [name in shown for name in ("NOTES_0", "NOTES_1", "NOTES_2")] == [False, True, True]
@@ -235,7 +266,7 @@ def test_execution_is_found_by_the_end_of_its_id(console: Client) -> None:
 
 
 def test_number_of_list_queries_does_not_grow_with_the_rows(console: Client, django_assert_num_queries: object) -> None:
-    for more, queries in ((1, 7), (40, 7), (60, 8)):  # One query is for the keys of a page, if there are several pages.
+    for more, queries in ((1, 8), (40, 8), (60, 9)):  # One query is for the keys of a page, if there are several pages.
         for _ in range(more):
             execution()
         with django_assert_num_queries(queries):
@@ -246,7 +277,8 @@ def test_hidden_characters_are_escaped_and_others_kept() -> None:
     assert visible_text("a\x1b[2J\x07\x9b\r\u202e\u2066\u200b\ufeff\U000e0041") == (
         "a\\x1b[2J\\x07\\x9b\\r\\u202e\\u2066\\u200b\\ufeff\\U000e0041"
     )
-    for kept in ("tab\tline\nend", "日本語 مرحبا 👨\u200d👩", "\u0645\u200c\u062e", "a\u00a0b\u3000c"):
+    assert visible_text("a\u3164b\u2800\u115f\ufe00\U000e0100") == "a\\u3164b\\u2800\\u115f\\ufe00\\U000e0100"
+    for kept in ("\u2764\ufe0f", "tab\tline\nend", "日本語 مرحبا 👨\u200d👩", "\u0645\u200c\u062e", "a\u00a0b\u3000c"):
         assert visible_text(kept) == kept
     assert visible_text("one\r\ntwo") == "one\ntwo"
     assert visible_text("\ud800") == "\\ud800"

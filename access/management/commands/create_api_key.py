@@ -52,7 +52,8 @@ class Command(BaseCommand):
                     active = get_user_model().objects.filter(username=user, is_active=True)
                     user_id = active.values_list("pk", flat=True).first()
                     if user_id is None:
-                        raise KeyInvalid("user", f"No active user has this name. Create one: {PROGRAM} createsuperuser")
+                        problem = f"No active user has this name. Create one: {PROGRAM} createsuperuser"
+                        raise KeyInvalid({"user": problem})
                 asked = issuing.validated(
                     now,
                     name=name,
@@ -65,7 +66,7 @@ class Command(BaseCommand):
                 )
                 issued = issuing.issue(asked, now)
         except KeyInvalid as error:
-            raise CommandError(f"{error.field}: {error}") from None
+            raise CommandError(str(error)) from None
         if json:
             self.stdout.write(as_json(issued.row.as_dict() | {"key": issued.secret}))
             return

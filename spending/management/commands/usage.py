@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from access.keys.names import Names
 from command_line.database import existing_database
 from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
@@ -36,12 +37,13 @@ class Command(BaseCommand):
                 self._print_budgets(json=json)
                 return
             report = usage_report.usage(group_by, None, Span(since=since, until=until))
+            names = Names(item.get("key") for item in report["items"])
         if json:
             self.stdout.write(as_json(report))
             return
         for item in report["items"]:
-            group = "  ".join(str(item[name]) for name in FIELDS[group_by] if name != "owner")
-            self.stdout.write(_line(f"{group}  {item.get('name', '')}".strip(), item))
+            group = "  ".join(str(item[name]) for name in FIELDS[group_by] if name not in {"owner", "key"})
+            self.stdout.write(_line(group or names.text(item["key"]), item))
         self.stdout.write(_line("all", report["total"]))
 
     def _print_budgets(self, *, json: bool) -> None:
@@ -49,15 +51,15 @@ class Command(BaseCommand):
         if json:
             self.stdout.write(as_json({"items": [balance.as_dict() for balance in balances], "count": len(balances)}))
             return
+        names = Names(balance.account for balance in balances)
         for balance in balances:
-            name = f"{balance.name} {balance.account}".strip()
             spent, reserved, limit, left = (
                 "unknown" if amount is None else balance.written(amount)
                 for amount in (balance.spent, balance.reserved, balance.limit, balance.left)
             )
             unit = noun_for(balance.spent, "token") if balance.unit == "tokens" else balance.unit
             amounts = f"{spent:>16} {unit} spent, {reserved} reserved, {limit} limit, {left} left"
-            self.stdout.write(f"{name:80} {amounts}")
+            self.stdout.write(f"{names.text(balance.account):80} {amounts}")
         self.stderr.write(f"{counted(len(balances), 'budget')}.")
 
 

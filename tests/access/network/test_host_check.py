@@ -1,6 +1,6 @@
 """Rules on the origin of a request.
 
-Covers `access.peer_user`.
+Covers `access.peer_user`, `web.form_origin`.
 """
 
 import os
@@ -119,6 +119,24 @@ def test_page_of_another_origin_cannot_change_anything(origin: str) -> None:
     for method in ("POST", "PATCH", "DELETE", "PUT"):
         assert refused(OPEN, origin=origin, method=method).code == "bad_origin"
     check(request_origin(origin=origin, method="GET"), OPEN)
+
+
+@pytest.mark.parametrize("public_url", ["", "https://chat.example.org"])
+@pytest.mark.parametrize(
+    "origin", ["https://other.example", "http://10.0.0.5:8000", "null", "https://<b>\u202e", "x" * 500]
+)
+def test_form_of_another_origin_names_the_received_origin_and_the_setting(origin: str, public_url: str) -> None:
+    rules = Rules(keyed=False, hosts=("localhost",), origins=(public_url,), public_url=public_url)
+    with pytest.raises(ApiError) as caught:
+        check(request_origin(origin=origin), rules, is_form=True)
+    said = caught.value.error
+    assert (caught.value.code, "CORS" in said, said.isprintable()) == ("bad_origin", False, True)
+    assert f"PUBLIC_URL is {public_url or 'not set'}" in said
+    assert ascii(origin[:80])[1:-1] in said
+    # Only an origin is proposed as the setting.
+    assert (f"set PUBLIC_URL={origin} " in said) is origin.startswith(("https://other", "http://10"))
+    assert len(said) < 400
+    assert origin[:4] in refused(rules, origin=origin).error
 
 
 def test_own_pages_and_allowed_origins_are_accepted() -> None:

@@ -3,6 +3,7 @@
 Covers `chat.admin.annotations`, `chat.admin.fields`, `console.columns`, `console.filters`, `console.pages`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -72,6 +73,36 @@ def test_session_page_shows_its_totals(console: Client) -> None:
         message(turn, "assistant", **TOKENS)
     for path in (SESSIONS, change(one)):
         assert all(f">{shown}<" in page(console, path) for shown in ("4", "2,000", "40", "$0.0024"))
+
+
+OUTCOMES = [
+    ("completed", "completed", "completed", "Completed"),
+    ("completed", "budget_exceeded", "stopped", "Stopped"),
+    ("completed", "max_steps", "stopped", "Stopped"),
+    ("completed", "content_filter", "stopped", "Stopped"),
+    ("cancelled", "cancelled", "cancelled", "Cancelled"),
+    ("failed", "provider_auth", "failed", "Failed"),
+    ("interrupted", "shutting_down", "interrupted", "Interrupted"),
+    ("waiting", "", "waiting", "Waiting"),
+    ("running", "", "running", "Running"),
+]
+
+
+def test_outcome_and_reason_of_a_run_are_shown_on_every_page(console: Client) -> None:
+    one = session()
+    times = [START + timedelta(seconds=number) for number, _ in enumerate(OUTCOMES)]
+    runs = [
+        run(one, status=status, reason=reason, created=when)
+        for (status, reason, _, _), when in zip(OUTCOMES, times, strict=True)
+    ]
+    shown = [(kind, word, reason or "-") for _, reason, kind, word in OUTCOMES]
+    found = re.compile(r'class="audit-status audit-(\w+)">([^<]+)</span></td><td class="field-reason">([^<]+)<')
+    assert found.findall(page(console, RUNS)) == shown[::-1]
+    assert found.findall(page(console, change(one))) == shown
+    for row, (kind, word, reason) in zip(runs, shown, strict=True):
+        text = page(console, change(row))
+        assert f'class="audit-status audit-{kind}">{word}<' in text
+        assert f">{reason}<" in text
 
 
 def test_unknown_price_is_never_shown_as_zero(console: Client) -> None:
@@ -184,7 +215,7 @@ def test_lists_are_filtered_and_searched(console: Client, path: str, found: str)
     assert f"\n{found}\n" in page(console, path)
 
 
-@pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 6), (RUNS, 7), (MESSAGES, 7)])
+@pytest.mark.parametrize(("path", "queries"), [(SESSIONS, 6), (RUNS, 8), (MESSAGES, 7)])
 def test_number_of_list_queries_does_not_grow_with_the_rows(
     console: Client, django_assert_num_queries: Any, path: str, queries: int
 ) -> None:

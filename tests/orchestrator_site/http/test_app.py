@@ -40,6 +40,16 @@ async def test_page_of_another_origin_cannot_use_the_service(start: Start) -> No
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+async def test_form_of_another_origin_names_the_setting_to_change(start: Start, settings: Any) -> None:
+    settings.PUBLIC_URL = "https://chat.example.org"
+    api = await start(Scripted())
+    for path in ("login/", "chat/run/", "tools/toolexecution/1/decide/"):
+        answer = await api.call("POST", f"/admin/{path}", data={"a": "b"}, headers={"Origin": "https://localhost:8443"})
+        assert (answer.status, answer.json()["code"]) == (403, "bad_origin")
+        for said in ("from https://localhost:8443", "PUBLIC_URL is https://chat.example.org", "set PUBLIC_URL="):
+            assert said in answer.json()["error"]
+
+
 async def test_page_of_an_allowed_origin_can_use_the_service(start: Start, settings: Any) -> None:
     settings.CORS_ALLOWED_ORIGINS = ("https://app.example.com",)
     api = await start(Scripted([text("Hi"), STOP]))
