@@ -42,6 +42,8 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     scope: str = ""
     span: str = ""
     unit: str = ""
+    before: int = 0
+    after: int = 0
     spent: float = 0
     limit: float = 0
     usage: Tokens | None = None

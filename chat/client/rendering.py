@@ -122,6 +122,7 @@ NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
     "approval_resolved": lambda item: ("dim", f"{item.decision}"),
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
     "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
+    "compaction": lambda item: ("dim", f"conversation shortened from {item.before:,} to {item.after:,} tokens"),
     "reasoning": lambda item: ("dim", item.text),
     "retry": lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),
     "budget": _budget,

@@ -1,6 +1,6 @@
 """The part of a conversation that fits into a model's context: every tool call answered, and its tokens estimated."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -54,6 +54,19 @@ def _tool_tokens(tool: ToolSpec, count: Count) -> int:
     # As it is sent: JSON, and not Python's own form.
     return count(f"{tool.name}{tool.description}{msgspec.json.encode(tool.parameters).decode()}")
 
+
+KEPT_RESULTS: Final = 3
+"""The newest tool results, which are never replaced."""
+
+KEPT_STEPS: Final = 2
+"""The newest answers with their tool results, which are never left out."""
+
+MIN_RESULT: Final = 50
+"""Tokens of a tool result that is worth replacing."""
+
+REPLACED: Final = "[This result was left out to save context.{how}]"
+HOW_TO_READ: Final = " output.read with execution_id {execution_id} reads it."
+LEFT_OUT: Final = "[{count} earlier messages of this conversation were left out to save context.]"
 
 UNANSWERED: Final = "The call was cut off before its result was recorded. It may or may not have taken effect."
 
@@ -112,3 +125,62 @@ def fit(messages: Sequence[Message], tokens: int) -> tuple[Message, ...]:
             break
         start = first
     return tuple(messages[start:])
+
+
+class Compacted(msgspec.Struct, frozen=True):
+    """A shorter conversation: how many tool `results` were replaced, and how many messages were `left_out`."""
+
+    messages: tuple[Message, ...]
+    results: int = 0
+    left_out: int = 0
+
+
+def compact(messages: Sequence[Message], tokens: int, *, pages: bool = False) -> Compacted:
+    """Return the conversation shortened to about `tokens`, by these means in order, each no further than needed.
+
+    Old tool results are replaced by a line, which names `output.read` if there are `pages`. Older exchanges are left
+    out. Older steps of the newest exchange are left out. A call and its result are never parted.
+    """
+    sizes = [message_tokens(message) for message in messages]
+    over = sum(sizes) - tokens
+    found = list(messages)
+    places = [place for place, message in enumerate(messages) if isinstance(message, ToolMessage)]
+    results = 0
+    for place in places[: -KEPT_RESULTS or None]:
+        message = found[place]
+        if over <= 0 or sizes[place] < MIN_RESULT or not isinstance(message, ToolMessage):
+            continue
+        how = HOW_TO_READ.format(execution_id=message.execution_id) if pages and message.execution_id else ""
+        found[place] = msgspec.structs.replace(message, content=REPLACED.format(how=how))
+        over -= sizes[place] - message_tokens(found[place])
+        sizes[place] = message_tokens(found[place])
+        results += 1
+    if over <= 0:
+        return Compacted(tuple(found), results)
+    people = [place for place, message in enumerate(found) if isinstance(message, UserMessage)]
+    newest = max(people, default=0)
+    while newest and newest - 1 in people:
+        newest -= 1
+    cut = _cut(sizes, [place for place in people if place <= newest and place - 1 not in people], over)
+    over -= sum(sizes[:cut])
+    # The question itself stays: it is what all of the steps are about.
+    steps = [place for place in range(newest, len(found)) if isinstance(found[place], AssistantMessage)]
+    asked = steps[0] if steps else len(found)
+    resumed = _cut(sizes, steps[: -KEPT_STEPS + 1], over, asked) if over > 0 else asked
+    left_out = cut + resumed - asked
+    if not left_out:
+        return Compacted(tuple(found), results)
+    note = UserMessage(text=LEFT_OUT.format(count=left_out))
+    kept = [*found[cut:asked], *found[resumed:]]
+    at = 0 if cut else asked - cut
+    return Compacted((*kept[:at], note, *kept[at:]), results, left_out)
+
+
+def _cut(sizes: Sequence[int], places: Iterable[int], over: int, begin: int = 0) -> int:
+    """Return the first of the places before which enough is left out, or the last of them."""
+    cut = begin
+    for place in places:
+        cut = place
+        if sum(sizes[begin:place]) >= over:
+            break
+    return cut

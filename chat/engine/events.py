@@ -136,6 +136,18 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
     code: Annotated[ProviderErrorCode, Meta(description="The failure as a word for programs.")] = "provider_unavailable"
 
 
+class Compaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="compaction"):
+    """The conversation was shortened for the model, from `before` to `after` tokens (estimated). Stored messages stay.
+
+    `results` tool results were replaced by a line, and `left_out` messages were left out.
+    """
+
+    before: int
+    after: int
+    results: int
+    left_out: int
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="usage"):
     """Tokens and cost of one model call."""
 
@@ -189,6 +201,7 @@ Event = (
     | ToolFailed
     | Retry
     | BudgetUsed
+    | Compaction
     | Usage
     | End
     | Error
@@ -207,6 +220,7 @@ EVENT_TYPES: Final = (
     ToolFailed,
     Retry,
     BudgetUsed,
+    Compaction,
     Usage,
     End,
     Error,

@@ -13,8 +13,8 @@ import msgspec
 
 from chat.engine.answer import Answer, Price
 from chat.engine.budget_port import Budget, UnlimitedBudget
-from chat.engine.context_window import Count, text_tokens
-from chat.engine.events import End, EndReason, Error, Event, Reasoning, Retry, TotalUsage, Usage
+from chat.engine.context_window import Count, compact, message_tokens, text_tokens
+from chat.engine.events import Compaction, End, EndReason, Error, Event, Reasoning, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
@@ -81,6 +81,10 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
 Item = Event | MessageAdded | Suspended
 OnText = Callable[[Text], None]
 
+COMPACTED: Final = 0.5
+"""The part of the context that a shortened conversation takes."""
+
+OUTPUT_TOOL: Final = "output.read"
 MAX_REASONING_CHARACTERS: Final = 100_000
 """Characters of one `reasoning` event. The message has all of it."""
 
@@ -194,21 +198,23 @@ class Turn:
                     yield self._add_result(item)
             if not asks:
                 return
+            for compacted in self._compact(self._candidates[0]):
+                yield compacted
             async with aclosing(self._call_model(on_text)) as answer:
                 async for event in answer:
                     yield event
             requests = self._requests
-            if not requests and self._plan.output_schema is not None:
-                correction = self._correct(self._plan.output_schema)
-                if correction is not None:
-                    yield correction
-                    continue
-            asks = bool(requests)
-            if not asks:
-                return
+            if not requests:
+                correction = self._correct()
+                if correction is None:
+                    return
+                yield correction
 
-    def _correct(self, schema: OutputSchema) -> Retry | None:
+    def _correct(self) -> Retry | None:
         """Take the value of a structured answer, or ask the model to correct it. Raise `ProviderError` in the end."""
+        schema = self._plan.output_schema
+        if schema is None:
+            return None
         last = self._messages[-1]
         try:
             self._output = schema.parse(last.text if isinstance(last, AssistantMessage) else "")
@@ -280,6 +286,19 @@ class Turn:
         tokens = self.usage.output_tokens + len(answer.pieces)
         if tokens > limits.max_output_tokens or self._output_bytes + answer.size > limits.max_output_bytes:
             raise LimitReached("max_output")
+
+    def _compact(self, candidate: Candidate) -> Iterator[Compaction]:
+        """Shorten the conversation if it no longer fits, by much at once: services cache a common prefix."""
+        before = sum(map(message_tokens, self._messages))
+        limit = self._prompt().history_tokens(candidate)
+        if before <= limit:
+            return
+        pages = any(tool.name == OUTPUT_TOOL for tool in self._plan.tools)
+        found = compact(self._messages, int(limit * COMPACTED), pages=pages)
+        after = sum(map(message_tokens, found.messages))
+        if after < before:
+            self._messages = list(found.messages)
+            yield Compaction(before=before, after=after, results=found.results, left_out=found.left_out)
 
     def _prompt(self) -> Prompt:
         sampling = self._plan.sampling

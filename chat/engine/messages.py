@@ -52,12 +52,13 @@ class AssistantMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="rol
 
 
 class ToolMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="role", tag="tool"):
-    """The result of one `ToolCall` of the assistant's message before it."""
+    """The result of one `ToolCall` of the assistant's message before it. `execution_id` is empty if it is not known."""
 
     call_id: str
     name: str
     content: str
     is_error: bool = False
+    execution_id: str = ""
 
 
 Message = UserMessage | AssistantMessage | ToolMessage

@@ -1,10 +1,11 @@
 """One answer from the first provider that gives it, with retries and fallbacks before the first token only."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Final
 
 import msgspec
 
-from chat.engine.context_window import answered, fit, message_tokens
+from chat.engine.context_window import answered, fit, message_tokens, request_tokens
 from chat.engine.events import Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Message
@@ -13,6 +14,13 @@ from chat.engine.output_schema import INSTRUCTIONS, OutputSchema
 from tools.base import ToolSpec
 
 Sleep = Callable[[float], Awaitable[None]]
+
+
+ANSWER_PART: Final = 8
+"""The part of a context that is kept for the answer: one eighth."""
+
+MIN_HISTORY: Final = 500
+"""Tokens that messages may have however long the instructions and tools are."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +52,12 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     sampling: SamplingOptions
     output_schema: OutputSchema | None = None
 
+    def history_tokens(self, candidate: Candidate) -> int:
+        """Return the tokens that messages may have: what instructions, tools and an answer leave of the context."""
+        empty = CompletionRequest(model="", messages=(), instructions=self.instructions, tools=self.tools)
+        left = candidate.context_tokens - request_tokens(empty) - candidate.context_tokens // ANSWER_PART
+        return min(max(MIN_HISTORY, left), candidate.history_tokens)
+
     def to(self, candidate: Candidate) -> CompletionRequest:
         """Return the request to one candidate, cut to its context and its capabilities."""
         schema, instructions = self.output_schema, self.instructions
@@ -51,7 +65,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
             instructions = "\n\n".join(filter(None, (instructions, INSTRUCTIONS + schema.text)))
         return CompletionRequest(
             model=candidate.model,
-            messages=fit(answered(self.messages), candidate.history_tokens),
+            messages=fit(answered(self.messages), self.history_tokens(candidate)),
             instructions=instructions,
             tools=self.tools if candidate.supports_tools else (),
             sampling=self.sampling,

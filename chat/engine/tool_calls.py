@@ -111,8 +111,10 @@ class _Call:
     def message(self) -> ToolMessage:
         outcome = self.outcome or STOPPED
         if isinstance(outcome, Succeeded):
-            return _message(self.request, self.shown, outcome.content)
-        return _message(self.request, self.shown, f"{outcome.code}: {outcome.error}", is_error=True)
+            message = _message(self.request, self.shown, outcome.content)
+        else:
+            message = _message(self.request, self.shown, f"{outcome.code}: {outcome.error}", is_error=True)
+        return msgspec.structs.replace(message, execution_id=self.execution_id)
 
 
 class Calls:

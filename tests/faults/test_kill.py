@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from orchestrator_site.sample import SAMPLE
 from tests.faults.conftest import LONG, Begin, Server
 from tests.faults.upstream import Upstream
 from tests.streams import events
@@ -101,7 +102,7 @@ def check_effects(server: Server, workspace: Path) -> None:
     by_path: dict[str, list[str]] = {}
     for params, status in rows:
         by_path.setdefault(json.loads(params)["path"], []).append(status)
-    files = {path.name for path in workspace.iterdir()}
+    files = {path.name for path in workspace.iterdir()} - {path.name for path in SAMPLE.iterdir()}
     assert files, "something was written"
     assert files <= set(by_path)
     assert all(len(statuses) == 1 for statuses in by_path.values())

@@ -50,6 +50,7 @@ EVENTS = {
     "approval_resolved",
     "retry",
     "budget",
+    "compaction",
     "usage",
     "end",
     "error",

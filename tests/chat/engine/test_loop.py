@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from chat.engine.context_window import answered, message_tokens
 from chat.engine.events import (
     ApprovalRequired,
     ApprovalResolved,
+    Compaction,
     End,
     Error,
     Retry,
@@ -72,6 +74,14 @@ class Echo:
             yield Failed(error="It broke.", code="failed")
         else:
             yield Succeeded(data={"ran": request.tool}, content=f"ran {request.tool}")
+
+
+class Long(Echo):
+    """An executor whose results are long."""
+
+    async def execute(self, call: Any) -> AsyncGenerator[Progress]:
+        async for step in super().execute(call):
+            yield msgspec.structs.replace(step, content="r" * 600) if isinstance(step, Succeeded) else step
 
 
 def call(name: str, number: int = 1) -> ToolCall:
@@ -161,8 +171,8 @@ async def test_tools_run_between_answers_and_their_results_go_to_the_model() -> 
     assert [item.data for item in items if isinstance(item, ToolResult)] == [{"ran": "a"}, {"ran": "b"}]
     assert model.requests[1].messages[1:] == (
         AssistantMessage(text="Look.", tool_calls=(call("a"), call("b", 2))),
-        ToolMessage(call_id="c1", name="a", content="ran a"),
-        ToolMessage(call_id="c2", name="b", content="ran b"),
+        ToolMessage(call_id="c1", name="a", content="ran a", execution_id="e1"),
+        ToolMessage(call_id="c2", name="b", content="ran b", execution_id="e2"),
     )
     assert reason(items) == "completed"
 
@@ -171,7 +181,8 @@ async def test_tool_failure_goes_to_the_model_and_the_run_continues() -> None:
     items = await play(turn([call("bad"), CALLS], [text("Sorry."), STOP]))
     (failed,) = [item for item in items if isinstance(item, ToolFailed)]
     assert (failed.code, failed.error, failed.execution_id) == ("failed", "It broke.", "e1")
-    assert ToolMessage(call_id="c1", name="bad", content="failed: It broke.", is_error=True) in said(items)
+    message = ToolMessage(call_id="c1", name="bad", content="failed: It broke.", is_error=True, execution_id="e1")
+    assert message in said(items)
     assert reason(items) == "completed"
 
 
@@ -243,7 +254,7 @@ async def test_history_that_is_too_long_for_the_service_is_shortened() -> None:
     candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
     old = [message for _ in range(4) for message in (UserMessage(text="x" * 999), AssistantMessage(text="y"))]
     items = await play(turn(candidates=(candidate,), messages=(*old, UserMessage(text="Now?"))))
-    assert [len(request.messages) for request in model.requests] == [9, 3, 1, 3]
+    assert [len(request.messages) for request in model.requests] == [9, 3, 1, 4]
     assert model.requests[2].messages == (UserMessage(text="Now?"),)
     assert reason(items) == "completed"
 
@@ -479,3 +490,21 @@ async def test_model_without_tool_support_is_offered_no_tools() -> None:
     candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
     await play(turn(candidates=(candidate,), tools=(ToolSpec(name="a", description="", parameters={}),)))
     assert model.requests[0].tools == ()
+
+
+async def test_loop_of_500_steps_in_a_small_window_completes() -> None:
+    answers: list[list[Line]] = [[call("fs.read", number), Finished(reason="tool_calls")] for number in range(499)]
+    model = Scripted(*answers, [text("Done."), Finished(reason="stop")], context=8_000)
+    candidate = Candidate(provider=model, model="m", context_tokens=8_000, supports_tools=True)
+    limits = msgspec.structs.replace(LIMITS, max_steps=600, max_tool_calls=600, max_output_tokens=10**6)
+    items = await play(turn(candidates=(candidate,), limits=limits, executor=Long()))
+    assert isinstance(last(items), End)
+    compactions = [item for item in items if isinstance(item, Compaction)]
+    assert compactions
+    assert all(one.after < one.before for one in compactions)
+    for request in model.requests:
+        assert sum(map(message_tokens, request.messages)) <= 6_000
+        assert answered(request.messages) == request.messages
+        assert request.messages[0] == UserMessage(text="Hi")
+    # Every message is still added to the conversation, whatever the model receives.
+    assert sum(isinstance(item, MessageAdded) for item in items) == 2 * 499 + 1

@@ -256,8 +256,8 @@ async def test_workers_share_a_socket_and_are_replaced_when_killed_and_at_a_relo
             return len(set(children(parent.pid)) - before) == 2 and len(set(children(parent.pid)) & before) == 1
 
         await until(reloaded)
-        async with aiohttp.ClientSession() as fresh:
-            assert (await fresh.get(f"{url}/readyz")).status == 200
+        async with aiohttp.ClientSession() as fresh, fresh.get(f"{url}/readyz") as probe:
+            assert probe.status == 200
         gate.set()
         assert events(await stream.rest())[-1]["reason"] == "completed"
     parent.send_signal(signal.SIGTERM)
@@ -316,8 +316,9 @@ async def test_process_that_reloads_or_stops_lets_its_runs_end(
             return refused.status == 503 and "Retry-After" in refused.headers
 
         await until(refuses)
-        assert (await client.get(f"{base}/livez")).status == 200
-        assert (await client.get(f"{base}/readyz")).status == 503
+        for path, status in (("/livez", 200), ("/readyz", 503)):
+            async with client.get(base + path) as probe:
+                assert probe.status == status
         gates[1].set()
         assert events(await stream.rest())[-1]["reason"] == "completed"
     assert await asyncio.to_thread(process.wait, DEADLINE) == 0
