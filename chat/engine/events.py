@@ -137,15 +137,12 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
 
 
 class Compaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="compaction"):
-    """The conversation was shortened for the model, from `before` to `after` tokens (estimated). Stored messages stay.
+    """The conversation was shortened for the model. Stored messages stay."""
 
-    `results` tool results were replaced by a line, and `left_out` messages were left out.
-    """
-
-    before: Annotated[int, Meta(description="Tokens before, estimated.")]
-    after: Annotated[int, Meta(description="Tokens now, estimated.")]
-    results: Annotated[int, Meta(description="Tool results that a line stands for.")]
-    left_out: Annotated[int, Meta(description="Messages that the model no longer receives.")]
+    before: Annotated[int, Meta(description="The tokens of the whole conversation, estimated.")]
+    after: Annotated[int, Meta(description="The tokens that the model gets, estimated.")]
+    results: Annotated[int, Meta(description="The number of tool results that were replaced by a line.")]
+    left_out: Annotated[int, Meta(description="The number of messages that were left out.")]
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="usage"):

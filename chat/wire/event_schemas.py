@@ -68,8 +68,8 @@ EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
         "next_provider": "gemini",
         "code": "provider_timeout",
     },
-    {"type": "compaction", "before": 96_210, "after": 47_880, "results": 31, "left_out": 0},
     {"type": "budget", "scope": "key", "span": "month", "spent": 8.4, "limit": 10.0, "unit": "usd"},
+    {"type": "compaction", "before": 131_200, "after": 98_400, "results": 6, "left_out": 0},
     {"type": "usage", **USAGE},
     {"type": "end", "reason": "completed", "run_id": RUN, "session_id": SESSION, "usage": USAGE},
     {
@@ -89,7 +89,6 @@ def event_schemas() -> dict[str, Any]:
     names = "|".join(event.__name__ for event in EVENT_TYPES)
     renamed = re.sub(rf'"({REFERENCE})?({names})"(?=[],:}}])', r'"\1\2Event"', msgspec.json.encode(generated).decode())
     [union], schemas = msgspec.json.decode(renamed)
-    examples = {example["type"]: example for example in EXAMPLES}
     for schema in schemas.values():
         # Generators name their types after components. A title would be a second name.
         del schema["title"]
@@ -103,7 +102,7 @@ def event_schemas() -> dict[str, Any]:
             schema["required"] = list(fields)
         else:
             fields["type"] = {"type": "string", "description": "The type of the event.", **tag}
-            schema["examples"] = [examples[tag["enum"][0]]]
+            schema["examples"] = [example for example in EXAMPLES if example["type"] in tag["enum"]]
     return {
         **schemas,
         "RunEvent": {
