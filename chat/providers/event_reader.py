@@ -48,7 +48,7 @@ class EventReader(ABC):
         """Yield the remaining events, once the stream has ended. Raise `ProviderError` if the answer failed."""
 
     @abstractmethod
-    def _read_ordinary(self, events: bytes, pieces: list[bytes]) -> bool:
+    def read_ordinary(self, events: bytes, pieces: list[bytes]) -> bool:
         """Read events if each has a piece of text and no more, otherwise return False."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class EventReader(ABC):
         """Read whole events up to the first fault, which is raised as `ValueError` or `ProviderError`."""
 
     @abstractmethod
-    def _read_block(self, block: bytes, pieces: list[bytes]) -> None:
+    def read_block(self, block: bytes, pieces: list[bytes]) -> None:
         """Read one event of any form."""
 
     def take(self, segment: bytes) -> tuple[bytes, ...]:
@@ -68,7 +68,7 @@ class EventReader(ABC):
         pieces: list[bytes] = []
         try:
             events = self._splitter.whole(segment)
-            if not self._read_ordinary(events, pieces):
+            if not self.read_ordinary(events, pieces):
                 self._read(events, pieces)
             # Some services end an event with one line break, which shows once the next one begins.
             while self._splitter.waiting and not self.done:
@@ -132,7 +132,7 @@ class EventReader(ABC):
                 self._read_document(pieces)
             elif not self.done:
                 for block in self._splitter.rest().split(END_OF_FRAME):
-                    self._read_block(block, pieces)
+                    self.read_block(block, pieces)
         except (ValueError, RecursionError) as error:
             self.fail(_not_a_chunk(error))
         if self._half:
@@ -150,7 +150,7 @@ class EventReader(ABC):
             message = f"{self._name} sent {read_body(text).message} instead of an answer."
             self.fail(ProviderError(message, code="provider_protocol", retryable=True))
             return
-        self._read_block(b"data: " + text.replace("\n", "\ndata: ").encode(), pieces)
+        self.read_block(b"data: " + text.replace("\n", "\ndata: ").encode(), pieces)
         self.done = True
 
 

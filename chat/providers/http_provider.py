@@ -38,26 +38,26 @@ class HttpProvider(Provider):
         self._secrets = secrets
 
     @abstractmethod
-    def _reader(self, request: CompletionRequest) -> EventReader:
+    def reader(self, request: CompletionRequest) -> EventReader:
         """Return a reader of the answer to a request."""
 
     @abstractmethod
-    async def _ask(self, request: CompletionRequest) -> Answer:
+    async def ask(self, request: CompletionRequest) -> Answer:
         """Send a request. Raise `BrokenConnection`."""
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
         clock = _Clock(self._timeouts)
         try:
             async with asyncio.timeout_at(clock.deadline):
-                response = await self._ask(request)
+                response = await self.ask(request)
         except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
         silence = clock.start(response)
-        reading = self._reader(request)
+        reading = self.reader(request)
         try:
             if response.status != HTTPStatus.OK:
                 refused = await self._refusal(response)
-                self._note_refusal(refused, request.model)
+                self.note_refusal(refused, request.model)
                 raise refused
             while not reading.done and (segment := await response.read()):
                 if pieces := reading.take(segment):
@@ -91,7 +91,7 @@ class HttpProvider(Provider):
         except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
 
-    def _note_refusal(self, error: ProviderError, model: str) -> None:
+    def note_refusal(self, error: ProviderError, model: str) -> None:
         """Learn from a refused request, if there is something to learn."""
 
     async def _refusal(self, response: Answer) -> ProviderError:

@@ -106,18 +106,18 @@ class Reader(EventReader):
         yield Finished(reason=reason, provider_parts=self._own.parts(self._model, self._calls.extras))
 
     def _read(self, events: bytes, pieces: list[bytes]) -> None:
-        if events.endswith(DONE) and self._read_ordinary(events[: -len(DONE)], pieces):
+        if events.endswith(DONE) and self.read_ordinary(events[: -len(DONE)], pieces):
             self.done = True
-        elif not self._read_ordinary(events, pieces):
+        elif not self.read_ordinary(events, pieces):
             for block in events.split(END_OF_FRAME):
                 # Most events of a segment are ordinary, even if one of them is not.
                 found = datas(block) if b"error:" not in block else []
-                if not found or not self._read_ordinary(b"data: %b\n\n" % found[0], pieces):
-                    self._read_block(block, pieces)
+                if not found or not self.read_ordinary(b"data: %b\n\n" % found[0], pieces):
+                    self.read_block(block, pieces)
                 if self.done:
                     break
 
-    def _read_ordinary(self, events: bytes, pieces: list[bytes]) -> bool:
+    def read_ordinary(self, events: bytes, pieces: list[bytes]) -> bool:
         """Read events if each is one line with an ordinary chunk, otherwise return False."""
         if not events.startswith(b"data: {"):
             return not events
@@ -140,7 +140,7 @@ class Reader(EventReader):
                 self._usage.note(chunk.usage)
         return True
 
-    def _read_block(self, block: bytes, pieces: list[bytes]) -> None:
+    def read_block(self, block: bytes, pieces: list[bytes]) -> None:
         for value in read_values(block):
             if value == "[DONE]":
                 self.done = True

@@ -18,11 +18,11 @@ from chat.engine.model_port import CompletionRequest, ProviderError, SamplingOpt
 from chat.providers.base import MAX_OFFERS, Capability, Timeouts, wire_name, wire_names
 from chat.providers.event_reader import EventReader
 from chat.providers.http_provider import USER_AGENT, HttpProvider
+from chat.providers.model_list import listed_models
 from chat.providers.openai.chunks import Reader
 from chat.providers.openai.contexts import Contexts
 from chat.providers.openai.endpoint import Endpoint
 from chat.providers.openai.history import has_other_ids, sent_messages
-from chat.providers.openai.listing import listed_models
 from chat.providers.refusals import context_length
 from chat.providers.streaming_http import Answer, Connections, Route
 from tools.base import ToolSpec
@@ -77,10 +77,10 @@ class OpenAI(HttpProvider):
         self._contexts = Contexts(endpoint)
         self._is_openai = urlsplit(endpoint.base_url).hostname == OPENAI_HOST
 
-    def _reader(self, request: CompletionRequest) -> EventReader:
+    def reader(self, request: CompletionRequest) -> EventReader:
         return Reader(self.name, request.model, wire_names(request.tools))
 
-    async def _ask(self, request: CompletionRequest) -> Answer:
+    async def ask(self, request: CompletionRequest) -> Answer:
         # The body is not kept in a variable: with its schemas of all tools it would stay in a frame, 19 KB a stream.
         response = await self._connections.post(_encode(self._body(request)))
         refused = response.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -114,7 +114,7 @@ class OpenAI(HttpProvider):
         self._contexts.learn(listed)
         return tuple(dict.fromkeys([*([self.default_model] if self.default_model else []), *sorted(listed)]))
 
-    def _note_refusal(self, error: ProviderError, model: str) -> None:
+    def note_refusal(self, error: ProviderError, model: str) -> None:
         if error.code == "context_too_long" and (tokens := context_length(str(error))):
             self._contexts.lower(model, tokens)
 

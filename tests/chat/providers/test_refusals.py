@@ -1,4 +1,4 @@
-"""Covers `chat.providers.refusals`, `chat.providers.openai.listing`."""
+"""Covers `chat.providers.refusals`, `chat.providers.model_list`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chat.engine.model_port import ProviderError
-from chat.providers.openai.listing import listed_models
+from chat.providers.model_list import listed_models
 from chat.providers.refusals import context_length, interruption, read_body, read_error, refusal, retry_after
 
 

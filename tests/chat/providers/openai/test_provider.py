@@ -1,4 +1,4 @@
-"""Covers `chat.providers.openai.chunks`, `chat.providers.openai.finish_reasons`, `chat.providers.event_reader`, `web.urls`."""
+"""Covers `chat.providers.openai.chunks`, `chat.providers.openai.finish_reasons`, `web.urls`."""
 
 import asyncio
 import base64
