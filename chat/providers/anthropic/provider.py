@@ -29,6 +29,9 @@ class Anthropic(HttpProvider):
 
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset(
+        {"max_output_tokens", "temperature", "top_p", "stop", "tool_choice", "parallel_tool_calls"}
+    )
 
     def __init__(self, *, api_key: str, base_url: str, default_model: str, timeouts: Timeouts) -> None:
         self._base_url = base_url.removesuffix("/v1")

@@ -42,11 +42,21 @@ def body(request: CompletionRequest, max_tokens: int) -> Json:
     body: Json = {"model": request.model, "max_tokens": max_tokens, "stream": True, "messages": sent}
     if request.instructions.strip():
         body["system"] = [{"type": "text", "text": request.instructions, **CACHED}]
+    sampling = request.sampling
     if request.tools:
         body["tools"] = _tools(request.tools)
-    if request.sampling.temperature is not None:
-        body["temperature"] = request.sampling.temperature
-    return body
+        if sampling.tool_choice is not None or sampling.parallel_tool_calls is not None:
+            body["tool_choice"] = _tool_choice(sampling.tool_choice or "auto", sampling.parallel_tool_calls)
+    chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "stop_sequences": sampling.stop}
+    return body | {name: value for name, value in chosen.items() if value is not None}
+
+
+def _tool_choice(choice: str, parallel: bool | None) -> Json:
+    """Return Anthropic's form of two options: https://docs.anthropic.com/en/api/messages#body-tool-choice."""
+    kinds = {"auto": "auto", "none": "none", "required": "any"}
+    form: Json = {"type": kinds[choice]} if choice in kinds else {"type": "tool", "name": wire_name(choice)}
+    # Without a call there is nothing to be parallel, and the service rejects the field.
+    return form if parallel is None or choice == "none" else {**form, "disable_parallel_tool_use": not parallel}
 
 
 class _History:

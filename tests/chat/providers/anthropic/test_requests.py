@@ -9,6 +9,7 @@ import pytest
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest, SamplingOptions
 from chat.providers.anthropic.limits import max_tokens
+from chat.providers.anthropic.provider import Anthropic
 from chat.providers.anthropic.requests import body, encode
 from tests.chat.providers.fake_anthropic import unmarked
 from tools.base import ToolSpec
@@ -137,3 +138,19 @@ def test_longest_answer_is_always_named_and_within_the_limit_of_the_model(
     model: str, asked: int | None, tokens: int
 ) -> None:
     assert max_tokens(model, SamplingOptions(max_output_tokens=asked)) == tokens
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        ({"temperature": 0.5, "top_p": 0.9, "stop": ("END",)}, {"top_p": 0.9, "stop_sequences": ["END"]}),
+        ({"tool_choice": "fs.read"}, {"tool_choice": {"type": "tool", "name": "fs_read"}}),
+        ({"tool_choice": "required"}, {"tool_choice": {"type": "any"}}),
+        ({"tool_choice": "none", "parallel_tool_calls": False}, {"tool_choice": {"type": "none"}}),
+        ({"parallel_tool_calls": False}, {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}),
+    ],
+)
+def test_options_have_the_names_of_the_service(options: dict[str, Any], fields: dict[str, Any]) -> None:
+    found = sent(UserMessage(text="a"), sampling=SamplingOptions(**options))
+    assert found == found | fields
+    assert options.keys() <= Anthropic.options
