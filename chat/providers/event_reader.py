@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from chat.engine.model_port import CompletionEvent, ProviderError
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError
 from chat.engine.text import whole_text
 from chat.providers.refusals import read_body
 from chat.wire.sse import END_OF_FRAME, Splitter
@@ -30,14 +30,11 @@ class EventReader(ABC):
 
     def __init__(self, name: str) -> None:
         self.begun = False
-        self.done = False
         self._name = name
         self._said = False
         self._failure: ProviderError | None = None
         self._half = ""
-        self._form: Literal["unknown", "events", "document"] = "unknown"
-        self._document = b""
-        self._splitter = Splitter()
+        self._restart()
 
     @property
     @abstractmethod
@@ -58,6 +55,10 @@ class EventReader(ABC):
     @abstractmethod
     def read_block(self, block: bytes, pieces: list[bytes]) -> None:
         """Read one event of any form."""
+
+    def continuation(self) -> CompletionRequest | None:
+        """Return the request after which a service continues an answer that it paused; None if it did not."""
+        return None
 
     def take(self, segment: bytes) -> tuple[bytes, ...]:
         """Return the text pieces of the events that this segment completes. A failure is raised by `rest`."""
@@ -98,10 +99,12 @@ class EventReader(ABC):
         if empty:
             raise ProviderError("The answer was empty.", code="provider_protocol", retryable=True)
 
-    def _unknown_end(self, reason: str) -> ProviderError:
-        """Return the failure of an answer that ended for a reason that is not a good one."""
-        message = f"{self._name} ended the answer with the finish reason {whole_text(reason)[:80]!r}."
-        return self._failure or ProviderError(message, code="provider_unavailable", retryable=True)
+    def _restart(self) -> None:
+        """Begin to read another stream."""
+        self.done = False
+        self._form: Literal["unknown", "events", "document"] = "unknown"
+        self._document = b""
+        self._splitter = Splitter()
 
     def _look_at_head(self, segment: bytes) -> bytes:
         """Return the bytes of events, once it is clear that the answer is a stream of events."""
@@ -152,6 +155,12 @@ class EventReader(ABC):
             return
         self.read_block(b"data: " + text.replace("\n", "\ndata: ").encode(), pieces)
         self.done = True
+
+
+def unknown_end(name: str, reason: str) -> ProviderError:
+    """Return the failure of an answer that the service `name` ended for a reason that is not a good one."""
+    message = f"{name} ended the answer with the finish reason {whole_text(reason)[:80]!r}."
+    return ProviderError(message, code="provider_unavailable", retryable=True)
 
 
 def read_values(block: bytes) -> Iterator[Any]:

@@ -46,28 +46,31 @@ class HttpProvider(Provider):
         """Send a request. Raise `BrokenConnection`."""
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent]:
-        clock = _Clock(self._timeouts)
-        try:
-            async with asyncio.timeout_at(clock.deadline):
-                response = await self.ask(request)
-        except (BrokenConnection, TimeoutError) as error:
-            raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
-        silence = clock.start(response)
         reading = self.reader(request)
-        try:
-            if response.status != HTTPStatus.OK:
-                refused = await self._refusal(response)
-                self.note_refusal(refused, request.model)
-                raise refused
-            while not reading.done and (segment := await response.read()):
-                if pieces := reading.take(segment):
-                    yield Text(pieces)
-                clock.note(reading)
-        except BrokenConnection as error:
-            reading.fail(self._cut(error, silenced=silence.over))
-        finally:
-            silence.stop()
-            response.close()
+        asked: CompletionRequest | None = request
+        while asked is not None:
+            clock = _Clock(self._timeouts)
+            try:
+                async with asyncio.timeout_at(clock.deadline):
+                    response = await self.ask(asked)
+            except (BrokenConnection, TimeoutError) as error:
+                raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
+            silence = clock.start(response)
+            try:
+                if response.status != HTTPStatus.OK:
+                    refused = await self._refusal(response)
+                    self.note_refusal(refused, request.model)
+                    raise refused
+                while not reading.done and (segment := await response.read()):
+                    if pieces := reading.take(segment):
+                        yield Text(pieces)
+                    clock.note(reading)
+            except BrokenConnection as error:
+                reading.fail(self._cut(error, silenced=silence.over))
+            finally:
+                silence.stop()
+                response.close()
+            asked = reading.continuation()
         try:
             for event in reading.rest():
                 yield event

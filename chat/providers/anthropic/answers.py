@@ -11,20 +11,25 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from chat.engine.messages import AssistantMessage
+from chat.engine.messages import AssistantMessage, ToolCall
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, FinishReason, ProviderError, Text
 from chat.engine.text import whole_text
-from chat.providers.anthropic.blocks import KIND_OF_FIELD, Block, Blocks, Json
+from chat.providers.anthropic.blocks import KIND_OF_FIELD, SIGNED, Block, Blocks, Json
 from chat.providers.anthropic.parts import parts_of
 from chat.providers.anthropic.usage import UsageReport
 from chat.providers.base import wire_names
-from chat.providers.event_reader import MAX_UNSEEN_CHARACTERS, EventReader, read_values
+from chat.providers.event_reader import MAX_UNSEEN_CHARACTERS, EventReader, read_values, unknown_end
 from chat.providers.refusals import interruption
 from chat.wire.sse import END_OF_FRAME
 
 DELTA: Final = b"event: content_block_delta\n"
 QUOTE: Final = ord('"')
 EMPTY: Final = len('""')
+
+MAX_PAUSES: Final = 8
+"""Pauses of one answer. A service may pause while it runs tools of its own."""
+
+REPLAYED: Final = frozenset({"text", "tool_use", *SIGNED})
 
 REASONS: Final[Mapping[str, FinishReason]] = {
     "end_turn": "stop",
@@ -63,6 +68,7 @@ class Reader(EventReader):
         self._reason = ""
         self._explanation = ""
         self._unseen = 0
+        self._pauses = 0
         self._index: Any = None
         self._pieces: list[bytes] = []
 
@@ -91,18 +97,36 @@ class Reader(EventReader):
             words = whole_text(self._explanation) or "it gave no reason"
             raise ProviderError(f"{self._name} refused to answer: {words}", code="provider_rejected", retryable=False)
         if reason is None:
-            raise self._unknown_end(self._reason)
+            raise self._failure or unknown_end(self._name, self._reason)
         # If the model has stopped by itself, its calls show whether it waits for results.
         if reason == "length":
             # The last call may be incomplete, so none of them is run.
             calls = {}
         else:
             reason = "tool_calls" if calls else "stop"
-        message = AssistantMessage(
-            text="".join(block.text for block in self._blocks.all), tool_calls=tuple(calls.values())
-        )
         blocks = tuple(self._blocks.sent_back(calls))
-        yield Finished(reason=reason, provider_parts=parts_of(self._request, message, blocks, self._blocks.reasoning()))
+        # A block of a kind that is not known may be refused in every later request, and others depend on it.
+        kept = blocks if all(block["type"] in REPLAYED for block in blocks) else ()
+        yield Finished(reason=reason, provider_parts=self._message(calls, kept).provider_parts)
+
+    def continuation(self) -> CompletionRequest | None:
+        if self._reason != "pause_turn" or self._failure is not None or self._pauses == MAX_PAUSES:
+            return None
+        self._pauses += 1
+        messages = (*self._request.messages, self._message({}, tuple(self._blocks.sent_back({}))))
+        self._restart()
+        self._reason = ""
+        self._usage = UsageReport(before=self._usage)
+        self._blocks.next_stream()
+        self._index = None
+        return msgspec.structs.replace(self._request, messages=messages)
+
+    def _message(self, calls: dict[Block, ToolCall], blocks: tuple[Json, ...]) -> AssistantMessage:
+        """Return the answer as it is stored."""
+        text = "".join(block.text for block in self._blocks.all)
+        message = AssistantMessage(text=text, tool_calls=tuple(calls.values()))
+        parts = parts_of(self._request, message, blocks, self._blocks.reasoning())
+        return msgspec.structs.replace(message, provider_parts=parts)
 
     def read_ordinary(self, events: bytes, pieces: list[bytes]) -> bool:
         if not events.startswith((DELTA, b"data: {")):

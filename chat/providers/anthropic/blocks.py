@@ -13,6 +13,7 @@ from chat.engine.messages import ToolCall
 from chat.engine.text import whole_text
 from chat.engine.transcript import decode_pieces
 from chat.providers.base import new_call_id, tool_name
+from tools.execution.arguments import decode_object
 
 MAX_BLOCKS: Final = 1_000
 """Blocks of one answer. A service that sends more is broken."""
@@ -39,7 +40,7 @@ class Block:
 
     def __init__(self, start: Json) -> None:
         self.kind = str(start.get("type"))
-        self.start = start
+        self.start = {**start, "type": self.kind}
         self.pieces: list[bytes] = []
         self.added: dict[str, list[str]] = {}
         self.is_whole = False
@@ -62,12 +63,13 @@ class Block:
         start = self.start.get("input")
         return whole_text(start if isinstance(start, str) else json.dumps(start)) if start else "{}"
 
-    def signed(self) -> Json | None:
-        """Return a block of thinking exactly as the service sent it, or None if it cannot be sent back like that."""
+    def original(self) -> Json | None:
+        """Return a block exactly as the service sent it, or None if it cannot be sent back like that."""
         block = dict(self.start)
-        for name in ("thinking", "signature"):
-            if name in block or name in self.added:
-                block[name] = self.field(name)
+        for name in self.added:
+            block[name] = self.field(name)
+        if block.pop("partial_json", None) is not None:
+            block["input"] = decode_object(self.arguments) or {}
         try:
             written = msgspec.json.encode(block)
         except (ValueError, OverflowError, RecursionError):
@@ -92,6 +94,10 @@ class Blocks:
         self.all.append(block)
         self._by_index[index] = block
         return block
+
+    def next_stream(self) -> None:
+        """Give the next blocks numbers of their own."""
+        self._by_index.clear()
 
     def at(self, index: Any) -> Block | None:
         return self._by_index.get(index)
@@ -121,7 +127,8 @@ class Blocks:
                 # The service rejects an empty text.
                 if block.text.strip():
                     yield {"type": "text", "text": block.text}
-            elif block in calls:
-                yield {"type": "tool_use", "id": calls[block].call_id}
-            elif block.kind in SIGNED and (block.is_whole or number < last) and (signed := block.signed()):
-                yield signed
+            elif block.kind == "tool_use":
+                if block in calls:
+                    yield {"type": "tool_use", "id": calls[block].call_id}
+            elif (block.is_whole or number < last) and (original := block.original()):
+                yield original

@@ -42,7 +42,7 @@ def parts_of(
     # The service rejects a message that ends with thinking.
     while kept and kept[-1]["type"] in SIGNED:
         kept.pop()
-    if not any(block["type"] in SIGNED for block in kept):
+    if all(block["type"] in {"text", "tool_use"} for block in kept):
         kept = []
     if not (kept or reasoning):
         return None

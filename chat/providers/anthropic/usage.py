@@ -11,10 +11,19 @@ INPUT: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input
 
 
 class UsageReport:
-    """The counts of one answer. A later count replaces an earlier one, except with zero or nothing."""
+    """The counts of one answer. A later count replaces an earlier one, except with zero or nothing.
 
-    def __init__(self) -> None:
+    `before` has those of the requests after which the service paused.
+    """
+
+    def __init__(self, before: "UsageReport | None" = None) -> None:
+        self._before = before
         self._counts = dict.fromkeys((*INPUT, "output_tokens", "thinking_tokens"), 0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        before = self._before.counts if self._before else {}
+        return {name: count + before.get(name, 0) for name, count in self._counts.items()}
 
     def note(self, usage: Any) -> None:
         """Take a `usage` object. Whatever is not a count is ignored: usage never fails an answer."""
@@ -31,7 +40,7 @@ class UsageReport:
 
     def tokens(self) -> TokensUsed | None:
         """Return the tokens of the answer, or None if the service counted nothing. A count of 0 is an unknown one."""
-        counts = self._counts
+        counts = self.counts
         if not any(counts.values()):
             return None
         return TokensUsed(

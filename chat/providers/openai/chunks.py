@@ -14,7 +14,7 @@ import msgspec
 
 from chat.engine.model_port import CompletionEvent, Finished, Text
 from chat.engine.transcript import decode_pieces
-from chat.providers.event_reader import MAX_UNSEEN_CHARACTERS, EventReader, read_values
+from chat.providers.event_reader import MAX_UNSEEN_CHARACTERS, EventReader, read_values, unknown_end
 from chat.providers.openai.calls import Calls
 from chat.providers.openai.finish_reasons import finish_reason
 from chat.providers.openai.lenient_chunks import Delta, LenientChunk, read_chunk, read_content
@@ -99,7 +99,7 @@ class Reader(EventReader):
         if used := self._usage.tokens():
             yield used
         if reason is None:
-            raise self._unknown_end(self._reason)
+            raise self._failure or unknown_end(self._name, self._reason)
         # If the model has stopped by itself, its calls show whether it waits for results.
         if reason in {"stop", "tool_calls"}:
             reason = "tool_calls" if calls else "stop"

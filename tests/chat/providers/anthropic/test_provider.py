@@ -11,7 +11,7 @@ from chat.engine.messages import Message, ToolCall, UserMessage
 from chat.engine.model_port import CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.engine.transcript import decode_pieces
 from chat.providers import anthropic
-from chat.providers.anthropic.answers import Reader
+from chat.providers.anthropic.answers import MAX_PAUSES, Reader
 from chat.providers.anthropic.provider import Anthropic
 from chat.providers.base import Timeouts
 from tests.chat.providers.fake_anthropic import (
@@ -315,6 +315,40 @@ async def test_pings_alone_do_not_keep_an_answer_alive(fake: FakeService) -> Non
     error, _ = await failure(hasty)
     assert error.code == "provider_timeout"
     await hasty.close()
+
+
+def paused(number: int) -> Reply:
+    searched = block(
+        1, {"type": "server_tool_use", "id": f"s{number}", "name": "web_search"}, {"partial_json": '{"q": 1}'}
+    )
+    return streamed(
+        started(input_tokens=9), said(0, f"a{number}"), searched, ended("pause_turn", output_tokens=5), STOP
+    )
+
+
+async def test_paused_answer_continues_behind_its_own_blocks(fake: FakeService, claude: Anthropic) -> None:
+    fake.play(paused(1), paused(2), streamed(started(input_tokens=9), said(0, "end"), ended(output_tokens=5), STOP))
+    found = [item async for item in claude.stream(REQUEST)]
+    assert decode_pieces([piece for item in found if isinstance(item, Text) for piece in item.pieces]) == "a1a2end"
+    assert found[-2:] == [TokensUsed(input_tokens=27, output_tokens=15), Finished(reason="stop")]
+    search = {"type": "server_tool_use", "name": "web_search", "input": {"q": 1}}
+    assert fake.requests[2].body["messages"][-1] == {
+        "role": "assistant",
+        "content": [
+            {"type": "text", "text": "a1"},
+            search | {"id": "s1"},
+            {"type": "text", "text": "a2"},
+            search | {"id": "s2"},
+        ],
+    }
+
+
+async def test_answer_that_pauses_for_ever_fails_with_the_service_word(fake: FakeService, claude: Anthropic) -> None:
+    fake.play(*(paused(number) for number in range(20)))
+    error, text = await failure(claude)
+    assert "pause_turn" in str(error)
+    assert len(fake.requests) == MAX_PAUSES + 1
+    assert text.startswith("a0a1")
 
 
 async def test_models_are_read_page_by_page_and_only_so_many(fake: FakeService, claude: Anthropic) -> None:

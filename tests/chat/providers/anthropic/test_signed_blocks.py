@@ -78,4 +78,4 @@ async def test_signed_blocks_survive_a_fallback_and_a_switch_of_the_model() -> N
 def test_thinking_that_cannot_be_stored_as_it_came_is_not_sent_back(thinking: str) -> None:
     block = Block({"type": "thinking", "thinking": ""})
     block.added = {"thinking": [thinking], "signature": ["s"]}
-    assert block.signed() is None
+    assert block.original() is None
