@@ -105,15 +105,18 @@ class Reader(EventReader):
         else:
             reason = "tool_calls" if calls else "stop"
         blocks = tuple(self._blocks.sent_back(calls))
-        # A block of a kind that is not known may be refused in every later request, and others depend on it.
+        # The others depend on a block that cannot be sent back, or whose kind may be refused in every later request.
         kept = blocks if all(block["type"] in REPLAYED for block in blocks) else ()
         yield Finished(reason=reason, provider_parts=self._message(calls, kept).provider_parts)
 
     def continuation(self) -> CompletionRequest | None:
         if self._reason != "pause_turn" or self._failure is not None or self._pauses == MAX_PAUSES:
             return None
+        blocks = tuple(self._blocks.sent_back({}))
+        if self._blocks.calls() or not all(block["type"] for block in blocks):
+            return None
         self._pauses += 1
-        messages = (*self._request.messages, self._message({}, tuple(self._blocks.sent_back({}))))
+        messages = (*self._request.messages, self._message({}, blocks))
         self._restart()
         self._reason = ""
         self._usage = UsageReport(before=self._usage)

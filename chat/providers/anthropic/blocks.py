@@ -120,7 +120,10 @@ class Blocks:
         return whole_text("\n\n".join(filter(None, (block.field("thinking") for block in self.all))))
 
     def sent_back(self, calls: Mapping[Block, ToolCall]) -> Iterator[Json]:
-        """Yield the blocks to replay. The input of a call is not part of them: it is in the message."""
+        """Yield the blocks to replay. The input of a call is not part of them: it is in the message.
+
+        A block that cannot be sent back has no type.
+        """
         last = len(self.all) - 1
         for number, block in enumerate(self.all):
             if block.kind == "text":
@@ -130,5 +133,5 @@ class Blocks:
             elif block.kind == "tool_use":
                 if block in calls:
                     yield {"type": "tool_use", "id": calls[block].call_id}
-            elif (block.is_whole or number < last) and (original := block.original()):
-                yield original
+            elif block.is_whole or number < last:
+                yield block.original() or {"type": ""}

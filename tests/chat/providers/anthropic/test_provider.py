@@ -191,6 +191,14 @@ CASES: dict[str, tuple[bytes, tuple[str, list[Any], str]]] = {
         started() + said(0, "a") + called(1, "t", "fs_read", '{"path": "/') + ended("max_tokens") + STOP,
         ("a", [("fs.read", '{"path": "/')], "length"),
     ),
+    "thinking behind other thinking that cannot be stored": (
+        started() + thought(0, "a\0", signature="s") + thought(1, "b", signature="t") + said(2, "c") + ended() + STOP,
+        ("c", [], 'stop["a\\ufffd\\n\\nb", []]'),
+    ),
+    "a call in a paused answer": (
+        started() + called(0, "t", "fs_read") + ended("pause_turn") + STOP,
+        ("", [("fs.read", "{}")], "provider_unavailable True"),
+    ),
     "cut by the context in thinking": (
         started()
         + thought(0, "one", signature="s")
