@@ -3,6 +3,7 @@
 Covers `chat.providers.anthropic.parts`, `chat.providers.anthropic.blocks`.
 """
 
+import itertools
 import json
 
 import msgspec
@@ -79,3 +80,19 @@ def test_thinking_that_cannot_be_stored_as_it_came_is_not_sent_back(thinking: st
     block = Block({"type": "thinking", "thinking": ""})
     block.added = {"thinking": [thinking], "signature": ["s"]}
     assert block.original() is None
+
+
+async def test_signed_blocks_are_dropped_when_the_conversation_before_them_was_shortened() -> None:
+    service = SigningService()
+    async with fake_service(service):
+        timeouts = Timeouts(connect=5, first_byte=9, idle=9)
+        claude = Anthropic(api_key="k", base_url=service.url, default_model="a", timeouts=timeouts)
+        service.steps = 20
+        small = msgspec.structs.replace(candidate(claude, "a"), context_tokens=500)
+        assert await run([], "One?", small) == "completed"
+        assert len(service.requests) == 20
+        falls = [after < before for before, after in itertools.pairwise(service.signed)]
+        assert any(falls)
+        # What is written behind the shortened conversation is kept again.
+        assert falls[falls.index(True) + 1] is False
+        await claude.close()
