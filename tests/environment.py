@@ -12,7 +12,10 @@ FOLDER = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "API_KEY", "OPENAI_BASE_URL", "GEMINI_BASE_URL", "DEFAULT_MODEL"):
+for vendor in ("OPENAI", "GEMINI", "ANTHROPIC"):
+    os.environ.pop(f"{vendor}_API_KEY", None)
+    os.environ.pop(f"{vendor}_BASE_URL", None)
+for name in ("API_KEY", "DEFAULT_MODEL"):
     os.environ.pop(name, None)
 
 os.environ.update(

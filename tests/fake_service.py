@@ -48,10 +48,13 @@ class FakeService:
         """Answer the next requests with these replies, in order."""
         self._replies.extend(replies)
 
+    def reply_to(self, request: Recorded) -> Reply:
+        return self._replies.pop(0)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             self.requests.append(await _request(reader))
-            await self._answer(self._replies.pop(0), reader, writer)
+            await self._answer(self.reply_to(self.requests[-1]), reader, writer)
         except ConnectionError:
             self.disconnected.set()
         finally:
@@ -74,9 +77,9 @@ class FakeService:
 
 
 @asynccontextmanager
-async def fake_service() -> AsyncIterator[FakeService]:
+async def fake_service(fake: FakeService | None = None) -> AsyncIterator[FakeService]:
     """Start the service, which listens at its `url`."""
-    fake = FakeService()
+    fake = fake or FakeService()
     server = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
@@ -94,11 +97,12 @@ async def _request(reader: asyncio.StreamReader) -> Recorded:
 
 
 def _head(reply: Reply) -> bytes:
-    status = HTTPStatus(reply.status or HTTPStatus.OK)
+    status = reply.status or HTTPStatus.OK
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Other"
     headers = {
         "Content-Type": "application/json",
         "Transfer-Encoding": "chunked",
         "Connection": "close",
     } | reply.headers
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")

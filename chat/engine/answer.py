@@ -46,7 +46,10 @@ class Answer:
             self._used = TokensUsed(
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
-                cached_tokens=_between(event.cached_tokens or before.cached_tokens, input_tokens),
+                cached_tokens=(cached := _between(event.cached_tokens or before.cached_tokens, input_tokens)),
+                cache_write_tokens=_between(
+                    event.cache_write_tokens or before.cache_write_tokens, input_tokens - cached
+                ),
                 reasoning_tokens=_between(event.reasoning_tokens or before.reasoning_tokens, output_tokens),
             )
         else:

@@ -92,11 +92,15 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class TokensUsed(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of one call. `cached_tokens` are part of the input, `reasoning_tokens` part of the output."""
+    """Tokens of one call. `reasoning_tokens` are part of the output.
+
+    `cached_tokens` and `cache_write_tokens`, read from and written to the service's cache, are parts of the input.
+    """
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
 
 

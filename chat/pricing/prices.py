@@ -38,6 +38,7 @@ class Prices:
         usage = Usage(
             input_tokens=used.input_tokens,
             cache_read_tokens=used.cached_tokens,
+            cache_write_tokens=used.cache_write_tokens,
             output_tokens=used.output_tokens,
             output_reasoning_tokens=used.reasoning_tokens,
         )

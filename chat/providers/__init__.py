@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from chat.providers import demo, gemini, local, openai
+from chat.providers import anthropic, demo, gemini, local, openai
 from chat.providers.openai.endpoint import Endpoint
 from chat.providers.spec import ProviderSpec
 
-SPECS = (openai.SPEC, gemini.SPEC, local.SPEC, demo.SPEC)
+SPECS = (openai.SPEC, gemini.SPEC, anthropic.SPEC, local.SPEC, demo.SPEC)
 
 
 def with_endpoints(endpoints: Iterable[Endpoint]) -> tuple[ProviderSpec, ...]:

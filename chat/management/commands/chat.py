@@ -63,7 +63,7 @@ class Command(BaseCommand):
         parser.add_argument("--url", type=_url, help="a running service, such as http://127.0.0.1:8010")
         parser.add_argument("--api-key", help="the service's key (better in the environment, as API_KEY)")
         parser.add_argument("--session", type=_session, metavar="ID", help="continue this session")
-        parser.add_argument("--provider", help="openai, gemini or local (default: the service's default)")
+        parser.add_argument("--provider", help="openai, gemini, anthropic or local (default: the service's default)")
         parser.add_argument("--model", help="the model (default: the provider's default)")
         parser.add_argument("--instructions", help="the system prompt")
         parser.add_argument("--raw", action="store_true", help="show answers as they are, not as Markdown")

@@ -61,7 +61,7 @@ SPEC = ProviderSpec(
     price_vendor=lambda values: "openai" if _is_openai(values) else None,
     default_model="gpt-5.4-mini",
     # A compatible service may call its models anything.
-    has_model=lambda values, model: not (_is_openai(values) and model.startswith(("gemini", "smollm"))),
+    has_model=lambda values, model: not (_is_openai(values) and model.startswith(("gemini", "claude", "smollm"))),
 )
 
 

@@ -5,18 +5,15 @@ fields of its own goes back as it came.
 """
 
 import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any, Final
-
-import msgspec
 
 from chat.engine.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
 from chat.providers.base import wire_name
 from chat.providers.openai.own_fields import own_fields
-from tools.execution.arguments import decode_object
+from chat.providers.sent_calls import SentIds, sent_arguments
 
 PLAIN_ID: Final = re.compile(r"[!-~]{1,40}")
 """The ids that OpenAI takes, and most services with its API."""
@@ -49,9 +46,8 @@ class _History:
     def __init__(self, model: str, valid_id: re.Pattern[str]) -> None:
         self.sent: list[Json] = []
         self._model = model
-        self._valid_id = valid_id
+        self._sent_ids = SentIds(valid_id)
         self._ids: dict[str, str] = {}
-        self._used: set[str] = set()
 
     def add(self, message: Message) -> None:
         """Add a message, or join it to the one before if both have the same author."""
@@ -79,32 +75,13 @@ class _History:
         fields, extras = own_fields(message, self._model)
         if not message.tool_calls:
             return {**fields, "role": "assistant", "content": message.text}
-        self._ids = {call.call_id: self._sent_id(call.call_id) for call in message.tool_calls}
+        self._ids = {call.call_id: self._sent_ids.new(call.call_id) for call in message.tool_calls}
         calls = [{**extras.get(call.call_id, {}), **self._call(call)} for call in message.tool_calls]
         return {**fields, "role": "assistant", "content": message.text or None, "tool_calls": calls}
 
     def _call(self, call: ToolCall) -> Json:
-        function = {"name": wire_name(call.name), "arguments": _arguments(call.arguments)}
+        function = {"name": wire_name(call.name), "arguments": sent_arguments(call.arguments).decode()}
         return {"id": self._ids[call.call_id], "type": "function", "function": function}
-
-    def _sent_id(self, call_id: str) -> str:
-        """Return the id to send, which is the same in every request."""
-        sent, number = call_id, 0
-        while sent in self._used or not self._valid_id.fullmatch(sent):
-            sent = hashlib.sha256(f"{call_id} {number}".encode()).hexdigest()[:9]
-            number += 1
-        self._used.add(sent)
-        return sent
-
-
-def _arguments(written: str) -> str:
-    """Return the arguments as the text of an object. The model's own text is kept if it is one."""
-    given = decode_object(written)
-    if given is None:
-        given = {"invalid_arguments": written}
-    elif written.lstrip().startswith("{") and written.rstrip().endswith("}"):
-        return written
-    return msgspec.json.encode(given).decode()
 
 
 def _user_content(message: UserMessage) -> str | list[Json]:

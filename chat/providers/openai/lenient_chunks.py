@@ -7,7 +7,6 @@ from typing import Any, Final
 import msgspec
 
 from chat.providers.openai.calls import CallPiece
-from chat.providers.openai.errors import is_error
 
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "reasoning_details", "reasoning_text", "thinking_blocks")
 """The fields of a message in which services send reasoning. They need them back as they came."""
@@ -44,28 +43,6 @@ class LenientChunk(msgspec.Struct, kw_only=True):
     finish: str = ""
     usages: list[Any] = []
     error: Any = None
-
-
-def read_values(block: bytes) -> Iterator[Any]:
-    """Yield the JSON values in the lines of one event. Raise `ValueError` if a value is not JSON.
-
-    The value of an `error` line is `{"error": ...}`; that of `[DONE]` is the text.
-    """
-    lines = block.split(b"\n")
-    named_error = any(line.startswith(b"event:") and line[6:].strip() == b"error" for line in lines)
-    found = [line[5:].strip() for line in lines if line.startswith(b"data:")]
-    # Data that begins with a colon is a comment that a proxy wrapped.
-    found = [data for data in found if data and not data.startswith(b":")]
-    if len(found) > 1 and not is_value(b"\n".join(found)):
-        # Events that are separated by one line break.
-        yield from map(_value, found)
-    elif found:
-        value = _value(b"\n".join(found))
-        yield {"error": value} if named_error and isinstance(value, dict) and "error" not in value else value
-    for line in lines:
-        if line.startswith(b"error:"):
-            text = line[6:].strip()
-            yield {"error": _value(text) if is_value(text) else text.decode("utf-8", "replace")}
 
 
 def read_chunk(value: dict[str, Any]) -> LenientChunk:
@@ -176,17 +153,11 @@ def _index(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def is_value(data: bytes) -> bool:
-    """Return whether the data of an event is whole."""
-    try:
-        _value(data)
-    except ValueError:
-        return False
-    return True
-
-
-def _value(data: bytes) -> Any:
-    try:
-        return data.decode() if data == b"[DONE]" else json.loads(data)
-    except RecursionError as error:
-        raise ValueError("a chunk is nested too deeply") from error
+def is_error(value: dict[str, Any]) -> bool:
+    """Return whether a chunk or a whole answer is an error."""
+    if value.get("error") or value.get("object") == "error" or value.get("type") == "error":
+        return True
+    base = value.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code"):
+        return True
+    return "choices" not in value and any(value.get(name) for name in ("message", "detail", "errors", "error_msg"))

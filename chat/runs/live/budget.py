@@ -189,7 +189,10 @@ class RunBudget:
         count = partial(most_tokens, call.request, self._tariff.count)
         input_tokens = count() if size <= MAX_INLINE_CHARS else await asyncio.to_thread(count)
         output_tokens = min(max_output, call.candidate.context_tokens)
-        return self._cost(call.candidate, TokensUsed(input_tokens=input_tokens, output_tokens=output_tokens))
+        used = TokensUsed(input_tokens=input_tokens, output_tokens=output_tokens)
+        # A service may write the whole input to its cache, which costs more with some of them.
+        written = msgspec.structs.replace(used, cache_write_tokens=input_tokens)
+        return max((self._cost(call.candidate, each) for each in (used, written)), key=lambda cost: cost.nanos or 0)
 
     def _lines(self, now: datetime) -> tuple[Line, ...]:
         if not self.is_bound:

@@ -1,6 +1,6 @@
 """The reader of an OpenAI-compatible stream gives the same answer, however the network cuts its bytes.
 
-Covers `chat.providers.openai.lenient_chunks`, `chat.providers.openai.thinking`.
+Covers `chat.providers.event_reader`, `chat.providers.openai.lenient_chunks`, `chat.providers.openai.thinking`.
 """
 
 import random

@@ -26,6 +26,12 @@ def test_cached_tokens_cost_less_than_other_tokens() -> None:
     assert prices("gemini", "gemini-2.5-flash", USED)
 
 
+def test_tokens_written_to_the_cache_have_their_own_price() -> None:
+    prices = Prices({"anthropic": "anthropic"})
+    used = TokensUsed(input_tokens=1_000_000, output_tokens=0, cached_tokens=500_000, cache_write_tokens=500_000)
+    assert prices("anthropic", "claude-haiku-4-5", used) == pytest.approx(0.05 + 0.625)
+
+
 @pytest.mark.parametrize(
     ("provider", "model"),
     [("openai", "no-such-model"), ("openai", "whisper-1"), ("local", "gpt-4o-mini"), ("scripted", "scripted-1")],

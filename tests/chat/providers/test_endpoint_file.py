@@ -103,7 +103,7 @@ def test_declared_endpoints_are_providers_beside_the_others(settings: Any) -> No
     settings.ENDPOINTS = (Endpoint(name="gpu", base_url="http://h/v1", default_model="m"),)
     settings.PROVIDER_SPECS = with_endpoints(settings.ENDPOINTS)
     registry = conf.provider_registry()
-    assert registry.names == ("openai", "gemini", "gpu", "local")
+    assert registry.names == ("openai", "gemini", "anthropic", "gpu", "local")
     assert registry.default == "gpu"
 
 

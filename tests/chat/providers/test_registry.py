@@ -109,5 +109,5 @@ def test_invalid_setting_is_reported_before_the_start(settings: Any) -> None:
     settings.OPENAI_API_KEY, settings.DEFAULT_MODEL = "k", "gpt-4o"
     found = {problem.id: problem.msg for problem in run_checks()}
     assert "/nowhere.gguf" in found["chat.E001"]
-    assert "Valid names are openai, gemini, local" in found["chat.E002"]
+    assert "Valid names are openai, gemini, anthropic, local" in found["chat.E002"]
     assert "2027-01-14" in found["chat.W001"]

@@ -1,4 +1,7 @@
-"""HTTP connections to a misbehaving service, over a real socket."""
+"""HTTP connections to a misbehaving service, over a real socket.
+
+Covers `chat.providers.http_provider`.
+"""
 
 import asyncio
 import gzip

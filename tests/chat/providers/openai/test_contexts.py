@@ -6,9 +6,9 @@ Covers `chat.pricing.vendors`.
 import pytest
 
 from chat.providers.base import LARGEST_CONTEXT
+from chat.providers.model_list import listed_models
 from chat.providers.openai.contexts import OPENAI_TOKENS, UNKNOWN_TOKENS, Contexts
 from chat.providers.openai.endpoint import Endpoint, KnownModel
-from chat.providers.openai.listing import listed_models
 
 OPENAI = Endpoint(name="openai", base_url="https://api.openai.com/v1")
 OWN = Endpoint(name="own", base_url="http://127.0.0.1:9/v1", models=(KnownModel(name="qwen*", context_tokens=40_000),))

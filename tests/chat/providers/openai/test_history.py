@@ -1,4 +1,4 @@
-"""Covers `chat.providers.openai.history`, `chat.engine.text`."""
+"""Covers `chat.providers.openai.history`, `chat.providers.sent_calls`, `chat.engine.text`."""
 
 import json
 from typing import Any
@@ -25,7 +25,9 @@ def call(call_id: str = "a", name: str = "fs.read", arguments: str = "{}") -> To
     return ToolCall(call_id=call_id, name=name, arguments=arguments)
 
 
-@pytest.mark.parametrize("arguments", ['{"path": "a"', "", "null", "[1]", "7", '"text"', '{"a": 1}\n```'])
+@pytest.mark.parametrize(
+    "arguments", ['{"path": "a"', "", "null", "[1]", "7", '"text"', '{"a": 1}\n```', '{"a": 1}``` {}']
+)
 def test_arguments_are_sent_as_an_object(arguments: str) -> None:
     function = sent(USER, *called(call(arguments=arguments)))[1]["tool_calls"][0]["function"]
     assert isinstance(json.loads(function["arguments"]), dict)

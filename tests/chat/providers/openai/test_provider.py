@@ -25,8 +25,8 @@ from chat.engine.transcript import decode_pieces
 from chat.providers.base import Timeouts
 from chat.providers.openai import chunks
 from chat.providers.openai.endpoint import Endpoint
-from chat.providers.openai.errors import refusal
 from chat.providers.openai.provider import OpenAI
+from chat.providers.refusals import refusal
 from tests.chat.providers.fake_openai import DONE, call, delta, finish, refused, said, sse, streamed, usage
 from tests.fake_service import FakeService, Reply, fake_service
 from tests.orchestrator_site.test_serve import ROOT

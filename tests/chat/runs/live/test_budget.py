@@ -4,6 +4,8 @@ Covers `chat.engine.context_window`, `chat.pricing.tokenizer`.
 """
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +14,17 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 
 from access.limits.budgets import budgets
-from chat.engine.model_port import Finished, ProviderError, TokensUsed, ToolCall
+from chat.engine.messages import UserMessage
+from chat.engine.model_port import CompletionRequest, Finished, ProviderError, TokensUsed, ToolCall
+from chat.engine.retry import Candidate, ModelCall
 from chat.models import Run
 from chat.pricing.price_list import price_list
 from chat.providers.scripted import Scripted, text
 from chat.runs.cluster import lease
-from chat.runs.live.budget import RunBudget
+from chat.runs.live.budget import RunBudget, Tariff
+from spending import ledger
+from spending.accounts import Amount, Line, Payer
+from spending.ledger import Reserved
 from spending.models import Account, Reservation, Use
 from tests.conftest import Start
 
@@ -220,6 +227,29 @@ async def test_open_reservation_is_settled_when_its_run_is_over(start: Start, se
     await Account.objects.filter(name="service:tokens").aupdate(reserved=70)
     await sync_to_async(lease._end_dead)(proven=True)
     assert await balances() == {"service:tokens": (120, 0)}
+
+
+@pytest.mark.parametrize(("fresh", "written", "reserved"), [(0.1, 0.125, 125_000_000), (0.1, 0.03, 100_000_000)])
+async def test_reservation_covers_an_input_that_is_written_to_the_cache(
+    monkeypatch: pytest.MonkeyPatch, fresh: float, written: float, reserved: int
+) -> None:
+    amounts: list[Amount] = []
+
+    def reserve(run_id: UUID, drawn: tuple[Line, ...], maximum: Amount, now: datetime) -> Reserved:
+        amounts.append(maximum)
+        return Reserved((0,) * len(drawn))
+
+    async def commit(job: Callable[[], Any]) -> Any:
+        return job()
+
+    monkeypatch.setattr(ledger, "reserve", reserve)
+    tariff = Tariff(
+        price=lambda _, __, used: written if used.cache_write_tokens else fresh, count=len, budgets=budgets("5usd")
+    )
+    candidate = Candidate(provider=Scripted(), model="m", context_tokens=9, supports_tools=False)
+    request = CompletionRequest(model="m", messages=(UserMessage(text="Hi"),))
+    await RunBudget(UUID(int=1), Payer(owner="o"), tariff, commit).reserve(ModelCall(candidate, request), 9)
+    assert [amount.nanos for amount in amounts] == [reserved]
 
 
 async def test_reservation_of_a_call_that_was_never_made_is_released(

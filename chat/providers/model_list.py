@@ -1,4 +1,4 @@
-"""The list of models of an OpenAI-compatible service, in every shape in which it comes."""
+"""The list of models of a service, in every shape in which it comes."""
 
 import json
 from typing import Any, Final
@@ -7,8 +7,18 @@ from chat.engine.model_port import ProviderError
 
 LISTS: Final = ("data", "models", "items", "result")
 NAMES: Final = ("id", "model", "name", "key")
-CONTEXTS: Final = ("context_length", "max_model_len", "context_window", "max_context_length", "loaded_context_length")
-"""The names of a context in tokens: OpenRouter, vLLM, Groq, Mistral and LM Studio. llama.cpp has `meta.n_ctx`."""
+CONTEXTS: Final = (
+    "context_length",
+    "max_model_len",
+    "context_window",
+    "max_context_length",
+    "loaded_context_length",
+    "max_input_tokens",
+)
+"""The names of a context in tokens: OpenRouter, vLLM, Groq, Mistral, LM Studio and Anthropic.
+
+llama.cpp has `meta.n_ctx`.
+"""
 
 
 def listed_models(text: str) -> dict[str, int | None]:

@@ -1,4 +1,4 @@
-"""Covers `chat.providers.openai.errors`, `chat.providers.openai.listing`, `chat.providers.refusals`."""
+"""Covers `chat.providers.refusals`, `chat.providers.model_list`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from chat.engine.model_port import ProviderError
-from chat.providers.openai.errors import context_length, interruption, read_body, read_error, refusal
-from chat.providers.openai.listing import listed_models
-from chat.providers.refusals import retry_after
+from chat.providers.model_list import listed_models
+from chat.providers.refusals import context_length, interruption, read_body, read_error, refusal, retry_after
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ def test_page_is_never_part_of_a_message(text: str) -> None:
         "The input token count (1200000) exceeds the maximum number of tokens allowed",
         "prompt is too long: 210000 tokens > 200000 maximum",
         "Please reduce the length of the messages or completion.",
-        "input length and `max_tokens` exceed context limit: the context window is 8192",
+        "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000, decrease input length",
     ],
 )
 def test_too_long_context_is_found_in_every_wording(words: str) -> None:
