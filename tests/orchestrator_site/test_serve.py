@@ -6,6 +6,7 @@ Covers `orchestrator_site.management.commands.serve`, `orchestrator_site.secret_
 import json
 import os
 import re
+import runpy
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
 from orchestrator_site.management.commands.serve import listen
@@ -140,11 +142,26 @@ def test_with_a_key_the_api_requires_it_and_healthz_does_not(tmp_path: Path) -> 
         ({"RATE_LIMIT_PER_KEY": "0/minute"}, "RATE_LIMIT_PER_KEY='0/minute' is not valid"),
         ({"TRUSTED_PROXIES": "nowhere"}, "TRUSTED_PROXIES='nowhere' is not valid: name addresses or networks"),
         ({"DATABASE_URL": "mysql://h/d"}, "DATABASE_URL="),
-        ({"LOCAL_MODEL_PATH": "/nowhere.gguf"}, "LOCAL_MODEL_PATH"),
+        ({"DEFAULT_PROVIDER": "nobody"}, "DEFAULT_PROVIDER='nobody' is not valid: choose one of"),
+        ({"PROVIDERS_FILE": "/nowhere.toml"}, "PROVIDERS_FILE: /nowhere.toml cannot be read"),
+    ],
+)
+def test_invalid_setting_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
+) -> None:
+    for name, value in environment(tmp_path, **variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=re.escape(said)):
+        runpy.run_path(str(ROOT / "orchestrator_site" / "settings.py"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"LOG_LEVEL": "loud"}, "Error: LOG_LEVEL='loud' is not valid: choose one of debug, info, warning, error."),
+        ({"LOCAL_MODEL_PATH": "/nowhere.gguf", "PROVIDER_FALLBACK": "nobody"}, "LOCAL_MODEL_PATH"),
         ({"DATABASE_URL": "/proc/nowhere/o.db"}, "DATABASE_URL"),
         ({"ALLOW_FS_BASE": "/proc/nowhere"}, "ALLOW_FS_BASE"),
-        ({"DEFAULT_PROVIDER": "openai"}, "OPENAI_API_KEY is not set"),
-        ({"PROVIDER_FALLBACK": "nobody"}, "PROVIDER_FALLBACK"),
     ],
 )
 def test_invalid_setting_stops_the_start_and_is_named(tmp_path: Path, variables: dict[str, str], said: str) -> None:
