@@ -26,6 +26,8 @@ os.environ.update(
     ALLOW_FS_BASE=str(FOLDER / "workspaces"),
     TOOL_OUTPUT_DIR=str(FOLDER / "tool_outputs"),
     LOG_LEVEL="warning",
+    # Its threads spin. Those of several test processes would starve each other.
+    LOCAL_MODEL_THREADS="1",
 )
 
 

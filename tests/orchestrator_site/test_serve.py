@@ -36,6 +36,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         "SECRET_KEY_PATH": str(folder / "secret_key"),
         "TOOL_OUTPUT_DIR": str(folder / "tool_outputs"),
         "LOG_FORMAT": "text",
+        "LOCAL_MODEL_THREADS": "1",
     }
     return base | own | variables
 

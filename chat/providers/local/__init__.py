@@ -15,6 +15,7 @@ def _make(values: Values, default_model: str, timeouts: Timeouts) -> Provider:
         model_path=values["LOCAL_MODEL_PATH"],
         parallel=values["LOCAL_MODEL_PARALLEL"],
         context_tokens=values["LOCAL_MODEL_CONTEXT_TOKENS"],
+        threads=values["LOCAL_MODEL_THREADS"] or None,
     )
 
 
@@ -24,6 +25,7 @@ SPEC = ProviderSpec(
         Setting(name="LOCAL_MODEL_PATH", kind="file"),
         Setting(name="LOCAL_MODEL_PARALLEL", kind="integer", default=2, minimum=1, maximum=64),
         Setting(name="LOCAL_MODEL_CONTEXT_TOKENS", kind="integer", default=4_096, minimum=256, maximum=2**20),
+        Setting(name="LOCAL_MODEL_THREADS", kind="integer", default=0, maximum=256),
     ),
     make=_make,
     missing=lambda _: "" if find_spec("xllamacpp") else NOT_INSTALLED,

@@ -1,5 +1,6 @@
 """`orchestrator serve`: complete the setup, and serve until a signal."""
 
+import os
 import signal
 import socket
 import sys
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
@@ -98,6 +100,9 @@ class Command(BaseCommand):
             port = bound.getsockname()[1]
             ready = partial(self._write, welcome(host, port, keyed=is_keyed()))
             if workers > 1:
+                if not settings.LOCAL_MODEL_THREADS:
+                    # Each worker has a local model of its own. Its threads spin, and more of them than cores starve.
+                    os.environ["LOCAL_MODEL_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
                 sys.exit(Workers(bound, workers, ready, numbers=numbers, retiring=retiring).run())
             if self._serve(bound, ready).retired:
                 reload.execute(bound)
