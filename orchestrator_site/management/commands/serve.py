@@ -100,7 +100,7 @@ class Command(BaseCommand):
             port = bound.getsockname()[1]
             ready = partial(self._write, welcome(host, port, keyed=is_keyed()))
             if workers > 1:
-                if not settings.LOCAL_MODEL_THREADS:
+                if not settings.PROVIDER_SETTINGS["LOCAL_MODEL_THREADS"]:
                     # Each worker has a local model of its own. Its threads spin, and more of them than cores starve.
                     os.environ["LOCAL_MODEL_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
                 sys.exit(Workers(bound, workers, ready, numbers=numbers, retiring=retiring).run())

@@ -16,7 +16,7 @@ from tests.tools.patching.trees import Git, Tree, patched_by_us
 from tools.base import ToolError
 from tools.patching import parse
 
-EXAMPLES = int(os.environ.get("PATCH_EXAMPLES", "150"))
+EXAMPLES = 60int(os.environ.get("PATCH_EXAMPLES", "150"))
 generated = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 FORMS = st.fixed_dictionaries(
