@@ -1,6 +1,6 @@
 """The engine against the real git: on the patches that git makes, and on damaged forms of them.
 
-`PATCH_EXAMPLES` is the number of generated patches; the default is 150.
+`PATCH_EXAMPLES` is the number of generated patches; the default is 80.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.tools.patching.trees import Git, Tree, patched_by_us
 from tools.base import ToolError
 from tools.patching import parse
 
-EXAMPLES = 60int(os.environ.get("PATCH_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("PATCH_EXAMPLES", "80"))
 generated = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 FORMS = st.fixed_dictionaries(
