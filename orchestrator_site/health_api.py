@@ -50,10 +50,12 @@ class DatabaseProbe:
 
     async def answers(self) -> bool:
         """Return whether it answers within `DATABASE_SECONDS`."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.get_running_loop().create_task(self._ask())
-        done, _ = await asyncio.wait({self._asking}, timeout=DATABASE_SECONDS)
-        return bool(done) and self._asking.result()
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = self._asking = asyncio.get_running_loop().create_task(self._ask())
+        # Another probe may ask again before this one continues.
+        done, _ = await asyncio.wait({asking}, timeout=DATABASE_SECONDS)
+        return bool(done) and asking.result()
 
     async def _ask(self) -> bool:
         def select() -> None:

@@ -138,6 +138,19 @@ async def test_probe_does_not_wait_for_a_database_that_hangs(start: Start, monke
     assert asked == 1
 
 
+async def test_probes_that_overtake_each_other_all_get_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(_: object) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(health_api, "read", answer)
+    probe = health_api.DatabaseProbe()
+
+    async def ask(times: int) -> list[bool]:
+        return [await probe.answers() for _ in range(times)]
+
+    assert all(map(all, await asyncio.gather(*map(ask, (20, 21, 22, 23)))))
+
+
 async def test_metrics_are_read_by_address_with_a_key(start: Start, settings: Any) -> None:
     settings.API_KEY = "a-key-for-this-test"
     api = await start(Scripted())
