@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from chat.engine.messages import ToolCall
-from chat.engine.model_port import Finished, ProviderError, Text, TokensUsed
-from chat.engine.transcript import decode_pieces
+from chat.engine.model_port import ProviderError
 from chat.providers.openai.chunks import Reader
 from tests.chat.cases.service import sent
 from tests.chat.cases.test_cases import cases
+from tests.chat.providers.whole_answers import read_whole
 
 NAMES = {"fs_read": "fs.read", "fs_list": "fs.list", "fs_write": "fs.write", "terminal_exec": "terminal.exec"}
 OTHERS = (
@@ -40,28 +39,13 @@ def bodies() -> list[bytes]:
 
 
 def read(segments: list[bytes]) -> tuple[Any, ...]:
-    """Return everything that an answer says: its text, its calls, its usage, and its end."""
-    reader = Reader("openai", "m", NAMES)
-    pieces: list[bytes] = []
-    for segment in segments:
-        pieces += reader.take(segment)
-        if reader.done:
-            break
-    calls, used, end = [], None, ""
-    try:
-        for event in reader.rest():
-            if isinstance(event, Text):
-                pieces += event.pieces
-            elif isinstance(event, ToolCall):
-                calls.append((event.name, event.arguments))
-            elif isinstance(event, TokensUsed):
-                used = event
-            elif isinstance(event, Finished):
-                parts = event.provider_parts
-                end = f"{event.reason} {parts and (parts.reasoning, parts.data['fields'])}"
-    except ProviderError as error:
-        end = f"{error.code} {error}"
-    return decode_pieces(pieces), calls, used, end
+    """Return an answer's text, its calls, its usage, and its end with what is replayed."""
+    text, calls, used, end = read_whole(Reader("openai", "m", NAMES), segments)
+    if isinstance(end, ProviderError):
+        return text, calls, used, f"{end.code} {end}"
+    assert end is not None
+    parts = end.provider_parts
+    return text, calls, used, f"{end.reason} {parts and (parts.reasoning, parts.data['fields'])}"
 
 
 @pytest.mark.parametrize("body", bodies())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chat.engine.messages import Message, ToolCall, UserMessage
+from chat.engine.messages import Message, UserMessage
 from chat.engine.model_port import CompletionRequest, Finished, ProviderError, Text, TokensUsed
 from chat.engine.transcript import decode_pieces
 from chat.providers import anthropic
@@ -28,6 +28,7 @@ from tests.chat.providers.fake_anthropic import (
     streamed,
     thought,
 )
+from tests.chat.providers.whole_answers import read_whole
 from tests.fake_service import FakeService, Reply, fake_service
 from tools.base import ToolSpec
 
@@ -74,28 +75,13 @@ async def failure(provider: Anthropic) -> tuple[ProviderError, str]:
 
 
 def read(*segments: bytes) -> Outcome:
-    """Return everything that an answer says: its text, its calls, its usage, and its end."""
-    reader = Reader("anthropic", REQUEST)
-    pieces: list[bytes] = []
-    for segment in segments:
-        pieces += reader.take(segment)
-        if reader.done:
-            break
-    calls, used, end = [], None, ""
-    try:
-        for found in reader.rest():
-            if isinstance(found, Text):
-                pieces += found.pieces
-            elif isinstance(found, ToolCall):
-                calls.append((found.name, found.arguments))
-            elif isinstance(found, TokensUsed):
-                used = found
-            else:
-                parts = found.provider_parts
-                end = found.reason + (json.dumps([parts.reasoning, parts.data["blocks"]]) if parts else "")
-    except ProviderError as error:
-        end = f"{error.code} {error.retryable} {error}"
-    return decode_pieces(pieces), calls, used, end
+    """Return an answer's text, its calls, its usage, and its end with what is replayed."""
+    text, calls, used, end = read_whole(Reader("anthropic", REQUEST), segments)
+    if isinstance(end, ProviderError):
+        return text, calls, used, f"{end.code} {end.retryable} {end}"
+    assert end is not None
+    parts = end.provider_parts
+    return text, calls, used, end.reason + (json.dumps([parts.reasoning, parts.data["blocks"]]) if parts else "")
 
 
 # Answers
