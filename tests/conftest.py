@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from django.conf import settings
 from django.db import connection
+from django.db.models.signals import post_migrate
 from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
@@ -95,6 +96,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Close what the service's own threads still hold open, because PostgreSQL drops no database that is in use."""
+    # Django would write all permissions again for each test with a server: half of such a test's time.
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
     yield
     with django_db_blocker.unblock():
         if connection.vendor == "postgresql":
