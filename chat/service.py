@@ -55,9 +55,12 @@ class Service:
         await self.open()
         return await self._starter.start(request)
 
-    async def read_file(self, caller: Caller, path: str, max_bytes: int) -> bytes:
-        """Return a file of the workspace for a message, as a recorded `fs.read` of the caller. Raise `ToolError`."""
-        return await read_file(caller, self._tools(), path, max_bytes, stored=self.stored)
+    async def read_file(self, caller: Caller, session_id: UUID | None, path: str, max_bytes: int) -> bytes:
+        """Return a file of the workspace for a message, as a recorded `fs.read` of the caller.
+
+        Raise `ToolError` and `SessionNotFound`.
+        """
+        return await read_file(caller, session_id, self._tools(), path, max_bytes, stored=self.stored)
 
     async def resume(self, run_id: UUID, caller: Caller) -> LiveRun:
         """Start a new run that continues an interrupted one. Raise the errors of `RunStarter.resume`."""

@@ -13,6 +13,7 @@ from storage.per_loop import PerLoop
 from storage.reader import read
 from storage.writer import StorageUnavailable
 from tools import assembly
+from tools.listing import confinement_levels
 
 router = Router(tags=["health"])
 
@@ -101,7 +102,7 @@ async def get_health(request: HttpRequest) -> JsonResponse:
         "persistence": current.stored,
         "providers": {name: not current.providers.missing(name) for name in current.providers.names},
         "allowed_tools": [tool.name for tool in assembly.registry() if not tool.disabled],
-        "confinement": assembly.confinement_levels(),
+        "confinement": confinement_levels(),
         "active_runs": current.runs.active,
     }
     return JsonResponse(fields, status=200 if status == "ok" else 503)

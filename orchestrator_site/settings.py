@@ -49,6 +49,7 @@ KEEP_ALIVE_SECONDS = env.seconds("KEEP_ALIVE_SECONDS", 75, least=0.1, most=3_600
 ENABLE_PERSISTENCE = env.flag("ENABLE_PERSISTENCE", default=True)
 DATABASES = {"default": env.database("DATABASE_URL", "orchestrator.db")}
 ALLOW_FS_BASE = env.path("ALLOW_FS_BASE", "workspaces")
+WORKSPACE_SCOPE = env.choice("WORKSPACE_SCOPE", "owner", ("shared", "owner", "session"))
 ENV_PATH = env.file
 SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)

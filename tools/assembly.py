@@ -4,41 +4,45 @@ To add a tool, write its file in `builtin/` and add its line to `registry`.
 """
 
 from functools import cache
-from typing import Final
 
 from speech.budgets import CallBudget
 from speech.conf import service as speech_service
 from tools import conf, resources
+from tools.base import Tool
 from tools.builtin import fs, git, output, patch, speech, terminal
 from tools.execution.context import ToolContext
-from tools.registry import Registry
+from tools.git.running import Runner
 from tools.resources import outputs as outputs
-from tools.resources import workspace as workspace
-from tools.workspace import WorkspaceUnavailableError
-
-FILES_HIDE: Final = "everything outside ALLOW_FS_BASE, git's own folders, and files with the name of a secret"
-FILES_CANNOT_HIDE: Final = "a secret in a file with an ordinary name, unless it has the shape of a known kind of secret"
+from tools.workspace import Workspace, WorkspaceUnavailableError
+from tools.workspaces.tools import WorkspaceTools
 
 
 @cache
-def registry() -> Registry:
+def registry() -> WorkspaceTools:
     """Return all tools of this process. The first call takes a moment, because it tests the sandbox."""
+    return WorkspaceTools(resources.workspaces(), _tools)
+
+
+def _tools(workspace: Workspace) -> tuple[Tool, ...]:
+    """Return the tools of one workspace."""
     level, missing = resources.commands_confinement()
-    return Registry(
-        (
-            *fs.tools(workspace()),
-            *patch.tools(workspace()),
-            *git.tools(resources.git_runner(), disabled=_off("ENABLE_GIT", is_on=conf.git_enabled())),
-            *terminal.tools(
-                workspace(),
-                resources.sandbox(),
-                limits=conf.terminal_limits(),
-                confinement=_named(level.level) if level else "",
-                disabled=_off("ENABLE_TERMINAL", is_on=conf.terminal_enabled()) or missing,
-            ),
-            *speech.tools(speech_service(), workspace(), CallBudget),
-            *output.tools(outputs()),
-        )
+    return (
+        *fs.tools(workspace),
+        *patch.tools(workspace),
+        *git.tools(
+            Runner(workspace),
+            disabled=_off("ENABLE_GIT", is_on=conf.git_enabled()) or resources.why_no_git(),
+        ),
+        *terminal.tools(
+            workspace,
+            resources.sandbox(),
+            limits=conf.terminal_limits(),
+            places=resources.command_places(),
+            confinement=_named(level.level) if level else "",
+            disabled=_off("ENABLE_TERMINAL", is_on=conf.terminal_enabled()) or missing,
+        ),
+        *speech.tools(speech_service(), workspace, CallBudget),
+        *output.tools(outputs()),
     )
 
 
@@ -62,42 +66,6 @@ def tool_context() -> ToolContext:
         result_bytes=conf.result_bytes(),
         approval_seconds=conf.approval_seconds(),
     )
-
-
-def confinement() -> dict[str, dict[str, object]]:
-    """Return for each kind of confined tool its level, and what the level hides and cannot hide."""
-    return {
-        "files": {
-            "level": str(workspace().confinement),
-            "hides": [FILES_HIDE],
-            "cannot_hide": [FILES_CANNOT_HIDE],
-        },
-        "commands": _commands(),
-    }
-
-
-def confinement_levels() -> dict[str, object]:
-    """Return the levels only, and whether commands may write."""
-    commands = _commands()
-    return {
-        "files": str(workspace().confinement),
-        "commands": commands["level"],
-        "commands_reason": commands["reason"],
-        "commands_may_write": commands["writable"],
-        "commands_profile": commands["profile"],
-    }
-
-
-def _commands() -> dict[str, object]:
-    level, reason = resources.commands_confinement()
-    return {
-        "level": level.level if level else None,
-        "reason": reason or None,
-        "writable": bool(level and conf.terminal_limits().writable),
-        "profile": conf.terminal_limits().profile,
-        "hides": list(level.hides) if level else [],
-        "cannot_hide": list(level.cannot_hide) if level else [],
-    }
 
 
 def _named(level: str) -> str:

@@ -8,13 +8,25 @@ from django.conf import settings
 from tools.commands import Profile
 from tools.output.masking import Masker
 from tools.policy import Policy
+from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
 from tools.workspace import Limits, SecretNames
 from tools.workspace.confinement.names import SECRETS
+from tools.workspaces.scope import Scope
 
 
 def workspace_base() -> Path:
     return Path(settings.ALLOW_FS_BASE)
+
+
+def workspace_scope() -> Scope:
+    scope: Scope = msgspec.convert(settings.WORKSPACE_SCOPE, Scope)
+    return scope
+
+
+def workspaces_lock() -> Path:
+    """Return the file that is locked while commands may write in the root workspace."""
+    return output_folder() / "quarantine" / LOCK
 
 
 def workspace_limits() -> Limits:

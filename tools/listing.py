@@ -1,11 +1,14 @@
-"""The tools as the API and the command line list them."""
+"""The tools and their confinement, as the API and the command line show them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from tools import assembly
+from tools import conf, resources
 from tools.execution.context import ToolContext
 from tools.execution.request import grant_all
+
+FILES_HIDE: Final = "everything outside the caller's workspace, git's own folders, and files with the name of a secret"
+FILES_CANNOT_HIDE: Final = "a secret in a file with an ordinary name, unless it has the shape of a known kind of secret"
 
 
 def describe_tools(context: ToolContext, granted: Callable[[str], bool] = grant_all) -> dict[str, Any]:
@@ -26,4 +29,40 @@ def describe_tools(context: ToolContext, granted: Callable[[str], bool] = grant_
         for tool in context.registry
         if granted(tool.name)
     ]
-    return {"items": items, "count": len(items), "confinement": assembly.confinement()}
+    return {"items": items, "count": len(items), "confinement": confinement()}
+
+
+def confinement() -> dict[str, dict[str, object]]:
+    """Return for each kind of confined tool its level, and what the level hides and cannot hide."""
+    return {
+        "files": {
+            "level": str(resources.workspaces().root.confinement),
+            "hides": [FILES_HIDE],
+            "cannot_hide": [FILES_CANNOT_HIDE],
+        },
+        "commands": _commands(),
+    }
+
+
+def confinement_levels() -> dict[str, object]:
+    """Return the levels only, and whether commands may write."""
+    commands = _commands()
+    return {
+        "files": str(resources.workspaces().root.confinement),
+        "commands": commands["level"],
+        "commands_reason": commands["reason"],
+        "commands_may_write": commands["writable"],
+        "commands_profile": commands["profile"],
+    }
+
+
+def _commands() -> dict[str, object]:
+    level, reason = resources.commands_confinement()
+    return {
+        "level": level.level if level else None,
+        "reason": reason or None,
+        "writable": bool(level and conf.terminal_limits().writable),
+        "profile": conf.terminal_limits().profile,
+        "hides": list(level.hides) if level else [],
+        "cannot_hide": list(level.cannot_hide) if level else [],
+    }

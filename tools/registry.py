@@ -6,6 +6,7 @@ DuplicateTool         two tools have the same name
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 
+from spending.accounts import Payer
 from tools.base import Tool
 
 
@@ -30,6 +31,10 @@ class Registry:
 
     def get(self, name: str) -> Tool | None:
         return self._tools.get(name)
+
+    def at(self, payer: Payer) -> "Registry":
+        """Return the same tools for the workspace of a caller; here there is only one."""
+        return self
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 from tools import conf
 from tools.git.running import Runner
@@ -13,16 +13,17 @@ from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.terminal.preparation import quarantine_of
 from tools.workspace import Workspace
+from tools.workspaces.scope import Workspaces
 
 logger = logging.getLogger(__name__)
 
 
 @cache
-def workspace() -> Workspace:
-    """Return the workspace of this process. Its folder is made if it is missing."""
-    base = conf.workspace_base()
-    base.mkdir(parents=True, exist_ok=True)
-    return Workspace(base, limits=conf.workspace_limits(), secret_names=conf.secret_names())
+def workspaces() -> Workspaces:
+    """Return the workspaces of this process. The folder of the root is made if it is missing."""
+    limits, secret_names = conf.workspace_limits(), conf.secret_names()
+    open_workspace = partial(Workspace, limits=limits, secret_names=secret_names)
+    return Workspaces(conf.workspace_base(), conf.workspace_scope(), open_workspace, conf.workspaces_lock())
 
 
 @cache
@@ -32,9 +33,9 @@ def outputs() -> OutputStore:
 
 
 @cache
-def git_runner() -> Runner:
-    """Return the runner of git in the workspace."""
-    return Runner(workspace())
+def why_no_git() -> str:
+    """Return why git cannot run here, or an empty text. The first call runs git once, and blocks meanwhile."""
+    return Runner(workspaces().root).why_unavailable()
 
 
 @cache
@@ -42,10 +43,16 @@ def sandbox() -> Sandbox:
     """Return the sandbox for commands. What commands of an earlier process left behind is cleared up."""
     made = Sandbox()
     made.temporary_folders.sweep()
-    moved = quarantine_of(workspace().base, conf.terminal_limits().quarantine).recover()
+    moved = quarantine_of(workspaces().root.base, conf.terminal_limits().quarantine).recover()
     if moved:
         logger.warning("commands.cleared: moved out of the workspace after an interrupted command: %s", moved)
     return made
+
+
+@cache
+def command_places() -> asyncio.Semaphore:
+    """Return the places for commands that run at the same time, in all workspaces."""
+    return asyncio.Semaphore(conf.terminal_limits().max_at_once)
 
 
 @cache

@@ -48,7 +48,7 @@ async def parse_request(caller: Caller, body: ChatIn, key: str) -> RunRequest:
             ToolRequest(tool=call.name, arguments=msgspec.json.encode(call.params).decode(), source="caller")
             for call in body.tool_calls
         ),
-        images=await images(body.attachments, partial(service_registry.current().read_file, caller)),
+        images=await images(body.attachments, partial(service_registry.current().read_file, caller, body.session_id)),
         instructions=body.instructions,
         tools=("*",) if body.tools is None else tuple(body.tools),
         sampling=msgspec.convert(body, SamplingOptions, from_attributes=True),

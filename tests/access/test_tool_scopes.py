@@ -11,6 +11,7 @@ from tests.access.belongings import until_waiting
 from tests.access.conftest import MakeKey, make_user, revoke
 from tests.conftest import Start
 from tools import conf
+from tools.resources import workspaces
 
 STOP = Finished(reason="stop")
 CALLS = Finished(reason="tool_calls")
@@ -59,8 +60,8 @@ async def test_caller_runs_only_the_tools_of_the_key(start: Start, make_key: Mak
 
 async def test_output_of_a_call_needs_the_scope_of_that_call(start: Start, make_key: MakeKey) -> None:
     user = await make_user("alice")
-    (conf.workspace_base() / "long.txt").write_text("a line of the long file\n" * 10_000)
     reader = await make_key("reader", "chat", "tools", user_id=user)
+    (workspaces().at(reader.owner).base / "long.txt").write_text("a line of the long file\n" * 10_000)
     other = await make_key("other", "chat", "output.read", user_id=user)
     api = await start(Scripted())
     body = {"tool_calls": [{"name": "fs.read", "params": {"path": "long.txt"}}]}

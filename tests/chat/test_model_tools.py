@@ -17,7 +17,7 @@ from chat.providers.openai.provider import OpenAI
 from tests.chat.providers.fake_openai import DONE, call, finish, said, streamed
 from tests.conftest import Start
 from tests.fake_service import FakeService, Reply, fake_service
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 TIMEOUTS = Timeouts(connect=5, first_byte=5, idle=5)
 FOLDER = "model-tools"
@@ -55,11 +55,11 @@ def openai(fake: FakeService) -> OpenAI:
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """Create files that no tool may use, each for its own reason."""
-    made = workspace().base / FOLDER
+    made = workspaces().root.base / FOLDER
     made.mkdir()
     (made / "notes.txt").write_text("plover\n")
     (made / ".env").write_text(CANARY)
-    outside = workspace().base.parent / "outside.txt"
+    outside = workspaces().root.base.parent / "outside.txt"
     outside.write_text(CANARY)
     os.mkfifo(made / "pipe")
     (made / "dangling").symlink_to("nowhere")

@@ -16,7 +16,7 @@ from command_line.program import PROGRAM
 from orchestrator_site.sample import SAMPLE
 from scripts.source import ROOT, source_modules
 from tests.docs.test_howto import DOCUMENTS
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 PAGES: Final = [*DOCUMENTS, ROOT / ".env.example", ROOT / "sample_workspace" / "README.md"]
 GIVEN: Final = re.compile(r"bin/orchestrator((?: +(?:\"[^\"\n]*\"|'[^'\n]*'|[^`\s\"')]+))*)")
@@ -68,7 +68,7 @@ def test_commands_are_found_in_pages() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_tool_of_the_readme_reads_the_sample() -> None:
     (words,) = [words for words in commands((ROOT / "README.md").read_text()) if words[0] == "run_tool"]
-    placed = workspace().base / "README.md"
+    placed = workspaces().root.base / "README.md"
     shutil.copyfile(SAMPLE / "README.md", placed)
     try:
         out = StringIO()

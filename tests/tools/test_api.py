@@ -10,8 +10,9 @@ import pytest
 from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
-from tools.assembly import registry, workspace
+from tools.assembly import registry
 from tools.models import ToolExecution
+from tools.resources import workspaces
 
 
 async def read(api: Api, path: str) -> str:
@@ -33,12 +34,12 @@ async def test_tools_are_listed_with_their_policy_and_confinement(start: Start) 
 
 async def test_execution_is_returned_completely(start: Start) -> None:
     api = await start()
-    workspace().write("api/short.txt", b"plover")
+    workspaces().root.write("api/short.txt", b"plover")
     found = await api.get(f"/tools/executions/{await read(api, 'api/short.txt')}")
     assert (found["tool"], found["status"], found["source"]) == ("fs.read", "succeeded", "caller")
     assert found["params"] == {"path": "api/short.txt"}
     assert found["data"]["content"] == "plover"
-    assert found["confinement"] == workspace().confinement
+    assert found["confinement"] == workspaces().root.confinement
     assert found["error"] is None
     assert found["duration_ms"] > 0
     (listed,) = (await api.get("/tools/executions?status=succeeded&limit=1"))["items"]
@@ -48,7 +49,7 @@ async def test_execution_is_returned_completely(start: Start) -> None:
 async def test_long_output_is_read_in_pages_to_its_end(start: Start) -> None:
     api = await start()
     content = "".join(f"{number} größe\n" for number in range(10_000))
-    workspace().write("api/long.txt", content.encode())
+    workspaces().root.write("api/long.txt", content.encode())
     execution = await read(api, "api/long.txt")
     row = await ToolExecution.objects.aget(id=execution)
     assert len(str(row.data)) < 40_000
@@ -62,7 +63,7 @@ async def test_long_output_is_read_in_pages_to_its_end(start: Start) -> None:
 
 
 async def test_model_continues_reading_a_truncated_result(start: Start) -> None:
-    workspace().write("api/for-a-model.txt", b"line\n" * 20_000 + b"the very end\n")
+    workspaces().root.write("api/for-a-model.txt", b"line\n" * 20_000 + b"the very end\n")
     reading = ToolCall(call_id="c1", name="fs.read", arguments='{"path": "api/for-a-model.txt", "limit": 30000}')
     model = Scripted([reading, Finished(reason="tool_calls")], [text("It is long."), Finished(reason="stop")])
     api = await start(model)
@@ -87,7 +88,7 @@ async def test_unknown_execution_is_404(start: Start, path: str) -> None:
 
 async def test_execution_of_another_owner_is_404(start: Start) -> None:
     api = await start()
-    workspace().write("api/theirs.txt", b"x")
+    workspaces().root.write("api/theirs.txt", b"x")
     execution = await read(api, "api/theirs.txt")
     await ToolExecution.objects.filter(id=execution).aupdate(owner="bob")
     assert (await api.call("GET", f"/tools/executions/{execution}")).status == 404

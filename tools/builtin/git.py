@@ -169,7 +169,7 @@ async def show(runner: Runner, /, *, path: RepositoryPath = ".", ref: RevisionTe
 
 
 def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
-    """Return the git tools of a workspace. They are off for the `disabled` reason, or if git cannot be sandboxed."""
+    """Return the git tools of a workspace. They are off for the `disabled` reason."""
 
     def facets(params: Any) -> Facets:
         return {**plain_facets(params), "path": stated_paths(runner.workspace, (params.path,))}
@@ -183,7 +183,6 @@ def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
         "git.log": log,
         "git.show": show,
     }
-    reason = disabled or runner.why_unavailable()
     return tuple(
         tool(
             name,
@@ -191,7 +190,7 @@ def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
             function,
             runner,
             confinement=runner.confinement,
-            disabled=reason,
+            disabled=disabled,
             facets=facets,
             implied=implied,
             # These two show the content of files.

@@ -76,13 +76,13 @@ READ_ONLY = "The workspace is read-only; programs can write to TMPDIR, which is 
 
 
 class Terminal:
-    """Runs the commands of a workspace, at most `limits.max_at_once` at a time."""
+    """Runs the commands of a workspace. `places` bounds those of all workspaces that run at a time."""
 
-    def __init__(self, workspace: Workspace, sandbox: Sandbox, limits: Limits) -> None:
+    def __init__(self, workspace: Workspace, sandbox: Sandbox, limits: Limits, places: asyncio.Semaphore) -> None:
         self.workspace = workspace
         self.sandbox = sandbox
         self.limits = limits
-        self.places = asyncio.Semaphore(limits.max_at_once)
+        self.places = places
         with workspace.open_folder(".") as base:
             self.division = Division(base.fileno(), workspace.secret_names)
         self.quarantine = quarantine_of(workspace.base, limits.quarantine)
@@ -228,11 +228,13 @@ def tools(
     sandbox: Sandbox,
     *,
     limits: Limits = DEFAULT_LIMITS,
+    places: asyncio.Semaphore | None = None,
     confinement: str = "",
     disabled: str = "",
 ) -> tuple[Tool, ...]:
     """Return the terminal tool of a workspace.
 
+    `places` is shared with the terminals of other workspaces; by default it has `limits.max_at_once` of them.
     `confinement` is the level that a trial of the sandbox showed. `disabled` is the reason why there is none.
     """
 
@@ -254,7 +256,7 @@ def tools(
             return {"cwd": folders}
         return {"command": [shlex.join(words), shlex.join(ran.argv)], "cwd": folders}
 
-    runner = Terminal(workspace, sandbox, limits)
+    runner = Terminal(workspace, sandbox, limits, places or asyncio.Semaphore(limits.max_at_once))
     if confinement and not disabled:
         # Visiting a large workspace takes a second, which the first command need not wait for.
         threading.Thread(target=lambda: runner.division.readable(with_git=False), daemon=True).start()

@@ -240,7 +240,7 @@ class ToolExecutor:
 
     def _tool(self, request: ToolRequest) -> Tool:
         """Return the requested tool. Raises `ToolError` if it does not exist, is not granted, or is disabled."""
-        registry = self._context.registry
+        registry = self._context.registry.at(self._payer)
         tool = registry.get(request.tool)
         if tool is not None:
             self._permission.check_granted((tool.name,))
@@ -257,7 +257,7 @@ class ToolExecutor:
     async def _check_output(self, execution_id: str, source: Source) -> None:
         """Check that the caller may run the call whose output it reads. Raises `ToolError` (`denied`)."""
         requested = await read(requested_call, execution_id, self._payer.owner)
-        tool = self._context.registry.get(requested[0]) if requested else None
+        tool = self._context.registry.at(self._payer).get(requested[0]) if requested else None
         if requested is None or tool is None:
             return
         self._permission.check_granted((tool.name,))

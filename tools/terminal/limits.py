@@ -25,7 +25,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     - `quarantine`: a folder for what commands may not leave behind; by default, one beside the workspace
     - `whitelist`: the programs that may run, besides those of the profile
     - `secret_globs`: the names of the workspace's secrets, which git leaves out
-    - `max_at_once`: the commands of a workspace that run at the same time
+    - `max_at_once`: the commands that run at the same time, in all workspaces of a process
 
     Raises `ValueError` for a limit that no command can meet.
     """

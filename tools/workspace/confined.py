@@ -4,6 +4,7 @@ import copy
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -71,11 +72,15 @@ class Workspace:
         self._opener = opener or choose_opener(self._handle)
         self._resolver = Resolver(self._handle, self._opener)
         self._writing = threading.Lock()
+        self._close = weakref.finalize(self, os.close, self._handle)
         self.permits: Permits | None = None
+        self._original: Workspace | None = None
 
     def restricted(self, permits: Permits) -> Self:
         """Return the same workspace for one call: each file must also pass `permits`. Do not close it."""
         made = copy.copy(self)
+        # The copy keeps the workspace, which closes the folder when nothing uses it any more.
+        made._original = self
         made.permits = permits
         return made
 
@@ -86,7 +91,7 @@ class Workspace:
 
     def close(self) -> None:
         """Close the folder. No other call is possible afterwards."""
-        os.close(self._handle)
+        self._close()
 
     def open_file(self, path: str) -> File:
         """Open the regular file at the path for reading."""

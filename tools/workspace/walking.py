@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from tools.base import Permits
-from tools.workspace.confinement.names import is_git
+from tools.workspace.confinement.names import is_hidden
 from tools.workspace.confinement.opening import READ_DIRECTORY
 from tools.workspace.confinement.paths import Parts, joined
 from tools.workspace.confinement.resolving import Resolver
@@ -57,7 +57,7 @@ EVERYTHING = Wanted()
 
 
 class Walk:
-    """The entries below a folder, the nearest folders first. Git's folder is left out, links not followed.
+    """The entries below a folder, the nearest folders first. Hidden names are left out, links not followed.
 
     Entries that `permits` rejects are left out. A walk ends early at its deadline, at `max_walked` entries and at
     `max_path_depth`. Afterwards `complete` is true if all entries were visited. While an entry is yielded, `handle` is
@@ -147,7 +147,7 @@ class Walk:
                 entry = self._entry(folder, item, handle)
             except FileNotFoundError:  # it was removed between the two calls
                 continue
-            if is_git(item.name) or (rules and rules.ignore(entry.parts, is_folder=entry.type == "directory")):
+            if is_hidden(item.name) or (rules and rules.ignore(entry.parts, is_folder=entry.type == "directory")):
                 continue
             entries.append((entry, rules))
         return entries

@@ -24,8 +24,8 @@ from chat.models import Attachment, Message, Run, RunEvent, Session
 from chat.providers.scripted import Scripted, text
 from chat.wire import sse
 from tests.conftest import Start
-from tools.assembly import workspace
 from tools.models import ToolExecution
+from tools.resources import workspaces
 
 SESSIONS, RUNS, MESSAGES = "/admin/chat/session/", "/admin/chat/run/", "/admin/chat/message/"
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202etxt.exe\r\nnext"
@@ -275,7 +275,7 @@ def test_images_of_a_message_are_shown_by_type_and_size(console: Client) -> None
 
 
 async def test_run_is_shown_from_its_question_to_its_end(start: Start, client: Client) -> None:
-    (workspace().base / "notes.txt").write_text("The word is plover.\n")
+    (workspaces().root.base / "notes.txt").write_text("The word is plover.\n")
     call = ToolCall(call_id="call_1", name="fs.read", arguments='{"path": "notes.txt"}')
     broken = ProviderError("It was cut.", code="provider_protocol", retryable=True)
     used = TokensUsed(input_tokens=7, output_tokens=2)

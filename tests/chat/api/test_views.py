@@ -16,7 +16,7 @@ from chat.engine.messages import ProviderParts
 from chat.engine.model_port import Finished, ProviderError, TokensUsed, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 STOP = Finished(reason="stop")
 USED = TokensUsed(input_tokens=7, output_tokens=2, cached_tokens=3)
@@ -81,7 +81,7 @@ async def test_stored_run_is_replayed_byte_for_byte_from_every_cursor(start: Sta
 
 
 async def test_caller_calls_run_first_and_the_model_sees_their_results(start: Start) -> None:
-    (workspace().base / "notes.txt").write_text("The word is plover.\n")
+    (workspaces().root.base / "notes.txt").write_text("The word is plover.\n")
     model = Scripted([text("plover"), STOP])
     api = await start(model)
     answer = await api.ask(message="Which word?", tool_calls=[{"name": "fs.read", "params": {"path": "notes.txt"}}])
@@ -104,7 +104,7 @@ async def test_request_with_only_tool_calls_calls_no_model(start: Start) -> None
 
 
 async def test_model_calls_a_tool_and_answers_with_its_result(start: Start) -> None:
-    (workspace().base / "notes.txt").write_text("The word is plover.\n")
+    (workspaces().root.base / "notes.txt").write_text("The word is plover.\n")
     call = ToolCall(call_id="call_1", name="fs.read", arguments='{"path": "notes.txt"}')
     model = Scripted([call, Finished(reason="tool_calls")], [text("It is plover."), STOP])
     api = await start(model)

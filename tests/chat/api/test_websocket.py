@@ -20,7 +20,7 @@ from chat.engine.model_port import Finished, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 STOP = Finished(reason="stop")
 CALLS = Finished(reason="tool_calls")
@@ -87,7 +87,7 @@ async def test_approval_is_given_on_the_same_socket(start: Start) -> None:
         assert (await received(socket, "refused"))[-1]["code"] == "params_mismatch"
         await socket.send_json({**wrong, "params_sha256": waits["params_sha256"]})
         assert (await received(socket, "end"))[-1]["reason"] == "completed"
-    assert workspace().entry("socket.txt").size == 1
+    assert workspaces().root.entry("socket.txt").size == 1
 
 
 async def test_run_is_followed_from_a_cursor_and_continues_without_its_socket(start: Start) -> None:

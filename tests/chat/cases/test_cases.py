@@ -19,7 +19,7 @@ from chat.providers.openai.provider import OpenAI
 from tests.chat.cases.service import CaseService, case_service
 from tests.conftest import Api, Start
 from tests.streams import Answer
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 HERE = Path(__file__).parent
 Json = dict[str, Any]
@@ -33,10 +33,10 @@ def cases(name: str) -> list[Json]:
 def files() -> Iterator[None]:
     made = {"a.txt": "alpha\n", "b.txt": "beta\n"}
     for name, text in made.items():
-        (workspace().base / name).write_text(text)
+        (workspaces().root.base / name).write_text(text)
     yield
     for name in made:
-        (workspace().base / name).unlink()
+        (workspaces().root.base / name).unlink()
 
 
 async def started(start: Start, fake: CaseService) -> Api:
@@ -92,7 +92,7 @@ async def test_answers_of_services_have_their_meaning(start: Start, settings: An
             if case["id"] == "c-only-reasoning":
                 assert "no text" in found["warning"]
     assert wrong == {}
-    assert not (workspace().base / "made.txt").exists()
+    assert not (workspaces().root.base / "made.txt").exists()
 
 
 async def test_exchanges_with_services_end_as_they_should(start: Start, settings: Any, files: None) -> None:

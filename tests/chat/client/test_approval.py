@@ -18,7 +18,7 @@ from chat.client.transport import Item, Transport, Verdict
 from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 WRITE = ToolCall(call_id="1", name="fs.write", arguments='{"path": "asked.txt", "content": "a\\nb"}')
 SCRIPT = ([WRITE, Finished(reason="tool_calls")], [text("Done."), Finished(reason="stop")])
@@ -42,12 +42,12 @@ async def test_decision_of_the_user_continues_the_run(
         return verdict
 
     api = await start(Scripted(*SCRIPT), policy="ask fs.write")
-    (workspace().base / "asked.txt").unlink(missing_ok=True)
+    (workspaces().root.base / "asked.txt").unlink(missing_ok=True)
     spans: list[Span] = []
     conversation = Conversation(transport_to(api), spans.append, ChatDefaults(), decide=decide)
     assert await asyncio.wait_for(conversation.turn("Write"), 20) == "completed"
     assert seen[0]["params"] == {"path": "asked.txt", "content": "a\nb"}
-    assert (workspace().base / "asked.txt").exists() is written
+    assert (workspaces().root.base / "asked.txt").exists() is written
 
 
 async def test_question_is_withdrawn_when_the_decision_comes_from_elsewhere(start: Start) -> None:

@@ -29,7 +29,7 @@ from chat.client.transport import Call, Transport
 from chat.engine.model_port import Finished, ProviderError, TokensUsed
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 STOP = Finished(reason="stop")
 USED = TokensUsed(input_tokens=7, output_tokens=2)
@@ -81,7 +81,7 @@ async def test_answer_is_shown_and_the_session_kept(start: Start, transport_to: 
 
 
 async def test_tools_requested_by_the_user_are_run_and_shown(start: Start, transport_to: To) -> None:
-    (workspace().base / "notes.txt").write_text("The word is plover.\n")
+    (workspaces().root.base / "notes.txt").write_text("The word is plover.\n")
     conversation, terminal = talk(transport_to(await start(Scripted())))
     call = Call(name="fs.read", params={"path": "notes.txt"})
     assert await conversation.turn("", (call,)) == "completed"

@@ -12,7 +12,7 @@ from chat.providers.demo import provider
 from chat.providers.demo.provider import Demo
 from chat.providers.demo.tour import FILE, TOUR
 from tests.conftest import Start
-from tools.assembly import workspace
+from tools.resources import workspaces
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +21,15 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_tour_runs_every_tool_and_leaves_the_workspace_as_it_was(start: Start) -> None:
-    (workspace().base / "README.md").write_text("Read me.\n")
-    before = sorted(workspace().base.iterdir())
+    (workspaces().root.base / "README.md").write_text("Read me.\n")
+    before = sorted(workspaces().root.base.iterdir())
     answer = await (await start(Demo())).ask(message="Show me")
     assert [event["tool"] for event in answer.events if event["type"] == "tool_result"] == [
         step.tool for step in TOUR if step.tool
     ]
     assert answer.text == "".join(step.text for step in TOUR)
     assert answer.one("end")["reason"] == "completed"
-    assert sorted(workspace().base.iterdir()) == before
+    assert sorted(workspaces().root.base.iterdir()) == before
 
 
 async def test_tour_waits_for_an_approval_if_the_policy_asks(start: Start) -> None:
@@ -39,7 +39,7 @@ async def test_tour_waits_for_an_approval_if_the_policy_asks(start: Start) -> No
 
 
 async def test_file_of_the_user_with_the_tour_s_name_is_kept(start: Start) -> None:
-    own = workspace().base / FILE
+    own = workspaces().root.base / FILE
     own.write_text("mine\n")
     try:
         await (await start(Demo())).ask(message="Show me")

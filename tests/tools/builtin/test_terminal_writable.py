@@ -268,7 +268,7 @@ async def test_command_leaves_no_repository_secret_or_link_out(ending: str, code
     assert {path: after.get(path) for path in before if "link-out" not in path} == {
         path: text for path, text in before.items() if "link-out" not in path
     }
-    (quarantine,) = base.parent.glob(".workspace-quarantine/*")
+    (quarantine,) = base.parent.glob(".workspace-quarantine/*/")
     assert len(list(quarantine.iterdir())) == len(GONE) + 1
 
 

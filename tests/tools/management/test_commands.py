@@ -19,9 +19,10 @@ from django.utils import timezone
 
 from tests.managing import managed, migrated
 from tools import assembly
-from tools.assembly import registry, workspace
+from tools.assembly import registry
 from tools.models import ToolExecution
 from tools.policy import parse
+from tools.resources import workspaces
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,7 +48,7 @@ def test_tools_are_listed() -> None:
 
 
 def test_tool_is_run_and_recorded() -> None:
-    workspace().write("commands/a.txt", b"one\ntwo\nthree\n")
+    workspaces().root.write("commands/a.txt", b"one\ntwo\nthree\n")
     reported = json.loads(said("run_tool", "fs.read", "--param", "path=commands/a.txt", "--param", "limit=1"))
     assert reported["content"] == "one\n"
     row = ToolExecution.objects.get()
@@ -84,7 +85,7 @@ def test_call_that_needs_approval_runs_with_yes(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("sys.stdin", StringIO())
     with pytest.raises(CommandError, match="add --yes"):
         said(*command)
-    assert not (workspace().base / "commands/asked.txt").exists()
+    assert not (workspaces().root.base / "commands/asked.txt").exists()
     assert json.loads(said(*command, "--yes"))["created"]
 
 
@@ -125,11 +126,11 @@ def test_list_shows_what_a_call_reaches_before_long_params() -> None:
 
 
 def test_result_of_a_tool_has_no_character_that_a_terminal_obeys() -> None:
-    (workspace().base / "odd.txt").write_text("\x1b]0;owned\x07 \x9b31m \u202e 日本\n")
+    (workspaces().root.base / "odd.txt").write_text("\x1b]0;owned\x07 \x9b31m \u202e 日本\n")
     try:
         shown = said("run_tool", "fs.read", "--param", "path=odd.txt")
         assert "日本" in shown
         assert not any(c in shown for c in "\x1b\x07\x9b\u202e")
         assert "\u202e" in json.loads(shown)["content"]
     finally:
-        (workspace().base / "odd.txt").unlink()
+        (workspaces().root.base / "odd.txt").unlink()

@@ -38,7 +38,11 @@ MAX_REMEMBERED = 4_096
 WILD = re.compile(r"[*?\[]")
 GIT = re.compile(r"\.git|git~[0-9]+")
 
+WORKSPACES = ".workspaces"
+"""The folder beneath ALLOW_FS_BASE with the workspaces of owners and sessions. It is hidden from the root workspace."""
+
 SECRETS = (
+    WORKSPACES,
     ".env*",
     "*.env",
     "*.pem",
@@ -93,6 +97,13 @@ def is_git(name: str) -> bool:
     if name.isascii() and "git" not in name.lower():
         return False
     return any(GIT.fullmatch(folded(piece)) for piece in name.split("\\"))
+
+
+def is_workspaces(name: str) -> bool:
+    """Return whether any filesystem would take this name for the folder of the callers' workspaces."""
+    if name.isascii() and "spaces" not in name.lower():
+        return False
+    return any(folded(piece) == WORKSPACES for piece in name.split("\\"))
 
 
 class SecretPatterns:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ from tools.sandbox.protection.planted import OWNER_ONLY, Plan, clear, survey
 from tools.sandbox.refusals import CommandRefusedError
 
 PLAN: Final = ".plan"
+LOCK: Final = "workspaces.lock"
+"""The file that is locked while commands may write, so that no folder of workspaces is made meanwhile."""
 
 
 class Watched(msgspec.Struct, kw_only=True):
@@ -35,6 +37,7 @@ class Quarantine:
     """A quarantine in one of several folders: the first that is on the workspace's own file system."""
 
     def __init__(self, root: Path, candidates: Sequence[Path]) -> None:
+        """Choose among the candidates. `LOCK` lies in the first of them, on any file system."""
         self.root = root
         self._candidates = candidates
 
@@ -54,15 +57,15 @@ class Quarantine:
     @asynccontextmanager
     async def watching(self, secret_globs: Sequence[str], places: Sequence[Path]) -> AsyncIterator[Watched]:
         """Record what a workspace has, and clear afterwards what a command planted. Raises `CommandRefusedError`."""
-        lock, plan = await asyncio.to_thread(self._record, secret_globs, list(map(str, places)))
-        watched = Watched(plan=plan)
-        try:
-            yield watched
-        finally:
+        with ExitStack() as locks:
+            await asyncio.to_thread(self._hold_workspaces, locks)
+            lock, plan = await asyncio.to_thread(self._record, secret_globs, list(map(str, places)))
+            locks.callback(os.close, lock)
+            watched = Watched(plan=plan)
             try:
-                watched.moved = await asyncio.to_thread(clear, plan, keep=not watched.is_over)
+                yield watched
             finally:
-                os.close(lock)
+                watched.moved = await asyncio.to_thread(clear, plan, keep=not watched.is_over)
 
     def recover(self) -> list[str]:
         """Clear up after commands whose service was killed, and return the moved paths. This blocks."""
@@ -73,6 +76,13 @@ class Quarantine:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 moved += clear(str(path))
         return moved
+
+    def _hold_workspaces(self, locks: ExitStack) -> None:
+        """Share `LOCK`. Where it cannot be made, no folder of workspaces can be made either."""
+        with suppress(OSError):
+            self._candidates[0].mkdir(OWNER_ONLY, parents=True, exist_ok=True)
+            lock = locks.enter_context((self._candidates[0] / LOCK).open("ab"))
+            fcntl.flock(lock, fcntl.LOCK_SH)
 
     def _record(self, secret_globs: Sequence[str], places: list[str]) -> tuple[int, str]:
         """Write the plan. Return the handle that locks it, and its path."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from tools.base import ToolError
-from tools.workspace.confinement.names import refuse_git
+from tools.workspace.confinement.names import refuse_hidden
 from tools.workspace.confinement.opening import DIRECTORY, READ_DIRECTORY, Opener
 from tools.workspace.confinement.paths import Parts, joined, outside, shown
 
@@ -48,9 +48,9 @@ class Resolver:
         """Return the result of `use` on the path without links.
 
         If `use` raises `ELOOP`, because it meets a link, it is called again. Raises its other errors, and `ToolError`
-        for a path that leads out, in circles, or to git's own folder.
+        for a path that leads out, in circles, or to a hidden folder.
         """
-        refuse_git(parts)
+        refuse_hidden(parts)
         # Nearly all paths have no link, and then one system call is enough.
         if ".." not in parts and all(map(str.isascii, parts)):
             try:
@@ -61,7 +61,7 @@ class Resolver:
         for _ in range(ATTEMPTS):
             try:
                 real = self.without_links(parts)
-                refuse_git(real)
+                refuse_hidden(real)
                 return use(real)
             except OSError as error:
                 if error.errno != errno.ELOOP:

@@ -20,8 +20,8 @@ from chat.service import Service
 from tests.conftest import Api, Start, registry_of
 from tests.streams import Answer, events
 from tools.approvals import decisions
-from tools.assembly import workspace
 from tools.models import ToolExecution
+from tools.resources import workspaces
 
 CALLS = Finished(reason="tool_calls")
 STOP = Finished(reason="stop")
@@ -38,7 +38,7 @@ def path(request: pytest.FixtureRequest) -> str:
 
 
 def is_written(path: str) -> bool:
-    return (workspace().base / path).exists()
+    return (workspaces().root.base / path).exists()
 
 
 class Following:

@@ -1,0 +1,3 @@
+"""Callers with a key each."""
+
+from tests.access.conftest import make_key as make_key

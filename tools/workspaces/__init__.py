@@ -1,0 +1,1 @@
+"""The workspaces of callers: where they lie, and how they are listed and moved."""
