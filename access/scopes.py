@@ -37,7 +37,8 @@ class Scopes(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[str, ...] = ()
 
     def may(self, word: str) -> bool:
-        return word in self.words
+        """Return whether these include a word, or the name of a tool or of an endpoint for files (`files.read`)."""
+        return self.may_use(word) if "." in word else word in self.words
 
     def may_use(self, tool: str) -> bool:
         return any(fnmatchcase(tool, pattern) for pattern in self.tools)

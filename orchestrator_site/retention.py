@@ -18,6 +18,7 @@ from django.db.models.functions import Cast, Coalesce, Length
 from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Session
 from speech.models import SpeechRequest
 from spending.models import Account
+from tools.changes.log import ChangeStore, KeptChanges
 from tools.models import ToolExecution
 from tools.output.store import Kept, OutputStore
 
@@ -29,6 +30,7 @@ OPEN_RUN: Final = (Run.Status.RUNNING, Run.Status.WAITING)
 OPEN_EXECUTION: Final = (ToolExecution.Status.RUNNING, ToolExecution.Status.AWAITING_APPROVAL)
 CLAIMED: Final = ""
 STRAYS: Final = "outputs without rows"
+CHANGES: Final = "changes of old runs"
 
 STRAY_AFTER: Final = timedelta(days=1)
 """The age of an output without a row that is removed. No tool runs that long, so none is writing it."""
@@ -100,6 +102,14 @@ def strays(before: datetime, outputs: OutputStore) -> Iterator[Kept]:
         yield from (kept for kept in batch if kept.execution_id not in known)
 
 
+def old_changes(before: datetime, changes: ChangeStore) -> Iterator[KeptChanges]:
+    """Yield the kept changes of files whose run has no row, and which have not changed since `before`."""
+    old = (kept for kept in changes.kept() if kept.written < before.timestamp())
+    while batch := list(islice(old, ROWS_AT_ONCE)):
+        known = set(Run.objects.filter(pk__in=[kept.run_id for kept in batch]).values_list("pk", flat=True))
+        yield from (kept for kept in batch if kept.run_id not in known)
+
+
 def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
     """Return all rows that are removed with these sessions, each before those that it refers to."""
     return [
@@ -116,7 +126,7 @@ def parts(ages: Ages, going: "QuerySet[Session]") -> "list[QuerySet[Any]]":
     ]
 
 
-def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
+def count(ages: Ages, outputs: OutputStore, changes: ChangeStore) -> Iterator[Pruned]:
     """Yield what would be removed."""
     for part in parts(ages, sessions(ages)):
         yield _measured(part)
@@ -124,9 +134,11 @@ def count(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
     yield Pruned(name="stored outputs", rows=sum(size > 0 for size in found), bytes=sum(found))
     left = [kept.size for kept in strays(ages.strays, outputs)]
     yield Pruned(name=STRAYS, rows=len(left), bytes=sum(left))
+    left = [kept.size for kept in old_changes(ages.strays, changes)]
+    yield Pruned(name=CHANGES, rows=len(left), bytes=sum(left))
 
 
-def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
+def prune(ages: Ages, outputs: OutputStore, changes: ChangeStore) -> Iterator[Pruned]:
     """Remove the old data, and yield each part that was removed. Raises `OSError` if an output cannot be removed."""
     # Outputs first: without its row, an output could only be found as a stray.
     removed = size = 0
@@ -148,6 +160,11 @@ def prune(ages: Ages, outputs: OutputStore) -> Iterator[Pruned]:
         stray.path.unlink(missing_ok=True)
         removed, size = removed + 1, size + stray.size
     yield Pruned(name=STRAYS, rows=removed, bytes=size)
+    removed = size = 0
+    for kept in old_changes(ages.strays, changes):
+        kept.remove()
+        removed, size = removed + 1, size + kept.size
+    yield Pruned(name=CHANGES, rows=removed, bytes=size)
 
 
 def _measured(part: "QuerySet[Any]") -> Pruned:

@@ -8,7 +8,10 @@ import aiohttp
 import msgspec
 import pytest
 import uvicorn
+from django.apps import apps
 from django.conf import settings
+from django.contrib.auth.management import create_permissions
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
 from hypothesis import settings as hypothesis_settings
@@ -107,6 +110,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 )
+
+
+@pytest.fixture(autouse=True)
+def no_content_types_of_another_test() -> None:
+    """Forget the content types that Django remembers: their rows are gone after a test with a server."""
+    ContentType.objects.clear_cache()
+
+
+@pytest.fixture
+def permissions(db: None) -> None:
+    """Make Django's permissions, which are gone after a test with a server."""
+    for app in apps.get_app_configs():
+        create_permissions(app, verbosity=0)
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,7 @@ def tool_context() -> ToolContext:
         policy=conf.policy(),
         masker=conf.masker(),
         outputs=outputs(),
+        changes=resources.changes(),
         result_bytes=conf.result_bytes(),
         approval_seconds=conf.approval_seconds(),
     )

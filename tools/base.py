@@ -56,21 +56,29 @@ Permits = Callable[[str], bool]
 """Returns whether the policy lets a call use a file, by its path in the workspace without links."""
 
 
+Record = Callable[[Any], None]
+"""Records the changes of files that are about to be made. Raises `ToolError` if it cannot: then they are not made."""
+
+
 @runtime_checkable
 class Restrictable(Protocol):
     """A given of tools that reaches files, such as a workspace."""
 
-    def restricted(self, permits: Permits) -> Any:
-        """Return the same thing for one call: each file must pass `permits`."""
+    def restricted(self, permits: Permits | None, record: Record | None = None) -> Any:
+        """Return the same thing for one call: each file must pass `permits`, and `record` takes each change."""
         ...
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of an execution that its tool may use. `permits` is None if the policy has no rule about its files."""
+    """The part of an execution that its tool may use. `permits` is None if the policy has no rule about its files.
+
+    `record` is None if the execution belongs to no run.
+    """
 
     payer: Payer
     emit: Emit
     permits: Permits | None = None
+    record: Record | None = None
 
     @property
     def owner(self) -> str:
@@ -166,8 +174,7 @@ def tool(
 
     def run(values: msgspec.Struct, execution: Execution) -> Awaitable[Any]:
         arguments = _arguments(values)
-        permits = execution.permits
-        own = given if permits is None else [restricted(value, permits) for value in given]
+        own = [restricted(value, execution) for value in given]
         return function(*own, *((execution,) if takes_execution else ()), **arguments)
 
     spec = ToolSpec(name=name, description=inspect.getdoc(function) or "", parameters=parameters_schema(params))
@@ -190,9 +197,11 @@ def _arguments(values: msgspec.Struct) -> dict[str, Any]:
     return {field: getattr(values, field) for field in values.__struct_fields__}
 
 
-def restricted(value: Any, permits: Permits) -> Any:
+def restricted(value: Any, execution: Execution) -> Any:
     """Return a given of a tool for one call."""
-    return value.restricted(permits) if isinstance(value, Restrictable) else value
+    if isinstance(value, Restrictable) and (execution.permits or execution.record):
+        return value.restricted(execution.permits, execution.record)
+    return value
 
 
 def parameters_schema(params: type[msgspec.Struct]) -> dict[str, Any]:

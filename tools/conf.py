@@ -49,6 +49,10 @@ def max_output_bytes() -> int:
     return int(settings.TERMINAL_MAX_OUTPUT_BYTES)
 
 
+def undo_max_bytes() -> int:
+    return int(settings.UNDO_MAX_BYTES)
+
+
 def git_enabled() -> bool:
     return bool(settings.ENABLE_GIT)
 

@@ -60,3 +60,8 @@ def as_dict(row: ToolExecution) -> dict[str, Any]:
         **{name: getattr(row, name) for name in FIELDS},
         **{name: getattr(row, name) or None for name in OPTIONAL},
     }
+
+
+def commands_of_run(run_id: UUID) -> int:
+    """Return the number of commands that a run started."""
+    return ToolExecution.objects.filter(run_id=run_id, tool="terminal.exec", started__isnull=False).count()

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 from tools import conf
+from tools.changes.log import ChangeStore
 from tools.git.running import Runner
 from tools.output.store import OutputStore
 from tools.sandbox.confinement import Confinement
@@ -30,6 +31,12 @@ def workspaces() -> Workspaces:
 def outputs() -> OutputStore:
     """Return the store of long outputs."""
     return OutputStore(conf.output_folder(), conf.max_output_bytes())
+
+
+@cache
+def changes() -> ChangeStore:
+    """Return the store of what runs changed."""
+    return ChangeStore(conf.output_folder() / "changes", conf.undo_max_bytes())
 
 
 @cache

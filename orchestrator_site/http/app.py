@@ -7,7 +7,7 @@ from django.core.handlers.asgi import ASGIHandler
 
 from access import authenticator
 from access.network.host_check import RequestOrigin, check
-from chat.api.websocket import ChatConsumer
+from chat.api.sockets.consumer import ChatConsumer
 from orchestrator_site.http import request_limits
 from orchestrator_site.http.api_handler import ApiHandler
 from orchestrator_site.http.asgi_types import Receive, Scope, Send

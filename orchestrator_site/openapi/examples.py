@@ -23,6 +23,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
         },
         "A tool call without a model": {"tool_calls": [{"name": "fs.read", "params": {"path": "README.md"}}]},
     },
+    "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
     "change_session": {"A new title": {"title": "Capitals"}},
     "approve_execution": {"An approval": DECISION},
     "deny_execution": {"A denial": {**DECISION, "note": "Write to notes/ only."}},
@@ -140,6 +141,28 @@ ANSWERS: Final[dict[str, Any]] = {
     "resume_run": {**RUN_FIELDS, "approval": None, "resumed_from": "01a204bb-9d10-7aa3-b7c4-0e5f1b2c3d4e"},
     "get_run": RUN_FIELDS,
     "cancel_run": {"id": RUN, "status": "cancelled"},
+    "get_changes": {
+        "run_id": RUN,
+        "files": [
+            {
+                "path": "notes/plan.txt",
+                "action": "created",
+                "sha256_before": None,
+                "sha256_after": SHA256,
+                "restorable": True,
+            }
+        ],
+        "diff": "--- /dev/null\n+++ b/notes/plan.txt\n@@ -0,0 +1 @@\n+Buy milk.\n",
+        "truncated": False,
+        "commands": 0,
+        "note": None,
+    },
+    "undo_run": {
+        "run_id": RUN,
+        "direction": "undo",
+        "files": [{"path": "notes/plan.txt", "action": "removed"}],
+        "note": None,
+    },
     "list_sessions": {"items": [SESSION_FIELDS], "count": 1},
     "get_session": SESSION_FIELDS,
     "change_session": {**SESSION_FIELDS, "title": "Capitals"},

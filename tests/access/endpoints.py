@@ -32,6 +32,8 @@ ENDPOINTS: Final = {
     ("get", "/chat/runs/{run_id}/stream"): Endpoint(kind="run", scopes=READ),
     ("get", "/chat/runs/{run_id}"): Endpoint(kind="run", scopes=READ),
     ("post", "/chat/runs/{run_id}/cancel"): Endpoint(kind="run", scopes=("chat",)),
+    ("get", "/chat/runs/{run_id}/changes"): Endpoint(kind="run", scopes=("files.read", "audit")),
+    ("post", "/chat/runs/{run_id}/undo"): Endpoint(kind="run", scopes=("files.write",), body={"direction": "undo"}),
     ("post", "/chat/runs/{run_id}/resume"): Endpoint(kind="interrupted", scopes=("chat",)),
     ("get", "/chat/sessions"): Endpoint(kind="list", scopes=READ),
     ("get", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=READ),

@@ -94,7 +94,7 @@ def test_all_invalid_fields_are_reported_at_once_each_at_its_own(console: Client
     assert ApiKey.objects.count() == 1
 
 
-def test_what_only_a_superuser_may_give_is_reported_with_other_errors(client: Client, db: None) -> None:
+def test_what_only_a_superuser_may_give_is_reported_with_other_errors(client: Client, permissions: None) -> None:
     staff = User.objects.create(username="op", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename="add_apikey"))
     client.force_login(staff)
@@ -146,7 +146,7 @@ def test_key_cannot_be_changed_or_deleted(console: Client) -> None:
     assert (row.name, row.revoked) == ("ci", None)
 
 
-def test_view_permission_does_not_allow_creating_or_revoking(client: Client, db: None) -> None:
+def test_view_permission_does_not_allow_creating_or_revoking(client: Client, permissions: None) -> None:
     staff = User.objects.create(username="op", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename="view_apikey"))
     client.force_login(staff)
@@ -176,7 +176,7 @@ def test_user_with_keys_cannot_be_deleted(console: Client) -> None:
     assert row.user == user
 
 
-def test_only_a_superuser_creates_keys_for_others_and_for_everything(client: Client, db: None) -> None:
+def test_only_a_superuser_creates_keys_for_others_and_for_everything(client: Client, permissions: None) -> None:
     staff = User.objects.create(username="staff", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename__in=["add_apikey", "view_apikey"]))
     other = User.objects.create(username="op", is_superuser=True)

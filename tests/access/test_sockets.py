@@ -10,10 +10,10 @@ import pytest
 
 from access.authenticator import Authenticator, ClientInfo
 from access.caller import Caller
-from chat.api import websocket
+from chat.api.sockets import consumer as websocket
 from tests.access.belongings import POLICY, belongings, model
 from tests.access.conftest import Holder, MakeKey, revoke
-from tests.chat.api.test_websocket import Socket, connected, received
+from tests.chat.api.sockets.test_consumer import Socket, connected, received
 from tests.conftest import Start
 
 MESSAGES = {

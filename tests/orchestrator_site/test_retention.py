@@ -21,9 +21,11 @@ from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Sessi
 from speech.models import SpeechRequest
 from spending.models import Account
 from storage.ids import new_id
-from tools import assembly
+from tools import resources
+from tools.changes.log import ChangeStore
 from tools.models import ToolExecution
 from tools.output.store import OutputStore, Recording
+from tools.workspace import Workspace
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +37,8 @@ EVERYTHING = (Session, Run, RunKey, Order, Message, Attachment, RunEvent, ToolEx
 @pytest.fixture
 def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OutputStore:
     store = OutputStore(tmp_path / "outputs", 10**6)
-    monkeypatch.setattr(assembly, "outputs", lambda: store)
+    monkeypatch.setattr(resources, "outputs", lambda: store)
+    monkeypatch.setattr(resources, "changes", lambda: ChangeStore(tmp_path / "changes", 10**6))
     return store
 
 
@@ -309,3 +312,18 @@ def test_sizes_of_outputs_with_and_without_rows_are_reported(outputs: OutputStor
     call_command("database_size", stdout=said)
     assert re.search(r"stored outputs +3 files +6,000 bytes", said.getvalue())
     assert re.search(r"outputs without rows +1 file +2,000 bytes", said.getvalue())
+
+
+def test_changes_of_a_run_are_removed_a_day_after_the_run(outputs: OutputStore, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    converse(NEW)
+    old, young, known = new_id(), new_id(), Run.objects.get().id
+    for run_id in (old, young, known):
+        workspace.restricted(None, resources.changes().of(run_id).record).write(f"{run_id}.txt", b"text")
+    folders = {kept.run_id: kept.folder for kept in resources.changes().kept()}
+    for run_id in (old, known):
+        os.utime(folders[run_id], (OLD.timestamp(), OLD.timestamp()))
+    assert re.search(r"changes of old runs +1 ", prune("--older-than", "30d"))
+    prune("--older-than", "30d", "--yes")
+    assert {kept.run_id for kept in resources.changes().kept()} == {young, known}
+    workspace.close()

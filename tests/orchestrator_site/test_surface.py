@@ -16,6 +16,8 @@ ROUTES = {
     "/chat/runs/{run_id}/stream": {"get"},
     "/chat/runs/{run_id}": {"get"},
     "/chat/runs/{run_id}/cancel": {"post"},
+    "/chat/runs/{run_id}/changes": {"get"},
+    "/chat/runs/{run_id}/undo": {"post"},
     "/chat/runs/{run_id}/resume": {"post"},
     "/chat/sessions": {"get"},
     "/chat/sessions/{session_id}": {"get", "patch", "delete"},

@@ -64,7 +64,7 @@ def test_list_shows_the_request_and_its_outcome(console: Client) -> None:
 
 
 @pytest.mark.parametrize("role", ["superuser", "staff"])
-def test_executions_cannot_be_added_changed_or_deleted(client: Client, db: None, role: str) -> None:
+def test_executions_cannot_be_added_changed_or_deleted(client: Client, permissions: None, role: str) -> None:
     staff = User.objects.create(username="op", is_staff=True, is_superuser=role == "superuser")
     staff.user_permissions.set(Permission.objects.filter(content_type__app_label="tools"))
     client.force_login(staff)
@@ -123,7 +123,7 @@ def test_result_is_shown_by_its_fields_with_their_lines(console: Client) -> None
     assert "\\n" not in text
 
 
-def test_decision_needs_its_permission(client: Client, db: None) -> None:
+def test_decision_needs_its_permission(client: Client, permissions: None) -> None:
     staff = User.objects.create(username="op", is_staff=True)
     staff.user_permissions.set(Permission.objects.filter(codename="view_toolexecution"))
     client.force_login(staff)

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from tools.changes.log import ChangeStore
 from tools.output.masking import Masker
 from tools.output.store import OutputStore
 from tools.policy import Policy
@@ -9,7 +10,7 @@ from tools.registry import Registry
 
 
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
-    """The tools, the rules for them, and the store of their output.
+    """The tools, the rules for them, and the stores of their output and of the files that they change.
 
     A model sees at most `result_bytes` of a result. A call that needs an approval waits `approval_seconds` for it.
     """
@@ -18,5 +19,6 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     masker: Masker
     outputs: OutputStore
+    changes: ChangeStore
     result_bytes: int
     approval_seconds: float

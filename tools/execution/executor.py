@@ -192,7 +192,9 @@ class ToolExecutor:
         if call.tool.name == OUTPUT_TOOL and self._stored:
             await self._check_output(call.params.given["execution_id"], source)
         permits = self._permission.permits(call.tool, source, call.values, call.decision)
-        return ToolTask(call.tool, call.values, self._payer, permits)
+        run_id = self._payer.run_id
+        record = self._context.changes.of(run_id).record if self._stored and run_id else None
+        return ToolTask(call.tool, call.values, self._payer, permits, record)
 
     async def _close(
         self,

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 
-from tools.base import Permits, ToolError
+from tools.base import Permits, Record, ToolError
 from tools.git.binding import GitError
 from tools.git.hardening import ENVIRONMENT, hardened
 from tools.git.installed import InstalledGit, installed_git
@@ -54,9 +54,9 @@ class Runner:
         self.limits = limits
         self._git = git
 
-    def restricted(self, permits: Permits) -> "Runner":
+    def restricted(self, permits: Permits | None, record: Record | None = None) -> "Runner":
         """Return the same runner for one call, which shows the content only of files that pass `permits`."""
-        return Runner(self.workspace.restricted(permits), limits=self.limits, git=self._git)
+        return Runner(self.workspace.restricted(permits, record), limits=self.limits, git=self._git)
 
     @property
     def confinement(self) -> str:

@@ -16,7 +16,7 @@ from tools.workspace.confinement.paths import Parts, joined, shown
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.limits import Limits
 from tools.workspace.refusals import refuse_folder_path, tool_errors
-from tools.workspace.writing import Change, Changed, Place, make_durable
+from tools.workspace.writing import Change, Changed, Place, Replaced, make_durable
 
 
 class Batch:
@@ -89,6 +89,14 @@ class Batch:
             return os.open(parts[-1], READ_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
         finally:
             os.close(parent)
+
+    def replaced(self) -> tuple[Replaced, ...]:
+        """Return what `commit` will change. Raises `ToolError`."""
+        found: list[Replaced] = []
+        for place in self._places:
+            with tool_errors(joined(place.parts)):
+                found.append(place.replaced(self._limits.max_kept_bytes))
+        return tuple(found)
 
     def commit(self) -> tuple[Changed, ...]:
         """Make all changes in order. After an error, undo those that were made, and raise `ToolError`."""

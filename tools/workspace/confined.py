@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from tools.base import Permits, ToolError
+from tools.base import Permits, Record, ToolError
 from tools.workspace.batch import Batch
 from tools.workspace.confinement.files import File, Folder
 from tools.workspace.confinement.names import SecretNames
@@ -74,14 +74,19 @@ class Workspace:
         self._writing = threading.Lock()
         self._close = weakref.finalize(self, os.close, self._handle)
         self.permits: Permits | None = None
+        self._record: Record | None = None
         self._original: Workspace | None = None
 
-    def restricted(self, permits: Permits) -> Self:
-        """Return the same workspace for one call: each file must also pass `permits`. Do not close it."""
+    def restricted(self, permits: Permits | None, record: Record | None = None) -> Self:
+        """Return the same workspace for one call, with its own `permits` and `record`. Do not close it.
+
+        Each file must also pass `permits`. `record` takes each change before it is made.
+        """
         made = copy.copy(self)
         # The copy keeps the workspace, which closes the folder when nothing uses it any more.
         made._original = self
         made.permits = permits
+        made._record = record
         return made
 
     @property
@@ -178,6 +183,8 @@ class Workspace:
             with self._writing:
                 if deadline:
                     deadline.check()
+                if self._record:
+                    self._record(batch.replaced())
                 return batch.commit()
 
     def check_writable(self, path: str) -> None:

@@ -17,6 +17,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_write_bytes: int = 4 * MIB
     """Bytes of a file that is written (`FS_MAX_WRITE_BYTES`)."""
 
+    max_kept_bytes: int = 16 * MIB
+    """Bytes of a file whose earlier content is kept when a tool changes it."""
+
     max_line_bytes: int = 64 * KIB
     """Bytes of a line; `fs.read` and `fs.search` count a longer one as several."""
 

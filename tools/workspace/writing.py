@@ -55,6 +55,20 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     created: bool
 
 
+class Replaced(msgspec.Struct, frozen=True, kw_only=True):
+    """A file before and after a change that is about to be made; None is a file that does not exist.
+
+    A file of over `max_kept_bytes` has a `before_size` and no content.
+    """
+
+    path: str
+    before: bytes | None
+    before_size: int
+    was_executable: bool
+    after: bytes | None
+    is_executable: bool
+
+
 class Place:
     """A name in an open folder, and the change that will be made to it.
 
@@ -139,6 +153,24 @@ class Place:
             readers = (mode & (stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)) >> 2
             mode = (mode & ~executable) | (readers if self._change.executable else 0)
         os.fchmod(handle, mode)
+
+    def replaced(self, max_bytes: int) -> Replaced:
+        """Return the file as it is, and as it will be. Raises `ToolError` and `OSError`."""
+        status, before, size = self._status(), None, 0
+        if status is not None:
+            with File(os.open(self._name, READ_NAME, dir_fd=self._folder), self.parts) as file:
+                size = file.size
+                before = file.read(max_bytes) if size <= max_bytes else None
+        was_executable = status is not None and bool(status.st_mode & stat.S_IXUSR)
+        chosen = self._change.executable
+        return Replaced(
+            path=joined(self.parts),
+            before=before,
+            before_size=size if before is None else len(before),
+            was_executable=was_executable,
+            after=self._change.data,
+            is_executable=self._change.data is not None and (was_executable if chosen is None else chosen),
+        )
 
     def keep(self) -> None:
         """Give the old file a second name, from which `undo` restores it."""

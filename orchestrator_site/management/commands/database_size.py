@@ -15,7 +15,7 @@ from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
 from orchestrator_site.retention import STRAY_AFTER, STRAYS, strays
 from storage.table_sizes import Size, sizes, total
-from tools import assembly
+from tools import resources
 from tools.output.store import Kept
 from web.plurals import counted, noun_for
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         try:
             with existing_database():
                 tables, whole = sizes(), total()
-                outputs = assembly.outputs()
+                outputs = resources.outputs()
                 files = {
                     "stored outputs": _summed(outputs.kept()),
                     STRAYS: _summed(strays(timezone.now() - STRAY_AFTER, outputs)),

@@ -14,7 +14,7 @@ from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
 from orchestrator_site.retention import STRAY_AFTER, Ages, Pruned, count, prune
 from storage import durations
-from tools import assembly
+from tools import resources
 from web.plurals import counted, noun_for
 
 
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         ages = Ages(rows=now - older_than, frames=now - frames, strays=now - STRAY_AFTER)
         try:
             with existing_database():
-                done = list((prune if yes else count)(ages, assembly.outputs()))
+                done = list((prune if yes else count)(ages, resources.outputs(), resources.changes()))
                 self._print(done, removed=yes, json=json)
                 if yes and vacuum:
                     with connection.cursor() as cursor:

@@ -13,11 +13,11 @@ import pytest
 from django.utils import timezone
 
 from access import authenticator
-from chat.api import websocket
+from chat.api.sockets import consumer as websocket
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.http import api_handler
 from tests.access.conftest import Holder, MakeKey, change, revoke
-from tests.chat.api.test_websocket import connected, received
+from tests.chat.api.sockets.test_consumer import connected, received
 from tests.chat.providers.fake_openai import said, streamed
 from tests.chat.runs.cluster.test_processes import DEADLINE, Stream
 from tests.conftest import Api, Start

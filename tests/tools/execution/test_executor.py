@@ -29,6 +29,7 @@ from tools.base import (
     Waiting,
     tool,
 )
+from tools.changes.log import ChangeStore
 from tools.execution.context import ToolContext
 from tools.execution.executor import UNSTARTED, ToolExecutor
 from tools.execution.offered import offered_tools
@@ -79,6 +80,7 @@ def executor(
         policy=parse(policy),
         masker=Masker(["the-house-secret"]),
         outputs=OutputStore(Path(settings.TOOL_OUTPUT_DIR), 100_000),
+        changes=ChangeStore(Path(settings.TOOL_OUTPUT_DIR) / "changes", 100_000),
         result_bytes=1_000,
         approval_seconds=60,
     )

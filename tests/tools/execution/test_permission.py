@@ -14,6 +14,7 @@ from spending.accounts import Payer
 from tests.tools.git.building import Built
 from tools.base import Failed, Source, Succeeded, ToolRequest
 from tools.builtin import fs, git, patch, terminal
+from tools.changes.log import ChangeStore
 from tools.execution.context import ToolContext
 from tools.execution.executor import ToolExecutor
 from tools.execution.offered import offered_tools
@@ -64,6 +65,7 @@ async def call(
         policy=parse(rules),
         masker=Masker([]),
         outputs=OutputStore(workspace.base, 1_000),
+        changes=ChangeStore(workspace.base, 1_000),
         result_bytes=10_000,
         approval_seconds=60,
     )

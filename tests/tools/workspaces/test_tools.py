@@ -99,7 +99,7 @@ async def test_sessions_share_files_only_in_the_scope_owner(
 async def test_operator_works_in_the_root_and_sees_no_other_workspace(start: Start, make_key: MakeKey) -> None:
     alice = await make_key("alice", "chat", "tools")
     spaces = workspaces()
-    spaces.at(alice.owner).write("a.txt", b"plover")
+    spaces.at(alice.owner).write("a.txt", b"quince")
     (spaces.root.base / "own.txt").write_text("mine")
     api = await start(Scripted())
     await delete_all_keys()
@@ -107,7 +107,7 @@ async def test_operator_works_in_the_root_and_sees_no_other_workspace(start: Sta
     assert "own.txt" in [entry["path"] for entry in found["entries"]]
     assert "workspaces" not in str(found)
     # A command may list names, as it may those of secrets, but reads nothing.
-    searched = await run(api, None, "terminal.exec", command="grep -r plover .")
-    assert "plover" not in searched["stdout"]
+    searched = await run(api, None, "terminal.exec", command="grep -r quince .")
+    assert "quince" not in searched["stdout"]
     read = await run(api, None, "fs.read", path=str(spaces.path(alice.owner) / "a.txt"))
     assert read["code"] == "not_allowed"

@@ -19,9 +19,9 @@ from access import authenticator
 from access.authenticator import ClientInfo
 from access.caller import LOCAL, Caller, unauthorized
 from chat.api.errors import REFUSALS, refusal_of
-from chat.api.socket_commands import execute
-from chat.api.socket_messages import SCOPES, Auth, Chat, Command, InvalidMessage, Message, Resume, parse_message
-from chat.api.socket_runs import FollowedRuns
+from chat.api.sockets.commands import execute
+from chat.api.sockets.messages import SCOPES, Auth, Chat, Command, InvalidMessage, Message, Resume, parse_message
+from chat.api.sockets.runs import FollowedRuns
 from storage.writer import StorageUnavailable
 from telemetry import metrics
 from web.errors import ApiError

@@ -10,7 +10,7 @@ from chat import service_registry
 from chat.api.errors import not_found
 from chat.api.parsing import parse_request
 from chat.api.run_access import owner_of
-from chat.api.socket_messages import Cancel, Chat, Command, Decide, Follow, Resume
+from chat.api.sockets.messages import Cancel, Chat, Command, Decide, Follow, Resume
 from chat.runs.start.idempotency import AlreadyBegun
 from tools.approvals.api import decide
 

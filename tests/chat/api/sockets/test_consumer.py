@@ -1,6 +1,6 @@
 """`/ws/chat` over a real socket.
 
-Covers `chat.api.socket_commands`, `chat.api.socket_messages`.
+Covers `chat.api.sockets.commands`, `chat.api.sockets.messages`, `chat.api.sockets.runs`.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ import pytest
 from pytest_django import Settings
 
 from access.caller import OPERATOR
-from chat.api import socket_runs, websocket
+from chat.api.sockets import consumer as websocket
+from chat.api.sockets import runs as socket_runs
 from chat.engine.model_port import Finished, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
