@@ -62,7 +62,10 @@ class HttpProvider(Provider):
                     self.note_refusal(refused, request.model)
                     raise refused
                 while not reading.done and (segment := await response.read()):
-                    if pieces := reading.take(segment):
+                    pieces = reading.take(segment)
+                    if reading.reasoning.fresh:
+                        yield reading.reasoning.take()
+                    if pieces:
                         yield Text(pieces)
                     clock.note(reading)
             except BrokenConnection as error:
