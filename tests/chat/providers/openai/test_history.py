@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 
+from chat.engine.limits import Limits
 from chat.engine.messages import AssistantMessage, Image, Message, ProviderParts, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
+from chat.engine.retry import Candidate
+from chat.providers.base import Timeouts
+from chat.providers.openai.endpoint import Endpoint
 from chat.providers.openai.history import CUT_OFF, PORTABLE_ID, sent_messages
+from chat.providers.openai.provider import OpenAI
+from tests.chat.engine.test_loop import play, reason, turn
+from tests.chat.providers import fake_openai
+from tests.fake_service import FakeService, Recorded, Reply, fake_service
 
 USER = UserMessage(text="What?")
 
@@ -65,6 +73,43 @@ def test_fields_of_another_model_are_not_sent(provider: str, model: str) -> None
     parts = ProviderParts(provider=provider, model=model, data={"fields": {"reasoning": "hm"}, "calls": {}})
     message = sent(USER, *called(call("a"), parts=parts))[1]
     assert "reasoning" not in message
+
+
+class Echoing(FakeService):
+    """A service that reasons before each call, and answers 400 where a call has not the reasoning that it sent."""
+
+    def __init__(self, field: str, steps: int) -> None:
+        super().__init__()
+        self._field = field
+        self._steps = steps
+
+    def reply_to(self, request: Recorded) -> Reply:
+        number = len(self.requests)
+        asked = [message for message in request.body["messages"] if message.get("tool_calls")]
+        if [message.get(self._field) for message in asked] != [f"Step {step}. 😀" for step in range(1, number)]:
+            return fake_openai.refused(400, {"message": f"{self._field} is missing in assistant tool call message"})
+        if number == self._steps:
+            return fake_openai.streamed(fake_openai.said("Done."), fake_openai.finish(), fake_openai.DONE)
+        thoughts = (
+            fake_openai.sse(fake_openai.delta(content=None, **{self._field: piece}))
+            for piece in (f"Step {number}.", " 😀")
+        )
+        made = fake_openai.call(0, call_id=f"call_{number}", name="fs_read", arguments="{}")
+        return fake_openai.streamed(*thoughts, made, fake_openai.finish("tool_calls"), fake_openai.DONE)
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_service_that_needs_its_reasoning_back_passes_a_run_of_thirty_steps(field: str) -> None:
+    service = Echoing(field, 30)
+    async with fake_service(service):
+        provider = OpenAI(Endpoint(name="a", base_url=service.url), Timeouts(connect=5, first_byte=9, idle=9))
+        candidate = Candidate(provider=provider, model="m", context_tokens=100_000, supports_tools=True)
+        limits = Limits(
+            max_seconds=60, max_steps=40, max_tool_calls=40, max_output_tokens=100_000, max_output_bytes=100_000
+        )
+        items = await play(turn(candidates=(candidate,), limits=limits))
+        await provider.close()
+    assert (reason(items), len(service.requests)) == ("completed", 30)
 
 
 def test_roles_alternate() -> None:
