@@ -1,8 +1,8 @@
 """The dialects of services, and the quirks of each, over a real socket and in several segmentations.
 
-`dialects/` has one file for each service. A quirk has what the service sends (`events`, each the data of one, or `raw`
-bytes) and what is right: the text, the reasoning, the calls, the usage (input, output, cached, reasoning) and the end,
-which is a finish reason, or the code of an error that `says` something.
+`dialects/` has one file for each service. A quirk has what the service sends: the data of each of its `events`, or
+`raw` bytes. It expects a text, reasoning, calls, usage (input, output, cached, reasoning) and an end. The end is a
+finish reason, or the code of an error that `says` something.
 """
 
 import json
