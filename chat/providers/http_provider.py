@@ -58,9 +58,7 @@ class HttpProvider(Provider):
             silence = clock.start(response)
             try:
                 if response.status != HTTPStatus.OK:
-                    refused = await self._refusal(response)
-                    self.note_refusal(refused, request.model)
-                    raise refused
+                    raise self.note_refusal(await self._refusal(response), request.model)
                 while not reading.done and (segment := await response.read()):
                     pieces = reading.take(segment)
                     if reading.reasoning.fresh:
@@ -97,8 +95,9 @@ class HttpProvider(Provider):
         except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
 
-    def note_refusal(self, error: ProviderError, model: str) -> None:
-        """Learn from a refused request, if there is something to learn."""
+    def note_refusal(self, error: ProviderError, model: str) -> ProviderError:
+        """Learn from a refused request, if there is something to learn. Return the error to raise."""
+        return error
 
     async def _refusal(self, response: Answer) -> ProviderError:
         if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
