@@ -10,6 +10,7 @@ from chat.engine.messages import ProviderParts
 from chat.engine.model_port import Finished, Thought
 from chat.providers.scripted import Scripted, text
 from tests.access.conftest import MakeKey, make_user
+from tests.chat.api.test_websocket import connected, received
 from tests.conftest import Start
 
 TOOLS = ("fs.read", "fs.write", "git.status", "git.diff", "terminal.exec", "speech.transcribe", "output.read")
@@ -94,3 +95,7 @@ async def test_reasoning_needs_its_own_scope(start: Start, make_key: MakeKey) ->
     assert [event["text"] for event in followed.events if event["type"] == "reasoning"] == ["", ""]
     assert (followed.text, followed.types()) == ("Hi", done.types())
     assert (await api.call("GET", path, headers=curious.headers)).body == done.body
+    async with connected(api, headers=plain.headers) as socket:
+        await socket.send_json({"type": "follow", "run_id": done.headers["X-Run-Id"]})
+        messages = await received(socket, "end")
+    assert [message["text"] for message in messages if message["type"] == "reasoning"] == ["", ""]
