@@ -17,11 +17,13 @@ Generation = tuple[int, int]
 FIRST_THINKING: Final = (3, 7)
 FIRST_ADAPTIVE: Final = (4, 6)
 FIRST_XHIGH: Final = (4, 7)
-"""The first generation with the effort `xhigh`. It is also the first that shows its thinking only if asked to."""
+"""The first generation with the effort `xhigh`, without other sampling options, and with thinking shown on request."""
 
 FIRST_ALWAYS_ADAPTIVE: Final = (5, 0)
 FIRST_BETWEEN_TOOLS: Final = (5, 5)
-"""The first generation whose thinking between calls cannot be switched off."""
+"""The first generation whose thinking between calls cannot be switched off, and which cannot be forced to call."""
+
+FIRST_FREE_FABLE: Final = (5, 1)
 
 ALWAYS_THINKING: Final = frozenset({"fable", "mythos"})
 
@@ -54,20 +56,23 @@ def efforts(model: str) -> tuple[str, ...]:
 
 def problem(model: str, sampling: SamplingOptions) -> str:
     """Return why a model does not take the effort and the options beside it, or nothing."""
-    effort = sampling.reasoning_effort
-    if effort is None:
-        return ""
-    valid = efforts(model)
-    if effort not in valid:
+    family, generation = _known(model)
+    generation = generation or (0, 0)
+    effort, valid = sampling.reasoning_effort, efforts(model)
+    if effort is not None and effort not in valid:
         takes = f"takes the reasoning_effort {', '.join(valid)}" if valid else "has no reasoning_effort"
         return f"{model[:80]} {takes}."
-    if effort == "none":
-        return ""
-    # The service rejects both: thinking has its own sampling, and a forced call leaves no room for it.
-    if sampling.temperature not in {None, 1}:
-        return f"{model[:80]} takes no temperature except 1 with a reasoning_effort."
-    if sampling.tool_choice not in {None, "auto", "none"}:
-        return f"{model[:80]} takes the tool_choice auto or none with a reasoning_effort."
+    # Thinking has its own sampling, and a forced call leaves no room for it. Newer models always refuse both.
+    reasons = effort not in {None, "none"}
+    beside = " with a reasoning_effort" if reasons else ""
+    samples_itself = generation >= FIRST_XHIGH
+    chooses_itself = generation >= (FIRST_FREE_FABLE if family in ALWAYS_THINKING else FIRST_BETWEEN_TOOLS)
+    if sampling.temperature not in {None, 1} and (reasons or samples_itself):
+        return f"{model[:80]} takes no temperature except 1{beside}."
+    if sampling.top_p not in {None, 1} and samples_itself:
+        return f"{model[:80]} takes no top_p except 1."
+    if sampling.tool_choice not in {None, "auto", "none"} and (reasons or chooses_itself):
+        return f"{model[:80]} takes the tool_choice auto or none{beside}."
     return ""
 
 

@@ -11,6 +11,7 @@ import pytest
 from chat.engine.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest, Finished, SamplingOptions, Text, Thought
 from chat.providers.anthropic.effort import efforts as claude_efforts
+from chat.providers.anthropic.effort import problem
 from chat.providers.anthropic.provider import Anthropic
 from chat.providers.anthropic.requests import body
 from chat.providers.base import Provider, Timeouts
@@ -134,6 +135,13 @@ def test_effort_reaches_gemini_in_the_form_of_its_generation(
     assert (found and found.model_dump(mode="json", by_alias=True, exclude_none=True)) == expected
 
 
+def test_older_models_of_claude_take_sampling_options_and_a_forced_call() -> None:
+    sampling = SamplingOptions(temperature=0.2, top_p=0.9, tool_choice="required", reasoning_effort="none")
+    assert [problem(model, sampling) for model in ("claude-opus-4-6", "claude-haiku-4-5", "glm-4.6")] == [""] * 3
+    newest = SamplingOptions(temperature=1, top_p=1, tool_choice="auto", reasoning_effort="xhigh")
+    assert problem("claude-opus-5-5", newest) == ""
+
+
 @pytest.mark.parametrize(
     ("model", "fields", "error"),
     [
@@ -153,6 +161,17 @@ def test_effort_reaches_gemini_in_the_form_of_its_generation(
             {"tool_choice": "required"},
             "claude-opus-4-6 takes the tool_choice auto or none with a reasoning_effort.",
         ),
+        (
+            "claude-sonnet-5-5",
+            {"reasoning_effort": None, "temperature": 0.2},
+            "claude-sonnet-5-5 takes no temperature except 1.",
+        ),
+        ("claude-opus-4-7", {"reasoning_effort": None, "top_p": 0.9}, "claude-opus-4-7 takes no top_p except 1."),
+        (
+            "claude-fable-5-1",
+            {"reasoning_effort": None, "tool_choice": "fs.read"},
+            "claude-fable-5-1 takes the tool_choice auto or none.",
+        ),
         ("gemini-2.0-flash", {}, "gemini-2.0-flash has no reasoning_effort."),
         (
             "gemini-2.5-pro",
@@ -161,7 +180,7 @@ def test_effort_reaches_gemini_in_the_form_of_its_generation(
         ),
     ],
 )
-async def test_effort_that_a_model_does_not_take_is_a_422_with_the_valid_ones(
+async def test_value_that_a_model_does_not_take_is_a_422_with_the_valid_ones(
     start: Start, model: str, fields: dict[str, Any], error: str
 ) -> None:
     closed = "http://127.0.0.1:9"
