@@ -106,9 +106,9 @@ class Service:
         """Return whether the owner has such a run, in this process or in the database."""
         return await self._directory.has(run_id, owner)
 
-    def follow(self, run_id: UUID, owner: str, cursor: int) -> Subscription:
+    def follow(self, run_id: UUID, owner: str, cursor: int, *, hides_reasoning: bool = False) -> Subscription:
         """Subscribe to the run's frames after number `cursor`, in whichever process it runs."""
-        return self._directory.follow(run_id, owner, cursor)
+        return self._directory.follow(run_id, owner, cursor, hides_reasoning=hides_reasoning)
 
     async def warm_up(self) -> None:
         """Load what the first request would otherwise wait for. Raise `ProviderError` and `NotConfigured`."""

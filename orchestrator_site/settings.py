@@ -114,6 +114,8 @@ TERMINAL_MAX_OUTPUT_BYTES = env.integer("TERMINAL_MAX_OUTPUT_BYTES", 16 * 2**20,
 # Speech
 ENABLE_SPEECH = env.flag("ENABLE_SPEECH", default=True)
 DEFAULT_SPEECH_PROVIDER = env.text("DEFAULT_SPEECH_PROVIDER", "openai")
+OPENAI_SPEECH_API_KEY = env.token("OPENAI_SPEECH_API_KEY")
+OPENAI_SPEECH_BASE_URL = env.url("OPENAI_SPEECH_BASE_URL", query=True)
 DEFAULT_TTS_VOICE = env.text("DEFAULT_TTS_VOICE", "alloy")
 DEFAULT_TTS_MODEL = env.text("DEFAULT_TTS_MODEL", "tts-1")
 DEFAULT_STT_MODEL = env.text("DEFAULT_STT_MODEL", "gpt-transcribe")
@@ -137,6 +139,7 @@ KNOWN_SECRETS = (
     API_KEY,
     SECRET_KEY,
     GOOGLE_SPEECH_API_KEY,
+    OPENAI_SPEECH_API_KEY,
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     DATABASES["default"].get("PASSWORD", ""),

@@ -144,7 +144,7 @@ class Utterance(msgspec.Struct, frozen=True, kw_only=True):
 class Provider(ABC):
     """A provider of transcription, synthesis, or both. Its flags are checked before a request is sent."""
 
-    name: ClassVar[str]
+    name: str
     transcribes: ClassVar[bool] = False
     synthesizes: ClassVar[bool] = False
     has_timestamps: ClassVar[bool] = False

@@ -24,9 +24,9 @@ RETIRED: Final = {
 @register
 def check_provider(**_: Any) -> list[CheckMessage]:
     name = settings.DEFAULT_SPEECH_PROVIDER
-    if name in conf.PROVIDERS:
+    if name in conf.provider_names():
         return []
-    valid = ", ".join(conf.PROVIDERS)
+    valid = ", ".join(conf.provider_names())
     return [Error(f"DEFAULT_SPEECH_PROVIDER={name!r} is not a speech provider. Valid: {valid}.", id="speech.E001")]
 
 

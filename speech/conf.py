@@ -39,7 +39,7 @@ def service() -> SpeechService:
     """Return the speech service of this process."""
     google_hosts = {urlsplit(settings.GOOGLE_SPEECH_URL).hostname, urlsplit(settings.GOOGLE_TTS_URL).hostname}
     # The price list holds the vendors' own prices. What a compatible service behind another URL charges is unknown.
-    priced = {"openai": _is_openai_itself(), "google": google_hosts == GOOGLE_HOSTS}
+    priced = {"openai": _is_openai(_openai_url()), "google": google_hosts == GOOGLE_HOSTS}
     local_missing = "" if all(map(importlib.util.find_spec, LOCAL_PACKAGES)) else LOCAL_MISSING
     return SpeechService(
         providers=SpeechProviderRegistry(
@@ -59,6 +59,13 @@ def service() -> SpeechService:
                     make=partial(_make, "speech.providers.local", "Local", _local),
                     missing=local_missing,
                 ),
+                *(
+                    Entry(
+                        name=endpoint.name,
+                        make=partial(_make, "speech.providers.openai", "OpenAI", partial(_named, endpoint)),
+                    )
+                    for endpoint in _speaking_endpoints()
+                ),
             ),
             default=settings.DEFAULT_SPEECH_PROVIDER,
         ),
@@ -71,6 +78,10 @@ def service() -> SpeechService:
         priced=frozenset(name for name, is_priced in priced.items() if is_priced),
         disabled=disabled(),
     )
+
+
+def provider_names() -> tuple[str, ...]:
+    return (*PROVIDERS, *(endpoint.name for endpoint in _speaking_endpoints()))
 
 
 def disabled() -> str:
@@ -125,21 +136,47 @@ def _openai_setting(name: str) -> str:
     return str(getattr(settings, name))
 
 
-def _is_openai_itself() -> bool:
-    return urlsplit(_openai_setting("OPENAI_BASE_URL")).hostname == OPENAI_HOST
+def _is_openai(url: str) -> bool:
+    return urlsplit(url).hostname == OPENAI_HOST
+
+
+def _openai_url() -> str:
+    return settings.OPENAI_SPEECH_BASE_URL or _openai_setting("OPENAI_BASE_URL")
+
+
+def _openai_key() -> str:
+    # The key of the models' service is not sent to another place.
+    shared = "" if settings.OPENAI_SPEECH_BASE_URL else _openai_setting("OPENAI_API_KEY")
+    return settings.OPENAI_SPEECH_API_KEY or shared
 
 
 def _openai() -> dict[str, Any]:
+    url = _openai_url()
+    return {"api_key": _openai_key(), "base_url": url, "timeouts": _timeouts(), "any_model": not _is_openai(url)}
+
+
+def _speaking_endpoints() -> list[Any]:
+    """Return the declared endpoints that have speech; they are declared with those of models."""
+    return [endpoint for endpoint in settings.ENDPOINTS if endpoint.speech is not None]
+
+
+def _named(endpoint: Any) -> dict[str, Any]:
+    """Return the options for the speech of a declared endpoint (`chat.providers.openai.endpoint`)."""
+    speech = endpoint.speech
     return {
-        "api_key": _openai_setting("OPENAI_API_KEY"),
-        "base_url": _openai_setting("OPENAI_BASE_URL"),
+        "name": endpoint.name,
+        "api_key": speech.api_key,
+        "key_header": speech.key_header,
+        "base_url": speech.base_url,
         "timeouts": _timeouts(),
-        "any_model": not _is_openai_itself(),
+        "any_model": not _is_openai(speech.base_url),
     }
 
 
 def openai_missing() -> str:
-    return "" if _openai_setting("OPENAI_API_KEY") or not _is_openai_itself() else "OPENAI_API_KEY is not set"
+    if _openai_key() or not _is_openai(_openai_url()):
+        return ""
+    return f"{'OPENAI_SPEECH_API_KEY' if settings.OPENAI_SPEECH_BASE_URL else 'OPENAI_API_KEY'} is not set"
 
 
 def _google() -> dict[str, Any]:

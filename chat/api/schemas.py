@@ -107,7 +107,8 @@ class ChatIn(Strict):
         None, description="The penalty of tokens by how often they occurred. Null leaves it to the service."
     )
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
-        None, description="The effort of the model's reasoning. Null leaves it to the service."
+        None,
+        description="The effort of the model's reasoning, as far as the model takes it. Null leaves it to the service.",
     )
     reasoning: Literal["hide", "show"] = Field(
         "hide", description="With `show`, `reasoning` events are sent, which needs the scope `reasoning`."

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
+from access.caller import Caller
 from chat import service_registry
 from chat.api.errors import not_found
 from chat.api.run_responses import EventStream, JsonAnswer
@@ -21,22 +22,22 @@ MAX_UNSTORED: Final = 10_000
 """Events of another process's run that a reader can have although they are not stored yet, or never will be."""
 
 
-async def answer_new(starting: Awaitable[LiveRun], owner: str, *, as_json: bool) -> EventStream | JsonAnswer:
+async def answer_new(starting: Awaitable[LiveRun], caller: Caller, *, as_json: bool) -> EventStream | JsonAnswer:
     """Return the answer of a run that is started, or of the one that the same request began before."""
     try:
         run = await starting
     except AlreadyBegun as begun:
-        run_id, session_id = begun.run_id, None
+        run_id, session_id, hides = begun.run_id, None, not caller.scopes.may("reasoning")
     else:
-        run_id, session_id = run.spec.run_id, run.spec.start.session_id
-    subscription = service_registry.current().follow(run_id, owner, 0)
-    answer = JsonAnswer(run_id, owner, subscription) if as_json else EventStream(subscription, run_id)
+        run_id, session_id, hides = run.spec.run_id, run.spec.start.session_id, False
+    subscription = service_registry.current().follow(run_id, caller.owner, 0, hides_reasoning=hides)
+    answer = JsonAnswer(run_id, caller.owner, subscription) if as_json else EventStream(subscription, run_id)
     if session_id is not None:
         answer["X-Session-Id"] = session_id
     return answer
 
 
-async def stream_after(run_id: UUID, owner: str, cursor: int) -> HttpResponse | EventStream:
+async def stream_after(run_id: UUID, owner: str, cursor: int, *, hides_reasoning: bool) -> HttpResponse | EventStream:
     """Return the stream of a run after event number `cursor`, or 204 if everything was received.
 
     Raise `ApiError` and `StorageUnavailable`.
@@ -47,7 +48,9 @@ async def stream_after(run_id: UUID, owner: str, cursor: int) -> HttpResponse | 
             raise _past_end(cursor, run.broadcast.last)
         if cursor == run.broadcast.last and run.broadcast.closed:
             return HttpResponse(status=204)
-        stream = EventStream(service_registry.current().follow(run_id, owner, cursor), run_id)
+        stream = EventStream(
+            service_registry.current().follow(run_id, owner, cursor, hides_reasoning=hides_reasoning), run_id
+        )
         if run.spec.start.session_id is not None:
             stream["X-Session-Id"] = run.spec.start.session_id
         return stream
@@ -63,7 +66,9 @@ async def stream_after(run_id: UUID, owner: str, cursor: int) -> HttpResponse | 
         raise _past_end(cursor, log.last)
     elif cursor == log.last and log.ended:
         return HttpResponse(status=204)
-    return EventStream(service_registry.current().follow(run_id, owner, cursor), run_id)
+    return EventStream(
+        service_registry.current().follow(run_id, owner, cursor, hides_reasoning=hides_reasoning), run_id
+    )
 
 
 def cursor_of(request: HttpRequest, after: int | None) -> int:

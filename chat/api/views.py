@@ -66,7 +66,7 @@ async def start_run(request: HttpRequest, body: ChatIn) -> HttpResponseBase:
     """
     parsed = await parse_request(caller(request), body, request.headers.get("Idempotency-Key", ""))
     as_json = wants_json(request, body.stream)
-    return await answer_new(service_registry.current().start(parsed), parsed.owner, as_json=as_json)
+    return await answer_new(service_registry.current().start(parsed), caller(request), as_json=as_json)
 
 
 @router.post("/chat/runs/{uuid:run_id}/resume", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=STREAM)
@@ -78,14 +78,15 @@ async def resume_run(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     if not service_registry.current().stored:
         raise ApiError(409, "not_resumable", "ENABLE_PERSISTENCE=false stores nothing from which a run can continue.")
     starting = service_registry.current().resume(run_id, caller(request))
-    return await answer_new(starting, caller(request).owner, as_json=wants_json(request, None))
+    return await answer_new(starting, caller(request), as_json=wants_json(request, None))
 
 
 @router.get("/chat/runs/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMABLE, auth=READ)
 async def follow_run(request: HttpRequest, run_id: UUID, after: int | None = CURSOR) -> HttpResponseBase:
     """Follow a live or finished run after an event: the `Last-Event-ID` header, or `after`."""
     cursor = cursor_of(request, after)
-    return await stream_after(run_id, await owner_of(run_id, caller(request)), cursor)
+    owner = await owner_of(run_id, caller(request))
+    return await stream_after(run_id, owner, cursor, hides_reasoning=not caller(request).scopes.may("reasoning"))
 
 
 @router.get("/chat/runs/{uuid:run_id}", response={200: RunOut, **ERRORS}, auth=READ)

@@ -24,6 +24,7 @@ class ChatDefaults(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     model: str | None = None
     instructions: str | None = None
+    reasoning: Literal["show"] | None = None
 
 
 class Conversation:
@@ -75,6 +76,7 @@ class Conversation:
             provider=self.defaults.provider,
             model=self.defaults.model,
             instructions=self.defaults.instructions,
+            reasoning=self.defaults.reasoning,
             attachments=self.attachments,
         )
         self.attachments = ()

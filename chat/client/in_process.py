@@ -47,6 +47,7 @@ class InProcessTransport(OperatorAccess):
                 for call in question.tool_calls
             ),
             instructions=question.instructions,
+            shows_reasoning=question.reasoning == "show",
             images=tuple(_image(attachment) for attachment in question.attachments),
         )
         try:

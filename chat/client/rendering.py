@@ -35,7 +35,7 @@ RESET: Final = "\x1b[0m"
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Text of one style. The style `answer` is the model's text; the other styles have whole lines."""
+    """Text of one style. The style `answer` is the model's text; the others have whole lines, except reasoning."""
 
     style: Style
     text: str
@@ -47,7 +47,7 @@ def painted(span: Span) -> str:
     if not colour:
         return span.text
     text = span.text.removesuffix("\n")
-    return f"{colour}{text}{RESET}{span.text[len(text) :]}"
+    return f"{colour}{text}{RESET}{span.text[len(text) :]}" if text else span.text
 
 
 class Rendering:
@@ -55,6 +55,7 @@ class Rendering:
 
     def __init__(self) -> None:
         self._mid_line = False
+        self._style: Style = "answer"
         self._output: dict[str, int] = {}
 
     def show(self, item: Frame | Reconnecting) -> Sequence[Span]:
@@ -63,15 +64,21 @@ class Rendering:
             attempts = f"{item.attempt}/{item.max_attempts}"
             return self._note("warning", f"connection lost ({item.why}); again in {item.seconds:g} s ({attempts})")
         if item.type == "token":
-            text = visible_text(item.token)
-            if not text:
-                return ()
-            self._mid_line = not text.endswith("\n")
-            return (Span("answer", text),)
+            return self._piece("answer", visible_text(item.token))
+        if item.type == "reasoning":
+            return self._piece("dim", visible_text(item.text))
         if item.type == "tool_output":
             return self._tool_output(item)
         note = NOTES.get(item.type)
         return self._note(*note(item)) if note else ()
+
+    def _piece(self, style: Style, text: str) -> Sequence[Span]:
+        """Return a piece of a text that arrives in pieces, on a line of its own if it follows one of another style."""
+        if not text:
+            return ()
+        fresh = () if style == self._style else self._fresh_line()
+        self._style, self._mid_line = style, not text.endswith("\n")
+        return (*fresh, Span(style, text))
 
     def _tool_output(self, item: Frame) -> Sequence[Span]:
         shown = self._output.get(item.execution_id, 0)
@@ -89,7 +96,7 @@ class Rendering:
         if not self._mid_line:
             return ()
         self._mid_line = False
-        return (Span("answer", "\n"),)
+        return (Span(self._style, "\n"),)
 
 
 def _json(value: Any) -> str:
@@ -123,7 +130,6 @@ NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
     "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
     "compaction": lambda item: ("dim", f"conversation shortened from {item.before:,} to {item.after:,} tokens"),
-    "reasoning": lambda item: ("dim", item.text),
     "retry": lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),
     "budget": _budget,
     "end": _end,

@@ -48,6 +48,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None = None
     model: str | None = None
     instructions: str | None = None
+    reasoning: Literal["show"] | None = None
     attachments: tuple[Attachment, ...] = ()
 
 

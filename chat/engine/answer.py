@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 
 from chat.engine.context_window import Count, request_tokens
-from chat.engine.events import Usage
-from chat.engine.messages import AssistantMessage, ToolCall
-from chat.engine.model_port import Finished, Text, TokensUsed
+from chat.engine.events import Reasoning, Usage
+from chat.engine.messages import AssistantMessage, ProviderParts, ToolCall
+from chat.engine.model_port import Finished, Text, Thought, TokensUsed
 from chat.engine.retry import ModelCall
 from chat.engine.transcript import decode_pieces
 
@@ -17,6 +17,9 @@ Price = Callable[[str, str, TokensUsed], float | None]
 
 MAX_TOKENS: Final = 2**31 - 1
 """Tokens of one call: more than any model takes, and the largest value of an integer column in PostgreSQL."""
+
+MAX_REASONING_CHARACTERS: Final = 100_000
+"""Characters of one answer's reasoning that are shown. The message has all of it."""
 
 
 class Answer:
@@ -28,13 +31,21 @@ class Answer:
         self.size = 0
         self.tool_calls: list[ToolCall] = []
         self.finished: Finished | None = None
+        self._thoughts: list[str] = []
+        self._shown = 0
         self._used: TokensUsed | None = None
 
     def add(self, text: Text) -> None:
         self.pieces += text.pieces
         self.size += sum(map(len, text.pieces))
 
-    def note(self, event: ToolCall | TokensUsed | Finished) -> None:
+    def note(self, event: Thought | ToolCall | TokensUsed | Finished) -> Reasoning | None:
+        """Add everything except text. Return the reasoning to show, if the run shows it."""
+        if isinstance(event, Thought):
+            self._thoughts.append(event.text)
+            shown = event.text[: MAX_REASONING_CHARACTERS - self._shown]
+            self._shown += len(shown)
+            return Reasoning(text=shown) if shown and self.call.request.shows_reasoning else None
         if isinstance(event, ToolCall):
             self.tool_calls.append(event)
         elif isinstance(event, TokensUsed):
@@ -54,11 +65,12 @@ class Answer:
             )
         else:
             self.finished = event
+        return None
 
     @property
     def has_begun(self) -> bool:
         """True if anything arrived. A request that was rejected before that costs nothing."""
-        return bool(self.pieces or self.tool_calls or self._used)
+        return bool(self.pieces or self._thoughts or self.tool_calls or self._used)
 
     def requested_calls(self) -> tuple[ToolCall, ...]:
         """Return the tool calls to run."""
@@ -67,22 +79,23 @@ class Answer:
         return tuple(self.tool_calls) if complete else ()
 
     def message(self) -> AssistantMessage:
+        parts = self.finished.provider_parts if self.finished else None
+        if parts is None and self._thoughts:
+            # The reasoning of an answer that was cut off is kept, and goes back to no service.
+            parts = ProviderParts(provider="", model="", data=None, reasoning="".join(self._thoughts))
         return AssistantMessage(
-            text=decode_pieces(self.pieces),
-            tool_calls=self.requested_calls(),
-            provider_parts=self.finished.provider_parts if self.finished else None,
+            text=decode_pieces(self.pieces), tool_calls=self.requested_calls(), provider_parts=parts
         )
 
     def usage(self, price: Price, count: Count) -> Usage:
         """Return the tokens and the cost of the call."""
         # Some services report no usage or a part of it, and an interrupted stream ends before its usage chunk.
         used = self._used or TokensUsed(input_tokens=0, output_tokens=0)
-        says_something = bool(self.pieces or self.tool_calls)
+        says_something = bool(self.pieces or self._thoughts or self.tool_calls)
         estimated = self._used is None or not used.input_tokens or (says_something and not used.output_tokens)
         if estimated:
-            parts = self.finished.provider_parts if self.finished else None
             unseen = sum(count(call.name + call.arguments) for call in self.tool_calls)
-            unseen += count(parts.reasoning) if parts else 0
+            unseen += count("".join(self._thoughts))
             used = msgspec.structs.replace(
                 used,
                 input_tokens=used.input_tokens or request_tokens(self.call.request, count),

@@ -68,9 +68,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="to
 
 
 class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
-    """The model's reasoning before an answer, as far as its service shows it. Only in runs that asked for it."""
+    """A piece of the model's reasoning, as far as its service shows it. Only in runs that asked for it."""
 
-    text: Annotated[str, Meta(description="The reasoning, of at most 100,000 characters.")]
+    text: Annotated[
+        str, Meta(description="The text of the piece. An answer's pieces, joined, have at most 100,000 characters.")
+    ]
 
 
 class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):

@@ -19,7 +19,7 @@ from chat.engine.limits import Limits, Retries
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
 from chat.engine.output_schema import CORRECTION, MAX_CORRECTIONS, InvalidOutput, OutputSchema
-from chat.engine.retry import Candidate, ModelCall, Prompt, Sleep, attempt
+from chat.engine.retry import AnswerStarted, Candidate, ModelCall, Prompt, Sleep, attempt, from_chosen
 from chat.engine.tool_calls import Calls, LimitReached, NeedsApproval, Tally, ToolEvent
 from chat.engine.transcript import add_usage
 from tools.base import Approval, ToolPort, ToolRequest, ToolSpec
@@ -85,8 +85,6 @@ COMPACTED: Final = 0.5
 """The part of the context that a shortened conversation takes."""
 
 OUTPUT_TOOL: Final = "output.read"
-MAX_REASONING_CHARACTERS: Final = 100_000
-"""Characters of one `reasoning` event. The message has all of it."""
 
 UNLIMITED = UnlimitedBudget()
 REASONING_ONLY: Final = "The model's answer has no text: it ended after its reasoning."
@@ -243,42 +241,34 @@ class Turn:
 
     async def _call_model(self, on_text: OnText) -> AsyncGenerator[Item]:
         """Yield the events of one answer, and leave the tool calls that it requests in `_requests`."""
-        limits = self._plan.limits
-        if self._steps >= limits.max_steps:
-            raise LimitReached("max_steps")
-        if self.usage.output_tokens >= limits.max_output_tokens:
-            raise LimitReached("max_output")
+        _check_limits(self._plan.limits, self._steps, self.usage)
         self._steps += 1
         async with aclosing(attempt(self._prompt(), self._candidates, self._plan.retries, self._sleep)) as attempts:
             async for event in attempts:
                 if isinstance(event, ModelCall):
                     for used in await self._budget.reserve(event, self._output_left()):
                         yield used
-                    self._answer = Answer(event)
+                    self._answer = answer = Answer(event)
                 elif isinstance(event, Retry):
                     self._answer = None
                     yield event
-                else:
+                elif isinstance(event, AnswerStarted):
                     started = event
-        answer = self._answer
-        if answer is None:
-            raise ProviderError("No provider is available.", code="provider_unavailable", retryable=False)
+                elif shown := answer.note(event):
+                    yield shown
         # The candidates before this one have failed in this run, so its next step starts with the one that answers.
-        # It keeps the context that the service was found to take.
-        chosen = answer.call.candidate
-        place = [(one.provider, one.model) for one in self._candidates].index((chosen.provider, chosen.model))
-        self._candidates = (chosen, *self._candidates[place + 1 :])
+        self._candidates = from_chosen(self._candidates, answer.call.candidate)
         async with aclosing(started.rest):
             self._receive(answer, started.first, on_text)
             async for received in started.rest:
-                self._receive(answer, received, on_text)
+                if shown := self._receive(answer, received, on_text):
+                    yield shown
         for item in self._finish_answer(answer):
             yield item
 
-    def _receive(self, answer: Answer, event: CompletionEvent, on_text: OnText) -> None:
+    def _receive(self, answer: Answer, event: CompletionEvent, on_text: OnText) -> Reasoning | None:
         if not isinstance(event, Text):
-            answer.note(event)
-            return
+            return answer.note(event)
         answer.add(event)
         on_text(event)
         # The exact number of tokens is known only at the end. A piece is at least one token, so this is a lower bound.
@@ -286,6 +276,7 @@ class Turn:
         tokens = self.usage.output_tokens + len(answer.pieces)
         if tokens > limits.max_output_tokens or self._output_bytes + answer.size > limits.max_output_bytes:
             raise LimitReached("max_output")
+        return None
 
     def _compact(self, candidate: Candidate) -> Iterator[Compaction]:
         """Shorten the conversation if it no longer fits, by much at once: services cache a common prefix."""
@@ -314,6 +305,7 @@ class Turn:
             tools=() if self._corrections else self._plan.tools,
             sampling=sampling,
             output_schema=self._plan.output_schema,
+            shows_reasoning=self._plan.shows_reasoning,
         )
 
     def _output_left(self) -> int:
@@ -344,9 +336,15 @@ class Turn:
         self.usage = add_usage(self.usage, usage)
         yield usage
         message = answer.message()
-        if self._plan.shows_reasoning and message.reasoning:
-            yield Reasoning(text=message.reasoning[:MAX_REASONING_CHARACTERS])
         if message.text or message.tool_calls or message.reasoning:
             self._messages.append(message)
             reason = answer.finished.reason if answer.finished else None
             yield MessageAdded(message=message, candidate=answer.call.candidate, usage=usage, finish_reason=reason)
+
+
+def _check_limits(limits: Limits, steps: int, usage: TotalUsage) -> None:
+    """Raise `LimitReached` if the run may not call a model again."""
+    if steps >= limits.max_steps:
+        raise LimitReached("max_steps")
+    if usage.output_tokens >= limits.max_output_tokens:
+        raise LimitReached("max_output")

@@ -2,7 +2,7 @@
 
     ProviderError        the only exception that a provider's stream raises
 
-A stream is any number of `Text`, `ToolCall` and `TokensUsed`, then exactly one `Finished`; or it raises.
+A stream is any number of `Text`, `Thought`, `ToolCall` and `TokensUsed`, then exactly one `Finished`; or it raises.
 """
 
 from collections.abc import AsyncGenerator
@@ -69,7 +69,10 @@ class SamplingOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a model. With an `output_schema`, the provider asks the service to match it."""
+    """One call of a model. With an `output_schema`, the provider asks the service to match it.
+
+    With `shows_reasoning`, it asks for the reasoning of a service that otherwise keeps it to itself.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -77,6 +80,7 @@ class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolSpec, ...] = ()
     sampling: SamplingOptions = SamplingOptions()
     output_schema: OutputSchema | None = None
+    shows_reasoning: bool = False
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -89,6 +93,15 @@ class Text(msgspec.Struct, frozen=True):
     # A piece goes from the upstream's bytes into an event's bytes without being decoded: 1 us a token instead of 66 us
     # with a response model.
     pieces: tuple[bytes, ...]
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """A piece of the model's reasoning, without NUL and halves of surrogate pairs.
+
+    All pieces of an answer, joined, are the `reasoning` of its `provider_parts`.
+    """
+
+    text: str
 
 
 class TokensUsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +124,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     provider_parts: ProviderParts | None = None
 
 
-CompletionEvent = Text | ToolCall | TokensUsed | Finished
+CompletionEvent = Text | Thought | ToolCall | TokensUsed | Finished
 
 
 class Model(Protocol):

@@ -9,7 +9,7 @@ from chat.engine.context_window import answered, fit, message_tokens, request_to
 from chat.engine.events import Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Message
-from chat.engine.model_port import CompletionEvent, CompletionRequest, Model, ProviderError, SamplingOptions
+from chat.engine.model_port import CompletionEvent, CompletionRequest, Model, ProviderError, SamplingOptions, Thought
 from chat.engine.output_schema import INSTRUCTIONS, OutputSchema
 from tools.base import ToolSpec
 
@@ -51,6 +51,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[ToolSpec, ...]
     sampling: SamplingOptions
     output_schema: OutputSchema | None = None
+    shows_reasoning: bool = False
 
     def history_tokens(self, candidate: Candidate) -> int:
         """Return the tokens that messages may have: what instructions, tools and an answer leave of the context."""
@@ -70,6 +71,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
             tools=self.tools if candidate.supports_tools else (),
             sampling=self.sampling,
             output_schema=schema if candidate.supports_schemas else None,
+            shows_reasoning=self.shows_reasoning,
         )
 
 
@@ -89,8 +91,11 @@ class AnswerStarted(msgspec.Struct, frozen=True):
 
 async def attempt(
     prompt: Prompt, candidates: Sequence[Candidate], retries: Retries, sleep: Sleep
-) -> AsyncGenerator[ModelCall | Retry | AnswerStarted]:
-    """Call models until an answer starts, which is the last item. Raise `ProviderError` if none does."""
+) -> AsyncGenerator[ModelCall | Retry | Thought | AnswerStarted]:
+    """Call models until an answer starts, which is the last item. Raise `ProviderError` if none does.
+
+    Reasoning does not start an answer: one that fails after it is retried, and begins again.
+    """
     for index, candidate in enumerate(candidates):
         following = candidates[index + 1] if index + 1 < len(candidates) else None
         number = 1
@@ -99,7 +104,8 @@ async def attempt(
             yield ModelCall(candidate, request)
             answer = candidate.provider.stream(request)
             try:
-                first = await anext(answer, None)
+                while isinstance(first := await anext(answer, None), Thought):
+                    yield first
                 if first is None:
                     raise ProviderError("The answer was empty.", code="provider_protocol", retryable=True)
             except ProviderError as error:
@@ -126,3 +132,10 @@ async def attempt(
             else:
                 yield AnswerStarted(first, answer)
                 return
+    raise ProviderError("No provider is available.", code="provider_unavailable", retryable=False)
+
+
+def from_chosen(candidates: Sequence[Candidate], chosen: Candidate) -> tuple[Candidate, ...]:
+    """Return the chosen candidate, with the context that its service was found to take, and those after it."""
+    place = [(one.provider, one.model) for one in candidates].index((chosen.provider, chosen.model))
+    return (chosen, *candidates[place + 1 :])

@@ -7,7 +7,7 @@ from chat.history.run_source import RunSource
 from chat.runs.cluster.remote_watch import RemoteWatch
 from chat.runs.live.manager import RunManager
 from chat.runs.live.subscribers import StreamTimeouts
-from chat.runs.log.subscription import Subscription
+from chat.runs.log.subscription import Subscription, SubscriptionWithoutReasoning
 from storage.reader import read
 
 
@@ -29,7 +29,8 @@ class RunDirectory:
         """Return whether the owner has such a run. Raise `StorageUnavailable`."""
         return self._runs.find(run_id, owner) is not None or await self.status(run_id, owner) is not None
 
-    def follow(self, run_id: UUID, owner: str, cursor: int) -> Subscription:
+    def follow(self, run_id: UUID, owner: str, cursor: int, *, hides_reasoning: bool = False) -> Subscription:
         """Subscribe to the run's frames after number `cursor`, in whichever process it runs."""
+        kind = SubscriptionWithoutReasoning if hides_reasoning else Subscription
         source = RunSource(run_id, owner, self._runs.find, self._watch, is_stored=self._stored)
-        return Subscription(source, cursor, heartbeat=self._timeouts.heartbeat, patience=self._timeouts.slow_reader)
+        return kind(source, cursor, heartbeat=self._timeouts.heartbeat, patience=self._timeouts.slow_reader)

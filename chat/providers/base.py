@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 
 import msgspec
 
-from chat.engine.model_port import CompletionEvent, CompletionRequest
+from chat.engine.model_port import CompletionEvent, CompletionRequest, SamplingOptions
 from tools.base import ToolSpec
 
 MAX_OFFERS: Final = 64
@@ -70,6 +70,10 @@ class Provider(ABC):
     def takes_field(self, name: str) -> bool:
         """Return whether a request may set this field of the service's own, in `extra_body`."""
         return False
+
+    def option_problem(self, model: str, sampling: SamplingOptions) -> str:
+        """Return a sentence on values of options that the model does not take, or nothing."""
+        return ""
 
     def warning(self) -> str:
         """Return what an operator should know of the provider, or nothing."""

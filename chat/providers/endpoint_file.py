@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from chat.pricing.price_list import price_list
-from chat.providers.openai.endpoint import Endpoint, KeyHeader, KnownModel
+from chat.providers.openai.endpoint import Endpoint, KeyHeader, KnownModel, SpeechAddress
 from web.urls import service_url
 
 TABLE: Final = "endpoints"
@@ -22,6 +22,10 @@ OWN_HEADERS: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "authorization", "api-key"}
 )
 """Headers that the service sets itself."""
+
+SPEECH: Final = "speech"
+SPEECH_NAMES: Final = frozenset({"google"})
+"""The names of providers of speech that are no providers of models."""
 
 MAX_BYTES: Final = 2**20
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]
@@ -42,6 +46,14 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     price: Text | None = None
 
 
+class _Speech(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    base_url: Text | None = None
+    api_key: Text | None = None
+    api_key_variable: Text | None = None
+    api_key_file: Text | None = None
+    key_header: KeyHeader | None = None
+
+
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url: Text
     api_key: Text | None = None
@@ -60,6 +72,7 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unix_socket: Text | None = None
     default_model: str = ""
     models: list[_Model] = []
+    speech: _Speech | None = None
 
 
 def read(path: Path, variable: Callable[[str], str], taken: Collection[str]) -> tuple[Endpoint, ...]:
@@ -109,20 +122,22 @@ class _Reading:
             what, _, place = str(error).partition(" - at ")
             unknown = re.search(r"unknown field `([^`]*)`", what)
             if unknown:
-                valid = ", ".join((_Model if "models" in place else _Table).__struct_fields__)
-                raise self.fault(name, unknown[1], f"there is no field {unknown[1]!r}; there are {valid}") from None
-            field = (re.findall(r"[a-z_]+", place) or [""])[-1]
-            raise self.fault(name, field, f"{field or 'it'}: {what[:1].lower()}{what[1:]}") from None
-        try:
-            base_url = service_url(table.base_url)
-        except ValueError as error:
-            raise self.fault(name, "base_url", f"base_url {error}") from None
+                parts = {"models": _Model, SPEECH: _Speech}
+                table_type = next((parts[part] for part in parts if f"$.{part}" in place), _Table)
+                valid = ", ".join(table_type.__struct_fields__)
+                what, field = f"there is no field {unknown[1]!r}; there are {valid}", unknown[1]
+            else:
+                field = (re.findall(r"[a-z_]+", place) or [""])[-1]
+                what = f"{field or 'it'}: {what[:1].lower()}{what[1:]}"
+            raise self.fault(name, field, what, part=SPEECH if f"$.{SPEECH}" in place else "") from None
+        if table.speech is not None and name in SPEECH_NAMES:
+            raise self.fault(name, "", f"the name {name!r} is taken for speech; others are {', '.join(SPEECH_NAMES)}")
         for header in table.headers:
             if not HEADER.fullmatch(header) or header.lower() in OWN_HEADERS:
                 raise self.fault(name, header, f"the header {header[:40]!r} cannot be set here")
         return Endpoint(
             name=name,
-            base_url=base_url,
+            base_url=self._url(name, table.base_url),
             api_key=self._key(name, table),
             key_header=table.key_header,
             headers=table.headers,
@@ -137,35 +152,56 @@ class _Reading:
             unix_socket=self._place(table.unix_socket),
             default_model=table.default_model,
             models=tuple(self._model(name, model) for model in table.models),
+            speech=None if table.speech is None else self._speech(name, table, table.speech),
         )
 
-    def fault(self, endpoint: str, field: str, what: str) -> InvalidEndpoints:
-        """Return the error, with the line of a field of an endpoint as far as it can be found."""
+    def fault(self, endpoint: str, field: str, what: str, *, part: str = "") -> InvalidEndpoints:
+        """Return the error, with the line of a field of an endpoint, or of a part of it, as far as it can be found."""
         line = 0
         table = rf"\[+\s*{TABLE}\s*\.\s*[\"']?{re.escape(endpoint)}\b"
-        key = rf"(?:\[+.*\b)?[\"']?{re.escape(field)}\b"
-        for pattern in [table] * bool(endpoint) + [key] * bool(field):
+        # A field may stand in a table of its own, in an inline table, or behind a dotted name.
+        keys = [rf"(?:\[+.*\b|.*[{{,.]\s*)?[\"']?{re.escape(name)}\b" for name in (part, field) if name]
+        for pattern in [table] * bool(endpoint) + keys:
             places = range(line, len(self._lines))
             line = next((place for place in places if re.match(rf"\s*{pattern}", self._lines[place])), line)
-        where = f"[{TABLE}.{endpoint}]: " if endpoint else ""
+        where = f"[{'.'.join(filter(None, (TABLE, endpoint, part)))}]: " if endpoint else ""
         return InvalidEndpoints(f"{self._path}, line {line + 1}: {where}{what}.")
 
-    def _key(self, name: str, table: _Table) -> str:
+    def _speech(self, name: str, table: _Table, speech: _Speech) -> SpeechAddress:
+        """Return the address of an endpoint's speech. A key is only sent to the place that it was given for."""
+        own = speech.base_url is not None
+        key = self._key(name, speech, part=SPEECH)
+        return SpeechAddress(
+            base_url=self._url(name, speech.base_url or table.base_url, part=SPEECH if own else ""),
+            api_key=key if key or own else self._key(name, table),
+            key_header=speech.key_header or table.key_header,
+        )
+
+    def _url(self, name: str, url: str, *, part: str = "") -> str:
+        try:
+            return service_url(url)
+        except ValueError as error:
+            raise self.fault(name, "base_url", f"base_url {error}", part=part) from None
+
+    def _key(self, name: str, table: _Table | _Speech, *, part: str = "") -> str:
         given = [field for field in ("api_key", "api_key_variable", "api_key_file") if getattr(table, field)]
         if len(given) > 1:
-            raise self.fault(name, given[1], f"give one of {', '.join(given)}")
+            raise self.fault(name, given[1], f"give one of {', '.join(given)}", part=part)
         key = table.api_key or ""
         if table.api_key_variable:
             key = self._variable(table.api_key_variable)
             if not key:
-                raise self.fault(name, "api_key_variable", f"the variable {table.api_key_variable} is not set")
+                raise self.fault(
+                    name, "api_key_variable", f"the variable {table.api_key_variable} is not set", part=part
+                )
         elif table.api_key_file:
             try:
                 key = (self._path.parent / table.api_key_file).expanduser().read_text().strip()
             except (OSError, UnicodeDecodeError):
-                raise self.fault(name, "api_key_file", "api_key_file names a file that cannot be read") from None
+                what = "api_key_file names a file that cannot be read"
+                raise self.fault(name, "api_key_file", what, part=part) from None
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise self.fault(name, given[0], "the key has a character that an HTTP header cannot have")
+            raise self.fault(name, given[0], "the key has a character that an HTTP header cannot have", part=part)
         return key
 
     def _model(self, name: str, model: _Model) -> KnownModel:

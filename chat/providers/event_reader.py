@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, Thought
 from chat.engine.text import whole_text
 from chat.providers.refusals import read_body
 from chat.wire.sse import END_OF_FRAME, Splitter
@@ -21,8 +21,42 @@ MAX_UNSEEN_CHARACTERS: Final = 8 * 2**20
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
+class ReasoningText:
+    """The reasoning of one answer while it arrives: `fresh` has the pieces that were not taken yet."""
+
+    def __init__(self) -> None:
+        self.fresh: list[str] = []
+        self._taken: list[str] = []
+        self._half = ""
+
+    @property
+    def whole(self) -> str:
+        return "".join([*self._taken, *self.fresh])
+
+    def add(self, text: str) -> None:
+        # Two pieces may share a surrogate pair.
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        if text := text.removesuffix(self._half):
+            self.fresh.append(whole_text(text))
+
+    def take(self) -> Thought:
+        """Return the fresh pieces as one."""
+        piece, self.fresh = "".join(self.fresh), []
+        self._taken.append(piece)
+        return Thought(piece)
+
+    def end(self) -> Iterator[Thought]:
+        """Yield what is left, once the answer has ended."""
+        if self._half:
+            self.fresh.append(whole_text(self._half))
+            self._half = ""
+        if self.fresh:
+            yield self.take()
+
+
 class EventReader(ABC):
-    """One answer of the service `name` while its bytes arrive.
+    """One answer of the service `name` while its bytes arrive. Its `reasoning` is taken from there.
 
     `begun` says that something of the answer arrived, `finished` that it has a finish reason: nothing that follows can
     fail it. After `done`, nothing more is read.
@@ -30,6 +64,7 @@ class EventReader(ABC):
 
     def __init__(self, name: str) -> None:
         self.begun = False
+        self.reasoning = ReasoningText()
         self._name = name
         self._said = False
         self._failure: ProviderError | None = None

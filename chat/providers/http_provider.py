@@ -58,11 +58,12 @@ class HttpProvider(Provider):
             silence = clock.start(response)
             try:
                 if response.status != HTTPStatus.OK:
-                    refused = await self._refusal(response)
-                    self.note_refusal(refused, request.model)
-                    raise refused
+                    raise self.note_refusal(await self._refusal(response), request.model)
                 while not reading.done and (segment := await response.read()):
-                    if pieces := reading.take(segment):
+                    pieces = reading.take(segment)
+                    if reading.reasoning.fresh:
+                        yield reading.reasoning.take()
+                    if pieces:
                         yield Text(pieces)
                     clock.note(reading)
             except BrokenConnection as error:
@@ -94,8 +95,9 @@ class HttpProvider(Provider):
         except (BrokenConnection, TimeoutError) as error:
             raise self._cut(error, silenced=isinstance(error, TimeoutError)) from error
 
-    def note_refusal(self, error: ProviderError, model: str) -> None:
-        """Learn from a refused request, if there is something to learn."""
+    def note_refusal(self, error: ProviderError, model: str) -> ProviderError:
+        """Learn from a refused request, if there is something to learn. Return the error to raise."""
+        return error
 
     async def _refusal(self, response: Answer) -> ProviderError:
         if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:

@@ -51,10 +51,8 @@ def candidates(providers: ProviderRegistry, request: RunRequest) -> tuple[Candid
         raise ModelUnknown(f"{provider.name} has no model {first.model!r}; its default is {provider.default_model}.")
     if request.images and not first.supports_images:
         raise ImagesUnsupported(f"{provider.name} does not support images.")
-    if missing := missing_options(provider, request.sampling):
-        raise OptionUnsupported(
-            f"{provider.name} does not have {' and '.join(missing)}. It has {', '.join(sorted(provider.options))}."
-        )
+    if problem := option_problem(provider, first.model, request.sampling):
+        raise OptionUnsupported(problem)
     # A fallback that would ignore a part of the request is none.
     return (
         first,
@@ -62,15 +60,18 @@ def candidates(providers: ProviderRegistry, request: RunRequest) -> tuple[Candid
             other
             for other in others
             if (not request.images or other.supports_images)
-            and not missing_options(providers.get(other.provider.name), request.sampling)
+            and not option_problem(providers.get(other.provider.name), other.model, request.sampling)
         ),
     )
 
 
-def missing_options(provider: Provider, sampling: SamplingOptions) -> list[str]:
-    """Return the options that the provider does not have, and the fields that requests may not set there."""
-    fields = [name for name in sampling.extra_body or {} if not provider.takes_field(name)]
-    return [name for name in sampling.chosen if name not in provider.options] + [f"extra_body.{f}" for f in fields]
+def option_problem(provider: Provider, model: str, sampling: SamplingOptions) -> str:
+    """Return a sentence on what the provider does not take: options, their values, or fields of its own."""
+    missing = [name for name in sampling.chosen if name not in provider.options]
+    missing += [f"extra_body.{name}" for name in sampling.extra_body or {} if not provider.takes_field(name)]
+    if missing:
+        return f"{provider.name} does not have {' and '.join(missing)}. It has {', '.join(sorted(provider.options))}."
+    return provider.option_problem(model, sampling)
 
 
 async def check_length(providers: ProviderRegistry, request: RunRequest, models: tuple[Candidate, ...]) -> None:

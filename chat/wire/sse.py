@@ -1,5 +1,6 @@
 """Server-sent events (WHATWG HTML, section 9.2). Each event is one frame, which only has `id` and `data`."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +12,7 @@ CONTENT_TYPE: Final = "text/event-stream"
 PING: Final = b": ping\n\n"
 TOKEN: Final = b'id: %d\ndata: {"type":"token","token":"%b"}\n\n'
 END_OF_FRAME: Final = b"\n\n"
+REASONING: Final = re.compile(rb'(\ndata: {"type":"reasoning","text":")(?:[^"\\]|\\.)*')
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Event).decode
@@ -33,6 +35,11 @@ def skip(frames: bytes, count: int) -> bytes:
     for _ in range(count):
         start = frames.index(END_OF_FRAME, start) + len(END_OF_FRAME)
     return frames[start:]
+
+
+def without_reasoning(frames: bytes) -> bytes:
+    """Return complete frames with an empty text in each `reasoning` event. Their numbers stay."""
+    return REASONING.sub(rb"\1", frames)
 
 
 def events(frames: bytes) -> list[Event]:

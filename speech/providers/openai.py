@@ -46,20 +46,30 @@ PIECE_SECONDS: Final = 800
 class OpenAI(Provider):
     """OpenAI or a compatible service, which is asked for models that are not listed here if `any_model` is set."""
 
-    name = "openai"
     transcribes = True
     synthesizes = True
     has_timestamps = True
     streams = True
     languages: ClassVar[Languages] = WHISPER
 
-    def __init__(self, *, api_key: str, base_url: str, timeouts: Timeouts, any_model: bool) -> None:
+    def __init__(
+        self,
+        *,
+        name: str = "openai",
+        api_key: str,
+        key_header: str = "authorization",
+        base_url: str,
+        timeouts: Timeouts,
+        any_model: bool,
+    ) -> None:
+        self.name = name
         self.stt_models = STT_MODELS
         self.tts_models = tuple(VOICES)
         self.formats = FORMATS
         self.any_model = any_model
         self.max_characters = MAX_CHARACTERS
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        headers = {"api-key": api_key} if key_header == "api-key" else {"Authorization": f"Bearer {api_key}"}
+        self._headers = headers if api_key else {}
         self._vendor = Vendor(base_url, timeouts=timeouts, secrets=(api_key,))
 
     def voices(self, model: str) -> tuple[str, ...]:

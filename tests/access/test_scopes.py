@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from access import scopes
 from access.scopes import ALL, DEFAULT, NONE, WORDS, ScopeInvalid, Scopes
 from chat.engine.messages import ProviderParts
-from chat.engine.model_port import Finished
+from chat.engine.model_port import Finished, Thought
 from chat.providers.scripted import Scripted, text
-from tests.access.conftest import MakeKey
+from tests.access.conftest import MakeKey, make_user
+from tests.chat.api.test_websocket import connected, received
 from tests.conftest import Start
 
 TOOLS = ("fs.read", "fs.write", "git.status", "git.diff", "terminal.exec", "speech.transcribe", "output.read")
@@ -74,15 +75,27 @@ def test_wider_scopes_cover_narrower_ones() -> None:
 
 
 async def test_reasoning_needs_its_own_scope(start: Start, make_key: MakeKey) -> None:
-    plain, curious = await make_key("plain", "chat"), await make_key("curious", "chat", "reasoning")
-    parts = ProviderParts(provider="scripted", model="scripted-1", data={}, reasoning="Hm.")
-    answer = [text("Hi"), Finished(reason="stop", provider_parts=parts)]
+    user = await make_user("alice")
+    plain = await make_key("plain", "chat", user_id=user)
+    curious = await make_key("curious", "chat", "reasoning", user_id=user)
+    parts = ProviderParts(provider="scripted", model="scripted-1", data={}, reasoning='H\\"m.')
+    answer = [Thought('H\\"m'), Thought("."), text("Hi"), Finished(reason="stop", provider_parts=parts)]
     api = await start(Scripted(answer, answer))
     body = {"message": "a", "reasoning": "show"}
     refused = await api.call("POST", "/chat/stream", json=body, headers=plain.headers)
     assert (refused.status, refused.json()["code"]) == (403, "scope")
-    for key, asked, seen in ((plain, {"message": "a"}, None), (curious, body, "Hm.")):
+    for key, asked, seen in ((plain, {"message": "a"}, None), (curious, body, parts.reasoning)):
         done = await api.call("POST", "/chat/stream", json=asked, headers=key.headers)
         assert ("reasoning" in done.types()) is (seen is not None)
         path = f"/chat/sessions/{done.headers['X-Session-Id']}/messages"
         assert (await api.get(path, headers=key.headers))["items"][-1]["reasoning"] == seen
+    # Another key of the same user may follow the run, but not its reasoning.
+    path = f"/chat/runs/{done.headers['X-Run-Id']}/stream"
+    followed = await api.call("GET", path, headers=plain.headers)
+    assert [event["text"] for event in followed.events if event["type"] == "reasoning"] == ["", ""]
+    assert (followed.text, followed.types()) == ("Hi", done.types())
+    assert (await api.call("GET", path, headers=curious.headers)).body == done.body
+    async with connected(api, headers=plain.headers) as socket:
+        await socket.send_json({"type": "follow", "run_id": done.headers["X-Run-Id"]})
+        messages = await received(socket, "end")
+    assert [message["text"] for message in messages if message["type"] == "reasoning"] == ["", ""]

@@ -1,18 +1,24 @@
 import re
+from typing import Any
 
 import pytest
 from django.test import override_settings
 
+from chat.providers.openai.endpoint import Endpoint, SpeechAddress
 from scripts.source import ROOT
 from speech import conf
 from speech.checks import RETIRED, check_credentials, check_provider, check_retired_models
 from speech.pricing import price_of_seconds
+
+GPU = Endpoint(name="gpu", base_url="http://h/v1", speech=SpeechAddress(base_url="http://s/v1", api_key="k-of-speech"))
 
 
 def test_unknown_default_provider_is_reported_before_the_start() -> None:
     with override_settings(DEFAULT_SPEECH_PROVIDER="azure"):
         (found,) = check_provider()
     assert (found.id, "openai, google, local" in found.msg) == ("speech.E001", True)
+    with override_settings(DEFAULT_SPEECH_PROVIDER="gpu", ENDPOINTS=(GPU,)):
+        assert check_provider() == []
     assert check_provider() == []
 
 
@@ -34,15 +40,19 @@ def test_retiring_model_is_reported_where_it_is_used() -> None:
         ({}, {"openai", "google"}),
         ({"OPENAI_API_KEY": "sk-x"}, {"google"}),
         ({"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}, {"google"}),
+        ({"OPENAI_SPEECH_BASE_URL": "http://127.0.0.1:9/v1"}, {"google"}),
+        ({"OPENAI_SPEECH_API_KEY": "sk-x"}, {"google"}),
+        ({"OPENAI_API_KEY": "sk-x", "OPENAI_SPEECH_BASE_URL": "https://api.openai.com/v1"}, {"openai", "google"}),
+        ({"ENDPOINTS": (GPU,)}, {"openai", "google"}),
         ({"GOOGLE_SPEECH_API_KEY": "AIza"}, {"openai"}),
         ({"GOOGLE_SPEECH_CREDENTIALS": "default"}, {"openai"}),
     ],
 )
-def test_settings_decide_which_providers_are_configured(settings: dict[str, str], missing: set[str]) -> None:
+def test_settings_decide_which_providers_are_configured(settings: dict[str, Any], missing: set[str]) -> None:
     with override_settings(**settings):
         providers = conf.service.__wrapped__().providers
         assert {name for name in providers.names if providers.missing(name)} == missing
-        assert providers.reaches_out == (missing != {"openai", "google"})
+        assert providers.reaches_out == (missing != {"openai", "google"} or "gpu" in providers.names)
 
 
 def test_shipped_model_of_transcription_is_not_retired_and_has_a_price() -> None:

@@ -22,6 +22,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     run_id: UUID | None = None
     owner: str = ""
     cursor: int = 0
+    hides_reasoning: bool = False
 
 
 async def execute(command: Command, caller: Caller) -> Result:
@@ -40,12 +41,14 @@ async def execute(command: Command, caller: Caller) -> Result:
         owner = await owner_of(command.run_id, caller)
         if not await service_registry.current().exists(command.run_id, owner):
             raise not_found("run")
-        return Result(run_id=command.run_id, owner=owner, cursor=command.after)
+        hides = not caller.scopes.may("reasoning")
+        return Result(run_id=command.run_id, owner=owner, cursor=command.after, hides_reasoning=hides)
     return await _start(command, caller)
 
 
 async def _start(command: Chat | Resume, caller: Caller) -> Result:
     service = service_registry.current()
+    hides = False
     try:
         if isinstance(command, Chat):
             run = await service.start(await parse_request(caller, command, command.idempotency_key))
@@ -53,6 +56,7 @@ async def _start(command: Chat | Resume, caller: Caller) -> Result:
             run = await service.resume(command.run_id, caller)
         run_id = run.spec.run_id
     except AlreadyBegun as begun:
-        run_id = begun.run_id
+        run_id, hides = begun.run_id, not caller.scopes.may("reasoning")
     # Without a `ref` the client needs no reply, since the run's first event has its id.
-    return Result(done={"run_id": str(run_id)} if command.ref else None, run_id=run_id, owner=caller.owner)
+    done = {"run_id": str(run_id)} if command.ref else None
+    return Result(done=done, run_id=run_id, owner=caller.owner, hides_reasoning=hides)

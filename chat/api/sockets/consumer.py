@@ -133,7 +133,7 @@ class ChatConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships no
         if result.done is not None:
             await self._reply({"type": "done", "action": command.type, **result.done}, command.ref)
         if result.run_id is not None:
-            self._runs.follow(result.run_id, result.owner, result.cursor)
+            self._runs.follow(result.run_id, result.owner, result.cursor, hides_reasoning=result.hides_reasoning)
 
     async def _identify(self, keys: Sequence[bytes]) -> None:
         """Identify the caller by these keys or the request's headers, or close the socket."""

@@ -32,10 +32,10 @@ class FollowedRuns:
         if len(self._tasks) >= MAX_RUNS:
             raise ApiError(429, "too_many_runs", f"A socket can follow {MAX_RUNS} runs. Open another socket.")
 
-    def follow(self, run_id: UUID, owner: str, cursor: int) -> None:
+    def follow(self, run_id: UUID, owner: str, cursor: int, *, hides_reasoning: bool) -> None:
         """Send the run's events after number `cursor`. Raise `ApiError` (429)."""
         self.check_room()
-        subscription = service_registry.current().follow(run_id, owner, cursor)
+        subscription = service_registry.current().follow(run_id, owner, cursor, hides_reasoning=hides_reasoning)
         task = asyncio.get_running_loop().create_task(self._send_events(run_id, subscription))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -66,6 +66,7 @@ class Command(BaseCommand):
         parser.add_argument("--provider", help="openai, gemini, anthropic or local (default: the service's default)")
         parser.add_argument("--model", help="the model (default: the provider's default)")
         parser.add_argument("--instructions", help="the system prompt")
+        parser.add_argument("--reasoning", action="store_const", const="show", help="show the model's reasoning too")
         parser.add_argument("--raw", action="store_true", help="show answers as they are, not as Markdown")
         parser.add_argument(
             "--tool", type=_call, action="append", default=[], metavar="NAME=JSON",
@@ -116,7 +117,10 @@ class Command(BaseCommand):
         notes = answers if question is None else outlet(sys.stderr, plain=plain, forced=forced)
         screen = Screen(answers, notes, markdown=answers.colour and not options["raw"])
         defaults = ChatDefaults(
-            provider=options["provider"], model=options["model"], instructions=options["instructions"]
+            provider=options["provider"],
+            model=options["model"],
+            instructions=options["instructions"],
+            reasoning=options["reasoning"],
         )
         # Only a person at a terminal can be asked.
         editor = LineEditor(NAMES, kept_history(), colour=notes.colour) if sys.stdin.isatty() else None

@@ -63,7 +63,7 @@ class Reader(EventReader):
     def __init__(self, name: str, request: CompletionRequest) -> None:
         super().__init__(name)
         self._request = request
-        self._blocks = Blocks(wire_names(request.tools))
+        self._blocks = Blocks(wire_names(request.tools), self.reasoning)
         self._usage = UsageReport()
         self._reason = ""
         self._explanation = ""
@@ -78,7 +78,9 @@ class Reader(EventReader):
 
     def rest(self) -> Iterator[CompletionEvent]:
         """Yield the remaining events, once the stream has ended. Raise `ProviderError` if the answer failed."""
-        if pieces := self._last_pieces():
+        pieces = self._last_pieces()
+        yield from self.reasoning.end()
+        if pieces:
             yield Text(tuple(pieces))
         if not self.finished:
             try:
@@ -128,7 +130,7 @@ class Reader(EventReader):
         """Return the answer as it is stored."""
         text = "".join(block.text for block in self._blocks.all)
         message = AssistantMessage(text=text, tool_calls=tuple(calls.values()))
-        parts = parts_of(self._request, message, blocks, self._blocks.reasoning())
+        parts = parts_of(self._request, message, blocks, self.reasoning.whole)
         return msgspec.structs.replace(message, provider_parts=parts)
 
     def read_ordinary(self, events: bytes, pieces: list[bytes]) -> bool:
@@ -210,6 +212,7 @@ class Reader(EventReader):
         block = self._blocks.begin(index, start)
         self.begun = True
         self._note_unseen(json.dumps(start))
+        self._blocks.think(block, start.get("thinking"))
         if block.kind == "text":
             self._index, self._pieces = index, block.pieces
             self._add_text(block, start.get("text"), pieces)
@@ -227,6 +230,8 @@ class Reader(EventReader):
                 text = added if isinstance(added, str) else json.dumps(added)
                 self._note_unseen(text)
                 block.added.setdefault(name, []).append(text)
+                if name == "thinking":
+                    self._blocks.think(block, text)
 
     def _add_text(self, block: Block, text: Any, pieces: list[bytes]) -> None:
         literal = json.dumps(text).encode() if isinstance(text, str) else b'""'

@@ -13,6 +13,7 @@ from chat.engine.messages import ToolCall
 from chat.engine.text import whole_text
 from chat.engine.transcript import decode_pieces
 from chat.providers.base import new_call_id, tool_name
+from chat.providers.event_reader import ReasoningText
 from tools.execution.arguments import decode_object
 
 MAX_BLOCKS: Final = 1_000
@@ -79,11 +80,16 @@ class Block:
 
 
 class Blocks:
-    """The blocks in the order in which they began. `names` has the registry's name of each tool by its wire name."""
+    """The blocks in the order in which they began, of which all thinking goes to `reasoning`.
 
-    def __init__(self, names: Mapping[str, str]) -> None:
+    `names` has the registry's name of each tool by its wire name.
+    """
+
+    def __init__(self, names: Mapping[str, str], reasoning: ReasoningText) -> None:
         self.all: list[Block] = []
         self._names = names
+        self._reasoning = reasoning
+        self._thinking: Block | None = None
         self._by_index: dict[Any, Block] = {}
 
     def begin(self, index: Any, start: Json) -> Block:
@@ -94,6 +100,14 @@ class Blocks:
         self.all.append(block)
         self._by_index[index] = block
         return block
+
+    def think(self, block: Block, text: Any) -> None:
+        """Add the thinking of a block, with a blank line before that of another block."""
+        if isinstance(text, str) and text:
+            if self._thinking not in {None, block}:
+                self._reasoning.add("\n\n")
+            self._thinking = block
+            self._reasoning.add(text)
 
     def next_stream(self) -> None:
         """Give the next blocks numbers of their own."""
@@ -114,10 +128,6 @@ class Blocks:
                 name = tool_name(whole_text(block.field("name")), self._names)
                 found[block] = ToolCall(call_id=call_id, name=name, arguments=block.arguments)
         return found
-
-    def reasoning(self) -> str:
-        """Return the thinking that can be read."""
-        return whole_text("\n\n".join(filter(None, (block.field("thinking") for block in self.all))))
 
     def sent_back(self, calls: Mapping[Block, ToolCall]) -> Iterator[Json]:
         """Yield the blocks to replay. The input of a call is not part of them: it is in the message.

@@ -6,8 +6,9 @@ https://docs.anthropic.com/en/api/messages-streaming
 import json
 from typing import ClassVar, Final
 
-from chat.engine.model_port import CompletionRequest
+from chat.engine.model_port import CompletionRequest, SamplingOptions
 from chat.providers.anthropic.answers import Reader
+from chat.providers.anthropic.effort import problem
 from chat.providers.anthropic.limits import context_tokens, max_tokens
 from chat.providers.anthropic.parts import PROVIDER
 from chat.providers.anthropic.requests import body, encode
@@ -30,7 +31,15 @@ class Anthropic(HttpProvider):
     supports_tools: ClassVar[bool] = True
     supports_images: ClassVar[bool] = True
     options: ClassVar[frozenset[str]] = frozenset(
-        {"max_output_tokens", "temperature", "top_p", "stop", "tool_choice", "parallel_tool_calls"}
+        {
+            "max_output_tokens",
+            "temperature",
+            "top_p",
+            "stop",
+            "reasoning_effort",
+            "tool_choice",
+            "parallel_tool_calls",
+        }
     )
 
     def __init__(self, *, api_key: str, base_url: str, default_model: str, timeouts: Timeouts) -> None:
@@ -51,6 +60,9 @@ class Anthropic(HttpProvider):
     def max_context_tokens(self, model: str) -> int:
         # Its vocabulary may need fewer tokens than the local one counts.
         return 2 * self.context_tokens(model)
+
+    def option_problem(self, model: str, sampling: SamplingOptions) -> str:
+        return problem(model, sampling)
 
     async def models(self) -> tuple[str, ...]:
         """Return the available models, the default first. Raise `ProviderError`."""

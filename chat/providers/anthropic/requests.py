@@ -14,6 +14,7 @@ import msgspec
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
 from chat.providers.anthropic.blocks import Json
+from chat.providers.anthropic.effort import thinking
 from chat.providers.anthropic.parts import Prefix, has_own_parts
 from chat.providers.base import MAX_OFFERS, wire_name
 from chat.providers.sent_calls import SentIds, sent_arguments
@@ -48,6 +49,7 @@ def body(request: CompletionRequest, max_tokens: int) -> Json:
         if sampling.tool_choice is not None or sampling.parallel_tool_calls is not None:
             body["tool_choice"] = _tool_choice(sampling.tool_choice or "auto", sampling.parallel_tool_calls)
     chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "stop_sequences": sampling.stop}
+    body |= thinking(request, max_tokens, sent)
     return body | {name: value for name, value in chosen.items() if value is not None}
 
 

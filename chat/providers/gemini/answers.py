@@ -7,7 +7,7 @@ import msgspec
 from google.genai import types
 
 from chat.engine.messages import ToolCall
-from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, Text, TokensUsed
+from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, Text, Thought, TokensUsed
 from chat.engine.text import whole_text
 from chat.providers.base import new_call_id, tool_name, wire_names
 from chat.providers.gemini.failures import broken
@@ -85,7 +85,7 @@ class Answer:
             reason = "tool_calls"
         return Finished(reason=reason, provider_parts=self._parts.for_model(self._model))
 
-    def _read_part(self, part: types.Part) -> Iterator[Text | ToolCall]:
+    def _read_part(self, part: types.Part) -> Iterator[Text | Thought | ToolCall]:
         if part.text is not None:
             # JSON can contain NUL and half of a surrogate pair; UTF-8 and the database cannot.
             part.text = whole_text(part.text)
@@ -96,5 +96,7 @@ class Answer:
             self._call_ids.add(call_id)
             arguments = msgspec.json.encode(call.args or {}).decode()
             yield ToolCall(call_id=call_id, name=tool_name(call.name or "", self._names), arguments=arguments)
-        elif part.text and not part.thought:
+        elif part.text and part.thought:
+            yield Thought(part.text)
+        elif part.text:
             yield Text((msgspec.json.encode(part.text)[1:-1],))

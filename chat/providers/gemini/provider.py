@@ -5,10 +5,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import ClassVar, Final
 
-from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError
+from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, SamplingOptions
 from chat.providers.base import Provider, Timeouts
 from chat.providers.gemini.answers import Answer
 from chat.providers.gemini.client import Client
+from chat.providers.gemini.effort import efforts
 from chat.providers.gemini.failures import FAILURES, MAX_ERROR_CHARACTERS, failure
 from chat.providers.gemini.parts import PROVIDER
 from chat.providers.gemini.requests import config
@@ -41,6 +42,7 @@ class Gemini(Provider):
             "seed",
             "presence_penalty",
             "frequency_penalty",
+            "reasoning_effort",
             "tool_choice",
         }
     )
@@ -71,6 +73,13 @@ class Gemini(Provider):
     def max_context_tokens(self, model: str) -> int:
         # Its vocabulary may need fewer tokens than the local one counts.
         return 2 * self.context_tokens(model)
+
+    def option_problem(self, model: str, sampling: SamplingOptions) -> str:
+        effort, valid = sampling.reasoning_effort, efforts(model)
+        if effort is None or effort in valid:
+            return ""
+        takes = f"takes the reasoning_effort {', '.join(valid)}" if valid else "has no reasoning_effort"
+        return f"{model[:MAX_ERROR_CHARACTERS]} {takes}."
 
     async def models(self) -> tuple[str, ...]:
         """Return the models that generate content, the default first. Raise `ProviderError`."""

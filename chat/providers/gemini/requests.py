@@ -11,6 +11,7 @@ from google.genai import types
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
 from chat.providers.base import wire_name
+from chat.providers.gemini.effort import thinking_config
 from chat.providers.gemini.parts import Json, own_parts
 from chat.providers.tool_text import call_text, result_text
 
@@ -40,6 +41,7 @@ def config(request: CompletionRequest) -> types.GenerateContentConfig:
         seed=sampling.seed,
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
+        thinking_config=thinking_config(request),
         # Models before Gemini 3 take either tools or a schema.
         response_mime_type="application/json" if schema else None,
         response_json_schema=schema.fields if schema else None,

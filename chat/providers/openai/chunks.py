@@ -13,11 +13,17 @@ from typing import Any, Final, Literal
 import msgspec
 
 from chat.engine.model_port import CompletionEvent, Finished, Text
-from chat.engine.transcript import decode_pieces
 from chat.providers.event_reader import MAX_UNSEEN_CHARACTERS, EventReader, read_values, unknown_end
 from chat.providers.openai.calls import Calls
 from chat.providers.openai.finish_reasons import finish_reason
-from chat.providers.openai.lenient_chunks import Delta, LenientChunk, read_chunk, read_content
+from chat.providers.openai.lenient_chunks import (
+    REASONING_FIELDS,
+    Delta,
+    LenientChunk,
+    read_chunk,
+    read_content,
+    text_of,
+)
 from chat.providers.openai.own_fields import OwnFields
 from chat.providers.openai.thinking import ThinkingBlock
 from chat.providers.openai.usage import UsageReport
@@ -80,6 +86,7 @@ class Reader(EventReader):
         self._reason = ""
         self._thinking: ThinkingBlock | None = ThinkingBlock()
         self._own = OwnFields()
+        self._source = ""
         self._unseen = 0
 
     @property
@@ -88,7 +95,9 @@ class Reader(EventReader):
 
     def rest(self) -> Iterator[CompletionEvent]:
         """Yield the remaining events, once the stream has ended. Raise `ProviderError` if the answer failed."""
-        if pieces := self._last_pieces():
+        pieces = self._last_pieces()
+        yield from self.reasoning.end()
+        if pieces:
             yield Text(tuple(pieces))
         reason = finish_reason(self._reason)
         if not self.finished:
@@ -103,7 +112,9 @@ class Reader(EventReader):
         # If the model has stopped by itself, its calls show whether it waits for results.
         if reason in {"stop", "tool_calls"}:
             reason = "tool_calls" if calls else "stop"
-        yield Finished(reason=reason, provider_parts=self._own.parts(self._model, self._calls.extras))
+        yield Finished(
+            reason=reason, provider_parts=self._own.parts(self._model, self._calls.extras, self.reasoning.whole)
+        )
 
     def _read(self, events: bytes, pieces: list[bytes]) -> None:
         if events.endswith(DONE) and self.read_ordinary(events[: -len(DONE)], pieces):
@@ -164,18 +175,28 @@ class Reader(EventReader):
             delta.texts = []
         if delta.whole and self._own:
             delta.fields = {}
+        if delta.whole and self._source:
+            delta.reasoning = []
         self._unseen += delta.unseen
         if self._unseen > MAX_UNSEEN_CHARACTERS:
             raise ValueError(f"reasoning and calls of more than {MAX_UNSEEN_CHARACTERS} characters")
         for text in delta.texts:
             self._add(msgspec.Raw(json.dumps(text).encode()), pieces)
-        self._own.thoughts += delta.reasoning
+        self._think("content", "".join(delta.reasoning))
         for name, field in delta.fields.items():
             self._own.add(name, field)
+            if name in REASONING_FIELDS:
+                self._think(name, text_of(field))
         if not (delta.whole and self._calls):
             for piece in delta.calls:
                 self._calls.add(piece)
         self.begun = self.begun or bool(delta.reasoning or delta.fields or delta.calls)
+
+    def _think(self, source: str, text: str) -> None:
+        """Add reasoning. The same may come in several fields, so only the first one that has any is read."""
+        if text and self._source in {"", source}:
+            self._source = source
+            self.reasoning.add(text)
 
     def _add(self, raw: msgspec.Raw, pieces: list[bytes]) -> None:
         literal = bytes(raw)
@@ -186,24 +207,21 @@ class Reader(EventReader):
                 piece = self._thinking.take(piece)
                 if self._thinking.size > MAX_UNSEEN_CHARACTERS:
                     raise ValueError(f"reasoning of more than {MAX_UNSEEN_CHARACTERS} characters")
+                self._think("content", self._thinking.reasoning())
                 if self._thinking.is_over:
-                    self._end_thinking(self._thinking)
+                    self._thinking = None
             if piece:
                 pieces.append(piece)
         elif literal not in {b"", b"null", b'""'}:
             self._read_delta(read_content(json.loads(literal)), pieces)
-
-    def _end_thinking(self, thinking: ThinkingBlock) -> None:
-        if thinking.reasoning:
-            self._own.thoughts.append(decode_pieces(thinking.reasoning))
-        self._thinking = None
 
     def _last_pieces(self) -> list[bytes]:
         pieces = super()._last_pieces()
         if thinking := self._thinking:
             if held := thinking.end():
                 pieces.insert(0, held)
-            self._end_thinking(thinking)
+            self._think("content", thinking.reasoning())
+            self._thinking = None
         self.begun = self.begun or bool(pieces)
         return pieces
 

@@ -24,12 +24,21 @@ class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
     price: ListPrice | None = None
 
 
+class SpeechAddress(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of an endpoint's speech: a URL with its `/v1`, and the key for it."""
+
+    base_url: str
+    api_key: str = ""
+    key_header: KeyHeader = "authorization"
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A service at `base_url`, with its `/v1` and the query that it needs, if any.
 
     The key is sent as `Authorization: Bearer`, or as `api-key`. `headers`, `query` and `body` are sent with every
     request; fields of `body` take precedence. Requests may set the fields named in `extra_body`. `ca_file`,
     `client_certificate` and `client_key` are for TLS. With a `unix_socket`, the host of the URL is only a name.
+    An endpoint with `speech` is a provider of speech too.
     """
 
     name: str
@@ -48,6 +57,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     unix_socket: Path | None = None
     default_model: str = ""
     models: tuple[KnownModel, ...] = ()
+    speech: SpeechAddress | None = None
 
     def known(self, model: str) -> KnownModel | None:
         """Return what is said of a model. The first name or pattern that fits counts."""
@@ -55,4 +65,5 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def secrets(self) -> tuple[str, ...]:
         """Return the values that must be masked: the key, and whatever a header or a query may carry as one."""
-        return (self.api_key, *self.headers.values(), *self.query.values())
+        own = (self.speech.api_key,) if self.speech else ()
+        return (self.api_key, *own, *self.headers.values(), *self.query.values())

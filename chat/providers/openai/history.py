@@ -20,6 +20,10 @@ PLAIN_ID: Final = re.compile(r"[!-~]{1,40}")
 
 # Mistral takes no other ids than these: https://docs.mistral.ai/capabilities/function_calling.
 PORTABLE_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
+NEEDED_REASONING: Final = "reasoning_content"
+"""The field that DeepSeek and Kimi need in each message with calls: https://api-docs.deepseek.com/guides/thinking_mode."""
+
+NO_REASONING: Final = "[The reasoning is not available.]"
 CUT_OFF: Final = "[The answer was cut off.]"
 
 Json = dict[str, Any]
@@ -31,10 +35,15 @@ def has_other_ids(request: CompletionRequest) -> bool:
     return any(not PORTABLE_ID.fullmatch(call.call_id) for message in messages for call in message.tool_calls)
 
 
-def sent_messages(request: CompletionRequest, *, portable_ids: bool = False) -> list[Json]:
-    """Return the instructions and the messages of a request, with ids as they came or in a form all services take."""
+def sent_messages(
+    request: CompletionRequest, *, portable_ids: bool = False, needs_reasoning: bool = False
+) -> list[Json]:
+    """Return the instructions and the messages of a request, with ids as they came or in a form all services take.
+
+    With `needs_reasoning`, each message with calls has reasoning, even if another model wrote it.
+    """
     sent: list[Json] = [{"role": "system", "content": request.instructions}] if request.instructions else []
-    history = _History(request.model, PORTABLE_ID if portable_ids else PLAIN_ID)
+    history = _History(request.model, PORTABLE_ID if portable_ids else PLAIN_ID, needs_reasoning=needs_reasoning)
     for message in request.messages:
         history.add(message)
     return sent + history.sent
@@ -43,9 +52,10 @@ def sent_messages(request: CompletionRequest, *, portable_ids: bool = False) -> 
 class _History:
     """The messages so far. `_ids` has the id of each open call as it is sent, by the id that is stored."""
 
-    def __init__(self, model: str, valid_id: re.Pattern[str]) -> None:
+    def __init__(self, model: str, valid_id: re.Pattern[str], *, needs_reasoning: bool) -> None:
         self.sent: list[Json] = []
         self._model = model
+        self._needs_reasoning = needs_reasoning
         self._sent_ids = SentIds(valid_id)
         self._ids: dict[str, str] = {}
 
@@ -75,6 +85,8 @@ class _History:
         fields, extras = own_fields(message, self._model)
         if not message.tool_calls:
             return {**fields, "role": "assistant", "content": message.text}
+        if self._needs_reasoning and not fields.get(NEEDED_REASONING):
+            fields = {**fields, NEEDED_REASONING: message.reasoning or NO_REASONING}
         self._ids = {call.call_id: self._sent_ids.new(call.call_id) for call in message.tool_calls}
         calls = [{**extras.get(call.call_id, {}), **self._call(call)} for call in message.tool_calls]
         return {**fields, "role": "assistant", "content": message.text or None, "tool_calls": calls}

@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from chat.engine.messages import AssistantMessage, ProviderParts
 from chat.engine.text import whole_text
-from chat.providers.openai.lenient_chunks import REASONING_FIELDS, text_of
 
 PROVIDER: Final = "openai"
 
@@ -12,10 +11,9 @@ Json = dict[str, Any]
 
 
 class OwnFields:
-    """The fields of one answer while its pieces arrive. `thoughts` is reasoning from within the content."""
+    """The fields of one answer while its pieces arrive."""
 
     def __init__(self) -> None:
-        self.thoughts: list[str] = []
         self._fields: Json = {}
 
     def __bool__(self) -> bool:
@@ -29,11 +27,8 @@ class OwnFields:
         )
         self._fields[name] = before + piece if continues else piece
 
-    def parts(self, model: str, calls: dict[str, Json]) -> ProviderParts | None:
+    def parts(self, model: str, calls: dict[str, Json], reasoning: str) -> ProviderParts | None:
         """Return the fields of the message and of its `calls`, by their ids; None if there are none."""
-        # The same reasoning may come in several fields.
-        named = next((text for name in REASONING_FIELDS if (text := text_of(self._fields.get(name)))), "")
-        reasoning = whole_text("".join(self.thoughts) or named)
         extras = {call_id: fields for call_id, fields in calls.items() if fields}
         if not (self._fields or extras or reasoning):
             return None

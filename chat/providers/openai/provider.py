@@ -22,7 +22,7 @@ from chat.providers.model_list import listed_models
 from chat.providers.openai.chunks import Reader
 from chat.providers.openai.contexts import Contexts
 from chat.providers.openai.endpoint import Endpoint
-from chat.providers.openai.history import has_other_ids, sent_messages
+from chat.providers.openai.history import NEEDED_REASONING, has_other_ids, sent_messages
 from chat.providers.refusals import context_length
 from chat.providers.streaming_http import Answer, Connections, Route
 from tools.base import ToolSpec
@@ -74,6 +74,7 @@ class OpenAI(HttpProvider):
         self._listing = connections(endpoint, "/models", listing_headers, timeouts.connect)
         self._endpoint = endpoint
         self._portable_ids = False
+        self._needs_reasoning: set[str] = set()
         self._contexts = Contexts(endpoint)
         self._is_openai = urlsplit(endpoint.base_url).hostname == OPENAI_HOST
 
@@ -114,16 +115,23 @@ class OpenAI(HttpProvider):
         self._contexts.learn(listed)
         return tuple(dict.fromkeys([*([self.default_model] if self.default_model else []), *sorted(listed)]))
 
-    def note_refusal(self, error: ProviderError, model: str) -> None:
+    def note_refusal(self, error: ProviderError, model: str) -> ProviderError:
         if error.code == "context_too_long" and (tokens := context_length(str(error))):
             self._contexts.lower(model, tokens)
+        if error.code == "provider_rejected" and NEEDED_REASONING in str(error) and model not in self._needs_reasoning:
+            # Another model wrote the calls, or this one wrote them without reasoning.
+            self._needs_reasoning.add(model)
+            return ProviderError(str(error), code=error.code, retryable=True)
+        return error
 
     async def close(self) -> None:
         await super().close()
         self._listing.close()
 
     def _body(self, request: CompletionRequest) -> dict[str, Any]:
-        messages = sent_messages(request, portable_ids=self._portable_ids)
+        messages = sent_messages(
+            request, portable_ids=self._portable_ids, needs_reasoning=request.model in self._needs_reasoning
+        )
         body: dict[str, Any] = {"model": request.model, "stream": True, "messages": messages}
         body["stream_options"] = {"include_usage": True}
         if self._is_openai:

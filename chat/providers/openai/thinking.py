@@ -3,6 +3,8 @@
 import re
 from typing import Final
 
+from chat.engine.transcript import decode_pieces
+
 BLANK: Final = re.compile(rb"(?: |\\[nrt])*")
 MAX_HELD_BYTES: Final = 1_024
 """Bytes of blanks before a text after which no block is expected."""
@@ -19,7 +21,7 @@ class ThinkingBlock:
 
     def __init__(self) -> None:
         self.is_over = False
-        self.reasoning: list[bytes] = []
+        self._reasoning: list[bytes] = []
         self.size = 0
         self._closing: re.Pattern[bytes] | None = None
         self._closed = False
@@ -46,25 +48,30 @@ class ThinkingBlock:
         self.is_over = True
         return held
 
+    def reasoning(self) -> str:
+        """Return the reasoning that was added since the last call."""
+        found, self._reasoning = self._reasoning, []
+        return decode_pieces(found)
+
     def end(self) -> bytes:
         """Return the text that is still held back. An unclosed block is reasoning."""
         held, self._held, self.is_over = self._held, b"", True
         if self._closing is None:
             return held
         if not self._closed:
-            self.reasoning.append(held)
+            self._reasoning.append(held)
         return b""
 
     def _inside(self, held: bytes, tag: re.Pattern[bytes]) -> bytes:
         closing = tag.search(held)
         if closing is None:
-            # The closing tag may be split between pieces. Reasoning is not shown meanwhile, so all of it can wait.
+            # The closing tag may be split between pieces.
             cut = held.rfind(b"<")
             cut = cut if cut >= 0 and len(held) - cut < len(b"<\\/thinking>") else len(held)
-            self.reasoning.append(held[:cut])
+            self._reasoning.append(held[:cut])
             self._held = held[cut:]
             return b""
-        self.reasoning.append(held[: closing.start()])
+        self._reasoning.append(held[: closing.start()])
         self._closed = True
         return self._after(held[closing.end() :])
 

@@ -5,7 +5,7 @@ import logging
 from functools import partial
 from uuid import UUID
 
-from chat.engine.events import ApprovalRequired, Retry, Terminal, TotalUsage, Usage
+from chat.engine.events import ApprovalRequired, Reasoning, Retry, Terminal, TotalUsage, Usage
 from chat.engine.loop import Item, MessageAdded, Suspended
 from chat.engine.model_port import Text
 from chat.runs.live.metrics import record_call, record_end
@@ -66,6 +66,8 @@ class RunRecorder:
             self._log.record(budget.settlement(item))
             for event in events:
                 self._log.append(event, urgent=False)
+        elif isinstance(item, Reasoning):
+            self._log.append(item, urgent=False, live=True)
         elif not isinstance(item, Suspended):
             if isinstance(item, ApprovalRequired):
                 self._awaited = UUID(item.execution_id)

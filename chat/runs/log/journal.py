@@ -1,6 +1,7 @@
 """The durable side of every run's event log in this process.
 
-Tokens are published at once and stored within `JOURNAL_SECONDS`. Every other frame is stored before it is published.
+Tokens and reasoning are published at once and stored within `JOURNAL_SECONDS`. Every other frame is stored before it
+is published.
 """
 
 import asyncio
@@ -87,12 +88,18 @@ class RunLog:
             self.broadcast.publish(count, frames)
         self._journal.later(self)
 
-    def append(self, event: Event, *, urgent: bool = True) -> None:
-        """Append an event. It is published once it is stored: at once if `urgent`, else with what comes next."""
+    def append(self, event: Event, *, urgent: bool = True, live: bool = False) -> None:
+        """Append an event. It is published once it is stored: at once if `urgent`, else with what comes next.
+
+        A `live` event is published as tokens are, before it is stored.
+        """
         self._last += 1
         frame = sse.frame(self._last, event)
         self._unstored.append(frame)
-        self._held.append((1, frame))
+        if live and not self._held:
+            self.broadcast.publish(1, frame)
+        else:
+            self._held.append((1, frame))
         if urgent:
             self._journal.now(self)
         else:

@@ -164,3 +164,10 @@ class Subscription:
             return
         wait = self._heartbeat - silent if silent < self._heartbeat else self._heartbeat
         self._timer = self._loop.call_later(wait, self._tick)
+
+
+class SubscriptionWithoutReasoning(Subscription):
+    """A subscription of a caller without the scope `reasoning`, who may follow a run that shows it."""
+
+    async def __anext__(self) -> bytes:
+        return sse.without_reasoning(await super().__anext__())

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from chat.engine.messages import ProviderParts
-from chat.engine.model_port import Finished, ProviderError, TokensUsed, ToolCall
+from chat.engine.model_port import Finished, ProviderError, Thought, TokensUsed, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
 from tools.resources import workspaces
@@ -233,11 +233,13 @@ async def test_silent_json_answer_sends_white_space_and_reports_a_failure(start:
 
 async def test_reasoning_is_shown_only_to_a_run_that_asks(start: Start) -> None:
     parts = ProviderParts(provider="scripted", model="scripted-1", data={}, reasoning="Hm. " * 50_000)
-    thought = [text("Hi"), Finished(reason="stop", provider_parts=parts)]
-    api = await start(Scripted(thought, thought))
+    thoughts = [Thought("Hm. "), Thought("Hm. " * 49_999), text("Hi"), Finished(reason="stop", provider_parts=parts)]
+    api = await start(Scripted(thoughts, thoughts))
     assert "reasoning" not in (await api.ask(message="a")).types()
     answer = await api.ask(message="a", reasoning="show")
-    assert answer.one("reasoning")["text"] == ("Hm. " * 50_000)[:100_000]
-    assert answer.types() == ["start", "token", "usage", "reasoning", "end"]
+    assert [event["text"] for event in answer.events if event["type"] == "reasoning"] == ["Hm. ", "Hm. " * 24_999]
+    assert answer.types() == ["start", "reasoning", "reasoning", "token", "usage", "end"]
+    run = answer.one("start")["run_id"]
+    assert (await api.call("GET", f"/chat/runs/{run}/stream")).body == answer.body
     messages = await api.get(f"/chat/sessions/{answer.one('start')['session_id']}/messages")
     assert messages["items"][-1]["reasoning"] == parts.reasoning

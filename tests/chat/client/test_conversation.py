@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -26,7 +27,7 @@ from chat.client.rendering import Span
 from chat.client.repl import sendable
 from chat.client.terminal import outlet
 from chat.client.transport import Call, Transport
-from chat.engine.model_port import Finished, ProviderError, TokensUsed
+from chat.engine.model_port import Finished, ProviderError, Thought, TokensUsed
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Api, Start
 from tools.resources import workspaces
@@ -52,7 +53,7 @@ class Terminal:
         return "".join(span.text for span in self.spans if span.style != "answer")
 
 
-def talk(transport: Transport, **defaults: str) -> tuple[Conversation, Terminal]:
+def talk(transport: Transport, **defaults: Any) -> tuple[Conversation, Terminal]:
     terminal = Terminal()
     return Conversation(transport, terminal.spans.append, ChatDefaults(**defaults)), terminal
 
@@ -66,14 +67,15 @@ To = Callable[[Api], Transport]
 
 
 async def test_answer_is_shown_and_the_session_kept(start: Start, transport_to: To) -> None:
-    model = Scripted([text("Hello ", "Ann"), USED, STOP], [text("Ann"), USED, STOP])
+    model = Scripted([Thought("Ann"), Thought("?"), text("Hello ", "Ann"), USED, STOP], [text("Ann"), USED, STOP])
     api = await start(model)
-    conversation, terminal = talk(transport_to(api), instructions="Be brief.")
+    conversation, terminal = talk(transport_to(api), instructions="Be brief.", reasoning="show")
     assert await conversation.turn("I am Ann") == "completed"
     first = conversation.session_id
     assert await conversation.turn("Who am I?") == "completed"
     assert conversation.session_id == first
     assert terminal.answer == "Hello Ann\nAnn\n"
+    assert "Ann?" in terminal.notes
     assert "7 tokens in, 2 out" in terminal.notes
     assert [message.text for message in model.requests[1].messages] == ["I am Ann", "Hello Ann", "Who am I?"]
     assert model.requests[0].instructions == "Be brief."

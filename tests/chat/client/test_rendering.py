@@ -31,6 +31,27 @@ def test_answer_is_shown_as_it_arrives() -> None:
     assert rendering.show(frame("token", token="")) == ()
 
 
+def test_reasoning_is_shown_as_it_arrives_apart_from_the_answer() -> None:
+    rendering = Rendering()
+    pieces = [
+        ("reasoning", "So\x1b[2J"),
+        ("reasoning", " it is"),
+        ("token", "Yes"),
+        ("reasoning", "Hm\n"),
+        ("token", "!"),
+    ]
+    spans = [span for kind, piece in pieces for span in rendering.show(frame(kind, text=piece, token=piece))]
+    assert [(span.style, span.text) for span in spans] == [
+        ("dim", "So\\x1b[2J"),
+        ("dim", " it is"),
+        ("dim", "\n"),
+        ("answer", "Yes"),
+        ("answer", "\n"),
+        ("dim", "Hm\n"),
+        ("answer", "!"),
+    ]
+
+
 def test_other_events_are_shown_on_lines_of_their_own() -> None:
     call = frame("tool_call", tool="fs.read", params={"path": "a.txt"})
     result = frame("tool_result", tool="fs.read", data={"content": "plover\n"})

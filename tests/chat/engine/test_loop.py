@@ -15,6 +15,7 @@ from chat.engine.events import (
     Compaction,
     End,
     Error,
+    Reasoning,
     Retry,
     ToolCalled,
     ToolFailed,
@@ -24,7 +25,7 @@ from chat.engine.events import (
 from chat.engine.limits import Limits, Retries
 from chat.engine.loop import Item, MessageAdded, Plan, Resumption, Suspended, Turn
 from chat.engine.messages import AssistantMessage, ProviderParts, ToolMessage, UserMessage
-from chat.engine.model_port import Finished, ProviderError, SamplingOptions, Text, TokensUsed, ToolCall
+from chat.engine.model_port import Finished, ProviderError, SamplingOptions, Text, Thought, TokensUsed, ToolCall
 from chat.engine.retry import Candidate
 from chat.providers.scripted import Line, Scripted, text
 from tools.base import (
@@ -273,6 +274,29 @@ async def test_answer_of_reasoning_only_is_kept_with_a_warning() -> None:
     assert isinstance(end, End)
     assert (end.reason, "no text" in str(end.warning)) == ("completed", True)
     assert [message.reasoning for message in said(items)] == ["Hm."]
+
+
+async def test_reasoning_is_streamed_and_an_answer_that_fails_after_it_begins_again() -> None:
+    parts = ProviderParts(provider="p", model="m", data={}, reasoning="So.Yes.")
+    good = [Thought("So."), text("It"), Thought("Yes."), text(" is."), Finished(reason="stop", provider_parts=parts)]
+    items = await play(turn([Thought("Hm"), DOWN], good, shows_reasoning=True))
+    kinds = [Reasoning, Retry, Reasoning, Text, Reasoning, Text, Usage, MessageAdded, End]
+    assert [type(item) for item in items] == kinds
+    assert [item.text for item in items if isinstance(item, Reasoning)] == ["Hm", "So.", "Yes."]
+    assert [message.reasoning for message in said(items)] == ["So.Yes."]
+    hidden = await play(turn([Thought("Hm"), DOWN], good))
+    assert [type(item) for item in hidden] == [kind for kind in kinds if kind is not Reasoning]
+
+
+@pytest.mark.parametrize("begun", [[], [text("It")]], ids=["before the text", "within the text"])
+async def test_reasoning_of_an_answer_that_was_cut_off_is_kept_and_counted(begun: list[Line]) -> None:
+    limits = msgspec.structs.replace(LIMITS, max_steps=1)
+    answer = [Thought("Let me see. "), *begun, Thought("Well"), DOWN]
+    items = await play(turn(answer, answer, shows_reasoning=True, limits=limits))
+    assert [message.reasoning for message in said(items)] == ["Let me see. Well"]
+    (usage,) = [item for item in items if isinstance(item, Usage)]
+    assert usage.estimated
+    assert usage.output_tokens > 3
 
 
 async def test_provider_that_answered_stays_the_provider_of_the_run() -> None:

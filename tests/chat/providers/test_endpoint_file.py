@@ -14,7 +14,7 @@ from chat.engine.model_port import TokensUsed
 from chat.pricing.prices import Prices
 from chat.providers import SPECS, with_endpoints
 from chat.providers.endpoint_file import InvalidEndpoints, read
-from chat.providers.openai.endpoint import Endpoint
+from chat.providers.openai.endpoint import Endpoint, SpeechAddress
 from chat.providers.presets import PRESETS
 from orchestrator_site.environment.provider_settings import endpoints, setting
 from orchestrator_site.environment.variables import Environment
@@ -33,11 +33,19 @@ def test_example_declares_endpoints_with_all_that_is_known(tmp_path: Path) -> No
     for name in ("gpu-ca.pem", "client.pem", "client.key"):
         (tmp_path / name).touch()
     azure, gpu, sidecar = declared(
-        tmp_path, (ROOT / "providers.example.toml").read_text(), AZURE_OPENAI_API_KEY="a-key"
+        tmp_path,
+        (ROOT / "providers.example.toml").read_text(),
+        AZURE_OPENAI_API_KEY="a-key",
+        AZURE_SPEECH_API_KEY="b-key",
     )
     assert (azure.name, azure.api_key, azure.key_header, azure.default_model) == (
         "azure", "a-key", "api-key", "gpt-5.4-mini"
     )  # fmt: skip
+    assert azure.speech is not None
+    assert (azure.speech.api_key, azure.speech.key_header) == ("b-key", "api-key")
+    assert "b-key" in azure.secrets()
+    assert azure.speech.base_url == "https://my-speech.openai.azure.com/openai/v1?api-version=preview"
+    assert gpu.speech is None
     coder, other = gpu.known("qwen3-coder"), gpu.known("llama-base")
     assert coder is not None
     assert other is not None
@@ -51,6 +59,7 @@ def test_example_declares_endpoints_with_all_that_is_known(tmp_path: Path) -> No
 
 
 A = "[endpoints.a]\nbase_url = 'http://h'\n"
+S = "[endpoints.a.speech]\n"
 MODEL = f"{A}[[endpoints.a.models]]\nname = 'm'\n"
 
 
@@ -76,6 +85,18 @@ MODEL = f"{A}[[endpoints.a.models]]\nname = 'm'\n"
         (f"{A}key_header = 'x'\n", r"line 3: .*key_header: invalid enum value"),
         (f"{A}headers = {{Host = 'x'}}\n", r"line .*header 'Host' cannot be set"),
         (f"{A}ca_file = 'nowhere.pem'\n", r"line 3: .*ca_file names no file"),
+        (
+            f"{A}{S}base_ulr = 'x'\n",
+            r"line 4: \[endpoints.a.speech\]: .*no field 'base_ulr'; there are base_url, api_key",
+        ),
+        (f"{A}{S}base_url = 'ftp://h'\n", r"line 4: .*base_url must be a URL"),
+        (f"{A}{S}api_key_variable = 'NO_KEY'\n", r"line 4: .*NO_KEY is not set"),
+        (f"{A}{S}api_key = 'a'\napi_key_file = 'b'\n", r"line 5: .*give one of"),
+        (f"{A}{S}key_header = 'x'\n", r"line 4: .*key_header: invalid enum value"),
+        (f"{A}speech = true\n", r"line 3: .*speech: expected `object"),
+        (f"{A}speech = {{base_url = 'h'}}\n", r"line 3: \[endpoints.a.speech\]: base_url must be"),
+        (f"{A}speech.base_url = 'h'\n", r"line 3: .*base_url must be"),
+        (A.replace(".a]", ".google]") + "speech = {}\n", r"line 1: .*'google' is taken for speech"),
     ],
 )
 def test_fault_is_one_sentence_with_the_line_and_what_is_valid(tmp_path: Path, text: str, said: str) -> None:
@@ -83,6 +104,21 @@ def test_fault_is_one_sentence_with_the_line_and_what_is_valid(tmp_path: Path, t
         declared(tmp_path, text)
     assert "providers.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "key"),
+    [
+        ("speech = {}\n", "http://h", "k"),
+        ("speech = {api_key = 's'}\n", "http://h", "s"),
+        # The key of the models is not sent to another place.
+        ("speech.base_url = 'http://other/v1'\n", "http://other/v1", ""),
+        (f"{S}base_url = 'http://other/v1'\napi_key = 's'\n", "http://other/v1", "s"),
+    ],
+)
+def test_speech_of_an_endpoint_has_its_own_place_and_key(tmp_path: Path, text: str, url: str, key: str) -> None:
+    (endpoint,) = declared(tmp_path, f"{A}api_key = 'k'\nkey_header = 'api-key'\n{text}")
+    assert endpoint.speech == SpeechAddress(base_url=url, api_key=key, key_header="api-key")
 
 
 def test_usual_services_need_one_variable_each(tmp_path: Path) -> None:

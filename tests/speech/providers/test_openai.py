@@ -4,7 +4,10 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from django.test import override_settings
 
+from chat.providers.openai.endpoint import Endpoint, SpeechAddress
+from speech import conf
 from speech.audio.encoding import encoded
 from speech.base import FORMATS, SAMPLE_BYTES, AudioFormat, Piece, Recording, Segment, SpeechError, Timeouts, Utterance
 from speech.providers.openai import MAX_BYTES, PIECE_SECONDS, OpenAI
@@ -45,6 +48,22 @@ async def test_query_of_the_base_url_is_sent_behind_the_path(fake: Vendor) -> No
     fake.play(json_reply(TIMED))
     await made(f"{fake.url}/d1?api-version=2024-10-21").transcribe(recorded())
     assert fake.asked[0].path == "/d1/audio/transcriptions?api-version=2024-10-21"
+
+
+@pytest.mark.parametrize("name", ["openai", "gpu"])
+async def test_speech_of_a_place_of_its_own_gets_its_own_key(fake: Vendor, name: str) -> None:
+    speech = SpeechAddress(base_url=fake.url, api_key=KEY, key_header="api-key")
+    endpoint = Endpoint(name="gpu", base_url="http://127.0.0.1:9", api_key="of-the-models", speech=speech)
+    of_openai = {"OPENAI_API_KEY": "of-the-models", "OPENAI_SPEECH_BASE_URL": fake.url, "OPENAI_SPEECH_API_KEY": KEY}
+    with override_settings(ENDPOINTS=(endpoint,), **of_openai):
+        provider = conf.service.__wrapped__().providers.get(name, "transcription")
+        fake.play(json_reply(SAID))
+        await provider.transcribe(recorded("m"))
+    headers = fake.asked[0].headers
+    assert provider.name == name
+    assert (headers.get("authorization"), headers.get("api-key")) == (
+        (f"Bearer {KEY}", None) if name == "openai" else (None, KEY)
+    )
 
 
 async def test_recording_is_sent_as_a_form_and_transcribed_with_times(fake: Vendor) -> None:

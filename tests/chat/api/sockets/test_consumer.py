@@ -187,7 +187,7 @@ async def test_socket_that_closes_before_it_follows_leaves_no_follower(start: St
     async with api.open({"message": "Hi"}) as response:
         run = response.headers["X-Run-Id"]
         socket = websocket.ChatConsumer()
-        socket._runs.follow(UUID(run), OPERATOR, 0)
+        socket._runs.follow(UUID(run), OPERATOR, 0, hides_reasoning=False)
         await socket.disconnect(1000)
     async with asyncio.timeout(5):
         while (await api.get(f"/chat/runs/{run}"))["status"] != "cancelled":

@@ -82,17 +82,25 @@ def test_thinking_that_cannot_be_stored_as_it_came_is_not_sent_back(thinking: st
     assert block.original() is None
 
 
-async def test_signed_blocks_are_dropped_when_the_conversation_before_them_was_shortened() -> None:
+async def test_run_of_twenty_steps_is_shortened_and_falls_back_to_another_model_of_the_service() -> None:
     service = SigningService()
     async with fake_service(service):
         timeouts = Timeouts(connect=5, first_byte=9, idle=9)
         claude = Anthropic(api_key="k", base_url=service.url, default_model="a", timeouts=timeouts)
-        service.steps = 20
-        small = msgspec.structs.replace(candidate(claude, "a"), context_tokens=500)
-        assert await run([], "One?", small) == "completed"
-        assert len(service.requests) == 20
-        falls = [after < before for before, after in itertools.pairwise(service.signed)]
+        small = [msgspec.structs.replace(candidate(claude, model), context_tokens=500) for model in ("a", "b")]
+        # The twelfth request is refused twice, so the other model takes the rest of the run.
+        service.steps, service.overloaded = 20, {12, 13}
+        history: list[Message] = []
+        assert await run(history, "One?", *small) == "completed"
+        assert [request.body["model"] for request in service.requests] == ["a"] * 13 + ["b"] * 9
+        falls = [after < before for before, after in itertools.pairwise(service.signed[:13])]
         assert any(falls)
         # What is written behind the shortened conversation is kept again.
         assert falls[falls.index(True) + 1] is False
+        # The other model gets nothing of the first, then all of its own.
+        assert service.signed[13:16] == [0, 2, 4]
+        service.steps = 5
+        service.signed.clear()
+        assert await run(history, "Two?", small[0]) == "completed"
+        assert service.signed[-1] > 0
         await claude.close()

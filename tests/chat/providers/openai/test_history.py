@@ -5,9 +5,18 @@ from typing import Any
 
 import pytest
 
+from chat.engine.events import Retry
+from chat.engine.limits import Limits
 from chat.engine.messages import AssistantMessage, Image, Message, ProviderParts, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
+from chat.engine.retry import Candidate
+from chat.providers.base import Timeouts
+from chat.providers.openai.endpoint import Endpoint
 from chat.providers.openai.history import CUT_OFF, PORTABLE_ID, sent_messages
+from chat.providers.openai.provider import OpenAI
+from tests.chat.engine.test_loop import play, reason, turn
+from tests.chat.providers import fake_openai
+from tests.fake_service import FakeService, Recorded, Reply, fake_service
 
 USER = UserMessage(text="What?")
 
@@ -65,6 +74,60 @@ def test_fields_of_another_model_are_not_sent(provider: str, model: str) -> None
     parts = ProviderParts(provider=provider, model=model, data={"fields": {"reasoning": "hm"}, "calls": {}})
     message = sent(USER, *called(call("a"), parts=parts))[1]
     assert "reasoning" not in message
+
+
+class Echoing(FakeService):
+    """A service that reasons before each call of `fs_read`, and answers 400 where its reasoning is not sent back.
+
+    The calls of other tools, which another model wrote, need any reasoning.
+    """
+
+    def __init__(self, field: str, steps: int) -> None:
+        super().__init__()
+        self.written: list[str] = []
+        self._field = field
+        self._steps = steps
+
+    def reply_to(self, request: Recorded) -> Reply:
+        asked = [message for message in request.body["messages"] if message.get("tool_calls")]
+        own = [one.get(self._field) for one in asked if one["tool_calls"][0]["function"]["name"] == "fs_read"]
+        if own != self.written or not all(message.get(self._field) for message in asked):
+            return fake_openai.refused(400, {"message": f"{self._field} is missing in assistant tool call message"})
+        if len(self.written) == self._steps:
+            return fake_openai.streamed(fake_openai.said("Done."), fake_openai.finish(), fake_openai.DONE)
+        pieces = (f"Step {len(self.written)}.", " 😀")
+        self.written.append("".join(pieces))
+        thoughts = (fake_openai.sse(fake_openai.delta(content=None, **{self._field: piece})) for piece in pieces)
+        made = fake_openai.call(0, call_id=f"call_{len(own)}", name="fs_read", arguments="{}")
+        return fake_openai.streamed(*thoughts, made, fake_openai.finish("tool_calls"), fake_openai.DONE)
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+async def test_service_that_needs_its_reasoning_back_passes_a_run_of_thirty_steps(field: str) -> None:
+    service = Echoing(field, 30)
+    assert [reason(await asked(service)), len(service.requests)] == ["completed", 31]
+
+
+async def test_service_that_needs_reasoning_takes_over_from_another_model() -> None:
+    service = Echoing("reasoning_content", 5)
+    foreign = ToolCall(call_id="foreign:1", name="fs.list", arguments="{}")
+    items = await asked(service, USER, *called(foreign), USER)
+    assert reason(items) == "completed"
+    assert [item.code for item in items if isinstance(item, Retry)] == ["provider_rejected"]
+    assert len(service.written) == 5
+
+
+async def asked(service: Echoing, *messages: Message) -> list[Any]:
+    """Return everything that a run yields with the service as its model."""
+    async with fake_service(service):
+        provider = OpenAI(Endpoint(name="a", base_url=service.url), Timeouts(connect=5, first_byte=9, idle=9))
+        candidate = Candidate(provider=provider, model="m", context_tokens=100_000, supports_tools=True)
+        limits = Limits(
+            max_seconds=60, max_steps=40, max_tool_calls=40, max_output_tokens=100_000, max_output_bytes=100_000
+        )
+        items = await play(turn(candidates=(candidate,), limits=limits, messages=messages or (USER,)))
+        await provider.close()
+    return items
 
 
 def test_roles_alternate() -> None:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chat.engine.events import Token, Usage
+from chat.engine.events import Reasoning, Token, Usage
 from chat.providers.scripted import text
 from chat.runs.log import journal as journals
 from chat.runs.log.broadcast import Broadcast
@@ -51,6 +51,22 @@ async def test_tokens_are_published_before_they_are_stored() -> None:
     assert store.batches == []
     store.open.set()
     await log.settled()
+    assert store.kept() == log.broadcast.frames()
+
+
+async def test_reasoning_is_published_as_tokens_are_and_in_order() -> None:
+    store = Store()
+    log = log_of(Journal(store.commit, seconds=0.001))
+    store.open.clear()
+    log.append(Reasoning(text="Hm"), urgent=False, live=True)
+    log.tokens(text("a"))
+    assert log.broadcast.last == 2
+    log.append(USAGE)
+    log.append(Reasoning(text="So"), urgent=False, live=True)
+    assert log.broadcast.last == 2
+    store.open.set()
+    await log.settled()
+    assert [type(event) for event in sse.events(log.broadcast.frames())] == [Reasoning, Token, Usage, Reasoning]
     assert store.kept() == log.broadcast.frames()
 
 
