@@ -97,6 +97,7 @@ SLOW_READER_SECONDS = env.seconds("SLOW_READER_SECONDS", 60, least=1, most=3_600
 # Tools
 ENABLE_TERMINAL = env.flag("ENABLE_TERMINAL", default=True)
 ENABLE_GIT = env.flag("ENABLE_GIT", default=True)
+ENABLE_RETRIEVAL = env.flag("ENABLE_RETRIEVAL", default=True)
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")

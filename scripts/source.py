@@ -17,6 +17,7 @@ APPS: Final = (
     "command_line",
     "console",
     "orchestrator_site",
+    "retrieval",
     "scripts",
     "speech",
     "spending",

@@ -6,10 +6,9 @@ To add a tool, write its file in `builtin/` and add its line to `registry`.
 from functools import cache
 
 from speech.budgets import CallBudget
-from speech.conf import service as speech_service
 from tools import conf, resources
 from tools.base import Tool
-from tools.builtin import fs, git, output, patch, speech, terminal
+from tools.builtin import fs, git, output, patch, retrieval, speech, terminal
 from tools.execution.context import ToolContext
 from tools.git.running import Runner
 from tools.resources import outputs as outputs
@@ -41,7 +40,12 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
             confinement=_named(level.level) if level else "",
             disabled=_off("ENABLE_TERMINAL", is_on=conf.terminal_enabled()) or missing,
         ),
-        *speech.tools(speech_service(), workspace, CallBudget),
+        *speech.tools(resources.speech(), workspace, CallBudget),
+        *retrieval.tools(
+            workspace,
+            resources.retrieval(),
+            disabled=_off("ENABLE_RETRIEVAL", is_on=conf.retrieval_enabled()),
+        ),
         *output.tools(outputs()),
     )
 

@@ -57,6 +57,15 @@ def git_enabled() -> bool:
     return bool(settings.ENABLE_GIT)
 
 
+def retrieval_enabled() -> bool:
+    return bool(settings.ENABLE_RETRIEVAL)
+
+
+def index_folder() -> Path:
+    """Return the folder of the indexes of workspaces."""
+    return output_folder() / "indexes"
+
+
 def terminal_enabled() -> bool:
     return bool(settings.ENABLE_TERMINAL)
 

@@ -5,6 +5,10 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
+from retrieval.service import Retrieval
+from retrieval.worker.process import ReaderProcess
+from speech.conf import service
+from speech.service import SpeechService
 from tools import conf
 from tools.changes.log import ChangeStore
 from tools.git.running import Runner
@@ -37,6 +41,17 @@ def outputs() -> OutputStore:
 def changes() -> ChangeStore:
     """Return the store of what runs changed."""
     return ChangeStore(conf.output_folder() / "changes", conf.undo_max_bytes())
+
+
+@cache
+def retrieval() -> Retrieval:
+    """Return the indexes of workspaces."""
+    return Retrieval(conf.index_folder(), ReaderProcess())
+
+
+def speech() -> SpeechService:
+    """Return the speech service."""
+    return service()
 
 
 @cache

@@ -11,12 +11,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 import av.logging
 
+from kernel.worker import confine_worker
 from speech.base import ErrorCode, SpeechError
-from speech.worker.confinement import confine
 from speech.worker.protocol import LAST, Answer, Done, Failed, Stop, Synthesize, Task, read_command, send
 from speech.worker.tasks import answers
 
@@ -48,7 +49,7 @@ def _restrain() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_FILES, MAX_FILES))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    confine()
+    confine_worker(Path(__file__).parents[1])
     # Log lines of libraries could quote the text or the recording.
     av.logging.set_level(None)
     logging.disable()

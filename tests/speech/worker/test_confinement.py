@@ -12,9 +12,10 @@ from kernel.landlock import OLDEST_ABI, landlock_abi
 PROJECT = Path(__file__).parents[3]
 ATTEMPTS = """
 import json, os, socket, sys
-from speech.worker.confinement import confine
+from pathlib import Path
+from kernel.worker import confine_worker
 
-confine()
+confine_worker(Path("speech").absolute())
 found = {}
 for name, attempt in {
     "settings": lambda: open(sys.argv[1]).read(),

@@ -1,0 +1,110 @@
+"""The ranking of pieces: by words (BM25 of FTS5), by vectors (cosine), and both fused by reciprocal rank.
+
+Reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR 2009.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from retrieval.index_file import DIMENSIONS, IndexFile
+from retrieval.limits import MAX_CANDIDATES, MAX_PIECES_PER_FILE, MAX_QUERY_WORDS
+
+RANK_CONSTANT: Final = 60
+"""The constant of the fusion, as in the paper."""
+
+MIN_SIMILARITY: Final = 0.15 * 127 * 127
+"""The smallest product of two vectors of bytes that have something in common: their cosine is 0.15."""
+
+PATH_WEIGHT: Final = 1.0
+TITLE_WEIGHT: Final = 2.0
+TEXT_WEIGHT: Final = 1.0
+WORD: Final = re.compile(r"\w+")
+COMMON: Final = frozenset(
+    WORD.findall("""
+        a an and are as at be been by can could did do does for from had has have how i if in into is it its may me my
+        not of on or our should so some such than that the their them then there these they this to was we what when
+        where which while who why will with would you your
+    """)
+)
+"""Words that occur in every text. They do not distinguish texts, and take most of the time."""
+
+ROWS_AT_ONCE: Final = 16_384
+"""Vectors that are compared at once, which bounds the memory."""
+
+Accepts = Callable[[int], bool]
+"""Returns whether the pieces of a file may be found, by the id of the file."""
+
+
+def file_of(piece: int) -> int:
+    """Return the id of the file of a piece."""
+    return piece // MAX_PIECES_PER_FILE
+
+
+def match_expression(query: str) -> str:
+    """Return the query as an expression of FTS5, or an empty text if it has no words."""
+    words = list(dict.fromkeys(WORD.findall(query.lower())))
+    distinctive = [word for word in words if word not in COMMON] or words
+    # In quotation marks nothing is an operator, and a word has no quotation mark.
+    return " OR ".join(f'"{word}"' for word in distinctive[:MAX_QUERY_WORDS])
+
+
+def by_words(index: IndexFile, query: str, accepts: Accepts) -> list[int]:
+    """Return the pieces that have words of the query, the best first."""
+    expression = match_expression(query)
+    if not expression:
+        return []
+    rows = index.connection.execute(
+        f"SELECT rowid FROM texts WHERE texts MATCH ? "  # noqa: S608 - constants
+        f"ORDER BY bm25(texts, {PATH_WEIGHT}, {TITLE_WEIGHT}, {TEXT_WEIGHT})",
+        (expression,),
+    )
+    found: list[int] = []
+    for (piece,) in rows:
+        if accepts(file_of(piece)):
+            found.append(piece)
+            if len(found) == MAX_CANDIDATES:
+                break
+    return found
+
+
+def by_vectors(index: IndexFile, vector: bytes, accepts: Accepts) -> list[int]:
+    """Return the pieces whose vectors are nearest to a vector, the best first."""
+    import numpy as np  # noqa: PLC0415 - comes with the model
+
+    query = np.frombuffer(vector, dtype=np.int8).astype(np.float32)
+    best: list[tuple[float, int]] = []
+    for pieces, data in _groups(index, accepts):
+        rows = np.frombuffer(data, dtype=np.int8).reshape(-1, DIMENSIONS).astype(np.float32)
+        scores = rows @ query
+        count = min(MAX_CANDIDATES, len(scores))
+        nearest = np.argpartition(-scores, count - 1)[:count]
+        best += [(float(scores[at]), pieces[at]) for at in nearest if scores[at] >= MIN_SIMILARITY]
+        best = sorted(best, reverse=True)[:MAX_CANDIDATES]
+    return [piece for _, piece in best]
+
+
+def _groups(index: IndexFile, accepts: Accepts) -> Iterable[tuple[Sequence[int], bytes]]:
+    """Yield the accepted pieces and their vectors, in groups of bounded size."""
+    pieces: list[int] = []
+    blobs: list[bytes] = []
+    for file_id, data in index.connection.execute("SELECT file_id, data FROM vectors"):
+        if not accepts(file_id):
+            continue
+        start = file_id * MAX_PIECES_PER_FILE
+        pieces += range(start, start + len(data) // DIMENSIONS)
+        blobs.append(data)
+        if len(pieces) >= ROWS_AT_ONCE:
+            yield pieces, b"".join(blobs)
+            pieces, blobs = [], []
+    if pieces:
+        yield pieces, b"".join(blobs)
+
+
+def fused(*rankings: Sequence[int]) -> list[tuple[float, int]]:
+    """Return the pieces of all rankings with their scores, the best first."""
+    scores: dict[int, float] = {}
+    for ranking in rankings:
+        for rank, piece in enumerate(ranking, 1):
+            scores[piece] = scores.get(piece, 0.0) + 1 / (RANK_CONSTANT + rank)
+    return sorted(((score, piece) for piece, score in scores.items()), key=lambda found: (-found[0], found[1]))

@@ -1,0 +1,237 @@
+"""Retrieval: searches the index of a workspace, which it brings up to date first, and finishes in the background."""
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final, TypeVar
+
+import msgspec
+
+from retrieval import ranking
+from retrieval.base import DocumentError, Kind, Reader, Source
+from retrieval.index_file import IndexedFile, IndexFile, Totals, index_path, is_damaged, lock, remove_index
+from retrieval.ranking import file_of
+from retrieval.updating import FULL, Progress, Update, no_progress
+
+logger = logging.getLogger(__name__)
+
+NICE: Final = 10
+LOCK_SECONDS: Final = 0.02
+"""Seconds between two attempts to lock an index."""
+
+MAX_TEXTS_OF_SEARCH: Final = 32
+"""Texts whose missing vectors a search makes itself, in about a second. More are made in the background."""
+
+MAX_WAITING: Final = 256
+"""Workspaces that wait for their turn in the background."""
+
+Found = TypeVar("Found")
+MakeSource = Callable[[], Source]
+"""Returns a new source of the same files, with its own time."""
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece that a search found. `lines` are its first and last; `sha256` is that of the file when it was indexed."""
+
+    path: str
+    lines: tuple[int, int]
+    title: str
+    kind: Kind
+    score: float
+    text: str
+    sha256: str
+
+
+class Hits(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a search, the best first. `missing` says what the index lacks, or is empty."""
+
+    hits: list[Hit]
+    by_vectors: bool
+    missing: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of an index. `updated` is the time of its last change, in ISO 8601, or an empty text."""
+
+    totals: Totals
+    updated: str
+    missing: str
+    running: bool
+
+
+class Retrieval:
+    """The indexes of all workspaces, in a folder of the service's own. Calls block; any thread may make them."""
+
+    def __init__(self, folder: Path, reader: Reader) -> None:
+        self.folder = folder
+        self.reader = reader
+        self._waiting: dict[Path, MakeSource] = {}
+        self._queue: SimpleQueue[Path] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._started = False
+
+    def update(
+        self, workspace: Path, source: Source, progress: Progress = no_progress, *, vectors: bool = True
+    ) -> bool:
+        """Bring an index up to date in the time of the source, and return whether nothing is missing.
+
+        Raises `DocumentError`.
+        """
+
+        def work(index: IndexFile) -> bool:
+            update = Update(index, source, self.reader, progress)
+            with lock(index.path, "words") as held:
+                if held:
+                    update.words()
+            if not vectors or self.reader.missing:
+                return update.complete
+            with lock(index.path, "vectors") as held:
+                return held and update.vectors() and update.complete
+
+        return self._use(workspace, work)
+
+    def search(
+        self, workspace: Path, source: Source, query: str, accepts: Callable[[IndexedFile], bool], limit: int
+    ) -> Hits:
+        """Return the best pieces of the accepted files. What the index lacks is first added, in the source's time.
+
+        Raises `DocumentError`.
+        """
+
+        def work(index: IndexFile) -> Hits:
+            update = Update(index, source, self.reader)
+            _update_words(update, source)
+            with lock(index.path, "vectors") as held:
+                if held:
+                    with suppress(DocumentError):
+                        update.vectors(MAX_TEXTS_OF_SEARCH)
+            files = {file.id: file for file in index.files().values() if file.pieces and accepts(file)}
+            rankings = [ranking.by_words(index, query, files.__contains__)]
+            missing = self.reader.missing
+            if not missing:
+                try:
+                    (vector,) = self.reader.vectors([query])
+                    rankings.append(ranking.by_vectors(index, vector, files.__contains__))
+                except DocumentError as error:
+                    missing = f"The query has no vector: {error}"
+            found = ranking.fused(*rankings)[:limit]
+            hits = [_hit(index, files[file_of(piece)], piece, score) for score, piece in found]
+            return Hits(hits=hits, by_vectors=not missing, missing=_missing(index, missing, complete=update.complete))
+
+        return self._use(workspace, work)
+
+    def status(self, workspace: Path) -> Status:
+        """Return the state of the index of a workspace. Raises `DocumentError`."""
+        running = workspace in self._waiting
+
+        def work(index: IndexFile) -> Status:
+            updated = index.state("updated")
+            complete = bool(updated) and not index.state("stopped")
+            missing = _missing(index, self.reader.missing, complete=complete)
+            return Status(totals=index.totals(), updated=updated, missing=missing, running=running)
+
+        return self._use(workspace, work)
+
+    def forget(self, workspace: Path) -> None:
+        """Remove the index of a workspace."""
+        remove_index(index_path(self.folder, workspace))
+
+    def finish_later(self, workspace: Path, source: MakeSource) -> None:
+        """Bring an index up to date in the background, in turns with those of other workspaces."""
+        with self._lock:
+            if workspace in self._waiting or len(self._waiting) >= MAX_WAITING:
+                return
+            self._waiting[workspace] = source
+            if not self._started:
+                self._started = True
+                # A daemon: an index is valid at any moment, so the service need not wait for it when it ends.
+                threading.Thread(target=self._work, name="retrieval", daemon=True).start()
+        self._queue.put(workspace)
+
+    def _work(self) -> None:
+        with suppress(OSError):
+            # On Linux this is the priority of the thread.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        while True:
+            workspace = self._queue.get()
+            made = 0
+
+            def progress(count: int) -> None:
+                nonlocal made
+                made += count
+
+            try:
+                done = self.update(workspace, self._waiting[workspace](), progress)
+            except Exception:  # one workspace must not end the thread for all others
+                logger.exception("retrieval.broken")
+                done = True
+            # A workspace of which nothing could be done waits for its next search.
+            if done or not made:
+                del self._waiting[workspace]
+            else:
+                self._queue.put(workspace)
+
+    def _use(self, workspace: Path, work: Callable[[IndexFile], Found]) -> Found:
+        """Return the result of work with an index. One that turns out to be damaged is made again."""
+        path = index_path(self.folder, workspace)
+        for last in (False, True):
+            try:
+                with IndexFile(path) as index:
+                    return work(index)
+            except sqlite3.DatabaseError as error:
+                if last or not is_damaged(error):
+                    raise DocumentError(f"The index cannot be used: {error}.") from error
+                logger.warning("retrieval.damaged: the index is made again")
+                remove_index(path)
+            except OSError as error:
+                raise DocumentError(f"The index cannot be opened: {error.strerror}.") from error
+        raise AssertionError
+
+
+def _update_words(update: Update, source: Source) -> None:
+    """Bring the words up to date. If another one does it already, wait for that."""
+    while True:
+        with lock(update.index.path, "words") as held:
+            if held:
+                update.words()
+                return
+        if source.over():
+            return
+        time.sleep(LOCK_SECONDS)
+
+
+def _hit(index: IndexFile, file: IndexedFile, piece: int, score: float) -> Hit:
+    first, last = index.connection.execute("SELECT first, last FROM pieces WHERE id = ?", (piece,)).fetchone()
+    title, text = index.connection.execute("SELECT title, text FROM texts WHERE rowid = ?", (piece,)).fetchone()
+    return Hit(
+        path=file.path,
+        lines=(first, last),
+        title=title,
+        kind=file.kind,
+        score=round(score, 5),
+        text=text,
+        sha256=file.sha256,
+    )
+
+
+def _missing(index: IndexFile, reason: str, *, complete: bool) -> str:
+    """Return what the index lacks, in sentences, or an empty text."""
+    totals = index.totals()
+    return " ".join(_sentences(totals, index.state("stopped"), reason, complete=complete))
+
+
+def _sentences(totals: Totals, stopped: str, reason: str, *, complete: bool) -> Iterator[str]:
+    if stopped == FULL:
+        yield "The workspace exceeds the limits of an index, so a part of it is not searched."
+    elif not complete:
+        yield f"The index is not complete: {totals.files} files are in it so far. Search again later."
+    if reason:
+        yield f"Only words are searched: {reason}."
+    elif totals.embedded < totals.pieces:
+        yield f"{totals.embedded} of {totals.pieces} pieces have vectors so far; the others are found by their words."

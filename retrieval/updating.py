@@ -1,0 +1,147 @@
+"""Bringing an index up to date with its files: what is new or changed is read, and what is gone is removed.
+
+First come the words of all files, then the vectors, which take far longer. Each step commits, so a process that dies
+leaves a valid index that the next one continues.
+"""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from retrieval.base import DocumentError, Reader, Source, SourceFile
+from retrieval.index_file import Content, IndexedFile, IndexFile
+from retrieval.kinds import kind_of
+from retrieval.limits import MAX_DOCUMENT_BYTES, MAX_FILES, MAX_INDEX_BYTES, MAX_PIECES, MAX_TEXT_BYTES
+from retrieval.worker.embedding import MODEL
+
+FILES_A_COMMIT: Final = 32
+TEXTS_A_TASK: Final = 4
+"""Texts that one task of the reader embeds. A query waits for at most one task."""
+
+DOCUMENTS: Final = frozenset({"pdf", "docx"})
+LATE: Final = "late"
+"""The word for an update that its time did not suffice for."""
+
+FULL: Final = "full"
+"""The word for an index that has reached a limit."""
+
+Progress = Callable[[int], None]
+"""Takes the number of files that were read, or whose vectors were made, since the last call."""
+
+
+def no_progress(count: int) -> None:
+    """Show nothing."""
+
+
+class Update:
+    """One pass over the files of a source. `complete` is true if the words of all files are in the index."""
+
+    def __init__(self, index: IndexFile, source: Source, reader: Reader, progress: Progress = no_progress) -> None:
+        self.index = index
+        self._source = source
+        self._reader = reader
+        self._progress = progress
+        self._pieces = 0
+        self.complete = False
+
+    def words(self) -> None:
+        """Bring the words up to date, until the source's time is over. Raises `DocumentError`, `sqlite3.Error`."""
+        known = self.index.files()
+        gone = set(known)
+        changed: list[SourceFile] = []
+        count = 0
+        for file in self._source.files():
+            count += 1
+            if count > MAX_FILES:
+                break
+            gone.discard(file.path)
+            old = known.get(file.path)
+            if old is None or (old.size, old.modified_ns) != (file.size, file.modified_ns):
+                changed.append(file)
+        listed = self._source.complete and count <= MAX_FILES
+        if listed and gone:
+            with self.index.transaction():
+                for path in gone:
+                    self.index.remove(path)
+        # Documents take the longest.
+        changed.sort(key=lambda file: kind_of(file.path) in DOCUMENTS)
+        stopped = self._read(changed, known)
+        self.complete = listed and not stopped
+        stopped = stopped or ("" if listed else LATE)
+        if changed or gone or not self.index.state("updated") or self.index.state("stopped") != stopped:
+            now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            self.index.set_state(stopped=stopped, updated=now)
+
+    def _read(self, changed: list[SourceFile], known: dict[str, IndexedFile]) -> str:
+        """Read changed files. Return why this stopped early, or an empty text."""
+        self._pieces = self.index.totals().pieces
+        for start in range(0, len(changed), FILES_A_COMMIT):
+            stopped = self._read_batch(changed[start : start + FILES_A_COMMIT], known)
+            if stopped:
+                return stopped
+        return ""
+
+    def _read_batch(self, files: list[SourceFile], known: dict[str, IndexedFile]) -> str:
+        """Read some files, then store them in one transaction. Return why this stopped early, or an empty text."""
+        read: list[tuple[SourceFile, Content | None]] = []
+        stopped = ""
+        for file in files:
+            if self._pieces >= MAX_PIECES or self.index.size >= MAX_INDEX_BYTES:
+                stopped = FULL
+            elif self._source.over():
+                stopped = LATE
+            if stopped:
+                break
+            content = self._content(file, known.get(file.path))
+            self._pieces += len(content.pieces) if content else 0
+            read.append((file, content))
+        with self.index.transaction():
+            for file, content in read:
+                if content:
+                    self.index.put(file, content)
+                else:
+                    self.index.touch(file)
+        self._progress(len(read))
+        return stopped
+
+    def _content(self, file: SourceFile, old: IndexedFile | None) -> Content | None:
+        """Return the content of a file, or the problem with it. None if the index has this content already."""
+        kind = kind_of(file.path)
+        max_bytes = MAX_DOCUMENT_BYTES if kind in DOCUMENTS else MAX_TEXT_BYTES
+        sha256 = ""
+        try:
+            if file.size > max_bytes:
+                raise DocumentError(f"It has {file.size} bytes; at most {max_bytes} are indexed.")
+            data = self._source.read(file.path, max_bytes)
+            sha256 = hashlib.sha256(data).hexdigest()
+            if old and old.sha256 == sha256:
+                return None
+            return Content(sha256=sha256, kind=kind, pieces=self._reader.pieces(kind, data))
+        except DocumentError as problem:
+            return Content(sha256=sha256, kind=kind, problem=str(problem))
+
+    def vectors(self, max_texts: int = MAX_PIECES) -> bool:
+        """Make at most `max_texts` vectors in the source's time, and return whether none is missing.
+
+        Raises `DocumentError`.
+        """
+        if self._reader.missing:
+            return False
+        if self.index.state("model") != MODEL:
+            with self.index.transaction():
+                self.index.connection.execute("DELETE FROM vectors")
+                self.index.set_state(model=MODEL)
+        while not self._source.over():
+            files = self.index.without_vectors(FILES_A_COMMIT)
+            if not files:
+                return True
+            for file_id, done in files:
+                texts = self.index.texts_of(file_id, done)
+                for start in range(0, len(texts), TEXTS_A_TASK):
+                    if self._source.over() or max_texts <= 0:
+                        return False
+                    max_texts -= TEXTS_A_TASK
+                    self.index.add_vectors(file_id, self._reader.vectors(texts[start : start + TEXTS_A_TASK]))
+                self._progress(1)
+        return False

@@ -1,0 +1,1 @@
+"""Retrieval in workspaces: the files that are indexed, and the endpoints."""
