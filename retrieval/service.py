@@ -5,7 +5,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -222,16 +222,14 @@ def _hit(index: IndexFile, file: IndexedFile, piece: int, score: float) -> Hit:
 
 def _missing(index: IndexFile, reason: str, *, complete: bool) -> str:
     """Return what the index lacks, in sentences, or an empty text."""
-    totals = index.totals()
-    return " ".join(_sentences(totals, index.state("stopped"), reason, complete=complete))
-
-
-def _sentences(totals: Totals, stopped: str, reason: str, *, complete: bool) -> Iterator[str]:
-    if stopped == FULL:
-        yield "The workspace exceeds the limits of an index, so a part of it is not searched."
+    totals, sentences = index.totals(), []
+    if index.state("stopped") == FULL:
+        sentences.append("The workspace exceeds the limits of an index, so a part of it is not searched.")
     elif not complete:
-        yield f"The index is not complete: {totals.files} files are in it so far. Search again later."
+        sentences.append(f"The index is not complete: {totals.files} files are in it so far. Search again later.")
     if reason:
-        yield f"Only words are searched: {reason}."
+        sentences.append(f"Only words are searched: {reason}.")
     elif totals.embedded < totals.pieces:
-        yield f"{totals.embedded} of {totals.pieces} pieces have vectors so far; the others are found by their words."
+        rest = "have vectors so far; the others are found by their words."
+        sentences.append(f"{totals.embedded} of {totals.pieces} pieces {rest}")
+    return " ".join(sentences)

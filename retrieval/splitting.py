@@ -4,41 +4,16 @@ A text is cut at its strongest boundaries first: where a section or a symbol beg
 line. Small neighbours are joined. Every pass is linear in the text.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from retrieval.base import DocumentError, Kind, Piece
+from retrieval.boundaries import Boundary, boundaries_of
 from retrieval.limits import MAX_LINE_CHARS, MAX_PIECE_CHARS, MAX_PIECES_PER_FILE, MIN_PIECE_CHARS
 
 MAX_TITLE_CHARS: Final = 160
 MAX_TITLES: Final = 4
 """Headings or symbols in the title of a piece, the innermost ones."""
-
-MAX_SYMBOL_CHARS: Final = 300
-"""Characters of a line in which a symbol is looked for."""
-
-HEADING: Final = re.compile(r"(#{1,6})[ \t]+(\S.*)")
-FENCE: Final = re.compile(r" {0,3}(?:```|~~~)")
-UNDERLINE: Final = re.compile(r"([=\-~^\"'*+#])\1{2,}\s*")
-SYMBOL: Final = re.compile(
-    r"\s*(?:(?:export|default|public|private|protected|internal|static|final|abstract|async|pub(?:\([a-z]+\))?|unsafe"
-    r"|inline|virtual|override|extern|sealed|partial|data|open|suspend)\s+){0,4}"
-    r"(?:def|class|func|fn|function|fun|interface|struct|enum|trait|impl|module|namespace|object|record|protocol"
-    r"|message|service|type|CREATE\s+(?:TABLE|VIEW|INDEX|FUNCTION))\s+\S"
-)
-LEADING: Final = re.compile(r"\s*(?:@\w|#\[|//|/\*|\*|#(?!\s*(?:include|define)))")
-
-
-class Boundary:
-    """A line at which a section begins: its index, its depth (smaller is stronger) and its title."""
-
-    __slots__ = ("depth", "line", "title")
-
-    def __init__(self, line: int, depth: int, title: str) -> None:
-        self.line = line
-        self.depth = depth
-        self.title = title
 
 
 def split(text: str, kind: Kind) -> list[Piece]:
@@ -47,7 +22,7 @@ def split(text: str, kind: Kind) -> list[Piece]:
     lines = text.split("\n")
     if len(max(lines, key=len)) > MAX_LINE_CHARS:
         raise DocumentError(f"It has a line of more than {MAX_LINE_CHARS} characters, so it is data, not text.")
-    boundaries = list(_boundaries(lines, kind))
+    boundaries = list(boundaries_of(lines, kind))
     pieces: list[Piece] = []
     for first, last, title in _joined(lines, list(_spans(lines, boundaries))):
         for piece in _cut(lines, first, last, title):
@@ -55,51 +30,6 @@ def split(text: str, kind: Kind) -> list[Piece]:
             if len(pieces) == MAX_PIECES_PER_FILE:
                 return pieces
     return pieces
-
-
-def _boundaries(lines: list[str], kind: Kind) -> Iterator[Boundary]:
-    if kind == "code":
-        yield from _symbols(lines)
-    elif kind == "markdown":
-        yield from _headings(lines)
-    else:
-        yield from _underlined(lines)
-
-
-def _headings(lines: list[str]) -> Iterator[Boundary]:
-    fenced = False
-    for index, line in enumerate(lines):
-        if FENCE.match(line):
-            fenced = not fenced
-        elif not fenced and (heading := HEADING.match(line)):
-            yield Boundary(index, len(heading[1]), heading[2].strip(" #\t\r"))
-
-
-def _underlined(lines: list[str]) -> Iterator[Boundary]:
-    """Yield the titles of reStructuredText and plain text, which have a line of punctuation below them."""
-    depths: dict[str, int] = {}
-    for index in range(1, len(lines)):
-        mark, title = lines[index], lines[index - 1].strip()
-        if title and title[0].isalnum() and UNDERLINE.fullmatch(mark) and len(mark.strip()) + 2 >= len(title):
-            yield Boundary(index - 1, depths.setdefault(mark[0], len(depths)), title)
-
-
-def _symbols(lines: list[str]) -> Iterator[Boundary]:
-    floor = 0
-    for index, line in enumerate(lines):
-        if not line or not (SYMBOL.match(line[:MAX_SYMBOL_CHARS]) or _is_c_function(line)):
-            continue
-        start = index
-        # Decorators and comments above a symbol belong to it.
-        while start > floor and LEADING.match(lines[start - 1]):
-            start -= 1
-        floor = index + 1
-        yield Boundary(start, len(line) - len(line.lstrip()), line.strip().rstrip("{:").rstrip())
-
-
-def _is_c_function(line: str) -> bool:
-    """Return whether a function of C or its relatives begins here: at the margin, with parentheses and a brace."""
-    return line[0].isalpha() and "(" in line and ";" not in line and line.rstrip().endswith("{")
 
 
 def _spans(lines: list[str], boundaries: list[Boundary]) -> Iterator[tuple[int, int, str]]:

@@ -48,6 +48,10 @@ ENDPOINTS: Final = {
     ("post", "/tools/executions/{execution_id}/deny"): Endpoint(
         kind="waiting", scopes=("approve",), body=DECISION, opens_with=409
     ),  # The call was approved one line above.
+    ("get", "/retrieval/status"): Endpoint(kind="unowned", scopes=("retrieval.search",)),
+    ("post", "/retrieval/documents"): Endpoint(
+        kind="unowned", scopes=("retrieval.search",), body={"name": "a.md", "text": ""}, opens_with=403
+    ),  # It writes a file, for which it also needs `fs.write`.
     ("get", "/speech/providers"): Endpoint(kind="unowned", scopes=("speech",)),
     ("post", "/speech/transcriptions"): Endpoint(kind="unowned", scopes=("speech",), body={}, opens_with=415),
     ("post", "/speech/synthesis"): Endpoint(kind="unowned", scopes=("speech",), body={"text": ""}, opens_with=422),

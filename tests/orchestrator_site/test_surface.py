@@ -29,6 +29,8 @@ ROUTES = {
     "/tools/executions/{execution_id}/output": {"get"},
     "/tools/executions/{execution_id}/approve": {"post"},
     "/tools/executions/{execution_id}/deny": {"post"},
+    "/retrieval/status": {"get"},
+    "/retrieval/documents": {"post"},
     "/speech/providers": {"get"},
     "/speech/transcriptions": {"post"},
     "/speech/synthesis": {"post"},

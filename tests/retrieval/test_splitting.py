@@ -1,6 +1,6 @@
 """Pieces of texts: where they are cut, what they are called, and bounds for hostile texts.
 
-Covers `retrieval.decoding`, `retrieval.kinds`, `retrieval.splitting`, `retrieval.worker.tasks`.
+Covers `retrieval.boundaries`, `retrieval.decoding`, `retrieval.kinds`, `retrieval.splitting`, `retrieval.worker.tasks`.
 """
 
 import time

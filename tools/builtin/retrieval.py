@@ -1,7 +1,6 @@
 """`retrieval.search`: find passages in the files of the workspace, by their words and by their meaning."""
 
 import hashlib
-from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -87,8 +86,8 @@ class IndexedWorkspace:
             elif len(results) < limit:
                 results.append(hit)
         if missing:
-            make = partial(_slice_of, self._workspace)
-            self._retrieval.finish_later(self._workspace.base, make)
+            workspace = self._workspace
+            self._retrieval.finish_later(workspace.base, lambda: WorkspaceSource(workspace, Deadline(SLICE_SECONDS)))
         return SearchResult(
             note=f"{NOTE} {missing}".strip(),
             results=[Passage(**msgspec.structs.asdict(hit)) for hit in results],
@@ -131,10 +130,6 @@ def _sha256(workspace: Workspace, path: str) -> str:
         return hashlib.sha256(workspace.read_bytes(path, MAX_DOCUMENT_BYTES)).hexdigest()
     except ToolError:
         return ""
-
-
-def _slice_of(workspace: Workspace) -> WorkspaceSource:
-    return WorkspaceSource(workspace, Deadline(SLICE_SECONDS))
 
 
 def tools(workspace: Workspace, retrieval: Retrieval, *, disabled: str = "") -> tuple[Tool, ...]:
