@@ -20,7 +20,7 @@ MAX_LINE_CHARS: Final = 64 * 1024
 """Characters of the longest line of a text. A file with a longer one is data, not text."""
 
 MAX_PIECE_CHARS: Final = 900
-"""Characters of a piece. The model reads 256 tokens, about 1,000 characters of prose."""
+"""Characters of a piece. Its vector is that of its first 128 tokens, half of a piece or more."""
 
 MIN_PIECE_CHARS: Final = 250
 """Characters below which a piece is joined with the next one."""

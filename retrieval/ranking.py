@@ -1,10 +1,12 @@
 """The ranking of pieces: by words (BM25 of FTS5), by vectors (cosine), and both fused by reciprocal rank.
 
-Reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR 2009.
+Reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR 2009. The ranking by words counts less for a piece that has
+few of them. Otherwise it would spoil the answers to questions in other words, which vectors find.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from retrieval.index_file import DIMENSIONS, IndexFile
@@ -32,6 +34,12 @@ COMMON: Final = frozenset(
 ROWS_AT_ONCE: Final = 16_384
 """Vectors that are compared at once, which bounds the memory."""
 
+MIN_STEM: Final = 3
+"""Characters of a word that must occur; of longer ones, all except the last two."""
+
+Ranking = list[tuple[int, float]]
+"""Pieces with their weights, the best first."""
+
 Accepts = Callable[[int], bool]
 """Returns whether the pieces of a file may be found, by the id of the file."""
 
@@ -41,34 +49,37 @@ def file_of(piece: int) -> int:
     return piece // MAX_PIECES_PER_FILE
 
 
-def match_expression(query: str) -> str:
-    """Return the query as an expression of FTS5, or an empty text if it has no words."""
+def distinctive(query: str) -> list[str]:
+    """Return the words of a query that may distinguish texts, each once."""
     words = list(dict.fromkeys(WORD.findall(query.lower())))
-    distinctive = [word for word in words if word not in COMMON] or words
-    # In quotation marks nothing is an operator, and a word has no quotation mark.
-    return " OR ".join(f'"{word}"' for word in distinctive[:MAX_QUERY_WORDS])
+    return [word for word in words if word not in COMMON][:MAX_QUERY_WORDS] or words[:MAX_QUERY_WORDS]
 
 
-def by_words(index: IndexFile, query: str, accepts: Accepts) -> list[int]:
-    """Return the pieces that have words of the query, the best first."""
-    expression = match_expression(query)
-    if not expression:
+def by_words(index: IndexFile, query: str, accepts: Accepts) -> Ranking:
+    """Return the pieces that have words of the query, the best first, weighted by the share of words that they have."""
+    words = distinctive(query)
+    if not words:
         return []
+    # In quotation marks nothing is an operator, and a word has no quotation mark.
+    expression = " OR ".join(f'"{word}"' for word in words)
     rows = index.connection.execute(
         f"SELECT rowid FROM texts WHERE texts MATCH ? "  # noqa: S608 - constants
         f"ORDER BY bm25(texts, {PATH_WEIGHT}, {TITLE_WEIGHT}, {TEXT_WEIGHT})",
         (expression,),
     )
-    found: list[int] = []
-    for (piece,) in rows:
-        if accepts(file_of(piece)):
-            found.append(piece)
-            if len(found) == MAX_CANDIDATES:
-                break
-    return found
+    found = list(islice((piece for (piece,) in rows if accepts(file_of(piece))), MAX_CANDIDATES))
+    stems = [word[: max(MIN_STEM, len(word) - 2)] for word in words]
+    return [(piece, _share(index, piece, stems) ** 2) for piece in found]
 
 
-def by_vectors(index: IndexFile, vector: bytes, accepts: Accepts) -> list[int]:
+def _share(index: IndexFile, piece: int, stems: Sequence[str]) -> float:
+    """Return the share of the stems that a piece has."""
+    row = index.connection.execute("SELECT path, title, text FROM texts WHERE rowid = ?", (piece,)).fetchone()
+    text = " ".join(row).lower()
+    return sum(stem in text for stem in stems) / len(stems)
+
+
+def by_vectors(index: IndexFile, vector: bytes, accepts: Accepts) -> Ranking:
     """Return the pieces whose vectors are nearest to a vector, the best first."""
     import numpy as np  # noqa: PLC0415 - comes with the model
 
@@ -81,7 +92,7 @@ def by_vectors(index: IndexFile, vector: bytes, accepts: Accepts) -> list[int]:
         nearest = np.argpartition(-scores, count - 1)[:count]
         best += [(float(scores[at]), pieces[at]) for at in nearest if scores[at] >= MIN_SIMILARITY]
         best = sorted(best, reverse=True)[:MAX_CANDIDATES]
-    return [piece for _, piece in best]
+    return [(piece, 1.0) for _, piece in best]
 
 
 def _groups(index: IndexFile, accepts: Accepts) -> Iterable[tuple[Sequence[int], bytes]]:
@@ -101,10 +112,10 @@ def _groups(index: IndexFile, accepts: Accepts) -> Iterable[tuple[Sequence[int],
         yield pieces, b"".join(blobs)
 
 
-def fused(*rankings: Sequence[int]) -> list[tuple[float, int]]:
+def fused(*rankings: Ranking) -> list[tuple[float, int]]:
     """Return the pieces of all rankings with their scores, the best first."""
     scores: dict[int, float] = {}
     for ranking in rankings:
-        for rank, piece in enumerate(ranking, 1):
-            scores[piece] = scores.get(piece, 0.0) + 1 / (RANK_CONSTANT + rank)
+        for rank, (piece, weight) in enumerate(ranking, 1):
+            scores[piece] = scores.get(piece, 0.0) + weight / (RANK_CONSTANT + rank)
     return sorted(((score, piece) for piece, score in scores.items()), key=lambda found: (-found[0], found[1]))

