@@ -202,6 +202,13 @@ def index_path(folder: Path, workspace: Path) -> Path:
     return folder / f"{hashlib.sha256(os.fsencode(workspace)).hexdigest()[:32]}.db"
 
 
+def indexed_workspace(path: Path) -> Path | None:
+    """Return the workspace of an index; None if the index names none."""
+    with IndexFile(path) as index:
+        name = index.state("workspace")
+    return Path(os.fsdecode(bytes.fromhex(name))) if name else None
+
+
 def is_damaged(error: sqlite3.DatabaseError) -> bool:
     """Return whether an index must be made again."""
     return getattr(error, "sqlite_errorcode", 0) & PRIMARY in DAMAGED

@@ -15,7 +15,16 @@ import msgspec
 
 from retrieval import ranking
 from retrieval.base import DocumentError, Kind, Reader, Source
-from retrieval.index_file import IndexedFile, IndexFile, Totals, index_path, is_damaged, lock, remove_index
+from retrieval.index_file import (
+    IndexedFile,
+    IndexFile,
+    Totals,
+    index_path,
+    indexed_workspace,
+    is_damaged,
+    lock,
+    remove_index,
+)
 from retrieval.ranking import file_of
 from retrieval.updating import FULL, Progress, Update, no_progress
 
@@ -85,6 +94,7 @@ class Retrieval:
         """
 
         def work(index: IndexFile) -> bool:
+            index.set_state(workspace=os.fsencode(workspace).hex())
             update = Update(index, source, self.reader, progress)
             with lock(index.path, "words") as held:
                 if held:
@@ -105,6 +115,8 @@ class Retrieval:
         """
 
         def work(index: IndexFile) -> Hits:
+            if not index.state("workspace"):
+                index.set_state(workspace=os.fsencode(workspace).hex())
             update = Update(index, source, self.reader)
             _update_words(update, source)
             with lock(index.path, "vectors") as held:
@@ -141,6 +153,19 @@ class Retrieval:
     def forget(self, workspace: Path) -> None:
         """Remove the index of a workspace."""
         remove_index(index_path(self.folder, workspace))
+
+    def sweep(self) -> int:
+        """Remove the indexes of workspaces that are gone, and return their number. Raises `DocumentError`."""
+        count = 0
+        try:
+            for path in self.folder.glob("*.db"):
+                workspace = indexed_workspace(path)
+                if workspace is not None and not workspace.exists():
+                    remove_index(path)
+                    count += 1
+        except (OSError, sqlite3.Error) as error:
+            raise DocumentError(f"An index cannot be looked at or removed: {error}.") from error
+        return count
 
     def finish_later(self, workspace: Path, source: MakeSource) -> None:
         """Bring an index up to date in the background, in turns with those of other workspaces."""

@@ -20,6 +20,7 @@ def check_workspace(**_: Any) -> list[CheckMessage]:
     own = [
         ("the service's own code", Path(settings.BASE_DIR)),
         ("the long outputs of tools (TOOL_OUTPUT_DIR)", conf.output_folder()),
+        ("the indexes of workspaces (INDEX_DIR)", conf.index_folder()),
         ("the service's settings", Path(settings.ENV_PATH)),
         ("its secret key (SECRET_KEY_PATH)", Path(settings.SECRET_KEY_PATH)),
     ]

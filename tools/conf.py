@@ -63,7 +63,7 @@ def retrieval_enabled() -> bool:
 
 def index_folder() -> Path:
     """Return the folder of the indexes of workspaces."""
-    return output_folder() / "indexes"
+    return Path(settings.INDEX_DIR)
 
 
 def terminal_enabled() -> bool:

@@ -56,11 +56,12 @@ def test_a_model_is_listed_and_asked(service: tuple[Path, str]) -> None:
 
 
 def test_tools_are_listed_run_and_recorded(service: tuple[Path, str]) -> None:
-    listing, files, over_http, executions, approvals = blocks("tools")
+    listing, files, over_http, executions, passages, approvals = blocks("tools")
     assert "fs.apply_patch" in run(listing, *service)
     assert '"content": "hello"' in run(files, *service)
     assert "notes.txt" in run(over_http, *service)
     assert '"tool":"fs.list"' in run(executions, *service).replace(" ", "")
+    assert "words.py:" in run(passages, *service)
     run(approvals, *service)
 
 

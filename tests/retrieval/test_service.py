@@ -229,6 +229,13 @@ def test_background_survives_a_workspace_that_fails(retrieval: Retrieval) -> Non
     assert done.wait(10)
 
 
+def test_index_of_a_workspace_that_is_gone_is_swept(retrieval: Retrieval, tmp_path: Path) -> None:
+    find(retrieval, Files(a__md="words"), "words", tmp_path)
+    find(retrieval, Files(a__md="words"), "words", tmp_path / "gone")
+    assert retrieval.sweep() == 1
+    assert [path.name for path in retrieval.folder.glob("*.db")] == [index_path(Path(), tmp_path).name]
+
+
 def test_forgotten_index_is_gone(retrieval: Retrieval) -> None:
     find(retrieval, Files(a__md="words"), "words")
     retrieval.forget(WORKSPACE)

@@ -23,6 +23,7 @@ def test_file_names_that_are_not_utf_8_are_reported(monkeypatch: pytest.MonkeyPa
     ("setting", "what"),
     [
         ("TOOL_OUTPUT_DIR", "the long outputs of tools"),
+        ("INDEX_DIR", "the indexes of workspaces"),
         ("ENV_PATH", "the service's settings"),
         ("SECRET_KEY_PATH", "its secret key"),
         ("BASE_DIR", "the service's own code"),

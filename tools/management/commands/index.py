@@ -23,8 +23,9 @@ WATCH_SECONDS: Final = 2.0
 
 class Command(BaseCommand):
     help = (
-        "Bring the index of a workspace up to date for retrieval.search, and show the progress. Searches do the same "
-        f"in small steps. Safe while the service runs. Example: {PROGRAM} index user:1 --watch"
+        "Bring the index of a workspace up to date for retrieval.search, and show the progress. Searches do the "
+        "same in small steps. Indexes of workspaces that are gone are removed. Safe while the service runs. "
+        f"Example: {PROGRAM} index user:1 --watch"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         retrieval = resources.retrieval()
         self._done = 0
         try:
+            retrieval.sweep()
             workspace = resources.workspaces().at(owner)
             if rebuild:
                 retrieval.forget(workspace.base)
