@@ -5,6 +5,7 @@ Covers `retrieval.worker.documents`, `retrieval.worker.embedding`, `retrieval.wo
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 
 import docx
@@ -43,6 +44,21 @@ def pdf_of(*pages: str) -> bytes:
     return (body + f"trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n0\n%%EOF").encode()
 
 
+def pdf_bomb() -> bytes:
+    """Return a PDF file with a page of 80 MB of zeros, compressed to 80 KB."""
+    content = zlib.compress(bytes(80_000_000), 1)
+    page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>"
+    stream = f"<< /Filter /FlateDecode /Length {len(content)} >>\nstream\n".encode() + content + b"\nendstream"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        page.encode(),
+        stream,
+    ]
+    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % (number, each) for number, each in enumerate(objects, 1))
+    return b"%PDF-1.4\n" + body + b"trailer << /Size 5 /Root 1 0 R >>\nstartxref\n0\n%%EOF"
+
+
 def zip_of(**parts: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -67,6 +83,7 @@ def encrypted_pdf() -> bytes:
         (Split(kind="pdf", data=pdf_of("(" * 2000)), BROKEN),
         (Split(kind="pdf", data=pdf_of("")), "It has no text: it may be scanned."),
         (Split(kind="pdf", data=encrypted_pdf()), "It is encrypted."),
+        (Split(kind="pdf", data=pdf_bomb()), "It has no text: it may be scanned."),
         (Split(kind="docx", data=b"PK no archive"), BROKEN),
         (Split(kind="docx", data=zip_of(other=b"x")), BROKEN),
         (Split(kind="text", data=b"\0"), "It is a binary file."),

@@ -1,4 +1,7 @@
-"""A worker as its libraries find it: confined by the kernel."""
+"""Workers as their libraries find them: confined by the kernel.
+
+Covers `kernel.worker`.
+"""
 
 import json
 import subprocess
@@ -15,7 +18,8 @@ import json, os, socket, sys
 from pathlib import Path
 from kernel.worker import confine_worker
 
-confine_worker(Path("speech").absolute())
+package = sys.argv[2]
+confine_worker(Path(package).absolute())
 found = {}
 for name, attempt in {
     "settings": lambda: open(sys.argv[1]).read(),
@@ -27,7 +31,7 @@ for name, attempt in {
     "network": lambda: socket.socket(socket.AF_INET),
     "local sockets": lambda: socket.socket(socket.AF_UNIX),
     "programs": lambda: os.execv("/bin/true", ["true"]),
-    "import": lambda: __import__("speech.worker.tasks"),
+    "import": lambda: __import__(f"{package}.worker.tasks"),
 }.items():
     try:
         attempt()
@@ -40,9 +44,10 @@ print(json.dumps([found, status["CapEff"].strip(), status["NoNewPrivs"].strip(),
 
 
 @pytest.mark.skipif(landlock_abi() < OLDEST_ABI, reason="this kernel has no Landlock")
-def test_worker_reaches_only_its_own_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", ["speech", "retrieval"])
+def test_worker_reaches_only_its_own_code(tmp_path: Path, package: str) -> None:
     (tmp_path / "settings.env").write_text("KEY=secret")
-    command = [sys.executable, "-c", ATTEMPTS, str(tmp_path / "settings.env")]
+    command = [sys.executable, "-c", ATTEMPTS, str(tmp_path / "settings.env"), package]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     reached, capabilities, no_new_privileges, filters = json.loads(done.stdout)
     assert [name for name, is_reached in reached.items() if is_reached] == ["import"]

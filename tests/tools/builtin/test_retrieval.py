@@ -173,10 +173,24 @@ async def test_owners_never_find_the_texts_of_each_other(tmp_path: Path, retriev
         fill(folder, {f"{owner}.md": f"the word of {owner}".encode()})
     for owner, other in (("alice", "bob"), ("bob", "alice")):
         workspace = Workspace(folders[owner])
+        (folders[owner] / "over").symlink_to(folders[other])
         indexed = tool.IndexedWorkspace(workspace, retrieval)
-        for query in ("word", other, f"the word of {other}", f"../{other}"):
-            result = await tool.search(workspace, indexed, query=query)
-            assert other not in str([passage.text for passage in result.results])
+        outside = (
+            ".",
+            "over",
+            f"over/{other}.md",
+            f"../{other}",
+            str(folders[other]),
+            str(retrieval.folder),
+            "..//",
+            "~",
+        )
+        for query in ("word", other, f"the word of {other}", f"path:{other}", f'"{other}" OR word'):
+            for path in outside:
+                found: list[tool.Passage] = []
+                with suppress(ToolError):
+                    found = (await tool.search(workspace, indexed, query=query, path=path)).results
+                assert other not in str([passage.text for passage in found])
 
 
 def test_index_lies_outside_of_the_workspace(base: Path, retrieval: Retrieval) -> None:
