@@ -133,9 +133,12 @@ async def search(
         raise ToolError("The query is empty: give words, or a question.", code="invalid_params")
     deadline = Deadline(INDEX_SECONDS)
 
+    # The JSON of a model may contain half a surrogate pair.
+    text = query.encode("utf-8", "replace").decode()
+
     def work() -> SearchResult:
         root = workspace.entry(path)
-        return indexed.search(workspace, deadline, query=query, limit=limit, root=root, kinds=kinds)
+        return indexed.search(workspace, deadline, query=text, limit=limit, root=root, kinds=kinds)
 
     return await in_thread(work, deadline)
 
