@@ -193,6 +193,9 @@ class Retrieval:
 
             try:
                 done = self.update(workspace, self._waiting[workspace](), progress)
+            except DocumentError as problem:
+                logger.info("retrieval.postponed", extra={"reason": str(problem)})
+                done = True
             except Exception:  # one workspace must not end the thread for all others
                 logger.exception("retrieval.broken")
                 done = True

@@ -62,7 +62,12 @@ class ReaderProcess:
         self._turns.submit(self._end).result()
 
     def _ask(self, task: Task) -> Answer | None:
-        return self._turns.submit(self._perform, task).result()
+        try:
+            turn = self._turns.submit(self._perform, task)
+        except RuntimeError as error:
+            # Python allows no new work in threads once the service ends.
+            raise DocumentError("The service is about to end.") from error
+        return turn.result()
 
     def _perform(self, task: Task) -> Answer | None:
         """Return the answer, or None if the process died or had to be killed."""

@@ -135,6 +135,13 @@ def test_confined_process_reads_documents_and_embeds_by_meaning(reader: ReaderPr
     assert reader.pieces("text", b"words")[0].text == "words"
 
 
+def test_reader_of_a_service_that_ends_refuses_work() -> None:
+    reader = ReaderProcess()
+    reader._turns.shutdown()
+    with pytest.raises(DocumentError, match="about to end"):
+        reader.vectors(["words"])
+
+
 def test_task_that_takes_too_long_is_killed(reader: ReaderProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("retrieval.worker.process.TASK_SECONDS", 0.0)
     with pytest.raises(DocumentError, match="too much time"):
