@@ -10,7 +10,7 @@ COPY docs/deploy/build-image.sh /usr/local/sbin/build-image.sh
 RUN build-image.sh system
 
 FROM system AS build
-ARG EXTRAS="local otel"
+ARG EXTRAS="documents local otel"
 RUN build-image.sh uv
 COPY pyproject.toml uv.lock /srv/orchestrator/
 RUN build-image.sh dependencies

@@ -13,7 +13,7 @@ DATA_DIR=/var/lib/orchestrator
 UV_DIR=/opt/uv
 UV_VERSION="${UV_VERSION:-0.13.9}"
 USER_ID=10001
-EXTRAS="${EXTRAS-local otel}"
+EXTRAS="${EXTRAS-documents local otel}"
 
 case "${1:-}" in
 system)
