@@ -120,6 +120,8 @@ def test_commands_index_and_search_the_workspace_of_an_owner(capsys: pytest.Capt
     assert "\x1b" not in shown
     assert "sk-live" not in shown
     call_command("search", "backups", "--owner", "user:7", "--json")
-    assert json.loads(capsys.readouterr().out)["results"][0]["lines"] == [1, 2]
+    shown = capsys.readouterr().out
+    assert json.loads(shown)["results"][0]["lines"] == [1, 2]
+    assert "sk-live" not in shown
     with pytest.raises(CommandError, match="does not exist"):
         call_command("search", "backups", "--owner", "user:7", "--path", "missing")

@@ -4,6 +4,7 @@ import asyncio
 from argparse import ArgumentParser
 from typing import Any
 
+import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from access.caller import OPERATOR
@@ -36,7 +37,7 @@ class Command(BaseCommand):
         except ToolError as error:
             raise CommandError(visible_text(str(error))) from None
         if json:
-            self.stdout.write(as_json(conf.masker().data(result)))
+            self.stdout.write(as_json(conf.masker().data(msgspec.to_builtins(result))))
             return
         for passage in result.results:
             first, last = passage.lines
