@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.engine.context_window import answered, message_tokens
+from chat.engine.budget_port import Budget
 from chat.engine.events import (
     ApprovalRequired,
     ApprovalResolved,
-    Compaction,
     End,
     Error,
     Retry,
@@ -22,8 +21,8 @@ from chat.engine.events import (
     Usage,
 )
 from chat.engine.limits import Limits, Retries
-from chat.engine.loop import Item, MessageAdded, Plan, Resumption, Suspended, Turn
-from chat.engine.messages import AssistantMessage, ProviderParts, ToolMessage, UserMessage
+from chat.engine.loop import UNLIMITED, Item, MessageAdded, Plan, Resumption, Suspended, Turn
+from chat.engine.messages import AssistantMessage, History, ProviderParts, ToolMessage, UserMessage
 from chat.engine.model_port import Finished, ProviderError, SamplingOptions, Text, TokensUsed, ToolCall
 from chat.engine.retry import Candidate
 from chat.providers.scripted import Line, Scripted, text
@@ -76,14 +75,6 @@ class Echo:
             yield Succeeded(data={"ran": request.tool}, content=f"ran {request.tool}")
 
 
-class Long(Echo):
-    """An executor whose results are long."""
-
-    async def execute(self, call: Any) -> AsyncGenerator[Progress]:
-        async for step in super().execute(call):
-            yield msgspec.structs.replace(step, content="r" * 600) if isinstance(step, Succeeded) else step
-
-
 def call(name: str, number: int = 1) -> ToolCall:
     return ToolCall(call_id=f"c{number}", name=name, arguments="{}")
 
@@ -93,6 +84,7 @@ def turn(
     fallback: Scripted | None = None,
     executor: Echo | None = None,
     resumption: Resumption | None = None,
+    budget: Budget = UNLIMITED,
     **plan: Any,
 ) -> Turn:
     providers = [Scripted(*answers), *([fallback] if fallback else [])]
@@ -103,7 +95,7 @@ def turn(
     defaults: dict[str, Any] = {
         "run_id": "r",
         "session_id": "s",
-        "messages": (UserMessage(text="Hi"),),
+        "history": History.of(UserMessage(text="Hi")),
         "caller_calls": (),
         "asks_model": True,
         "candidates": candidates,
@@ -114,7 +106,12 @@ def turn(
         "retries": Retries(attempts=1, first_delay=0),
     }
     return Turn(
-        Plan(**(defaults | plan)), executor=executor or Echo(), price=_price, sleep=_no_sleep, resumption=resumption
+        Plan(**(defaults | plan)),
+        executor=executor or Echo(),
+        price=_price,
+        sleep=_no_sleep,
+        budget=budget,
+        resumption=resumption,
     )
 
 
@@ -188,7 +185,7 @@ async def test_tool_failure_goes_to_the_model_and_the_run_continues() -> None:
 
 async def test_caller_calls_run_without_a_model_request() -> None:
     wanted = ToolRequest(tool="a", arguments='{"x": 1}', source="caller")
-    items = await play(turn(caller_calls=(wanted,), asks_model=False, messages=()))
+    items = await play(turn(caller_calls=(wanted,), asks_model=False, history=History.of()))
     assert [item.source for item in items if isinstance(item, ToolCalled)] == ["caller"]
     assert reason(items) == "completed"
 
@@ -253,7 +250,7 @@ async def test_history_that_is_too_long_for_the_service_is_shortened() -> None:
     model = Scripted([long], [long], [call("a"), CALLS], [text("So."), STOP])
     candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
     old = [message for _ in range(4) for message in (UserMessage(text="x" * 999), AssistantMessage(text="y"))]
-    items = await play(turn(candidates=(candidate,), messages=(*old, UserMessage(text="Now?"))))
+    items = await play(turn(candidates=(candidate,), history=History.of(*old, UserMessage(text="Now?"))))
     assert [len(request.messages) for request in model.requests] == [9, 3, 1, 4]
     assert model.requests[2].messages == (UserMessage(text="Now?"),)
     assert reason(items) == "completed"
@@ -492,19 +489,6 @@ async def test_model_without_tool_support_is_offered_no_tools() -> None:
     assert model.requests[0].tools == ()
 
 
-async def test_loop_of_500_steps_in_a_small_window_completes() -> None:
-    answers: list[list[Line]] = [[call("fs.read", number), Finished(reason="tool_calls")] for number in range(499)]
-    model = Scripted(*answers, [text("Done."), Finished(reason="stop")], context=8_000)
-    candidate = Candidate(provider=model, model="m", context_tokens=8_000, supports_tools=True)
-    limits = msgspec.structs.replace(LIMITS, max_steps=600, max_tool_calls=600, max_output_tokens=10**6)
-    items = await play(turn(candidates=(candidate,), limits=limits, executor=Long()))
-    assert isinstance(last(items), End)
-    compactions = [item for item in items if isinstance(item, Compaction)]
-    assert compactions
-    assert all(one.after < one.before for one in compactions)
-    for request in model.requests:
-        assert sum(map(message_tokens, request.messages)) <= 6_000
-        assert answered(request.messages) == request.messages
-        assert request.messages[0] == UserMessage(text="Hi")
-    # Every message is still added to the conversation, whatever the model receives.
-    assert sum(isinstance(item, MessageAdded) for item in items) == 2 * 499 + 1
+async def test_run_whose_provider_is_gone_ends_with_an_error() -> None:
+    items = await play(turn(candidates=()))
+    assert getattr(last(items), "code", "") == "provider_unavailable"
