@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+import msgspec
+
 from chat.engine.answer import Answer, Price
 from chat.engine.budget_port import Budget
 from chat.engine.compaction.conversation import Conversation
@@ -20,6 +22,9 @@ from chat.engine.transcript import add_usage
 
 COMPACTED: Final = 0.5
 """The part of the context that a shortened conversation takes: services cache a common prefix, so much goes at once."""
+
+ENOUGH: Final = 0.6
+"""The part of the context up to which lines in place of results suffice."""
 
 MIN_CONTEXT: Final = 2_000
 """Tokens of a context that has room for a useful summary."""
@@ -61,8 +66,11 @@ class Compactor:
         """Shorten the conversation to a part of `limit` tokens. A summary that fails is replaced by a note."""
         tokens = int(limit * COMPACTED)
         found = self._conversation.compacted(tokens, pages=self._pages)
+        if sum(map(message_tokens, found.entries)) <= limit * ENOUGH:
+            found = msgspec.structs.replace(found, left=())
         # After a failure the turn asks for no other summary, because the next call would probably fail as well.
-        if found.left and not self._has_failed and candidate.context_tokens >= MIN_CONTEXT:
+        has_room = candidate.context_tokens >= MIN_CONTEXT and max_output >= summary_tokens(candidate)
+        if found.left and has_room and not self._has_failed:
             shorter = self._conversation.compacted(tokens - summary_tokens(candidate), pages=self._pages)
             self._has_failed = True
             try:

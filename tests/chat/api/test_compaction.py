@@ -13,6 +13,7 @@ from access.limits.budgets import budgets
 from chat.engine.context_window import answered
 from chat.engine.messages import UserMessage
 from chat.engine.model_port import CompletionRequest, Finished, ProviderError, TokensUsed, ToolCall
+from chat.models import Run
 from chat.pricing.price_list import price_list
 from chat.providers.scripted import Line, Scripted, text
 from spending.models import Account, Reservation
@@ -97,6 +98,15 @@ async def test_compaction_on_request_is_a_run_whose_summary_the_next_turn_starts
     assert [message.text for message in others if isinstance(message, UserMessage)] == [LONG, "And?"]
 
 
+async def test_interrupted_compaction_is_resumed_as_a_compaction(start: Start) -> None:
+    api = await start(Scripted(DONE, DONE, [ProviderError("No.", code="provider_rejected", retryable=False)], SUMMARY))
+    session = await talked(api, 2)
+    run = (await compact(api, session)).headers["X-Run-Id"]
+    await Run.objects.filter(id=run).aupdate(status=Run.Status.INTERRUPTED)
+    resumed = await api.call("POST", f"/chat/runs/{run}/resume")
+    assert resumed.types() == ["start", "usage", "compaction", "end"]
+
+
 @pytest.fixture
 def prices(settings: Any) -> Any:
     settings.MODEL_PRICES = price_list("scripted-1:1000,1000")
@@ -131,9 +141,12 @@ def is_summary(request: CompletionRequest) -> bool:
     return request.instructions.startswith("You keep the record")
 
 
-async def test_next_turn_starts_from_the_stored_summary_of_a_long_loop_and_asks_for_none(start: Start) -> None:
+async def test_next_turn_starts_from_the_stored_summary_of_a_long_loop_and_asks_for_none(
+    start: Start, settings: Any
+) -> None:
+    settings.RUN_MAX_STEPS = settings.RUN_MAX_TOOL_CALLS = 100
     (workspace().base / "long.txt").write_text("line\n" * 400)
-    model = Reading(18)
+    model = Reading(50)
     api = await start(model)
     first = await api.ask(message="Read it", tools=["fs.read"])
     session = first.headers["X-Session-Id"]
@@ -144,7 +157,7 @@ async def test_next_turn_starts_from_the_stored_summary_of_a_long_loop_and_asks_
     rows = await stored(api, session)
     assert [row["role"] for row in rows if row["role"] != "summary"] == [
         "user",
-        *["assistant", "tool"] * 18,
+        *["assistant", "tool"] * 50,
         "assistant",
     ]
     newest = [row for row in rows if row["role"] == "summary"][-1]

@@ -3,6 +3,7 @@
 Covers `chat.engine.compaction.conversation`, `chat.engine.compaction.summary`.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -21,7 +22,7 @@ from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished,
 from chat.engine.retry import Candidate, ModelCall
 from chat.engine.tool_calls import LimitReached
 from chat.providers.scripted import Line, Scripted, text
-from tests.chat.engine.test_loop import CALLS, LIMITS, STOP, Echo, call, ignore, last, play, reason, turn
+from tests.chat.engine.test_loop import CALLS, LIMITS, STOP, Echo, call, last, play, reason, turn
 from tools.base import Progress, Succeeded
 
 LONG = msgspec.structs.replace(LIMITS, max_steps=600, max_tool_calls=600, max_output_tokens=10**6)
@@ -138,13 +139,22 @@ async def test_no_summary_is_paid_for_a_call_that_a_limit_forbids(limits: dict[s
 
 
 async def test_cancelled_summary_is_booked_and_leaves_no_message() -> None:
-    playing = turn(candidates=(candidate(Working(0, [text("Half"), STOP])),), history=ASKED)
-    async with aclosing(playing.run(ignore)) as items:
-        async for item in items:
-            assert isinstance(item, Usage)
-            break
+    asked = asyncio.Event()
+
+    async def wait() -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    playing = turn(candidates=(candidate(Working(0, [text("Half"), wait])),), history=ASKED)
+    task = asyncio.create_task(play(playing))
+    await asked.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    (usage,) = playing.unfinished_events()
+    assert isinstance(usage, Usage)
+    assert (usage.estimated, usage.input_tokens > 1_000, usage.output_tokens) == (True, True, 2)
+    assert playing.usage.input_tokens == usage.input_tokens
     assert list(playing.unfinished_events()) == []
-    assert playing.usage.input_tokens > 0
 
 
 async def test_conversation_longer_than_the_window_is_summarised_in_pieces_that_fit() -> None:
