@@ -48,7 +48,6 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     spent: float = 0
     limit: float = 0
     usage: Tokens | None = None
-    warning: str = ""
 
     @property
     def is_last(self) -> bool:

@@ -281,7 +281,7 @@ class Turn:
                     started = event
         answer = self._answer
         if answer is None:
-            raise ProviderError(NO_PROVIDER, code="provider_unavailable", retryable=False)
+            raise ProviderError("No provider is available.", code="provider_unavailable", retryable=False)
         # The candidates before this one have failed in this run, so its next step starts with the one that answers.
         # It keeps the context that the service was found to take.
         chosen = answer.call.candidate

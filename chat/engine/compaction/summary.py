@@ -13,7 +13,7 @@ from chat.engine.events import BudgetUsed, Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Entry, Summary, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionEvent, ProviderError, SamplingOptions, Text
-from chat.engine.retry import Candidate, ModelCall, Prompt, Sleep, attempt
+from chat.engine.retry import AnswerStarted, Candidate, ModelCall, Prompt, Sleep, attempt
 from chat.engine.text import whole_text
 
 MAX_TOKENS: Final = 2_000
@@ -77,9 +77,15 @@ class Summarizer:
         unread = sum(len(piece) for piece in pieces[:-MAX_PIECES])
         for piece in pieces[-MAX_PIECES:]:
             before = [as_record(Summary(text=self.text)).text] if self.text else []
-            async with aclosing(self._ask("\n".join([*before, *piece]))) as events:
-                async for event in events:
-                    yield event
+            try:
+                async with aclosing(self._ask("\n".join([*before, *piece]))) as events:
+                    async for event in events:
+                        yield event
+            except ProviderError:
+                if self.answer is not None and not self.answer.has_begun:
+                    # The service rejected the request before it did any work, so the request costs nothing.
+                    self.answer = None
+                raise
             if not self.text:
                 raise ProviderError("The summary is empty.", code="provider_protocol", retryable=False)
             self.text = shortened(self.text, room)
@@ -88,22 +94,17 @@ class Summarizer:
 
     async def _ask(self, text: str) -> AsyncGenerator[Retry | BudgetUsed | Answer]:
         attempts = attempt(self._prompt(text), (self._candidate,), self._retries, self._sleep)
-        try:
-            async with aclosing(attempts):
-                async for event in attempts:
-                    if isinstance(event, ModelCall):
-                        for used in await self._budget.reserve(event, self._max_output):
-                            yield used
-                        self.answer = Answer(event)
-                    elif isinstance(event, Retry):
-                        self.answer = None
-                        yield event
-                    else:
-                        started = event
-        except ProviderError:
-            # The service rejected the request before it did any work, so the request costs nothing.
-            self.answer = None
-            raise
+        async with aclosing(attempts):
+            async for event in attempts:
+                if isinstance(event, ModelCall):
+                    for used in await self._budget.reserve(event, self._max_output):
+                        yield used
+                    self.answer = Answer(event)
+                elif isinstance(event, Retry):
+                    self.answer = None
+                    yield event
+                elif isinstance(event, AnswerStarted):
+                    started = event
         answer = self.answer
         if answer is None:
             raise ProviderError("No provider is available.", code="provider_unavailable", retryable=False)

@@ -95,7 +95,7 @@ def turn(
     defaults: dict[str, Any] = {
         "run_id": "r",
         "session_id": "s",
-        "history": History.of(UserMessage(text="Hi")),
+        "history": History.of(*plan.pop("messages", (UserMessage(text="Hi"),))),
         "caller_calls": (),
         "asks_model": True,
         "candidates": candidates,
@@ -185,7 +185,7 @@ async def test_tool_failure_goes_to_the_model_and_the_run_continues() -> None:
 
 async def test_caller_calls_run_without_a_model_request() -> None:
     wanted = ToolRequest(tool="a", arguments='{"x": 1}', source="caller")
-    items = await play(turn(caller_calls=(wanted,), asks_model=False, history=History.of()))
+    items = await play(turn(caller_calls=(wanted,), asks_model=False, messages=()))
     assert [item.source for item in items if isinstance(item, ToolCalled)] == ["caller"]
     assert reason(items) == "completed"
 
@@ -250,7 +250,7 @@ async def test_history_that_is_too_long_for_the_service_is_shortened() -> None:
     model = Scripted([long], [long], [call("a"), CALLS], [text("So."), STOP])
     candidate = Candidate(provider=model, model="m", context_tokens=10_000, supports_tools=False)
     old = [message for _ in range(4) for message in (UserMessage(text="x" * 999), AssistantMessage(text="y"))]
-    items = await play(turn(candidates=(candidate,), history=History.of(*old, UserMessage(text="Now?"))))
+    items = await play(turn(candidates=(candidate,), messages=(*old, UserMessage(text="Now?"))))
     assert [len(request.messages) for request in model.requests] == [9, 3, 1, 4]
     assert model.requests[2].messages == (UserMessage(text="Now?"),)
     assert reason(items) == "completed"
