@@ -28,14 +28,16 @@ def text_tokens(text: str) -> int:
 
 def message_tokens(message: Entry, count: Count = text_tokens) -> int:
     """Estimate the tokens of a message, with its role and separators."""
+    # The most frequent kinds come first: every message is counted before each call.
+    if isinstance(message, UserMessage):
+        return MESSAGE_TOKENS + count(message.text) + IMAGE_TOKENS * len(message.images)
     if isinstance(message, ToolMessage):
         return MESSAGE_TOKENS + count(message.content)
     if isinstance(message, Summary):
         return MESSAGE_TOKENS + count(as_record(message).text)
     size = MESSAGE_TOKENS + count(message.text)
-    if isinstance(message, UserMessage):
-        return size + IMAGE_TOKENS * len(message.images)
-    size += sum(count(call.name + call.arguments) for call in message.tool_calls)
+    if message.tool_calls:
+        size += sum(count(call.name + call.arguments) for call in message.tool_calls)
     if (parts := message.provider_parts) is not None:
         # Some providers have the reasoning in their parts, some beside them, and some are sent none of it.
         size += max(count(msgspec.json.encode(parts.data).decode()), count(parts.reasoning))
@@ -81,7 +83,7 @@ def answered(messages: Sequence[Entry]) -> tuple[Message, ...]:
     """
     # Most conversations use no tools, and checking is cheaper than rebuilding them.
     if not any(
-        isinstance(message, ToolMessage | Summary) or (isinstance(message, AssistantMessage) and message.tool_calls)
+        not isinstance(message, UserMessage) and (not isinstance(message, AssistantMessage) or message.tool_calls)
         for message in messages
     ):
         return cast("tuple[Message, ...]", tuple(messages))
