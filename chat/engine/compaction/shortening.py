@@ -92,11 +92,12 @@ def _left_out(found: Sequence[Entry], sizes: Sequence[int], over: int, unasked: 
     """Return the places of the messages to leave out, so that `over` tokens are saved if possible."""
     if over <= 0:
         return ()
-    people = [place for place, entry in enumerate(found) if isinstance(entry, UserMessage) and place not in unasked]
+    people = {place for place, entry in enumerate(found) if isinstance(entry, UserMessage) and place not in unasked}
     newest = max(people, default=0)
     while newest and newest - 1 in people:
         newest -= 1
-    cut = _cut(sizes, [place for place in people if place <= newest and place - 1 not in people], over)
+    starts = [place for place in sorted(people) if place <= newest and place - 1 not in people]
+    cut = _cut(sizes, starts, over)
     over -= sum(sizes[:cut])
     # The question itself stays: it is what all of the steps are about.
     steps = [place for place in range(newest, len(found)) if isinstance(found[place], AssistantMessage)]
@@ -114,9 +115,10 @@ def _left_out(found: Sequence[Entry], sizes: Sequence[int], over: int, unasked: 
 
 def _cut(sizes: Sequence[int], places: Iterable[int], over: int, begin: int = 0) -> int:
     """Return the first of the places before which enough is left out, or the last of them."""
-    cut = begin
+    cut, saved = begin, 0
     for place in places:
+        saved += sum(sizes[cut:place])
         cut = place
-        if sum(sizes[begin:place]) >= over:
+        if saved >= over:
             break
     return cut
