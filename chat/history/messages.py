@@ -58,13 +58,16 @@ def history(session_id: UUID) -> History:
 def _places(rows: Sequence[tuple[Any, ...]], summary: int) -> list[int]:
     """Return the places of the rows that a model reads, with a summary behind the messages that it stands for."""
     ranges: list[tuple[int, int]] = msgspec.json.decode(rows[summary][-1])
-    last = max(end for _, end in ranges)
-    stay = [
-        place
-        for place, (number, role, *_) in enumerate(rows)
-        if role != Row.Role.SUMMARY and not any(start <= number <= end for start, end in ranges)
-    ]
-    before = sum(rows[place][0] < last for place in stay)
+    stay: list[int] = []
+    before = 0
+    for place, (number, role, *_) in enumerate(rows):
+        if role == Row.Role.SUMMARY:
+            # An older summary was stored behind messages that stay.
+            continue
+        if any(start <= number <= end for start, end in ranges):
+            before = len(stay)
+        else:
+            stay.append(place)
     return [*stay[:before], summary, *stay[before:]]
 
 

@@ -93,14 +93,14 @@ def _left_out(found: Sequence[Entry], sizes: Sequence[int], over: int, unasked: 
     if over <= 0:
         return ()
     people = {place for place, entry in enumerate(found) if isinstance(entry, UserMessage) and place not in unasked}
-    newest = max(people, default=0)
-    while newest and newest - 1 in people:
+    newest = max(people, default=-1)
+    while newest - 1 in people:
         newest -= 1
     starts = [place for place in sorted(people) if place <= newest and place - 1 not in people]
     cut = _cut(sizes, starts, over)
     over -= sum(sizes[:cut])
     # The question itself stays: it is what all of the steps are about.
-    steps = [place for place in range(newest, len(found)) if isinstance(found[place], AssistantMessage)]
+    steps = [place for place in range(newest + 1, len(found)) if isinstance(found[place], AssistantMessage)]
     asked = steps[0] if steps else len(found)
     # What stands for older steps is older than the others.
     while asked - 1 > newest and (isinstance(found[asked - 1], Summary) or asked - 1 in unasked):
@@ -109,8 +109,9 @@ def _left_out(found: Sequence[Entry], sizes: Sequence[int], over: int, unasked: 
     if over > 0:
         resumed = _cut(sizes, steps[1 : -KEPT_STEPS + 1], over, asked)
     left = (*range(cut), *range(asked, resumed))
-    # A summary is not worth another one of its own.
-    return () if all(isinstance(found[place], Summary) for place in left) else left
+    # A summary is not worth another one of its own, and nothing that is stored would be left out.
+    is_worth = any(place not in unasked and not isinstance(found[place], Summary) for place in left)
+    return left if is_worth else ()
 
 
 def _cut(sizes: Sequence[int], places: Iterable[int], over: int, begin: int = 0) -> int:
