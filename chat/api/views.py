@@ -129,6 +129,20 @@ async def list_messages(
     return found
 
 
+@router.post(
+    "/chat/sessions/{uuid:session_id}/compact", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=STREAM
+)
+async def compact_session(request: HttpRequest, session_id: UUID) -> HttpResponseBase:
+    """Summarise the older messages of a session for its next turns, as a run of its own, and stream it.
+
+    The messages stay. If there is nothing to summarise, the run's `end` event has a `warning` that says so.
+    """
+    if not service_registry.current().stored:
+        raise ApiError(422, "not_stored", "ENABLE_PERSISTENCE=false stores no sessions, so there is none to compact.")
+    starting = service_registry.current().compact(session_id, caller(request))
+    return await answer_new(starting, caller(request), as_json=wants_json(request, None))
+
+
 @router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, **errors(409, 415)})
 async def change_session(request: HttpRequest, session_id: UUID, body: SessionPatch) -> dict[str, Any]:
     """Change a session's title or metadata."""

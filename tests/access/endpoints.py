@@ -39,6 +39,7 @@ ENDPOINTS: Final = {
     ("get", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=READ),
     ("patch", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=("chat",), body={"title": "Mine"}),
     ("get", "/chat/sessions/{session_id}/messages"): Endpoint(kind="session", scopes=READ),
+    ("post", "/chat/sessions/{session_id}/compact"): Endpoint(kind="session", scopes=("chat",)),
     ("get", "/providers"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools/executions"): Endpoint(kind="list", scopes=EXECUTIONS),

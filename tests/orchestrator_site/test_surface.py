@@ -22,6 +22,7 @@ ROUTES = {
     "/chat/sessions": {"get"},
     "/chat/sessions/{session_id}": {"get", "patch", "delete"},
     "/chat/sessions/{session_id}/messages": {"get"},
+    "/chat/sessions/{session_id}/compact": {"post"},
     "/providers": {"get"},
     "/tools": {"get"},
     "/tools/executions": {"get"},
