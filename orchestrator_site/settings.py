@@ -50,6 +50,8 @@ ENABLE_PERSISTENCE = env.flag("ENABLE_PERSISTENCE", default=True)
 DATABASES = {"default": env.database("DATABASE_URL", "orchestrator.db")}
 ALLOW_FS_BASE = env.path("ALLOW_FS_BASE", "workspaces")
 WORKSPACE_SCOPE = env.choice("WORKSPACE_SCOPE", "owner", ("shared", "owner", "session"))
+WORKSPACE_MAX_BYTES = env.integer("WORKSPACE_MAX_BYTES", 10 * 2**30, least=0)
+WORKSPACE_MAX_FILES = env.integer("WORKSPACE_MAX_FILES", 200_000, least=0)
 ENV_PATH = env.file
 SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)

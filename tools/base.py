@@ -22,6 +22,7 @@ ToolErrorCode = Literal[
     "not_found",
     "outside_workspace",
     "too_large",
+    "workspace_full",
     "not_allowed",
     "timed_out",
     "cancelled",

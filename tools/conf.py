@@ -12,6 +12,7 @@ from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
 from tools.workspace import Limits, SecretNames
 from tools.workspace.confinement.names import SECRETS
+from tools.workspace.quota import Quota
 from tools.workspaces.scope import Scope
 
 
@@ -31,6 +32,11 @@ def workspaces_lock() -> Path:
 
 def workspace_limits() -> Limits:
     return Limits(max_read_bytes=settings.FS_MAX_READ_BYTES, max_write_bytes=settings.FS_MAX_WRITE_BYTES)
+
+
+def workspace_quota(folder: Path) -> Quota:
+    """Return the quota of a workspace."""
+    return Quota(folder, max_bytes=settings.WORKSPACE_MAX_BYTES, max_files=settings.WORKSPACE_MAX_FILES)
 
 
 def secret_names() -> SecretNames:

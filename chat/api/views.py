@@ -14,7 +14,6 @@ from chat.api.errors import not_found, session_busy
 from chat.api.parsing import parse_request
 from chat.api.provider_listing import provider_items
 from chat.api.run_access import owner_of, run_fields
-from chat.api.run_changes import router as changes_router
 from chat.api.run_responses import wants_json
 from chat.api.schemas import (
     EVENTS_OR_JSON,
@@ -42,7 +41,6 @@ CHAT: Final = KeyAuth("chat")
 READ: Final = KeyAuth("chat", "audit")
 
 router = Router(tags=["chat"], auth=CHAT)
-router.add_router("", changes_router)
 
 CURSOR: Final[Any] = params.Query(
     None, ge=0, le=2**31, description="The number of the last event that was received. If omitted, all events follow."
