@@ -47,7 +47,9 @@ def file_response(request: HttpRequest, handle: int, path: str, close: Callable[
         }
         unchanged = get_conditional_response(request, etag=etag, last_modified=int(status.st_mtime))
         if unchanged is not None and unchanged.status_code == 412:
-            raise ApiError(412, "precondition_failed", "The file is not the one that If-Match names.", headers=headers)
+            raise ApiError(
+                412, "precondition_failed", "The file is not the one that If-Match names.", headers={"ETag": etag}
+            )
         if unchanged is not None:
             for name, value in headers.items():
                 unchanged[name] = value

@@ -163,6 +163,13 @@ ANSWERS: Final[dict[str, Any]] = {
         "commands": 0,
         "note": None,
     },
+    "list_files": {
+        "items": [{"path": "notes/plan.txt", "type": "file", "size": 10, "modified": TIME}],
+        "count": 1,
+        "truncated": False,
+    },
+    "write_file": {"path": "notes/plan.txt", "size": 10, "sha256": SHA256, "created": True},
+    "upload_archive": {"files": 2, "created": 2, "bytes": 1_024},
     "undo_run": {
         "run_id": RUN,
         "direction": "undo",

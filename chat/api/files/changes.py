@@ -24,7 +24,7 @@ from web.plurals import counted
 from web.schemas import errors
 
 logger = logging.getLogger(__name__)
-router = Router()
+router = Router(tags=["chat"])
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 ACTIVE: Final = {"running", "waiting"}

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from ninja import Router
+from ninja import Router, Status
 
 from access.auth import KeyAuth, caller
 from chat.api.errors import not_found
@@ -74,7 +74,7 @@ async def read_file(request: HttpRequest, path: str, session_id: UUID | None = s
 )
 async def write_file(
     request: HttpRequest, response: HttpResponse, path: str, session_id: UUID | None = schemas.SESSION
-) -> tuple[int, dict[str, Any]]:
+) -> Status[dict[str, Any]]:
     """Write a whole file, and make the folders that it needs. The write is atomic."""
     workspace = await _workspace(request, session_id, "fs.write")
     new = request.headers.get("If-None-Match", "").strip() == "*"
@@ -87,7 +87,7 @@ async def write_file(
             return msgspec.to_builtins(changed), etag_of(os.fstat(file.fileno()))
 
     written, response["ETag"] = await _changed(request, path, work, is_conditional=new or "If-Match" in request.headers)
-    return (201 if written["created"] else 200), written
+    return Status(201 if written["created"] else 200, written)
 
 
 @router.delete(

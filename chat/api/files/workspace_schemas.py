@@ -61,9 +61,9 @@ FILE_ANSWER: Final[dict[str, Any]] = {
         _header("Range", "A range of bytes, such as `bytes=0-1023`: the answer is 206."),
     ],
     "responses": {
-        "200": {"description": "The content of the file.", "content": BINARY},
-        "206": {"description": "A range of the content.", "content": BINARY},
-        "304": {"description": "The file is as the client has it."},
+        200: {"description": "The content of the file.", "content": BINARY},
+        206: {"description": "A range of the content.", "content": BINARY},
+        304: {"description": "The file is as the client has it."},
     },
 }
 FILE_BODY: Final[dict[str, Any]] = {
@@ -72,12 +72,12 @@ FILE_BODY: Final[dict[str, Any]] = {
 }
 FILE_REMOVAL: Final[dict[str, Any]] = {"parameters": [IF_MATCH]}
 ARCHIVE_ANSWER: Final[dict[str, Any]] = {
-    "responses": {"200": {"description": "The files as a tar archive, compressed with gzip.", "content": ARCHIVE}}
+    "responses": {200: {"description": "The files as a tar archive, compressed with gzip.", "content": ARCHIVE}}
 }
 ARCHIVE_BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "description": "A tar archive, compressed with gzip or not: regular files and folders only.",
-        "content": ARCHIVE,
+        "content": BINARY,
     }
 }
