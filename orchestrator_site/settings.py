@@ -15,6 +15,7 @@ from orchestrator_site.environment import provider_settings
 from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
+from tools.committing import identity
 
 BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
@@ -97,6 +98,8 @@ SLOW_READER_SECONDS = env.seconds("SLOW_READER_SECONDS", 60, least=1, most=3_600
 # Tools
 ENABLE_TERMINAL = env.flag("ENABLE_TERMINAL", default=True)
 ENABLE_GIT = env.flag("ENABLE_GIT", default=True)
+GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", identity.name_template)
+GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", identity.email_template)
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")

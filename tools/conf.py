@@ -6,6 +6,7 @@ import msgspec
 from django.conf import settings
 
 from tools.commands import Profile
+from tools.committing.identity import Identity
 from tools.output.masking import Masker
 from tools.policy import Policy
 from tools.sandbox.protection.quarantine import LOCK
@@ -55,6 +56,10 @@ def undo_max_bytes() -> int:
 
 def git_enabled() -> bool:
     return bool(settings.ENABLE_GIT)
+
+
+def git_identity() -> Identity:
+    return Identity(name=settings.GIT_AUTHOR_NAME, email=settings.GIT_AUTHOR_EMAIL)
 
 
 def terminal_enabled() -> bool:
