@@ -15,6 +15,8 @@ from orchestrator_site.environment import provider_settings
 from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
+from tools.committing import identity
+from tools.forges import allowed
 
 BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
@@ -99,6 +101,14 @@ SLOW_READER_SECONDS = env.seconds("SLOW_READER_SECONDS", 60, least=1, most=3_600
 # Tools
 ENABLE_TERMINAL = env.flag("ENABLE_TERMINAL", default=True)
 ENABLE_GIT = env.flag("ENABLE_GIT", default=True)
+GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", identity.name_template)
+GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", identity.email_template)
+GIT_REMOTES_ALLOWED = env.parsed("GIT_REMOTES_ALLOWED", allowed.remotes)
+GIT_TOKENS = {
+    **({"github.com": token} if (token := env.token("GITHUB_TOKEN")) else {}),
+    **({"gitlab.com": token} if (token := env.token("GITLAB_TOKEN")) else {}),
+    **env.parsed_secret("GIT_TOKENS", allowed.tokens),
+}
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")
@@ -145,6 +155,7 @@ KNOWN_SECRETS = (
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     DATABASES["default"].get("PASSWORD", ""),
+    *GIT_TOKENS.values(),
 )
 
 # Traces

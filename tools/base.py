@@ -70,16 +70,28 @@ class Restrictable(Protocol):
         ...
 
 
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """The effect that a call would have. `shown` is a JSON object for the decision about it, which is bound to it.
+
+    `value` is for the tool itself.
+    """
+
+    shown: Mapping[str, Any]
+    value: Any
+
+
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """The part of an execution that its tool may use. `permits` is None if the policy has no rule about its files.
 
-    `record` is None if the execution belongs to no run.
+    `record` is None if the execution belongs to no run. `preview` is the value of the approved preview, if the call
+    was approved and its tool has previews.
     """
 
     payer: Payer
     emit: Emit
     permits: Permits | None = None
     record: Record | None = None
+    preview: Any = None
 
     @property
     def owner(self) -> str:
@@ -110,6 +122,11 @@ async def no_precheck(params: msgspec.Struct) -> None:
     """Find no fault."""
 
 
+async def no_preview(params: msgspec.Struct) -> Preview | None:
+    """Return no preview."""
+    return None
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
@@ -118,7 +135,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `implied` are values of params that follow from those in `facets`: only rules that deny or ask test them. `files`
     are the file tools whose rules about paths also apply to the files of this one. `needs` returns the tools that the
     caller must also be granted. `precheck` raises `ToolError` if a call can only fail, so that no approval is
-    asked for; it has no effect.
+    asked for; it has no effect. `preview` does the same, and returns the effect that an approval is bound to; an
+    approved call whose preview has changed fails.
     """
 
     spec: ToolSpec
@@ -132,6 +150,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     needs: Callable[[msgspec.Struct], tuple[str, ...]] = nothing
     precheck: Callable[[msgspec.Struct], Awaitable[Any]] = no_precheck
+    preview: Callable[[msgspec.Struct], Awaitable[Preview | None]] = no_preview
 
     @property
     def name(self) -> str:
@@ -150,13 +169,14 @@ def tool(
     files: tuple[str, ...] = (),
     needs: Callable[[Any], tuple[str, ...]] = nothing,
     precheck: Callable[..., Awaitable[Any]] | None = None,
+    preview: Callable[..., Awaitable[Preview]] | None = None,
 ) -> Tool:
     """Make a tool of a function.
 
     The function's keyword-only parameters are the tool's params. Each has a type, and a default if it is optional.
     `Annotated` with `msgspec.Meta` adds a description and bounds. The positional-only parameters take `given`, such as
     a workspace, restricted to the files that the call may use. If there is one more, it gets the `Execution`.
-    `precheck` takes the `given` and the params.
+    `precheck` and `preview` take the `given` and the params.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
@@ -172,6 +192,9 @@ def tool(
 
     def run_precheck(values: msgspec.Struct) -> Awaitable[Any]:
         return precheck(*given, **_arguments(values)) if precheck else no_precheck(values)
+
+    async def run_preview(values: msgspec.Struct) -> Preview | None:
+        return await preview(*given, **_arguments(values)) if preview else None
 
     def run(values: msgspec.Struct, execution: Execution) -> Awaitable[Any]:
         arguments = _arguments(values)
@@ -191,6 +214,7 @@ def tool(
         files=files,
         needs=needs,
         precheck=run_precheck,
+        preview=run_preview,
     )
 
 

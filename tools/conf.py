@@ -6,6 +6,8 @@ import msgspec
 from django.conf import settings
 
 from tools.commands import Profile
+from tools.committing.identity import Identity
+from tools.forges.allowed import AllowedRemotes
 from tools.output.masking import Masker
 from tools.policy import Policy
 from tools.sandbox.protection.quarantine import LOCK
@@ -61,6 +63,19 @@ def undo_max_bytes() -> int:
 
 def git_enabled() -> bool:
     return bool(settings.ENABLE_GIT)
+
+
+def git_identity() -> Identity:
+    return Identity(name=settings.GIT_AUTHOR_NAME, email=settings.GIT_AUTHOR_EMAIL)
+
+
+def allowed_remotes() -> AllowedRemotes:
+    return AllowedRemotes(settings.GIT_REMOTES_ALLOWED, settings.GIT_TOKENS)
+
+
+def git_folder() -> Path:
+    """Return the folder of the service's own repositories."""
+    return output_folder() / "git"
 
 
 def terminal_enabled() -> bool:

@@ -23,13 +23,15 @@ class ToolTask:
         tool: Tool,
         params: msgspec.Struct,
         payer: Payer,
+        *,
         permits: Permits | None = None,
         record: Record | None = None,
+        preview: Any = None,
     ) -> None:
         self._pieces: deque[Output] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
-        execution = Execution(payer=payer, emit=self._emit, permits=permits, record=record)
+        execution = Execution(payer=payer, emit=self._emit, permits=permits, record=record, preview=preview)
         self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, execution))
         # A tool that prints nothing must still wake the reader when it ends.
         self._task.add_done_callback(lambda _: self._news.set())
