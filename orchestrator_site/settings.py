@@ -109,6 +109,13 @@ GIT_TOKENS = {
     **({"gitlab.com": token} if (token := env.token("GITLAB_TOKEN")) else {}),
     **env.parsed_secret("GIT_TOKENS", allowed.tokens),
 }
+CLOUD_RUN_PROJECT = env.text("CLOUD_RUN_PROJECT")
+CLOUD_RUN_REGION = env.text("CLOUD_RUN_REGION")
+CLOUD_RUN_CREDENTIALS = env.text("CLOUD_RUN_CREDENTIALS", "default")
+if CLOUD_RUN_CREDENTIALS != "default":
+    CLOUD_RUN_CREDENTIALS = str(env.path("CLOUD_RUN_CREDENTIALS", ""))
+CLOUD_RUN_IMAGES = env.names("CLOUD_RUN_IMAGES")
+CLOUD_RUN_MAX_SECONDS = env.seconds("CLOUD_RUN_MAX_SECONDS", 900, least=1, most=3_600)
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")

@@ -18,6 +18,16 @@ from tools.workspace.quota import Quota
 from tools.workspaces.scope import Scope
 
 
+class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The project of Google Cloud to which images are deployed, and its credentials."""
+
+    project: str
+    region: str
+    credentials: str
+    images: tuple[str, ...]
+    max_seconds: float
+
+
 def workspace_base() -> Path:
     return Path(settings.ALLOW_FS_BASE)
 
@@ -91,6 +101,16 @@ def terminal_limits() -> TerminalLimits:
         quarantine=output_folder() / "quarantine",
         whitelist=settings.TERMINAL_WHITELIST,
         secret_globs=(*SECRETS, *settings.FS_SECRET_NAMES),
+    )
+
+
+def cloud_run() -> CloudRunSettings:
+    return CloudRunSettings(
+        project=settings.CLOUD_RUN_PROJECT,
+        region=settings.CLOUD_RUN_REGION,
+        credentials=settings.CLOUD_RUN_CREDENTIALS,
+        images=settings.CLOUD_RUN_IMAGES,
+        max_seconds=settings.CLOUD_RUN_MAX_SECONDS,
     )
 
 

@@ -110,16 +110,11 @@ def unpack(workspace: Workspace, data: bytes, path: str) -> Unpacked:
                     if made.created:
                         created.append(Change(path=change.path, data=None, expected_sha256=made.sha256))
         except BaseException:
-            _roll_back(workspace, created, changes)
+            for at in range(0, len(created), CHUNK_FILES):
+                workspace.apply(created[at : at + CHUNK_FILES])
+            restore(workspace, changes, "undo")
             raise
     return Unpacked(files=len(names), created=len(created), bytes=size)
-
-
-def _roll_back(workspace: Workspace, created: list[Change], changes: RunChanges) -> None:
-    """Remove the new files, and restore the replaced ones."""
-    for at in range(0, len(created), CHUNK_FILES):
-        workspace.apply(created[at : at + CHUNK_FILES])
-    restore(workspace, changes, "undo")
 
 
 def _check(workspace: Workspace, data: bytes, path: str, deadline: Deadline) -> tuple[set[str], int]:
