@@ -15,6 +15,8 @@ from orchestrator_site.environment import provider_settings
 from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
+from tools.committing import identity
+from tools.forges import allowed
 
 BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
@@ -50,6 +52,8 @@ ENABLE_PERSISTENCE = env.flag("ENABLE_PERSISTENCE", default=True)
 DATABASES = {"default": env.database("DATABASE_URL", "orchestrator.db")}
 ALLOW_FS_BASE = env.path("ALLOW_FS_BASE", "workspaces")
 WORKSPACE_SCOPE = env.choice("WORKSPACE_SCOPE", "owner", ("shared", "owner", "session"))
+WORKSPACE_MAX_BYTES = env.integer("WORKSPACE_MAX_BYTES", 10 * 2**30, least=0)
+WORKSPACE_MAX_FILES = env.integer("WORKSPACE_MAX_FILES", 200_000, least=0)
 ENV_PATH = env.file
 SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)
@@ -98,6 +102,21 @@ SLOW_READER_SECONDS = env.seconds("SLOW_READER_SECONDS", 60, least=1, most=3_600
 ENABLE_TERMINAL = env.flag("ENABLE_TERMINAL", default=True)
 ENABLE_GIT = env.flag("ENABLE_GIT", default=True)
 ENABLE_RETRIEVAL = env.flag("ENABLE_RETRIEVAL", default=True)
+GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", identity.name_template)
+GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", identity.email_template)
+GIT_REMOTES_ALLOWED = env.parsed("GIT_REMOTES_ALLOWED", allowed.remotes)
+GIT_TOKENS = {
+    **({"github.com": token} if (token := env.token("GITHUB_TOKEN")) else {}),
+    **({"gitlab.com": token} if (token := env.token("GITLAB_TOKEN")) else {}),
+    **env.parsed_secret("GIT_TOKENS", allowed.tokens),
+}
+CLOUD_RUN_PROJECT = env.text("CLOUD_RUN_PROJECT")
+CLOUD_RUN_REGION = env.text("CLOUD_RUN_REGION")
+CLOUD_RUN_CREDENTIALS = env.text("CLOUD_RUN_CREDENTIALS", "default")
+if CLOUD_RUN_CREDENTIALS != "default":
+    CLOUD_RUN_CREDENTIALS = str(env.path("CLOUD_RUN_CREDENTIALS", ""))
+CLOUD_RUN_IMAGES = env.names("CLOUD_RUN_IMAGES")
+CLOUD_RUN_MAX_SECONDS = env.seconds("CLOUD_RUN_MAX_SECONDS", 900, least=1, most=3_600)
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")
@@ -145,6 +164,7 @@ KNOWN_SECRETS = (
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     DATABASES["default"].get("PASSWORD", ""),
+    *GIT_TOKENS.values(),
 )
 
 # Traces

@@ -8,9 +8,10 @@ from functools import cache
 from speech.budgets import CallBudget
 from tools import conf, resources
 from tools.base import Tool
-from tools.builtin import fs, git, output, patch, retrieval, speech, terminal
+from tools.builtin import fs, output, patch, retrieval, speech, terminal
+from tools.cloud_run.deploy_tools import deploy_tools
 from tools.execution.context import ToolContext
-from tools.git.running import Runner
+from tools.forges.git_tools import git_tools
 from tools.resources import outputs as outputs
 from tools.workspace import Workspace, WorkspaceUnavailableError
 from tools.workspaces.tools import WorkspaceTools
@@ -28,10 +29,7 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
     return (
         *fs.tools(workspace),
         *patch.tools(workspace),
-        *git.tools(
-            Runner(workspace),
-            disabled=_off("ENABLE_GIT", is_on=conf.git_enabled()) or resources.why_no_git(),
-        ),
+        *git_tools(workspace),
         *terminal.tools(
             workspace,
             resources.sandbox(),
@@ -47,6 +45,7 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
             disabled=_off("ENABLE_RETRIEVAL", is_on=conf.retrieval_enabled()),
         ),
         *output.tools(outputs()),
+        *deploy_tools(),
     )
 
 

@@ -22,6 +22,7 @@ ToolErrorCode = Literal[
     "not_found",
     "outside_workspace",
     "too_large",
+    "workspace_full",
     "not_allowed",
     "timed_out",
     "cancelled",
@@ -69,16 +70,41 @@ class Restrictable(Protocol):
         ...
 
 
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """The effect that a call would have. `shown` is a JSON object for the decision about it, which is bound to it.
+
+    `value` is for the tool itself.
+    """
+
+    shown: Mapping[str, Any]
+    value: Any
+
+
+class Memory(Protocol):
+    """Facts that an execution stores while it runs, so that a later call finds them after a crash."""
+
+    async def remember(self, key: str, fact: str) -> None:
+        """Store a fact in the row of the execution. It is committed when this returns."""
+        ...
+
+    async def recall(self, key: str) -> str | None:
+        """Return the fact that the newest interrupted execution of the owner and the tool stored for a key."""
+        ...
+
+
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """The part of an execution that its tool may use. `permits` is None if the policy has no rule about its files.
 
-    `record` is None if the execution belongs to no run.
+    `record` is None if the execution belongs to no run. `preview` is the value of the approved preview, if the call
+    was approved and its tool has previews. `memory` is None if nothing is stored.
     """
 
     payer: Payer
     emit: Emit
     permits: Permits | None = None
     record: Record | None = None
+    preview: Any = None
+    memory: Memory | None = None
 
     @property
     def owner(self) -> str:
@@ -109,6 +135,16 @@ async def no_precheck(params: msgspec.Struct) -> None:
     """Find no fault."""
 
 
+async def no_preview(params: msgspec.Struct) -> Preview | None:
+    """Return no preview."""
+    return None
+
+
+def never_asks(params: msgspec.Struct) -> bool:
+    """Leave the decision to the policy."""
+    return False
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
@@ -117,7 +153,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `implied` are values of params that follow from those in `facets`: only rules that deny or ask test them. `files`
     are the file tools whose rules about paths also apply to the files of this one. `needs` returns the tools that the
     caller must also be granted. `precheck` raises `ToolError` if a call can only fail, so that no approval is
-    asked for; it has no effect.
+    asked for; it has no effect. `preview` does the same, and returns the effect that an approval is bound to; an
+    approved call whose preview has changed fails. `always_asks` returns whether a call needs an approval even if the
+    policy allows it.
     """
 
     spec: ToolSpec
@@ -131,6 +169,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     needs: Callable[[msgspec.Struct], tuple[str, ...]] = nothing
     precheck: Callable[[msgspec.Struct], Awaitable[Any]] = no_precheck
+    preview: Callable[[msgspec.Struct], Awaitable[Preview | None]] = no_preview
+    always_asks: Callable[[msgspec.Struct], bool] = never_asks
 
     @property
     def name(self) -> str:
@@ -149,13 +189,15 @@ def tool(
     files: tuple[str, ...] = (),
     needs: Callable[[Any], tuple[str, ...]] = nothing,
     precheck: Callable[..., Awaitable[Any]] | None = None,
+    preview: Callable[..., Awaitable[Preview]] | None = None,
+    always_asks: Callable[[Any], bool] = never_asks,
 ) -> Tool:
     """Make a tool of a function.
 
     The function's keyword-only parameters are the tool's params. Each has a type, and a default if it is optional.
     `Annotated` with `msgspec.Meta` adds a description and bounds. The positional-only parameters take `given`, such as
     a workspace, restricted to the files that the call may use. If there is one more, it gets the `Execution`.
-    `precheck` takes the `given` and the params.
+    `precheck` and `preview` take the `given` and the params.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)
@@ -171,6 +213,9 @@ def tool(
 
     def run_precheck(values: msgspec.Struct) -> Awaitable[Any]:
         return precheck(*given, **_arguments(values)) if precheck else no_precheck(values)
+
+    async def run_preview(values: msgspec.Struct) -> Preview | None:
+        return await preview(*given, **_arguments(values)) if preview else None
 
     def run(values: msgspec.Struct, execution: Execution) -> Awaitable[Any]:
         arguments = _arguments(values)
@@ -190,6 +235,8 @@ def tool(
         files=files,
         needs=needs,
         precheck=run_precheck,
+        preview=run_preview,
+        always_asks=always_asks,
     )
 
 

@@ -104,6 +104,13 @@ class Environment:
         except ValueError as error:
             raise InvalidSetting(name, value, str(error).removesuffix(".")) from None
 
+    def parsed_secret(self, name: str, parse: Callable[[str], Parsed]) -> Parsed:
+        """Return a secret as parsed by `parse`, whose `ValueError` must not repeat it."""
+        try:
+            return parse(self.secret(name))
+        except ValueError as error:
+            raise InvalidSetting(name, "...", str(error)) from None
+
     def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
         value = self.text(name, default).lower()
         if value not in choices:

@@ -39,6 +39,13 @@ ENDPOINTS: Final = {
     ("get", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=READ),
     ("patch", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=("chat",), body={"title": "Mine"}),
     ("get", "/chat/sessions/{session_id}/messages"): Endpoint(kind="session", scopes=READ),
+    ("post", "/chat/sessions/{session_id}/compact"): Endpoint(kind="session", scopes=("chat",)),
+    ("get", "/workspace/files"): Endpoint(kind="unowned", scopes=("files.read",)),
+    ("get", "/workspace/files/{path}"): Endpoint(kind="unowned", scopes=("files.read",), opens_with=404),
+    ("put", "/workspace/files/{path}"): Endpoint(kind="unowned", scopes=("files.write",), body={}, opens_with=201),
+    ("delete", "/workspace/files/{path}"): Endpoint(kind="unowned", scopes=("files.write",), opens_with=404),
+    ("get", "/workspace/archive"): Endpoint(kind="unowned", scopes=("files.read",)),
+    ("post", "/workspace/archive"): Endpoint(kind="unowned", scopes=("files.write",), body={}, opens_with=422),
     ("get", "/providers"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools/executions"): Endpoint(kind="list", scopes=EXECUTIONS),
@@ -51,7 +58,7 @@ ENDPOINTS: Final = {
     ("get", "/retrieval/status"): Endpoint(kind="unowned", scopes=("retrieval.search",)),
     ("post", "/retrieval/documents"): Endpoint(
         kind="unowned", scopes=("retrieval.search",), body={"name": "a.md", "text": ""}, opens_with=403
-    ),  # It writes a file, for which it also needs `fs.write`.
+    ),  # It writes a file, for which it also needs `files.write`.
     ("get", "/speech/providers"): Endpoint(kind="unowned", scopes=("speech",)),
     ("post", "/speech/transcriptions"): Endpoint(kind="unowned", scopes=("speech",), body={}, opens_with=415),
     ("post", "/speech/synthesis"): Endpoint(kind="unowned", scopes=("speech",), body={"text": ""}, opens_with=422),

@@ -39,8 +39,8 @@ from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
 from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
 from tools.execution.permission import Permission
-from tools.execution.request import Call, grant_all, parse_params, prechecked, shown_whole, validate
-from tools.execution.rows import Intent, Status, open_execution, requested_call, start_execution
+from tools.execution.request import Call, grant_all, parse_params, prechecked, previewed, shown_whole, validate
+from tools.execution.rows import ExecutionMemory, Intent, Status, open_execution, requested_call, start_execution
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
 from tools.output.rendering import binary_names, show
@@ -108,7 +108,7 @@ class ToolExecutor:
     async def execute(self, call: Call) -> AsyncGenerator[Progress]:
         """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
         if call.refusal is None and call.decision == "ask":
-            call = await prechecked(call)
+            call = await previewed(await prechecked(call), self._context.masker)
         intent = call.intent(new_id(), self._payer, self._context.masker)
         opened = Opened(execution_id=str(intent.execution_id), tool=intent.tool, params=call.shown_params)
         if call.refusal is None and call.decision == "ask":
@@ -134,6 +134,12 @@ class ToolExecutor:
         """Run or refuse a call that waited. Inspect it again before this: the policy overrules an approval."""
         intent = call.intent(UUID(approval.execution_id), self._payer, self._context.masker)
         yield Resolved(execution_id=approval.execution_id, decision=approval.decision)
+        if approval.decision == "approved":
+            try:
+                call = await previewed(call, self._context.masker)
+            except asyncio.CancelledError:
+                await self._close(call, intent, UNSTARTED, status=Status.AWAITING_APPROVAL)
+                raise
         refusal = call.refusal_after(approval)
         start = partial(start_execution, intent.execution_id, intent.created)
         if refusal is None and not await self._commit(call, intent, start):
@@ -165,7 +171,7 @@ class ToolExecutor:
         try:
             if opened is not None:
                 yield opened
-            task = await self._start(call)
+            task = await self._start(call, intent)
             async for piece in task.output():
                 for shown in await printed.take(piece):
                     yield shown
@@ -184,7 +190,7 @@ class ToolExecutor:
         await self._close(call, intent, outcome, time.perf_counter() - began, printed)
         yield outcome
 
-    async def _start(self, call: Call) -> ToolTask:
+    async def _start(self, call: Call, intent: Intent) -> ToolTask:
         """Start the tool of a call. Raises `ToolError` if the call is refused."""
         if call.refusal is not None or call.tool is None or call.values is None:
             raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
@@ -194,7 +200,11 @@ class ToolExecutor:
         permits = self._permission.permits(call.tool, source, call.values, call.decision)
         run_id = self._payer.run_id
         record = self._context.changes.of(run_id).record if self._stored and run_id else None
-        return ToolTask(call.tool, call.values, self._payer, permits, record)
+        memory = ExecutionMemory(intent.execution_id, intent.owner, intent.tool, self._write) if self._stored else None
+        preview = call.preview.value if call.preview else None
+        return ToolTask(
+            call.tool, call.values, self._payer, permits=permits, record=record, preview=preview, memory=memory
+        )
 
     async def _close(
         self,

@@ -1,6 +1,7 @@
 """Requests to run a tool, inspected: the tool, its validated params, and whether it may run."""
 
 import hashlib
+import logging
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import msgspec
 from django.utils import timezone
 
 from spending.accounts import Payer
-from tools.base import Approval, InspectedCall, Tool, ToolError, ToolRequest
+from tools.base import Approval, InspectedCall, Preview, Tool, ToolError, ToolRequest
 from tools.execution.arguments import coerce, decode_object
 from tools.execution.rows import Intent
 from tools.models import ToolExecution
@@ -16,8 +17,14 @@ from tools.output.masking import Masker, mapped, storable
 from tools.output.rendering import MAX_KEPT_BYTES, event_params, row_params
 from tools.policy import Decision
 
+logger = logging.getLogger(__name__)
+
 MAX_UNREADABLE_CHARS: Final = 4_096
 """Characters that are stored of arguments that are not JSON."""
+
+
+PREVIEW: Final = "preview"
+"""The name in shown params under which the preview of a call's effect stands. No tool has a param of this name."""
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,13 +41,17 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(InspectedCall, frozen=True, kw_only=True):
-    """An inspected request. `refusal` says why it does not run; otherwise `tool` and `values` are set."""
+    """An inspected request. `refusal` says why it does not run; otherwise `tool` and `values` are set.
+
+    `preview` is the effect that it would have, if its tool has previews and an approval is needed or given.
+    """
 
     params: Params
     tool: Tool | None = None
     values: msgspec.Struct | None = None
     refusal: ToolError | None = None
     decision: Decision = "allow"
+    preview: Preview | None = None
 
     @property
     def shown_params(self) -> Any:
@@ -55,7 +66,11 @@ class Call(InspectedCall, frozen=True, kw_only=True):
         if approval.decision == "denied":
             return ToolError(f"The call was denied. {approval.note}".strip(), code="denied")
         if approval.params_sha256 != self.params.sha256:
-            return ToolError("The approval is for other params than these.", code="denied")
+            changed = ToolError(
+                "What was approved has changed. Call the tool again, for a new approval.", code="conflict"
+            )
+            other = ToolError("The approval is for other params than these.", code="denied")
+            return self.refusal or (changed if self.preview else other)
         # The call was inspected again, so a policy that changed meanwhile overrules the approval.
         return self.refusal
 
@@ -146,3 +161,24 @@ async def prechecked(call: Call) -> Call:
     except ToolError as error:
         return msgspec.structs.replace(call, refusal=error)
     return call
+
+
+async def previewed(call: Call, masker: Masker) -> Call:
+    """Return the call with a preview of its effect in its shown params and its hash, if its tool has previews."""
+    if call.refusal is not None or call.tool is None or call.values is None:
+        return call
+    try:
+        preview = await call.tool.preview(call.values)
+        if preview is None:
+            return call
+        given = {**call.params.given, PREVIEW: preview.shown}
+        params = msgspec.structs.replace(call.params, given=given, sha256=params_sha256(given))
+        return msgspec.structs.replace(call, params=shown_whole(params, masker), preview=preview)
+    except ToolError as error:
+        return msgspec.structs.replace(call, refusal=error)
+    except Exception:
+        logger.exception("tool.broken", extra={"tool": call.request.tool})
+        broken = ToolError(
+            "The call cannot be previewed because of an internal error; see the service's log.", code="failed"
+        )
+        return msgspec.structs.replace(call, refusal=broken)

@@ -13,6 +13,7 @@ PROTOCOLS = ("ext", "file", "ftp", "ftps", "git", "http", "https", "ssh")
 # A filter that is `required` must succeed, or git fails. These are the common ones, so their settings are reset.
 KNOWN_FILTERS = ("lfs", "git-crypt")
 
+NO_SETTINGS: Mapping[str, str] = {}
 GLOBAL_OPTIONS = ("--no-pager", "--no-optional-locks", "--no-replace-objects", "--literal-pathspecs")
 
 SETTINGS: Mapping[str, str] = {
@@ -72,6 +73,24 @@ SETTINGS: Mapping[str, str] = {
 }
 """Settings for the command line, which override those of every file."""
 
+WRITING_SETTINGS: Mapping[str, str] = {
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
+    # With these, git would leave out, remove or take files that the call does not name.
+    "core.sparseCheckout": "false",
+    "core.splitIndex": "false",
+    "core.commitGraph": "false",
+    "core.multiPackIndex": "false",
+    "add.ignoreErrors": "false",
+    "commit.gpgSign": "false",
+    "commit.template": "",
+    "i18n.commitEncoding": "UTF-8",
+    "branch.autoSetupMerge": "false",
+    "branch.autoSetupRebase": "never",
+    "checkout.workers": "1",
+}
+"""More settings for commands that write, and for those whose result is sent elsewhere."""
+
 _NO_DIFF_PROGRAMS = ("--no-ext-diff", "--no-textconv")
 # A git that is started for a submodule does not get the settings of the command line.
 _NO_SUBMODULES = ("--ignore-submodules=dirty",)
@@ -107,13 +126,13 @@ ENVIRONMENT: Mapping[str, str] = {
 """The environment of git, which a git that it starts inherits."""
 
 
-def hardened(arguments: Sequence[str]) -> tuple[str, ...]:
-    """Return the argv of git for a command and its options, such as `("status", "--short")`.
+def hardened(arguments: Sequence[str], more: Mapping[str, str] = NO_SETTINGS) -> tuple[str, ...]:
+    """Return the argv of git for a command and its options, such as `("status", "--short")`, with `more` settings.
 
     The caller must have checked the arguments.
     """
     # An option that reverses one of `OPTIONS` (`--textconv`, `--ext-diff`, `--ignore-submodules=none`) would win,
     # because it comes later.
     command, *rest = arguments
-    settings = (word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}"))
+    settings = (word for name, value in {**SETTINGS, **more}.items() for word in ("-c", f"{name}={value}"))
     return ("git", *GLOBAL_OPTIONS, *settings, command, *OPTIONS.get(command, ()), *rest)

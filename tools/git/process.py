@@ -125,7 +125,7 @@ def started(policy: Policy) -> Iterator[Process]:
                 # GitPython adds this to the process's environment and can remove no variable: emptying them hides
                 # their values. git itself gets only the environment of its policy.
                 env=dict.fromkeys(os.environ, ""),
-                pass_fds=(writing, policy.cwd_handle, *policy.readable_handles),
+                pass_fds=(writing, *policy.handles),
             )
         finally:
             os.close(writing)

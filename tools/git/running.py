@@ -9,7 +9,7 @@ import msgspec
 
 from tools.base import Permits, Record, ToolError
 from tools.git.binding import GitError
-from tools.git.hardening import ENVIRONMENT, hardened
+from tools.git.hardening import ENVIRONMENT, NO_SETTINGS, hardened
 from tools.git.installed import InstalledGit, installed_git
 from tools.git.limits import Limits
 from tools.git.process import Kept, started
@@ -29,7 +29,25 @@ GRACE_SECONDS = 1
 
 # With these, git neither searches for a repository nor reads `core.worktree` (git(1)).
 IN_THE_FOLDER: Mapping[str, str] = {"GIT_DIR": ".git", "GIT_WORK_TREE": "."}
+BARE: Mapping[str, str] = {"GIT_DIR": "."}
 NOTHING_OF_THE_SYSTEM: Mapping[str, str] = {"PATH": "", "HOME": os.devnull, "TMPDIR": os.devnull}
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The folder in which git runs, and what it may reach. Each handle is open.
+
+    `input` is its standard input, or else it is empty. `settings` and `environment` add to the hardened ones. No file
+    that it writes is larger than `max_file_bytes`. `is_bare` is a repository without a work tree.
+    """
+
+    cwd: int
+    readable: tuple[int, ...] = ()
+    writable: tuple[int, ...] = ()
+    input: int | None = None
+    settings: Mapping[str, str] = NO_SETTINGS
+    environment: Mapping[str, str] = NO_SETTINGS
+    is_bare: bool = False
+    max_file_bytes: int = 0
 
 
 class GitResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,53 +104,69 @@ class Runner:
             return f"{found} is too old: git {OLDEST[0]}.{OLDEST[1]} is needed."
         return ""
 
-    def run(self, arguments: Sequence[str], folder: Folder, deadline: Deadline) -> GitResult:
-        """Run a command of git in the folder with its `.git`.
+    def run(
+        self, arguments: Sequence[str], folder: Folder, deadline: Deadline, place: Place | None = None
+    ) -> GitResult:
+        """Run a command of git in the folder with its `.git`, or in a `place`. It can read the workspace.
 
         Raises `ToolError` (`timed_out`, `cancelled`, `too_large`, `failed`) if git did not end by itself. If it was
         ended because of too much output, the result is not `complete`.
         """
-        output, errors = Kept(self.limits.max_output_bytes), Kept(self.limits.max_error_bytes)
-        try:
-            with ExitStack() as opened:
-                readable = [opened.enter_context(self.workspace.open_folder(".")).fileno()]
-                git = self._git or installed_git()
-                for place in git.reads:
-                    readable.append(os.open(place, PLACE))
-                    opened.callback(os.close, readable[-1])
-                with started(self._policy(git, arguments, folder.fileno(), readable)) as process:
-                    process.collect(output, errors, deadline)
-                    report = process.report()
-        except (SandboxError, GitError, OSError) as error:
-            raise ToolError(f"git could not be started: {error}", code="failed") from error
-        deadline.check()
-        if output.complete:
-            _check(report)
-        exit_code = report.exit_code if report else None
-        return GitResult(output=output.content, complete=output.complete, exit_code=exit_code, errors=errors.content)
+        place = place or Place(cwd=folder.fileno())
+        with self.workspace.open_folder(".") as base:
+            reading = msgspec.structs.replace(place, readable=(base.fileno(), *place.readable))
+            return run_git(arguments, reading, self.limits, deadline, self._git)
 
-    def _policy(self, git: InstalledGit, arguments: Sequence[str], cwd: int, readable: list[int]) -> Policy:
-        return Policy(
-            program=str(git.program),
-            argv=list(hardened(arguments)),
-            environment={**NOTHING_OF_THE_SYSTEM, **ENVIRONMENT, **IN_THE_FOLDER},
-            cwd_handle=cwd,
-            readable_handles=readable,
-            writable_handles=[],
-            places=[str(place) for place in git.runs],
-            # The reading commands write nothing, so they need no temporary folder.
-            temporary=os.devnull,
-            landlock_abi=kernel_confinement().landlock_abi,
-            limits=sandbox.Limits(
-                wall_seconds=self.limits.max_seconds + GRACE_SECONDS,
-                cpu_seconds=round(self.limits.max_seconds) + GRACE_SECONDS,
-                memory_bytes=self.limits.max_memory_bytes,
-                file_bytes=0,
-                open_files=self.limits.max_open_files,
-                tasks=self.limits.max_tasks,
-                output_bytes=self.limits.max_output_bytes,
-            ),
-        )
+
+def run_git(
+    arguments: Sequence[str], place: Place, limits: Limits, deadline: Deadline, git: InstalledGit | None = None
+) -> GitResult:
+    """Run a command of git in a place. Raises `ToolError` as `Runner.run` does."""
+    output, errors = Kept(limits.max_output_bytes), Kept(limits.max_error_bytes)
+    try:
+        with ExitStack() as opened:
+            git = git or installed_git()
+            libraries = [os.open(path, PLACE) for path in git.reads]
+            for handle in libraries:
+                opened.callback(os.close, handle)
+            with started(_policy(git, arguments, place, libraries, limits)) as process:
+                process.collect(output, errors, deadline)
+                report = process.report()
+    except (SandboxError, GitError, OSError) as error:
+        raise ToolError(f"git could not be started: {error}", code="failed") from error
+    deadline.check()
+    if output.complete:
+        _check(report)
+    exit_code = report.exit_code if report else None
+    return GitResult(output=output.content, complete=output.complete, exit_code=exit_code, errors=errors.content)
+
+
+def _policy(
+    git: InstalledGit, arguments: Sequence[str], place: Place, libraries: Sequence[int], limits: Limits
+) -> Policy:
+    where = BARE if place.is_bare else IN_THE_FOLDER
+    return Policy(
+        program=str(git.program),
+        argv=list(hardened(arguments, place.settings)),
+        environment={**NOTHING_OF_THE_SYSTEM, **ENVIRONMENT, **where, **place.environment},
+        cwd_handle=place.cwd,
+        readable_handles=[*place.readable, *libraries],
+        writable_handles=list(place.writable),
+        places=[str(path) for path in git.runs],
+        # git writes its temporary files into the repository.
+        temporary=os.devnull,
+        landlock_abi=kernel_confinement().landlock_abi,
+        limits=sandbox.Limits(
+            wall_seconds=limits.max_seconds + GRACE_SECONDS,
+            cpu_seconds=round(limits.max_seconds) + GRACE_SECONDS,
+            memory_bytes=limits.max_memory_bytes,
+            file_bytes=place.max_file_bytes,
+            open_files=limits.max_open_files,
+            tasks=limits.max_tasks,
+            output_bytes=limits.max_output_bytes,
+        ),
+        input_handle=place.input,
+    )
 
 
 def _check(report: Report | None) -> None:

@@ -101,6 +101,7 @@ class Masker:
         tokens = (*map(re2.escape, spelled), *TOKENS)
         self._tokens = re2.compile("|".join(tokens))
         self._pattern = re2.compile("|".join((*tokens, *TEXTS)))
+        self._secrets = re2.compile("|".join((*tokens, _KEY)))
         groups = self._pattern.groupindex
         self._key = groups["key"]
         self._parts = (groups["credentials"], groups["password"])
@@ -149,6 +150,11 @@ class Masker:
             match.start(self._key) < 0 or count >= MAX_MASKS or _is_key(match.group(0))
             for count, match in enumerate(found)
         )
+
+    def secrets(self, text: str) -> set[bytes]:
+        """Return the known secrets, the tokens and the private keys in a text."""
+        found = self._secrets.finditer(storable(text).encode())
+        return {match.group(0) for match in found if match.start(self._key) < 0 or _is_key(match.group(0))}
 
 
 def refuse_mask(path: str, before: bytes, after: bytes) -> None:

@@ -50,11 +50,11 @@ async def get_index(request: HttpRequest) -> dict[str, Any]:
 async def put_document(request: HttpRequest, body: DocumentIn) -> dict[str, Any]:
     """Write a document into `documents/` of the caller's workspace, where the next search finds it.
 
-    A document of the same name is replaced. The key also needs the scope `fs.write`.
+    A document of the same name is replaced. The key also needs the scope `files.write`.
     """
     _check_enabled()
-    if not caller(request).scopes.may_use("fs.write"):
-        raise ApiError(403, "scope", "The key needs the scope fs.write too, because a document is a file.")
+    if not caller(request).scopes.may("files.write"):
+        raise ApiError(403, "scope", "The key needs the scope files.write too, because a document is a file.")
     parts = body.name.split("/")
     if not all(parts) or not is_visible(tuple(parts)):
         raise ApiError(422, "invalid_field", "name: give a relative path without hidden names, such as `guide.md`.")

@@ -47,8 +47,8 @@ class Policy(NamedTuple):
     """A command: the program, its folder, and the files that it may reach. Each `_handle` is inherited and open.
 
     In a `listable` folder names can be listed at any depth, but no file can be read. With `runs_files`, what
-    can be read can be executed. `rules_handle` is that of a ruleset that also applies. `plan` is what to clear up if
-    the process `service` was killed.
+    can be read can be executed. `rules_handle` is that of a ruleset that also applies. `input_handle` is the standard
+    input, or else it is empty. `plan` is what to clear up if the process `service` was killed.
     """
 
     program: str
@@ -66,6 +66,7 @@ class Policy(NamedTuple):
     writable_parts: Sequence[Part] = ()
     runs_files: bool = False
     rules_handle: int | None = None
+    input_handle: int | None = None
     plan: str = ""
     service: int = 0
 
@@ -74,8 +75,8 @@ class Policy(NamedTuple):
         """The handles that the launcher must inherit."""
         parts = (*self.readable_parts, *self.writable_parts)
         folders = (*self.listable_handles, *self.readable_handles, *self.writable_handles)
-        rules = () if self.rules_handle is None else (self.rules_handle,)
-        return frozenset((self.cwd_handle, *rules, *folders, *(part.handle for part in parts)))
+        others = (handle for handle in (self.rules_handle, self.input_handle) if handle is not None)
+        return frozenset((self.cwd_handle, *others, *folders, *(part.handle for part in parts)))
 
     def encode(self) -> bytes:
         """Return the policy as one line of JSON."""

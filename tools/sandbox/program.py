@@ -34,7 +34,7 @@ def become(policy: Policy, supervisor: int) -> NoReturn:
     os.nice(NICENESS)
     os.umask(UMASK)
     os.fchdir(policy.cwd_handle)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY) if policy.input_handle is None else policy.input_handle, 0)
     limit(policy.limits)
     confine(policy)
     # Closed at the exec and not now: the pipe for errors is still needed.

@@ -21,6 +21,7 @@ from tools.base import (
     Failed,
     Opened,
     Output,
+    Preview,
     Progress,
     Succeeded,
     Tool,
@@ -457,3 +458,73 @@ async def test_secret_as_the_name_of_a_tool_is_masked(greeting: Tool) -> None:
     steps = await opened(executor(greeting), asking("{}", name="the-house-secret"))
     row = await ToolExecution.objects.aget()
     assert "the-house-secret" not in f"{steps}{row.tool}{row.error}"
+
+
+class Site:
+    """A thing that a tool publishes as it was when the approval was asked for. `text` is None if it cannot be."""
+
+    def __init__(self) -> None:
+        self.text: str | None = "one"
+
+
+async def publish(site: Site, execution: Execution, /, *, title: str) -> dict[str, Any]:
+    """Publish a site."""
+    return {"published": execution.preview, "title": title}
+
+
+async def preview_of(site: Site, /, *, title: str) -> Preview:
+    if site.text is None:
+        raise ToolError("No changes.", code="conflict")
+    return Preview(shown={"diff": site.text}, value=site.text)
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+def publishing(site: Site) -> ToolExecutor:
+    return executor(tool("site.publish", "network", publish, site, preview=preview_of))
+
+
+async def decided(publishing: ToolExecutor, change: Callable[[], None]) -> Progress:
+    """Return the outcome of a call that is approved after a change."""
+    request = asking('{"title": "x"}', name="site.publish")
+    waiting = (await opened(publishing, request))[-1]
+    assert isinstance(waiting, Waiting)
+    change()
+    approval = Approval(
+        execution_id=waiting.execution_id, decision="approved", params_sha256=waiting.params_sha256, by="Alice"
+    )
+    return [step async for step in publishing.resume(publishing.inspect(request), approval)][-1]
+
+
+async def test_approval_shows_the_preview_and_the_tool_gets_it(publishing: ToolExecutor, site: Site) -> None:
+    site.text = "one " * 2_000
+    outcome = await decided(publishing, lambda: None)
+
+    assert isinstance(outcome, Succeeded)
+    assert outcome.data == {"published": site.text, "title": "x"}
+    assert (await row()).params == {"title": "x", "preview": {"diff": site.text}}
+
+
+@pytest.mark.parametrize("text", ["two", None])
+async def test_approval_of_what_has_changed_is_a_conflict(
+    publishing: ToolExecutor, site: Site, text: str | None
+) -> None:
+    outcome = await decided(publishing, lambda: setattr(site, "text", text))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "conflict"
+
+
+async def test_call_without_a_preview_asks_for_no_approval(publishing: ToolExecutor, site: Site) -> None:
+    site.text = None
+    outcome = (await opened(publishing, asking('{"title": "x"}', name="site.publish")))[-1]
+    assert outcome == Failed(error="No changes.", code="conflict")
+
+    site.text = "the-house-secret"
+    outcome = (await opened(publishing, asking('{"title": "x"}', name="site.publish")))[-1]
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "denied"

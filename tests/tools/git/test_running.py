@@ -84,7 +84,7 @@ async def test_without_git_the_tools_are_disabled(runner: Runner, monkeypatch: p
 def test_outdated_git_is_not_used(
     says: str, reason: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "hardened", lambda _: ("echo", says))
+    monkeypatch.setattr(running, "hardened", lambda *_: ("echo", says))
     echo = Path("/bin/echo")
     runner = Runner(workspace, git=_instead(echo))
 
@@ -117,7 +117,7 @@ async def test_git_receives_only_the_environment_of_its_policy(
     workspace: Workspace, repository: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "the-secret")
-    monkeypatch.setattr(running, "hardened", lambda _: ("env",))
+    monkeypatch.setattr(running, "hardened", lambda *_: ("env",))
     runner = Runner(workspace, git=_instead(Path("/usr/bin/env")))
     with workspace.open_folder(".") as folder:
         output = runner.run((), folder, Deadline(5)).output.decode()

@@ -42,7 +42,7 @@ async def put(api: Api, headers: dict[str, str], **body: Any) -> Answer:
 
 
 async def test_invalid_documents_are_refused_and_leave_nothing(start: Start, make_key: MakeKey) -> None:
-    alice = await make_key("alice", "tools")
+    alice = await make_key("alice", "tools", "files.write")
     api = await start(Scripted())
     for body, status in (
         ({"name": "a.md"}, 422),
@@ -60,16 +60,19 @@ async def test_invalid_documents_are_refused_and_leave_nothing(start: Start, mak
 
 
 async def test_document_needs_two_scopes(start: Start, make_key: MakeKey) -> None:
-    searcher, writer = await make_key("s", "retrieval.search"), await make_key("w", "fs.write")
+    searcher, writer = await make_key("s", "retrieval.search"), await make_key("w", "files.write")
     api = await start(Scripted())
-    for caller, missing in ((searcher, "fs.write"), (writer, "retrieval.search")):
+    for caller, missing in ((searcher, "files.write"), (writer, "retrieval.search")):
         answer = await put(api, caller.headers, name="a.md", text="a")
         assert (answer.status, answer.json()["code"]) == (403, "scope")
         assert missing in answer.json()["error"]
 
 
 async def test_documents_are_found_by_their_owner_only(start: Start, make_key: MakeKey, retrieval: Retrieval) -> None:
-    alice, bob = await make_key("alice", "chat", "tools"), await make_key("bob", "chat", "tools")
+    alice, bob = (
+        await make_key("alice", "chat", "tools", "files.write"),
+        await make_key("bob", "chat", "tools", "files.write"),
+    )
     tools = WorkspaceTools(resources.workspaces(), lambda workspace: tool.tools(workspace, retrieval))
     api = await start(Scripted(), tools=tools)
     made = await put(api, alice.headers, name="plans/secret.md", text="the plan of alice")
@@ -98,7 +101,7 @@ async def test_documents_are_found_by_their_owner_only(start: Start, make_key: M
 
 async def test_retrieval_can_be_turned_off(start: Start, make_key: MakeKey, settings: Any) -> None:
     settings.ENABLE_RETRIEVAL = False
-    alice = await make_key("alice", "tools")
+    alice = await make_key("alice", "tools", "files.write")
     api = await start(Scripted())
     assert (await put(api, alice.headers, name="a.md", text="a")).json()["code"] == "disabled"
     answer = await api.call("GET", "/retrieval/status", headers=alice.headers)

@@ -1,0 +1,1 @@
+"""Changes of git repositories in the workspace: staging, commits and branches."""
