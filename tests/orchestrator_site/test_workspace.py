@@ -17,6 +17,8 @@ from django.utils import timezone
 
 from access.keys import issuing
 from access.models import ApiKey
+from retrieval.index_file import index_path
+from tools import conf
 from tools.resources import workspaces
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +77,10 @@ def test_only_workspaces_without_an_owner_are_pruned(owner: str) -> None:
     gone.write("old.txt", b"x")
     assert [Path(one["path"]) for one in listed("prune")] == [gone.base]
     assert gone.base.is_dir()
+    index = index_path(conf.index_folder(), gone.base)
+    index.parent.mkdir(parents=True, exist_ok=True)
+    index.write_bytes(b"texts of its files")
     workspace("prune", "--yes")
     assert not gone.base.exists()
+    assert not index.exists()
     assert workspaces().at(owner).read_bytes("a.txt") == b"plover"

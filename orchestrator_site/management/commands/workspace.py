@@ -95,6 +95,8 @@ class Command(BaseCommand):
         self._print(found, json=json)
         if yes:
             for one in found:
+                # The index first: it has the texts of the files.
+                resources.retrieval().forget(Path(one.path).resolve())
                 shutil.rmtree(one.path)
         self.stderr.write("They were removed." if yes else "Add --yes to remove them.")
 
