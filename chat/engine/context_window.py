@@ -1,12 +1,12 @@
 """The part of a conversation that fits into a model's context: every tool call answered, and its tokens estimated."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, cast
 
 import msgspec
 
-from chat.engine.messages import AssistantMessage, Entry, Message, Summary, ToolMessage, UserMessage
+from chat.engine.messages import AssistantMessage, Entry, Message, Summary, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
 from tools.base import ToolSpec
 
@@ -91,29 +91,31 @@ def answered(messages: Sequence[Entry]) -> tuple[Message, ...]:
 
 
 def _answered(messages: Sequence[Entry]) -> Iterator[Message]:
-    open_calls: dict[str, str] = {}
+    calls: tuple[ToolCall, ...] = ()
+    results: dict[str, ToolMessage] = {}
     for message in messages:
         if isinstance(message, ToolMessage):
-            if open_calls.pop(message.call_id, None) is None:
-                # The caller ran this tool, so there is no call of the assistant that the result could answer.
-                yield from _lost(open_calls)
-                yield UserMessage(text=message.content)
+            if message.call_id not in results and any(call.call_id == message.call_id for call in calls):
+                results[message.call_id] = message
                 continue
-        else:
-            yield from _lost(open_calls)
-            if isinstance(message, AssistantMessage):
-                open_calls = {call.call_id: call.name for call in message.tool_calls}
-            elif isinstance(message, Summary):
-                yield as_record(message)
-                continue
-        yield message
-    yield from _lost(open_calls)
+            # The caller ran this tool, so there is no call of the assistant that the result could answer.
+            yield from _results(calls, results)
+            calls, results = (), {}
+            yield UserMessage(text=message.content)
+            continue
+        yield from _results(calls, results)
+        calls, results = (), {}
+        if isinstance(message, AssistantMessage):
+            calls = message.tool_calls
+        yield as_record(message) if isinstance(message, Summary) else message
+    yield from _results(calls, results)
 
 
-def _lost(open_calls: dict[str, str]) -> Iterator[ToolMessage]:
-    for call_id, name in open_calls.items():
-        yield ToolMessage(call_id=call_id, name=name, content=UNANSWERED, is_error=True)
-    open_calls.clear()
+def _results(calls: Sequence[ToolCall], results: Mapping[str, ToolMessage]) -> Iterator[ToolMessage]:
+    """Yield the result of each call in the order of the calls, which is not always that in which they ran."""
+    for call_id, name in {call.call_id: call.name for call in calls}.items():
+        lost = ToolMessage(call_id=call_id, name=name, content=UNANSWERED, is_error=True)
+        yield results.get(call_id, lost)
 
 
 def fit(messages: Sequence[Message], tokens: int) -> tuple[Message, ...]:
