@@ -42,6 +42,10 @@ class Service:
         self._starter = RunStarter(providers, tools, self._tariff, self.runs, stored=stored)
         self._directory = RunDirectory(self.runs, self.member.watch, timeouts, stored=stored)
 
+    @property
+    def tool_names(self) -> tuple[str, ...]:
+        return self._tools().registry.names
+
     async def open(self) -> None:
         """Close the runs that dead processes of this machine left open, and start the periodic tasks.
 

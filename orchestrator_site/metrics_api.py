@@ -16,6 +16,7 @@ from telemetry.instruments import Rows
 from telemetry.prometheus import MEDIA_TYPES, render
 from telemetry.worker_totals import worker_totals
 from tools.approvals import decisions
+from tools.client_tools import results
 from web.schemas import errors
 
 router = Router(tags=["health"], auth=KeyAuth("audit"))
@@ -34,5 +35,6 @@ async def get_metrics(request: HttpRequest) -> HttpResponse:
     # Without the database the other numbers are all the more wanted.
     with suppress(StorageUnavailable):
         numbers[metrics.approvals_waiting.name] = {(): [float(await read(decisions.count_waiting))]}
+        numbers[metrics.client_calls_waiting.name] = {(): [float(await read(results.count_waiting))]}
     exposition = await asyncio.to_thread(render, numbers, request.headers.get("Accept", ""))
     return HttpResponse(exposition.body, content_type=exposition.content_type)

@@ -27,7 +27,6 @@ PAUSE_SECONDS: Final = 0.01
 """Seconds between two transactions, in which SQLite's other writers proceed."""
 
 OPEN_RUN: Final = (Run.Status.RUNNING, Run.Status.WAITING)
-OPEN_EXECUTION: Final = (ToolExecution.Status.RUNNING, ToolExecution.Status.AWAITING_APPROVAL)
 CLAIMED: Final = ""
 STRAYS: Final = "outputs without rows"
 CHANGES: Final = "changes of old runs"
@@ -67,7 +66,7 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
 
 def executions(ages: Ages) -> "QuerySet[ToolExecution]":
     of_open_run = Run.objects.filter(id=OuterRef("run_id"), status__in=OPEN_RUN)
-    old = ToolExecution.objects.filter(created__lt=ages.rows).exclude(status__in=OPEN_EXECUTION)
+    old = ToolExecution.objects.filter(created__lt=ages.rows).exclude(status__in=ToolExecution.OPEN)
     return old.exclude(Exists(of_open_run))
 
 

@@ -46,6 +46,7 @@ open_files = Gauge("process_open_fds", "Open file descriptors of the service's p
 # The same in all processes: the endpoint sets them, instead of adding up what each process has.
 build_info = Gauge("orchestrator_build_info", "1, with the version of the service.", ("version",))
 approvals_waiting = Gauge("orchestrator_approvals_waiting", "Executions that wait for an approval.")
+client_calls_waiting = Gauge("orchestrator_client_calls_waiting", "Calls of client tools that wait for a result.")
 
 workers.read = lambda: 1.0
 cpu_seconds.read = process_figures.cpu_seconds
@@ -76,6 +77,7 @@ INSTRUMENTS: Final[tuple[Instrument, ...]] = (
     open_files,
     build_info,
     approvals_waiting,
+    client_calls_waiting,
 )
 
 _models: Final = Names(MAX_MODELS)
@@ -110,9 +112,9 @@ def used(provider: str, model: str, *, answered: bool, cost: float | None, **kin
 
 
 def tool_ended(tool: str, outcome: str, seconds: float) -> None:
-    """Record an execution. `tool` is a registered name or `unknown`, `outcome` is `succeeded` or an error code.
+    """Record an execution. `tool` is a registered name, `client` or `unknown`.
 
-    An execution that never ran is recorded with 0 seconds.
+    `outcome` is `succeeded` or an error code. An execution that never ran is recorded with 0 seconds.
     """
     tool_executions.add(tool, outcome)
     if seconds:

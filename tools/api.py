@@ -12,11 +12,12 @@ from access.auth import KeyAuth, caller
 from storage.reader import read
 from tools import assembly, queries
 from tools.approvals.api import decide
+from tools.client_tools.api import store_result
 from tools.execution.request import grant_all
 from tools.listing import describe_tools
 from tools.output.store import page_of
 from tools.retrieval.api import router as retrieval_router
-from tools.schemas import DecisionIn, ExecutionFilters, ExecutionList, ExecutionOut, OutputOut, ToolList
+from tools.schemas import DecisionIn, ExecutionFilters, ExecutionList, ExecutionOut, OutputOut, ResultIn, ToolList
 from web.errors import ApiError
 from web.plurals import noun_for
 from web.schemas import LIMIT, OFFSET, errors
@@ -26,6 +27,7 @@ router.add_router("", retrieval_router)
 
 READ: Final = KeyAuth("chat", "approve", "audit")
 DECIDE: Final = KeyAuth("approve")
+CHAT: Final = KeyAuth("chat")
 
 MAX_PAGE_BYTES: Final = 2**20
 PAGE_BYTES: Final = 64 * 1_024
@@ -98,6 +100,12 @@ async def deny_execution(request: HttpRequest, execution_id: UUID, body: Decisio
     """Deny a waiting execution. The run continues, and its model reads the note. Calling this again is safe."""
     owner = caller(request).owner
     return await decide(owner, execution_id, "denied", params_sha256=body.params_sha256, note=body.note)
+
+
+@router.post("/tools/executions/{uuid:execution_id}/result", response={200: ExecutionOut, **DECISION_ERRORS}, auth=CHAT)
+async def give_result(request: HttpRequest, execution_id: UUID, body: ResultIn) -> dict[str, Any]:
+    """Give the result of a client tool that the run waits for. Calling this again with the same result is safe."""
+    return await store_result(caller(request), execution_id, body.data, body.error)
 
 
 async def _execution(request: HttpRequest, execution_id: UUID) -> dict[str, Any]:

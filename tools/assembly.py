@@ -69,6 +69,7 @@ def tool_context() -> ToolContext:
         changes=resources.changes(),
         result_bytes=conf.result_bytes(),
         approval_seconds=conf.approval_seconds(),
+        client_seconds=conf.client_seconds(),
     )
 
 

@@ -42,11 +42,15 @@ class ToolError(Exception):
 
 # Compared by identity, so that tuples of specs can be cache keys: `parameters` is a mapping, which has no hash.
 class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A tool as it is described to a model. `parameters` is a JSON Schema of type object."""
+    """A tool as it is described to a model. `parameters` is a JSON Schema of type object.
+
+    A tool `by_client` is run by the client that declared it, and not here.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    by_client: bool = False
 
 
 Emit = Callable[[OutputStream, str], Awaitable[None]]
@@ -303,6 +307,15 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str
 
 
+class ClientWaiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The execution waits for a result from the client until `expires_at` (ISO 8601). `params` are whole."""
+
+    execution_id: str
+    params: Any
+    call_id: str
+    expires_at: str
+
+
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """The execution no longer waits."""
 
@@ -331,7 +344,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     code: ToolErrorCode
 
 
-Progress = Opened | Waiting | Resolved | Output | Succeeded | Failed
+class ClientResults(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcomes of client tools that were waited for, in the order of their calls. The run may be `cancelled`."""
+
+    outcomes: tuple[Succeeded | Failed, ...]
+    cancelled: bool = False
+
+
+Progress = Opened | Waiting | ClientWaiting | Resolved | Output | Succeeded | Failed
 
 
 class InspectedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -358,7 +378,8 @@ class ToolPort(Protocol[C]):
     def execute(self, call: C) -> AsyncGenerator[Progress]:
         """Yield `Opened`, any `Output`, and then one `Succeeded` or `Failed`; closing the generator cancels the tool.
 
-        `Waiting` after `Opened` ends the generator: call `resume` when the approval is decided.
+        `Waiting` after `Opened` ends the generator: call `resume` when the approval is decided. So does
+        `ClientWaiting`: the client gives the result, and nothing here runs.
         """
         ...
 

@@ -127,6 +127,10 @@ def approval_seconds() -> float:
     return float(settings.APPROVAL_SECONDS)
 
 
+def client_seconds() -> float:
+    return float(settings.CLIENT_TOOL_SECONDS)
+
+
 def policy() -> Policy:
     rules: Policy = settings.TOOL_POLICY
     return rules

@@ -10,7 +10,7 @@ class ToolExecution(models.Model):
 
     `params` and `data` are masked; `params_sha256` is the hash of the exact params. `output` is the printed text, or
     its head and tail if it is long. The full text of `output_size` bytes is then in the output store, and so is a
-    result that is too long for `data`.
+    result that is too long for `data`. `result_sha256` is the hash of the exact result that a client gave.
     """
 
     # A row outlives its session and its run, so it names them by plain ids and not by foreign keys.
@@ -20,6 +20,7 @@ class ToolExecution(models.Model):
 
     class Status(models.TextChoices):
         AWAITING_APPROVAL = "awaiting_approval"
+        AWAITING_CLIENT = "awaiting_client"
         RUNNING = "running"
         SUCCEEDED = "succeeded"
         FAILED = "failed"
@@ -27,6 +28,9 @@ class ToolExecution(models.Model):
         TIMED_OUT = "timed_out"
         CANCELLED = "cancelled"
         INTERRUPTED = "interrupted"
+
+    WAITING: ClassVar = (Status.AWAITING_APPROVAL, Status.AWAITING_CLIENT)
+    OPEN: ClassVar = (Status.RUNNING, *WAITING)
 
     class Decision(models.TextChoices):
         APPROVED = "approved"
@@ -61,6 +65,7 @@ class ToolExecution(models.Model):
     decided = models.DateTimeField(null=True)
     decided_by = models.CharField(max_length=150, default="")
     note = models.TextField(default="")
+    result_sha256 = models.CharField(max_length=64, default="", db_default="")
 
     class Meta:
         db_table = "tool_executions"

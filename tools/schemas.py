@@ -5,14 +5,24 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Field, Schema
+from pydantic import model_validator
 
 from tools.approvals.decisions import MAX_NOTE_CHARS
 from tools.base import ApprovalDecision, Effect, Source
+from tools.client_tools.results import MAX_ERROR_CHARS
 from tools.policy import Decision
 from web.schemas import Strict
 
 Status = Literal[
-    "awaiting_approval", "running", "succeeded", "failed", "denied", "timed_out", "cancelled", "interrupted"
+    "awaiting_approval",
+    "awaiting_client",
+    "running",
+    "succeeded",
+    "failed",
+    "denied",
+    "timed_out",
+    "cancelled",
+    "interrupted",
 ]
 
 
@@ -55,7 +65,9 @@ class ExecutionOut(Schema):
     source: Source = Field(description="The side that called the tool.")
     params: Any = Field(description="The tool's params, secrets masked.")
     params_sha256: str = Field(description="The hash of the exact params, for a decision.")
-    status: Status = Field(description="The state of the execution. Only `awaiting_approval` and `running` change.")
+    status: Status = Field(
+        description="The state of the execution. Only `awaiting_approval`, `awaiting_client` and `running` change."
+    )
     data: Any = Field(
         description="The result, secrets masked, and shortened if it is long. Null before it and after a failure."
     )
@@ -75,7 +87,7 @@ class ExecutionOut(Schema):
     output_sha256: str | None = Field(description="The SHA-256 of the whole output. Null if there is no output.")
     truncated: bool = Field(description="True if the whole output was longer than what is kept of it.")
     expires: datetime | None = Field(
-        description="The time at which a waiting execution expires. Null if no approval was needed."
+        description="The time at which a waiting execution expires. Null if it needed no approval and no client."
     )
     decision: ApprovalDecision | None = Field(
         description="The decision about the execution. Null before it, and if none was needed."
@@ -118,3 +130,18 @@ class DecisionIn(Strict):
     note: Annotated[str, Field(max_length=MAX_NOTE_CHARS)] = Field(
         "", description="A reason, which the model reads after a denial."
     )
+
+
+class ResultIn(Strict):
+    """The result of a client tool: `data`, or the `error` that it failed with."""
+
+    data: Any = Field(None, description="Any JSON value: the result.")
+    error: Annotated[str, Field(min_length=1, max_length=MAX_ERROR_CHARS)] | None = Field(
+        None, description="The failure as a sentence for the model. Null if the tool succeeded."
+    )
+
+    @model_validator(mode="after")
+    def one_outcome(self) -> "ResultIn":
+        if ("data" in self.model_fields_set) == (self.error is not None):
+            raise ValueError("give either data or error")
+        return self

@@ -12,6 +12,7 @@ from chat.wire.event_schemas import RUN_EVENT
 from web.schemas import Strict, response_headers
 
 MAX_TOOL_CALLS: Final = 32
+MAX_CLIENT_TOOLS: Final = 128
 MAX_ATTACHMENTS: Final = 16
 MAX_METADATA_BYTES: Final = 16 * 1_024
 
@@ -35,6 +36,18 @@ class ToolCallIn(Strict):
 
     name: Name = Field(description="The tool's name, such as `fs.read`.")
     params: dict[str, Any] = Field({}, description="The tool's params. `GET /tools` has their JSON Schema.")
+
+
+class ClientToolIn(Strict):
+    """A tool that the client runs when the model calls it."""
+
+    name: Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,64}$")] = Field(
+        description="The tool's name: letters, digits, `_` and `-`. It differs from the names of the service's tools."
+    )
+    description: Annotated[str, Field(max_length=8_192)] = Field("", description="The description for the model.")
+    parameters: dict[str, Any] = Field(
+        {"type": "object", "properties": {}}, description="The JSON Schema of the params, of type object."
+    )
 
 
 class AttachmentIn(Strict):
@@ -74,6 +87,9 @@ class ChatIn(Strict):
     provider: Name | None = Field(None, description="The provider to answer. Null is the default provider.")
     tool_calls: Annotated[list[ToolCallIn], Field(max_length=MAX_TOOL_CALLS)] = Field(
         [], description="Tools that run first, in this order. The model sees their results."
+    )
+    client_tools: Annotated[list[ClientToolIn], Field(max_length=MAX_CLIENT_TOOLS)] = Field(
+        [], description="Tools that the client runs, of at most 64 KiB in all. The model sees them beside the others."
     )
     attachments: Annotated[list[AttachmentIn], Field(max_length=MAX_ATTACHMENTS)] = Field(
         [], description="Pictures beside the message."
@@ -183,7 +199,7 @@ class RunOut(Schema):
         description="The session of the run. Null if nothing is stored (`ENABLE_PERSISTENCE=false`)."
     )
     status: RunStatus = Field(
-        description="The run's state. It is over unless it is `running`, or `waiting` for an approval."
+        description="The run's state. It is over unless it is `running`, or `waiting` for an approval or the client."
     )
     reason: str | None = Field(
         description="The `reason` of its `end` event, or the `code` of its `error` event. Null before the end."
@@ -216,6 +232,16 @@ class ApprovalOut(Schema):
     )
 
 
+class ClientToolCallOut(Schema):
+    """A call that waits for the client. Give its result at `/tools/executions/{execution_id}/result`."""
+
+    execution_id: UUID = Field(description="The execution that needs the result.")
+    tool: str = Field(description="The client's tool.")
+    params: Any = Field(description="The params to run it with. They match its schema.")
+    call_id: str = Field(description="The model's id of the call. Empty if it gave none.")
+    expires_at: datetime = Field(description="The time at which the call times out.")
+
+
 class CompactionOut(Schema):
     """The newest compaction of a run: what the model gets in place of the whole conversation."""
 
@@ -227,10 +253,13 @@ class CompactionOut(Schema):
 
 
 class AnswerOut(RunOut):
-    """A run that has ended, or that waits for the `approval`."""
+    """A run that has ended, or that waits for the `approval` or for the client."""
 
     approval: ApprovalOut | None = Field(
-        None, description="The execution that the run waits for. Null if its status is not `waiting`."
+        None, description="The execution that the run waits for. Null if it waits for none."
+    )
+    client_tool_calls: list[ClientToolCallOut] = Field(
+        [], description="The calls whose results the run waits for. Empty if it waits for none."
     )
     output: Any = Field(None, description="The value of a structured answer. Null if none was asked for, or made.")
     compaction: CompactionOut | None = Field(
@@ -373,7 +402,7 @@ STREAM_HEADERS: Final = response_headers(
     }
 )
 EVENTS: Final = "The run's events as server-sent events: each frame is `id: <n>` and `data: <one event as JSON>`."
-EVENTS_OR_JSON: Final = f"{EVENTS} If JSON is asked for, it is the run, at its end or when it waits for an approval."
+EVENTS_OR_JSON: Final = f"{EVENTS} If JSON is asked for, it is the run, at its end or when it waits."
 # OpenAPI 3.1 has no type for event streams, so the schema describes one event.
 STREAM_RESPONSE: Final[dict[str, Any]] = {
     "description": EVENTS,

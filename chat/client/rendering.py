@@ -131,6 +131,10 @@ NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
         "warning",
         f"{item.tool} waits for an approval: {PROGRAM} approve_tool {item.execution_id}, or deny_tool",
     ),
+    "client_tool_call": lambda item: (
+        "warning",
+        f"{item.tool} waits for the client that declared it: POST /tools/executions/{item.execution_id}/result",
+    ),
     "approval_resolved": lambda item: ("dim", f"{item.decision}"),
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
     "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),

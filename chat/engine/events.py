@@ -101,6 +101,16 @@ class ApprovalResolved(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     decision: Annotated[ApprovalDecision, Meta(description="The decision, or the reason why there is none.")]
 
 
+class ClientToolCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="client_tool_call"):
+    """A tool of the client is called, and waits for its result. The run is `waiting` in the meantime."""
+
+    tool: ToolName
+    params: Annotated[Any, Meta(description="The tool's params, whole.")]
+    execution_id: ExecutionId
+    call_id: Annotated[str, Meta(description="The model's id of the call; empty if it gave none.")]
+    expires_at: Annotated[str, Meta(description="The time at which the call times out, in ISO 8601.")]
+
+
 class ToolOutput(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_output"):
     """Live output of a tool that is still running."""
 
@@ -197,6 +207,7 @@ Event = (
     | ToolCalled
     | ApprovalRequired
     | ApprovalResolved
+    | ClientToolCall
     | ToolOutput
     | ToolResult
     | ToolFailed
@@ -216,6 +227,7 @@ EVENT_TYPES: Final = (
     ToolCalled,
     ApprovalRequired,
     ApprovalResolved,
+    ClientToolCall,
     ToolOutput,
     ToolResult,
     ToolFailed,

@@ -1,8 +1,8 @@
 """The agent loop: call the model, run the tools that it requests, and repeat until it stops or reaches a limit.
 
-A turn yields events and `MessageAdded` items. The last item is `End` or `Error`, or `Suspended` if a call waits for an
-approval; a later turn resumes from it. The loop has no clock, no storage and no network: models, tools, prices and
-sleep are passed in.
+A turn yields events and `MessageAdded` items. The last item is `End` or `Error`. It is `Suspended` if a call waits for
+an approval or for the client; a later turn resumes from it. The loop has no clock, no storage and no network: models,
+tools, prices and sleep are passed in.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -22,9 +22,9 @@ from chat.engine.messages import AssistantMessage, Entry, History, Summary, Tool
 from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
 from chat.engine.output_schema import CORRECTION, MAX_CORRECTIONS, InvalidOutput, OutputSchema
 from chat.engine.retry import AnswerStarted, Candidate, ModelCall, Prompt, Sleep, attempt, from_chosen
-from chat.engine.tool_calls import Calls, LimitReached, NeedsApproval, Tally, ToolEvent
+from chat.engine.tool_calls import Calls, ClientCall, LimitReached, NeedsAnswer, Tally, ToolEvent
 from chat.engine.transcript import add_usage
-from tools.base import Approval, ToolPort, ToolRequest, ToolSpec
+from tools.base import Approval, ClientResults, ToolPort, ToolRequest, ToolSpec
 
 
 class MessageAdded(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,13 +63,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 # The fields' names are stored: a waiting run keeps this value as JSON in its row.
 class Suspended(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a turn that waits for an approval. With its plan and its messages, a later turn can resume.
+    """The state of a turn that waits. With its plan and its messages, a later turn can resume.
 
-    The first of the `requests` awaits an approval as execution `execution_id`.
+    Either the `client_calls` wait for results, and the `requests` come after them; or the first of the `requests`
+    awaits an approval as execution `execution_id`.
     """
 
     requests: tuple[ToolRequest, ...]
-    execution_id: str
+    execution_id: str = ""
+    client_calls: tuple[ClientCall, ...] = ()
     asks_model: bool
     steps: int
     output_bytes: int
@@ -78,10 +80,11 @@ class Suspended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resumption(msgspec.Struct, frozen=True, kw_only=True):
-    """A suspended turn, and the decision on its call."""
+    """A suspended turn, and the decision on its call, or the results of its client calls."""
 
     suspended: Suspended
-    approval: Approval
+    approval: Approval | None = None
+    results: ClientResults | None = None
 
 
 Item = Event | MessageAdded | Suspended
@@ -155,10 +158,11 @@ class Turn:
             async with aclosing(self._loop(on_text)) as items:
                 async for item in items:
                     yield item
-        except NeedsApproval as waiting:
+        except NeedsAnswer as waiting:
             yield Suspended(
                 requests=waiting.requests,
                 execution_id=waiting.execution_id,
+                client_calls=waiting.client_calls,
                 asks_model=self._plan.asks_model,
                 steps=self._steps,
                 output_bytes=self._output_bytes,
@@ -202,11 +206,12 @@ class Turn:
     async def _loop(self, on_text: OnText) -> AsyncGenerator[Item]:
         requests, asks = self._plan.caller_calls, self._plan.asks_model
         if self._resumption is not None:
-            waited, *others = self._resumption.suspended.requests
-            requests = tuple(others)
-            async with aclosing(self._calls.resume(waited, self._resumption.approval)) as results:
-                async for item in results:
-                    yield self._add_result(item)
+            suspended = self._resumption.suspended
+            # An approval is about the first of the requests.
+            requests = suspended.requests if suspended.client_calls else suspended.requests[1:]
+            async with aclosing(_resumed(self._calls, self._resumption)) as resumed:
+                async for result in resumed:
+                    yield self._add_result(result)
         while True:
             # Closed explicitly: a generator that is only dropped is closed later, by the garbage collector.
             async with aclosing(self._calls.run(requests)) as results:
@@ -373,6 +378,18 @@ class Turn:
             self._conversation.add(message)
             reason = answer.finished.reason if answer.finished else None
             yield MessageAdded(message=message, candidate=answer.call.candidate, usage=usage, finish_reason=reason)
+
+
+async def _resumed(calls: Calls, resumption: Resumption) -> AsyncGenerator[ToolEvent]:
+    """Yield the events of the calls that waited. Raise `LimitReached`."""
+    suspended = resumption.suspended
+    if resumption.results is not None:
+        for event in calls.take(suspended.client_calls, resumption.results):
+            yield event
+    elif resumption.approval is not None:
+        async with aclosing(calls.resume(suspended.requests[0], resumption.approval)) as results:
+            async for event in results:
+                yield event
 
 
 def _check_limits(limits: Limits, steps: int, usage: TotalUsage) -> None:

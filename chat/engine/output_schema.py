@@ -2,15 +2,13 @@
 
 import json
 import re
-from functools import lru_cache
 from typing import Any, Final
 
-import jsonschema_rs
 import msgspec
 
+from web.json_schema import MAX_PROBLEM_CHARACTERS, InvalidSchema, compiled, problem_of
+
 MAX_SCHEMA_BYTES: Final = 64 * 1_024
-MAX_SCHEMAS: Final = 256
-MAX_PROBLEM_CHARACTERS: Final = 500
 MAX_CORRECTIONS: Final = 2
 
 INSTRUCTIONS: Final = "Answer only with JSON that matches this JSON Schema, without any other text:\n"
@@ -20,10 +18,6 @@ CORRECTION: Final = (
 
 # A model writes a fence around JSON, whatever it was asked for.
 _FENCED: Final = re.compile(r"\s*```[a-zA-Z0-9]*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
-
-
-class InvalidSchema(ValueError):
-    """The text is not a schema. The message says why."""
 
 
 class InvalidOutput(ValueError):
@@ -41,7 +35,7 @@ class OutputSchema(msgspec.Struct, frozen=True):
         text = json.dumps(schema)
         if len(text) > MAX_SCHEMA_BYTES:
             raise InvalidSchema(f"it may have at most {MAX_SCHEMA_BYTES} bytes as JSON")
-        _validator(text)
+        compiled(text)
         return cls(text)
 
     @property
@@ -57,19 +51,7 @@ class OutputSchema(msgspec.Struct, frozen=True):
             value = msgspec.json.decode(fenced[1] if fenced else answer)
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidOutput(f"it is not JSON ({error})"[:MAX_PROBLEM_CHARACTERS]) from None
-        problem = next(iter(_validator(self.text).iter_errors(value)), None)
+        problem = problem_of(self.text, value)
         if problem is not None:
-            place = "/".join(map(str, problem.instance_path)) or "the whole"
-            raise InvalidOutput(f"at {place}: {problem.message}"[:MAX_PROBLEM_CHARACTERS])
+            raise InvalidOutput(problem)
         return value
-
-
-@lru_cache(maxsize=MAX_SCHEMAS)
-def _validator(text: str) -> jsonschema_rs.Validator:
-    # Nothing is fetched, and patterns are matched in linear time: both come from callers.
-    options = jsonschema_rs.RegexOptions(size_limit=1_000_000)
-    try:
-        return jsonschema_rs.validator_for(json.loads(text), offline=True, pattern_options=options)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        message = getattr(error, "message", None) or str(error)
-        raise InvalidSchema(f"it is not a JSON Schema ({message[:MAX_PROBLEM_CHARACTERS]})") from None

@@ -1,7 +1,7 @@
-"""The tool calls of a turn: which run concurrently, which wait for an approval, and the message about each result.
+"""The tool calls of a turn: which run concurrently, which wait, and the message about each result.
 
 LimitReached          the turn ends here, with a reason
-NeedsApproval         a call needs an approval, and the turn is suspended
+NeedsAnswer           a call waits for an approval or for the client, and the turn is suspended
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from chat.engine.events import (
     ApprovalRequired,
     ApprovalResolved,
     BudgetUsed,
+    ClientToolCall,
     EndReason,
     ToolCalled,
     ToolFailed,
@@ -26,6 +27,8 @@ from chat.engine.merge import merge
 from chat.engine.messages import ToolMessage
 from tools.base import (
     Approval,
+    ClientResults,
+    ClientWaiting,
     Failed,
     InspectedCall,
     Opened,
@@ -44,7 +47,16 @@ MAX_CONCURRENT: Final = 8
 STOPPED: Final = Failed(error="The run was stopped while the tool ran.", code="cancelled")
 NOT_RUN: Final = "Not run: the run's limit of tool calls was reached."
 
-ToolEvent = ToolCalled | ApprovalRequired | ApprovalResolved | ToolOutput | ToolResult | ToolFailed | ToolMessage
+ToolEvent = (
+    ToolCalled
+    | ApprovalRequired
+    | ApprovalResolved
+    | ClientToolCall
+    | ToolOutput
+    | ToolResult
+    | ToolFailed
+    | ToolMessage
+)
 
 
 class LimitReached(Exception):
@@ -56,13 +68,24 @@ class LimitReached(Exception):
         self.events = events
 
 
-class NeedsApproval(Exception):
-    """The first of `requests` needs an approval. The others come after it."""
+# The fields' names are stored with a waiting run.
+class ClientCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a client tool that waits for its result."""
 
-    def __init__(self, execution_id: str, requests: tuple[ToolRequest, ...]) -> None:
-        super().__init__(execution_id)
-        self.execution_id = execution_id
+    request: ToolRequest
+    execution_id: str
+
+
+class NeedsAnswer(Exception):
+    """The turn is suspended, as `Suspended` describes it."""
+
+    def __init__(
+        self, requests: tuple[ToolRequest, ...], *, execution_id: str = "", client_calls: tuple[ClientCall, ...] = ()
+    ) -> None:
+        super().__init__(requests)
         self.requests = requests
+        self.execution_id = execution_id
+        self.client_calls = client_calls
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,14 +114,8 @@ class _Call:
             return ToolCalled(
                 tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source
             )
-        if isinstance(step, Waiting):
-            return ApprovalRequired(
-                tool=request.tool,
-                params=step.params,
-                execution_id=step.execution_id,
-                params_sha256=step.params_sha256,
-                expires_at=step.expires_at,
-            )
+        if isinstance(step, Waiting | ClientWaiting):
+            return _question(request.tool, step)
         if isinstance(step, Resolved):
             return ApprovalResolved(execution_id=step.execution_id, decision=step.decision)
         if isinstance(step, Output):
@@ -126,17 +143,19 @@ class Calls:
         self._count = tally.calls
         self._failures = dict(tally.failures)
         self._open: Sequence[_Call] = ()
+        self._client_tools = frozenset(tool.name for tool in executor.specs() if tool.by_client)
 
     @property
     def tally(self) -> Tally:
         return Tally(calls=self._count, failures=dict(self._failures))
 
     async def run(self, requests: Sequence[ToolRequest]) -> AsyncGenerator[ToolEvent]:
-        """Run all calls: those that only read concurrently, the others in order.
+        """Run all calls: those that only read concurrently, the others in order, and last those of client tools.
 
-        Raise `LimitReached` and `NeedsApproval`.
+        Raise `LimitReached` and `NeedsAnswer`.
         """
-        left = tuple(requests)
+        # The run waits for decisions first, and for the client when nothing else is left to do.
+        left = tuple(sorted(requests, key=self._is_by_client))
         inspected: list[InspectedCall] = []
         while left:
             room = self._limits.max_tool_calls - self._count
@@ -144,15 +163,22 @@ class Calls:
                 for request in left:
                     yield _message(request, None, NOT_RUN, is_error=True)
                 raise LimitReached("max_tool_calls")
-            batch = self._batch(left[: min(MAX_CONCURRENT, room)], inspected)
+            by_client = self._is_by_client(left[0])
+            if by_client:
+                batch = [self._executor.inspect(request) for request in left[:room]]
+            else:
+                batch = self._batch(left[: min(MAX_CONCURRENT, room)], inspected)
             self._count += len(batch)
             calls = [_Call(call.request) for call in batch]
             async with aclosing(self._run_batch(calls, [self._executor.execute(call) for call in batch])) as events:
                 async for item in events:
                     if isinstance(item, Waiting):
-                        raise NeedsApproval(item.execution_id, left)
+                        raise NeedsAnswer(left, execution_id=item.execution_id)
                     yield item
-            left, inspected = left[len(batch) :], inspected[len(batch) :]
+            left, inspected = left[len(batch) :], [] if by_client else inspected[len(batch) :]
+            if self._open:
+                waiting = tuple(ClientCall(request=call.request, execution_id=call.execution_id) for call in self._open)
+                raise NeedsAnswer(left, client_calls=waiting)
 
     async def resume(self, request: ToolRequest, approval: Approval) -> AsyncGenerator[ToolEvent]:
         """Resume the call that waited, which is already counted. Raise `LimitReached`."""
@@ -164,6 +190,18 @@ class Calls:
                     yield item
         if approval.decision == "cancelled":
             raise LimitReached("cancelled")
+
+    def take(self, calls: Sequence[ClientCall], results: ClientResults) -> Iterator[ToolEvent]:
+        """Take the results of client tools, whose calls are already counted. Raise `LimitReached`."""
+        taken = [_Call(call.request, call.execution_id) for call in calls]
+        for call, outcome in zip(taken, results.outcomes, strict=True):
+            yield call.event(outcome)
+        for call in taken:
+            yield call.message()
+        if results.cancelled:
+            raise LimitReached("cancelled")
+        for call in taken:
+            self._count_failure(call)
 
     def unfinished_events(self) -> Iterator[ToolEvent]:
         """Yield the missing events and messages of calls that were stopped before their end."""
@@ -192,18 +230,30 @@ class Calls:
         self, calls: Sequence[_Call], streams: Sequence[AsyncGenerator[Progress]]
     ) -> AsyncGenerator[ToolEvent | Waiting]:
         self._open = calls
+        asked: list[ToolEvent] = []
         async with aclosing(merge(streams)) as progress:
             async for place, step in progress:
-                yield calls[place].event(step)
+                event = calls[place].event(step)
+                if isinstance(step, ClientWaiting):
+                    asked.append(event)
+                    continue
+                yield event
                 if isinstance(step, Waiting):
                     self._open = ()
                     yield step
-        self._open = ()
+        # The client is asked when all of its calls are recorded: one that sees a call finds the others.
+        for event in asked:
+            yield event
+        self._open = [call for call in calls if call.outcome is None] if asked else ()
         # The messages follow the order of the calls, which services require, and come before a limit ends the turn.
-        for call in calls:
+        done = [call for call in calls if call not in self._open]
+        for call in done:
             yield call.message()
-        for call in calls:
+        for call in done:
             self._count_failure(call)
+
+    def _is_by_client(self, request: ToolRequest) -> bool:
+        return request.source == "model" and request.tool in self._client_tools
 
     def _count_failure(self, call: _Call) -> None:
         # A model that repeats the same failing call would otherwise loop until it reaches another limit.
@@ -222,3 +272,10 @@ def _message(request: ToolRequest, shown: Any, content: str, *, is_error: bool =
         params = msgspec.json.encode(shown).decode()
         content = f"I ran {request.tool} with {params}. Its result:\n{content}"
     return ToolMessage(call_id=request.call_id, name=request.tool, content=content, is_error=is_error)
+
+
+def _question(tool: str, step: Waiting | ClientWaiting) -> ApprovalRequired | ClientToolCall:
+    common: dict[str, Any] = {"tool": tool, "params": step.params, "execution_id": step.execution_id}
+    if isinstance(step, Waiting):
+        return ApprovalRequired(**common, params_sha256=step.params_sha256, expires_at=step.expires_at)
+    return ClientToolCall(**common, call_id=step.call_id, expires_at=step.expires_at)

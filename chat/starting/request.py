@@ -12,6 +12,7 @@ from chat.engine.output_schema import OutputSchema
 from chat.models import Run
 from chat.runs.start.idempotency import Key
 from tools.base import ToolRequest
+from tools.client_tools.declared import ClientTool
 
 # A pattern of the registry that matches every name.
 ALL_TOOLS = ("*",)
@@ -33,6 +34,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     compacts: bool = False
     instructions: str | None = None
     tools: tuple[str, ...] = ALL_TOOLS
+    client_tools: tuple[ClientTool, ...] = ()
     sampling: SamplingOptions = SamplingOptions()
     shows_reasoning: bool = False
     output_schema: OutputSchema | None = None
@@ -59,6 +61,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
         options: dict[str, Any] = {
             "instructions": self.instructions,
             "tools": list(self.tools) if self.tools != ALL_TOOLS else None,
+            "client_tools": msgspec.to_builtins(self.client_tools) or None,
             "on_disconnect": self.on_disconnect,
             "tool_calls": [call.tool for call in self.tool_calls] or None,
             "output_schema": self.output_schema.fields if self.output_schema else None,
@@ -80,6 +83,7 @@ def request_of(run: Run, caller: Caller) -> RunRequest:
         compacts=options.get("compacts", False),
         instructions=options.get("instructions"),
         tools=tuple(options.get("tools", ALL_TOOLS)),
+        client_tools=msgspec.convert(options.get("client_tools", ()), tuple[ClientTool, ...]),
         sampling=msgspec.convert(options, SamplingOptions),
         output_schema=OutputSchema.of(options["output_schema"]) if "output_schema" in options else None,
         # The key may have lost the scope since the run began.

@@ -58,7 +58,7 @@ class TurnFactory:
             tools,
             payer(request.caller, run_id, session_id),
             partial(write_if_owner, run_id) if self.stored else discard,
-            offered=self._offered(tools, request),
+            offered=self._offered(tools, request).with_client_tools(request.client_tools),
             stored=self.stored,
             granted=request.caller.scopes.may_use,
         )

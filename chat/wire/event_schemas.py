@@ -39,6 +39,14 @@ EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
         "params_sha256": SHA256,
         "expires_at": "2026-11-28T16:00:00+00:00",
     },
+    {
+        "type": "client_tool_call",
+        "tool": "get_selection",
+        "params": {"format": "text"},
+        "execution_id": EXECUTION,
+        "call_id": "call_9fK2aQ",
+        "expires_at": "2026-11-28T16:00:00+00:00",
+    },
     {"type": "approval_resolved", "execution_id": EXECUTION, "decision": "approved"},
     {
         "type": "tool_output",

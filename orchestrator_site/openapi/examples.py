@@ -21,6 +21,20 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
             "max_output_tokens": 200,
             "tools": ["fs.*"],
         },
+        "A tool of the client": {
+            "message": "Shorten what I have selected.",
+            "client_tools": [
+                {
+                    "name": "get_selection",
+                    "description": "Return the text that the user has selected.",
+                    "parameters": {
+                        "type": "object",
+                        "properties": {"format": {"enum": ["text", "html"]}},
+                        "required": ["format"],
+                    },
+                }
+            ],
+        },
         "A tool call without a model": {"tool_calls": [{"name": "fs.read", "params": {"path": "README.md"}}]},
     },
     "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
@@ -28,6 +42,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "change_session": {"A new title": {"title": "Capitals"}},
     "approve_execution": {"An approval": DECISION},
     "deny_execution": {"A denial": {**DECISION, "note": "Write to notes/ only."}},
+    "give_result": {"A result": {"data": "The quick brown fox"}, "A failure": {"error": "Nothing is selected."}},
     "synthesize": {"A text": {"text": "Good morning.", "format": "mp3"}},
     "create_key": {
         "A key for one application": {
@@ -139,8 +154,13 @@ SUMS: Final = {
     "cost_usd": 0.00421,
 }
 ANSWERS: Final[dict[str, Any]] = {
-    "start_run": {**RUN_FIELDS, "approval": None},
-    "resume_run": {**RUN_FIELDS, "approval": None, "resumed_from": "01a204bb-9d10-7aa3-b7c4-0e5f1b2c3d4e"},
+    "start_run": {**RUN_FIELDS, "approval": None, "client_tool_calls": []},
+    "resume_run": {
+        **RUN_FIELDS,
+        "approval": None,
+        "client_tool_calls": [],
+        "resumed_from": "01a204bb-9d10-7aa3-b7c4-0e5f1b2c3d4e",
+    },
     "compact_session": {
         **RUN_FIELDS,
         "text": "",
@@ -223,6 +243,17 @@ ANSWERS: Final[dict[str, Any]] = {
     "get_execution": EXECUTION_FIELDS,
     "approve_execution": {**EXECUTION_FIELDS, **DECIDED, "decision": "approved", "note": "Only once."},
     "deny_execution": {**EXECUTION_FIELDS, **DECIDED, "decision": "denied", "note": "Write to notes/ only."},
+    "give_result": {
+        **EXECUTION_FIELDS,
+        "tool": "get_selection",
+        "params": {"format": "text"},
+        "status": "succeeded",
+        "data": "The quick brown fox",
+        "confinement": "",
+        "started": TIME,
+        "ended": LATER,
+        "duration_ms": 1_767.0,
+    },
     "get_output": {"text": "3 passed\n", "offset": 0, "size": 9, "next_offset": None},
     "list_providers": {
         "items": [

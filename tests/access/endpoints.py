@@ -55,6 +55,9 @@ ENDPOINTS: Final = {
     ("post", "/tools/executions/{execution_id}/deny"): Endpoint(
         kind="waiting", scopes=("approve",), body=DECISION, opens_with=409
     ),  # The call was approved one line above.
+    ("post", "/tools/executions/{execution_id}/result"): Endpoint(
+        kind="waiting", scopes=("chat",), body={"data": 1}, opens_with=409
+    ),  # The call waited for an approval.
     ("get", "/retrieval/status"): Endpoint(kind="unowned", scopes=("retrieval.search",)),
     ("post", "/retrieval/documents"): Endpoint(
         kind="unowned", scopes=("retrieval.search",), body={"name": "a.md", "text": ""}, opens_with=403

@@ -12,7 +12,8 @@ from tools.registry import Registry
 class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     """The tools, the rules for them, and the stores of their output and of the files that they change.
 
-    A model sees at most `result_bytes` of a result. A call that needs an approval waits `approval_seconds` for it.
+    A model sees at most `result_bytes` of a result. A call that needs an approval waits `approval_seconds` for it, and
+    one of a client tool waits `client_seconds` for its result.
     """
 
     registry: Registry
@@ -22,3 +23,4 @@ class ToolContext(msgspec.Struct, frozen=True, kw_only=True):
     changes: ChangeStore
     result_bytes: int
     approval_seconds: float
+    client_seconds: float

@@ -23,6 +23,7 @@ from storage.reader import read
 from telemetry import metrics
 from tools.base import (
     Approval,
+    ClientWaiting,
     Failed,
     Opened,
     Progress,
@@ -37,13 +38,22 @@ from tools.base import (
 )
 from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
-from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
+from tools.execution.outcome import CLIENT_TOOL, UNKNOWN_TOOL, close_and_count, data_of, masked, outcome_row, use_of
 from tools.execution.permission import Permission
-from tools.execution.request import Call, grant_all, parse_params, prechecked, previewed, shown_whole, validate
+from tools.execution.request import (
+    Call,
+    grant_all,
+    inspect_client_call,
+    parse_params,
+    prechecked,
+    previewed,
+    shown_whole,
+    validate,
+)
 from tools.execution.rows import ExecutionMemory, Intent, Status, open_execution, requested_call, start_execution
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
-from tools.output.rendering import binary_names, show
+from tools.output.rendering import show
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +96,8 @@ class ToolExecutor:
     def inspect(self, request: ToolRequest) -> Call:
         """Return the request with its tool, its validated params and the policy's decision. Nothing happens yet."""
         masker = self._context.masker
+        if request.source == "model" and (client_tool := self._offered.client.get(request.tool)):
+            return inspect_client_call(request, client_tool, masker)
         try:
             tool = self._tool(request)
         except ToolError as error:
@@ -111,24 +123,39 @@ class ToolExecutor:
             call = await previewed(await prechecked(call), self._context.masker)
         intent = call.intent(new_id(), self._payer, self._context.masker)
         opened = Opened(execution_id=str(intent.execution_id), tool=intent.tool, params=call.shown_params)
-        if call.refusal is None and call.decision == "ask":
-            expires = intent.created + timedelta(seconds=self._context.approval_seconds)
-            intent = msgspec.structs.replace(intent, expires=expires)
-            await self._commit(call, intent, partial(open_execution, intent), opens=Status.AWAITING_APPROVAL)
-            fields = {"owner": self._payer.owner, "key": self._payer.key, "run": str(self._payer.run_id or "")}
-            logger.info("approval.asked", extra={"execution": opened.execution_id, "tool": intent.tool, **fields})
-            yield opened
-            yield Waiting(
-                execution_id=str(intent.execution_id),
-                params=call.shown_params,
-                params_sha256=intent.params_sha256,
-                expires_at=expires.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            )
+        if intent.status != Status.RUNNING:
+            async for step in self._wait(call, intent, opened):
+                yield step
             return
         await self._commit(call, intent, partial(open_execution, intent))
         async with aclosing(self._perform(call, intent, opened)) as steps:
             async for step in steps:
                 yield step
+
+    async def _wait(self, call: Call, intent: Intent, opened: Opened) -> AsyncGenerator[Progress]:
+        """Record a call that waits for a decision, or for its result from the client."""
+        context = self._context
+        expires = intent.created + timedelta(
+            seconds=context.client_seconds if call.by_client else context.approval_seconds
+        )
+        intent = msgspec.structs.replace(intent, expires=expires)
+        await self._commit(call, intent, partial(open_execution, intent), opens=intent.status)
+        fields = {"owner": self._payer.owner, "key": self._payer.key, "run": str(self._payer.run_id or "")}
+        asked = "client_tool.asked" if call.by_client else "approval.asked"
+        logger.info(asked, extra={"execution": opened.execution_id, "tool": intent.tool, **fields})
+        yield opened
+        until = expires.isoformat(timespec="seconds").replace("+00:00", "Z")
+        if call.by_client:
+            yield ClientWaiting(
+                execution_id=opened.execution_id, params=intent.params, call_id=intent.call_id, expires_at=until
+            )
+            return
+        yield Waiting(
+            execution_id=opened.execution_id,
+            params=call.shown_params,
+            params_sha256=intent.params_sha256,
+            expires_at=until,
+        )
 
     async def resume(self, call: Call, approval: Approval) -> AsyncGenerator[Progress]:
         """Run or refuse a call that waited. Inspect it again before this: the policy overrules an approval."""
@@ -242,7 +269,8 @@ class ToolExecutor:
         text = printed.excerpt.text() if printed else ""
         row = outcome_row(intent.execution_id, outcome, seconds, printed=text, stored=stored, max_bytes=max_bytes)
         # A model may invent any name: each would be a label of its own in the ledger and in the metrics.
-        tool = intent.tool if self._context.registry.get(intent.tool) else UNKNOWN_TOOL
+        other = CLIENT_TOOL if call.by_client else UNKNOWN_TOOL
+        tool = intent.tool if self._context.registry.get(intent.tool) else other
         used = use_of(self._payer, tool, outcome, seconds)
         await self._write(partial(close_and_count, row, status, used))
         metrics.tool_ended(tool, row.code or "succeeded", seconds if call.refusal is None else 0.0)
@@ -277,14 +305,7 @@ class ToolExecutor:
             self._permission.decide(tool, source, msgspec.convert(requested[1], type=tool.params))
 
     def _succeeded(self, intent: Intent, result: Any) -> Succeeded:
-        masker, data = self._context.masker, msgspec.to_builtins(result)
-        # Base64 fields are not masked: what looks like a secret in them is chance, and masking would break them.
-        binary = binary_names(data)
-        if binary:
-            plain = masker.data({name: data[name] for name in data if name not in binary})
-            data = {name: data[name] if name in binary else plain[name] for name in data}
-        else:
-            data = masker.data(data)
+        data = masked(msgspec.to_builtins(result), self._context.masker)
         pages = self._stored and OUTPUT_TOOL in self._offered.names
         rest = f"{OUTPUT_TOOL} with execution_id {intent.execution_id} reads the rest" if pages else "ask for less"
         return Succeeded(data=data, content=show(data, self._context.result_bytes, rest))

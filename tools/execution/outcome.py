@@ -13,11 +13,15 @@ from spending.ledger import Used
 from tools.base import Failed, Succeeded
 from tools.execution.rows import Outcome, close_execution
 from tools.models import ToolExecution
-from tools.output.rendering import row_data
+from tools.output.masking import Masker
+from tools.output.rendering import binary_names, row_data
 from tools.output.store import Stored
 
 UNKNOWN_TOOL: Final = "unknown"
 """The name under which calls of tools that do not exist are counted."""
+
+CLIENT_TOOL: Final = "client"
+"""The name under which calls of all client tools are counted."""
 
 
 def outcome_row(
@@ -42,6 +46,16 @@ def outcome_row(
         output_sha256=stored.sha256 if stored else "",
         truncated=bool(stored and not stored.whole),
     )
+
+
+def masked(data: Any, masker: Masker) -> Any:
+    """Return a result with its secrets masked."""
+    # Base64 fields are not masked: what looks like a secret in them is chance, and masking would break them.
+    binary = binary_names(data)
+    if not binary:
+        return masker.data(data)
+    plain = masker.data({name: data[name] for name in data if name not in binary})
+    return {name: data[name] if name in binary else plain[name] for name in data}
 
 
 def data_of(outcome: Succeeded | Failed) -> Any:

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from spending.accounts import Payer
 from tools.base import Approval, InspectedCall, Preview, Tool, ToolError, ToolRequest
+from tools.client_tools.declared import ClientTool
 from tools.execution.arguments import coerce, decode_object
-from tools.execution.rows import Intent
+from tools.execution.rows import Intent, Status
 from tools.models import ToolExecution
 from tools.output.masking import Masker, mapped, storable
 from tools.output.rendering import MAX_KEPT_BYTES, event_params, row_params
@@ -43,7 +44,8 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
 class Call(InspectedCall, frozen=True, kw_only=True):
     """An inspected request. `refusal` says why it does not run; otherwise `tool` and `values` are set.
 
-    `preview` is the effect that it would have, if its tool has previews and an approval is needed or given.
+    `preview` is the effect that it would have, if its tool has previews and an approval is needed or given. A call
+    `by_client` has no `tool`.
     """
 
     params: Params
@@ -52,6 +54,14 @@ class Call(InspectedCall, frozen=True, kw_only=True):
     refusal: ToolError | None = None
     decision: Decision = "allow"
     preview: Preview | None = None
+    by_client: bool = False
+
+    @property
+    def waits_for(self) -> Status:
+        """The status in which the call begins: it waits, or runs at once."""
+        if self.refusal is not None or (self.decision != "ask" and not self.by_client):
+            return Status.RUNNING
+        return Status.AWAITING_CLIENT if self.by_client else Status.AWAITING_APPROVAL
 
     @property
     def shown_params(self) -> Any:
@@ -89,6 +99,7 @@ class Call(InspectedCall, frozen=True, kw_only=True):
             params_sha256=self.params.sha256,
             confinement=self.tool.confinement if self.tool else "",
             created=timezone.now(),
+            status=self.waits_for,
         )
 
 
@@ -124,14 +135,37 @@ def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Par
 
 def shown_whole(params: Params, masker: Masker) -> Params:
     """Return params as they are shown for a decision: whole. Raises `ToolError` (`denied`) if a part must be hidden."""
+    return msgspec.structs.replace(params, stored=row_params(_whole(params, masker)))
+
+
+def _whole(params: Params, masker: Masker) -> Any:
     if masker.has_token(params.given):
-        error = "The params have a secret, so they cannot be shown whole for a decision. Send them without it."
+        error = "The params have a secret, so they cannot be shown whole outside of the service. Send them without it."
         raise ToolError(error, code="denied")
     plain = mapped(params.given, storable)
     if len(msgspec.json.encode(plain)) > MAX_KEPT_BYTES:
-        error = f"The params need an approval, and are too long to be shown whole: {MAX_KEPT_BYTES} bytes at most."
+        error = f"The params must be shown whole, and are too long for that: {MAX_KEPT_BYTES} bytes at most."
         raise ToolError(error, code="denied")
-    return msgspec.structs.replace(params, stored=row_params(plain))
+    return plain
+
+
+def inspect_client_call(request: ToolRequest, tool: ClientTool, masker: Masker) -> Call:
+    """Return the call of a client tool, with its params whole, because the client runs it with them."""
+    params = parse_params(request, None, masker)
+    refusal: ToolError | None = None
+    try:
+        if params.error or not isinstance(params.given, dict):
+            problem = params.error or "they are of another type"
+            raise ToolError(f"The arguments are not a JSON object: {problem}.", code="invalid_params")
+        # What cannot be stored as it is cannot be shown whole either.
+        msgspec.json.encode(event_params(params.given))
+        tool.check(params.given)
+        params = msgspec.structs.replace(params, stored=_whole(params, masker))
+    except ToolError as error:
+        refusal = error
+    except (RecursionError, ValueError, OverflowError) as error:
+        refusal = ToolError(f"The arguments cannot be stored: {error}.", code="invalid_params")
+    return Call(request=request, params=params, by_client=True, refusal=refusal)
 
 
 def validate(tool: Tool, params: Params) -> msgspec.Struct:

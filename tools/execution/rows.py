@@ -69,7 +69,7 @@ _close = Update(
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution before it starts. If it needs an approval, `expires` is when the time for that ends."""
+    """An execution before it starts. If its `status` is that it waits, `expires` is when the time for that ends."""
 
     execution_id: UUID
     owner: str
@@ -82,6 +82,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     params_sha256: str
     confinement: str
     created: datetime
+    status: Status = Status.RUNNING
     expires: datetime | None = None
 
 
@@ -101,7 +102,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_execution(intent: Intent) -> None:
-    """Insert the row of an execution that is about to start, or that awaits an approval."""
+    """Insert the row of an execution that is about to start, or that waits."""
     row = (
         intent.execution_id,
         intent.owner,
@@ -112,11 +113,11 @@ def open_execution(intent: Intent) -> None:
         intent.source,
         intent.params,
         intent.params_sha256,
-        Status.AWAITING_APPROVAL if intent.expires else Status.RUNNING,
+        intent.status,
         intent.confinement,
         intent.expires,
         intent.created,
-        None if intent.expires else intent.created,
+        None if intent.status == Status.AWAITING_APPROVAL else intent.created,
     )
     _insert([(*row, "", "", "", "", False, "", "", "")])
 
@@ -131,11 +132,16 @@ def start_execution(execution_id: UUID, now: datetime) -> bool:
     return bool(_start((Status.RUNNING, now), (execution_id, Status.AWAITING_APPROVAL)))
 
 
+def status_of(code: ToolErrorCode | None) -> "ToolExecution.Status":
+    """Return the status of an execution that ended with this code; None is success."""
+    return STATUS_OF_CODE.get(code, Status.FAILED) if code else Status.SUCCEEDED
+
+
 def close_execution(outcome: Outcome, status: "ToolExecution.Status" = Status.RUNNING) -> None:
     """Write the outcome of an execution that is still in `status`."""
     code = outcome.code
     values = (
-        STATUS_OF_CODE.get(code, Status.FAILED) if code else Status.SUCCEEDED,
+        status_of(code),
         outcome.data,
         outcome.error,
         code or "",
@@ -149,11 +155,11 @@ def close_execution(outcome: Outcome, status: "ToolExecution.Status" = Status.RU
     _close.later(values, (outcome.execution_id, status))
 
 
-def close_awaited(execution_id: UUID) -> None:
-    """Close an execution that awaits an approval when its run has ended."""
-    ToolExecution.objects.filter(id=execution_id, status=Status.AWAITING_APPROVAL).update(
+def close_awaited(run_id: UUID) -> None:
+    """Close the executions of a run that still wait when it has ended."""
+    ToolExecution.objects.filter(run_id=run_id, status__in=ToolExecution.WAITING).update(
         status=Status.CANCELLED,
-        error="The run was stopped while the tool waited for an approval.",
+        error="The run was stopped while the call waited.",
         code="cancelled",
         ended=timezone.now(),
     )
@@ -161,7 +167,7 @@ def close_awaited(execution_id: UUID) -> None:
 
 def interrupt_executions(run_id: UUID, now: datetime) -> None:
     """Close the open executions of a run whose process is gone. How far they came is unknown."""
-    ToolExecution.objects.filter(run_id=run_id, status__in=[Status.RUNNING, Status.AWAITING_APPROVAL]).update(
+    ToolExecution.objects.filter(run_id=run_id, status__in=ToolExecution.OPEN).update(
         status=Status.INTERRUPTED,
         error="The process was stopped while the tool ran; it may or may not have taken effect.",
         code="interrupted",

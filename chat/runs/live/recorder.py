@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from functools import partial
-from uuid import UUID
 
-from chat.engine.events import ApprovalRequired, Reasoning, Retry, Terminal, TotalUsage, Usage
+from chat.engine.events import Reasoning, Retry, Terminal, ToolCalled, TotalUsage, Usage
 from chat.engine.loop import Item, MessageAdded, Suspended
 from chat.engine.model_port import Text
 from chat.runs.live.metrics import record_call, record_end
@@ -30,7 +29,7 @@ class RunRecorder:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
-        self._awaited: UUID | None = None
+        self._has_calls = False
         self._has_text = False
         spec.budget.settled = log.settled
         self._trace = trace_run(spec.start, resumed=spec.last > 0)
@@ -70,14 +69,14 @@ class RunRecorder:
         elif isinstance(item, Reasoning):
             self._log.append(item, urgent=False, live=True)
         elif not isinstance(item, Suspended):
-            if isinstance(item, ApprovalRequired):
-                self._awaited = UUID(item.execution_id)
+            if isinstance(item, ToolCalled):
+                self._has_calls = True
             elif isinstance(item, Retry):
                 metrics.provider_errors.add(item.provider, item.code)
             self._log.append(item)
 
     def suspend(self, suspended: Suspended) -> None:
-        """Record that the run waits for an approval, and release it from this process."""
+        """Record that the run waits, and release it from this process."""
         provider, model = self.answered_by
         suspension = Suspension(
             run_id=self._spec.run_id,
@@ -92,8 +91,9 @@ class RunRecorder:
         """Record the end of the run, and append its last event. `usage` is the usage up to a failure."""
         spec = self._spec
         ending = ending_of(spec.run_id, spec.session_id, terminal, answered_by=self.answered_by, usage=usage)
-        if self._awaited is not None:
-            self._log.record(partial(close_awaited, self._awaited))
+        if self._has_calls and ending.reason != "completed":
+            # It may have been stopped before it could wait.
+            self._log.record(partial(close_awaited, spec.run_id))
         if closing := spec.budget.closing():
             self._log.record(closing)
         self._log.record(partial(finish, ending))

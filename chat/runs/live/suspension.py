@@ -1,6 +1,7 @@
-"""Runs that wait for an approval. They exist only in the database, without a task and without a process.
+"""Runs that wait for an approval, or for results of client tools.
 
-These are sync functions. Each is part of one transaction of the writer, except `decided`, which only reads.
+They exist only in the database, without a task and without a process. These are sync functions. Each is part of one
+transaction of the writer, except `decided`, which only reads.
 """
 
 from datetime import datetime
@@ -8,6 +9,8 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
+from django.db.models import Exists as RowExists
+from django.db.models import Max, OuterRef
 from django.utils import timezone
 
 from access.caller import Caller
@@ -18,6 +21,7 @@ from chat.models import Message, Run, RunEvent
 from chat.runs.cluster import process
 from storage.statements import Exists
 from tools.approvals import decisions
+from tools.client_tools import results as client_results
 from tools.models import ToolExecution
 
 MAX_AT_ONCE: Final = 50
@@ -58,7 +62,9 @@ def suspend(suspension: Suspension) -> None:
     """Make the run wait, if this process still runs it."""
     suspended = suspension.suspended
     state = _State(suspended=suspended, seconds_left=suspension.seconds_left)
-    expires = ToolExecution.objects.filter(id=suspended.execution_id).values_list("expires", flat=True).first()
+    waiting = ToolExecution.objects.filter(run_id=suspension.run_id, status__in=ToolExecution.WAITING)
+    # Without any, the client has already answered, and the run can continue at once.
+    expires = waiting.aggregate(latest=Max("expires"))["latest"]
     Run.objects.filter(id=suspension.run_id, status=Run.Status.RUNNING, process=process.name()).update(
         status=Run.Status.WAITING,
         process="",
@@ -72,18 +78,21 @@ def suspend(suspension: Suspension) -> None:
 
 
 def decided(now: datetime) -> list[UUID]:
-    """Return waiting runs that can continue: their execution is decided, or their time is over."""
+    """Return waiting runs that can continue: their execution is decided, the client has answered, or time is over."""
     if not _any_waits():
         return []
     waiting = Run.objects.filter(status=Run.Status.WAITING)
     late = waiting.filter(waits_until__lte=now).values_list("id", flat=True)
     pending = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL).exclude(decision="")
     decided = waiting.filter(id__in=list(pending.values_list("run_id", flat=True)[:MAX_AT_ONCE]))
-    return [*late[:MAX_AT_ONCE], *decided.values_list("id", flat=True)]
+    # A result closes its execution at once, so a run without a waiting execution has all of its results.
+    open_calls = ToolExecution.objects.filter(run_id=OuterRef("id"), status__in=ToolExecution.WAITING)
+    answered = waiting.exclude(RowExists(open_calls)).values_list("id", flat=True)
+    return [*late[:MAX_AT_ONCE], *decided.values_list("id", flat=True), *answered[:MAX_AT_ONCE]]
 
 
 def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:
-    """Take a waiting run over for this process if its approval is decided, or to end it as `cancelled`.
+    """Take a waiting run over for this process if it can continue, or to end it as `cancelled`.
 
     Return None if the run does not wait, or another process took it.
     """
@@ -95,8 +104,8 @@ def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:
     caller = lookup.caller_now(row.key, owner, timezone.now()) if row.key else Caller(owner=owner, scopes=ALL)
     cancelled = cancelled or caller.scopes == NONE
     state = msgspec.json.decode(row.suspended, type=_State)
-    approval = decisions.settle(UUID(state.suspended.execution_id), timezone.now(), cancelled=cancelled)
-    if approval is None:
+    resumption = _resumption(state.suspended, cancelled=cancelled)
+    if resumption is None:
         return None
     # Several processes may find the same run; the conditional update lets one of them take it.
     waiting = Run.objects.filter(id=run_id, status=Run.Status.WAITING)
@@ -106,8 +115,19 @@ def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:
     return Resumed(
         row=row,
         caller=caller,
-        resumption=Resumption(suspended=state.suspended, approval=approval),
+        resumption=resumption,
         seconds_left=state.seconds_left,
         last=RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True)[0],
         text="".join(messages.values_list("content", flat=True)),
     )
+
+
+def _resumption(suspended: Suspended, *, cancelled: bool) -> Resumption | None:
+    """Return what the run waited for; None if it still waits."""
+    now = timezone.now()
+    if suspended.client_calls:
+        waited = [UUID(call.execution_id) for call in suspended.client_calls]
+        results = client_results.settle(waited, now, cancelled=cancelled)
+        return None if results is None else Resumption(suspended=suspended, results=results)
+    approval = decisions.settle(UUID(suspended.execution_id), now, cancelled=cancelled)
+    return None if approval is None else Resumption(suspended=suspended, approval=approval)

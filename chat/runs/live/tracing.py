@@ -14,6 +14,7 @@ import msgspec
 from chat.engine.events import (
     ApprovalRequired,
     ApprovalResolved,
+    ClientToolCall,
     Retry,
     Start,
     ToolCalled,
@@ -88,7 +89,7 @@ class RunTracing:
                 self._tools[item.execution_id] = self._tool(item.tool, item.execution_id, item.params)
             case ApprovalResolved():
                 self._tools[item.execution_id] = self._tool("", item.execution_id, None)
-            case ApprovalRequired() | ToolResult() | ToolFailed():
+            case ApprovalRequired() | ClientToolCall() | ToolResult() | ToolFailed():
                 self._end_tool(item)
 
     def end(self, ending: Ending) -> None:
@@ -133,13 +134,15 @@ class RunTracing:
             span.set({"gen_ai.tool.name": masked})
             span.rename(f"execute_tool {masked}")
 
-    def _end_tool(self, event: ApprovalRequired | ToolResult | ToolFailed) -> None:
+    def _end_tool(self, event: ApprovalRequired | ClientToolCall | ToolResult | ToolFailed) -> None:
         span = self._tools.pop(event.execution_id, None)
         if span is None:
             return
         self._name(span, event.tool)
         if isinstance(event, ApprovalRequired):
             span.set({"orchestrator.approval": "required"})
+        if isinstance(event, ClientToolCall):
+            span.set({"orchestrator.client_tool": True})
         if self._captures and isinstance(event, ToolResult):
             span.set({"gen_ai.tool.call.result": _json(event.data)[:MAX_CHARS]})
         span.end(error=event.code if isinstance(event, ToolFailed) else "")

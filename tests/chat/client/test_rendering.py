@@ -151,7 +151,7 @@ def test_every_event_of_the_service_can_be_read() -> None:
     tags = {kind.__struct_config__.tag for kind in EVENT_TYPES}
     assert tags == {
         "start", "token", "tool_call", "tool_output", "tool_result", "tool_error", "retry", "usage", "end", "error",
-        "approval_required", "approval_resolved", "budget", "compaction", "reasoning",
+        "approval_required", "approval_resolved", "client_tool_call", "budget", "compaction", "reasoning",
     }  # fmt: skip
 
 

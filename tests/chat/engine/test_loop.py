@@ -29,6 +29,8 @@ from chat.engine.retry import Candidate
 from chat.providers.scripted import Line, Scripted, text
 from tools.base import (
     Approval,
+    ClientResults,
+    ClientWaiting,
     Failed,
     InspectedCall,
     Opened,
@@ -516,3 +518,74 @@ async def test_model_without_tool_support_is_offered_no_tools() -> None:
 async def test_run_whose_provider_is_gone_ends_with_an_error() -> None:
     items = await play(turn(candidates=()))
     assert getattr(last(items), "code", "") == "provider_unavailable"
+
+
+class WithClient(Echo):
+    """A tool executor whose tools `ask` and `bad_ask` are the client's. The second fails at once."""
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(ToolSpec(name=name, description="", parameters={}, by_client=True) for name in ("ask", "bad_ask"))
+
+    async def execute(self, call: InspectedCall) -> AsyncGenerator[Progress]:
+        if "ask" not in call.request.tool:
+            async for step in super().execute(call):
+                yield step
+            return
+        self.ran.append(call.request)
+        execution_id = f"e{len(self.ran)}"
+        yield Opened(execution_id=execution_id, tool=call.request.tool, params={})
+        if call.request.tool == "bad_ask":
+            yield Failed(error="No.", code="invalid_params")
+            return
+        yield ClientWaiting(execution_id=execution_id, params={}, call_id=call.request.call_id, expires_at="soon")
+
+
+def given(waits: Suspended, *, cancelled: bool = False) -> Resumption:
+    outcomes = tuple(Succeeded(data=1, content="1") for _ in waits.client_calls)
+    return Resumption(suspended=waits, results=ClientResults(outcomes=outcomes, cancelled=cancelled))
+
+
+async def asked(executor: WithClient, *calls: ToolCall, **plan: Any) -> Suspended:
+    waits = (await play(turn([*calls, CALLS], executor=executor, **plan)))[-1]
+    assert isinstance(waits, Suspended)
+    return msgspec.json.decode(msgspec.json.encode(waits), type=Suspended)
+
+
+async def test_client_is_asked_last_for_all_calls_of_an_answer_together() -> None:
+    executor = WithClient()
+    waits = await asked(executor, call("ask", 1), call("a", 2), call("bad_ask", 3), call("ask", 4), call("read", 5))
+    assert [request.tool for request in executor.ran] == ["a", "read", "ask", "bad_ask", "ask"]
+    assert [one.request.call_id for one in waits.client_calls] == ["c1", "c4"]
+    assert (waits.requests, waits.tally.calls) == ((), 5)
+    items = await play(turn([text("Done."), STOP], executor=executor, resumption=given(waits)))
+    assert [type(item) for item in items[:4]] == [ToolResult, ToolResult, MessageAdded, MessageAdded]
+    assert reason(items) == "completed"
+
+
+async def test_cancelled_turn_takes_the_results_and_asks_no_model() -> None:
+    executor = WithClient()
+    waits = await asked(executor, call("ask", 1))
+    items = await play(turn(executor=executor, resumption=given(waits, cancelled=True)))
+    assert isinstance(items[0], ToolResult)
+    assert reason(items) == "cancelled"
+
+
+async def test_client_calls_count_towards_the_limit_of_tool_calls() -> None:
+    executor = WithClient()
+    limits = msgspec.structs.replace(LIMITS, max_tool_calls=2)
+    waits = await asked(executor, *(call("ask", number) for number in range(3)), limits=limits)
+    assert (len(waits.client_calls), len(waits.requests)) == (2, 1)
+    items = await play(turn(executor=executor, resumption=given(waits), limits=limits))
+    assert reason(items) == "max_tool_calls"
+    assert sum(isinstance(item, MessageAdded) for item in items) == 3
+
+
+async def test_repeated_failing_call_closes_the_client_calls_beside_it() -> None:
+    executor = WithClient()
+    bad = [call("bad_ask", number) for number in range(LIMITS.max_repeats)]
+    items = await play(turn([*bad, call("ask", 9), CALLS], executor=executor))
+    assert reason(items) == "repeated_call"
+    closed = items[-3:-1]
+    assert isinstance(closed[0], ToolFailed)
+    assert closed[0].code == "cancelled"
+    assert isinstance(closed[1], MessageAdded)

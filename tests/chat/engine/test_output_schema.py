@@ -1,4 +1,7 @@
-"""Structured answers: schemas, values, corrections, and the forms that services take."""
+"""Structured answers: schemas, values, corrections, and the forms that services take.
+
+Covers `web.json_schema`.
+"""
 
 import json
 from typing import Any
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from chat.engine.messages import ToolCall, UserMessage
 from chat.engine.model_port import CompletionRequest, Finished
-from chat.engine.output_schema import MAX_SCHEMA_BYTES, InvalidOutput, InvalidSchema, OutputSchema
+from chat.engine.output_schema import MAX_SCHEMA_BYTES, InvalidOutput, OutputSchema
 from chat.providers.gemini.requests import config
 from chat.providers.local.requests import body
 from chat.providers.openai.endpoint import Endpoint
@@ -21,6 +24,7 @@ from tests.chat.providers.test_proxies import TIMEOUTS
 from tests.conftest import Start
 from tests.fake_service import fake_service
 from tools.base import ToolSpec
+from web.json_schema import InvalidSchema
 
 STOP = Finished(reason="stop")
 PERSON = {

@@ -84,6 +84,7 @@ def executor(
         changes=ChangeStore(Path(settings.TOOL_OUTPUT_DIR) / "changes", 100_000),
         result_bytes=1_000,
         approval_seconds=60,
+        client_seconds=60,
     )
     given = msgspec.structs.replace(common, **changes)
     offering = offered_tools(tools if offered is None else offered, given.policy, grant_all)

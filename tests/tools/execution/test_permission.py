@@ -68,6 +68,7 @@ async def call(
         changes=ChangeStore(workspace.base, 1_000),
         result_bytes=10_000,
         approval_seconds=60,
+        client_seconds=60,
     )
 
     async def discard(_: object) -> None:

@@ -1,0 +1,124 @@
+"""Results that clients give for their tools: sync functions, each called in a transaction.
+
+ResultRefused           the execution does not take this result, or no longer
+    ExecutionMissing    the owner has no such execution
+
+A result closes the row of its execution. The run that waits reads it from there.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from spending import ledger
+from spending.ledger import Used
+from tools.base import ClientResults, Failed, Succeeded, ToolErrorCode
+from tools.execution.rows import Outcome, status_of
+from tools.models import ToolExecution
+
+Status = ToolExecution.Status
+
+MAX_ERROR_CHARS: Final = 10_000
+
+EXPIRED: Final = "The client did not give a result in time."
+CANCELLED: Final = "The run was cancelled while the call waited for the client."
+
+
+class ResultRefused(Exception):
+    """The execution does not take this result. The `code` is `not_waiting`, `already_answered` or `too_late`."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ExecutionMissing(ResultRefused):
+    """The owner has no such execution. The `code` is `not_found`."""
+
+
+def checked(execution_id: UUID, owner: str, result_sha256: str) -> ToolExecution:
+    """Return an execution that waits for a result, or that has this one already. Raises `ResultRefused`."""
+    row = ToolExecution.objects.filter(id=execution_id, owner=owner).first()
+    if row is None:
+        raise ExecutionMissing("There is no such execution.", "not_found")
+    if row.result_sha256 == result_sha256:
+        return row
+    if row.result_sha256:
+        raise ResultRefused("The execution has another result already.", "already_answered")
+    if row.status == Status.AWAITING_CLIENT:
+        if row.expires and row.expires <= timezone.now():
+            raise ResultRefused("The time for a result is over.", "too_late")
+        return row
+    # Only what waited has a time at which it expires.
+    code = "too_late" if row.expires and row.ended else "not_waiting"
+    raise ResultRefused(f"The execution does not wait for a result from the client: it is {row.status}.", code)
+
+
+def give(outcome: Outcome, used: Used, owner: str, result_sha256: str) -> ToolExecution:
+    """Store a result, and return the execution. The same result again changes nothing. Raises `ResultRefused`."""
+    waiting = _waiting().filter(id=outcome.execution_id, owner=owner, expires__gt=outcome.ended)
+    # Of two results at the same time, this conditional update takes only one.
+    given = waiting.update(
+        status=status_of(outcome.code),
+        data=outcome.data,
+        error=outcome.error,
+        code=outcome.code or "",
+        ended=outcome.ended,
+        duration_ms=outcome.duration_ms,
+        output_size=outcome.output_size,
+        output_sha256=outcome.output_sha256,
+        truncated=outcome.truncated,
+        result_sha256=result_sha256,
+    )
+    if given:
+        ledger.add([used], outcome.ended)
+    return checked(outcome.execution_id, owner, result_sha256)
+
+
+def settle(execution_ids: Sequence[UUID], now: datetime, *, cancelled: bool = False) -> ClientResults | None:
+    """Return the outcomes of executions that waited; None while one of them still waits.
+
+    After the end of its time, an execution has timed out. If the run is `cancelled`, so are those that wait.
+    """
+    waiting = _waiting().filter(id__in=execution_ids)
+    if cancelled:
+        waiting.update(status=Status.CANCELLED, error=CANCELLED, code="cancelled", ended=now)
+    else:
+        late = waiting.filter(expires__lte=now)
+        late.update(status=Status.TIMED_OUT, error=EXPIRED, code="timed_out", ended=now)
+    if waiting.exists():
+        return None
+    rows = ToolExecution.objects.in_bulk(execution_ids)
+    return ClientResults(outcomes=tuple(_outcome(rows.get(one)) for one in execution_ids), cancelled=cancelled)
+
+
+def waiting_of(run_id: UUID) -> frozenset[str]:
+    """Return the ids of the executions of a run that wait for results."""
+    return frozenset(map(str, _waiting().filter(run_id=run_id).values_list("id", flat=True)))
+
+
+def count_waiting() -> int:
+    """Return the number of executions that wait for results."""
+    return _waiting().count()
+
+
+def _waiting() -> QuerySet[ToolExecution]:
+    return ToolExecution.objects.filter(status=Status.AWAITING_CLIENT)
+
+
+def _outcome(row: ToolExecution | None) -> Succeeded | Failed:
+    if row is None:
+        # The row was pruned, and its result with it.
+        return Failed(error=EXPIRED, code="timed_out")
+    if row.code:
+        return Failed(error=row.error, code=msgspec.convert(row.code, ToolErrorCode))
+    content = msgspec.json.encode(row.data).decode()
+    if row.output_size:
+        whole = f"the whole result has {row.output_size} bytes, as the output of execution {row.id}"
+        content = f"{content}\n[... shortened: {whole} ...]"
+    return Succeeded(data=row.data, content=content)
