@@ -23,6 +23,12 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
         },
         "A tool call without a model": {"tool_calls": [{"name": "fs.read", "params": {"path": "README.md"}}]},
     },
+    "create_completion": {
+        "A question": {
+            "model": "gpt-5-mini",
+            "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        }
+    },
     "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
     "put_document": {"A text": {"name": "handbook/leave.md", "text": "# Leave\nEveryone has 30 days.\n"}},
     "change_session": {"A new title": {"title": "Capitals"}},
@@ -164,6 +170,11 @@ ANSWERS: Final[dict[str, Any]] = {
         "commands": 0,
         "note": None,
     },
+    "list_models": {
+        "object": "list",
+        "data": [{"id": "gpt-5-mini", "object": "model", "created": 0, "owned_by": "openai"}],
+    },
+    "get_model": {"id": "gpt-5-mini", "object": "model", "created": 0, "owned_by": "openai"},
     "list_files": {
         "items": [{"path": "notes/plan.txt", "type": "file", "size": 10, "modified": TIME}],
         "count": 1,
@@ -264,7 +275,7 @@ def add(details: dict[str, Any]) -> None:
         details["requestBody"]["content"]["application/json"]["examples"] = named
     for status, response in details["responses"].items():
         for media_type, content in response.get("content", {}).items():
-            if media_type == "text/event-stream":
+            if media_type == "text/event-stream" and details["tags"] != ["openai"]:
                 content["examples"] = {event["type"]: {"value": event} for event in EVENTS}
-            elif operation in ANSWERS and media_type == "application/json" and status < 300:
+            elif operation in ANSWERS and media_type == "application/json" and status in {200, 201}:
                 content["example"] = ANSWERS[operation]
