@@ -13,7 +13,7 @@ from tests.tools.forges.conftest import Publish, tool_of
 from tests.tools.forges.hosts import TOKEN, Host
 from tests.tools.git.building import Built
 from tools.base import ToolError
-from tools.builtin.git_publish import Publisher
+from tools.forges.access import ForgeAccess
 from tools.forges.allowed import AllowedRemotes
 from tools.forges.proposal import Proposal
 
@@ -61,7 +61,7 @@ async def test_call_that_was_killed_after_the_push_makes_exactly_one(
 
 
 async def test_branch_grows_and_is_never_forced(
-    publish: Publish, host: Host, remote: Built, repository: Built, publisher: Publisher
+    publish: Publish, host: Host, remote: Built, repository: Built, access: ForgeAccess
 ) -> None:
     await publish()
     repository.write("c.txt")
@@ -77,7 +77,7 @@ async def test_branch_grows_and_is_never_forced(
 
     assert (code, "would be lost" in message) == ("conflict", True)
     assert remote.git("rev-parse", "fix") == again.head_sha
-    assert list(publisher.private.iterdir()) == []
+    assert list(access.private.iterdir()) == []
     assert not any(
         TOKEN.encode() in path.read_bytes() for path in repository.folder.parent.rglob("*") if path.is_file()
     )
@@ -94,11 +94,11 @@ async def test_merge_of_the_base_into_the_branch_is_offered(publish: Publish, re
     assert remote.git("rev-parse", "late") == made.head_sha
 
 
-async def test_preview_shows_what_is_sent(publisher: Publisher, repository: Built) -> None:
+async def test_preview_shows_what_is_sent(access: ForgeAccess, repository: Built) -> None:
     repository.write("binary", b"\0\1\2")
     repository.write(".gitattributes", "*.txt -diff\n")
     repository.commit("fourth")
-    tool = tool_of(publisher)
+    tool = tool_of(access)
 
     preview = await tool.preview(tool.params(title="x", body="", base="main", path="r"))
 
@@ -201,9 +201,9 @@ async def test_hook_of_the_forge_that_refuses_a_push_is_reported(offer: Publish,
 
 
 async def test_without_a_token_nothing_is_sent(
-    publish: Publish, publisher: Publisher, host: Host, repository: Built
+    publish: Publish, access: ForgeAccess, host: Host, repository: Built
 ) -> None:
     for allowed in (host.allowed(token=""), host.allowed("git"), AllowedRemotes()):
-        given = msgspec.structs.replace(publisher, allowed=allowed)
+        given = msgspec.structs.replace(access, allowed=allowed)
         assert (await refusal(publish, given))[0] == "not_allowed"
     assert host.requests == []
