@@ -103,7 +103,8 @@ async def add(
             if not kept:
                 raise _nothing_to_add(paths, withheld)
             names = b"".join(file.path + b"\0" for file in kept)
-            writable.write("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", input_=names)
+            words = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
+            writable.write(*words, input_=names, filters_required=True)
             return AddResult(added=sorted(file.shown for file in kept), withheld=withheld)
 
     return await _in_time(work)

@@ -73,6 +73,18 @@ class AllowedRemotes:
         """Return the token of the target's host, or an empty text."""
         return self._tokens.get(target.remote.host, "")
 
+    def publishable(self, url: str) -> Target:
+        """Return the repository of a URL to which a branch may be offered. Raises `ToolError`."""
+        target = self.target(url, ssh=True)
+        host = target.remote.host
+        if target.remote.kind == "git":
+            raise ToolError(f"{host} is listed for cloning only: its entry begins with git:.", code="not_allowed")
+        if not self.token(target):
+            raise ToolError(
+                f"The service has no token for {host}: the operator sets it in GIT_TOKENS.", code="not_allowed"
+            )
+        return target
+
     def target(self, url: str, *, ssh: bool = False) -> Target:
         """Return the repository of a URL; with `ssh`, also of the forms of ssh. Raises `ToolError`."""
         scheme, host, path = _split(url, ssh=ssh)

@@ -127,7 +127,7 @@ def propose(
     check_branch(base)
     with repository_of(runner.workspace, path) as repository:
         source = _Source(runner, repository, deadline)
-        target = allowed.target(_origin(source), ssh=True)
+        target = allowed.publishable(_origin(source))
         head = check_branch(head or _current(source))
         head_sha, base_sha = _ends(source, head, base)
         new = _new_objects(source, head_sha, base_sha)

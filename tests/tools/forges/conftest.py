@@ -68,9 +68,11 @@ def remote(host: Host, bare: Built) -> Built:
 @pytest.fixture(scope="session")
 def proposal(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Proposal:
     """Return the proposal of the branch `fix`."""
-    workspace = Workspace(original.folder)
-    original.git("config", "remote.origin.url", "https://github.com/acme/site")
-    allowed, private = AllowedRemotes(remotes("github.com/acme/*")), tmp_path_factory.mktemp("private")
+    folder = tmp_path_factory.mktemp("proposal")
+    copy = Built.copy(original, folder / "r")
+    copy.git("config", "remote.origin.url", "https://github.com/acme/site")
+    workspace, private = Workspace(copy.folder), folder / "private"
+    allowed = AllowedRemotes(remotes("github.com/acme/*"), {"github.com": TOKEN})
     made = propose(
         Runner(workspace), allowed, lambda _: set(), private, Deadline(30), path=".", base="main", head="fix"
     )

@@ -141,3 +141,20 @@ async def test_bomb_is_refused_before_it_is_written(
 
     assert await refusal(clone, url=f"{host.origin}/acme/bomb") == "too_large"
     assert left(access.runner.workspace.base, access) == []
+
+
+async def test_files_that_git_must_not_make_are_refused(
+    clone: Clone, access: ForgeAccess, host: Host, original: Built, tmp_path: Path
+) -> None:
+    evil = Built.copy(original, tmp_path / "evil")
+    blob = evil.git("hash-object", "-w", "--stdin", input_=b"[core]\nfsmonitor = evil\n")
+    names = (b".git", b"..", b".GIT", b"git~1", b".g\xe2\x80\x8cit", b".")
+    for number, name in enumerate(names):
+        entry = b"100644 " + name + b"\0" + bytes.fromhex(blob)
+        tree = evil.git("hash-object", "-w", "-t", "tree", "--literally", "--stdin", input_=entry)
+        evil.git("update-ref", f"refs/heads/evil{number}", evil.git("commit-tree", tree, "-m", "evil"))
+    evil.git("clone", "--quiet", "--bare", ".", str(host.folder / "acme/evil.git"))
+
+    for number in range(len(names)):
+        assert await refusal(clone, url=f"{host.origin}/acme/evil", branch=f"evil{number}") == "failed"
+    assert left(access.runner.workspace.base, access) == []
