@@ -7,6 +7,7 @@ import msgspec
 
 from tools.base import Execution, Facets, Preview, Tool, ToolError, plain_facets, tool
 from tools.builtin.git_write import BranchText, FolderPath
+from tools.committing.branch_names import current_branch
 from tools.forges.access import ForgeAccess
 from tools.forges.allowed import Target
 from tools.forges.connection import Connection, connected
@@ -91,7 +92,8 @@ def tools(access: ForgeAccess, *, disabled: str = "") -> tuple[Tool, ...]:
     workspace = access.runner.workspace
 
     def facets(params: Any) -> Facets:
-        return {**plain_facets(params), "path": stated_paths(workspace, (params.path,))}
+        stated = {**plain_facets(params), "path": stated_paths(workspace, (params.path,))}
+        return {"head": current_branch(workspace, params.path), **stated}
 
     def implied(params: Any) -> Facets:
         return {"path": implied_paths(workspace, (params.path,))}

@@ -60,27 +60,30 @@ async def test_call_that_was_killed_after_the_push_makes_exactly_one(
     assert (made.created, again.created, len(host.pulls)) == (True, False, 1)
 
 
-async def test_branch_grows_and_is_never_forced(
-    publish: Publish, host: Host, remote: Built, repository: Built, access: ForgeAccess
+async def test_branch_grows_and_nothing_is_left_of_a_call(
+    publish: Publish, remote: Built, repository: Built, access: ForgeAccess
 ) -> None:
-    await publish()
+    remote.git("fetch", "--quiet", str(repository.folder), "fix:fix")
     repository.write("c.txt")
     repository.commit("fourth")
 
-    again = await publish()
+    made = await publish()
 
-    assert (again.created, again.head_sha, len(host.pulls)) == (False, repository.head, 1)
-    assert remote.git("rev-parse", "fix") == repository.head
-
-    repository.git("commit", "--quiet", "--amend", "--message", "other")
-    code, message = await refusal(publish)
-
-    assert (code, "would be lost" in message) == ("conflict", True)
-    assert remote.git("rev-parse", "fix") == again.head_sha
+    assert remote.git("rev-parse", "fix") == made.head_sha == repository.head
     assert list(access.private.iterdir()) == []
     assert not any(
         TOKEN.encode() in path.read_bytes() for path in repository.folder.parent.rglob("*") if path.is_file()
     )
+
+
+async def test_branch_with_other_commits_on_the_forge_is_never_forced(offer: Publish, remote: Built) -> None:
+    other = remote.git("commit-tree", "main^{tree}", "-p", "main", "-m", "other")
+    remote.git("update-ref", "refs/heads/fix", other)
+
+    code, message = await refusal(offer)
+
+    assert (code, "would be lost" in message) == ("conflict", True)
+    assert remote.git("rev-parse", "fix") == other
 
 
 async def test_merge_of_the_base_into_the_branch_is_offered(publish: Publish, remote: Built, repository: Built) -> None:
