@@ -9,6 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from chat.engine.model_port import ToolCall
+from chat.providers.scripted import Scripted, text
+from tests.chat.runs.live.test_suspension import CALLS as STOPS_FOR_CALLS
+from tests.chat.runs.live.test_suspension import STOP, Following, decide
+from tests.conftest import Start
 from tests.tools.forges.conftest import Publish, tool_of
 from tests.tools.forges.hosts import TOKEN, Host
 from tests.tools.git.building import Built
@@ -16,6 +21,7 @@ from tools.base import ToolError
 from tools.forges.access import ForgeAccess
 from tools.forges.allowed import AllowedRemotes
 from tools.forges.proposal import Proposal
+from tools.registry import Registry
 
 SECRET = "known-secret-of-the-service-1"
 
@@ -210,3 +216,29 @@ async def test_without_a_token_nothing_is_sent(
         given = msgspec.structs.replace(access, allowed=allowed)
         assert (await refusal(publish, given))[0] == "not_allowed"
     assert host.requests == []
+
+
+@pytest.mark.parametrize("moves", [False, True])
+async def test_model_opens_a_pull_request_after_the_approval_of_its_difference(
+    start: Start, access: ForgeAccess, host: Host, repository: Built, moves: bool
+) -> None:
+    arguments = '{"title": "Fix", "body": "", "base": "main", "path": "r"}'
+    call = ToolCall(call_id="c1", name="git.create_pr", arguments=arguments)
+    api = await start(Scripted([call, STOPS_FOR_CALLS], [text("Done."), STOP]), tools=Registry((tool_of(access),)))
+
+    async with api.open({"message": "Offer it."}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        shown = await api.get(f"/tools/executions/{waits['execution_id']}")
+        assert "-two\n+three\n" in shown["params"]["preview"]["diff"]
+        assert host.requests == []
+        if moves:
+            repository.commit("later")
+        await decide(api, waits)
+        found = await stream.rest()
+
+    outcome = next(event for event in found if event["type"] in {"tool_result", "tool_error"})
+    assert outcome.get("code") == ("conflict" if moves else None)
+    assert len(host.pulls) == (not moves)
+    kept = await api.get(f"/tools/executions/{waits['execution_id']}")
+    assert TOKEN not in f"{stream.body!r} {kept}"
