@@ -11,6 +11,8 @@ WORDS: Final = {
     "chat": "sessions and runs: start, follow, cancel, read, change",
     "approve": "decide executions that wait for an approval",
     "speech": "audio to text and text to audio, over the endpoints of /speech",
+    "files.read": "list and download files over /workspace, and see the changes of runs",
+    "files.write": "upload and remove files over /workspace, and undo the changes of runs",
     "audit": "read the records of all owners, and change nothing",
     "reasoning": "read what models wrote before their answers",
     "keys": "create, list and revoke keys",
@@ -37,8 +39,7 @@ class Scopes(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[str, ...] = ()
 
     def may(self, word: str) -> bool:
-        """Return whether these include a word, or the name of a tool or of an endpoint for files (`files.read`)."""
-        return self.may_use(word) if "." in word else word in self.words
+        return word in self.words
 
     def may_use(self, tool: str) -> bool:
         return any(fnmatchcase(tool, pattern) for pattern in self.tools)
@@ -75,5 +76,5 @@ def _valid() -> str:
 
 ALL: Final = scopes([*WORDS, TOOLS])
 NONE: Final = Scopes()
-DEFAULT: Final = scopes(["chat", "approve", "speech", TOOLS])
+DEFAULT: Final = scopes(["chat", "approve", "speech", "files.read", "files.write", TOOLS])
 """The scopes of a key that is created without any."""

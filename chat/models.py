@@ -154,14 +154,16 @@ class Order(models.Model):
 class Message(TokenCounts):
     """A message of the user, the assistant or a tool. It is never changed, and its id gives the order.
 
-    The provider needs `provider_parts` back verbatim. A tool's message answers the assistant's call with the same
-    `call_id`, or no call if the caller ran the tool.
+    A summary is a model's record of earlier messages: `summarizes` has their ids, as ranges with both ends. The newest
+    one stands for them in the conversation from then on. The provider needs `provider_parts` back verbatim. A tool's
+    message answers the assistant's call with the same `call_id`, or no call if the caller ran the tool.
     """
 
     class Role(models.TextChoices):
         USER = "user"
         ASSISTANT = "assistant"
         TOOL = "tool"
+        SUMMARY = "summary"
 
     # Covered by the index below.
     session = models.ForeignKey(Session, models.CASCADE, related_name="messages", db_index=False)
@@ -174,6 +176,7 @@ class Message(TokenCounts):
     tool = models.CharField(max_length=128)
     is_error = models.BooleanField(default=False)
     provider_parts = models.JSONField(null=True)
+    summarizes = models.JSONField(null=True)
     provider = models.CharField(max_length=64)
     model = models.CharField(max_length=255)
     created = models.DateTimeField()

@@ -67,6 +67,11 @@ class Service:
         await self.open()
         return await self._starter.resume(run_id, caller)
 
+    async def compact(self, session_id: UUID, caller: Caller) -> LiveRun:
+        """Start a run that summarises a session. Raise the errors of `RunStarter.compact`."""
+        await self.open()
+        return await self._starter.compact(session_id, caller)
+
     async def continue_run(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
         """Continue a waiting run in this process, as `RunStarter.continue_run` specifies."""
         run = await self._starter.continue_run(run_id, cancelled=cancelled)

@@ -12,7 +12,7 @@ from ninja.operation import Operation
 from access.api import router as keys_router
 from access.auth import KeyAuth
 from chat.api.errors import REFUSALS
-from chat.api.views import router as chat_router
+from chat.api.router import router as chat_router
 from orchestrator_site.health_api import router as health_router
 from orchestrator_site.http.error_responses import django_response
 from orchestrator_site.http.strict_parser import StrictParser

@@ -52,6 +52,8 @@ ENABLE_PERSISTENCE = env.flag("ENABLE_PERSISTENCE", default=True)
 DATABASES = {"default": env.database("DATABASE_URL", "orchestrator.db")}
 ALLOW_FS_BASE = env.path("ALLOW_FS_BASE", "workspaces")
 WORKSPACE_SCOPE = env.choice("WORKSPACE_SCOPE", "owner", ("shared", "owner", "session"))
+WORKSPACE_MAX_BYTES = env.integer("WORKSPACE_MAX_BYTES", 10 * 2**30, least=0)
+WORKSPACE_MAX_FILES = env.integer("WORKSPACE_MAX_FILES", 200_000, least=0)
 ENV_PATH = env.file
 SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)
@@ -108,6 +110,13 @@ GIT_TOKENS = {
     **({"gitlab.com": token} if (token := env.token("GITLAB_TOKEN")) else {}),
     **env.parsed_secret("GIT_TOKENS", allowed.tokens),
 }
+CLOUD_RUN_PROJECT = env.text("CLOUD_RUN_PROJECT")
+CLOUD_RUN_REGION = env.text("CLOUD_RUN_REGION")
+CLOUD_RUN_CREDENTIALS = env.text("CLOUD_RUN_CREDENTIALS", "default")
+if CLOUD_RUN_CREDENTIALS != "default":
+    CLOUD_RUN_CREDENTIALS = str(env.path("CLOUD_RUN_CREDENTIALS", ""))
+CLOUD_RUN_IMAGES = env.names("CLOUD_RUN_IMAGES")
+CLOUD_RUN_MAX_SECONDS = env.seconds("CLOUD_RUN_MAX_SECONDS", 900, least=1, most=3_600)
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")

@@ -10,6 +10,7 @@ from speech.conf import service as speech_service
 from tools import conf, resources
 from tools.base import Tool
 from tools.builtin import fs, output, patch, speech, terminal
+from tools.cloud_run.deploy_tools import deploy_tools
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
 from tools.resources import outputs as outputs
@@ -40,6 +41,7 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
         ),
         *speech.tools(speech_service(), workspace, CallBudget),
         *output.tools(outputs()),
+        *deploy_tools(),
     )
 
 

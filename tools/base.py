@@ -22,6 +22,7 @@ ToolErrorCode = Literal[
     "not_found",
     "outside_workspace",
     "too_large",
+    "workspace_full",
     "not_allowed",
     "timed_out",
     "cancelled",
@@ -79,11 +80,23 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     value: Any
 
 
+class Memory(Protocol):
+    """Facts that an execution stores while it runs, so that a later call finds them after a crash."""
+
+    async def remember(self, key: str, fact: str) -> None:
+        """Store a fact in the row of the execution. It is committed when this returns."""
+        ...
+
+    async def recall(self, key: str) -> str | None:
+        """Return the fact that the newest interrupted execution of the owner and the tool stored for a key."""
+        ...
+
+
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """The part of an execution that its tool may use. `permits` is None if the policy has no rule about its files.
 
     `record` is None if the execution belongs to no run. `preview` is the value of the approved preview, if the call
-    was approved and its tool has previews.
+    was approved and its tool has previews. `memory` is None if nothing is stored.
     """
 
     payer: Payer
@@ -91,6 +104,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     permits: Permits | None = None
     record: Record | None = None
     preview: Any = None
+    memory: Memory | None = None
 
     @property
     def owner(self) -> str:
@@ -126,6 +140,11 @@ async def no_preview(params: msgspec.Struct) -> Preview | None:
     return None
 
 
+def never_asks(params: msgspec.Struct) -> bool:
+    """Leave the decision to the policy."""
+    return False
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
@@ -135,7 +154,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     are the file tools whose rules about paths also apply to the files of this one. `needs` returns the tools that the
     caller must also be granted. `precheck` raises `ToolError` if a call can only fail, so that no approval is
     asked for; it has no effect. `preview` does the same, and returns the effect that an approval is bound to; an
-    approved call whose preview has changed fails.
+    approved call whose preview has changed fails. `always_asks` returns whether a call needs an approval even if the
+    policy allows it.
     """
 
     spec: ToolSpec
@@ -150,6 +170,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     needs: Callable[[msgspec.Struct], tuple[str, ...]] = nothing
     precheck: Callable[[msgspec.Struct], Awaitable[Any]] = no_precheck
     preview: Callable[[msgspec.Struct], Awaitable[Preview | None]] = no_preview
+    always_asks: Callable[[msgspec.Struct], bool] = never_asks
 
     @property
     def name(self) -> str:
@@ -169,6 +190,7 @@ def tool(
     needs: Callable[[Any], tuple[str, ...]] = nothing,
     precheck: Callable[..., Awaitable[Any]] | None = None,
     preview: Callable[..., Awaitable[Preview]] | None = None,
+    always_asks: Callable[[Any], bool] = never_asks,
 ) -> Tool:
     """Make a tool of a function.
 
@@ -214,6 +236,7 @@ def tool(
         needs=needs,
         precheck=run_precheck,
         preview=run_preview,
+        always_asks=always_asks,
     )
 
 

@@ -14,7 +14,18 @@ from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
 from tools.workspace import Limits, SecretNames
 from tools.workspace.confinement.names import SECRETS
+from tools.workspace.quota import Quota
 from tools.workspaces.scope import Scope
+
+
+class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The project of Google Cloud to which images are deployed, and its credentials."""
+
+    project: str
+    region: str
+    credentials: str
+    images: tuple[str, ...]
+    max_seconds: float
 
 
 def workspace_base() -> Path:
@@ -33,6 +44,11 @@ def workspaces_lock() -> Path:
 
 def workspace_limits() -> Limits:
     return Limits(max_read_bytes=settings.FS_MAX_READ_BYTES, max_write_bytes=settings.FS_MAX_WRITE_BYTES)
+
+
+def workspace_quota(folder: Path) -> Quota:
+    """Return the quota of a workspace."""
+    return Quota(folder, max_bytes=settings.WORKSPACE_MAX_BYTES, max_files=settings.WORKSPACE_MAX_FILES)
 
 
 def secret_names() -> SecretNames:
@@ -89,6 +105,16 @@ def terminal_limits() -> TerminalLimits:
         quarantine=output_folder() / "quarantine",
         whitelist=settings.TERMINAL_WHITELIST,
         secret_globs=(*SECRETS, *settings.FS_SECRET_NAMES),
+    )
+
+
+def cloud_run() -> CloudRunSettings:
+    return CloudRunSettings(
+        project=settings.CLOUD_RUN_PROJECT,
+        region=settings.CLOUD_RUN_REGION,
+        credentials=settings.CLOUD_RUN_CREDENTIALS,
+        images=settings.CLOUD_RUN_IMAGES,
+        max_seconds=settings.CLOUD_RUN_MAX_SECONDS,
     )
 
 

@@ -24,7 +24,9 @@ def workspaces() -> Workspaces:
     """Return the workspaces of this process. The folder of the root is made if it is missing."""
     limits, secret_names = conf.workspace_limits(), conf.secret_names()
     open_workspace = partial(Workspace, limits=limits, secret_names=secret_names)
-    return Workspaces(conf.workspace_base(), conf.workspace_scope(), open_workspace, conf.workspaces_lock())
+    return Workspaces(
+        conf.workspace_base(), conf.workspace_scope(), open_workspace, conf.workspaces_lock(), conf.workspace_quota
+    )
 
 
 @cache

@@ -178,6 +178,7 @@ class MessageAdmin(ReadOnlyAdmin):
     long_fields: ClassVar = {
         "content": lambda row: row.content,
         "tool_calls": columns.json_of("tool_calls"),
+        "summarizes": columns.json_of("summarizes"),
         "provider_parts": columns.json_of("provider_parts"),
     }
     sections = (
@@ -198,6 +199,7 @@ class MessageAdmin(ReadOnlyAdmin):
         ("Text", (columns.block("content", long_fields["content"]),)),
         ("Pictures", (columns.column("pictures", fields.pictures),)),
         ("Tool calls", (columns.block("tool_calls", long_fields["tool_calls"]),)),
+        ("Summarized messages", (columns.block("summarizes", long_fields["summarizes"]),)),
         ("Tool executions", (columns.column("executions", fields.executions_of_calls),)),
         ("Tokens and cost", ((*_tokens, fields.cost, fields.counted),)),
         ("Provider parts", (columns.block("provider_parts", long_fields["provider_parts"]),)),

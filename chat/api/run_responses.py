@@ -13,7 +13,7 @@ from ninja.responses import NinjaJSONEncoder
 from chat.api.run_access import run_fields
 from chat.api.run_url import run_url
 from chat.api.schemas import AnswerOut
-from chat.engine.events import ApprovalRequired, ApprovalResolved, End
+from chat.engine.events import ApprovalRequired, ApprovalResolved, Compaction, End
 from chat.models import Run
 from chat.runs.log.subscription import Subscription
 from chat.wire import sse
@@ -59,7 +59,7 @@ class JsonAnswer(StreamingHttpResponse):
 
 async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIterator[bytes]:
     asked: ApprovalRequired | None = None
-    output: Any = None
+    found: dict[str, Any] = {}
     with closing(subscription):
         async for frames in subscription:
             if frames == sse.PING:
@@ -68,8 +68,12 @@ async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIt
             for event in sse.events(frames):
                 if isinstance(event, ApprovalRequired | ApprovalResolved):
                     asked = event if isinstance(event, ApprovalRequired) else None
-                elif isinstance(event, End) and event.output is not msgspec.UNSET:
-                    output = event.output
+                elif isinstance(event, Compaction):
+                    found["compaction"] = msgspec.to_builtins(event)
+                elif isinstance(event, End):
+                    # Fields that the event does not have are left out.
+                    end = msgspec.to_builtins(event)
+                    found |= {name: end[name] for name in ("output", "warning") if name in end}
             # In a log that is read again, the decision may be part of the next frames.
             waits: bool = await read(decisions.is_waiting, UUID(asked.execution_id)) if asked else False
             if waits:
@@ -78,5 +82,5 @@ async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIt
     fields = await run_fields(run_id, owner) or {}
     if asked:
         fields["status"] = Run.Status.WAITING
-    answer = AnswerOut.model_validate({**fields, "approval": msgspec.to_builtins(asked), "output": output})
+    answer = AnswerOut.model_validate({**fields, "approval": msgspec.to_builtins(asked), **found})
     yield json.dumps(answer.model_dump(), cls=NinjaJSONEncoder).encode()

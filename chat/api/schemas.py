@@ -216,6 +216,16 @@ class ApprovalOut(Schema):
     )
 
 
+class CompactionOut(Schema):
+    """The newest compaction of a run: what the model gets in place of the whole conversation."""
+
+    before: int = Field(description="The tokens of the whole conversation, estimated.")
+    after: int = Field(description="The tokens that the model gets, estimated.")
+    results: int = Field(description="The number of tool results that were replaced by a line.")
+    left_out: int = Field(description="The number of messages that were left out.")
+    summarized: int = Field(description="The number of messages that a summary now stands for.")
+
+
 class AnswerOut(RunOut):
     """A run that has ended, or that waits for the `approval`."""
 
@@ -223,6 +233,12 @@ class AnswerOut(RunOut):
         None, description="The execution that the run waits for. Null if its status is not `waiting`."
     )
     output: Any = Field(None, description="The value of a structured answer. Null if none was asked for, or made.")
+    compaction: CompactionOut | None = Field(
+        None, description="The newest compaction of the conversation. Null if there was none."
+    )
+    warning: str | None = Field(
+        None, description="A problem of the answer, or the reason why nothing was compacted. Null if there is none."
+    )
 
 
 class CancelOut(Schema):
@@ -271,11 +287,13 @@ class SessionPatch(Strict):
 
 
 class MessageOut(Schema):
-    """A message of a session: the user's, the assistant's or a tool's."""
+    """A message of a session: the user's, the assistant's or a tool's, or a summary of earlier ones by a model."""
 
     id: int = Field(description="The message's number. Later messages have larger ones.")
     run_id: UUID = Field(description="The run that the message belongs to.")
-    role: Literal["user", "assistant", "tool"] = Field(description="The author of the message.")
+    role: Literal["user", "assistant", "tool", "summary"] = Field(
+        description="The author of the message. A `summary` stands for earlier messages when the model is asked."
+    )
     content: str = Field(description="The text. A tool's is its result as the model read it.")
     attachments: int = Field(description="The number of pictures beside the text.")
     tool_calls: list[dict[str, Any]] | None = Field(
@@ -286,10 +304,15 @@ class MessageOut(Schema):
     )
     tool: str | None = Field(description="The tool of a tool's message. Null for other messages.")
     is_error: bool = Field(description="True if the tool failed.")
-    provider: str | None = Field(description="The provider of an assistant's message. Null for other messages.")
-    model: str | None = Field(description="The model of an assistant's message. Null for other messages.")
+    summarizes: list[list[int]] | None = Field(
+        None, description="The ids that a summary stands for, as ranges with both ends. Null for other messages."
+    )
+    provider: str | None = Field(
+        description="The provider of an assistant's message or a summary. Null for other messages."
+    )
+    model: str | None = Field(description="The model of an assistant's message or a summary. Null for other messages.")
     usage: UsageOut | None = Field(
-        description="Tokens and cost of the model call of an assistant's message. Null for other messages."
+        description="Tokens and cost of an assistant's message or a summary. Null for other messages."
     )
     reasoning: str | None = Field(
         description="The reasoning, not part of the content. Null without the scope `reasoning`, or if there is none."

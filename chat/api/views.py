@@ -14,7 +14,6 @@ from chat.api.errors import not_found, session_busy
 from chat.api.parsing import parse_request
 from chat.api.provider_listing import provider_items
 from chat.api.run_access import owner_of, run_fields
-from chat.api.run_changes import router as changes_router
 from chat.api.run_responses import wants_json
 from chat.api.schemas import (
     EVENTS_OR_JSON,
@@ -42,7 +41,6 @@ CHAT: Final = KeyAuth("chat")
 READ: Final = KeyAuth("chat", "audit")
 
 router = Router(tags=["chat"], auth=CHAT)
-router.add_router("", changes_router)
 
 CURSOR: Final[Any] = params.Query(
     None, ge=0, le=2**31, description="The number of the last event that was received. If omitted, all events follow."
@@ -127,6 +125,20 @@ async def list_messages(
     if not caller(request).scopes.may("reasoning"):
         found["items"] = [{**item, "reasoning": None} for item in found["items"]]
     return found
+
+
+@router.post(
+    "/chat/sessions/{uuid:session_id}/compact", response={200: AnswerOut, **STREAM_ERRORS}, openapi_extra=STREAM
+)
+async def compact_session(request: HttpRequest, session_id: UUID) -> HttpResponseBase:
+    """Summarise the older messages of a session for its next turns, as a run of its own, and stream it.
+
+    The messages stay. If there is nothing to summarise, the run's `end` event has a `warning` that says so.
+    """
+    if not service_registry.current().stored:
+        raise ApiError(422, "not_stored", "ENABLE_PERSISTENCE=false stores no sessions, so there is none to compact.")
+    starting = service_registry.current().compact(session_id, caller(request))
+    return await answer_new(starting, caller(request), as_json=wants_json(request, None))
 
 
 @router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, **errors(409, 415)})

@@ -92,6 +92,12 @@ class Conversation:
             self._leave_question()
             loop.remove_signal_handler(signal.SIGINT)
 
+    async def compact(self, session_id: str) -> Item:
+        """Summarise the older messages of the session, and return the run. Raise `Refused` and `Lost`."""
+        run = await self.transport.compact(session_id)
+        self.used = _sum(self.used, msgspec.convert(run["usage"], Tokens))
+        return run
+
     async def _follow(self, question: Question, interrupt: Callable[[], None]) -> Outcome:
         rendering = Rendering()
         outcome: Outcome = "failed"

@@ -44,6 +44,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
     before: int = 0
     after: int = 0
+    summarized: int = 0
     spent: float = 0
     limit: float = 0
     usage: Tokens | None = None

@@ -68,6 +68,11 @@ class HttpTransport:
         except Cut as cut:
             raise Lost(f"The run could not be cancelled: {cut}.") from None
 
+    async def compact(self, session_id: str) -> Item:
+        path, headers = f"/chat/sessions/{session_id}/compact", {"Accept": "application/json"}
+        run: Item = await self._json("POST", path, headers=headers)
+        return run
+
     async def execution(self, execution_id: str) -> Item:
         found: Item = await self._json("GET", f"/tools/executions/{execution_id}")
         return found

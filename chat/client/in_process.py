@@ -10,9 +10,10 @@ import msgspec
 from access.caller import LOCAL, OPERATOR
 from chat import service_registry
 from chat.api.errors import REFUSALS
+from chat.api.streams import answer_new
 from chat.client.events import Frame, Reader
 from chat.client.operator_access import OperatorAccess
-from chat.client.transport import Attachment, Question, Reconnecting, Refused
+from chat.client.transport import Attachment, Item, Question, Reconnecting, Refused
 from chat.engine.messages import Image
 from chat.engine.model_port import ProviderError
 from chat.providers.registry import NotConfigured, UnknownProvider
@@ -36,10 +37,14 @@ class InProcessTransport(OperatorAccess):
             raise Refused(str(error)) from None
 
     async def ask(self, question: Question) -> AsyncGenerator[Frame | Reconnecting]:
+        try:
+            session_id = UUID(question.session_id) if question.session_id else None
+        except ValueError:
+            raise Refused(f"{question.session_id!r} is not the id of a session, which is a UUID.") from None
         request = RunRequest(
             caller=LOCAL,
             message=question.message,
-            session_id=UUID(question.session_id) if question.session_id else None,
+            session_id=session_id,
             provider=question.provider,
             model=question.model,
             tool_calls=tuple(
@@ -65,6 +70,17 @@ class InProcessTransport(OperatorAccess):
     async def cancel(self, run_id: str) -> None:
         if self._run is not None:
             self._run.stop("cancelled")
+
+    async def compact(self, session_id: str) -> Item:
+        try:
+            starting = service_registry.current().compact(UUID(session_id), LOCAL)
+            answer = await answer_new(starting, LOCAL, as_json=True)
+        except ValueError:
+            raise Refused("There is no such session.") from None
+        except tuple(REFUSALS) as error:
+            raise Refused(str(REFUSALS[type(error)](error))) from None
+        run: Item = msgspec.json.decode(b"".join([part async for part in answer]))
+        return run
 
     async def close(self) -> None:
         await service_registry.close()

@@ -120,6 +120,11 @@ def _budget(item: Frame) -> Note:
     return "warning", f"{item.spent:g} of {item.limit:g} {item.unit} of the {item.scope}'s budget{span} are spent"
 
 
+def _compaction(item: Frame) -> Note:
+    summary = f"; a summary stands for {counted(item.summarized, 'message')}" if item.summarized else ""
+    return "dim", f"conversation shortened from {item.before:,} to {item.after:,} tokens{summary}"
+
+
 NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
     "tool_call": lambda item: ("dim", f"-> {item.tool} {_json(item.params)}"),
     "approval_required": lambda item: (
@@ -129,7 +134,7 @@ NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
     "approval_resolved": lambda item: ("dim", f"{item.decision}"),
     "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
     "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
-    "compaction": lambda item: ("dim", f"conversation shortened from {item.before:,} to {item.after:,} tokens"),
+    "compaction": _compaction,
     "retry": lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),
     "budget": _budget,
     "end": _end,

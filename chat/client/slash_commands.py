@@ -12,6 +12,7 @@ from chat.client.conversation import Conversation
 from chat.client.rendering import Span, cost_of
 from chat.client.transport import Attachment, Lost, Refused
 from console.visible_text import visible_text, visible_text_line
+from web.plurals import counted
 
 HELP: Final[Mapping[str, str]] = {
     "/model [[PROVIDER] NAME]": "show the models, or choose one for the next questions; /model default goes back",
@@ -19,6 +20,7 @@ HELP: Final[Mapping[str, str]] = {
     "/attach PATH": "send a picture of this machine with the next question",
     "/resume [NUMBER or ID]": "list the newest sessions, or continue one",
     "/session": "show the session's id, and how to return to it",
+    "/compact": "summarise the older messages of the session, so that the next questions send less",
     "/new": "begin a new session",
     "/cost": "show the tokens and the cost of this conversation",
     "/help": "show this help",
@@ -49,6 +51,7 @@ class SlashCommands:
             "/attach": self._attach,
             "/resume": self._resume,
             "/session": self._session,
+            "/compact": self._compact,
             "/new": self._new,
             "/cost": self._cost,
             "/help": self._help,
@@ -124,6 +127,16 @@ class SlashCommands:
 
     async def _session(self, _: str) -> None:
         self._print(self.session())
+
+    async def _compact(self, _: str) -> None:
+        if self._conversation.session_id is None:
+            raise Refused("There is no session yet.")
+        run = await self._conversation.compact(self._conversation.session_id)
+        done = run["compaction"]
+        if not done:
+            raise Refused(run["error"] or run["warning"] or f"Nothing was compacted: {run['reason']}.")
+        self._print(f"A summary stands for {counted(done['summarized'], 'older message')} from now on.")
+        self._print(f"The conversation has about {done['after']:,} tokens instead of {done['before']:,}.")
 
     async def _new(self, _: str) -> None:
         self._conversation.session_id = None

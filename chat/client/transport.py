@@ -72,6 +72,10 @@ class Transport(Protocol):
         """Stop a run. Its last event still arrives. Raise `Lost` if the service cannot be reached."""
         ...
 
+    async def compact(self, session_id: str) -> Item:
+        """Summarise the older messages of a session, and return the run at its end. Raise `Refused` and `Lost`."""
+        ...
+
     async def execution(self, execution_id: str) -> Item:
         """Return an execution with its whole params. Raise `Refused` and `Lost`."""
         ...

@@ -145,6 +145,8 @@ class Compaction(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     after: Annotated[int, Meta(description="The tokens that the model gets, estimated.")]
     results: Annotated[int, Meta(description="The number of tool results that were replaced by a line.")]
     left_out: Annotated[int, Meta(description="The number of messages that were left out.")]
+    # Stored frames from before this field was added do not have it.
+    summarized: Annotated[int, Meta(description="The number of messages that a summary now stands for.")] = 0
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="usage"):

@@ -13,10 +13,12 @@ import msgspec
 
 from chat.engine.answer import Answer, Price
 from chat.engine.budget_port import Budget, UnlimitedBudget
-from chat.engine.context_window import Count, compact, message_tokens, text_tokens
+from chat.engine.compaction.compactor import Compactor
+from chat.engine.compaction.conversation import Conversation
+from chat.engine.context_window import Count, text_tokens
 from chat.engine.events import Compaction, End, EndReason, Error, Event, Reasoning, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
-from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from chat.engine.messages import AssistantMessage, Entry, History, Summary, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionEvent, FinishReason, ProviderError, SamplingOptions, Text
 from chat.engine.output_schema import CORRECTION, MAX_CORRECTIONS, InvalidOutput, OutputSchema
 from chat.engine.retry import AnswerStarted, Candidate, ModelCall, Prompt, Sleep, attempt, from_chosen
@@ -28,23 +30,27 @@ from tools.base import Approval, ToolPort, ToolRequest, ToolSpec
 class MessageAdded(msgspec.Struct, frozen=True, kw_only=True):
     """A complete message, which is part of the conversation from now on.
 
-    An assistant's message comes with its model, its usage and its finish reason.
+    An assistant's message comes with its model, its usage and its finish reason, and a summary with the first two.
     """
 
-    message: Message
+    message: Entry
     candidate: Candidate | None = None
-    usage: Usage | None = None
+    usage: Usage | TotalUsage | None = None
     finish_reason: FinishReason | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The input of a turn: the conversation, the models that may answer, the tools and the limits."""
+    """The input of a turn: the conversation, the models that may answer, the tools and the limits.
+
+    A turn that `compacts` only summarises the older messages.
+    """
 
     run_id: str
     session_id: str | None
-    messages: tuple[Message, ...]
+    history: History
     caller_calls: tuple[ToolRequest, ...]
     asks_model: bool
+    compacts: bool = False
     candidates: tuple[Candidate, ...]
     instructions: str
     tools: tuple[ToolSpec, ...]
@@ -81,13 +87,12 @@ class Resumption(msgspec.Struct, frozen=True, kw_only=True):
 Item = Event | MessageAdded | Suspended
 OnText = Callable[[Text], None]
 
-COMPACTED: Final = 0.5
-"""The part of the context that a shortened conversation takes."""
-
 OUTPUT_TOOL: Final = "output.read"
 
 UNLIMITED = UnlimitedBudget()
 REASONING_ONLY: Final = "The model's answer has no text: it ended after its reasoning."
+NO_PROVIDER: Final = "No provider is available."
+NOTHING_TO_COMPACT: Final = "Nothing was compacted: no older messages can be replaced by a shorter summary."
 
 
 class Turn:
@@ -112,7 +117,17 @@ class Turn:
         self._count = count
         self._resumption = resumption
         self._calls = Calls(executor, plan.limits, before.tally if before else Tally())
-        self._messages = list(plan.messages)
+        self._conversation = Conversation(plan.history)
+        self._compactor = Compactor(
+            self._conversation,
+            pages=any(tool.name == OUTPUT_TOOL for tool in plan.tools),
+            sampling=plan.sampling,
+            retries=plan.retries,
+            sleep=sleep,
+            budget=budget,
+            price=price,
+            count=count,
+        )
         self._candidates = plan.candidates
         self.usage = before.usage if before else TotalUsage()
         self._steps = before.steps if before else 0
@@ -167,6 +182,9 @@ class Turn:
     def unfinished_events(self) -> Iterator[Item]:
         """Yield the events still missing after a stop: failures of open calls, the partial answer and its usage."""
         yield from map(self._add_result, self._calls.unfinished_events())
+        if (summary := self._compactor.unfinished()) is not None:
+            self.usage = add_usage(self.usage, summary)
+            yield summary
         if self._answer is not None:
             # The service may bill a call that was stopped before anything came back, so its input counts as used.
             yield from self._close_answer(self._answer)
@@ -194,10 +212,11 @@ class Turn:
             async with aclosing(self._calls.run(requests)) as results:
                 async for item in results:
                     yield self._add_result(item)
+            async with aclosing(self._compact()) as compaction:
+                async for step in compaction:
+                    yield step
             if not asks:
                 return
-            for compacted in self._compact(self._candidates[0]):
-                yield compacted
             async with aclosing(self._call_model(on_text)) as answer:
                 async for event in answer:
                     yield event
@@ -213,7 +232,7 @@ class Turn:
         schema = self._plan.output_schema
         if schema is None:
             return None
-        last = self._messages[-1]
+        last = self._conversation.entries[-1]
         try:
             self._output = schema.parse(last.text if isinstance(last, AssistantMessage) else "")
         except InvalidOutput as error:
@@ -221,7 +240,7 @@ class Turn:
                 message = f"The answer does not match output_schema after {MAX_CORRECTIONS} corrections: {error}."
                 raise ProviderError(message, code="output_invalid", retryable=False) from None
             self._corrections += 1
-            self._messages.append(UserMessage(text=CORRECTION.format(problem=error)))
+            self._conversation.add_unstored(UserMessage(text=CORRECTION.format(problem=error)))
             name = self._candidates[0].provider.name
             return Retry(
                 provider=name,
@@ -236,7 +255,7 @@ class Turn:
         """Return the event; a message becomes part of the conversation."""
         if not isinstance(event, ToolMessage):
             return event
-        self._messages.append(event)
+        self._conversation.add(event)
         return MessageAdded(message=event)
 
     async def _call_model(self, on_text: OnText) -> AsyncGenerator[Item]:
@@ -278,18 +297,32 @@ class Turn:
             raise LimitReached("max_output")
         return None
 
-    def _compact(self, candidate: Candidate) -> Iterator[Compaction]:
-        """Shorten the conversation if it no longer fits, by much at once: services cache a common prefix."""
-        before = sum(map(message_tokens, self._messages))
-        limit = self._prompt().history_tokens(candidate)
-        if before <= limit:
+    async def _compact(self) -> AsyncGenerator[Item]:
+        """Shorten the conversation if it no longer fits, or because the caller requested it."""
+        plan = self._plan
+        left = plan.limits.max_output_tokens - self.usage.output_tokens
+        if plan.compacts and not self._candidates:
+            raise ProviderError(NO_PROVIDER, code="provider_unavailable", retryable=False)
+        if not self._candidates or self._steps >= plan.limits.max_steps or left <= 0:
             return
-        pages = any(tool.name == OUTPUT_TOOL for tool in self._plan.tools)
-        found = compact(self._messages, int(limit * COMPACTED), pages=pages)
-        after = sum(map(message_tokens, found.messages))
-        if after < before:
-            self._messages = list(found.messages)
-            yield Compaction(before=before, after=after, results=found.results, left_out=found.left_out)
+        candidate, limit = self._candidates[0], self._prompt().history_tokens(self._candidates[0])
+        if plan.compacts:
+            steps = self._compactor.summarize_older(candidate, left)
+            self._warning = NOTHING_TO_COMPACT
+        elif plan.asks_model and self._conversation.tokens > limit:
+            steps = self._compactor.fit(candidate, limit, left)
+        else:
+            return
+        async with aclosing(steps):
+            async for step in steps:
+                if isinstance(step, Summary):
+                    yield MessageAdded(message=step, candidate=candidate, usage=self._compactor.usage)
+                    continue
+                if isinstance(step, Usage):
+                    self.usage = add_usage(self.usage, step)
+                elif isinstance(step, Compaction):
+                    self._warning = msgspec.UNSET
+                yield step
 
     def _prompt(self) -> Prompt:
         sampling = self._plan.sampling
@@ -299,7 +332,7 @@ class Turn:
             # A model that must call a tool in each answer would never end.
             sampling = msgspec.structs.replace(sampling, tool_choice=None)
         return Prompt(
-            messages=tuple(self._messages),
+            messages=tuple(self._conversation.entries),
             instructions=self._plan.instructions,
             # A correction needs no tools: everything has been found out.
             tools=() if self._corrections else self._plan.tools,
@@ -337,7 +370,7 @@ class Turn:
         yield usage
         message = answer.message()
         if message.text or message.tool_calls or message.reasoning:
-            self._messages.append(message)
+            self._conversation.add(message)
             reason = answer.finished.reason if answer.finished else None
             yield MessageAdded(message=message, candidate=answer.call.candidate, usage=usage, finish_reason=reason)
 

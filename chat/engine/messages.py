@@ -1,6 +1,6 @@
 """The messages of a conversation: frozen values without ids, times or storage."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -61,6 +61,34 @@ class ToolMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="role", t
     execution_id: str = ""
 
 
-Message = UserMessage | AssistantMessage | ToolMessage
+class Summary(msgspec.Struct, frozen=True, kw_only=True, tag_field="role", tag="summary"):
+    """A model's record of earlier messages, which it stands for from now on.
 
-MESSAGE_TYPES: Final = (UserMessage, AssistantMessage, ToolMessage)
+    It stands for the newest `rows` messages of the session, except those at the places `kept`. Places are counted back
+    from the newest message, which is 0.
+    """
+
+    text: str
+    rows: int = 0
+    kept: frozenset[int] = frozenset()
+
+
+Message = UserMessage | AssistantMessage | ToolMessage
+Entry = Message | Summary
+"""An entry of a conversation. Providers receive messages only."""
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored conversation: its entries, and the place of each among the `rows` messages that were read.
+
+    The oldest message has place 0. Messages that a summary stands for have a place, but are not among the entries.
+    """
+
+    entries: tuple[Entry, ...]
+    places: tuple[int, ...]
+    rows: int
+
+    @classmethod
+    def of(cls, *entries: Entry) -> "History":
+        """Return the history of messages none of which is replaced."""
+        return cls(entries=entries, places=tuple(range(len(entries))), rows=len(entries))

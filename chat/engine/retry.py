@@ -8,7 +8,7 @@ import msgspec
 from chat.engine.context_window import answered, fit, message_tokens, request_tokens
 from chat.engine.events import Retry
 from chat.engine.limits import Retries
-from chat.engine.messages import Message
+from chat.engine.messages import Entry
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Model, ProviderError, SamplingOptions, Thought
 from chat.engine.output_schema import INSTRUCTIONS, OutputSchema
 from tools.base import ToolSpec
@@ -46,7 +46,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """The content of a model call, whichever model answers it."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[Entry, ...]
     instructions: str
     tools: tuple[ToolSpec, ...]
     sampling: SamplingOptions

@@ -1,13 +1,23 @@
 """The history of a session, as the engine's messages."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from chat.engine.messages import AssistantMessage, Image, Message, ProviderParts, ToolCall, ToolMessage, UserMessage
+from chat.engine.messages import (
+    AssistantMessage,
+    Entry,
+    History,
+    Image,
+    ProviderParts,
+    Summary,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
 from chat.models import Attachment
 from chat.models import Message as Row
 from storage.statements import Select
@@ -27,26 +37,48 @@ _newest = Select(
     "tool",
     "is_error",
     "provider_parts",
+    "summarizes",
     where="session",
 )
 
 
-def history(session_id: UUID) -> tuple[Message, ...]:
-    """Return the messages of a session, the oldest first."""
+def history(session_id: UUID) -> History:
+    """Return the conversation of a session: its messages, with its newest summary in place of those it stands for."""
     rows = _newest(session_id, MAX_MESSAGES)
     images: defaultdict[int, tuple[Image, ...]] = defaultdict(tuple)
     if with_images := [row[0] for row in rows if row[3]]:
         for picture in Attachment.objects.filter(message__in=with_images).order_by("id"):
             images[picture.message_id] += (Image(media_type=picture.media_type, data=bytes(picture.data)),)
-    return tuple(_message(row, images) for row in reversed(rows))
+    rows.reverse()
+    summaries = [place for place, row in enumerate(rows) if row[1] == Row.Role.SUMMARY]
+    places = range(len(rows)) if not summaries else _places(rows, summaries[-1])
+    return History(entries=tuple(_entry(rows[place], images) for place in places), places=tuple(places), rows=len(rows))
 
 
-def _message(row: tuple[Any, ...], images: Mapping[int, tuple[Image, ...]]) -> Message:
-    number, role, content, _, tool_calls, call_id, tool, is_error, parts = row
+def _places(rows: Sequence[tuple[Any, ...]], summary: int) -> list[int]:
+    """Return the places of the rows that a model reads, with a summary behind the messages that it stands for."""
+    ranges: list[tuple[int, int]] = msgspec.json.decode(rows[summary][-1])
+    stay: list[int] = []
+    before = 0
+    for place, (number, role, *_) in enumerate(rows):
+        if role == Row.Role.SUMMARY:
+            # An older summary was stored behind messages that stay.
+            continue
+        if any(start <= number <= end for start, end in ranges):
+            before = len(stay)
+        else:
+            stay.append(place)
+    return [*stay[:before], summary, *stay[before:]]
+
+
+def _entry(row: tuple[Any, ...], images: Mapping[int, tuple[Image, ...]]) -> Entry:
+    number, role, content, _, tool_calls, call_id, tool, is_error, parts, _ = row
     if role == Row.Role.USER:
         return UserMessage(text=content, images=images.get(number, ()))
     if role == Row.Role.TOOL:
         return ToolMessage(call_id=call_id, name=tool, content=content, is_error=bool(is_error))
+    if role == Row.Role.SUMMARY:
+        return Summary(text=content)
     return AssistantMessage(
         text=content,
         tool_calls=msgspec.json.decode(tool_calls, type=tuple[ToolCall, ...]) if tool_calls else (),

@@ -89,13 +89,13 @@ def messages(session_id: UUID, owner: str | None, limit: int, offset: int) -> di
     if not _sessions(owner).filter(id=session_id).exists():
         return None
     found, count = page(Message.objects.filter(session=session_id).order_by("id"), limit, offset)
-    names = ("id", "run_id", "role", "content", "attachments", "tool_calls", "is_error", "created")
+    names = ("id", "run_id", "role", "content", "attachments", "tool_calls", "is_error", "summarizes", "created")
     optional = ("call_id", "tool", "provider", "model")
     items = [
         {
             **{name: getattr(row, name) for name in names},
             **{name: getattr(row, name) or None for name in optional},
-            # Only an assistant's message has usage.
+            # Only an assistant's message and a summary have usage.
             "usage": None if row.input_tokens is None else usage(row),
             "reasoning": (row.provider_parts or {}).get("reasoning") or None,
         }

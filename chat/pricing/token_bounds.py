@@ -60,7 +60,8 @@ def _text(message: Message) -> str:
         return message.content
     if isinstance(message, UserMessage):
         return message.text
-    return message.text + "".join(call.arguments for call in message.tool_calls)
+    parts = msgspec.json.encode(message.provider_parts).decode() if message.provider_parts else ""
+    return message.text + "".join(call.arguments for call in message.tool_calls) + parts
 
 
 def _schema(tool: ToolSpec) -> str:

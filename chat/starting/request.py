@@ -18,7 +18,10 @@ ALL_TOOLS = ("*",)
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The validated body of `POST /chat/stream` (`docs/protocol.md`). `key` is the caller's `Idempotency-Key`."""
+    """The validated body of `POST /chat/stream` (`docs/protocol.md`). `key` is the caller's `Idempotency-Key`.
+
+    A request that `compacts` only summarises the older messages of its session.
+    """
 
     caller: Caller
     message: str = ""
@@ -27,6 +30,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     tool_calls: tuple[ToolRequest, ...] = ()
     images: tuple[Image, ...] = ()
+    compacts: bool = False
     instructions: str | None = None
     tools: tuple[str, ...] = ALL_TOOLS
     sampling: SamplingOptions = SamplingOptions()
@@ -59,6 +63,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
             "tool_calls": [call.tool for call in self.tool_calls] or None,
             "output_schema": self.output_schema.fields if self.output_schema else None,
             "reasoning": "show" if self.shows_reasoning else None,
+            "compacts": self.compacts or None,
             **msgspec.to_builtins(self.sampling),
         }
         return {name: value for name, value in options.items() if value is not None}
@@ -72,6 +77,7 @@ def request_of(run: Run, caller: Caller) -> RunRequest:
         session_id=run.session_id,
         provider=run.provider or None,
         model=run.model or None,
+        compacts=options.get("compacts", False),
         instructions=options.get("instructions"),
         tools=tuple(options.get("tools", ALL_TOOLS)),
         sampling=msgspec.convert(options, SamplingOptions),

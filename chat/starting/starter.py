@@ -12,7 +12,7 @@ from chat.runs.live.budget import Tariff
 from chat.runs.live.manager import RunManager
 from chat.runs.live.run import LiveRun
 from chat.runs.live.suspension import resume
-from chat.runs.start.begin import interrupted
+from chat.runs.start.begin import interrupted, newest_model
 from chat.runs.start.idempotency import UnstoredKeys
 from chat.starting.candidates import candidates, candidates_again, check_length
 from chat.starting.factory import NewRun, RunFactory
@@ -76,10 +76,31 @@ class RunStarter:
                 request,
                 candidates_again(self._providers, request),
                 max_active_runs=self._runs.max_together,
-                asks_model=bool(row.provider),
+                asks_model=bool(row.provider) and not request.compacts,
                 resumed_from=run_id,
             )
             return await self._begin(new)
+
+    async def compact(self, session_id: UUID, caller: Caller) -> LiveRun:
+        """Start a run that summarises the older messages of a session, by the model of its newest answer.
+
+        If that is not available any more, the default model is used. Raise the errors of `start`.
+        """
+        provider, model = await read(newest_model, session_id, caller.owner)
+        # The summary is of use to the next turn whether or not this caller waits for it.
+        request = RunRequest(
+            caller=caller,
+            session_id=session_id,
+            provider=provider,
+            model=model,
+            compacts=True,
+            on_disconnect="continue",
+        )
+        models = candidates_again(self._providers, request) or self._providers.candidates(None, None)
+        with self._runs.admission():
+            return await self._begin(
+                await self._factory.new(request, models, max_active_runs=self._runs.max_together, asks_model=False)
+            )
 
     async def continue_run(self, run_id: UUID, *, cancelled: bool = False) -> LiveRun | None:
         """Continue a waiting run in this process if its approval is decided, or end it as `cancelled`.

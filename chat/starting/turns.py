@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chat import conf
 from chat.engine.loop import Plan, Resumption, Turn
-from chat.engine.messages import Message
+from chat.engine.messages import History
 from chat.engine.retry import Candidate
 from chat.history.messages import history
 from chat.runs.live.budget import RunBudget, Tariff
@@ -63,16 +63,17 @@ class TurnFactory:
             granted=request.caller.scopes.may_use,
         )
         message = request.user_message
-        messages: tuple[Message, ...] = (message,) if message else ()
+        conversation = History.of(message) if message else History.of()
         if request.session_id is not None:
             # The session's history contains the message already: it was stored when the run began.
-            messages = await read(history, request.session_id)
+            conversation = await read(history, request.session_id)
         plan = Plan(
             run_id=str(run_id),
             session_id=str(session_id) if self.stored else None,
-            messages=messages,
+            history=conversation,
             caller_calls=request.tool_calls,
             asks_model=request.asks_model if asks_model is None else asks_model,
+            compacts=request.compacts,
             candidates=candidates,
             instructions=conf.system_prompt() if request.instructions is None else request.instructions,
             tools=executor.specs(),

@@ -69,7 +69,7 @@ EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
         "code": "provider_timeout",
     },
     {"type": "budget", "scope": "key", "span": "month", "spent": 8.4, "limit": 10.0, "unit": "usd"},
-    {"type": "compaction", "before": 131_200, "after": 98_400, "results": 6, "left_out": 0},
+    {"type": "compaction", "before": 131_200, "after": 98_400, "results": 6, "left_out": 0, "summarized": 14},
     {"type": "usage", **USAGE},
     {"type": "end", "reason": "completed", "run_id": RUN, "session_id": SESSION, "usage": USAGE},
     {

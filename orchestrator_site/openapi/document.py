@@ -16,7 +16,7 @@ from chat.wire.event_schemas import REFERENCE, event_schemas
 from orchestrator_site.openapi import examples, responses
 from orchestrator_site.openapi.description import INFO, LINK, PATH_PARAMETERS, SECURITY_SCHEMES, TAGS, TRACE_CONTEXT
 
-TRACED: Final = {"start_run", "resume_run"}
+TRACED: Final = {"start_run", "resume_run", "compact_session"}
 """Operations whose spans continue the caller's trace."""
 
 FIRST_SENTENCE: Final = re.compile(r".+?\.(?=\s|$)", re.DOTALL)

@@ -58,6 +58,12 @@ ERRORS: Final[dict[int, tuple[str, str, str, dict[str, str]]]] = {
         "The session has an active run. Follow it, cancel it, or wait for its end.",
         {"Content-Location": "The path of the active run of a busy session. Absent for other conflicts."},
     ),
+    412: (
+        "The file is not the one that `If-Match` or `If-None-Match` names.",
+        "precondition_failed",
+        "The file is not the one that If-Match names.",
+        {"ETag": "The validator of the file as it is. Absent if it does not exist."},
+    ),
     413: (
         "The body is too large, or its audio or text too long.",
         "body_too_large",
@@ -70,6 +76,12 @@ ERRORS: Final[dict[int, tuple[str, str, str, dict[str, str]]]] = {
         "unsupported_media_type",
         "Unsupported Content-Type. Send application/json.",
         {},
+    ),
+    416: (
+        "The file has no byte of the range.",
+        "range_not_satisfiable",
+        "The file has 10 bytes.",
+        {"Content-Range": "The size of the file, such as `bytes */10`."},
     ),
     422: (
         "A value is invalid. `detail` names the fields.",
@@ -107,7 +119,7 @@ ERRORS: Final[dict[int, tuple[str, str, str, dict[str, str]]]] = {
         {"Retry-After": RETRY_AFTER},
     ),
     507: (
-        "The disk of the database is full. Nothing was started.",
+        "The disk of the database, or the workspace, is full. Nothing was started or changed.",
         "no_space",
         "The database cannot write, because its disk is full or broken. Nothing was started.",
         {},

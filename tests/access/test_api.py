@@ -77,7 +77,7 @@ async def test_key_can_grant_only_scopes_that_it_has(start: Start, make_key: Mak
     ],
 )
 async def test_each_invalid_field_is_named(start: Start, make_key: MakeKey, field: str, body: dict[str, Any]) -> None:
-    admin = await make_key("admin", "keys", "chat", "tools", "approve", "speech")
+    admin = await make_key("admin", "keys", "chat", "tools", "approve", "speech", "files.read", "files.write")
     api = await start()
     answer = await create(api, admin.headers, **{"name": "ci", **body})
     assert answer.status == 422

@@ -12,7 +12,12 @@ def test_every_endpoint_is_covered() -> None:
     assert documented() == set(ENDPOINTS) | OPEN
 
 
-@pytest.mark.parametrize("words", [("chat", "approve", "speech", "tools"), ("chat", "approve", "keys", "tools")])
+FILES = ("files.read", "files.write")
+
+
+@pytest.mark.parametrize(
+    "words", [("chat", "approve", "speech", "tools", *FILES), ("chat", "approve", "keys", "tools", *FILES)]
+)
 async def test_records_of_another_owner_are_404(start: Start, make_key: MakeKey, words: tuple[str, ...]) -> None:
     alice, bob = await make_key("alice"), await make_key("bob", *words)
     api = await start(model(), policy=POLICY)
@@ -60,7 +65,7 @@ async def test_auditor_reads_everything_and_changes_nothing(start: Start, make_k
 
 
 async def test_auditor_with_all_scopes_changes_only_its_own_records(start: Start, make_key: MakeKey) -> None:
-    alice, bob = await make_key("alice"), await make_key("bob", "audit", "chat", "approve", "tools")
+    alice, bob = await make_key("alice"), await make_key("bob", "audit", "chat", "approve", "tools", *FILES)
     api = await start(model(), policy=POLICY)
     hers = await belongings(api, alice)
     for where, endpoint in ENDPOINTS.items():

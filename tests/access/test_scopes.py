@@ -10,7 +10,7 @@ from chat.engine.messages import ProviderParts
 from chat.engine.model_port import Finished, Thought
 from chat.providers.scripted import Scripted, text
 from tests.access.conftest import MakeKey, make_user
-from tests.chat.api.test_websocket import connected, received
+from tests.chat.api.sockets.test_consumer import connected, received
 from tests.conftest import Start
 
 TOOLS = ("fs.read", "fs.write", "git.status", "git.diff", "terminal.exec", "speech.transcribe", "output.read")

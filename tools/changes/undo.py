@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from tools.base import ToolError
-from tools.changes.log import ChangedFile, Content, RunChanges
+from tools.changes.log import Content, RunChanges
 from tools.workspace import Change, Workspace
 
 Direction = Literal["undo", "redo"]
@@ -47,16 +47,18 @@ def restore(workspace: Workspace, changes: RunChanges, direction: Direction) -> 
 
     Doing it twice is the same as once. Raises `ChangedSince`, `NotKept` and `ToolError`; then no file has changed.
     """
+    is_undo = direction == UNDO
     edits: list[Change] = []
     restored: list[Restored] = []
     elsewhere: list[str] = []
     missing: list[str] = []
     for file in changes.files():
-        target = file.before if direction == UNDO else file.after
+        target = file.before if is_undo else file.after
         found = _current(workspace, file.path)
         if _is_same(found, target):
             restored.append(Restored(path=file.path, action="none"))
-        elif not any(_is_same(found, left) for left in _left_by(file, direction)):
+        # Before a crash the last change may not have been made.
+        elif not any(_is_same(found, left) for left in ((file.after, file.between) if is_undo else (file.before,))):
             elsewhere.append(file.path)
         elif target is not None and not target.kept:
             missing.append(file.path)
@@ -77,12 +79,6 @@ def restore(workspace: Workspace, changes: RunChanges, direction: Direction) -> 
         raise NotKept(missing)
     workspace.apply(edits)
     return tuple(restored)
-
-
-def _left_by(file: ChangedFile, direction: Direction) -> tuple[Content | None, ...]:
-    """Return the contents from which a file may be restored."""
-    # Before a crash the last change may not have been made.
-    return (file.after, file.between) if direction == UNDO else (file.before,)
 
 
 def _current(workspace: Workspace, path: str) -> Content | None:

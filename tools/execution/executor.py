@@ -40,7 +40,7 @@ from tools.execution.offered import OfferedTools
 from tools.execution.outcome import UNKNOWN_TOOL, close_and_count, data_of, outcome_row, use_of
 from tools.execution.permission import Permission
 from tools.execution.request import Call, grant_all, parse_params, prechecked, previewed, shown_whole, validate
-from tools.execution.rows import Intent, Status, open_execution, requested_call, start_execution
+from tools.execution.rows import ExecutionMemory, Intent, Status, open_execution, requested_call, start_execution
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
 from tools.output.rendering import binary_names, show
@@ -171,7 +171,7 @@ class ToolExecutor:
         try:
             if opened is not None:
                 yield opened
-            task = await self._start(call)
+            task = await self._start(call, intent)
             async for piece in task.output():
                 for shown in await printed.take(piece):
                     yield shown
@@ -190,7 +190,7 @@ class ToolExecutor:
         await self._close(call, intent, outcome, time.perf_counter() - began, printed)
         yield outcome
 
-    async def _start(self, call: Call) -> ToolTask:
+    async def _start(self, call: Call, intent: Intent) -> ToolTask:
         """Start the tool of a call. Raises `ToolError` if the call is refused."""
         if call.refusal is not None or call.tool is None or call.values is None:
             raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
@@ -200,8 +200,11 @@ class ToolExecutor:
         permits = self._permission.permits(call.tool, source, call.values, call.decision)
         run_id = self._payer.run_id
         record = self._context.changes.of(run_id).record if self._stored and run_id else None
+        memory = ExecutionMemory(intent.execution_id, intent.owner, intent.tool, self._write) if self._stored else None
         preview = call.preview.value if call.preview else None
-        return ToolTask(call.tool, call.values, self._payer, permits=permits, record=record, preview=preview)
+        return ToolTask(
+            call.tool, call.values, self._payer, permits=permits, record=record, preview=preview, memory=memory
+        )
 
     async def _close(
         self,

@@ -28,6 +28,8 @@ class Permission:
         decision = self._policy.decide(tool.name, tool.effect, source, facets, implied)
         if tool.files and PATH in facets:
             decision = stricter(decision, self._policy.decide_path(tool.files, source, facets, implied))
+        if decision == "allow" and tool.always_asks(values):
+            decision = "ask"
         if decision == "deny":
             raise ToolError(f"TOOL_POLICY does not let a {source} run {tool.name} with these params.", code="denied")
         if decision == "ask" and not self._stored:

@@ -1,5 +1,6 @@
-"""The writes of an execution's row: sync functions, each called in a transaction of the writer."""
+"""The writes of an execution's row: sync functions, each called in a transaction of the writer; and its memory."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import msgspec
 from django.utils import timezone
 
+from storage.reader import read
 from storage.statements import Insert, Update
 from tools.base import Source, ToolErrorCode
 from tools.models import ToolExecution
@@ -165,3 +167,33 @@ def interrupt_executions(run_id: UUID, now: datetime) -> None:
         code="interrupted",
         ended=now,
     )
+
+
+class ExecutionMemory:
+    """The facts that an execution stores while it runs, which a later call finds after a crash.
+
+    `write` runs a sync function in a transaction.
+    """
+
+    def __init__(
+        self, execution_id: UUID, owner: str, tool: str, write: Callable[[Callable[[], Any]], Awaitable[Any]]
+    ) -> None:
+        self._execution_id = execution_id
+        self._owner = owner
+        self._tool = tool
+        self._write = write
+
+    async def remember(self, key: str, fact: str) -> None:
+        """Store a fact in the row of the execution. It is committed when this returns."""
+        data = {"key": key, "fact": fact}
+        row = ToolExecution.objects.filter(id=self._execution_id, status=Status.RUNNING)
+        await self._write(lambda: row.update(data=data))
+
+    async def recall(self, key: str) -> str | None:
+        """Return the fact that the newest interrupted execution of the owner and the tool stored for a key."""
+        return await read(self._interrupted, key)
+
+    def _interrupted(self, key: str) -> str | None:
+        rows = ToolExecution.objects.filter(owner=self._owner, tool=self._tool, status=Status.INTERRUPTED)
+        found = rows.filter(data__key=key).order_by("-created").values_list("data", flat=True).first()
+        return None if found is None else str(found["fact"])

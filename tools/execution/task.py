@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from spending.accounts import Payer
-from tools.base import Execution, Output, OutputStream, Permits, Record, Tool
+from tools.base import Execution, Memory, Output, OutputStream, Permits, Record, Tool
 
 MAX_PENDING: Final = 64
 """Pieces of live output that may be pending; at this number the tool waits."""
@@ -27,11 +27,14 @@ class ToolTask:
         permits: Permits | None = None,
         record: Record | None = None,
         preview: Any = None,
+        memory: Memory | None = None,
     ) -> None:
         self._pieces: deque[Output] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
-        execution = Execution(payer=payer, emit=self._emit, permits=permits, record=record, preview=preview)
+        execution = Execution(
+            payer=payer, emit=self._emit, permits=permits, record=record, preview=preview, memory=memory
+        )
         self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, execution))
         # A tool that prints nothing must still wake the reader when it ends.
         self._task.add_done_callback(lambda _: self._news.set())

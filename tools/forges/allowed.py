@@ -89,8 +89,10 @@ class AllowedRemotes:
         """Return the repository of a URL; with `ssh`, also of the forms of ssh. Raises `ToolError`."""
         scheme, host, path = _split(url, ssh=ssh)
         if len(url) > MAX_URL or not host or not REPOSITORY.fullmatch(path):
+            # A URL may have a password, and an error is stored.
+            plain = re.sub(r"//[^/]*@", "//", url)
             raise ToolError(
-                f"{_without_user(url)} is not the URL of a repository: give one such as "
+                f"{shown(plain)} is not the URL of a repository: give one such as "
                 "'https://github.com/owner/name', without user and password.",
                 code="invalid_params",
             )
@@ -128,11 +130,6 @@ def _split(url: str, *, ssh: bool) -> tuple[str, str, str]:
 
 def _repository(path: str) -> str:
     return path.strip("/").removesuffix(".git")
-
-
-def _without_user(url: str) -> str:
-    # A URL may have a password, and an error is stored.
-    return shown(re.sub(r"//[^/]*@", "//", url))
 
 
 def remotes(text: str) -> tuple[Remote, ...]:

@@ -6,9 +6,9 @@ from tools.workspace.confinement.names import SecretNames
 from tools.workspace.confinement.opening import KernelOpener, WalkOpener, WorkspaceUnavailableError
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.pages import Page, read_page
-from tools.workspace.patterns import Glob, LinePattern
-from tools.workspace.search import LineSearch, Match
+from tools.workspace.reading.pages import Page, read_page
+from tools.workspace.reading.patterns import Glob, LinePattern
+from tools.workspace.reading.search import LineSearch, Match
 from tools.workspace.threads import in_thread
 from tools.workspace.walking import Entry, EntryType, Walk, Wanted
 from tools.workspace.writing import Change, Changed

@@ -90,6 +90,11 @@ class Batch:
         finally:
             os.close(parent)
 
+    def growth(self) -> tuple[int, int]:
+        """Return by how many files, and by how many bytes, the workspace will grow."""
+        grown = [place.growth() for place in self._places]
+        return sum(files for files, _ in grown), sum(size for _, size in grown)
+
     def replaced(self) -> tuple[Replaced, ...]:
         """Return what `commit` will change. Raises `ToolError`."""
         found: list[Replaced] = []

@@ -13,7 +13,7 @@ from typing import Self
 from tools.base import Permits, Record, ToolError
 from tools.workspace.batch import Batch
 from tools.workspace.confinement.files import File, Folder
-from tools.workspace.confinement.names import SecretNames
+from tools.workspace.confinement.names import SecretNames, refuse_hidden
 from tools.workspace.confinement.opening import (
     DIRECTORY,
     READ_DIRECTORY,
@@ -29,6 +29,7 @@ from tools.workspace.confinement.paths import Parts, joined, parse, shown
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
+from tools.workspace.quota import Quota
 from tools.workspace.refusals import not_regular, refuse_folder_path, tool_error, tool_errors
 from tools.workspace.walking import EVERYTHING, Entry, Walk, Wanted, entry_of
 from tools.workspace.writing import Change, Changed
@@ -45,7 +46,7 @@ class Workspace:
     and any thread may make them. Changes of this process happen one at a time; other processes are not locked out.
 
     Calls raise `ToolError`: `invalid_params`, `outside_workspace`, `not_found`, `not_allowed`, `too_large`,
-    `conflict`, `failed`.
+    `workspace_full`, `conflict`, `failed`.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Workspace:
         self._writing = threading.Lock()
         self._close = weakref.finalize(self, os.close, self._handle)
         self.permits: Permits | None = None
+        self.quota: Quota | None = None
         self._record: Record | None = None
         self._original: Workspace | None = None
 
@@ -183,14 +185,22 @@ class Workspace:
             with self._writing:
                 if deadline:
                     deadline.check()
+                growth = batch.growth() if self.quota else (0, 0)
+                if self.quota:
+                    self.quota.check(*growth)
                 if self._record:
                     self._record(batch.replaced())
-                return batch.commit()
+                changed = batch.commit()
+                if self.quota:
+                    self.quota.add(*growth)
+                return changed
 
     def check_writable(self, path: str) -> None:
         """Check that a file may be written here, whether or not it exists. Raises `ToolError`."""
         with tool_errors(path):
-            _check_usable(self, self._resolver.without_links(self._parse(path)))
+            real = self._resolver.without_links(self._parse(path))
+            refuse_hidden(real)
+            _check_usable(self, real)
 
     def named(self, path: str, *, follow: bool = False) -> str:
         """Return the path in its canonical form for rules: relative, without `.` and `..`; `follow` follows links."""

@@ -154,6 +154,12 @@ class Place:
             mode = (mode & ~executable) | (readers if self._change.executable else 0)
         os.fchmod(handle, mode)
 
+    def growth(self) -> tuple[int, int]:
+        """Return the change of the number of files, and of their bytes."""
+        status, data = self._status(), self._change.data
+        files = (data is not None) - (status is not None)
+        return files, len(data or b"") - (status.st_size if status else 0)
+
     def replaced(self, max_bytes: int) -> Replaced:
         """Return the file as it is, and as it will be. Raises `ToolError` and `OSError`."""
         status, before, size = self._status(), None, 0

@@ -15,6 +15,7 @@ STATUSES: Final[dict[ToolErrorCode, int]] = {
     "outside_workspace": 404,
     "conflict": 409,
     "too_large": 413,
+    "workspace_full": 507,
     "timed_out": 503,
     "failed": 503,
 }

@@ -19,6 +19,7 @@ from access.caller import OPERATOR
 from tools.base import ToolError
 from tools.sandbox.protection.names import WORKSPACES
 from tools.workspace import Workspace, WorkspaceUnavailableError
+from tools.workspace.quota import Quota
 
 Scope = Literal["shared", "owner", "session"]
 ROOT: Final = ""
@@ -43,9 +44,17 @@ def session_folder(owner: str, session_id: UUID) -> str:
 class Workspaces:
     """The root workspace, and those beneath it, which are made when they are first used. Any thread may call it."""
 
-    def __init__(self, root: Path, scope: Scope, open_: Callable[[Path], Workspace], lock: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        scope: Scope,
+        open_: Callable[[Path], Workspace],
+        lock: Path,
+        quota: Callable[[Path], Quota] | None = None,
+    ) -> None:
         """Open the root. `open_` opens a workspace. `lock` is the file that commands which may write hold locked.
 
+        `quota` makes the quota of a folder. The root has one only if callers share it.
         Raises `OSError` and `WorkspaceUnavailableError`.
         """
         root.mkdir(parents=True, exist_ok=True)
@@ -53,6 +62,9 @@ class Workspaces:
         self.scope = scope
         self._open = open_
         self._lock_path = lock
+        self._quota = quota
+        if quota and scope == "shared":
+            self.root.quota = quota(self.root.base)
         self._opening = threading.Lock()
         # A workspace that a call uses is found here, so that all changes in it wait for the same lock.
         self._open_now: WeakValueDictionary[str, Workspace] = WeakValueDictionary()
@@ -92,6 +104,7 @@ class Workspaces:
                 if path.is_symlink():
                     raise NotADirectoryError(f"{name} is a link.")
                 made = self._open(path)
+                made.quota = self._quota(made.base) if self._quota else None
             except (OSError, WorkspaceUnavailableError) as error:
                 raise ToolError(f"The caller's workspace cannot be opened: {error}", code="failed") from error
             self._open_now[name] = made

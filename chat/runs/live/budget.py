@@ -60,12 +60,14 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True):
 class RunBudget:
     """The budgets that apply to one run, and its spending. Each budget is reported as nearly used up once.
 
-    `candidate` is the model of the newest call. `on_call` is called before each model call.
+    `candidate` is the model of the newest call. `on_call` is called before each model call, and `settled` waits until
+    everything before it is stored.
     """
 
     def __init__(self, run_id: UUID, payer: Payer, tariff: Tariff, commit: Commit) -> None:
         self.candidate: Candidate | None = None
         self.on_call: Callable[[ModelCall], None] | None = None
+        self.settled: Callable[[], Awaitable[None]] | None = None
         self._run_id = run_id
         self._payer = payer
         self._tariff = tariff
@@ -123,6 +125,10 @@ class RunBudget:
             (drawn, outcome), self._prepared = self._prepared, None
         else:
             maximum = await self._maximum(call, max_output)
+            if self.settled is not None:
+                # Without a tool between two calls, the settlement of the first one may not be stored yet. It would
+                # settle the reservation of the second one.
+                await self.settled()
             # Set before the commit: if the run is stopped while it waits here, its end still releases the reservation.
             repeated, self._has_reservation = self._has_reservation, True
 

@@ -32,6 +32,7 @@ class RunRecorder:
         self._started = self._loop.time()
         self._awaited: UUID | None = None
         self._has_text = False
+        spec.budget.settled = log.settled
         self._trace = trace_run(spec.start, resumed=spec.last > 0)
         if self._trace is not None:
             spec.budget.on_call = self._trace.on_call

@@ -76,11 +76,11 @@ class RunTracing:
                     self._call.set(_tokens(item.input_tokens, item.output_tokens))
                     self._call.set({"gen_ai.usage.cache_read.input_tokens": item.cached_tokens})
                     self._call.set({"gen_ai.usage.reasoning.output_tokens": item.reasoning_tokens})
-            case MessageAdded(message=AssistantMessage()):
+            case MessageAdded(message=AssistantMessage() as message):
                 if self._call is not None and item.finish_reason:
                     self._call.set({"gen_ai.response.finish_reasons": [item.finish_reason]})
                 if self._call is not None and self._captures:
-                    self._call.set({"gen_ai.output.messages": _json([self._message(item.message)])})
+                    self._call.set({"gen_ai.output.messages": _json([self._message(message)])})
             case Retry():
                 self._end_call(item.code)
             case ToolCalled():

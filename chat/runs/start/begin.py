@@ -170,6 +170,15 @@ def interrupted(run_id: UUID, owner: str) -> Run:
     return row
 
 
+def newest_model(session_id: UUID, owner: str) -> tuple[str | None, str | None]:
+    """Return the provider and the model of a session's newest answer, or None for both. Raise `SessionNotFound`."""
+    own = Session.objects.filter(id=session_id, owner=owner)
+    if not own.exists():
+        raise SessionNotFound
+    runs = Run.objects.filter(session=session_id).exclude(provider="").order_by("-created")
+    return runs.values_list("provider", "model").first() or (None, None)
+
+
 def _check_not_begun(start: RunStart) -> None:
     if start.key is not None:
         idempotency.check(start.owner, start.key)

@@ -72,6 +72,19 @@ async def test_picture_goes_with_the_next_question_only(start: Start, transport_
     assert [len(request.messages[-1].images) for request in model.requests] == [1, 0]
 
 
+async def test_session_is_compacted_on_request(start: Start, transport_to: To) -> None:
+    summary = [text("Greetings."), TokensUsed(input_tokens=90, output_tokens=1), Finished(reason="stop")]
+    commands = Commands(transport_to(await start(Scripted(ANSWER, ANSWER, summary))))
+    assert "There is no session yet." in await commands.run("/compact")
+    await commands.conversation.turn("Hi " + "x" * 900)
+    assert "no older messages" in await commands.run("/compact")
+    await commands.conversation.turn("And now?")
+    assert "A summary stands for 2 older messages" in await commands.run("/compact")
+    assert "104 tokens in" in await commands.run("/cost")
+    commands.conversation.session_id = "none"
+    assert "no such" in (await commands.run("/compact")).lower() or "Not found" in await commands.run("/compact")
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -8,11 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from chat.engine.context_window import answered, message_tokens
+from chat.engine.budget_port import Budget
 from chat.engine.events import (
     ApprovalRequired,
     ApprovalResolved,
-    Compaction,
     End,
     Error,
     Reasoning,
@@ -23,8 +22,8 @@ from chat.engine.events import (
     Usage,
 )
 from chat.engine.limits import Limits, Retries
-from chat.engine.loop import Item, MessageAdded, Plan, Resumption, Suspended, Turn
-from chat.engine.messages import AssistantMessage, ProviderParts, ToolMessage, UserMessage
+from chat.engine.loop import UNLIMITED, Item, MessageAdded, Plan, Resumption, Suspended, Turn
+from chat.engine.messages import AssistantMessage, History, ProviderParts, ToolMessage, UserMessage
 from chat.engine.model_port import Finished, ProviderError, SamplingOptions, Text, Thought, TokensUsed, ToolCall
 from chat.engine.retry import Candidate
 from chat.providers.scripted import Line, Scripted, text
@@ -77,14 +76,6 @@ class Echo:
             yield Succeeded(data={"ran": request.tool}, content=f"ran {request.tool}")
 
 
-class Long(Echo):
-    """An executor whose results are long."""
-
-    async def execute(self, call: Any) -> AsyncGenerator[Progress]:
-        async for step in super().execute(call):
-            yield msgspec.structs.replace(step, content="r" * 600) if isinstance(step, Succeeded) else step
-
-
 def call(name: str, number: int = 1) -> ToolCall:
     return ToolCall(call_id=f"c{number}", name=name, arguments="{}")
 
@@ -94,6 +85,7 @@ def turn(
     fallback: Scripted | None = None,
     executor: Echo | None = None,
     resumption: Resumption | None = None,
+    budget: Budget = UNLIMITED,
     **plan: Any,
 ) -> Turn:
     providers = [Scripted(*answers), *([fallback] if fallback else [])]
@@ -104,7 +96,7 @@ def turn(
     defaults: dict[str, Any] = {
         "run_id": "r",
         "session_id": "s",
-        "messages": (UserMessage(text="Hi"),),
+        "history": History.of(*plan.pop("messages", (UserMessage(text="Hi"),))),
         "caller_calls": (),
         "asks_model": True,
         "candidates": candidates,
@@ -115,7 +107,12 @@ def turn(
         "retries": Retries(attempts=1, first_delay=0),
     }
     return Turn(
-        Plan(**(defaults | plan)), executor=executor or Echo(), price=_price, sleep=_no_sleep, resumption=resumption
+        Plan(**(defaults | plan)),
+        executor=executor or Echo(),
+        price=_price,
+        sleep=_no_sleep,
+        budget=budget,
+        resumption=resumption,
     )
 
 
@@ -516,19 +513,6 @@ async def test_model_without_tool_support_is_offered_no_tools() -> None:
     assert model.requests[0].tools == ()
 
 
-async def test_loop_of_500_steps_in_a_small_window_completes() -> None:
-    answers: list[list[Line]] = [[call("fs.read", number), Finished(reason="tool_calls")] for number in range(499)]
-    model = Scripted(*answers, [text("Done."), Finished(reason="stop")], context=8_000)
-    candidate = Candidate(provider=model, model="m", context_tokens=8_000, supports_tools=True)
-    limits = msgspec.structs.replace(LIMITS, max_steps=600, max_tool_calls=600, max_output_tokens=10**6)
-    items = await play(turn(candidates=(candidate,), limits=limits, executor=Long()))
-    assert isinstance(last(items), End)
-    compactions = [item for item in items if isinstance(item, Compaction)]
-    assert compactions
-    assert all(one.after < one.before for one in compactions)
-    for request in model.requests:
-        assert sum(map(message_tokens, request.messages)) <= 6_000
-        assert answered(request.messages) == request.messages
-        assert request.messages[0] == UserMessage(text="Hi")
-    # Every message is still added to the conversation, whatever the model receives.
-    assert sum(isinstance(item, MessageAdded) for item in items) == 2 * 499 + 1
+async def test_run_whose_provider_is_gone_ends_with_an_error() -> None:
+    items = await play(turn(candidates=()))
+    assert getattr(last(items), "code", "") == "provider_unavailable"

@@ -3,7 +3,7 @@
 import pytest
 
 from chat.engine.context_window import request_tokens, text_tokens
-from chat.engine.messages import Image, UserMessage
+from chat.engine.messages import AssistantMessage, Image, ProviderParts, UserMessage
 from chat.engine.model_port import CompletionRequest
 from chat.pricing import tokenizer
 from chat.pricing.token_bounds import most_tokens
@@ -38,3 +38,10 @@ def test_unusual_script_is_reserved_at_its_bytes_for_other_vocabularies(text: st
     assert most_tokens(request("gemini-2.5-flash", text), tokenizer.count) >= size
     own = request("gpt-4o", text)
     assert most_tokens(own, tokenizer.count) == request_tokens(own, tokenizer.count)
+
+
+def test_parts_that_a_provider_is_sent_again_are_reserved() -> None:
+    parts = ProviderParts(provider="p", model="m", data={"thought": "日" * 100})
+    message = AssistantMessage(text="ok", provider_parts=parts)
+    thoughtful = CompletionRequest(model="m", messages=(message,))
+    assert most_tokens(thoughtful, text_tokens) >= request_tokens(thoughtful) + 300

@@ -31,7 +31,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     for method, operation in methods.items()
 }
 PROBES = {"get_liveness", "get_readiness", "get_health"}
-STREAMS = ("start_run", "resume_run", "follow_run")
+STREAMS = ("start_run", "resume_run", "compact_session", "follow_run")
 SENTENCE = re.compile(r"[A-Z`].*[.]", re.DOTALL)
 """A description of a field or a parameter: one sentence or more."""
 
@@ -178,7 +178,7 @@ def test_requests_and_answers_have_examples() -> None:
     for name, operation in OPERATIONS.items():
         body = operation.get("requestBody", {"content": {}})["content"]
         assert all("examples" in content for kind, content in body.items() if kind == "application/json"), name
-    for name in (*STREAMS[:2], "get_run", "get_session", "list_messages", "get_execution", "transcribe", "create_key"):
+    for name in (*STREAMS[:3], "get_run", "get_session", "list_messages", "get_execution", "transcribe", "create_key"):
         success = next(status for status in OPERATIONS[name]["responses"] if status.startswith("20"))
         assert "example" in response(name, int(success))["content"]["application/json"], name
 

@@ -1,6 +1,6 @@
 """`fs.read`: pages of lines of any file, in little memory.
 
-Covers `tools.workspace.pages`.
+Covers `tools.workspace.reading.pages`.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """`fs.search`: matches, skipped files, and bounds.
 
-Covers `tools.workspace.deadline`, `tools.workspace.patterns`, `tools.workspace.search`.
+Covers `tools.workspace.deadline`, `tools.workspace.reading.patterns`, `tools.workspace.reading.search`.
 """
 
 import asyncio

@@ -87,7 +87,7 @@ async def test_run_of_twenty_steps_is_shortened_and_falls_back_to_another_model_
     async with fake_service(service):
         timeouts = Timeouts(connect=5, first_byte=9, idle=9)
         claude = Anthropic(api_key="k", base_url=service.url, default_model="a", timeouts=timeouts)
-        small = [msgspec.structs.replace(candidate(claude, model), context_tokens=500) for model in ("a", "b")]
+        small = [msgspec.structs.replace(candidate(claude, model), context_tokens=900) for model in ("a", "b")]
         # The twelfth request is refused twice, so the other model takes the rest of the run.
         service.steps, service.overloaded = 20, {12, 13}
         history: list[Message] = []

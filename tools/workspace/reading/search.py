@@ -8,8 +8,8 @@ import msgspec
 from tools.workspace.confinement.files import File
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.lines import MARKS, as_utf8, lines_of, marked_encoding, runs
-from tools.workspace.patterns import LinePattern
+from tools.workspace.reading.lines import MARKS, as_utf8, lines_of, marked_encoding, runs
+from tools.workspace.reading.patterns import LinePattern
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):

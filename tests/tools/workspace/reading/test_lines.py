@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tools.base import ToolError
 from tools.workspace import Glob, LinePattern
-from tools.workspace.lines import lines_of, runs
+from tools.workspace.reading.lines import lines_of, runs
 
 LONGEST = 8
 PIECES = st.sampled_from([b"a", b"\n", b"\r\n", b"\0", b"\xff", "é".encode(), "\u20ac".encode(), b"long line "])

@@ -41,7 +41,10 @@ async def undo(api: Api, path: str, headers: dict[str, str], **body: Any) -> Ans
 
 
 async def test_run_of_another_owner_does_not_exist_and_scopes_hold(start: Start, make_key: MakeKey) -> None:
-    alice, bob = await make_key("alice", "chat", "tools"), await make_key("bob", "chat", "tools")
+    alice, bob = (
+        await make_key("alice", "chat", "tools", "files.read", "files.write"),
+        await make_key("bob", "chat", "tools", "files.read", "files.write"),
+    )
     chats = await make_key("chats", "chat", "fs.*")
     api = await start(Scripted())
     path = await changed(api, alice.headers, WRITE)
@@ -56,7 +59,7 @@ async def test_run_of_another_owner_does_not_exist_and_scopes_hold(start: Start,
 
 
 async def test_changes_are_shown_undone_and_made_again(start: Start, make_key: MakeKey) -> None:
-    alice = await make_key("alice", "chat", "tools")
+    alice = await make_key("alice", "chat", "tools", "files.read", "files.write")
     base = workspaces().at(alice.owner).base
     (base / "a.txt").write_text("one\nthree\n")
     api = await start(Scripted())
@@ -79,7 +82,7 @@ async def test_changes_are_shown_undone_and_made_again(start: Start, make_key: M
 
 
 async def test_commands_are_said_not_to_be_covered(start: Start, make_key: MakeKey, settings: Any) -> None:
-    alice = await make_key("alice", "chat", "tools")
+    alice = await make_key("alice", "chat", "tools", "files.read", "files.write")
     api = await start(Scripted())
     path = await changed(api, alice.headers, RUN, WRITE)
     found = await api.get(f"{path}/changes", headers=alice.headers)
@@ -91,7 +94,7 @@ async def test_commands_are_said_not_to_be_covered(start: Start, make_key: MakeK
 async def test_policy_and_masking_hold_for_changes(
     start: Start, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice = await make_key("alice", "chat", "tools")
+    alice = await make_key("alice", "chat", "tools", "files.read", "files.write")
     api = await start(Scripted())
     hidden = {"name": "fs.write", "params": {"path": "hidden/b.txt", "content": "plover"}}
     token = {"name": "fs.write", "params": {"path": "t.txt", "content": "key = sk-proj-" + "a1B2" * 12}}

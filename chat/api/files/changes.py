@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from ninja import Router
 
 from access.auth import KeyAuth, caller
-from chat.api.change_schemas import ChangesOut, UndoIn, UndoOut
 from chat.api.errors import not_found
+from chat.api.files.change_schemas import ChangesOut, UndoIn, UndoOut
 from chat.api.run_access import owner_of, run_fields
 from storage.reader import read
 from tools import conf, queries, resources
@@ -24,7 +24,7 @@ from web.plurals import counted
 from web.schemas import errors
 
 logger = logging.getLogger(__name__)
-router = Router()
+router = Router(tags=["chat"])
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 ACTIVE: Final = {"running", "waiting"}

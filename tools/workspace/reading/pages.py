@@ -10,7 +10,7 @@ from tools.workspace.confinement.files import File
 from tools.workspace.confinement.paths import shown
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
-from tools.workspace.lines import as_utf8, lines_of, marked_encoding, runs
+from tools.workspace.reading.lines import as_utf8, lines_of, marked_encoding, runs
 
 HEAD_BYTES = 4 * 1024
 """Bytes by which the encoding of a file is recognised."""

@@ -1,0 +1,1 @@
+"""The API of files: those of a workspace, and the changes of a run."""

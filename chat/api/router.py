@@ -1,0 +1,11 @@
+"""All endpoints of the chat API."""
+
+from ninja import Router
+
+from chat.api.files.changes import router as changes
+from chat.api.files.workspace import router as files
+from chat.api.views import router as chat
+
+router = Router()
+for part in (chat, changes, files):
+    router.add_router("", part)

@@ -1,0 +1,1 @@
+"""Deployments of container images to Google Cloud Run."""

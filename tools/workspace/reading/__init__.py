@@ -1,0 +1,1 @@
+"""Reading files of a workspace: pages, lines, and searches for patterns."""
