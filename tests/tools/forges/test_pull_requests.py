@@ -52,6 +52,16 @@ async def test_branch_is_pushed_and_offered_once(
     assert sum("receive-pack" in line for line in host.requests) == 2
 
 
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+async def test_pull_request_of_a_fork_is_another_one(offer: Publish, host: Host, kind: str) -> None:
+    host.add_pull("fix", "main", owner="mallory")
+
+    made = await offer(kind)
+    again = await offer(kind)
+
+    assert (made.created, made.number, again.created, again.number) == (True, 2, False, 2)
+
+
 async def test_call_that_was_killed_after_the_push_makes_exactly_one(
     offer: Publish, host: Host, remote: Built, proposal: Proposal
 ) -> None:
