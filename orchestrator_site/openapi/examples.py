@@ -10,6 +10,16 @@ LATER: Final = "2026-11-28T15:05:53.871Z"
 KEY: Final = "01a204bc-0f3c-7e55-8f10-6b1d2a9c3e47"
 OWNER: Final = f"key:{KEY}"
 
+TRANSCRIPT: Final = {
+    "text": "Good morning.",
+    "language": "en",
+    "duration": 1.2,
+    "segments": [{"start": 0.0, "end": 1.2, "text": "Good morning."}],
+    "provider": "local",
+    "model": "whisper-tiny.en",
+    "cost_usd": 0.0,
+    "note": None,
+}
 DECISION: Final = {"params_sha256": SHA256, "note": "Only once."}
 REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "start_run": {
@@ -35,6 +45,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "approve_execution": {"An approval": DECISION},
     "deny_execution": {"A denial": {**DECISION, "note": "Write to notes/ only."}},
     "synthesize": {"A text": {"text": "Good morning.", "format": "mp3"}},
+    "create_speech": {"A text": {"text": "Good morning.", "model": "tts-1", "voice": "alloy"}},
     "create_key": {
         "A key for one application": {
             "name": "web",
@@ -249,16 +260,8 @@ ANSWERS: Final[dict[str, Any]] = {
         ],
         "count": 1,
     },
-    "transcribe": {
-        "text": "Good morning.",
-        "language": "en",
-        "duration": 1.2,
-        "segments": [{"start": 0.0, "end": 1.2, "text": "Good morning."}],
-        "provider": "local",
-        "model": "whisper-tiny.en",
-        "cost_usd": 0.0,
-        "note": None,
-    },
+    "transcribe": TRANSCRIPT,
+    "create_transcription": TRANSCRIPT,
     "get_usage": {"items": [{"day": "2026-11-28", **SUMS}], "count": 1, "total": SUMS},
     "list_keys": {"items": [KEY_FIELDS], "count": 1},
     "create_key": {**KEY_FIELDS, "key": "osk_3kTz9QmWvB7nR2xYc5LhJ8dFgP4sAeT6uKiN1oMwXzQyEbVjU"},

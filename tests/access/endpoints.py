@@ -47,6 +47,8 @@ ENDPOINTS: Final = {
     ("get", "/workspace/archive"): Endpoint(kind="unowned", scopes=("files.read",)),
     ("post", "/workspace/archive"): Endpoint(kind="unowned", scopes=("files.write",), body={}, opens_with=422),
     ("post", "/v1/chat/completions"): Endpoint(kind="unowned", scopes=("chat",), body={"model": ""}, opens_with=400),
+    ("post", "/v1/audio/transcriptions"): Endpoint(kind="unowned", scopes=("speech",), body={}, opens_with=415),
+    ("post", "/v1/audio/speech"): Endpoint(kind="unowned", scopes=("speech",), body={"text": ""}, opens_with=400),
     ("get", "/v1/models"): Endpoint(kind="unowned", scopes=("chat",)),
     ("get", "/v1/models/{model}"): Endpoint(kind="unowned", scopes=("chat",), opens_with=404),
     ("get", "/providers"): Endpoint(kind="unowned", scopes=()),

@@ -28,6 +28,8 @@ ROUTES = {
     "/workspace/archive": {"get", "post"},
     "/v1/chat/completions": {"post"},
     "/v1/models": {"get"},
+    "/v1/audio/speech": {"post"},
+    "/v1/audio/transcriptions": {"post"},
     "/v1/models/{model}": {"get"},
     "/providers": {"get"},
     "/tools": {"get"},
