@@ -105,6 +105,7 @@ ENABLE_RETRIEVAL = env.flag("ENABLE_RETRIEVAL", default=True)
 GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", identity.name_template)
 GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", identity.email_template)
 GIT_REMOTES_ALLOWED = env.parsed("GIT_REMOTES_ALLOWED", allowed.remotes)
+GIT_CLONE_MAX_BYTES = env.integer("GIT_CLONE_MAX_BYTES", 256 * 2**20, least=1_024, most=16 * 2**30)
 GIT_TOKENS = {
     **({"github.com": token} if (token := env.token("GITHUB_TOKEN")) else {}),
     **({"gitlab.com": token} if (token := env.token("GITLAB_TOKEN")) else {}),

@@ -46,6 +46,8 @@ TOOLS: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
     "git.commit": {"message": ("change", " ", "\0"), "path": PATHS},
     "git.branch": {"branch": ("x", "main", "-d", "a..b"), "start": ("HEAD", "main"), "path": PATHS},
     "git.switch": {"branch": ("main", "x", "-f"), "create": (True, False), "path": PATHS},
+    "git.clone": {"url": ("https://github.com/acme/site", "x"), "path": PATHS, "depth": (1, 50)},
+    "git.create_pr": {"title": ("Fix",), "body": ("", "x"), "base": ("main", "-f"), "head": ("x",), "path": PATHS},
     "terminal.exec": {"command": COMMANDS, "cwd": PATHS, "timeout": (1, 5)},
     "speech.synthesize": {"text": ("Hello.", " "), "provider": ("local", "openai"), "path": PATHS, "format": ("wav",)},
     "speech.transcribe": {"path": PATHS, "provider": ("local", "openai"), "language": ("en", "xx")},

@@ -15,7 +15,7 @@ sys.dont_write_bytecode = False
 for vendor in ("OPENAI", "GEMINI", "ANTHROPIC"):
     os.environ.pop(f"{vendor}_API_KEY", None)
     os.environ.pop(f"{vendor}_BASE_URL", None)
-for name in ("API_KEY", "DEFAULT_MODEL"):
+for name in ("API_KEY", "DEFAULT_MODEL", "GIT_REMOTES_ALLOWED", "GIT_TOKENS", "GITHUB_TOKEN", "GITLAB_TOKEN"):
     os.environ.pop(name, None)
 
 os.environ.update(

@@ -38,6 +38,12 @@ class Answer:
                 found.append(event["type"])
         return found
 
+    @property
+    def code(self) -> str:
+        """Return the code of an error, in the form of the service or of OpenAI."""
+        body = self.json()
+        return str(body["code"] if "code" in body else body["error"]["code"])
+
     def one(self, kind: str) -> dict[str, Any]:
         """Return the only event of a type."""
         (event,) = [event for event in self.events if event["type"] == kind]

@@ -92,6 +92,10 @@ def allowed_remotes() -> AllowedRemotes:
     return AllowedRemotes(settings.GIT_REMOTES_ALLOWED, settings.GIT_TOKENS)
 
 
+def max_clone_bytes() -> int:
+    return int(settings.GIT_CLONE_MAX_BYTES)
+
+
 def git_folder() -> Path:
     """Return the folder of the service's own repositories."""
     return output_folder() / "git"

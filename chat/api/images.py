@@ -36,19 +36,23 @@ async def images(attachments: Sequence[AttachmentIn], read_file: ReadFile) -> tu
             except ToolError as error:
                 status = 403 if error.code == "denied" else 422
                 raise ApiError(status, error.code, f"The attachment cannot be read: {error}") from None
-        # The declared media type is not trusted: the type is detected from the bytes.
-        found.append(Image(media_type=_media_type(data), data=data))
+        found.append(image_of(data))
     return tuple(found)
+
+
+def image_of(data: bytes) -> Image:
+    """Return the picture of these bytes. Raise `ApiError` (422)."""
+    if len(data) > MAX_IMAGE_BYTES:
+        raise ApiError(422, "too_large", f"An attachment may have at most {MAX_IMAGE_BYTES} bytes.")
+    # The declared media type is not trusted: the type is detected from the bytes.
+    return Image(media_type=_media_type(data), data=data)
 
 
 def _decode(text: str) -> bytes:
     try:
-        data = base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ApiError(422, "invalid_attachment", "The data_base64 of an attachment is not base64.") from None
-    if len(data) > MAX_IMAGE_BYTES:
-        raise ApiError(422, "too_large", f"An attachment may have at most {MAX_IMAGE_BYTES} bytes.")
-    return data
 
 
 def _media_type(data: bytes) -> str:

@@ -4,8 +4,9 @@ from ninja import Router
 
 from chat.api.files.changes import router as changes
 from chat.api.files.workspace import router as files
+from chat.api.openai.views import router as openai
 from chat.api.views import router as chat
 
 router = Router()
-for part in (chat, changes, files):
+for part in (chat, changes, files, openai):
     router.add_router("", part)

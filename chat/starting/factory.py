@@ -77,6 +77,7 @@ class RunFactory:
             caller=request.caller,
             user=request.user,
             message=request.user_message,
+            earlier=request.earlier,
             provider=start_event.provider or "",
             model=start_event.model or "",
             options=request.options,

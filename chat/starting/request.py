@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from access.caller import Caller
-from chat.engine.messages import Image, UserMessage
+from chat.engine.messages import Image, Message, UserMessage
 from chat.engine.model_port import SamplingOptions
 from chat.engine.output_schema import OutputSchema
 from chat.models import Run
@@ -22,6 +22,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The validated body of `POST /chat/stream` (`docs/protocol.md`). `key` is the caller's `Idempotency-Key`.
 
     A request that `compacts` only summarises the older messages of its session.
+
+    `earlier` are messages before the new one, of a client that keeps the conversation itself. They begin a new session.
     """
 
     caller: Caller
@@ -31,6 +33,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     tool_calls: tuple[ToolRequest, ...] = ()
     images: tuple[Image, ...] = ()
+    earlier: tuple[Message, ...] = ()
     compacts: bool = False
     instructions: str | None = None
     tools: tuple[str, ...] = ALL_TOOLS
@@ -49,11 +52,11 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def asks_model(self) -> bool:
-        return bool(self.message or self.images)
+        return bool(self.message or self.images or self.earlier)
 
     @property
     def user_message(self) -> UserMessage | None:
-        return UserMessage(text=self.message, images=self.images) if self.asks_model else None
+        return UserMessage(text=self.message, images=self.images) if self.message or self.images else None
 
     @property
     def options(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class TurnFactory:
             granted=request.caller.scopes.may_use,
         )
         message = request.user_message
-        conversation = History.of(message) if message else History.of()
+        conversation = History.of(*request.earlier, *((message,) if message else ()))
         if request.session_id is not None:
             # The session's history contains the message already: it was stored when the run began.
             conversation = await read(history, request.session_id)

@@ -21,6 +21,7 @@ from web.errors import ApiError
 
 SOCKET: Final = "/ws/chat"
 METRICS: Final = "/metrics"
+OPENAI: Final = "/v1/"
 STATUS_ONLY: Final = "/readyz"
 PROBES: Final = frozenset({"/livez", STATUS_ONLY, "/healthz"})
 """Paths that a load balancer asks by an address that no setting can list; an HTTP/1.0 client may name no host."""
@@ -66,8 +67,9 @@ class Application:
         request = RequestOrigin.of(scope, scope["headers"])
         scope = rooted(scope)
         path = inner_path(scope)
-        if expects_object(scope["headers"]):
-            send = with_object(send)
+        as_openai = path.startswith(OPENAI)
+        if as_openai or expects_object(scope["headers"]):
+            send = with_object(send, as_openai=as_openai)
         is_read = request.method in {"GET", "HEAD"}
         probe = path.rstrip("/") if is_read and path.rstrip("/") in PROBES else ""
         try:

@@ -1,6 +1,7 @@
 """An `ApiError` as a response: to Django, to ASGI, and to a bare connection. Each one is counted."""
 
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 from django.http import HttpResponse
@@ -9,6 +10,16 @@ from orchestrator_site.http.asgi_types import Message, Send
 from telemetry import metrics
 from web.errors import CONTENT_TYPE, ApiError
 from web.headers import Headers, last
+
+SERVER: Final = HTTPStatus.INTERNAL_SERVER_ERROR
+UNPROCESSABLE: Final = HTTPStatus.UNPROCESSABLE_ENTITY
+OPENAI_TYPES: Final[dict[int, str]] = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+"""The types of OpenAI's errors. Others are `invalid_request_error` or `server_error`."""
 
 
 def django_response(error: ApiError) -> HttpResponse:
@@ -46,8 +57,11 @@ def expects_object(headers: Headers) -> bool:
     return bool(last(headers, b"x-stainless-lang")) or b"ai-sdk/" in last(headers, b"user-agent")
 
 
-def with_object(send: Send) -> Send:
-    """Return `send`, which makes `error` an object with `message`, `type` and `code` in the body of an error."""
+def with_object(send: Send, *, as_openai: bool = False) -> Send:
+    """Return `send`, which makes `error` an object with `message`, `type` and `code` in the body of an error.
+
+    With `as_openai`, the body and its status are those of OpenAI's API, and have nothing else.
+    """
     head: Message | None = None
     body = b""
 
@@ -68,9 +82,15 @@ def with_object(send: Send) -> Send:
         # A probe's answer is JSON of another shape.
         if "error" in fields:
             fields["error"] = {"message": fields["message"], "type": fields["code"], "code": fields["code"]}
+            if as_openai:
+                other = "invalid_request_error" if head["status"] < SERVER else "server_error"
+                kind = OPENAI_TYPES.get(head["status"], other)
+                fields = {"error": {**fields["error"], "type": kind, "param": None}}
             body = msgspec.json.encode(fields)
+        # OpenAI's API knows no 422.
+        status = HTTPStatus.BAD_REQUEST if as_openai and head["status"] == UNPROCESSABLE else head["status"]
         headers = [pair for pair in head["headers"] if pair[0].lower() != b"content-length"]
-        await send({**head, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+        await send({**head, "status": status, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
         await send({**message, "body": body})
 
     return convert

@@ -12,7 +12,7 @@ MAX_ANONYMOUS_BYTES: Final = 65_536
 """Bytes of a body that are read before the caller is identified, and of a form in the console."""
 
 
-RECORDING_PATH: Final = "/speech/transcriptions"
+RECORDING_PATHS: Final = frozenset({"/speech/transcriptions", "/v1/audio/transcriptions"})
 RECORDING_MARGIN_BYTES: Final = 65_536
 """Bytes of a form around its recording."""
 
@@ -20,7 +20,7 @@ RECORDING_MARGIN_BYTES: Final = 65_536
 def largest_body(path: str) -> int:
     """Return the maximum size of a body in bytes. A recording may be larger than other bodies."""
     most = conf.max_body_bytes()
-    return max(most, conf.max_audio_bytes() + RECORDING_MARGIN_BYTES) if path == RECORDING_PATH else most
+    return max(most, conf.max_audio_bytes() + RECORDING_MARGIN_BYTES) if path in RECORDING_PATHS else most
 
 
 class Disconnected(Exception):

@@ -23,6 +23,7 @@ TAGS: Final = [
     {"name": "providers", "description": "The providers of models."},
     {"name": "tools", "description": "The tools, their executions, and decisions about executions that wait."},
     {"name": "workspace", "description": "The files of the caller's workspace."},
+    {"name": "openai", "description": "The API of OpenAI, for clients that speak it."},
     {"name": "speech", "description": "Speech to text, and text to speech."},
     {"name": "usage", "description": "Calls, tokens and cost."},
     {"name": "keys", "description": "The keys of callers."},
@@ -44,6 +45,7 @@ PATH_PARAMETERS: Final = {
     "session_id": "The session's id.",
     "execution_id": "The execution's id.",
     "key_id": "The key's id.",
+    "model": "The name of a model.",
     "path": "The path of a file in the workspace, such as `docs/guide.md`.",
 }
 TRACE_CONTEXT: Final = {

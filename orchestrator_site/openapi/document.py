@@ -55,7 +55,8 @@ class Document(OpenAPISchema):
         for parameter in details["parameters"]:
             if parameter["in"] == "path":
                 parameter["description"] = PATH_PARAMETERS[parameter["name"]]
-        details["responses"] = responses.shared(details["responses"])
+        describe = responses.of_openai if details["tags"] == ["openai"] else responses.shared
+        details["responses"] = describe(details["responses"])
         examples.add(details)
         return details
 

@@ -10,6 +10,16 @@ LATER: Final = "2026-11-28T15:05:53.871Z"
 KEY: Final = "01a204bc-0f3c-7e55-8f10-6b1d2a9c3e47"
 OWNER: Final = f"key:{KEY}"
 
+TRANSCRIPT: Final = {
+    "text": "Good morning.",
+    "language": "en",
+    "duration": 1.2,
+    "segments": [{"start": 0.0, "end": 1.2, "text": "Good morning."}],
+    "provider": "local",
+    "model": "whisper-tiny.en",
+    "cost_usd": 0.0,
+    "note": None,
+}
 DECISION: Final = {"params_sha256": SHA256, "note": "Only once."}
 REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "start_run": {
@@ -37,6 +47,12 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
         },
         "A tool call without a model": {"tool_calls": [{"name": "fs.read", "params": {"path": "README.md"}}]},
     },
+    "create_completion": {
+        "A question": {
+            "model": "gpt-5-mini",
+            "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        }
+    },
     "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
     "put_document": {"A text": {"name": "handbook/leave.md", "text": "# Leave\nEveryone has 30 days.\n"}},
     "change_session": {"A new title": {"title": "Capitals"}},
@@ -44,6 +60,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "deny_execution": {"A denial": {**DECISION, "note": "Write to notes/ only."}},
     "give_result": {"A result": {"data": "The quick brown fox"}, "A failure": {"error": "Nothing is selected."}},
     "synthesize": {"A text": {"text": "Good morning.", "format": "mp3"}},
+    "create_speech": {"A text": {"text": "Good morning.", "model": "tts-1", "voice": "alloy"}},
     "create_key": {
         "A key for one application": {
             "name": "web",
@@ -184,6 +201,11 @@ ANSWERS: Final[dict[str, Any]] = {
         "commands": 0,
         "note": None,
     },
+    "list_models": {
+        "object": "list",
+        "data": [{"id": "gpt-5-mini", "object": "model", "created": 0, "owned_by": "openai"}],
+    },
+    "get_model": {"id": "gpt-5-mini", "object": "model", "created": 0, "owned_by": "openai"},
     "list_files": {
         "items": [{"path": "notes/plan.txt", "type": "file", "size": 10, "modified": TIME}],
         "count": 1,
@@ -269,16 +291,8 @@ ANSWERS: Final[dict[str, Any]] = {
         ],
         "count": 1,
     },
-    "transcribe": {
-        "text": "Good morning.",
-        "language": "en",
-        "duration": 1.2,
-        "segments": [{"start": 0.0, "end": 1.2, "text": "Good morning."}],
-        "provider": "local",
-        "model": "whisper-tiny.en",
-        "cost_usd": 0.0,
-        "note": None,
-    },
+    "transcribe": TRANSCRIPT,
+    "create_transcription": TRANSCRIPT,
     "get_usage": {"items": [{"day": "2026-11-28", **SUMS}], "count": 1, "total": SUMS},
     "list_keys": {"items": [KEY_FIELDS], "count": 1},
     "create_key": {**KEY_FIELDS, "key": "osk_3kTz9QmWvB7nR2xYc5LhJ8dFgP4sAeT6uKiN1oMwXzQyEbVjU"},
@@ -295,7 +309,7 @@ def add(details: dict[str, Any]) -> None:
         details["requestBody"]["content"]["application/json"]["examples"] = named
     for status, response in details["responses"].items():
         for media_type, content in response.get("content", {}).items():
-            if media_type == "text/event-stream":
+            if media_type == "text/event-stream" and details["tags"] != ["openai"]:
                 content["examples"] = {event["type"]: {"value": event} for event in EVENTS}
-            elif operation in ANSWERS and media_type == "application/json" and status < 300:
+            elif operation in ANSWERS and media_type == "application/json" and status in {200, 201}:
                 content["example"] = ANSWERS[operation]

@@ -20,6 +20,37 @@ DESCRIPTIONS: Final = {
 """The descriptions of responses that state no other."""
 
 ERROR_CONTENT: Final = {JSON: {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}
+FIRST_ERROR: Final = 400
+_TEXT: Final = {"type": "string"}
+OPENAI_ERROR: Final[dict[str, Any]] = {
+    JSON: {
+        "schema": {
+            "type": "object",
+            "required": ["error"],
+            "properties": {
+                "error": {
+                    "type": "object",
+                    "description": "The problem.",
+                    "required": ["message", "type", "param", "code"],
+                    "properties": {
+                        "message": {**_TEXT, "description": "A sentence: the problem, and what is valid."},
+                        "type": {**_TEXT, "description": "The kind of the problem, as OpenAI names it."},
+                        "param": {"type": "null", "description": "Always null."},
+                        "code": {**_TEXT, "description": "The problem as a word for programs."},
+                    },
+                }
+            },
+        },
+        "example": {
+            "error": {
+                "message": "model: String should have at least 1 character",
+                "type": "invalid_request_error",
+                "param": None,
+                "code": "invalid_field",
+            }
+        },
+    }
+}
 RETRY_AFTER: Final = "The seconds after which the request may be repeated."
 
 EVERYWHERE: Final = (400, 403, 405, 408, 413, 414, 431, 500, 507)
@@ -141,9 +172,17 @@ def shared(found: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
     return own | {status: {"$ref": f"#/components/responses/Error{status}"} for status in statuses}
 
 
+def of_openai(found: dict[int, dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    """Return the responses of an operation in OpenAI's form, which has one shape for all errors."""
+    own = shared({status: response for status, response in found.items() if status < FIRST_ERROR})
+    kept: dict[Any, dict[str, Any]] = {status: response for status, response in own.items() if status < FIRST_ERROR}
+    return kept | {"default": {"$ref": "#/components/responses/OpenAIError"}}
+
+
 def components() -> dict[str, Any]:
     """Return the responses with an error, by the names that operations refer to."""
-    found = {}
+    found: dict[str, Any] = {}
+    found["OpenAIError"] = {"description": "The request failed.", "headers": HEADERS, "content": OPENAI_ERROR}
     for status, (description, code, sentence, headers) in ERRORS.items():
         example = {"type": "error", "error": sentence, "message": sentence, "code": code, "detail": []}
         found[f"Error{status}"] = {

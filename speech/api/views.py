@@ -84,6 +84,20 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
     return AudioStream(synthesis, call)
 
 
+@router.post(
+    "/v1/audio/transcriptions", response={200: TranscriptionOut, **ERRORS}, openapi_extra=AUDIO_BODY, tags=["openai"]
+)
+async def create_transcription(request: HttpRequest) -> Transcription:
+    """Transcribe a recording, for clients of OpenAI's API: the same as `/speech/transcriptions`."""
+    return await transcribe(request)
+
+
+@router.post("/v1/audio/speech", response=ERRORS, openapi_extra=AUDIO_ANSWER, tags=["openai"])
+async def create_speech(request: HttpRequest, body: SynthesisIn) -> HttpResponseBase:
+    """Stream a text as audio, for clients of OpenAI's API: the same as `/speech/synthesis`."""
+    return await synthesize(request, body)
+
+
 def _check_enabled() -> None:
     # Before the body is parsed and before a row is written, so that disabled speech costs neither.
     try:

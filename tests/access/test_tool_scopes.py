@@ -36,7 +36,7 @@ async def test_model_is_offered_only_the_tools_of_the_key(start: Start, make_key
     assert second == {"fs.list"}
     listed = {tool["name"] for tool in (await api.get("/tools", headers=alice.headers))["items"]}
     # A list shows tools that are off, which no model is offered.
-    assert listed == {*first, "git.create_pr"}
+    assert listed == {*first, "git.clone", "git.create_pr"}
 
 
 async def test_model_call_of_a_tool_outside_the_scopes_is_denied_and_recorded(start: Start, make_key: MakeKey) -> None:

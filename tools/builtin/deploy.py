@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-import aiohttp
 import msgspec
 
 from tools.base import Execution, Preview, Tool, ToolError, tool
@@ -82,6 +81,8 @@ async def cloud_run(
     If the new revision does not answer, the traffic stays with the other revisions. Other settings of the service stay
     as they are. Calling this again with the same params deploys nothing twice.
     """
+    import aiohttp  # noqa: PLC0415 - it takes 70 ms to load, and most processes never need it
+
     wanted = target.wanted(service, image, region, env or {}, traffic=traffic, public=public)
     plan = execution.preview
     if not isinstance(plan, Deployment):

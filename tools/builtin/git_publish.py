@@ -1,22 +1,21 @@
 """`git.create_pr`: offer a branch of a repository in the workspace as a pull request."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from tools.base import Execution, Facets, Preview, Tool, ToolError, plain_facets, tool
 from tools.builtin.git_write import BranchText, FolderPath
-from tools.forges.allowed import AllowedRemotes, Target
+from tools.committing.branch_names import current_branch
+from tools.forges.access import ForgeAccess
+from tools.forges.allowed import Target
 from tools.forges.connection import Connection, connected
 from tools.forges.forge import Forge, NewPullRequest, PullRequest
 from tools.forges.github import GitHub
 from tools.forges.gitlab import GitLab
-from tools.forges.offered import Secrets
 from tools.forges.proposal import Proposal, propose
 from tools.forges.transfer import GitRemote
-from tools.git.running import Runner
 from tools.workspace import Deadline, in_thread
 from tools.workspace.naming import implied_paths, stated_paths
 
@@ -27,19 +26,6 @@ MAX_SECONDS: Final = 120.0
 FORGES: Final[dict[str, Callable[[Connection, Target, str], Forge]]] = {"github": GitHub, "gitlab": GitLab}
 
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-
-
-class Publisher(msgspec.Struct, frozen=True, kw_only=True):
-    """The git of a workspace, the hosts that it may reach, and the service's own folder beside all workspaces."""
-
-    runner: Runner
-    allowed: AllowedRemotes
-    secrets: Secrets
-    private: Path
-
-    def restricted(self, permits: Any, record: Any = None) -> "Publisher":
-        """Return the same for one call."""
-        return msgspec.structs.replace(self, runner=self.runner.restricted(permits, record))
 
 
 class PullRequestResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +41,7 @@ class PullRequestResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create_pr(
-    publisher: Publisher,
+    access: ForgeAccess,
     execution: Execution,
     /,
     *,
@@ -73,15 +59,15 @@ async def create_pr(
     Commit first. An open pull request of the same branches is updated and returned. The base branch is never pushed
     to, nothing is forced, and nothing is merged. A branch with a secret in any commit is refused.
     """
-    if publisher.secrets(f"{title}\n{body}"):
+    if access.secrets(f"{title}\n{body}"):
         raise ToolError("The title or the body has a secret: send them without it.", code="not_allowed")
     proposal = execution.preview
     if not isinstance(proposal, Proposal):
-        proposal = await _proposal(publisher, path=path, base=base, head=head)
-    permits = publisher.runner.workspace.permits
+        proposal = await _proposal(access, path=path, base=base, head=head)
+    permits = access.runner.workspace.permits
     if permits and not all(map(permits, proposal.paths)):
         raise ToolError("TOOL_POLICY does not let this call use one of its files.", code="denied")
-    token = publisher.allowed.token(proposal.target)
+    token = access.allowed.token(proposal.target)
     async with connected(proposal.target.remote.host) as connection:
         forge = FORGES[proposal.target.remote.kind](connection, proposal.target, token)
         await _push(GitRemote(connection, proposal.target, token), proposal)
@@ -101,12 +87,13 @@ async def create_pr(
         return _result(proposal, found, created=False)
 
 
-def tools(publisher: Publisher, *, disabled: str = "") -> tuple[Tool, ...]:
+def tools(access: ForgeAccess, *, disabled: str = "") -> tuple[Tool, ...]:
     """Return the tool that publishes branches of a workspace. It is off for the `disabled` reason."""
-    workspace = publisher.runner.workspace
+    workspace = access.runner.workspace
 
     def facets(params: Any) -> Facets:
-        return {**plain_facets(params), "path": stated_paths(workspace, (params.path,))}
+        stated = {**plain_facets(params), "path": stated_paths(workspace, (params.path,))}
+        return {"head": current_branch(workspace, params.path), **stated}
 
     def implied(params: Any) -> Facets:
         return {"path": implied_paths(workspace, (params.path,))}
@@ -116,8 +103,8 @@ def tools(publisher: Publisher, *, disabled: str = "") -> tuple[Tool, ...]:
             "git.create_pr",
             "network",
             create_pr,
-            publisher,
-            confinement=publisher.runner.confinement,
+            access,
+            confinement=access.runner.confinement,
             disabled=disabled,
             facets=facets,
             implied=implied,
@@ -127,33 +114,27 @@ def tools(publisher: Publisher, *, disabled: str = "") -> tuple[Tool, ...]:
     )
 
 
-async def _preview(publisher: Publisher, /, *, path: str, base: str, head: str | None, **_: Any) -> Preview:
-    proposal = await _proposal(publisher, path=path, base=base, head=head)
+async def _preview(access: ForgeAccess, /, *, path: str, base: str, head: str | None, **_: Any) -> Preview:
+    proposal = await _proposal(access, path=path, base=base, head=head)
     return Preview(shown=proposal.shown, value=proposal)
 
 
-async def _proposal(publisher: Publisher, *, path: str, base: str, head: str | None) -> Proposal:
+async def _proposal(access: ForgeAccess, *, path: str, base: str, head: str | None) -> Proposal:
     deadline = Deadline(MAX_SECONDS)
 
     def work() -> Proposal:
         return propose(
-            publisher.runner,
-            publisher.allowed,
-            publisher.secrets,
-            publisher.private,
+            access.runner,
+            access.allowed,
+            access.secrets,
+            access.private,
             deadline,
             path=path,
             base=base,
             head=head,
         )
 
-    proposal = await in_thread(work, deadline)
-    host = proposal.target.remote.host
-    if proposal.target.remote.kind not in FORGES:
-        raise ToolError(f"{host} is listed for cloning only: its entry begins with git:.", code="not_allowed")
-    if not publisher.allowed.token(proposal.target):
-        raise ToolError(f"The service has no token for {host}: the operator sets it in GIT_TOKENS.", code="not_allowed")
-    return proposal
+    return await in_thread(work, deadline)
 
 
 async def _push(remote: GitRemote, proposal: Proposal) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from tools.base import Execution, Facets, Tool, ToolError, plain_facets, tool
 from tools.builtin.git import RevisionText
-from tools.committing.branch_names import check_branch
+from tools.committing.branch_names import check_branch, current_branch
 from tools.committing.changed_files import ChangedFile, check_names, work_tree
 from tools.committing.identity import Identity
 from tools.committing.tree_changes import changed_entries, check_entries
@@ -103,7 +103,8 @@ async def add(
             if not kept:
                 raise _nothing_to_add(paths, withheld)
             names = b"".join(file.path + b"\0" for file in kept)
-            writable.write("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul", input_=names)
+            words = ("add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul")
+            writable.write(*words, input_=names, filters_required=True)
             return AddResult(added=sorted(file.shown for file in kept), withheld=withheld)
 
     return await _in_time(work)
@@ -235,7 +236,9 @@ def tools(runner: Runner, identity: Identity, *, disabled: str = "") -> tuple[To
         return named
 
     def facets(params: Any) -> Facets:
-        return {**plain_facets(params), "path": stated_paths(runner.workspace, paths_of(params))}
+        stated = {**plain_facets(params), "path": stated_paths(runner.workspace, paths_of(params))}
+        # Only a commit has no branch among its params: it is made on the current one.
+        return {"branch": current_branch(runner.workspace, paths_of(params)[0]), **stated}
 
     def implied(params: Any) -> Facets:
         return {"path": implied_paths(runner.workspace, paths_of(params))}

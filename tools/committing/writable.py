@@ -45,15 +45,17 @@ class WritableRepository(msgspec.Struct, frozen=True, kw_only=True):
         input_: bytes = b"",
         environment: Mapping[str, str] = NO_SETTINGS,
         work_tree: bool = False,
-        filters_required: bool = True,
+        filters_required: bool | None = None,
         branch: str = "",
     ) -> GitResult:
         """Run a git that may write in `.git`; with `work_tree`, also in the files. Raises `ToolError`.
 
-        If `filters_required`, it fails for a file that a filter must convert. `branch` is one that it may lock.
+        If `filters_required`, it fails for a file that a filter must convert. If not, such a file stays as it is.
+        None is for a git that converts no files. `branch` is one that it may lock.
         """
         handles = (self.repository.folder.fileno() if work_tree else self.git_folder,)
-        settings = {**WRITING_SETTINGS, **self._filters(required=filters_required)}
+        filters = {} if filters_required is None else self._filters(required=filters_required)
+        settings = {**WRITING_SETTINGS, **filters}
         locks = (*LOCKS, f"refs/heads/{branch}.lock")
         before = [name for name in locks if self._has(name)]
         try:

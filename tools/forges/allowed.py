@@ -73,12 +73,26 @@ class AllowedRemotes:
         """Return the token of the target's host, or an empty text."""
         return self._tokens.get(target.remote.host, "")
 
+    def publishable(self, url: str) -> Target:
+        """Return the repository of a URL to which a branch may be offered. Raises `ToolError`."""
+        target = self.target(url, ssh=True)
+        host = target.remote.host
+        if target.remote.kind == "git":
+            raise ToolError(f"{host} is listed for cloning only: its entry begins with git:.", code="not_allowed")
+        if not self.token(target):
+            raise ToolError(
+                f"The service has no token for {host}: the operator sets it in GIT_TOKENS.", code="not_allowed"
+            )
+        return target
+
     def target(self, url: str, *, ssh: bool = False) -> Target:
         """Return the repository of a URL; with `ssh`, also of the forms of ssh. Raises `ToolError`."""
         scheme, host, path = _split(url, ssh=ssh)
         if len(url) > MAX_URL or not host or not REPOSITORY.fullmatch(path):
+            # A URL may have a password, and an error is stored.
+            plain = re.sub(r"//[^/]*@", "//", url)
             raise ToolError(
-                f"{_without_user(url)} is not the URL of a repository: give one such as "
+                f"{shown(plain)} is not the URL of a repository: give one such as "
                 "'https://github.com/owner/name', without user and password.",
                 code="invalid_params",
             )
@@ -116,11 +130,6 @@ def _split(url: str, *, ssh: bool) -> tuple[str, str, str]:
 
 def _repository(path: str) -> str:
     return path.strip("/").removesuffix(".git")
-
-
-def _without_user(url: str) -> str:
-    # A URL may have a password, and an error is stored.
-    return shown(re.sub(r"//[^/]*@", "//", url))
 
 
 def remotes(text: str) -> tuple[Remote, ...]:

@@ -4,15 +4,17 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import msgspec
 
 from access.network.host_check import is_loopback
 from tools.base import ToolError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 KIB: Final = 1024
 BLOCK_BYTES: Final = 64 * KIB
@@ -39,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Connection:
     """Requests to one host and its API. Redirects are refused, because a token must not follow them."""
 
-    def __init__(self, session: aiohttp.ClientSession, host: str) -> None:
+    def __init__(self, session: "aiohttp.ClientSession", host: str) -> None:
         self._session = session
         self._host = host
 
@@ -60,6 +62,8 @@ class Connection:
 
         Raises `ToolError` (`failed`, `timed_out`, `too_large`).
         """
+        import aiohttp  # noqa: PLC0415 - it takes 70 ms to load, and most processes never need it
+
         try:
             async with self._session.request(
                 method,
@@ -99,6 +103,8 @@ class Connection:
 @asynccontextmanager
 async def connected(host: str) -> AsyncIterator[Connection]:
     """Open connections to a host for one call of a tool."""
+    import aiohttp  # noqa: PLC0415 - it takes 70 ms to load, and most processes never need it
+
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=_tls_context()),

@@ -28,9 +28,9 @@ class GitHub:
         owner = self._target.path.partition("/")[0]
         query = urlencode({"state": "open", "head": f"{owner}:{head}", "base": base})
         found = check_answer(await self._send("GET", f"/pulls?{query}"), self._target.remote.host, "pull requests")
-        # A forge that ignores the filter must not pass another pull request off as this one.
+        # Another pull request, or one of a fork, must not pass for this one.
         for item in found if isinstance(found, list) else ():
-            if _ref(item, "head") == head and _ref(item, "base") == base:
+            if _branch(item, "head") == (self._target.path.lower(), head) and _branch(item, "base")[1] == base:
                 return read_pull_request(item, "number", "html_url")
         return None
 
@@ -58,6 +58,10 @@ class GitHub:
         return await self._connection.request(method, self._url + path, headers=headers, body=body)
 
 
-def _ref(item: Any, side: str) -> Any:
+def _branch(item: Any, side: str) -> tuple[str, Any]:
+    """Return the repository and the name of a branch of a pull request."""
     found = item.get(side) if isinstance(item, dict) else None
-    return found.get("ref") if isinstance(found, dict) else None
+    repository = found.get("repo") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not isinstance(repository, dict):
+        return "", None
+    return str(repository.get("full_name")).lower(), found.get("ref")

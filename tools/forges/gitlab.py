@@ -24,7 +24,11 @@ class GitLab:
         answer = await self._connection.request("GET", f"{self._url}?{query}", headers=self._headers)
         found = check_answer(answer, self._host, "merge requests")
         for item in found if isinstance(found, list) else ():
-            if isinstance(item, dict) and (item.get("source_branch"), item.get("target_branch")) == (head, base):
+            if not isinstance(item, dict):
+                continue
+            # That of a fork, with a branch of the same name, is another one.
+            is_own = item.get("source_project_id") == item.get("target_project_id")
+            if is_own and (item.get("source_branch"), item.get("target_branch")) == (head, base):
                 return read_pull_request(item, "iid", "web_url")
         return None
 

@@ -5,7 +5,9 @@ What a workspace says about an object may be wrong: its index, its replacements 
 """
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,9 @@ from tools.workspace import Deadline
 OWNER_ONLY: Final = 0o700
 CONFIG: Final = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n"
 HEAD: Final = "ref: refs/heads/none\n"
+KEPT_SECONDS: Final = 86_400
+"""Seconds until what a killed process left is removed."""
+
 MAX_BYTES: Final = 64 * MIB
 """Bytes of all objects of a pull request, without compression."""
 
@@ -39,10 +44,11 @@ class Object(msgspec.Struct, frozen=True):
 
 
 class PrivateRepository:
-    """A bare repository that only one call uses."""
+    """A repository that only one call uses: bare, or in the folder `.git` of its work tree."""
 
-    def __init__(self, folder: int, deadline: Deadline, limits: Limits = LIMITS) -> None:
+    def __init__(self, folder: int, deadline: Deadline, limits: Limits = LIMITS, *, is_bare: bool = True) -> None:
         self._folder = folder
+        self._is_bare = is_bare
         self._deadline = deadline
         self._limits = limits
 
@@ -56,7 +62,7 @@ class PrivateRepository:
             writable=(self._folder,),
             input=input_,
             settings=WRITING_SETTINGS,
-            is_bare=True,
+            is_bare=self._is_bare,
             max_file_bytes=max_file_bytes,
         )
         done = run_git(arguments, place, self._limits, self._deadline)
@@ -86,20 +92,42 @@ class PrivateRepository:
 
 
 @contextmanager
-def private_repository(beneath: Path, deadline: Deadline) -> Iterator[PrivateRepository]:
-    """Make a bare repository in a new folder `beneath` another, and remove it afterwards. Raises `ToolError`."""
+def private_folder(beneath: Path) -> Iterator[Path]:
+    """Make a new folder `beneath` another, and remove it afterwards. Raises `ToolError` if that is not possible."""
     try:
         beneath.mkdir(OWNER_ONLY, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=beneath, prefix="objects-") as name:
-            folder = Path(name)
-            for part in ("objects/pack", "objects/info", "refs/heads"):
-                (folder / part).mkdir(parents=True)
-            (folder / "config").write_text(CONFIG)
-            (folder / "HEAD").write_text(HEAD)
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                yield PrivateRepository(handle, deadline)
-            finally:
-                os.close(handle)
+        for left in beneath.iterdir():
+            # A process that was killed could not remove its own.
+            if left.lstat().st_mtime < time.time() - KEPT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=beneath, prefix="git-", ignore_cleanup_errors=True) as name:
+            yield Path(name)
     except OSError as error:
-        raise ToolError(f"The folder of the service cannot be used: {error.strerror}.", code="failed") from error
+        raise ToolError(f"The service's own folder cannot be used: {error.strerror}.", code="failed") from error
+
+
+def write_layout(folder: Path, head: str = HEAD, config: str = CONFIG) -> None:
+    """Write what makes a folder an empty repository. Raises `OSError`."""
+    for part in ("objects/pack", "objects/info", "refs/heads"):
+        (folder / part).mkdir(OWNER_ONLY, parents=True)
+    (folder / "config").write_text(config)
+    (folder / "HEAD").write_text(head)
+
+
+@contextmanager
+def private_repository(beneath: Path, deadline: Deadline) -> Iterator[PrivateRepository]:
+    """Make a bare repository `beneath` a folder, and remove it afterwards. Raises `ToolError`."""
+    with private_folder(beneath) as folder:
+        write_layout(folder)
+        with opened(folder) as handle:
+            yield PrivateRepository(handle, deadline)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    """Yield a handle of a folder."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

@@ -111,6 +111,35 @@ class _Source:
         listed = "".join(f"{name}\n" for name in names).encode()
         return self.git("pack-objects", "--stdout", "-q", input_=listed).output
 
+    def origin(self) -> str:
+        """Return the URL of the remote `origin`. Raises `ToolError` if there is none."""
+        url = self.text("config", "--get", "remote.origin.url")
+        if not url:
+            raise ToolError(
+                f"{self.repository.shown} has no remote `origin`, so there is no forge to offer it to: use a "
+                "repository that was cloned.",
+                code="not_found",
+            )
+        return url
+
+    def current_branch(self) -> str:
+        """Return the current branch. Raises `ToolError` if there is none."""
+        name = self.text("symbolic-ref", "--short", "--quiet", "HEAD")
+        if not name:
+            raise ToolError(
+                "HEAD is detached: name the branch in head, or make one with `git.switch` and `create`.",
+                code="conflict",
+            )
+        return name
+
+    def new_objects(self, head_sha: str, base_sha: str) -> list[str]:
+        """Return the objects that the head has and the base does not have. Raises `ToolError` if they are too many."""
+        listed = self.git("rev-list", "--objects", "--no-object-names", head_sha, f"^{base_sha}").output
+        names = listed.decode(errors="replace").split()
+        if len(names) > MAX_OBJECTS:
+            raise _too_large()
+        return names
+
 
 def propose(
     runner: Runner,
@@ -127,10 +156,10 @@ def propose(
     check_branch(base)
     with repository_of(runner.workspace, path) as repository:
         source = _Source(runner, repository, deadline)
-        target = allowed.target(_origin(source), ssh=True)
-        head = check_branch(head or _current(source))
+        target = allowed.publishable(source.origin())
+        head = check_branch(head or source.current_branch())
         head_sha, base_sha = _ends(source, head, base)
-        new = _new_objects(source, head_sha, base_sha)
+        new = source.new_objects(head_sha, base_sha)
         entries = tuple(_changed(source.git(*RAW, base_sha, head_sha, "--").output))
         if not new or not entries:
             raise ToolError(f"No changes: {head} has nothing that {base} does not have.", code="conflict")
@@ -163,26 +192,6 @@ def propose(
     )
 
 
-def _origin(source: _Source) -> str:
-    url = source.text("config", "--get", "remote.origin.url")
-    if not url:
-        raise ToolError(
-            f"{source.repository.shown} has no remote `origin`, so there is no forge to offer it to: use a repository "
-            "that was cloned.",
-            code="not_found",
-        )
-    return url
-
-
-def _current(source: _Source) -> str:
-    name = source.text("symbolic-ref", "--short", "--quiet", "HEAD")
-    if not name:
-        raise ToolError(
-            "HEAD is detached: name the branch in head, or make one with `git.switch` and `create`.", code="conflict"
-        )
-    return name
-
-
 def _ends(source: _Source, head: str, base: str) -> tuple[str, str]:
     """Return the commit of the head, and the last one that it has in common with the base. Raises `ToolError`."""
     if head == base:
@@ -202,14 +211,6 @@ def _ends(source: _Source, head: str, base: str) -> tuple[str, str]:
     if not SHA.fullmatch(common):
         raise ToolError(f"{shown(head)} and {shown(base)} have no commit in common.", code="conflict")
     return head_sha, common
-
-
-def _new_objects(source: _Source, head_sha: str, base_sha: str) -> list[str]:
-    listed = source.git("rev-list", "--objects", "--no-object-names", head_sha, f"^{base_sha}").output
-    names = listed.decode(errors="replace").split()
-    if len(names) > MAX_OBJECTS:
-        raise _too_large()
-    return names
 
 
 def _changed(output: bytes) -> Iterator[_Entry]:

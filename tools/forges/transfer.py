@@ -5,7 +5,7 @@ Sources: gitprotocol-http(5), gitprotocol-pack(5), gitprotocol-capabilities(5).
 
 import re
 from collections.abc import Mapping
-from typing import IO, Final
+from typing import IO, Final, Self
 
 import msgspec
 
@@ -38,6 +38,28 @@ class Advertised(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: frozenset[str]
     default: str
 
+    @classmethod
+    def parse(cls, body: bytes, service: str) -> Self:
+        """Return the refs in the answer to the first request. Raises `ToolError`."""
+        lines = list(pkt_lines(body))
+        if lines[:1] != [f"# service={service}\n".encode()]:
+            raise malformed()
+        refs: dict[str, str] = {}
+        capabilities: frozenset[str] = frozenset()
+        for line in filter(None, lines[1:]):
+            text, separator, words = line.decode(errors="replace").rstrip("\n").partition("\0")
+            if separator:
+                capabilities = frozenset(words.split())
+            sha, _, name = text.partition(" ")
+            if "object-format=sha1" not in capabilities and any(w.startswith("object-format=") for w in capabilities):
+                raise ToolError(
+                    "The repository on the host has SHA-256 names, which is not supported.", code="not_allowed"
+                )
+            if SHA.fullmatch(sha) and name:
+                refs[name] = sha
+        default = next((word for word in capabilities if word.startswith(f"symref=HEAD:{BRANCHES}")), "")
+        return cls(refs=refs, capabilities=capabilities, default=default.partition(BRANCHES)[2])
+
     def branch(self, name: str) -> str:
         """Return the commit of a branch, or an empty text."""
         return self.refs.get(BRANCHES + name, "")
@@ -60,7 +82,7 @@ class GitRemote:
             max_bytes=MAX_REFS_BYTES,
         )
         self._check(answer)
-        return _parse_refs(answer.body, service)
+        return Advertised.parse(answer.body, service)
 
     async def has(self, want: str, commit: str) -> bool:
         """Return whether the repository has a commit. `want` is the commit of one of its branches."""
@@ -117,23 +139,3 @@ class GitRemote:
             )
         if answer.status != 200:
             raise ToolError(f"{host} answers {answer.status} to git.", code="failed")
-
-
-def _parse_refs(body: bytes, service: str) -> Advertised:
-    """Return the refs in the answer to the first request. Raises `ToolError`."""
-    lines = list(pkt_lines(body))
-    if lines[:1] != [f"# service={service}\n".encode()]:
-        raise malformed()
-    refs: dict[str, str] = {}
-    capabilities: frozenset[str] = frozenset()
-    for line in filter(None, lines[1:]):
-        text, separator, words = line.decode(errors="replace").rstrip("\n").partition("\0")
-        if separator:
-            capabilities = frozenset(words.split())
-        sha, _, name = text.partition(" ")
-        if "object-format=sha1" not in capabilities and any(w.startswith("object-format=") for w in capabilities):
-            raise ToolError("The repository on the host has SHA-256 names, which is not supported.", code="not_allowed")
-        if SHA.fullmatch(sha) and name:
-            refs[name] = sha
-    default = next((word for word in capabilities if word.startswith(f"symref=HEAD:{BRANCHES}")), "")
-    return Advertised(refs=refs, capabilities=capabilities, default=default.partition(BRANCHES)[2])

@@ -18,6 +18,8 @@ GLOBAL_OPTIONS = ("--no-pager", "--no-optional-locks", "--no-replace-objects", "
 
 SETTINGS: Mapping[str, str] = {
     "core.fsmonitor": "",
+    # This setting of a repository overrides `--no-replace-objects` (git 2.39).
+    "core.useReplaceRefs": "false",
     "core.untrackedCache": "false",
     "core.hooksPath": NOWHERE,
     "core.pager": "cat",

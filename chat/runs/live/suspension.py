@@ -104,8 +104,11 @@ def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:
     caller = lookup.caller_now(row.key, owner, timezone.now()) if row.key else Caller(owner=owner, scopes=ALL)
     cancelled = cancelled or caller.scopes == NONE
     state = msgspec.json.decode(row.suspended, type=_State)
-    resumption = _resumption(state.suspended, cancelled=cancelled)
-    if resumption is None:
+    suspended, now = state.suspended, timezone.now()
+    waited = [UUID(call.execution_id) for call in suspended.client_calls]
+    results = client_results.settle(waited, now, cancelled=cancelled) if waited else None
+    approval = None if waited else decisions.settle(UUID(suspended.execution_id), now, cancelled=cancelled)
+    if results is None and approval is None:
         return None
     # Several processes may find the same run; the conditional update lets one of them take it.
     waiting = Run.objects.filter(id=run_id, status=Run.Status.WAITING)
@@ -115,19 +118,8 @@ def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:
     return Resumed(
         row=row,
         caller=caller,
-        resumption=resumption,
+        resumption=Resumption(suspended=suspended, approval=approval, results=results),
         seconds_left=state.seconds_left,
         last=RunEvent.objects.filter(run=run_id).order_by("-first").values_list("last", flat=True)[0],
         text="".join(messages.values_list("content", flat=True)),
     )
-
-
-def _resumption(suspended: Suspended, *, cancelled: bool) -> Resumption | None:
-    """Return what the run waited for; None if it still waits."""
-    now = timezone.now()
-    if suspended.client_calls:
-        waited = [UUID(call.execution_id) for call in suspended.client_calls]
-        results = client_results.settle(waited, now, cancelled=cancelled)
-        return None if results is None else Resumption(suspended=suspended, results=results)
-    approval = decisions.settle(UUID(suspended.execution_id), now, cancelled=cancelled)
-    return None if approval is None else Resumption(suspended=suspended, approval=approval)

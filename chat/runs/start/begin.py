@@ -17,7 +17,7 @@ from django.db import connection
 from django.utils import timezone
 
 from access.caller import Caller
-from chat.engine.messages import UserMessage
+from chat.engine.messages import Message, UserMessage
 from chat.models import Run, Session
 from chat.runs.cluster import process
 from chat.runs.log import frame_store, message_rows
@@ -99,6 +99,7 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     caller: Caller
     user: str
     message: UserMessage | None
+    earlier: tuple[Message, ...] = ()
     provider: str
     model: str
     options: dict[str, Any]
@@ -155,6 +156,11 @@ def begin(start: RunStart) -> None:
     )
     if start.key is not None:
         idempotency.store(start.owner, start.key, start.run_id)
+    for message in start.earlier:
+        if isinstance(message, UserMessage):
+            message_rows.add_user_message(start.session_id, start.run_id, message, now)
+        else:
+            message_rows.add_message(start.session_id, start.run_id, message, None, None)
     if start.message is not None:
         message_rows.add_user_message(start.session_id, start.run_id, start.message, now)
     frame_store.save_frames([frame_store.Frames(start.run_id, 1, 1, start.start_frame)])

@@ -175,13 +175,17 @@ async def test_next_turn_starts_from_the_stored_summary_of_a_long_loop_and_asks_
     assert request.messages[-1] == UserMessage(text="And?")
 
 
+# The descriptions of the tools are a part of the context, whose size decides when a summary is made.
+TOOLS = ["fs.*", "git.status", "git.diff", "git.log", "git.show", "terminal.exec", "speech.*", "output.read"]
+
+
 async def test_summary_survives_a_wait_for_an_approval(start: Start) -> None:
     (workspaces().root.base / "long.txt").write_text("line\n" * 400)
     model = Reading(14)
     write = ToolCall(call_id="w", name="fs.write", arguments='{"path": "new.txt", "content": "x"}')
     model._answers[-2:-2] = [[write, Finished(reason="tool_calls")]]
     api = await start(model, policy="ask fs.write")
-    run = await api.ask(message="Read, then write", stream=False)
+    run = await api.ask(message="Read, then write", stream=False, tools=TOOLS)
     waiting = run.json()
     assert (waiting["status"], waiting["compaction"]["summarized"] > 0) == ("waiting", True)
     asked = len(model.summaries)

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator_site.environment.env_file import read_env_file
 from orchestrator_site.environment.variables import Environment, InvalidSetting
+from tools.forges.allowed import tokens
 
 
 def reader(**variables: str) -> Environment:
@@ -49,6 +50,14 @@ def test_secret_may_come_from_a_file(tmp_path: Path) -> None:
     assert reader(A="direct", A_FILE=str(tmp_path / "key")).secret("A") == "direct"
     with pytest.raises(InvalidSetting, match="A_FILE"):
         reader(A_FILE=str(tmp_path / "missing")).secret("A")
+
+
+def test_parsed_secret_is_never_repeated(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("github.com=abc\n")
+    assert reader(A_FILE=str(tmp_path / "tokens")).parsed_secret("A", tokens) == {"github.com": "abc"}
+    with pytest.raises(InvalidSetting, match="A=") as caught:
+        reader(A="canary").parsed_secret("A", tokens)
+    assert "canary" not in str(caught.value)
 
 
 def test_process_environment_overrides_the_file_and_inherits_nothing_from_it(tmp_path: Path) -> None:

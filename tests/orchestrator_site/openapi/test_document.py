@@ -69,7 +69,7 @@ def contents() -> Iterator[tuple[str, str, dict[str, Any]]]:
                 yield place, media_type, content
 
 
-def response(operation: str, status: int) -> dict[str, Any]:
+def response(operation: str, status: int | str) -> dict[str, Any]:
     return resolved(OPERATIONS[operation]["responses"][str(status)])
 
 
@@ -142,7 +142,7 @@ def test_streams_carry_the_event_union(operation: str) -> None:
 
 def test_documented_events_are_those_that_the_service_encodes() -> None:
     decode = msgspec.json.Decoder(events.Event).decode
-    for content in (content for _, media_type, content in contents() if media_type == "text/event-stream"):
+    for content in (c for place, kind, c in contents() if kind == "text/event-stream" and "/v1/" not in place):
         assert set(content["examples"]) == set(COMPONENTS["schemas"]["RunEvent"]["discriminator"]["mapping"])
         for example in content["examples"].values():
             assert msgspec.json.decode(msgspec.json.encode(decode(json.dumps(example["value"])))) == example["value"]
@@ -202,7 +202,7 @@ def test_errors_document_their_headers(status: int, header: str) -> None:
 def test_every_response_has_the_id_of_its_request() -> None:
     for name, operation in OPERATIONS.items():
         for status in operation["responses"]:
-            assert "X-Request-Id" in response(name, int(status))["headers"], (name, status)
+            assert "X-Request-Id" in response(name, status)["headers"], (name, status)
 
 
 def test_speech_names_its_provider_in_headers() -> None:
@@ -214,7 +214,8 @@ def test_speech_names_its_provider_in_headers() -> None:
 def test_every_error_of_the_service_has_a_description_of_its_own() -> None:
     refused = {refuse(MagicMock()).status for refuse in REFUSALS.values()}
     statuses = refused | set(STATUSES.values()) | set(STATUS_ERRORS)
-    documented = {int(name.removeprefix("Error")) for name in COMPONENTS["responses"]}
+    names = set(COMPONENTS["responses"]) - {"OpenAIError"}
+    documented = {int(name.removeprefix("Error")) for name in names}
     assert statuses <= documented
     for status in documented:
         assert COMPONENTS["responses"][f"Error{status}"]["description"] != HTTPStatus(status).phrase

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import aiohttp
+import openai
 import pytest
 from asgiref.sync import sync_to_async
 from django.test import override_settings
@@ -332,3 +333,18 @@ async def test_without_persistence_nothing_is_stored(api: Api) -> None:
     with override_settings(ENABLE_PERSISTENCE=False):
         assert (await transcribed(api, recording("mp3"))).status == 200
     assert await sync_to_async(SpeechRequest.objects.count)() == 0
+
+
+async def test_client_of_openai_transcribes_and_synthesizes(api: Api) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{api.base_url}/v1", api_key="none", max_retries=0) as client:
+        # A keyless service refuses a key that it does not know.
+        client._client.headers.pop("Authorization", None)
+        headers = {"Authorization": openai.Omit()}
+        spoken = await client.audio.speech.create(input=TEXT, model="tts-1", voice="alloy", extra_headers=headers)
+        audio = await spoken.aread()
+        transcript = await client.audio.transcriptions.create(
+            file=("a.mp3", audio), model="whisper-1", extra_headers=headers
+        )
+    assert accuracy(TEXT, transcript.text) >= 0.85
+    failed = await api.call("POST", "/v1/audio/speech", json={"input": TEXT, "format": "midi"})
+    assert (failed.status, failed.json()["error"]["type"]) == (400, "invalid_request_error")

@@ -15,6 +15,7 @@ import pytest
 from tests.tools.committing.conftest import Call
 from tests.tools.git.building import Built
 from tools.base import Tool, ToolError
+from tools.forges.allowed import remotes
 from tools.forges.git_tools import git_tools
 from tools.workspace import Workspace
 
@@ -222,8 +223,8 @@ async def test_alternates_outside_the_workspace_are_refused(call: Call, reposito
     assert (await refusal(call, "switch", path="r", branch="other"))[0] in {"not_allowed", "not_found", "failed"}
 
 
-async def test_policy_sees_the_paths_and_the_branch_of_a_call(tools: dict[str, Tool]) -> None:
-    switch, add = tools["git.switch"], tools["git.add"]
+async def test_policy_sees_the_paths_and_the_branch_of_a_call(tools: dict[str, Tool], repository: Built) -> None:
+    switch, add, commit = tools["git.switch"], tools["git.add"], tools["git.commit"]
 
     assert {tool.effect for tool in tools.values()} == {"write"}
     assert switch.facets(switch.params(branch="main", path="./r")) == {
@@ -231,7 +232,16 @@ async def test_policy_sees_the_paths_and_the_branch_of_a_call(tools: dict[str, T
         "create": ["False"],
         "path": ["r"],
     }
-    assert add.facets(add.params(paths=["./r/../a", "b"])) == {"path": ["a", "b"]}
+    assert add.facets(add.params(paths=["./r/../a", "b"])) == {"branch": (), "path": ["a", "b"]}
+    committed = commit.params(message="x", path="r/docs")
+    assert commit.facets(committed)["branch"] == ("main",)
+    for head, branch in (("ref:  refs/heads/a/b \n", ("a/b",)), (repository.head, ()), ("", ())):
+        repository.write(".git/HEAD", head)
+        assert commit.facets(committed)["branch"] == branch
+    (repository.folder / ".git/HEAD").unlink()
+    assert commit.facets(committed)["branch"] == ()
+    (repository.folder / ".git/HEAD").symlink_to("refs/heads/other")
+    assert commit.facets(committed)["branch"] == ("other",)
     assert "Undo does not cover" in switch.spec.description
 
 
@@ -239,6 +249,16 @@ def test_all_git_tools_are_off_without_git(workspace: Workspace, settings: Any) 
     settings.ENABLE_GIT = False
 
     assert {tool.disabled for tool in git_tools(workspace)} == {"ENABLE_GIT is false"}
+
+
+def test_tools_that_reach_hosts_are_on_when_a_host_is_allowed(workspace: Workspace, settings: Any) -> None:
+    def off() -> dict[str, str]:
+        return {tool.name: tool.disabled for tool in git_tools(workspace) if tool.disabled}
+
+    assert off() == dict.fromkeys(("git.clone", "git.create_pr"), "GIT_REMOTES_ALLOWED is empty")
+    settings.GIT_REMOTES_ALLOWED = remotes("github.com/acme/*")
+    assert off() == {}
+    assert {tool.effect for tool in git_tools(workspace)} == {"read", "write", "network"}
 
 
 SETTINGS = """

@@ -12,7 +12,7 @@ from tests.tools.forges.hosts import TOKEN, Host, running
 from tests.tools.git.building import Built
 from tools.base import Execution, Tool
 from tools.builtin import git_publish
-from tools.builtin.git_publish import Publisher
+from tools.forges.access import ForgeAccess
 from tools.forges.allowed import AllowedRemotes, remotes
 from tools.forges.proposal import Proposal, propose
 from tools.git.running import Runner
@@ -68,9 +68,11 @@ def remote(host: Host, bare: Built) -> Built:
 @pytest.fixture(scope="session")
 def proposal(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Proposal:
     """Return the proposal of the branch `fix`."""
-    workspace = Workspace(original.folder)
-    original.git("config", "remote.origin.url", "https://github.com/acme/site")
-    allowed, private = AllowedRemotes(remotes("github.com/acme/*")), tmp_path_factory.mktemp("private")
+    folder = tmp_path_factory.mktemp("proposal")
+    copy = Built.copy(original, folder / "r")
+    copy.git("config", "remote.origin.url", "https://github.com/acme/site")
+    workspace, private = Workspace(copy.folder), folder / "private"
+    allowed = AllowedRemotes(remotes("github.com/acme/*"), {"github.com": TOKEN})
     made = propose(
         Runner(workspace), allowed, lambda _: set(), private, Deadline(30), path=".", base="main", head="fix"
     )
@@ -79,13 +81,13 @@ def proposal(original: Built, tmp_path_factory: pytest.TempPathFactory) -> Propo
 
 
 @pytest.fixture
-def offer(publish: Publish, publisher: Publisher, proposal: Proposal, host: Host, remote: Built) -> Publish:
+def offer(publish: Publish, access: ForgeAccess, proposal: Proposal, host: Host, remote: Built) -> Publish:
     """Return a function that calls `git.create_pr` with a proposal that was approved."""
 
     async def run(kind: str = "github", **params: Any) -> Any:
         target = host.allowed(kind).target(f"{host.origin}/acme/site")
         preview = msgspec.structs.replace(proposal, target=target, **params.pop("changed", {}))
-        given = msgspec.structs.replace(publisher, allowed=host.allowed(kind))
+        given = msgspec.structs.replace(access, allowed=host.allowed(kind))
         return await publish(given, {"preview": preview}, **params)
 
     return run
@@ -114,16 +116,16 @@ def repository(base: Path, original: Built, host: Host, remote: Built) -> Built:
 
 
 @pytest.fixture
-def publisher(workspace: Workspace, host: Host, tmp_path: Path) -> Publisher:
+def access(workspace: Workspace, host: Host, tmp_path: Path) -> ForgeAccess:
     secrets = Masker((TOKEN, "known-secret-of-the-service-1")).secrets
-    return Publisher(runner=Runner(workspace), allowed=host.allowed(), secrets=secrets, private=tmp_path / "private")
+    return ForgeAccess(runner=Runner(workspace), allowed=host.allowed(), secrets=secrets, private=tmp_path / "private")
 
 
 @pytest.fixture
-def publish(publisher: Publisher) -> Publish:
+def publish(access: ForgeAccess) -> Publish:
     """Return a function that calls `git.create_pr` for the branch `fix`."""
 
-    async def run(given: Publisher = publisher, execution: dict[str, Any] | None = None, **params: Any) -> Any:
+    async def run(given: ForgeAccess = access, execution: dict[str, Any] | None = None, **params: Any) -> Any:
         created = tool_of(given)
         values = created.params(**{"title": "Fix it", "body": "As asked.", "base": "main", "path": "r", **params})
 
@@ -135,5 +137,5 @@ def publish(publisher: Publisher) -> Publish:
     return run
 
 
-def tool_of(publisher: Publisher) -> Tool:
-    return git_publish.tools(publisher)[0]
+def tool_of(access: ForgeAccess) -> Tool:
+    return git_publish.tools(access)[0]

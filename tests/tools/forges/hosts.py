@@ -45,6 +45,26 @@ class Host:
         (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
         return Built.copy(original, self.folder / f"{name}.git")
 
+    def add_pull(self, head: str, base: str, *, owner: str = "acme", **fields: Any) -> dict[str, Any]:
+        """Add an open pull request from a repository of an owner, and return it."""
+        number = len(self.pulls) + 1
+        url = f"{self.origin}/pull/{number}"
+        pull = {
+            **fields,
+            "number": number,
+            "iid": number,
+            "html_url": url,
+            "web_url": url,
+            "head": {"ref": head, "repo": {"full_name": f"{owner}/site"}},
+            "base": {"ref": base, "repo": {"full_name": "acme/site"}},
+            "source_branch": head,
+            "target_branch": base,
+            "source_project_id": owner,
+            "target_project_id": "acme",
+        }
+        self.pulls.append(pull)
+        return pull
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")
         for part, status in list(self.statuses.items()):
@@ -73,21 +93,8 @@ class Host:
             return web.json_response(found)
         fields = await request.json()
         head, base = (fields.get(a) or fields.get(b) for a, b in (("head", "source_branch"), ("base", "target_branch")))
-        number = len(self.pulls) + 1
-        url = f"{self.origin}/pull/{number}"
-        pull = {
-            **fields,
-            "number": number,
-            "iid": number,
-            "html_url": url,
-            "web_url": url,
-            "head": {"ref": head},
-            "base": {"ref": base},
-            "source_branch": head,
-            "target_branch": base,
-        }
-        self.pulls.append(pull)
-        return web.json_response(pull, status=201)
+        others = {name: value for name, value in fields.items() if name not in {"head", "base"}}
+        return web.json_response(self.add_pull(head, base, **others), status=201)
 
     async def _git(self, request: web.Request) -> web.StreamResponse:
         user = base64.b64decode(request.headers.get("Authorization", "Basic ")[6:]).decode().partition(":")[2]

@@ -9,13 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from chat.engine.model_port import ToolCall
+from chat.providers.scripted import Scripted, text
+from tests.chat.runs.live.test_suspension import CALLS as STOPS_FOR_CALLS
+from tests.chat.runs.live.test_suspension import STOP, Following, decide
+from tests.conftest import Start
 from tests.tools.forges.conftest import Publish, tool_of
 from tests.tools.forges.hosts import TOKEN, Host
 from tests.tools.git.building import Built
 from tools.base import ToolError
-from tools.builtin.git_publish import Publisher
+from tools.forges.access import ForgeAccess
 from tools.forges.allowed import AllowedRemotes
 from tools.forges.proposal import Proposal
+from tools.registry import Registry
 
 SECRET = "known-secret-of-the-service-1"
 
@@ -46,6 +52,16 @@ async def test_branch_is_pushed_and_offered_once(
     assert sum("receive-pack" in line for line in host.requests) == 2
 
 
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+async def test_pull_request_of_a_fork_is_another_one(offer: Publish, host: Host, kind: str) -> None:
+    host.add_pull("fix", "main", owner="mallory")
+
+    made = await offer(kind)
+    again = await offer(kind)
+
+    assert (made.created, made.number, again.created, again.number) == (True, 2, False, 2)
+
+
 async def test_call_that_was_killed_after_the_push_makes_exactly_one(
     offer: Publish, host: Host, remote: Built, proposal: Proposal
 ) -> None:
@@ -60,27 +76,30 @@ async def test_call_that_was_killed_after_the_push_makes_exactly_one(
     assert (made.created, again.created, len(host.pulls)) == (True, False, 1)
 
 
-async def test_branch_grows_and_is_never_forced(
-    publish: Publish, host: Host, remote: Built, repository: Built, publisher: Publisher
+async def test_branch_grows_and_nothing_is_left_of_a_call(
+    publish: Publish, remote: Built, repository: Built, access: ForgeAccess
 ) -> None:
-    await publish()
+    remote.git("fetch", "--quiet", str(repository.folder), "fix:fix")
     repository.write("c.txt")
     repository.commit("fourth")
 
-    again = await publish()
+    made = await publish()
 
-    assert (again.created, again.head_sha, len(host.pulls)) == (False, repository.head, 1)
-    assert remote.git("rev-parse", "fix") == repository.head
-
-    repository.git("commit", "--quiet", "--amend", "--message", "other")
-    code, message = await refusal(publish)
-
-    assert (code, "would be lost" in message) == ("conflict", True)
-    assert remote.git("rev-parse", "fix") == again.head_sha
-    assert list(publisher.private.iterdir()) == []
+    assert remote.git("rev-parse", "fix") == made.head_sha == repository.head
+    assert list(access.private.iterdir()) == []
     assert not any(
         TOKEN.encode() in path.read_bytes() for path in repository.folder.parent.rglob("*") if path.is_file()
     )
+
+
+async def test_branch_with_other_commits_on_the_forge_is_never_forced(offer: Publish, remote: Built) -> None:
+    other = remote.git("commit-tree", "main^{tree}", "-p", "main", "-m", "other")
+    remote.git("update-ref", "refs/heads/fix", other)
+
+    code, message = await refusal(offer)
+
+    assert (code, "would be lost" in message) == ("conflict", True)
+    assert remote.git("rev-parse", "fix") == other
 
 
 async def test_merge_of_the_base_into_the_branch_is_offered(publish: Publish, remote: Built, repository: Built) -> None:
@@ -94,11 +113,11 @@ async def test_merge_of_the_base_into_the_branch_is_offered(publish: Publish, re
     assert remote.git("rev-parse", "late") == made.head_sha
 
 
-async def test_preview_shows_what_is_sent(publisher: Publisher, repository: Built) -> None:
+async def test_preview_shows_what_is_sent(access: ForgeAccess, repository: Built) -> None:
     repository.write("binary", b"\0\1\2")
     repository.write(".gitattributes", "*.txt -diff\n")
     repository.commit("fourth")
-    tool = tool_of(publisher)
+    tool = tool_of(access)
 
     preview = await tool.preview(tool.params(title="x", body="", base="main", path="r"))
 
@@ -201,9 +220,35 @@ async def test_hook_of_the_forge_that_refuses_a_push_is_reported(offer: Publish,
 
 
 async def test_without_a_token_nothing_is_sent(
-    publish: Publish, publisher: Publisher, host: Host, repository: Built
+    publish: Publish, access: ForgeAccess, host: Host, repository: Built
 ) -> None:
     for allowed in (host.allowed(token=""), host.allowed("git"), AllowedRemotes()):
-        given = msgspec.structs.replace(publisher, allowed=allowed)
+        given = msgspec.structs.replace(access, allowed=allowed)
         assert (await refusal(publish, given))[0] == "not_allowed"
     assert host.requests == []
+
+
+@pytest.mark.parametrize("moves", [False, True])
+async def test_model_opens_a_pull_request_after_the_approval_of_its_difference(
+    start: Start, access: ForgeAccess, host: Host, repository: Built, moves: bool
+) -> None:
+    arguments = '{"title": "Fix", "body": "", "base": "main", "path": "r"}'
+    call = ToolCall(call_id="c1", name="git.create_pr", arguments=arguments)
+    api = await start(Scripted([call, STOPS_FOR_CALLS], [text("Done."), STOP]), tools=Registry((tool_of(access),)))
+
+    async with api.open({"message": "Offer it."}) as response:
+        stream = Following(response)
+        waits = await stream.until("approval_required")
+        shown = await api.get(f"/tools/executions/{waits['execution_id']}")
+        assert "-two\n+three\n" in shown["params"]["preview"]["diff"]
+        assert host.requests == []
+        if moves:
+            repository.commit("later")
+        await decide(api, waits)
+        found = await stream.rest()
+
+    outcome = next(event for event in found if event["type"] in {"tool_result", "tool_error"})
+    assert outcome.get("code") == ("conflict" if moves else None)
+    assert len(host.pulls) == (not moves)
+    kept = await api.get(f"/tools/executions/{waits['execution_id']}")
+    assert TOKEN not in f"{stream.body!r} {kept}"

@@ -117,6 +117,7 @@ async def test_commit_of_another_repository_is_not_shown(site: Site) -> None:
 
 async def test_replaced_commit_is_shown_in_its_original_form(site: Site) -> None:
     next(case for case in CASES if case.name == "replaced_commit").build(site)
+    site.r.configure("[core] useReplaceRefs = true")
     runner = Runner(Workspace(site.base), limits=BRISK)
 
     assert (await git.show(runner, path="r")).commit.subject == "second"

@@ -1,0 +1,1 @@
+"""The API of OpenAI for clients that speak it: the same runs, in another form."""

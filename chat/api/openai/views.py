@@ -1,0 +1,110 @@
+"""The endpoints of OpenAI's API: chat completions and models."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any, Final
+
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from ninja import Router
+
+from access.auth import KeyAuth, caller
+from chat import service_registry
+from chat.api.openai.requests import PLAIN, request_of
+from chat.api.openai.schemas import COMPLETION, CompletionIn, ModelOut, ModelsOut
+from chat.api.provider_listing import provider_items
+from chat.engine.events import ApprovalRequired, End, Error, Token
+from chat.runs.log.subscription import Subscription
+from chat.wire import sse
+from chat.wire.chat_completions import BUDGET_EXCEEDED, ChunkStream, Head, completion
+from web.errors import ApiError
+from web.schemas import errors
+
+router = Router(tags=["openai"], auth=KeyAuth("chat"))
+
+ERRORS: Final = errors(400, 401, 403, 404, 409, 413, 415, 429, 500, 502, 503, 504)
+STATUSES: Final = {
+    "provider_timeout": 504,
+    "provider_rate_limited": 429,
+    "provider_rejected": 400,
+    "context_too_long": 400,
+    "internal": 500,
+}
+"""The statuses of failed runs. All others are 502, or 503 if the same request may succeed later."""
+
+
+@router.post("/v1/chat/completions", response=ERRORS, openapi_extra=COMPLETION)
+async def create_completion(request: HttpRequest, body: CompletionIn) -> HttpResponseBase:
+    """Answer a conversation in OpenAI's form. The model may use the tools of the service, unless it is `:plain`."""
+    service = service_registry.current()
+    session = request.headers.get("X-Session-Id", "")
+    parsed = request_of(body, caller(request), session, service.providers)
+    run = await service.start(parsed)
+    head = Head(id=f"chatcmpl-{run.spec.run_id.hex}", created=int(time.time()), model=body.model)
+    subscription = service.follow(run.spec.run_id, caller(request).owner, 0)
+    options = body.stream_options
+    if body.stream:
+        with_usage = options is not None and options.include_usage
+        chunks = ChunkStream(head, include_usage=with_usage, structured=parsed.output_schema is not None)
+        answer: HttpResponseBase = StreamingHttpResponse(_chunks(subscription, chunks), content_type=sse.CONTENT_TYPE)
+        answer["Cache-Control"], answer["X-Accel-Buffering"] = "no-cache", "no"
+    else:
+        answer = JsonResponse(await _completion(subscription, head))
+    answer["X-Run-Id"] = str(run.spec.run_id)
+    if run.spec.start.session_id is not None:
+        answer["X-Session-Id"] = run.spec.start.session_id
+    return answer
+
+
+@router.get("/v1/models", response={200: ModelsOut, **ERRORS})
+async def list_models(request: HttpRequest) -> dict[str, Any]:
+    """List the models. A name that several providers have begins with the provider's."""
+    return {"data": await _models()}
+
+
+@router.get("/v1/models/{path:model}", response={200: ModelOut, **ERRORS})
+async def get_model(request: HttpRequest, model: str) -> dict[str, Any]:
+    """Return one model."""
+    found = next((one for one in await _models() if one["id"] == model), None)
+    if found is None:
+        raise ApiError(404, "model_not_found", f"There is no model {model[:200]!r}. GET /v1/models lists them.")
+    return found
+
+
+async def _models() -> list[dict[str, Any]]:
+    providers = await provider_items(service_registry.current().providers)
+    pairs = [(item["name"], model) for item in providers if item["configured"] for model in item["models"]]
+    names = [model for _, model in pairs]
+    found = []
+    for provider, model in pairs:
+        name = model if names.count(model) == 1 else f"{provider}/{model}"
+        found += [{"id": f"{name}{suffix}", "owned_by": provider} for suffix in ("", PLAIN)]
+    return found
+
+
+async def _chunks(subscription: Subscription, chunks: ChunkStream) -> AsyncIterator[bytes]:
+    with closing(subscription):
+        async for frames in subscription:
+            yield chunks.feed(frames)
+
+
+async def _completion(subscription: Subscription, head: Head) -> dict[str, Any]:
+    """Return the completion at the end of the run. Raise `ApiError` if it failed or waits for a decision."""
+    tokens: list[str] = []
+    with closing(subscription):
+        async for frames in subscription:
+            for event in sse.events(frames) if frames != sse.PING else ():
+                if isinstance(event, Token):
+                    tokens.append(event.token)
+                elif isinstance(event, ApprovalRequired):
+                    problem = f"The run waits for an approval of {event.tool}, execution {event.execution_id}."
+                    raise ApiError(409, "approval_required", f"{problem} With stream=true it continues here.")
+                elif isinstance(event, Error):
+                    status = STATUSES.get(event.code, 503 if event.retryable else 502)
+                    raise ApiError(status, event.code, event.error)
+                elif isinstance(event, End):
+                    if event.reason == BUDGET_EXCEEDED:
+                        raise ApiError(429, BUDGET_EXCEEDED, "Insufficient budget for this run.")
+                    return completion(head, "".join(tokens), event)
+    raise ApiError(503, "interrupted", "The run was interrupted.")
