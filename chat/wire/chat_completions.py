@@ -1,19 +1,21 @@
 """A run as OpenAI's chat completions: streamed chunks, or one completion.
 
-A pure function of the run's events. The service's own tools do not appear.
+A pure function of the run's events. The service's own tools do not appear; calls of client tools are `tool_calls`.
 
 Source: https://platform.openai.com/docs/api-reference/chat
 """
 
 from collections.abc import Iterator
 from typing import Any, Final, Literal
+from uuid import UUID
 
 import msgspec
 
-from chat.engine.events import End, EndReason, Error, Event, TotalUsage
+from chat.engine.events import ClientToolCall, End, EndReason, Error, Event, Token, TotalUsage, Usage
+from chat.engine.transcript import add_usage
 from chat.wire import sse
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
 DONE: Final = b"data: [DONE]\n\n"
 TOKEN: Final = b'\ndata: {"type":"token","token":"'
@@ -31,6 +33,9 @@ FINISHED: Final[dict[EndReason, FinishReason]] = {
 
 BUDGET_EXCEEDED: Final = "budget_exceeded"
 
+CALL_ID: Final = "call_"
+"""The beginning of the id of a call. The execution's id follows, so that the result finds it."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -43,7 +48,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChunkStream:
-    """Turns the frames of a run into chunks. With `include_usage`, the last chunk has the usage.
+    """Turns the frames of a run into chunks. With `include_usage`, the last chunk has the usage of these frames.
+
+    `calls` are the calls of client tools so far.
 
     The text of a `structured` answer is sent at the end: an answer that does not match is corrected before.
     """
@@ -58,6 +65,8 @@ class ChunkStream:
         self._text_start = b"data: " + start + b'[{"index":0,"delta":{"content":"'
         self._text_end = b'"},"finish_reason":null}]' + (b',"usage":null' if include_usage else b"") + b"}\n\n"
         self._begun = False
+        self._usage = TotalUsage()
+        self.calls: list[ClientToolCall] = []
         self.ended = False
 
     def feed(self, frames: bytes) -> bytes:
@@ -65,6 +74,12 @@ class ChunkStream:
         if frames == sse.PING:
             return frames
         return b"".join(self._chunks(frames))
+
+    def asked(self) -> bytes:
+        """Return the last chunks of an answer that ends with `calls`, whose results begin another request."""
+        self.ended = True
+        chunks = [self._chunk({"tool_calls": [{"index": at, **_call(one)}]}) for at, one in enumerate(self.calls)]
+        return b"".join([*chunks, *self._end("tool_calls")])
 
     def _chunks(self, frames: bytes) -> Iterator[bytes]:
         if not self._begun:
@@ -81,17 +96,24 @@ class ChunkStream:
                 yield from self._others(event)
 
     def _others(self, event: Event) -> Iterator[bytes]:
-        if isinstance(event, Error) or (isinstance(event, End) and event.reason == BUDGET_EXCEEDED):
+        if isinstance(event, Usage):
+            self._usage = add_usage(self._usage, event)
+        elif isinstance(event, ClientToolCall):
+            self.calls.append(event)
+        elif isinstance(event, Error) or (isinstance(event, End) and event.reason == BUDGET_EXCEEDED):
             self.ended = True
             yield b"data: " + _encode({"error": error_of(event)}) + b"\n\n"
         elif isinstance(event, End):
             self.ended = True
             if event.output is not msgspec.UNSET:
                 yield self._chunk({"content": _encode(event.output).decode()})
-            yield self._chunk({}, FINISHED.get(event.reason, "stop"))
-            if self._include_usage:
-                yield b"data: " + _encode({**self._fields, "choices": [], "usage": usage_of(event.usage)}) + b"\n\n"
-            yield DONE
+            yield from self._end(FINISHED.get(event.reason, "stop"))
+
+    def _end(self, finish_reason: FinishReason) -> Iterator[bytes]:
+        yield self._chunk({}, finish_reason)
+        if self._include_usage:
+            yield b"data: " + _encode({**self._fields, "choices": [], "usage": usage_of(self._usage)}) + b"\n\n"
+        yield DONE
 
     def _chunk(self, delta: dict[str, Any], finish_reason: FinishReason | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
@@ -99,14 +121,46 @@ class ChunkStream:
         return b"data: " + _encode({**self._fields, "choices": [choice], **usage}) + b"\n\n"
 
 
-def completion(head: Head, text: str, end: End) -> dict[str, Any]:
-    """Return a run that has ended as one completion."""
-    if end.output is not msgspec.UNSET:
-        text = _encode(end.output).decode()
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": FINISHED.get(end.reason, "stop"), "logprobs": None}
-    fields = {"id": head.id, "object": "chat.completion", "created": head.created, "model": head.model}
-    return {**fields, "choices": [choice], "usage": usage_of(end.usage)}
+class Completion:
+    """Gathers the events of a run into one completion."""
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._tokens: list[str] = []
+        self._usage = TotalUsage()
+        self.calls: list[ClientToolCall] = []
+
+    def note(self, event: Event) -> None:
+        """Take the next event of the run."""
+        if isinstance(event, Token):
+            self._tokens.append(event.token)
+        elif isinstance(event, Usage):
+            self._usage = add_usage(self._usage, event)
+        elif isinstance(event, ClientToolCall):
+            self.calls.append(event)
+
+    def asked(self) -> dict[str, Any]:
+        """Return the completion of an answer that ends with `calls`, whose results begin another request."""
+        calls = [_call(one) for one in self.calls]
+        return self._whole({"content": "".join(self._tokens) or None, "tool_calls": calls}, "tool_calls")
+
+    def ended(self, end: End) -> dict[str, Any]:
+        """Return the completion of a run that has ended."""
+        structured = end.output is not msgspec.UNSET
+        text = _encode(end.output).decode() if structured else "".join(self._tokens)
+        return self._whole({"content": text}, FINISHED.get(end.reason, "stop"))
+
+    def _whole(self, message: dict[str, Any], finish_reason: FinishReason) -> dict[str, Any]:
+        message = {"role": "assistant", "refusal": None, **message}
+        choice = {"index": 0, "message": message, "finish_reason": finish_reason, "logprobs": None}
+        head = self._head
+        fields = {"id": head.id, "object": "chat.completion", "created": head.created, "model": head.model}
+        return {**fields, "choices": [choice], "usage": usage_of(self._usage)}
+
+
+def _call(called: ClientToolCall) -> dict[str, Any]:
+    function = {"name": called.tool, "arguments": _encode(called.params).decode()}
+    return {"id": f"{CALL_ID}{UUID(called.execution_id).hex}", "type": "function", "function": function}
 
 
 def usage_of(usage: TotalUsage) -> dict[str, Any]:

@@ -6,7 +6,7 @@ ResultRefused           the execution does not take this result, or no longer
 A result closes the row of its execution. The run that waits reads it from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -102,6 +102,14 @@ def waiting_of(run_id: UUID) -> frozenset[str]:
     return frozenset(map(str, _waiting().filter(run_id=run_id).values_list("id", flat=True)))
 
 
+def run_waiting_for(execution_ids: Collection[UUID], owner: str) -> UUID | None:
+    """Return the owner's run that waits for the results of exactly these executions; None if there is none."""
+    run_id = _waiting().filter(id__in=execution_ids, owner=owner).values_list("run_id", flat=True).first()
+    if run_id is None or waiting_of(run_id) != frozenset(map(str, execution_ids)):
+        return None
+    return run_id
+
+
 def count_waiting() -> int:
     """Return the number of executions that wait for results."""
     return _waiting().count()
@@ -117,7 +125,8 @@ def _outcome(row: ToolExecution | None) -> Succeeded | Failed:
         return Failed(error=EXPIRED, code="timed_out")
     if row.code:
         return Failed(error=row.error, code=msgspec.convert(row.code, ToolErrorCode))
-    content = msgspec.json.encode(row.data).decode()
+    # A text is read as it is: in JSON, its quotes and line ends would be escaped.
+    content = row.data if isinstance(row.data, str) else msgspec.json.encode(row.data).decode()
     if row.output_size:
         whole = f"the whole result has {row.output_size} bytes, as the output of execution {row.id}"
         content = f"{content}\n[... shortened: {whole} ...]"

@@ -6,9 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic import ValidationError
+
 from access.caller import Caller
+from chat.api.client_tools import client_tools
 from chat.api.images import image_of
-from chat.api.openai.schemas import CompletionIn, MessageIn, ResponseFormat, TextPart
+from chat.api.openai.schemas import CompletionIn, FunctionIn, MessageIn, ResponseFormat, TextPart, ToolChoice
+from chat.api.schemas import ClientToolIn
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import SamplingOptions
 from chat.engine.output_schema import OutputSchema
@@ -16,6 +20,7 @@ from chat.providers.registry import ProviderRegistry
 from chat.starting.request import ALL_TOOLS, RunRequest
 from web.errors import ApiError
 from web.json_schema import InvalidSchema
+from web.validation import invalid_fields
 
 PLAIN: Final = ":plain"
 """The end of the name of a model to which no tool of the service is offered."""
@@ -25,8 +30,13 @@ DATA_URL: Final = "data:"
 BASE64: Final = ";base64,"
 
 
-def request_of(body: CompletionIn, caller: Caller, session: str, providers: ProviderRegistry) -> RunRequest:
-    """Return the request for a run. `session` is the header `X-Session-Id`. Raise `ApiError` (422)."""
+def request_of(
+    body: CompletionIn, caller: Caller, session: str, providers: ProviderRegistry, server_tools: Sequence[str] = ()
+) -> RunRequest:
+    """Return the request for a run. `session` is the header `X-Session-Id`. Raise `ApiError` (422).
+
+    The client's tools may not have the names of `server_tools`.
+    """
     model = body.model.removesuffix(PLAIN)
     provider, slash, rest = model.partition("/")
     named = bool(slash) and provider in providers.names
@@ -57,6 +67,7 @@ def request_of(body: CompletionIn, caller: Caller, session: str, providers: Prov
         model=rest if named else model,
         instructions="\n\n".join(instructions) if instructions else ("" if plain else None),
         tools=() if plain else ALL_TOOLS,
+        client_tools=client_tools([_declared(tool.function) for tool in body.tools or ()], server_tools),
         sampling=SamplingOptions(
             max_output_tokens=body.max_completion_tokens or body.max_tokens,
             temperature=body.temperature,
@@ -66,11 +77,28 @@ def request_of(body: CompletionIn, caller: Caller, session: str, providers: Prov
             presence_penalty=body.presence_penalty,
             frequency_penalty=body.frequency_penalty,
             reasoning_effort=body.reasoning_effort,
+            tool_choice=_tool_choice(body),
+            # What is the default anyway is not sent: not every provider has the option.
+            parallel_tool_calls=False if body.tools and body.parallel_tool_calls is False else None,
         ),
         output_schema=_output_schema(body.response_format),
         user=body.user or "",
         metadata=body.metadata or {},
     )
+
+
+def _declared(function: FunctionIn) -> ClientToolIn:
+    given = {"name": function.name, "description": function.description, "parameters": function.parameters}
+    try:
+        return ClientToolIn.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise invalid_fields([{**one, "loc": ("tools", *one["loc"])} for one in error.errors()]) from None
+
+
+def _tool_choice(body: CompletionIn) -> str | None:
+    if not body.tools or body.tool_choice in {None, "auto"}:
+        return None
+    return body.tool_choice.function.name if isinstance(body.tool_choice, ToolChoice) else body.tool_choice
 
 
 def text_of(message: MessageIn) -> str:

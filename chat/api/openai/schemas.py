@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from ninja import Field, Schema
 from pydantic import BaseModel, ConfigDict
 
+from chat.api.schemas import MAX_CLIENT_TOOLS
 from web.schemas import Strict
 
 MAX_MESSAGES: Final = 4_000
@@ -94,6 +95,35 @@ class ResponseFormat(Strict):
     json_schema: JsonSchema | None = Field(None, description="The schema for `json_schema`. Null otherwise.")
 
 
+class FunctionIn(Strict):
+    """A function of the client."""
+
+    name: str = Field(description="The name. It differs from the names of the service's tools.")
+    description: str | None = Field(None, description="The description for the model. Null is none.")
+    parameters: dict[str, Any] | None = Field(None, description="The JSON Schema of the arguments. Null is none.")
+    strict: bool | None = Field(None, description="Without effect: the arguments are always checked.")
+
+
+class ToolIn(Strict):
+    """A tool that the client runs."""
+
+    type: Literal["function"] = Field(description="The kind of the tool.")
+    function: FunctionIn = Field(description="The function.")
+
+
+class ChosenFunction(BaseModel):
+    """The name of a function."""
+
+    name: str = Field(description="The function's name.")
+
+
+class ToolChoice(BaseModel):
+    """The function that must be called first."""
+
+    type: Literal["function"] = Field(description="The kind of the tool.")
+    function: ChosenFunction = Field(description="The function.")
+
+
 class CompletionIn(Strict):
     """The body of `POST /v1/chat/completions`."""
 
@@ -127,6 +157,13 @@ class CompletionIn(Strict):
         None, description="Null leaves it to the service."
     )
     response_format: ResponseFormat | None = Field(None, description="Null leaves the answer free.")
+    tools: Annotated[list[ToolIn], Field(max_length=MAX_CLIENT_TOOLS)] | None = Field(
+        None, description="Tools that the client runs. Null is none."
+    )
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = Field(
+        None, description="Null and `auto` leave it to the model."
+    )
+    parallel_tool_calls: bool | None = Field(None, description="False asks for one call at a time. Null is true.")
     n: Literal[1] | None = Field(None, description="Only one answer is made. Null is 1.")
     user: Annotated[str, Field(max_length=255)] | None = Field(
         None, description="The caller's own label of its user. Null is none."

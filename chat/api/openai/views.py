@@ -1,9 +1,10 @@
 """The endpoints of OpenAI's API: chat completions and models."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from typing import Any, Final
+from uuid import UUID
 
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -13,11 +14,14 @@ from access.auth import KeyAuth, caller
 from chat import service_registry
 from chat.api.openai.requests import PLAIN, request_of
 from chat.api.openai.schemas import COMPLETION, CompletionIn, ModelOut, ModelsOut
+from chat.api.openai.tool_results import Continued, continued
 from chat.api.provider_listing import provider_items
-from chat.engine.events import ApprovalRequired, End, Error, Token
+from chat.engine.events import ApprovalRequired, ClientToolCall, End, Error
 from chat.runs.log.subscription import Subscription
 from chat.wire import sse
-from chat.wire.chat_completions import BUDGET_EXCEEDED, ChunkStream, Head, completion
+from chat.wire.chat_completions import BUDGET_EXCEEDED, ChunkStream, Completion, Head
+from storage.reader import read
+from tools.client_tools import results
 from web.errors import ApiError
 from web.schemas import errors
 
@@ -37,23 +41,30 @@ STATUSES: Final = {
 @router.post("/v1/chat/completions", response=ERRORS, openapi_extra=COMPLETION)
 async def create_completion(request: HttpRequest, body: CompletionIn) -> HttpResponseBase:
     """Answer a conversation in OpenAI's form. The model may use the tools of the service, unless it is `:plain`."""
-    service = service_registry.current()
+    service, who = service_registry.current(), caller(request)
     session = request.headers.get("X-Session-Id", "")
-    parsed = request_of(body, caller(request), session, service.providers)
-    run = await service.start(parsed)
-    head = Head(id=f"chatcmpl-{run.spec.run_id.hex}", created=int(time.time()), model=body.model)
-    subscription = service.follow(run.spec.run_id, caller(request).owner, 0)
+    if body.tools and not service.stored:
+        raise ApiError(422, "not_stored", "ENABLE_PERSISTENCE=false lets no run wait. Leave tools out.")
+    names = service.tool_names if body.tools and not body.model.endswith(PLAIN) else ()
+    parsed = request_of(body, who, session, service.providers, names)
+    waited = await continued(body.messages, who)
+    if waited is None:
+        spec = (await service.start(parsed)).spec
+        waited = Continued(run_id=spec.run_id, session_id=spec.start.session_id or "", cursor=0)
+    head = Head(id=f"chatcmpl-{waited.run_id.hex}", created=int(time.time()), model=body.model)
+    subscription = service.follow(waited.run_id, who.owner, waited.cursor)
     options = body.stream_options
     if body.stream:
         with_usage = options is not None and options.include_usage
         chunks = ChunkStream(head, include_usage=with_usage, structured=parsed.output_schema is not None)
-        answer: HttpResponseBase = StreamingHttpResponse(_chunks(subscription, chunks), content_type=sse.CONTENT_TYPE)
+        frames = _chunks(waited.run_id, subscription, chunks)
+        answer: HttpResponseBase = StreamingHttpResponse(frames, content_type=sse.CONTENT_TYPE)
         answer["Cache-Control"], answer["X-Accel-Buffering"] = "no-cache", "no"
     else:
-        answer = JsonResponse(await _completion(subscription, head))
-    answer["X-Run-Id"] = str(run.spec.run_id)
-    if run.spec.start.session_id is not None:
-        answer["X-Session-Id"] = run.spec.start.session_id
+        answer = JsonResponse(await _completion(waited.run_id, subscription, Completion(head)))
+    answer["X-Run-Id"] = str(waited.run_id)
+    if waited.session_id:
+        answer["X-Session-Id"] = waited.session_id
     return answer
 
 
@@ -83,28 +94,40 @@ async def _models() -> list[dict[str, Any]]:
     return found
 
 
-async def _chunks(subscription: Subscription, chunks: ChunkStream) -> AsyncIterator[bytes]:
+async def _chunks(run_id: UUID, subscription: Subscription, chunks: ChunkStream) -> AsyncIterator[bytes]:
     with closing(subscription):
         async for frames in subscription:
             yield chunks.feed(frames)
+            if await _is_asked(run_id, chunks.calls):
+                yield chunks.asked()
+                return
 
 
-async def _completion(subscription: Subscription, head: Head) -> dict[str, Any]:
-    """Return the completion at the end of the run. Raise `ApiError` if it failed or waits for a decision."""
-    tokens: list[str] = []
+async def _completion(run_id: UUID, subscription: Subscription, completion: Completion) -> dict[str, Any]:
+    """Return the completion when the run ends or calls the client's tools.
+
+    Raise `ApiError` if it failed or waits for a decision.
+    """
     with closing(subscription):
         async for frames in subscription:
             for event in sse.events(frames) if frames != sse.PING else ():
-                if isinstance(event, Token):
-                    tokens.append(event.token)
-                elif isinstance(event, ApprovalRequired):
+                completion.note(event)
+                if isinstance(event, ApprovalRequired):
                     problem = f"The run waits for an approval of {event.tool}, execution {event.execution_id}."
                     raise ApiError(409, "approval_required", f"{problem} With stream=true it continues here.")
-                elif isinstance(event, Error):
+                if isinstance(event, Error):
                     status = STATUSES.get(event.code, 503 if event.retryable else 502)
                     raise ApiError(status, event.code, event.error)
-                elif isinstance(event, End):
+                if isinstance(event, End):
                     if event.reason == BUDGET_EXCEEDED:
                         raise ApiError(429, BUDGET_EXCEEDED, "Insufficient budget for this run.")
-                    return completion(head, "".join(tokens), event)
+                    return completion.ended(event)
+            if await _is_asked(run_id, completion.calls):
+                return completion.asked()
     raise ApiError(503, "interrupted", "The run was interrupted.")
+
+
+async def _is_asked(run_id: UUID, calls: Sequence[ClientToolCall]) -> bool:
+    """Return whether the run waits for these calls. If it waits for more, their events are still to come."""
+    waiting = await read(results.waiting_of, run_id) if calls else frozenset()
+    return bool(waiting) and waiting <= {call.execution_id for call in calls}

@@ -99,5 +99,5 @@ def test_cancelled_run_keeps_the_results_that_were_given() -> None:
     settled = results.settle([first.id, second.id], timezone.now(), cancelled=True)
     assert settled
     assert settled.cancelled
-    assert settled.outcomes[0] == Succeeded(data="text", content='"text"')
+    assert settled.outcomes[0] == Succeeded(data="text", content="text")
     assert settled.outcomes[1] == Failed(error=results.CANCELLED, code="cancelled")

@@ -164,7 +164,7 @@ async def test_waiting_run_survives_its_process_and_another_one_continues_it(sta
         found = await stream.rest()
     assert [event["id"] for event in found] == list(range(1, len(found) + 1))
     assert found[-1]["reason"] == "completed"
-    assert [message.content for message in model.requests[0].messages[-2:]] == ['"text"', '"yes"']
+    assert [message.content for message in model.requests[0].messages[-2:]] == ["text", "yes"]
     await second.close()
 
 
