@@ -9,10 +9,16 @@ from typing import Any, Final
 
 import jsonschema_rs
 
+from web.schema_steps import MAX_STEPS, Steps, odd_reference
+
 MAX_SCHEMAS: Final = 256
 """Compiled schemas that are remembered."""
 
 MAX_PROBLEM_CHARACTERS: Final = 500
+REFERENCE: Final = 'ref"'
+"""The end of each keyword that refers to another place, in lower case."""
+
+TOO_MANY: Final = f"the references of the schema lead to more than {MAX_STEPS} steps"
 
 
 class InvalidSchema(ValueError):
@@ -22,10 +28,16 @@ class InvalidSchema(ValueError):
 @lru_cache(maxsize=MAX_SCHEMAS)
 def compiled(text: str) -> jsonschema_rs.Validator:
     """Return the validator of a schema, which is JSON text. Raises `InvalidSchema`."""
+    schema = json.loads(text)
+    if REFERENCE in text.lower():
+        if (odd := odd_reference(schema)) is not None:
+            raise InvalidSchema(f"it has {odd[:MAX_PROBLEM_CHARACTERS]!r}; references must be pointers: #/$defs/NAME")
+        if Steps(schema).of({}) > MAX_STEPS:
+            raise InvalidSchema(TOO_MANY)
     # Nothing is fetched, and patterns are matched in linear time: both come from callers.
     options = jsonschema_rs.RegexOptions(size_limit=1_000_000)
     try:
-        return jsonschema_rs.validator_for(json.loads(text), offline=True, pattern_options=options)
+        return jsonschema_rs.validator_for(schema, offline=True, pattern_options=options)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         message = getattr(error, "message", None) or str(error)
         raise InvalidSchema(f"it is not a JSON Schema ({message[:MAX_PROBLEM_CHARACTERS]})") from None
@@ -33,7 +45,11 @@ def compiled(text: str) -> jsonschema_rs.Validator:
 
 def problem_of(text: str, value: Any) -> str | None:
     """Return where and why a value does not match a schema; None if it does."""
-    problem = next(iter(compiled(text).iter_errors(value)), None)
+    validator = compiled(text)
+    # Without references, the steps grow only with the schema and the value.
+    if REFERENCE in text.lower() and Steps(json.loads(text)).of(value) > MAX_STEPS:
+        return TOO_MANY
+    problem = next(iter(validator.iter_errors(value)), None)
     if problem is None:
         return None
     place = "/".join(map(str, problem.instance_path)) or "the whole"

@@ -115,7 +115,14 @@ class _Call:
                 tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source
             )
         if isinstance(step, Waiting | ClientWaiting):
-            return _question(request.tool, step)
+            common: dict[str, Any] = {"tool": request.tool, "params": step.params, "execution_id": step.execution_id}
+            if isinstance(step, Waiting):
+                question: ToolEvent = ApprovalRequired(
+                    **common, params_sha256=step.params_sha256, expires_at=step.expires_at
+                )
+            else:
+                question = ClientToolCall(**common, call_id=step.call_id, expires_at=step.expires_at)
+            return question
         if isinstance(step, Resolved):
             return ApprovalResolved(execution_id=step.execution_id, decision=step.decision)
         if isinstance(step, Output):
@@ -272,10 +279,3 @@ def _message(request: ToolRequest, shown: Any, content: str, *, is_error: bool =
         params = msgspec.json.encode(shown).decode()
         content = f"I ran {request.tool} with {params}. Its result:\n{content}"
     return ToolMessage(call_id=request.call_id, name=request.tool, content=content, is_error=is_error)
-
-
-def _question(tool: str, step: Waiting | ClientWaiting) -> ApprovalRequired | ClientToolCall:
-    common: dict[str, Any] = {"tool": tool, "params": step.params, "execution_id": step.execution_id}
-    if isinstance(step, Waiting):
-        return ApprovalRequired(**common, params_sha256=step.params_sha256, expires_at=step.expires_at)
-    return ClientToolCall(**common, call_id=step.call_id, expires_at=step.expires_at)

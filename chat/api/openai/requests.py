@@ -46,6 +46,7 @@ def request_of(
         raise ApiError(422, "invalid_field", "X-Session-Id is not the id of a session, which is a UUID.") from None
     instructions = [text_of(message) for message in body.messages if message.role in {"system", "developer"}]
     plain = body.model.endswith(PLAIN)
+    choice = body.tool_choice.function.name if isinstance(body.tool_choice, ToolChoice) else body.tool_choice
     # A default model of another provider than the default one is known by its name.
     others = [name for name in providers.names if not providers.missing(name)]
     provider = provider if named else next((name for name in others if providers.get(name).default_model == model), "")
@@ -77,8 +78,8 @@ def request_of(
             presence_penalty=body.presence_penalty,
             frequency_penalty=body.frequency_penalty,
             reasoning_effort=body.reasoning_effort,
-            tool_choice=_tool_choice(body),
             # What is the default anyway is not sent: not every provider has the option.
+            tool_choice=choice if body.tools and choice != "auto" else None,
             parallel_tool_calls=False if body.tools and body.parallel_tool_calls is False else None,
         ),
         output_schema=_output_schema(body.response_format),
@@ -93,12 +94,6 @@ def _declared(function: FunctionIn) -> ClientToolIn:
         return ClientToolIn.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise invalid_fields([{**one, "loc": ("tools", *one["loc"])} for one in error.errors()]) from None
-
-
-def _tool_choice(body: CompletionIn) -> str | None:
-    if not body.tools or body.tool_choice in {None, "auto"}:
-        return None
-    return body.tool_choice.function.name if isinstance(body.tool_choice, ToolChoice) else body.tool_choice
 
 
 def text_of(message: MessageIn) -> str:

@@ -1,6 +1,6 @@
 """The results of client tools in a conversation of OpenAI's form: they continue the run that waits for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
 from uuid import UUID
 
@@ -29,7 +29,12 @@ async def continued(messages: Sequence[MessageIn], caller: Caller) -> Continued 
 
     Then the conversation begins a run of its own, as it was sent. Raise `ApiError` (404, 409).
     """
-    given = _given(messages)
+    given: dict[UUID, str] = {}
+    for message in takewhile(lambda one: one.role == "tool", reversed(messages)):
+        try:
+            given[UUID((message.tool_call_id or "").removeprefix(CALL_ID))] = text_of(message)
+        except ValueError:
+            return None
     run_id = await read(results.run_waiting_for, given.keys(), caller.owner) if given else None
     if run_id is None:
         return None
@@ -39,14 +44,3 @@ async def continued(messages: Sequence[MessageIn], caller: Caller) -> Continued 
     for execution_id, text in given.items():
         await store_result(caller, execution_id, text, None)
     return Continued(run_id=run_id, session_id=str(run["session_id"]), cursor=log.last)
-
-
-def _given(messages: Sequence[MessageIn]) -> Mapping[UUID, str]:
-    """Return the results at the end of a conversation by their executions; none if one has another id."""
-    found: dict[UUID, str] = {}
-    for message in takewhile(lambda one: one.role == "tool", reversed(messages)):
-        try:
-            found[UUID((message.tool_call_id or "").removeprefix(CALL_ID))] = text_of(message)
-        except ValueError:
-            return {}
-    return found
