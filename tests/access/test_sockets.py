@@ -23,6 +23,7 @@ MESSAGES = {
     "resume": ("interrupted", {"run_id": "ID"}),
     "approve": ("waiting", {"execution_id": "ID", "params_sha256": "HASH"}),
     "deny": ("waiting", {"execution_id": "ID", "params_sha256": "HASH"}),
+    "result": ("waiting", {"execution_id": "ID", "data": "x"}),
 }
 """Each message type except `auth`, with the type of record that its id names and its other fields."""
 

@@ -10,9 +10,10 @@ from chat import service_registry
 from chat.api.errors import not_found
 from chat.api.parsing import parse_request
 from chat.api.run_access import owner_of
-from chat.api.sockets.messages import Cancel, Chat, Command, Decide, Follow, Resume
+from chat.api.sockets.messages import Cancel, Chat, Command, Decide, Follow, GiveResult, Resume
 from chat.runs.start.idempotency import AlreadyBegun
 from tools.approvals.api import decide
+from tools.client_tools.api import store_result
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,9 @@ async def execute(command: Command, caller: Caller) -> Result:
         fields = {"params_sha256": command.params_sha256, "note": command.note}
         decided = await decide(caller.owner, command.execution_id, decision, **fields)
         return Result(done={"execution_id": str(decided["id"]), "decision": decided["decision"]})
+    if isinstance(command, GiveResult):
+        given = await store_result(caller, command.execution_id, command.data, command.error)
+        return Result(done={"execution_id": str(given["id"]), "status": given["status"]})
     if isinstance(command, Cancel):
         status = await service_registry.current().cancel(command.run_id, caller.owner)
         if status is None:

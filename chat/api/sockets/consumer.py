@@ -1,8 +1,8 @@
 """`/ws/chat`: conversations over a WebSocket (RFC 6455), with the same bodies and events as over HTTP.
 
-Each message is a JSON object with a `type`: `auth`, `chat`, `follow`, `cancel`, `resume`, `approve` or `deny`. The
-service sends each run's events, with the run's id as `run` and the event's number as `id`. It replies `done` or
-`refused` to a command. A `ref` in a message is returned with its reply.
+Each message is a JSON object with a `type`: `auth`, `chat`, `follow`, `cancel`, `resume`, `approve`, `deny` or
+`result`. The service sends each run's events, with the run's id as `run` and the event's number as `id`. It replies
+`done` or `refused` to a command. A `ref` in a message is returned with its reply.
 """
 
 import asyncio

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter, ValidationError
 
 from chat.api.schemas import ChatIn
-from tools.schemas import DecisionIn
+from tools.schemas import DecisionIn, ResultIn
 from web import strict_json
 from web.errors import ApiError
 from web.schemas import Strict
@@ -20,6 +20,7 @@ SCOPES: Final = {
     "resume": ("chat",),
     "approve": ("approve",),
     "deny": ("approve",),
+    "result": ("chat",),
     "follow": ("chat", "audit"),
 }
 """The scopes of each type of message. A caller needs one of them."""
@@ -64,7 +65,13 @@ class Decide(DecisionIn):
     ref: Ref = ""
 
 
-Command = Chat | Follow | Cancel | Resume | Decide
+class GiveResult(ResultIn):
+    type: Literal["result"]
+    execution_id: UUID
+    ref: Ref = ""
+
+
+Command = Chat | Follow | Cancel | Resume | Decide | GiveResult
 Message = Auth | Command
 
 _adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])

@@ -91,6 +91,22 @@ async def test_approval_is_given_on_the_same_socket(start: Start) -> None:
     assert workspaces().root.entry("socket.txt").size == 1
 
 
+async def test_result_of_a_client_tool_is_given_on_the_same_socket(start: Start) -> None:
+    api = await start(Scripted([ToolCall(call_id="c", name="ask", arguments="{}"), CALLS], [text("Done."), STOP]))
+    async with connected(api) as socket:
+        await socket.send_json({"type": "chat", "message": "ask", "client_tools": [{"name": "ask"}]})
+        waits = (await received(socket, "client_tool_call"))[-1]
+        answer = {"type": "result", "execution_id": waits["execution_id"]}
+        await socket.send_json(answer)
+        assert (await received(socket, "refused"))[-1]["status"] == 422
+        await socket.send_json({**answer, "data": None, "ref": "r"})
+        found = await received(socket, "done", ref="r")
+        assert found[-1]["status"] == "succeeded"
+        if not any(event["type"] == "end" for event in found):
+            found += await received(socket, "end")
+    assert next(event for event in found if event["type"] == "tool_result")["data"] is None
+
+
 async def test_run_is_followed_from_a_cursor_and_continues_without_its_socket(start: Start) -> None:
     gate = asyncio.Event()
     api = await start(Scripted([text("Hel"), gate.wait, text("lo"), STOP]))

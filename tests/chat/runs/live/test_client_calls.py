@@ -231,3 +231,15 @@ async def test_client_tools_need_a_stored_run_and_names_that_the_service_does_no
     assert (refused.status, refused.json()["detail"][0]["field"]) == (422, "client_tools.0.name")
     unstored = await start(Scripted(), stored=False)
     assert (await unstored.ask(QUESTION)).json()["code"] == "not_stored"
+
+
+async def test_run_that_ends_beside_an_open_call_closes_it(start: Start) -> None:
+    bad = [call("select", f"c{number}", "{}") for number in range(3)]
+    api = await start(Scripted([*bad, call("confirm", "c9"), CALLS]))
+    answer = await api.ask(QUESTION)
+    assert answer.one("end")["reason"] == "repeated_call"
+    assert [event["code"] for event in answer.events if event["type"] == "tool_error"][-1] == "cancelled"
+    closed = await ToolExecution.objects.aget(tool="confirm")
+    assert (closed.status, closed.code) == ("cancelled", "cancelled")
+    late = await give(api, {"execution_id": str(closed.id)}, data=1)
+    assert (late.status, late.json()["code"]) == (409, "too_late")
