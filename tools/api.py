@@ -15,6 +15,7 @@ from tools.approvals.api import decide
 from tools.client_tools.api import store_result
 from tools.execution.request import grant_all
 from tools.listing import describe_tools
+from tools.mcp_server.views import router as mcp_router
 from tools.output.store import page_of
 from tools.retrieval.api import router as retrieval_router
 from tools.schemas import DecisionIn, ExecutionFilters, ExecutionList, ExecutionOut, OutputOut, ResultIn, ToolList
@@ -34,6 +35,8 @@ PAGE_BYTES: Final = 64 * 1_024
 FILTERS: Final[Any] = params.Query(...)
 BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MAX_PAGE_BYTES, description="The most bytes of the page.")
 FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53, description="The first byte of the page.")
+
+router.add_router("", mcp_router)
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 DECISION_ERRORS: Final = ERRORS | errors(409, 413, 415)

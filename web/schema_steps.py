@@ -67,7 +67,7 @@ class Steps:
         for part in _subschemas(schema, IN_PLACE):
             yield part, value
         if isinstance(schema.get("$ref"), str):
-            yield self._target(schema["$ref"]), value
+            yield target_of(self._root, schema["$ref"]), value
         if isinstance(value, dict):
             named = schema.get("properties")
             others = list(_subschemas(schema, OF_MEMBERS))
@@ -82,18 +82,19 @@ class Steps:
                 for part in parts:
                     yield part, item
 
-    def _target(self, pointer: str) -> Any:
-        """Return the subschema at a pointer (RFC 6901); True if there is none, which the validator reports."""
-        found = self._root
-        for step in pointer.split("/")[1:]:
-            name = unquote(step).replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-                found = found[int(name)]
-            elif isinstance(found, dict) and name in found:
-                found = found[name]
-            else:
-                return True
-        return found
+
+def target_of(root: Any, pointer: str) -> Any:
+    """Return the subschema at a pointer (RFC 6901); True if there is none, which the validator reports."""
+    found = root
+    for step in pointer.split("/")[1:]:
+        name = unquote(step).replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+            found = found[int(name)]
+        elif isinstance(found, dict) and name in found:
+            found = found[name]
+        else:
+            return True
+    return found
 
 
 def _subschemas(schema: dict[str, Any], names: tuple[str, ...]) -> Iterator[Any]:

@@ -18,6 +18,8 @@ MAX_METADATA_BYTES: Final = 16 * 1_024
 
 RunStatus = Literal["running", "waiting", "completed", "cancelled", "failed", "interrupted"]
 Name = Annotated[str, Field(max_length=128)]
+ClientToolName = Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+Description = Annotated[str, Field(max_length=8_192)]
 StopText = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -41,10 +43,10 @@ class ToolCallIn(Strict):
 class ClientToolIn(Strict):
     """A tool that the client runs when the model calls it."""
 
-    name: Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,64}$")] = Field(
+    name: ClientToolName = Field(
         description="The tool's name: letters, digits, `_` and `-`. It differs from the names of the service's tools."
     )
-    description: Annotated[str, Field(max_length=8_192)] = Field("", description="The description for the model.")
+    description: Description = Field("", description="The description for the model.")
     parameters: dict[str, Any] = Field(
         {"type": "object", "properties": {}}, description="The JSON Schema of the params, of type object."
     )

@@ -24,6 +24,7 @@ TAGS: Final = [
     {"name": "tools", "description": "The tools, their executions, and decisions about executions that wait."},
     {"name": "workspace", "description": "The files of the caller's workspace."},
     {"name": "openai", "description": "The API of OpenAI, for clients that speak it."},
+    {"name": "mcp", "description": "The tools of the caller, for clients of the Model Context Protocol."},
     {"name": "speech", "description": "Speech to text, and text to speech."},
     {"name": "usage", "description": "Calls, tokens and cost."},
     {"name": "keys", "description": "The keys of callers."},

@@ -53,6 +53,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
             "messages": [{"role": "user", "content": "What is the capital of France?"}],
         }
     },
+    "handle_mcp_message": {"The list of tools": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}},
     "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
     "put_document": {"A text": {"name": "handbook/leave.md", "text": "# Leave\nEveryone has 30 days.\n"}},
     "change_session": {"A new title": {"title": "Capitals"}},
@@ -211,6 +212,7 @@ ANSWERS: Final[dict[str, Any]] = {
         "count": 1,
         "truncated": False,
     },
+    "handle_mcp_message": {"jsonrpc": "2.0", "id": 1, "result": {}},
     "write_file": {"path": "notes/plan.txt", "size": 10, "sha256": SHA256, "created": True},
     "upload_archive": {"files": 2, "created": 2, "bytes": 1_024},
     "undo_run": {

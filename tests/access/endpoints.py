@@ -51,6 +51,7 @@ ENDPOINTS: Final = {
     ("post", "/v1/audio/speech"): Endpoint(kind="unowned", scopes=("speech",), body={"text": ""}, opens_with=400),
     ("get", "/v1/models"): Endpoint(kind="unowned", scopes=("chat",)),
     ("get", "/v1/models/{model}"): Endpoint(kind="unowned", scopes=("chat",), opens_with=404),
+    ("post", "/mcp"): Endpoint(kind="unowned", scopes=(), body={"jsonrpc": "2.0", "id": 1, "method": "ping"}),
     ("get", "/providers"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools/executions"): Endpoint(kind="list", scopes=EXECUTIONS),

@@ -31,6 +31,7 @@ ROUTES = {
     "/v1/audio/speech": {"post"},
     "/v1/audio/transcriptions": {"post"},
     "/v1/models/{model}": {"get"},
+    "/mcp": {"post"},
     "/providers": {"get"},
     "/tools": {"get"},
     "/tools/executions": {"get"},

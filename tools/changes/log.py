@@ -107,7 +107,8 @@ class RunChanges:
         digest = hashlib.sha256(data).hexdigest()
         path = self._folder / digest
         kept = path.exists()
-        if not kept and self._size() + size <= self._max_bytes:
+        used = sum(entry.stat().st_size for entry in os.scandir(self._folder) if entry.name != JOURNAL)
+        if not kept and used + size <= self._max_bytes:
             partial = path.with_suffix(".partial")
             with _opened(partial, os.O_TRUNC) as file:
                 file.write(data)
@@ -116,9 +117,6 @@ class RunChanges:
             partial.rename(path)
             kept = True
         return Content(sha256=digest, size=size, executable=executable, kept=kept)
-
-    def _size(self) -> int:
-        return sum(entry.stat().st_size for entry in os.scandir(self._folder) if entry.name != JOURNAL)
 
     def _lines(self) -> Iterator[Line]:
         try:

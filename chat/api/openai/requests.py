@@ -6,13 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import ValidationError
-
 from access.caller import Caller
 from chat.api.client_tools import client_tools
 from chat.api.images import image_of
-from chat.api.openai.schemas import CompletionIn, FunctionIn, MessageIn, ResponseFormat, TextPart, ToolChoice
-from chat.api.schemas import ClientToolIn
+from chat.api.openai.schemas import CompletionIn, MessageIn, ResponseFormat, TextPart, ToolChoice
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import SamplingOptions
 from chat.engine.output_schema import OutputSchema
@@ -20,7 +17,6 @@ from chat.providers.registry import ProviderRegistry
 from chat.starting.request import ALL_TOOLS, RunRequest
 from web.errors import ApiError
 from web.json_schema import InvalidSchema
-from web.validation import invalid_fields
 
 PLAIN: Final = ":plain"
 """The end of the name of a model to which no tool of the service is offered."""
@@ -68,7 +64,7 @@ def request_of(
         model=rest if named else model,
         instructions="\n\n".join(instructions) if instructions else ("" if plain else None),
         tools=() if plain else ALL_TOOLS,
-        client_tools=client_tools([_declared(tool.function) for tool in body.tools or ()], server_tools),
+        client_tools=client_tools([tool.function.declared for tool in body.tools or ()], server_tools),
         sampling=SamplingOptions(
             max_output_tokens=body.max_completion_tokens or body.max_tokens,
             temperature=body.temperature,
@@ -86,14 +82,6 @@ def request_of(
         user=body.user or "",
         metadata=body.metadata or {},
     )
-
-
-def _declared(function: FunctionIn) -> ClientToolIn:
-    given = {"name": function.name, "description": function.description, "parameters": function.parameters}
-    try:
-        return ClientToolIn.model_validate({name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise invalid_fields([{**one, "loc": ("tools", *one["loc"])} for one in error.errors()]) from None
 
 
 def text_of(message: MessageIn) -> str:

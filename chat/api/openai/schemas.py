@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from ninja import Field, Schema
 from pydantic import BaseModel, ConfigDict
 
-from chat.api.schemas import MAX_CLIENT_TOOLS
+from chat.api.schemas import MAX_CLIENT_TOOLS, ClientToolIn, ClientToolName, Description
 from web.schemas import Strict
 
 MAX_MESSAGES: Final = 4_000
@@ -98,10 +98,16 @@ class ResponseFormat(Strict):
 class FunctionIn(Strict):
     """A function of the client."""
 
-    name: str = Field(description="The name. It differs from the names of the service's tools.")
-    description: str | None = Field(None, description="The description for the model. Null is none.")
+    name: ClientToolName = Field(description="The name. It differs from the names of the service's tools.")
+    description: Description | None = Field(None, description="The description for the model. Null is none.")
     parameters: dict[str, Any] | None = Field(None, description="The JSON Schema of the arguments. Null is none.")
     strict: bool | None = Field(None, description="Without effect: the arguments are always checked.")
+
+    @property
+    def declared(self) -> ClientToolIn:
+        """The function as a client tool."""
+        fields = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return ClientToolIn.model_validate({name: value for name, value in fields.items() if value is not None})
 
 
 class ToolIn(Strict):

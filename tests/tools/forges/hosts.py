@@ -20,7 +20,8 @@ BACKEND = "/usr/lib/git-core/git-http-backend"
 class Host:
     """The host. `requests` are the requests so far, and `pulls` its open pull requests.
 
-    It answers `statuses` to the next requests whose path has the key. `on_request` is called for each request.
+    It answers `statuses` to the next requests whose path has the key. While it `holds`, a request to make a pull
+    request is `held` and gets no answer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,6 +32,8 @@ class Host:
         self.labels: list[str] = []
         self.port = 0
         self.unauthorized = 0
+        self.holds = False
+        self.held = asyncio.Event()
 
     @property
     def origin(self) -> str:
@@ -91,6 +94,9 @@ class Host:
             base = query.get("base") or query.get("target_branch")
             found = [pull for pull in self.pulls if (pull["head"]["ref"], pull["base"]["ref"]) == (head, base)]
             return web.json_response(found)
+        if self.holds:
+            self.held.set()
+            await asyncio.sleep(3_600)
         fields = await request.json()
         head, base = (fields.get(a) or fields.get(b) for a, b in (("head", "source_branch"), ("base", "target_branch")))
         others = {name: value for name, value in fields.items() if name not in {"head", "base"}}

@@ -4,6 +4,10 @@ Covers `tools.builtin.git_publish`, `tools.forges.proposal`, `tools.forges.priva
 `tools.forges.connection`, `tools.forges.forge`, `tools.forges.github` and `tools.forges.gitlab`.
 """
 
+import asyncio
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,6 +18,8 @@ from chat.providers.scripted import Scripted, text
 from tests.chat.runs.live.test_suspension import CALLS as STOPS_FOR_CALLS
 from tests.chat.runs.live.test_suspension import STOP, Following, decide
 from tests.conftest import Start
+from tests.managing import migrated
+from tests.orchestrator_site.test_serve import ROOT, environment
 from tests.tools.forges.conftest import Publish, tool_of
 from tests.tools.forges.hosts import TOKEN, Host
 from tests.tools.git.building import Built
@@ -62,7 +68,7 @@ async def test_pull_request_of_a_fork_is_another_one(offer: Publish, host: Host,
     assert (made.created, made.number, again.created, again.number) == (True, 2, False, 2)
 
 
-async def test_call_that_was_killed_after_the_push_makes_exactly_one(
+async def test_call_whose_api_request_failed_after_the_push_makes_exactly_one(
     offer: Publish, host: Host, remote: Built, proposal: Proposal
 ) -> None:
     host.statuses["/api/repos/acme/site/pulls"] = 500
@@ -74,6 +80,36 @@ async def test_call_that_was_killed_after_the_push_makes_exactly_one(
     again = await offer()
 
     assert (made.created, again.created, len(host.pulls)) == (True, False, 1)
+
+
+async def test_process_that_is_killed_after_the_push_makes_exactly_one(
+    host: Host, remote: Built, repository: Built, tmp_path: Path
+) -> None:
+    variables = environment(
+        migrated(tmp_path),
+        ALLOW_FS_BASE=str(repository.folder.parent),
+        GIT_REMOTES_ALLOWED=f"github:{host.origin}/acme/*={host.origin}/api",
+        GIT_TOKENS=f"127.0.0.1:{host.port}={TOKEN}",
+    )
+    params = {"title": "Fix it", "body": "As asked.", "base": "main", "head": "fix", "path": "r"}
+    words = [f"--param={name}={value}" for name, value in params.items()]
+    command = [sys.executable, "manage.py", "run_tool", "git.create_pr", *words, "--yes", "--json"]
+
+    host.holds = True
+    killed = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=variables, stdout=-3, stderr=-3)
+    async with asyncio.timeout(60):
+        await host.held.wait()
+    killed.kill()
+    await killed.wait()
+    assert remote.git("rev-parse", "fix") == repository.head
+    assert host.pulls == []
+
+    host.holds = False
+    again = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=variables, stdout=-1, stderr=-1)
+    said, problem = await again.communicate()
+    assert again.returncode == 0, problem.decode()
+    assert json.loads(said)["created"]
+    assert len(host.pulls) == 1
 
 
 async def test_branch_grows_and_nothing_is_left_of_a_call(

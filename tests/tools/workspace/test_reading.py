@@ -198,4 +198,5 @@ def test_all_handles_are_closed(workspace: Workspace, tmp_path: Path) -> None:
             except ToolError:
                 continue
     list(workspace.walk(workspace.entry("."), recursive=True, deadline=Deadline(10)))
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # Handles that earlier tests left to the garbage collector may be closed meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

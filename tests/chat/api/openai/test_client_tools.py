@@ -1,6 +1,6 @@
 """Tools of a client of OpenAI's API, with its real client; bad input first.
 
-Covers `chat.api.openai.tool_results`.
+Covers `chat.api.openai.schemas` and `chat.api.openai.tool_results`.
 """
 
 from typing import Any

@@ -1,0 +1,1 @@
+"""An MCP server with the tools that a caller may run."""
