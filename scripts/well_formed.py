@@ -167,6 +167,7 @@ class WellFormed:
                 "attachments": ([{"media_type": "image/png", "data_base64": PICTURE}], [{"path": "c.png"}], []),
                 "instructions": ("Be brief.", ""),
                 "tools": (["fs.*"], ["*"], [], ["no.tool"]),
+                "client_tools": ([{"name": "ask"}], [{"name": "fs_read"}], [{"name": "a", "parameters": {}}], []),
                 "max_output_tokens": (1, 1_000_000),
                 "temperature": (0, 2, 0.5),
                 "on_disconnect": ("cancel", "continue"),
@@ -194,6 +195,7 @@ class WellFormed:
         """Return a request about one row, which exists or does not."""
         row, number = self._values.id(), self._random.choice((0, 1, 5, 2**31, 2**63))
         group = self._random.choice(("day", "key", "model", "tool"))
+        result = self._values.some({"data": ("A text", None, {"a": [1]}), "error": ("It failed.", "")}, 0.6)
         changes = self._values.some({"title": ("A title",), "metadata": ({"a": 1}, {})}, 0.8)
         return self._random.choice(
             (
@@ -202,6 +204,7 @@ class WellFormed:
                 Made("POST", f"/chat/runs/{row}/cancel"),
                 Made("POST", f"/chat/runs/{row}/resume"),
                 Made("GET", f"/tools/executions/{row}"),
+                self._json("POST", f"/tools/executions/{row}/result", result),
                 Made("GET", f"/tools/executions/{row}/output?offset={number}&limit=10"),
                 Made("GET", f"/tools/executions?session_id={row}&limit=5&offset={number}"),
                 Made("GET", f"/usage?group_by={group}&since=2026-01-01"),
