@@ -208,7 +208,7 @@ def test_what_a_search_leaves_over_is_finished_in_the_background(
     assert "of 60 pieces have vectors so far" in find(retrieval, files, "words").missing
     done = threading.Event()
     update = retrieval.update
-    monkeypatch.setattr(retrieval, "update", lambda *args: update(*args) and (done.set() or True))
+    monkeypatch.setattr(retrieval, "update", lambda *args, **options: update(*args, **options) and (done.set() or True))
     retrieval.finish_later(WORKSPACE, lambda: files)
     assert done.wait(10)
     assert retrieval.status(WORKSPACE).totals.embedded == 60
