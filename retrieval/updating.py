@@ -81,21 +81,14 @@ class Update:
                     self.index.remove(path)
         # Documents take the longest.
         changed.sort(key=lambda file: kind_of(file.path) in DOCUMENTS)
-        stopped = self._read(changed, known)
+        self._pieces = self.index.totals().pieces
+        batches = (changed[start : start + FILES_A_COMMIT] for start in range(0, len(changed), FILES_A_COMMIT))
+        stopped = next(filter(None, (self._read_batch(batch, known) for batch in batches)), "")
         self.complete = listed and not stopped
         stopped = stopped or ("" if listed else LATE)
         if changed or gone or not self.index.state("updated") or self.index.state("stopped") != stopped:
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             self.index.set_state(stopped=stopped, updated=now)
-
-    def _read(self, changed: list[SourceFile], known: dict[str, IndexedFile]) -> str:
-        """Read changed files. Return why this stopped early, or an empty text."""
-        self._pieces = self.index.totals().pieces
-        for start in range(0, len(changed), FILES_A_COMMIT):
-            stopped = self._read_batch(changed[start : start + FILES_A_COMMIT], known)
-            if stopped:
-                return stopped
-        return ""
 
     def _read_batch(self, files: list[SourceFile], known: dict[str, IndexedFile]) -> str:
         """Read some files, then store them in one transaction. Return why this stopped early, or an empty text."""

@@ -41,7 +41,7 @@ async def accounts() -> dict[str, int]:
 
 
 async def test_vectors_are_paid_by_the_key_and_the_service_and_words_cost_nothing(
-    start: Start, make_key: MakeKey, fake: EmbeddingVendor, settings: Any
+    start: Start, make_key: MakeKey, fake: EmbeddingVendor, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BUDGETS = budgets("1usd")
     alice = await make_key("alice", "chat", "tools", "files.write", budgets=["1000tokens/month"])
@@ -52,6 +52,9 @@ async def test_vectors_are_paid_by_the_key_and_the_service_and_words_cost_nothin
 
     settings.RETRIEVAL_EMBEDDINGS = service_at(fake.url, price=price)
     found = resources.retrieval.__wrapped__()
+    left: list[str] = []
+    # The background would pay for the same vectors at any moment.
+    monkeypatch.setattr(found, "finish_later", lambda *args: left.append(args[2].key))
     tools = WorkspaceTools(resources.workspaces(), lambda workspace: tool.tools(workspace, found))
     api = await start(Scripted(), tools=tools)
     assert tools.get("retrieval.search").effect == "network"
@@ -78,6 +81,7 @@ async def test_vectors_are_paid_by_the_key_and_the_service_and_words_cost_nothin
     await Account.objects.filter(name="service:usd").aupdate(spent=0)
     paid = await search()
     assert (paid["ranking"], paid["complete"]) == ("words and vectors", True)
+    assert left == [str(alice.id)] * 2
     # Four words of the text, and one of the query.
     assert await accounts() == {"service": NANO * 5 // 100, "key": 5}
     rows = await sync_to_async(lambda: list(Use.objects.filter(model="words").values()))()
