@@ -141,6 +141,10 @@ class Retrieval:
             if not missing:
                 try:
                     (vector,) = self.reader.vectors([query], payer)
+                    with lock(index.path, "vectors") as held:
+                        # Those of a pass that runs now are of the same space, or it notices that they are not.
+                        if held:
+                            use_space(index, self.reader.model, len(vector))
                     rankings.append(ranking.by_vectors(index, vector, files.__contains__))
                 except DocumentError as error:
                     missing = _as_clause(error)

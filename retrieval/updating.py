@@ -150,7 +150,7 @@ class Update:
                 if use_space(self.index, self._reader.model, len(made[0])):
                     other_spaces += 1
                     if other_spaces > 1:
-                        raise DocumentError("The vectors have now these dimensions, now those.")
+                        raise DocumentError("The service gives vectors of changing dimensions.")
                     # The files have no vectors now, so the first pieces of each come first.
                     break
                 for file_id, group in groupby(zip(batch, made, strict=True), key=lambda pair: pair[0][0]):

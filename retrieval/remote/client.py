@@ -32,6 +32,12 @@ MAX_DIMENSIONS: Final = 8_192
 TOKENS_BESIDE: Final = 4
 """Tokens that a model adds to a text, at most."""
 
+TOO_LONG: Final = frozenset({400, 413, 422})
+"""The statuses of a service that refuses a text with more tokens than its model takes, among others."""
+
+SHORT_CHARS: Final = 300
+"""Characters of each text, if the service refuses whole ones. Every model takes so many, in any language."""
+
 REFUSALS: Final = {
     400: "it refuses the request, or the model",
     401: "it refuses the key",
@@ -56,7 +62,7 @@ class EmbeddingClient:
         await budget.spend(most)
         try:
             async with asyncio.timeout(SECONDS):
-                body = await self._answer(msgspec.json.encode({"model": self.service.model, "input": list(texts)}))
+                body = await self._answer(list(texts))
             vectors, used = self._decoded(body, len(texts))
         except TimeoutError:
             await budget.settle(0)
@@ -64,10 +70,13 @@ class EmbeddingClient:
         except ServiceError:
             await budget.settle(0)
             raise
+        except OSError:
+            await budget.settle(0)
+            raise self._error("cannot be reached: a certificate or a key of PROVIDERS_FILE is damaged") from None
         await budget.settle(most if used is None else min(max(used, 0), most))
         return vectors
 
-    async def _answer(self, body: bytes) -> bytes:
+    async def _answer(self, texts: list[str]) -> bytes:
         """Return the body of an answer, after some attempts. Raises `ServiceError` and `TimeoutError`."""
         # Requests come from threads, and a session belongs to one event loop.
         async with aiohttp.ClientSession(
@@ -79,7 +88,7 @@ class EmbeddingClient:
                 try:
                     async with session.post(
                         self.service.url,
-                        data=body,
+                        data=msgspec.json.encode({"model": self.service.model, "input": texts}),
                         headers={**self.service.headers, "Content-Type": "application/json"},
                         # A redirect could send the key to another host.
                         allow_redirects=False,
@@ -92,6 +101,10 @@ class EmbeddingClient:
                                 if len(answer) > MAX_ANSWER_BYTES:
                                     raise self._error(f"answered with more than {MAX_ANSWER_BYTES} bytes")
                             return bytes(answer)
+                        if response.status in TOO_LONG and any(len(text) > SHORT_CHARS for text in texts):
+                            # Otherwise one text that is too long would keep all others from having vectors.
+                            texts = [text[:SHORT_CHARS] for text in texts]
+                            continue
                         problem = f"answered {response.status}"
                         problem += f": {REFUSALS[response.status]}" if response.status in REFUSALS else ""
                         if response.status != 429 and response.status < 500:
@@ -111,7 +124,7 @@ class EmbeddingClient:
         """Return the vectors in the order of their texts, and the tokens that were used. Raises `ServiceError`."""
         try:
             answer = msgspec.json.decode(body, type=_Answer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise self._error("gave an answer that has no vectors") from None
         places = [entry.index if entry.index is not None else at for at, entry in enumerate(answer.data)]
         dimensions = {len(entry.embedding) for entry in answer.data}

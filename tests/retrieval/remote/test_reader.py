@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from retrieval.base import ServiceError
+from retrieval.base import DocumentError, ServiceError
 from retrieval.remote import client
 from retrieval.service import Hits, Retrieval
 from spending.accounts import Payer
@@ -56,7 +56,8 @@ def rows(*embeddings: Any) -> dict[str, Any]:
         (json_reply({}), "no vectors"),
         (json_reply([]), "no vectors"),
         (Reply(pieces=(b"\xff\xfe",)), "no vectors"),
-        (Reply(pieces=(b"[" * 100_000,)), "no vectors"),
+        (Reply(pieces=(b'{"data": ' + b"[" * 100_000,)), "no vectors"),
+        (Reply(pieces=(b'{"other": ' + b"[" * 100_000,)), "no vectors"),
         (json_reply(rows([1.0])), "one vector for each text"),
         (json_reply({"data": [{"index": 0, "embedding": [1.0]}] * 2}), "one vector for each text"),
         (json_reply({"data": [{"index": at, "embedding": [1.0]} for at in (1, 2)]}), "one vector for each text"),
@@ -125,6 +126,27 @@ async def test_request_has_the_key_the_query_of_the_url_and_all_texts(fake: Embe
     assert {len(vector) for vector in made} == {32}
 
 
+async def test_text_that_is_too_long_for_the_model_is_cut(fake: EmbeddingVendor) -> None:
+    fake.play(json_reply({"error": {"message": "at most 512 tokens"}}, 400))
+    assert len(await vectors(fake, Bookings(), "short", "long " * 200)) == 2
+    assert [max(map(len, asked.body["input"])) for asked in fake.asked] == [1_000, 300]
+    fake.play(*[json_reply({}, 400)] * 2)
+    with pytest.raises(ServiceError, match="400: it refuses the request"):
+        await vectors(fake, Bookings(), "long " * 200)
+    assert len(fake.asked) == 4
+
+
+async def test_damaged_certificate_is_a_sentence(tmp_path: Path) -> None:
+    damaged = tmp_path / "ca.pem"
+    damaged.write_text("no certificate")
+    for file in (damaged, tmp_path / "gone.pem"):
+        bookings = Bookings()
+        reader = reader_of(service_at("https://127.0.0.1:9", ca_file=file), bookings.of)
+        with pytest.raises(ServiceError, match="certificate or a key of PROVIDERS_FILE is damaged"):
+            await asyncio.to_thread(reader.vectors, ["a"], ALICE)
+        assert bookings.settled == [0]
+
+
 async def test_unreachable_service_leaves_a_search_by_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
     with socket.socket() as unused:
@@ -179,15 +201,27 @@ async def test_vectors_of_another_model_or_of_other_dimensions_are_made_again(
 
 
 async def test_service_whose_dimensions_alternate_does_not_use_up_the_budget(
-    fake: EmbeddingVendor, tmp_path: Path
+    fake: EmbeddingVendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = Files(a__md="words", b__md="words")
     retrieval = Retrieval(tmp_path, reader_of(service_at(fake.url), Bookings().of))
-    await search(retrieval, files, "words")
-    fake.asked.clear()
-    files.contents |= {f"{at}.md": f"words {at}" for at in range(3)}
-    for length in (3, 2, 3, 2):
-        fake.play(json_reply(rows(*[[1.0] * length] * (3 if length == 3 and not fake._replies else 5))))
-    found = await search(retrieval, files, "words")
-    assert len(found.hits) == 5
-    assert len(fake.asked) <= 3
+    answer = fake.answer
+
+    def alternating(texts: list[str]) -> dict[str, Any]:
+        fake.dimensions = 80 - fake.dimensions
+        return answer(texts)
+
+    monkeypatch.setattr(fake, "answer", alternating)
+    files = Files(**{f"f{at}__md": f"words {at}" for at in range(200)})
+    with pytest.raises(DocumentError, match="dimensions"):
+        await asyncio.to_thread(retrieval.update, WORKSPACE, files)
+    assert len(fake.asked) == 4
+
+
+async def test_query_of_other_dimensions_has_the_vectors_made_again(fake: EmbeddingVendor, tmp_path: Path) -> None:
+    retrieval = Retrieval(tmp_path, reader_of(service_at(fake.url), Bookings().of))
+    files = Files(a__md="buy a car", b__md="an automobile")
+    await search(retrieval, files, "car")
+    fake.dimensions = 48
+    assert "0 of 2 pieces have vectors so far" in (await search(retrieval, files, "car")).missing
+    found = await search(retrieval, files, "car")
+    assert ([hit.path for hit in found.hits], found.missing) == (["a.md", "b.md"], "")
