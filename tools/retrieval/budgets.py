@@ -44,9 +44,9 @@ class RequestBudget:
 
     async def settle(self, tokens: int) -> None:
         """Replace the booking with the cost of the tokens that were used, and add them to the usage."""
-        if not conf.is_stored():
-            return
         drawn, booked = self._booked
+        if not conf.is_stored() or not (drawn or tokens):
+            return
         cost = self._cost(tokens)
         rest = Amount(nanos=(booked.nanos or 0) - (cost.nanos or 0), tokens=booked.tokens - cost.tokens)
         used = ledger.Used(

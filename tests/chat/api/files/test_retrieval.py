@@ -51,6 +51,7 @@ async def test_invalid_documents_are_refused_and_leave_nothing(start: Start, mak
         ({"name": "", "text": "a"}, 422),
         ({"name": "a" * 256, "text": "a"}, 422),
         ({"name": "a.md", "data_base64": "no base64"}, 422),
+        ({"name": "a.md", "text": "\ud800"}, 400),
         ({"name": "a.md", "text": "a", "path": "b.md"}, 422),
         *(({"name": name, "text": "a"}, 422) for name in ("/a.md", "../a.md", "b/../../a.md", ".env", "b//a.md", "b/")),
         ({"name": "id_rsa", "text": "a"}, 403),
