@@ -24,6 +24,7 @@ from retrieval.base import SourceFile
 from retrieval.index_file import IndexFile
 from retrieval.limits import MAX_PIECES_PER_FILE
 from retrieval.ranking import file_of
+from retrieval.service import OPERATOR_PAYER
 from retrieval.updating import Update
 from retrieval.worker.tasks import LocalReader
 
@@ -127,7 +128,7 @@ class Measured:
         update.words()
         self.words_seconds = time.process_time() - began
         began = time.process_time()
-        update.vectors(max_pieces)
+        update.vectors(OPERATOR_PAYER, max_pieces)
         self.vectors_seconds = time.process_time() - began
         self.totals = index.totals()
         self.lines = {

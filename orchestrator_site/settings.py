@@ -102,6 +102,10 @@ SLOW_READER_SECONDS = env.seconds("SLOW_READER_SECONDS", 60, least=1, most=3_600
 ENABLE_TERMINAL = env.flag("ENABLE_TERMINAL", default=True)
 ENABLE_GIT = env.flag("ENABLE_GIT", default=True)
 ENABLE_RETRIEVAL = env.flag("ENABLE_RETRIEVAL", default=True)
+vectors_from = partial(
+    provider_settings.embedding_service, values=PROVIDER_SETTINGS, endpoints=ENDPOINTS, prices=MODEL_PRICES
+)
+RETRIEVAL_EMBEDDINGS = env.parsed("RETRIEVAL_EMBEDDINGS", vectors_from)
 GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", identity.name_template)
 GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", identity.email_template)
 GIT_REMOTES_ALLOWED = env.parsed("GIT_REMOTES_ALLOWED", allowed.remotes)

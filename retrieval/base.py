@@ -1,6 +1,7 @@
 """The values of retrieval, and the two sides that it works between: a source of files, and a reader of their content.
 
 DocumentError        a file's content cannot be indexed
+      ServiceError       the embedding service makes no vectors now
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,11 +9,17 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from spending.accounts import Payer
+
 Kind = Literal["text", "markdown", "code", "pdf", "docx"]
 
 
 class DocumentError(Exception):
     """A file cannot be indexed. The message is a sentence for the caller, and never quotes the file."""
+
+
+class ServiceError(DocumentError):
+    """The embedding service makes no vectors now, of any text. The message never quotes a text or a key."""
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,10 +66,22 @@ class Reader(Protocol):
     missing: str
     """The reason why texts get no vectors, or an empty text."""
 
+    model: str
+    """The name of the vectors. Those of another model are in another space, and are made again."""
+
+    texts_at_once: int
+    """Texts whose vectors are asked for together."""
+
+    leaves_machine: bool
+    """True if texts are sent to a service."""
+
     def pieces(self, kind: Kind, data: bytes) -> list[Piece]:
         """Return the pieces of a content. Raises `DocumentError`."""
         ...
 
-    def vectors(self, texts: Sequence[str]) -> list[bytes]:
-        """Return the vector of each text: a signed byte for each dimension. Raises `DocumentError`."""
+    def vectors(self, texts: Sequence[str], payer: Payer, /) -> list[bytes]:
+        """Return the vector of each text: a signed byte for each dimension. Raises `DocumentError`.
+
+        All have the same number of dimensions. The payer pays for them, if they cost anything.
+        """
         ...

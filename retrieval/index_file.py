@@ -25,7 +25,7 @@ OWNER_ONLY: Final = 0o700
 BUSY_SECONDS: Final = 5.0
 DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 DIMENSIONS: Final = 384
-"""Bytes of a vector."""
+"""Bytes of a vector, if the index does not say how many."""
 
 PRIMARY: Final = 0xFF
 """The bits of the primary code in an error code of SQLite."""
@@ -109,7 +109,7 @@ class IndexFile:
             "SELECT count(*), coalesce(sum(problem <> ''), 0), coalesce(sum(pieces), 0) FROM files"
         ).fetchone()
         (size,) = self.connection.execute("SELECT coalesce(sum(length(data)), 0) FROM vectors").fetchone()
-        embedded = size // DIMENSIONS
+        embedded = size // self.dimensions
         return Totals(files=files - skipped, skipped=skipped, pieces=pieces, embedded=embedded, bytes=self.size)
 
     @property
@@ -117,6 +117,11 @@ class IndexFile:
         """The size in bytes."""
         pages: int = self.connection.execute("PRAGMA page_count").fetchone()[0]
         return pages * int(self.connection.execute("PRAGMA page_size").fetchone()[0])
+
+    @property
+    def dimensions(self) -> int:
+        """The bytes of a vector."""
+        return int(self.state("dimensions") or DIMENSIONS)
 
     def state(self, name: str) -> str:
         """Return a stored value, or an empty text."""
@@ -165,17 +170,9 @@ class IndexFile:
         rows = self.connection.execute(
             "SELECT files.id, coalesce(length(data), 0) FROM files LEFT JOIN vectors ON vectors.file_id = files.id "
             "WHERE coalesce(length(data), 0) < files.pieces * ? LIMIT ?",
-            (DIMENSIONS, limit),
+            (dimensions := self.dimensions, limit),
         )
-        return [(file_id, size // DIMENSIONS) for file_id, size in rows]
-
-    def texts_of(self, file_id: int, first: int) -> list[str]:
-        """Return the texts of a file's pieces from number `first` on, each below its title."""
-        rows = self.connection.execute(
-            "SELECT title, text FROM texts WHERE rowid BETWEEN ? AND ? ORDER BY rowid",
-            (file_id * MAX_PIECES_PER_FILE + first, (file_id + 1) * MAX_PIECES_PER_FILE - 1),
-        )
-        return [f"{title}\n{text}" if title else text for title, text in rows]
+        return [(file_id, size // dimensions) for file_id, size in rows]
 
     def add_vectors(self, file_id: int, vectors: Sequence[bytes]) -> None:
         """Add the vectors of the next pieces of a file, unless the file has been replaced meanwhile."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final
 
-from retrieval.index_file import DIMENSIONS, IndexFile
+from retrieval.index_file import IndexFile
 from retrieval.limits import MAX_CANDIDATES, MAX_PIECES_PER_FILE, MAX_QUERY_WORDS
 
 RANK_CONSTANT: Final = 20
@@ -81,12 +81,15 @@ def _share(index: IndexFile, piece: int, stems: Sequence[str]) -> float:
 
 def by_vectors(index: IndexFile, vector: bytes, accepts: Accepts) -> Ranking:
     """Return the pieces whose vectors are nearest to a vector, the best first."""
+    dimensions = index.dimensions
+    if len(vector) != dimensions:
+        return []
     import numpy as np  # noqa: PLC0415 - comes with the model
 
     query = np.frombuffer(vector, dtype=np.int8).astype(np.float32)
     best: list[tuple[float, int]] = []
-    for pieces, data in _groups(index, accepts):
-        rows = np.frombuffer(data, dtype=np.int8).reshape(-1, DIMENSIONS).astype(np.float32)
+    for pieces, data in _groups(index, accepts, dimensions):
+        rows = np.frombuffer(data, dtype=np.int8).reshape(-1, dimensions).astype(np.float32)
         scores = rows @ query
         count = min(MAX_CANDIDATES, len(scores))
         nearest = np.argpartition(-scores, count - 1)[:count]
@@ -95,7 +98,7 @@ def by_vectors(index: IndexFile, vector: bytes, accepts: Accepts) -> Ranking:
     return [(piece, 1.0) for _, piece in best]
 
 
-def _groups(index: IndexFile, accepts: Accepts) -> Iterable[tuple[Sequence[int], bytes]]:
+def _groups(index: IndexFile, accepts: Accepts, dimensions: int) -> Iterable[tuple[Sequence[int], bytes]]:
     """Yield the accepted pieces and their vectors, in groups of bounded size."""
     pieces: list[int] = []
     blobs: list[bytes] = []
@@ -103,7 +106,7 @@ def _groups(index: IndexFile, accepts: Accepts) -> Iterable[tuple[Sequence[int],
         if not accepts(file_id):
             continue
         start = file_id * MAX_PIECES_PER_FILE
-        pieces += range(start, start + len(data) // DIMENSIONS)
+        pieces += range(start, start + len(data) // dimensions)
         blobs.append(data)
         if len(pieces) >= ROWS_AT_ONCE:
             yield pieces, b"".join(blobs)

@@ -13,8 +13,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from access.caller import OPERATOR
 from retrieval import ranking
-from retrieval.base import DocumentError, Kind, Reader, Source
+from retrieval.base import DocumentError, Kind, Reader, ServiceError, Source
 from retrieval.index_file import (
     IndexedFile,
     IndexFile,
@@ -26,10 +27,12 @@ from retrieval.index_file import (
     remove_index,
 )
 from retrieval.ranking import file_of
-from retrieval.updating import FULL, Progress, Update, no_progress
+from retrieval.updating import FULL, Progress, Update, no_progress, use_space
+from spending.accounts import Payer
 
 logger = logging.getLogger(__name__)
 
+OPERATOR_PAYER: Final = Payer(owner=OPERATOR)
 NICE: Final = 10
 LOCK_SECONDS: Final = 0.02
 """Seconds between two attempts to lock an index."""
@@ -80,13 +83,19 @@ class Retrieval:
     def __init__(self, folder: Path, reader: Reader) -> None:
         self.folder = folder
         self.reader = reader
-        self._waiting: dict[Path, MakeSource] = {}
+        self._waiting: dict[Path, tuple[MakeSource, Payer]] = {}
         self._queue: SimpleQueue[Path] = SimpleQueue()
         self._lock = threading.Lock()
         self._started = False
 
     def update(
-        self, workspace: Path, source: Source, progress: Progress = no_progress, *, vectors: bool = True
+        self,
+        workspace: Path,
+        source: Source,
+        progress: Progress = no_progress,
+        *,
+        vectors: bool = True,
+        payer: Payer = OPERATOR_PAYER,
     ) -> bool:
         """Bring an index up to date in the time of the source, and return whether nothing is missing.
 
@@ -102,12 +111,19 @@ class Retrieval:
             if not vectors or self.reader.missing:
                 return update.complete
             with lock(index.path, "vectors") as held:
-                return held and update.vectors() and update.complete
+                return held and update.vectors(payer) and update.complete
 
         return self._use(workspace, work)
 
     def search(
-        self, workspace: Path, source: Source, query: str, accepts: Callable[[IndexedFile], bool], limit: int
+        self,
+        workspace: Path,
+        source: Source,
+        query: str,
+        accepts: Callable[[IndexedFile], bool],
+        limit: int,
+        *,
+        payer: Payer = OPERATOR_PAYER,
     ) -> Hits:
         """Return the best pieces of the accepted files. What the index lacks is first added, in the source's time.
 
@@ -119,19 +135,19 @@ class Retrieval:
                 index.set_state(workspace=os.fsencode(workspace).hex())
             update = Update(index, source, self.reader)
             _update_words(update, source)
-            with lock(index.path, "vectors") as held:
-                if held:
-                    with suppress(DocumentError):
-                        update.vectors(MAX_TEXTS_OF_SEARCH)
+            missing = self.reader.missing or _few_vectors(update, payer)
             files = {file.id: file for file in index.files().values() if file.pieces and accepts(file)}
             rankings = [ranking.by_words(index, query, files.__contains__)]
-            missing = self.reader.missing
             if not missing:
                 try:
-                    (vector,) = self.reader.vectors([query])
+                    (vector,) = self.reader.vectors([query], payer)
+                    with lock(index.path, "vectors") as held:
+                        # Those of a pass that runs now are of the same space, or it notices that they are not.
+                        if held:
+                            use_space(index, self.reader.model, len(vector))
                     rankings.append(ranking.by_vectors(index, vector, files.__contains__))
                 except DocumentError as error:
-                    missing = f"The query has no vector: {error}"
+                    missing = _as_clause(error)
             found = ranking.fused(*rankings)[:limit]
             hits = [_hit(index, files[file_of(piece)], piece, score) for score, piece in found]
             return Hits(hits=hits, by_vectors=not missing, missing=_missing(index, missing, complete=update.complete))
@@ -167,12 +183,14 @@ class Retrieval:
             raise DocumentError(f"An index cannot be looked at or removed: {error}.") from error
         return count
 
-    def finish_later(self, workspace: Path, source: MakeSource) -> None:
+    def finish_later(self, workspace: Path, source: MakeSource, payer: Payer = OPERATOR_PAYER) -> None:
         """Bring an index up to date in the background, in turns with those of other workspaces."""
+        # The run may be over by then.
+        payer = msgspec.structs.replace(payer, run_id=None, session_id=None)
         with self._lock:
             if workspace in self._waiting or len(self._waiting) >= MAX_WAITING:
                 return
-            self._waiting[workspace] = source
+            self._waiting[workspace] = source, payer
             if not self._started:
                 self._started = True
                 # A daemon: an index is valid at any moment, so the service need not wait for it when it ends.
@@ -192,7 +210,8 @@ class Retrieval:
                 made += count
 
             try:
-                done = self.update(workspace, self._waiting[workspace](), progress)
+                source, payer = self._waiting[workspace]
+                done = self.update(workspace, source(), progress, payer=payer)
             except DocumentError as problem:
                 logger.info("retrieval.postponed", extra={"reason": str(problem)})
                 done = True
@@ -211,6 +230,8 @@ class Retrieval:
         for last in (False, True):
             try:
                 with IndexFile(path) as index:
+                    if not self.reader.missing:
+                        use_space(index, self.reader.model)
                     return work(index)
             except sqlite3.DatabaseError as error:
                 if last or not is_damaged(error):
@@ -232,6 +253,24 @@ def _update_words(update: Update, source: Source) -> None:
         if source.over():
             return
         time.sleep(LOCK_SECONDS)
+
+
+def _few_vectors(update: Update, payer: Payer) -> str:
+    """Make some of the vectors that are missing, and return the reason if none can be made now."""
+    with lock(update.index.path, "vectors") as held:
+        if held:
+            try:
+                update.vectors(payer, MAX_TEXTS_OF_SEARCH)
+            except ServiceError as error:
+                return _as_clause(error)
+            except DocumentError:
+                # A single text may have no vector. The query may have one.
+                pass
+    return ""
+
+
+def _as_clause(error: DocumentError) -> str:
+    return str(error).rstrip(".")
 
 
 def _hit(index: IndexFile, file: IndexedFile, piece: int, score: float) -> Hit:

@@ -5,20 +5,25 @@ leaves a valid index that the next one continues.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import groupby, islice
 from typing import Final
 
 from retrieval.base import DocumentError, Reader, Source, SourceFile
 from retrieval.index_file import Content, IndexedFile, IndexFile
 from retrieval.kinds import kind_of
-from retrieval.limits import MAX_DOCUMENT_BYTES, MAX_FILES, MAX_INDEX_BYTES, MAX_PIECES, MAX_TEXT_BYTES
-from retrieval.worker.embedding import MODEL
+from retrieval.limits import (
+    MAX_DOCUMENT_BYTES,
+    MAX_FILES,
+    MAX_INDEX_BYTES,
+    MAX_PIECES,
+    MAX_PIECES_PER_FILE,
+    MAX_TEXT_BYTES,
+)
+from spending.accounts import Payer
 
 FILES_A_COMMIT: Final = 32
-TEXTS_A_TASK: Final = 4
-"""Texts that one task of the reader embeds. A query waits for at most one task."""
-
 DOCUMENTS: Final = frozenset({"pdf", "docx"})
 LATE: Final = "late"
 """The word for an update that its time did not suffice for."""
@@ -27,11 +32,21 @@ FULL: Final = "full"
 """The word for an index that has reached a limit."""
 
 Progress = Callable[[int], None]
-"""Takes the number of files that were read, or whose vectors were made, since the last call."""
+"""Takes the number of files that were read, or of texts whose vectors were made, since the last call."""
 
 
 def no_progress(count: int) -> None:
     """Show nothing."""
+
+
+def use_space(index: IndexFile, model: str, dimensions: int = 0) -> bool:
+    """Keep only vectors of a model and of this many dimensions. Return whether others were removed."""
+    if index.state("model") == model and dimensions in {0, index.dimensions}:
+        return False
+    with index.transaction():
+        removed = index.connection.execute("DELETE FROM vectors").rowcount
+        index.set_state(model=model, dimensions=str(dimensions or ""))
+    return removed > 0
 
 
 class Update:
@@ -66,21 +81,14 @@ class Update:
                     self.index.remove(path)
         # Documents take the longest.
         changed.sort(key=lambda file: kind_of(file.path) in DOCUMENTS)
-        stopped = self._read(changed, known)
+        self._pieces = self.index.totals().pieces
+        batches = (changed[start : start + FILES_A_COMMIT] for start in range(0, len(changed), FILES_A_COMMIT))
+        stopped = next(filter(None, (self._read_batch(batch, known) for batch in batches)), "")
         self.complete = listed and not stopped
         stopped = stopped or ("" if listed else LATE)
         if changed or gone or not self.index.state("updated") or self.index.state("stopped") != stopped:
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             self.index.set_state(stopped=stopped, updated=now)
-
-    def _read(self, changed: list[SourceFile], known: dict[str, IndexedFile]) -> str:
-        """Read changed files. Return why this stopped early, or an empty text."""
-        self._pieces = self.index.totals().pieces
-        for start in range(0, len(changed), FILES_A_COMMIT):
-            stopped = self._read_batch(changed[start : start + FILES_A_COMMIT], known)
-            if stopped:
-                return stopped
-        return ""
 
     def _read_batch(self, files: list[SourceFile], known: dict[str, IndexedFile]) -> str:
         """Read some files, then store them in one transaction. Return why this stopped early, or an empty text."""
@@ -121,27 +129,41 @@ class Update:
         except DocumentError as problem:
             return Content(sha256=sha256, kind=kind, problem=str(problem))
 
-    def vectors(self, max_texts: int = MAX_PIECES) -> bool:
+    def vectors(self, payer: Payer, max_texts: int = MAX_PIECES) -> bool:
         """Make at most `max_texts` vectors in the source's time, and return whether none is missing.
 
         Raises `DocumentError`.
         """
         if self._reader.missing:
             return False
-        if self.index.state("model") != MODEL:
-            with self.index.transaction():
-                self.index.connection.execute("DELETE FROM vectors")
-                self.index.set_state(model=MODEL)
+        other_spaces = 0
         while not self._source.over():
             files = self.index.without_vectors(FILES_A_COMMIT)
             if not files:
                 return True
-            for file_id, done in files:
-                texts = self.index.texts_of(file_id, done)
-                for start in range(0, len(texts), TEXTS_A_TASK):
-                    if self._source.over() or max_texts <= 0:
-                        return False
-                    max_texts -= TEXTS_A_TASK
-                    self.index.add_vectors(file_id, self._reader.vectors(texts[start : start + TEXTS_A_TASK]))
-                self._progress(1)
+            texts = self._texts_of(files)
+            while batch := list(islice(texts, self._reader.texts_at_once)):
+                if self._source.over() or max_texts <= 0:
+                    return False
+                max_texts -= len(batch)
+                made = self._reader.vectors([text for _, text in batch], payer)
+                if use_space(self.index, self._reader.model, len(made[0])):
+                    other_spaces += 1
+                    if other_spaces > 1:
+                        raise DocumentError("The service gives vectors of changing dimensions.")
+                    # The files have no vectors now, so the first pieces of each come first.
+                    break
+                for file_id, group in groupby(zip(batch, made, strict=True), key=lambda pair: pair[0][0]):
+                    self.index.add_vectors(file_id, [vector for _, vector in group])
+                self._progress(len(batch))
         return False
+
+    def _texts_of(self, files: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+        """Yield the texts of files from a number of pieces on, each below its title, with the id of its file."""
+        for file_id, done in files:
+            rows = self.index.connection.execute(
+                "SELECT title, text FROM texts WHERE rowid BETWEEN ? AND ? ORDER BY rowid",
+                (file_id * MAX_PIECES_PER_FILE + done, (file_id + 1) * MAX_PIECES_PER_FILE - 1),
+            ).fetchall()
+            for title, text in rows:
+                yield file_id, f"{title}\n{text}" if title else text

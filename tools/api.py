@@ -17,14 +17,12 @@ from tools.execution.request import grant_all
 from tools.listing import describe_tools
 from tools.mcp_server.views import router as mcp_router
 from tools.output.store import page_of
-from tools.retrieval.api import router as retrieval_router
 from tools.schemas import DecisionIn, ExecutionFilters, ExecutionList, ExecutionOut, OutputOut, ResultIn, ToolList
 from web.errors import ApiError
 from web.plurals import noun_for
 from web.schemas import LIMIT, OFFSET, errors
 
 router = Router(tags=["tools"])
-router.add_router("", retrieval_router)
 
 READ: Final = KeyAuth("chat", "approve", "audit")
 DECIDE: Final = KeyAuth("approve")

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 from django.conf import settings
 
+from retrieval.remote.service import EmbeddingService
 from tools.commands import Profile
 from tools.committing.identity import Identity
 from tools.forges.allowed import AllowedRemotes
@@ -77,6 +78,17 @@ def git_enabled() -> bool:
 
 def retrieval_enabled() -> bool:
     return bool(settings.ENABLE_RETRIEVAL)
+
+
+def embedding_service() -> EmbeddingService | None:
+    """Return the service that makes the vectors of retrieval; None if the model of this machine makes them."""
+    service: EmbeddingService | None = settings.RETRIEVAL_EMBEDDINGS
+    return service
+
+
+def is_stored() -> bool:
+    """Return whether anything is stored in the database."""
+    return bool(settings.ENABLE_PERSISTENCE)
 
 
 def index_folder() -> Path:

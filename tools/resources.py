@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
 from retrieval.service import Retrieval
-from retrieval.worker.process import ReaderProcess
 from speech.conf import service
 from speech.service import SpeechService
 from tools import conf
 from tools.changes.log import ChangeStore
 from tools.git.running import Runner
 from tools.output.store import OutputStore
+from tools.retrieval.indexes import configured_retrieval
 from tools.sandbox.confinement import Confinement
 from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
@@ -48,7 +48,7 @@ def changes() -> ChangeStore:
 @cache
 def retrieval() -> Retrieval:
     """Return the indexes of workspaces."""
-    return Retrieval(conf.index_folder(), ReaderProcess())
+    return configured_retrieval()
 
 
 def speech() -> SpeechService:

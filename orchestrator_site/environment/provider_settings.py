@@ -1,15 +1,19 @@
-"""The settings of the providers of models: the variables of each, and the endpoints that are declared."""
+"""The settings of the providers of models: the variables of each, the declared endpoints, and the one for vectors."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from chat.providers import endpoint_file, presets
+from chat.engine.model_port import TokensUsed
+from chat.pricing.price_list import ListPrice
+from chat.providers import endpoint_file, openai, presets
 from chat.providers.openai.endpoint import Endpoint
 from chat.providers.spec import Setting
 from orchestrator_site.environment.variables import Environment
+from retrieval.remote.service import EmbeddingService
+from web.urls import endpoint as url_below
 
 
 def setting(env: Environment, wanted: Setting) -> Any:
@@ -42,6 +46,44 @@ def endpoints(env: Environment, name: str, taken: Collection[str]) -> tuple[Endp
         return (*usual, *endpoint_file.read(env.path(name, ""), env.text, names))
     except endpoint_file.InvalidEndpoints as error:
         raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def embedding_service(
+    text: str, values: Mapping[str, Any], endpoints: Iterable[Endpoint], prices: Sequence[ListPrice]
+) -> EmbeddingService | None:
+    """Return the service that a text such as `openai:text-embedding-3-small` names; None if it is empty.
+
+    `values` are the settings of the providers of models. Raises `ValueError`.
+    """
+    if not text:
+        return None
+    declared = {openai.SPEC.name: openai.configured_endpoint(values), **{each.name: each for each in endpoints}}
+    name, _, model = text.partition(":")
+    found = declared.get(name.strip())
+    if found is None or not model.strip():
+        raise ValueError(f"it must be ENDPOINT:MODEL, with one of the endpoints {', '.join(declared)}")
+    spec = openai.SPEC if found.name == openai.SPEC.name else openai.endpoint_spec(found)
+    listed = [known.price for known in found.models if known.price]
+
+    def price(tokens: int) -> float | None:
+        from chat.pricing.prices import Prices  # noqa: PLC0415 - it loads the data of all vendors
+
+        vendor = spec.price_vendor(values)
+        known = Prices({spec.name: vendor} if vendor else {}, own=(*prices, *listed))
+        return known(spec.name, model.strip(), TokensUsed(input_tokens=tokens, output_tokens=0))
+
+    return EmbeddingService(
+        name=found.name,
+        model=model.strip(),
+        url=url_below(found.base_url, "/embeddings", found.query),
+        headers=found.request_headers(),
+        ca_file=found.ca_file,
+        client_certificate=found.client_certificate,
+        client_key=found.client_key,
+        unix_socket=found.unix_socket,
+        missing=spec.missing(values),
+        price=price,
+    )
 
 
 def json_object(text: str) -> dict[str, Any]:

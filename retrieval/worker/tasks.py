@@ -9,13 +9,17 @@ from retrieval.decoding import decoded
 from retrieval.limits import MAX_PIECES_PER_FILE
 from retrieval.splitting import split
 from retrieval.worker.documents import docx_text, pdf_pages
-from retrieval.worker.embedding import load_embedder
+from retrieval.worker.embedding import MODEL, TEXTS_A_TASK, load_embedder
+from spending.accounts import Payer
 
 
 class LocalReader:
     """A reader in this process. A worker has one; a service uses `ReaderProcess`."""
 
     missing = ""
+    model = MODEL
+    texts_at_once = TEXTS_A_TASK
+    leaves_machine = False
 
     def pieces(self, kind: Kind, data: bytes) -> list[Piece]:
         """Return the pieces of a content. Raises `DocumentError`."""
@@ -23,7 +27,7 @@ class LocalReader:
             return _pieces_of_pages(data)
         return split(docx_text(data), "markdown") if kind == "docx" else split(decoded(data), kind)
 
-    def vectors(self, texts: Sequence[str]) -> list[bytes]:
+    def vectors(self, texts: Sequence[str], _payer: Payer | None = None, /) -> list[bytes]:
         return load_embedder().vectors(texts)
 
 

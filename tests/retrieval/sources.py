@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from retrieval.base import DocumentError, Kind, Piece, SourceFile
 from retrieval.index_file import DIMENSIONS
 from retrieval.worker.tasks import LocalReader
+from spending.accounts import Payer
 
 MEANINGS = {"automobile": "car", "vehicle": "car", "purchase": "buy"}
 """Words that mean the same to `WordReader`."""
@@ -22,7 +23,7 @@ class WordReader(LocalReader):
         self.calls += 1
         return super().pieces(kind, data)
 
-    def vectors(self, texts: Sequence[str]) -> list[bytes]:
+    def vectors(self, texts: Sequence[str], _payer: Payer | None = None, /) -> list[bytes]:
         return [self._vector(text) for text in texts]
 
     def _vector(self, text: str) -> bytes:

@@ -6,6 +6,8 @@ Covers `retrieval.index_file`, `retrieval.ranking`, `retrieval.service`, `retrie
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -13,6 +15,7 @@ from retrieval import updating
 from retrieval.base import DocumentError
 from retrieval.index_file import IndexFile, index_path, lock
 from retrieval.service import Hits, Retrieval
+from spending.accounts import Payer
 from tests.retrieval.sources import Files, WordReader
 
 WORKSPACE = Path("/workspaces/alice")
@@ -208,9 +211,17 @@ def test_what_a_search_leaves_over_is_finished_in_the_background(
     assert "of 60 pieces have vectors so far" in find(retrieval, files, "words").missing
     done = threading.Event()
     update = retrieval.update
-    monkeypatch.setattr(retrieval, "update", lambda *args: update(*args) and (done.set() or True))
-    retrieval.finish_later(WORKSPACE, lambda: files)
+    payers: list[Payer] = []
+
+    def noted(*args: Any, payer: Payer) -> bool:
+        payers.append(payer)
+        return update(*args, payer=payer) and (done.set() or True)
+
+    monkeypatch.setattr(retrieval, "update", noted)
+    retrieval.finish_later(WORKSPACE, lambda: files, Payer(owner="user:1", key="7", run_id=uuid4(), session_id=uuid4()))
     assert done.wait(10)
+    # The run that searched may be over.
+    assert set(payers) == {Payer(owner="user:1", key="7")}
     assert retrieval.status(WORKSPACE).totals.embedded == 60
 
 

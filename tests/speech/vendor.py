@@ -87,9 +87,9 @@ async def _body(request: web.Request) -> Any:
 
 
 @asynccontextmanager
-async def vendor() -> AsyncIterator[Vendor]:
+async def vendor(fake: Vendor | None = None) -> AsyncIterator[Vendor]:
     """Start the vendor, which listens at its `url`."""
-    fake = Vendor()
+    fake = fake or Vendor()
     application = web.Application(client_max_size=2**26)
     application.router.add_route("*", "/{path:.*}", fake.handle)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)

@@ -9,7 +9,8 @@ from retrieval.base import DocumentError, Kind
 from retrieval.index_file import IndexedFile
 from retrieval.limits import MAX_DOCUMENT_BYTES, MAX_QUERY_CHARS, MAX_RESULTS
 from retrieval.service import Hit, Hits, Retrieval
-from tools.base import Facets, Tool, ToolError, plain_facets, tool
+from spending.accounts import Payer
+from tools.base import Execution, Facets, Tool, ToolError, plain_facets, tool
 from tools.retrieval.source import WorkspaceSource
 from tools.workspace import Deadline, Entry, Workspace, in_thread
 from tools.workspace.naming import implied_paths, stated_paths
@@ -61,6 +62,7 @@ class IndexedWorkspace:
         self,
         call: Workspace,
         deadline: Deadline,
+        payer: Payer,
         *,
         query: str,
         limit: int,
@@ -79,12 +81,12 @@ class IndexedWorkspace:
 
         source = WorkspaceSource(self._workspace, deadline)
         try:
-            found = self._retrieval.search(self._workspace.base, source, query, accepts, limit + SPARE)
+            found = self._retrieval.search(self._workspace.base, source, query, accepts, limit + SPARE, payer=payer)
         except DocumentError as error:
             raise ToolError(str(error), code="failed") from error
-        return self._checked(call, found, limit)
+        return self._checked(call, found, limit, payer)
 
-    def _checked(self, call: Workspace, found: Hits, limit: int) -> SearchResult:
+    def _checked(self, call: Workspace, found: Hits, limit: int, payer: Payer) -> SearchResult:
         """Return the hits whose files are still as they were indexed, opened as the caller may open them."""
         hashes: dict[str, str] = {}
         results: list[Hit] = []
@@ -98,7 +100,9 @@ class IndexedWorkspace:
                 results.append(hit)
         if missing:
             workspace = self._workspace
-            self._retrieval.finish_later(workspace.base, lambda: WorkspaceSource(workspace, Deadline(SLICE_SECONDS)))
+            self._retrieval.finish_later(
+                workspace.base, lambda: WorkspaceSource(workspace, Deadline(SLICE_SECONDS)), payer
+            )
         return SearchResult(
             note=f"{NOTE} {missing}".strip(),
             results=[Passage(**msgspec.structs.asdict(hit)) for hit in results],
@@ -110,6 +114,7 @@ class IndexedWorkspace:
 async def search(
     workspace: Workspace,
     indexed: IndexedWorkspace,
+    execution: Execution,
     /,
     *,
     query: Annotated[
@@ -138,7 +143,7 @@ async def search(
 
     def work() -> SearchResult:
         root = workspace.entry(path)
-        return indexed.search(workspace, deadline, query=text, limit=limit, root=root, kinds=kinds)
+        return indexed.search(workspace, deadline, execution.payer, query=text, limit=limit, root=root, kinds=kinds)
 
     return await in_thread(work, deadline)
 
@@ -152,7 +157,7 @@ def _sha256(workspace: Workspace, path: str) -> str:
 
 
 def tools(workspace: Workspace, retrieval: Retrieval, *, disabled: str = "") -> tuple[Tool, ...]:
-    """Return the retrieval tool of a workspace."""
+    """Return the retrieval tool of a workspace. Its effect is `network` if texts are sent to an embedding service."""
 
     def facets(params: Any) -> Facets:
         return {**plain_facets(params), "path": stated_paths(workspace, (params.path,))}
@@ -163,7 +168,7 @@ def tools(workspace: Workspace, retrieval: Retrieval, *, disabled: str = "") -> 
     return (
         tool(
             "retrieval.search",
-            "read",
+            "network" if retrieval.reader.leaves_machine else "read",
             search,
             workspace,
             IndexedWorkspace(workspace, retrieval),

@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import IO, TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
-from access.network.host_check import is_loopback
+from access.network.outgoing_proxy import outgoing_proxy
 from tools.base import ToolError
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ class Connection:
                 data=body,
                 headers={"User-Agent": AGENT, **headers},
                 allow_redirects=False,
-                proxy=_proxy(url),
+                proxy=outgoing_proxy(url),
             ) as response:
                 if 300 <= response.status < 400:
                     raise ToolError(
@@ -120,11 +118,3 @@ async def connected(host: str) -> AsyncIterator[Connection]:
 def _tls_context() -> ssl.SSLContext:
     """Return the TLS settings. `SSL_CERT_FILE` names certificates, as for every program."""
     return ssl.create_default_context()
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy of the environment for a URL. This machine is always reached directly."""
-    parts = urlsplit(url)
-    found = getproxies().get(parts.scheme)
-    host = parts.hostname or ""
-    return None if not found or is_loopback(host) or proxy_bypass(host) else found

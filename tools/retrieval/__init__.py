@@ -1,1 +1,1 @@
-"""Retrieval in workspaces: the files that are indexed, and the endpoints."""
+"""Retrieval in workspaces: the files that are indexed, and the budgets that pay for vectors."""

@@ -47,7 +47,7 @@ async def list_files(
     session_id: UUID | None = schemas.SESSION,
 ) -> dict[str, Any]:
     """List a folder of the caller's workspace."""
-    workspace = await _workspace(request, session_id, "fs.read")
+    workspace = await caller_workspace(request, session_id, "fs.read")
     try:
         found = await fs.list_(workspace, path=path or ".", recursive=recursive, ignored=True)
     except ToolError as error:
@@ -61,7 +61,7 @@ async def list_files(
 )
 async def read_file(request: HttpRequest, path: str, session_id: UUID | None = schemas.SESSION) -> HttpResponseBase:
     """Return the content of a file, or a range of it."""
-    workspace = await _workspace(request, session_id, "fs.read")
+    workspace = await caller_workspace(request, session_id, "fs.read")
     file = await _in_thread(lambda: workspace.open_file(path))
     return file_response(request, file.fileno(), path, lambda: file.__exit__(None, None, None))
 
@@ -76,7 +76,7 @@ async def write_file(
     request: HttpRequest, response: HttpResponse, path: str, session_id: UUID | None = schemas.SESSION
 ) -> Status[dict[str, Any]]:
     """Write a whole file, and make the folders that it needs. The write is atomic."""
-    workspace = await _workspace(request, session_id, "fs.write")
+    workspace = await caller_workspace(request, session_id, "fs.write")
     new = request.headers.get("If-None-Match", "").strip() == "*"
 
     def work() -> tuple[dict[str, Any], str]:
@@ -98,7 +98,7 @@ async def write_file(
 )
 async def delete_file(request: HttpRequest, path: str, session_id: UUID | None = schemas.SESSION) -> HttpResponse:
     """Remove a file."""
-    workspace = await _workspace(request, session_id, "fs.write")
+    workspace = await caller_workspace(request, session_id, "fs.write")
 
     def work() -> None:
         expected = _expected(request, workspace, path)
@@ -113,7 +113,7 @@ async def download_archive(
     request: HttpRequest, path: str = schemas.FOLDER, session_id: UUID | None = schemas.SESSION
 ) -> HttpResponseBase:
     """Stream the files below a folder as a tar archive, compressed with gzip. Secrets and `.git` are left out."""
-    workspace = await _workspace(request, session_id, "fs.read")
+    workspace = await caller_workspace(request, session_id, "fs.read")
     pieces = pack(workspace, path or ".")
     # The first piece shows whether the folder can be read, while the status can still say so.
     first = await _in_thread(lambda: next(pieces))
@@ -131,7 +131,7 @@ async def upload_archive(
     request: HttpRequest, path: str = schemas.FOLDER, session_id: UUID | None = schemas.SESSION
 ) -> dict[str, Any]:
     """Write the files of a tar archive below a folder: all of them, or none. Files that exist are replaced."""
-    workspace = await _workspace(request, session_id, "fs.write")
+    workspace = await caller_workspace(request, session_id, "fs.write")
 
     def work() -> dict[str, Any]:
         try:
@@ -162,11 +162,18 @@ class _Pieces:
         return piece
 
 
-async def _workspace(request: HttpRequest, session_id: UUID | None, tool: Literal["fs.read", "fs.write"]) -> Workspace:
-    """Return the caller's workspace, for the files that the policy permits. Raises `ApiError`."""
-    owner = caller(request).owner
-    if session_id is not None and await read(queries.session, session_id, owner) is None:
+async def check_session(request: HttpRequest, session_id: UUID | None) -> None:
+    """Check that a session is one of the caller's, if one is given. Raises `ApiError`."""
+    if session_id is not None and await read(queries.session, session_id, caller(request).owner) is None:
         raise not_found("session")
+
+
+async def caller_workspace(
+    request: HttpRequest, session_id: UUID | None, tool: Literal["fs.read", "fs.write"]
+) -> Workspace:
+    """Return the caller's workspace, for the files that the policy permits. Raises `ApiError`."""
+    await check_session(request, session_id)
+    owner = caller(request).owner
     return (await _in_thread(lambda: resources.workspaces().at(owner, session_id))).restricted(permits(tool))
 
 

@@ -19,22 +19,24 @@ def _is_openai(values: Values) -> bool:
     return urlsplit(values["OPENAI_BASE_URL"]).hostname == HOST
 
 
-def _make(values: Values, default_model: str, timeouts: Timeouts) -> Provider:
-    return _provider(
-        Endpoint(
-            name="openai",
-            base_url=values["OPENAI_BASE_URL"],
-            api_key=values["OPENAI_API_KEY"],
-            headers=values["OPENAI_HEADERS"],
-            query=values["OPENAI_QUERY"],
-            body=values["OPENAI_BODY"],
-            extra_body=values["OPENAI_EXTRA_BODY"],
-            organization=values["OPENAI_ORGANIZATION"],
-            project=values["OPENAI_PROJECT"],
-            default_model=default_model,
-        ),
-        timeouts,
+def configured_endpoint(values: Values, default_model: str = "") -> Endpoint:
+    """Return the endpoint that the settings of `SPEC` describe."""
+    return Endpoint(
+        name="openai",
+        base_url=values["OPENAI_BASE_URL"],
+        api_key=values["OPENAI_API_KEY"],
+        headers=values["OPENAI_HEADERS"],
+        query=values["OPENAI_QUERY"],
+        body=values["OPENAI_BODY"],
+        extra_body=values["OPENAI_EXTRA_BODY"],
+        organization=values["OPENAI_ORGANIZATION"],
+        project=values["OPENAI_PROJECT"],
+        default_model=default_model,
     )
+
+
+def _make(values: Values, default_model: str, timeouts: Timeouts) -> Provider:
+    return _provider(configured_endpoint(values, default_model), timeouts)
 
 
 def _provider(endpoint: Endpoint, timeouts: Timeouts) -> "OpenAI":

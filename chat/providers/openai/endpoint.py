@@ -63,6 +63,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """Return what is said of a model. The first name or pattern that fits counts."""
         return next((known for known in self.models if fnmatchcase(model, known.name)), None)
 
+    def request_headers(self) -> dict[str, str]:
+        """Return the headers of every request, the key among them."""
+        headers: dict[str, str] = {}
+        if self.api_key:
+            is_plain = self.key_header == "api-key"
+            headers |= {"api-key": self.api_key} if is_plain else {"Authorization": f"Bearer {self.api_key}"}
+        headers |= {"OpenAI-Organization": self.organization} if self.organization else {}
+        headers |= {"OpenAI-Project": self.project} if self.project else {}
+        return {**headers, **self.headers}
+
     def secrets(self) -> tuple[str, ...]:
         """Return the values that must be masked: the key, and whatever a header or a query may carry as one."""
         own = (self.speech.api_key,) if self.speech else ()

@@ -57,12 +57,7 @@ class OpenAI(HttpProvider):
 
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts) -> None:
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "User-Agent": USER_AGENT}
-        if endpoint.api_key:
-            is_plain = endpoint.key_header == "api-key"
-            headers |= {"api-key": endpoint.api_key} if is_plain else {"Authorization": f"Bearer {endpoint.api_key}"}
-        headers |= {"OpenAI-Organization": endpoint.organization} if endpoint.organization else {}
-        headers |= {"OpenAI-Project": endpoint.project} if endpoint.project else {}
-        headers |= endpoint.headers
+        headers |= endpoint.request_headers()
         super().__init__(
             endpoint.name,
             endpoint.default_model,

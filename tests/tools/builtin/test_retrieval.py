@@ -7,19 +7,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from retrieval.service import Retrieval
+from spending.accounts import Payer
 from tests.retrieval.sources import WordReader
 from tests.tools.builtin.test_fs_search import fill
-from tools.base import ToolError
+from tools.base import Execution, ToolError
 from tools.builtin import retrieval as tool
 from tools.execution.permission import Permission
 from tools.policy import parse
 from tools.workspace import KernelOpener, Workspace
 
 Search = Callable[..., Any]
+EXECUTION = Execution(payer=Payer(owner="user:7"), emit=AsyncMock())
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def search(base: Path, retrieval: Retrieval) -> Search:
     indexed = tool.IndexedWorkspace(workspace, retrieval)
 
     async def run(query: str, permits: Any = None, **params: Any) -> tool.SearchResult:
-        return await tool.search(workspace.restricted(permits), indexed, query=query, **params)
+        return await tool.search(workspace.restricted(permits), indexed, EXECUTION, query=query, **params)
 
     return run
 
@@ -132,8 +135,8 @@ async def test_text_that_changed_during_a_search_is_not_cited(
     fill(base, {"a.md": b"old word"})
     find = retrieval.search
 
-    def change(*args: Any) -> Any:
-        found = find(*args)
+    def change(*args: Any, **options: Any) -> Any:
+        found = find(*args, **options)
         (base / "a.md").write_text("new word")
         return found
 
@@ -196,7 +199,7 @@ async def test_owners_never_find_the_texts_of_each_other(tmp_path: Path, retriev
             for path in outside:
                 found: list[tool.Passage] = []
                 with suppress(ToolError):
-                    found = (await tool.search(workspace, indexed, query=query, path=path)).results
+                    found = (await tool.search(workspace, indexed, EXECUTION, query=query, path=path)).results
                 assert other not in str([passage.text for passage in found])
 
 

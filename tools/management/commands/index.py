@@ -10,6 +10,7 @@ from access.caller import OPERATOR
 from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
 from retrieval.base import DocumentError
+from spending.accounts import Payer
 from tools import resources
 from tools.base import ToolError
 from tools.retrieval.source import WorkspaceSource
@@ -44,7 +45,7 @@ class Command(BaseCommand):
                 retrieval.forget(workspace.base)
             while True:
                 source = WorkspaceSource(workspace, Deadline(PASS_SECONDS))
-                retrieval.update(workspace.base, source, self._progress)
+                retrieval.update(workspace.base, source, self._progress, payer=Payer(owner=owner))
                 if not watch:
                     break
                 time.sleep(WATCH_SECONDS)

@@ -11,9 +11,14 @@ from access.caller import OPERATOR
 from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
 from console.visible_text import visible_text
+from spending.accounts import Payer
 from tools import conf, resources
-from tools.base import ToolError
+from tools.base import Execution, ToolError
 from tools.builtin import retrieval
+
+
+async def _no_output(*_: str) -> None:
+    pass
 
 
 class Command(BaseCommand):
@@ -33,7 +38,8 @@ class Command(BaseCommand):
         try:
             workspace = resources.workspaces().at(owner)
             indexed = retrieval.IndexedWorkspace(workspace, resources.retrieval())
-            result = asyncio.run(retrieval.search(workspace, indexed, query=query, path=path, limit=limit))
+            execution = Execution(payer=Payer(owner=owner), emit=_no_output)
+            result = asyncio.run(retrieval.search(workspace, indexed, execution, query=query, path=path, limit=limit))
         except ToolError as error:
             raise CommandError(visible_text(str(error))) from None
         if json:

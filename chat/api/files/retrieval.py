@@ -4,35 +4,39 @@ import asyncio
 import base64
 import binascii
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from django.http import HttpRequest
 from ninja import Router
 
 from access.auth import KeyAuth, caller
+from chat.api.files.retrieval_schemas import DocumentIn, DocumentOut, IndexOut
+from chat.api.files.workspace import caller_workspace, check_session
+from chat.api.files.workspace_schemas import SESSION
 from retrieval.base import DocumentError
 from tools import conf, resources
 from tools.base import ToolError
-from tools.retrieval.schemas import DocumentIn, DocumentOut, IndexOut
 from tools.retrieval.source import is_visible
-from tools.workspaces.access import permits, tool_api_error
+from tools.workspaces.access import tool_api_error
 from web.errors import ApiError
 from web.schemas import errors
 
-router = Router()
+router = Router(tags=["tools"])
 
 SEARCH: Final = KeyAuth("retrieval.search")
-ERRORS: Final = errors(400, 401, 403, 429, 503)
+ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 DOCUMENTS: Final = "documents"
 
 
 @router.get("/retrieval/status", response={200: IndexOut, **ERRORS}, auth=SEARCH)
-async def get_index(request: HttpRequest) -> dict[str, Any]:
+async def get_index(request: HttpRequest, session_id: UUID | None = SESSION) -> dict[str, Any]:
     """Return the state of the index of the caller's workspace."""
     _check_enabled()
-    owner = caller(request).owner
+    await check_session(request, session_id)
+    workspace = resources.workspaces().path(caller(request).owner, session_id).resolve()
     try:
-        status = await asyncio.to_thread(resources.retrieval().status, resources.workspaces().path(owner).resolve())
+        status = await asyncio.to_thread(resources.retrieval().status, workspace)
     except DocumentError as error:
         raise ApiError(503, "failed", str(error)) from None
     return {
@@ -44,10 +48,8 @@ async def get_index(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-@router.post(
-    "/retrieval/documents", response={200: DocumentOut, **ERRORS, **errors(404, 409, 413, 415, 422, 507)}, auth=SEARCH
-)
-async def put_document(request: HttpRequest, body: DocumentIn) -> dict[str, Any]:
+@router.post("/retrieval/documents", response={200: DocumentOut, **ERRORS, **errors(409, 413, 415, 507)}, auth=SEARCH)
+async def put_document(request: HttpRequest, body: DocumentIn, session_id: UUID | None = SESSION) -> dict[str, Any]:
     """Write a document into `documents/` of the caller's workspace, where the next search finds it.
 
     A document of the same name is replaced. The key also needs the scope `files.write`.
@@ -59,8 +61,8 @@ async def put_document(request: HttpRequest, body: DocumentIn) -> dict[str, Any]
     if not all(parts) or not is_visible(tuple(parts)):
         raise ApiError(422, "invalid_field", "name: give a relative path without hidden names, such as `guide.md`.")
     data = _content(body)
+    workspace = await caller_workspace(request, session_id, "fs.write")
     try:
-        workspace = resources.workspaces().at(caller(request).owner).restricted(permits("fs.write"))
         changed = await asyncio.to_thread(workspace.write, f"{DOCUMENTS}/{body.name}", data)
     except ToolError as error:
         raise tool_api_error(error) from None

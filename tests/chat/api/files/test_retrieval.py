@@ -1,6 +1,6 @@
 """The retrieval API and the commands: documents of an owner, and the state of an index.
 
-Covers `tools.management.commands.index`, `tools.management.commands.search`, `tools.retrieval.schemas`.
+Covers `chat.api.files.retrieval_schemas`, `tools.management.commands.index`, `tools.management.commands.search`.
 """
 
 import base64
@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -50,6 +51,7 @@ async def test_invalid_documents_are_refused_and_leave_nothing(start: Start, mak
         ({"name": "", "text": "a"}, 422),
         ({"name": "a" * 256, "text": "a"}, 422),
         ({"name": "a.md", "data_base64": "no base64"}, 422),
+        ({"name": "a.md", "text": "\ud800"}, 400),
         ({"name": "a.md", "text": "a", "path": "b.md"}, 422),
         *(({"name": name, "text": "a"}, 422) for name in ("/a.md", "../a.md", "b/../../a.md", ".env", "b//a.md", "b/")),
         ({"name": "id_rsa", "text": "a"}, 403),
@@ -97,6 +99,35 @@ async def test_documents_are_found_by_their_owner_only(start: Start, make_key: M
         (1, True, False),
         (0, False, False),
     ]
+
+
+async def test_documents_and_index_of_a_session_are_its_owners_only(
+    start: Start, make_key: MakeKey, retrieval: Retrieval, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.workspaces(), "scope", "session")
+    alice, bob = [await make_key(name, "chat", "tools", "files.write") for name in ("alice", "bob")]
+    tools = WorkspaceTools(resources.workspaces(), lambda workspace: tool.tools(workspace, retrieval))
+    api = await start(Scripted(), tools=tools)
+    body = {"tool_calls": [{"name": "retrieval.search", "params": {"query": "plan"}}]}
+    answer = await api.call("POST", "/chat/stream", json=body, headers=alice.headers)
+    session = answer.one("start")["session_id"]
+    for caller, wanted, status in (
+        (bob, session, 404),
+        (alice, str(uuid4()), 404),
+        (alice, "../other", 422),
+        (alice, session, 200),
+    ):
+        path = f"/retrieval/documents?session_id={wanted}"
+        document = {"name": "a.md", "text": "the plan"}
+        assert (await api.call("POST", path, json=document, headers=caller.headers)).status == status
+        path = f"/retrieval/status?session_id={wanted}"
+        assert (await api.call("GET", path, headers=caller.headers)).status == status
+    again = {**body, "session_id": session}
+    found = await api.call("POST", "/chat/stream", json=again, headers=alice.headers)
+    assert [hit["path"] for hit in found.one("tool_result")["data"]["results"]] == ["documents/a.md"]
+    states = [await api.get(path, headers=alice.headers) for path in ("/retrieval/status", path)]
+    assert [state["files"] for state in states] == [0, 1]
+    assert not (resources.workspaces().at(alice.owner).base / "documents").exists()
 
 
 async def test_retrieval_can_be_turned_off(start: Start, make_key: MakeKey, settings: Any) -> None:

@@ -1,0 +1,1 @@
+"""Vectors from a service with OpenAI's embeddings API, which an operator names."""
