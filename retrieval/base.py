@@ -5,11 +5,14 @@ DocumentError        a file's content cannot be indexed
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from spending.accounts import Payer
+if TYPE_CHECKING:
+    # The worker, which imports this, has none of the service's other code.
+    from spending.accounts import Payer
+
 
 Kind = Literal["text", "markdown", "code", "pdf", "docx"]
 
@@ -79,7 +82,7 @@ class Reader(Protocol):
         """Return the pieces of a content. Raises `DocumentError`."""
         ...
 
-    def vectors(self, texts: Sequence[str], payer: Payer, /) -> list[bytes]:
+    def vectors(self, texts: Sequence[str], payer: "Payer", /) -> list[bytes]:
         """Return the vector of each text: a signed byte for each dimension. Raises `DocumentError`.
 
         All have the same number of dimensions. The payer pays for them, if they cost anything.

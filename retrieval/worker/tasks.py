@@ -1,6 +1,7 @@
 """The work of a worker."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,7 +11,10 @@ from retrieval.limits import MAX_PIECES_PER_FILE
 from retrieval.splitting import split
 from retrieval.worker.documents import docx_text, pdf_pages
 from retrieval.worker.embedding import MODEL, TEXTS_A_TASK, load_embedder
-from spending.accounts import Payer
+
+if TYPE_CHECKING:
+    # The worker, which imports this, has none of the service's other code.
+    from spending.accounts import Payer
 
 
 class LocalReader:
@@ -27,7 +31,7 @@ class LocalReader:
             return _pieces_of_pages(data)
         return split(docx_text(data), "markdown") if kind == "docx" else split(decoded(data), kind)
 
-    def vectors(self, texts: Sequence[str], _payer: Payer | None = None, /) -> list[bytes]:
+    def vectors(self, texts: Sequence[str], _payer: "Payer | None" = None, /) -> list[bytes]:
         return load_embedder().vectors(texts)
 
 

@@ -13,7 +13,7 @@ from web.schemas import errors
 
 router = Router(auth=KeyAuth())
 
-ERRORS: Final = errors(400, 401, 403, 413, 415, 429, 503)
+ERRORS: Final = errors(401, 403, 413, 415, 429, 503)
 MESSAGE: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -26,6 +26,10 @@ MESSAGE: Final[dict[str, Any]] = {
             "content": {CONTENT_TYPE: {"schema": {"type": "object", "description": "A JSON-RPC 2.0 response."}}},
         },
         202: {"description": "A notification was taken. It has no answer."},
+        400: {
+            "description": "The body is not one message of MCP, or of an unknown version of it.",
+            "content": {CONTENT_TYPE: {"schema": {"type": "object", "description": "An error."}}},
+        },
     },
 }
 
