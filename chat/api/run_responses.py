@@ -10,25 +10,15 @@ import msgspec
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja.responses import NinjaJSONEncoder
 
+from chat.api.projected import waits_for
 from chat.api.run_access import run_fields
 from chat.api.run_url import run_url
 from chat.api.schemas import AnswerOut
-from chat.engine.events import (
-    ApprovalRequired,
-    ApprovalResolved,
-    ClientToolCall,
-    Compaction,
-    End,
-    Event,
-    ToolFailed,
-    ToolResult,
-)
+from chat.engine.events import ApprovalRequired, Compaction, End
 from chat.models import Run
 from chat.runs.log.subscription import Subscription
 from chat.wire import sse
-from storage.reader import read
-from tools.approvals import decisions
-from tools.client_tools import results as client_results
+from chat.wire.questions import Questions
 
 JSON: Final = "application/json"
 
@@ -67,38 +57,8 @@ class JsonAnswer(StreamingHttpResponse):
         super().__init__(_body(run_id, owner, subscription), content_type=JSON, headers=headers)
 
 
-class _Questions:
-    """The open questions of a run, by its events: an approval, or the results of client tools."""
-
-    def __init__(self) -> None:
-        self._approval: ApprovalRequired | None = None
-        self._calls: dict[str, ClientToolCall] = {}
-
-    def note(self, event: Event) -> None:
-        """Take the next event of the run."""
-        if isinstance(event, ApprovalRequired | ApprovalResolved):
-            self._approval = event if isinstance(event, ApprovalRequired) else None
-        elif isinstance(event, ClientToolCall):
-            self._calls[event.execution_id] = event
-        elif isinstance(event, ToolResult | ToolFailed):
-            self._calls.pop(event.execution_id, None)
-
-    async def open(self, run_id: UUID) -> dict[str, Any]:
-        """Return the questions that are not answered yet, as fields of the run; none if it does not wait."""
-        # In a log that is read again, the answer may be part of the next frames.
-        if (approval := self._approval) is not None:
-            waits: bool = await read(decisions.is_waiting, UUID(approval.execution_id))
-            return {"status": Run.Status.WAITING, "approval": msgspec.to_builtins(approval)} if waits else {}
-        waiting = await read(client_results.waiting_of, run_id) if self._calls else frozenset()
-        # All calls are recorded before the first is shown, so a missing event is still to come.
-        if not waiting or not waiting <= self._calls.keys():
-            return {}
-        calls = [msgspec.to_builtins(call) for execution_id, call in self._calls.items() if execution_id in waiting]
-        return {"status": Run.Status.WAITING, "client_tool_calls": calls}
-
-
 async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIterator[bytes]:
-    questions = _Questions()
+    questions = Questions()
     found: dict[str, Any] = {}
     with closing(subscription):
         async for frames in subscription:
@@ -113,8 +73,10 @@ async def _body(run_id: UUID, owner: str, subscription: Subscription) -> AsyncIt
                     # Fields that the event does not have are left out.
                     end = msgspec.to_builtins(event)
                     found |= {name: end[name] for name in ("output", "warning") if name in end}
-            if asked := await questions.open(run_id):
-                found |= asked
+            asked = await waits_for(run_id, questions)
+            if asked is not None:
+                name = "approval" if isinstance(asked, ApprovalRequired) else "client_tool_calls"
+                found |= {"status": Run.Status.WAITING, name: msgspec.to_builtins(asked)}
                 break
     answer = AnswerOut.model_validate({**(await run_fields(run_id, owner) or {}), **found})
     yield json.dumps(answer.model_dump(), cls=NinjaJSONEncoder).encode()

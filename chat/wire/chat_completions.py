@@ -11,9 +11,21 @@ from uuid import UUID
 
 import msgspec
 
-from chat.engine.events import ClientToolCall, End, EndReason, Error, Event, Token, TotalUsage, Usage
+from chat.engine.events import (
+    ClientToolCall,
+    End,
+    EndReason,
+    Error,
+    Event,
+    Token,
+    ToolFailed,
+    ToolResult,
+    TotalUsage,
+    Usage,
+)
 from chat.engine.transcript import add_usage
 from chat.wire import sse
+from chat.wire.questions import Questions
 
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
@@ -50,7 +62,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 class ChunkStream:
     """Turns the frames of a run into chunks. With `include_usage`, the last chunk has the usage of these frames.
 
-    `calls` are the calls of client tools so far.
+    `questions` has the calls of client tools. An approval is no question here: the stream waits for its decision.
 
     The text of a `structured` answer is sent at the end: an answer that does not match is corrected before.
     """
@@ -66,7 +78,7 @@ class ChunkStream:
         self._text_end = b'"},"finish_reason":null}]' + (b',"usage":null' if include_usage else b"") + b"}\n\n"
         self._begun = False
         self._usage = TotalUsage()
-        self.calls: list[ClientToolCall] = []
+        self.questions = Questions()
         self.ended = False
 
     def feed(self, frames: bytes) -> bytes:
@@ -75,10 +87,10 @@ class ChunkStream:
             return frames
         return b"".join(self._chunks(frames))
 
-    def asked(self) -> bytes:
-        """Return the last chunks of an answer that ends with `calls`, whose results begin another request."""
-        self.ended = True
-        chunks = [self._chunk({"tool_calls": [{"index": at, **_call(one)}]}) for at, one in enumerate(self.calls)]
+    def paused(self) -> bytes:
+        """Return the last chunks of an answer that ends with calls, whose results begin another request."""
+        calls = enumerate(self.questions.calls.values())
+        chunks = [self._chunk({"tool_calls": [{"index": at, **_call(one)}]}) for at, one in calls]
         return b"".join([*chunks, *self._end("tool_calls")])
 
     def _chunks(self, frames: bytes) -> Iterator[bytes]:
@@ -98,8 +110,8 @@ class ChunkStream:
     def _others(self, event: Event) -> Iterator[bytes]:
         if isinstance(event, Usage):
             self._usage = add_usage(self._usage, event)
-        elif isinstance(event, ClientToolCall):
-            self.calls.append(event)
+        elif isinstance(event, ClientToolCall | ToolResult | ToolFailed):
+            self.questions.note(event)
         elif isinstance(event, Error) or (isinstance(event, End) and event.reason == BUDGET_EXCEEDED):
             self.ended = True
             yield b"data: " + _encode({"error": error_of(event)}) + b"\n\n"
@@ -128,7 +140,7 @@ class Completion:
         self._head = head
         self._tokens: list[str] = []
         self._usage = TotalUsage()
-        self.calls: list[ClientToolCall] = []
+        self.questions = Questions()
 
     def note(self, event: Event) -> None:
         """Take the next event of the run."""
@@ -136,12 +148,12 @@ class Completion:
             self._tokens.append(event.token)
         elif isinstance(event, Usage):
             self._usage = add_usage(self._usage, event)
-        elif isinstance(event, ClientToolCall):
-            self.calls.append(event)
+        else:
+            self.questions.note(event)
 
-    def asked(self) -> dict[str, Any]:
-        """Return the completion of an answer that ends with `calls`, whose results begin another request."""
-        calls = [_call(one) for one in self.calls]
+    def paused(self) -> dict[str, Any]:
+        """Return the completion of an answer that ends with calls, whose results begin another request."""
+        calls = [_call(one) for one in self.questions.calls.values()]
         return self._whole({"content": "".join(self._tokens) or None, "tool_calls": calls}, "tool_calls")
 
     def ended(self, end: End) -> dict[str, Any]:

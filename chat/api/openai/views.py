@@ -1,7 +1,6 @@
 """The endpoints of OpenAI's API: chat completions and models."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from typing import Any, Final
 from uuid import UUID
@@ -15,13 +14,12 @@ from chat import service_registry
 from chat.api.openai.requests import PLAIN, request_of
 from chat.api.openai.schemas import COMPLETION, CompletionIn, ModelOut, ModelsOut
 from chat.api.openai.tool_results import Continued, continued
+from chat.api.projected import projected, waits_for
 from chat.api.provider_listing import provider_items
-from chat.engine.events import ApprovalRequired, ClientToolCall, End, Error
+from chat.engine.events import ApprovalRequired, End, Error
 from chat.runs.log.subscription import Subscription
 from chat.wire import sse
 from chat.wire.chat_completions import BUDGET_EXCEEDED, ChunkStream, Completion, Head
-from storage.reader import read
-from tools.client_tools import results
 from web.errors import ApiError
 from web.schemas import errors
 
@@ -57,7 +55,7 @@ async def create_completion(request: HttpRequest, body: CompletionIn) -> HttpRes
     if body.stream:
         with_usage = options is not None and options.include_usage
         chunks = ChunkStream(head, include_usage=with_usage, structured=parsed.output_schema is not None)
-        frames = _chunks(waited.run_id, subscription, chunks)
+        frames = projected(waited.run_id, subscription, chunks)
         answer: HttpResponseBase = StreamingHttpResponse(frames, content_type=sse.CONTENT_TYPE)
         answer["Cache-Control"], answer["X-Accel-Buffering"] = "no-cache", "no"
     else:
@@ -94,15 +92,6 @@ async def _models() -> list[dict[str, Any]]:
     return found
 
 
-async def _chunks(run_id: UUID, subscription: Subscription, chunks: ChunkStream) -> AsyncIterator[bytes]:
-    with closing(subscription):
-        async for frames in subscription:
-            yield chunks.feed(frames)
-            if await _is_asked(run_id, chunks.calls):
-                yield chunks.asked()
-                return
-
-
 async def _completion(run_id: UUID, subscription: Subscription, completion: Completion) -> dict[str, Any]:
     """Return the completion when the run ends or calls the client's tools.
 
@@ -112,9 +101,6 @@ async def _completion(run_id: UUID, subscription: Subscription, completion: Comp
         async for frames in subscription:
             for event in sse.events(frames) if frames != sse.PING else ():
                 completion.note(event)
-                if isinstance(event, ApprovalRequired):
-                    problem = f"The run waits for an approval of {event.tool}, execution {event.execution_id}."
-                    raise ApiError(409, "approval_required", f"{problem} With stream=true it continues here.")
                 if isinstance(event, Error):
                     status = STATUSES.get(event.code, 503 if event.retryable else 502)
                     raise ApiError(status, event.code, event.error)
@@ -122,12 +108,9 @@ async def _completion(run_id: UUID, subscription: Subscription, completion: Comp
                     if event.reason == BUDGET_EXCEEDED:
                         raise ApiError(429, BUDGET_EXCEEDED, "Insufficient budget for this run.")
                     return completion.ended(event)
-            if await _is_asked(run_id, completion.calls):
-                return completion.asked()
+            if isinstance(asked := await waits_for(run_id, completion.questions), ApprovalRequired):
+                problem = f"The run waits for an approval of {asked.tool}, execution {asked.execution_id}."
+                raise ApiError(409, "approval_required", f"{problem} With stream=true it continues here.")
+            if asked:
+                return completion.paused()
     raise ApiError(503, "interrupted", "The run was interrupted.")
-
-
-async def _is_asked(run_id: UUID, calls: Sequence[ClientToolCall]) -> bool:
-    """Return whether the run waits for these calls. If it waits for more, their events are still to come."""
-    waiting = await read(results.waiting_of, run_id) if calls else frozenset()
-    return bool(waiting) and waiting <= {call.execution_id for call in calls}

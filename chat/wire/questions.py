@@ -1,0 +1,23 @@
+"""The open questions of a run, by its events: an approval, or the calls of client tools."""
+
+from chat.engine.events import ApprovalRequired, ApprovalResolved, ClientToolCall, Event, ToolFailed, ToolResult
+
+
+class Questions:
+    """The approval and the client's calls that have no answer in the events so far."""
+
+    def __init__(self) -> None:
+        self.approval: ApprovalRequired | None = None
+        self.calls: dict[str, ClientToolCall] = {}
+
+    def __bool__(self) -> bool:
+        return self.approval is not None or bool(self.calls)
+
+    def note(self, event: Event) -> None:
+        """Take the next event of the run."""
+        if isinstance(event, ApprovalRequired | ApprovalResolved):
+            self.approval = event if isinstance(event, ApprovalRequired) else None
+        elif isinstance(event, ClientToolCall):
+            self.calls[event.execution_id] = event
+        elif isinstance(event, ToolResult | ToolFailed):
+            self.calls.pop(event.execution_id, None)
