@@ -290,12 +290,20 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
 
 
+WaitsFor = Literal["approval", "client"]
+"""A decision about the execution, or its result from the client."""
+
+
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """The execution is recorded, and nothing has happened yet. `tool` and `params` are masked."""
+    """The execution is recorded, and nothing has happened yet. `tool` and `params` are masked.
+
+    With `waits_for`, an answer is needed before it starts.
+    """
 
     execution_id: str
     tool: str
     params: Any
+    waits_for: WaitsFor | None = None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):

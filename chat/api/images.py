@@ -11,6 +11,8 @@ from tools.base import ToolError
 from web.errors import ApiError
 
 MAX_IMAGE_BYTES: Final = 8 * 2**20
+DATA_URL: Final = "data:"
+BASE64: Final = ";base64,"
 
 SIGNATURES: Final = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -46,6 +48,18 @@ def image_of(data: bytes) -> Image:
         raise ApiError(422, "too_large", f"An attachment may have at most {MAX_IMAGE_BYTES} bytes.")
     # The declared media type is not trusted: the type is detected from the bytes.
     return Image(media_type=_media_type(data), data=data)
+
+
+def image_of_url(url: str, field: str) -> Image:
+    """Return the picture of a `data:` URL (RFC 2397). Raise `ApiError` (422), which names the field."""
+    head, found, data = url.partition(BASE64)
+    if not found or not head.startswith(DATA_URL):
+        problem = f"{field}: a picture must be a data: URL with base64; other URLs are not fetched"
+        raise ApiError(422, "invalid_attachment", f"{problem}.")
+    try:
+        return image_of(base64.b64decode(data, validate=True))
+    except (binascii.Error, ValueError):
+        raise ApiError(422, "invalid_attachment", f"{field}: the picture is not base64.") from None
 
 
 def _decode(text: str) -> bytes:

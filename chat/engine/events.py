@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from chat.engine.model_port import ErrorCode as ProviderErrorCode
-from tools.base import ApprovalDecision, OutputStream, Source, ToolErrorCode
+from tools.base import ApprovalDecision, OutputStream, Source, ToolErrorCode, WaitsFor
 
 EndReason = Literal[
     "completed",
@@ -37,6 +37,7 @@ PARAMS: Final = "The tool's params, secrets masked. A text of over 4 KiB is an o
 REBUILT: Final = "True if this is a short version of a run whose frames were deleted; absent otherwise."
 WARNING: Final = "A problem of the answer, such as a missing text; absent if there is none."
 OUTPUT: Final = "The value of a structured answer, which matches `output_schema`; absent if none was asked for."
+WAITS_FOR: Final = "The answer that the call needs before it runs; absent if it runs at once."
 DURABLE: Final = "The number of the last stored event before the process of the run died; absent otherwise."
 
 
@@ -82,6 +83,7 @@ class ToolCalled(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     params: Annotated[Any, Meta(description=PARAMS)]
     execution_id: ExecutionId
     source: Annotated[Source, Meta(description="The side that called the tool.")]
+    waits_for: Annotated[WaitsFor, Meta(description=WAITS_FOR)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ApprovalRequired(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_required"):

@@ -112,7 +112,11 @@ class _Call:
             self.request = request = msgspec.structs.replace(request, tool=step.tool)
             self.execution_id, self.shown = step.execution_id, step.params
             return ToolCalled(
-                tool=request.tool, params=step.params, execution_id=step.execution_id, source=request.source
+                tool=request.tool,
+                params=step.params,
+                execution_id=step.execution_id,
+                source=request.source,
+                waits_for=step.waits_for or msgspec.UNSET,
             )
         if isinstance(step, Waiting | ClientWaiting):
             common: dict[str, Any] = {"tool": request.tool, "params": step.params, "execution_id": step.execution_id}

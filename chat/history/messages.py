@@ -6,12 +6,14 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from django.db.models import Max
 
 from chat.engine.messages import (
     AssistantMessage,
     Entry,
     History,
     Image,
+    Message,
     ProviderParts,
     Summary,
     ToolCall,
@@ -44,7 +46,31 @@ _newest = Select(
 
 def history(session_id: UUID) -> History:
     """Return the conversation of a session: its messages, with its newest summary in place of those it stands for."""
-    rows = _newest(session_id, MAX_MESSAGES)
+    return _history(_newest(session_id, MAX_MESSAGES))
+
+
+def messages_up_to(session_id: UUID, run_id: UUID) -> tuple[Message, ...]:
+    """Return the messages of a session up to those of a run, without summaries."""
+    last = Row.objects.filter(session=session_id, run=run_id).aggregate(last=Max("id"))["last"] or 0
+    rows = [row for row in _newest(session_id, MAX_MESSAGES) if row[0] <= last and row[1] != Row.Role.SUMMARY]
+    return tuple(entry for entry in _history(rows).entries if not isinstance(entry, Summary))
+
+
+def messages_of_request(run_id: UUID) -> tuple[Message, ...]:
+    """Return the messages that came with the request for a run: those before the first answer of its models."""
+    rows = Row.objects.filter(run=run_id).order_by("id")
+    answer = rows.filter(role=Row.Role.ASSISTANT, input_tokens__isnull=False).values_list("id", flat=True).first()
+    session_id = rows.values_list("session", flat=True).first()
+    if session_id is None:
+        return ()
+    before = rows if answer is None else rows.filter(id__lt=answer)
+    numbers = frozenset(before.exclude(role=Row.Role.SUMMARY).values_list("id", flat=True))
+    entries = _history([row for row in _newest(session_id, MAX_MESSAGES) if row[0] in numbers]).entries
+    return tuple(entry for entry in entries if not isinstance(entry, Summary))
+
+
+def _history(rows: list[tuple[Any, ...]]) -> History:
+    """Return the conversation of these rows, which are the newest first."""
     images: defaultdict[int, tuple[Image, ...]] = defaultdict(tuple)
     if with_images := [row[0] for row in rows if row[3]]:
         for picture in Attachment.objects.filter(message__in=with_images).order_by("id"):

@@ -50,6 +50,32 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
     }
 
 
+def stored_run(run_id: UUID, owner: str) -> Run | None:
+    """Return the row of a run with its session, or None if there is no such run."""
+    return Run.objects.select_related("session").filter(id=run_id, session__owner=owner).first()
+
+
+def has_newer_run(run: Run) -> bool:
+    """Return whether the session of a run has a newer one."""
+    return Run.objects.filter(session=run.session_id, created__gt=run.created).exists()
+
+
+def delete_run(run_id: UUID, owner: str) -> UUID | bool:
+    """Delete a run with its messages and events. Return True, or False if there is none, or its id if it is active.
+
+    A session that has no other run is deleted with it.
+    """
+    row = stored_run(run_id, owner)
+    if row is None:
+        return False
+    if row.status in {Run.Status.RUNNING, Run.Status.WAITING}:
+        return row.id
+    if not Run.objects.filter(session=row.session_id).exclude(id=run_id).exists():
+        return delete_session(row.session_id, owner)
+    row.delete()
+    return True
+
+
 def owner_of(run_id: UUID) -> str | None:
     """Return the owner of a run, or None if there is no such run."""
     return Run.objects.filter(id=run_id).values_list("session__owner", flat=True).first()

@@ -24,6 +24,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     A request that `compacts` only summarises the older messages of its session.
 
     `earlier` are messages before the new one, of a client that keeps the conversation itself. They begin a new session.
+    `echo` has fields of a request in another protocol that its answers repeat.
     """
 
     caller: Caller
@@ -44,6 +45,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     on_disconnect: Literal["cancel", "continue"] = "cancel"
     user: str = ""
     metadata: dict[str, Any] = {}
+    echo: dict[str, Any] = {}
     key: Key | None = None
 
     @property
@@ -70,6 +72,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
             "output_schema": self.output_schema.fields if self.output_schema else None,
             "reasoning": "show" if self.shows_reasoning else None,
             "compacts": self.compacts or None,
+            "echo": self.echo or None,
             **msgspec.to_builtins(self.sampling),
         }
         return {name: value for name, value in options.items() if value is not None}
@@ -94,4 +97,5 @@ def request_of(run: Run, caller: Caller) -> RunRequest:
         on_disconnect=options["on_disconnect"],
         user=run.session.user,
         metadata=run.metadata,
+        echo=options.get("echo", {}),
     )

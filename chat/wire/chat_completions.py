@@ -30,8 +30,6 @@ from chat.wire.questions import Questions
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
 DONE: Final = b"data: [DONE]\n\n"
-TOKEN: Final = b'\ndata: {"type":"token","token":"'
-TOKEN_END: Final = b'"}'
 FINISHED: Final[dict[EndReason, FinishReason]] = {
     "length": "length",
     "max_output": "length",
@@ -97,15 +95,11 @@ class ChunkStream:
         if not self._begun:
             self._begun = True
             yield self._chunk({"role": "assistant", "content": ""})
-        for frame in frames.split(sse.END_OF_FRAME):
-            text = frame.find(TOKEN)
-            if text >= 0 and self._structured:
-                continue
-            if text >= 0:
-                yield self._text_start + frame[text + len(TOKEN) : -len(TOKEN_END)] + self._text_end
-            elif frame:
-                (event,) = sse.events(frame)
-                yield from self._others(event)
+        for piece in sse.pieces(frames):
+            if not isinstance(piece, bytes):
+                yield from self._others(piece)
+            elif not self._structured:
+                yield self._text_start + piece + self._text_end
 
     def _others(self, event: Event) -> Iterator[bytes]:
         if isinstance(event, Usage):

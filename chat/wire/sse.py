@@ -1,7 +1,7 @@
 """Server-sent events (WHATWG HTML, section 9.2). Each event is one frame, which only has `id` and `data`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +11,8 @@ from chat.engine.events import Event
 CONTENT_TYPE: Final = "text/event-stream"
 PING: Final = b": ping\n\n"
 TOKEN: Final = b'id: %d\ndata: {"type":"token","token":"%b"}\n\n'
+TOKEN_START: Final = b'\ndata: {"type":"token","token":"'
+TOKEN_END: Final = b'"}'
 END_OF_FRAME: Final = b"\n\n"
 REASONING: Final = re.compile(rb'(\ndata: {"type":"reasoning","text":")(?:[^"\\]|\\.)*')
 
@@ -45,6 +47,19 @@ def without_reasoning(frames: bytes) -> bytes:
 def events(frames: bytes) -> list[Event]:
     """Return the events of complete frames. Raise `msgspec.DecodeError` if `frame` did not write them."""
     return [_decode(part[part.index(b"\ndata: ") + 7 :]) for part in frames.split(END_OF_FRAME) if part]
+
+
+def pieces(frames: bytes) -> Iterator[bytes | Event]:
+    """Yield the events of complete frames. A token is its text as a JSON string literal without quotation marks.
+
+    Most frames are tokens, and other protocols take the literal as it is.
+    """
+    for part in frames.split(END_OF_FRAME):
+        start = part.find(TOKEN_START)
+        if start >= 0:
+            yield part[start + len(TOKEN_START) : -len(TOKEN_END)]
+        elif part:
+            yield from events(part)
 
 
 class Splitter:

@@ -47,6 +47,7 @@ PATH_PARAMETERS: Final = {
     "execution_id": "The execution's id.",
     "key_id": "The key's id.",
     "model": "The name of a model.",
+    "response_id": "The id of a response, which begins with `resp_`.",
     "path": "The path of a file in the workspace, such as `docs/guide.md`.",
 }
 TRACE_CONTEXT: Final = {

@@ -53,6 +53,20 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
             "messages": [{"role": "user", "content": "What is the capital of France?"}],
         }
     },
+    "create_response": {
+        "A question": {"model": "gpt-5-mini", "input": "What is the capital of France?"},
+        "The result of a function": {
+            "model": "gpt-5-mini",
+            "previous_response_id": "resp_01a204bc0f3c7e558f106b1d2a9c3e47",
+            "input": [
+                {
+                    "type": "function_call_output",
+                    "call_id": "call_01a204bc11d47a0fb0c86b1d2a9c3e50",
+                    "output": "Rain",
+                }
+            ],
+        },
+    },
     "handle_mcp_message": {"The list of tools": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}},
     "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
     "put_document": {"A text": {"name": "handbook/leave.md", "text": "# Leave\nEveryone has 30 days.\n"}},

@@ -3,13 +3,14 @@
 import asyncio
 import re
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
 from chat.engine.model_port import Finished
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
+from chat.wire.responses import response_id
 from storage.writer import writer
 from tests.access.conftest import Holder
 from tests.access.endpoints import Endpoint
@@ -29,6 +30,7 @@ class Belongings(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: str
     execution: str
     waiting: str
+    response: str
     params_sha256: str
 
 
@@ -41,6 +43,7 @@ async def belongings(api: Api, holder: Holder) -> Belongings:
     """Create one record of each kind. The service needs `POLICY` and `model()`."""
     said = await ask(api, holder, message="Hi", tool_calls=[{"name": "fs.list", "params": {}}])
     broken = await ask(api, holder, message="Hi")
+    other = await ask(api, holder, message="Hi")
     waits = asyncio.create_task(ask(api, holder, tool_calls=[WRITE], on_disconnect="continue"))
     waiting = await until_waiting(api, holder)
     waits.cancel()
@@ -52,6 +55,7 @@ async def belongings(api: Api, holder: Holder) -> Belongings:
         interrupted=interrupted,
         execution=said.one("tool_result")["execution_id"],
         waiting=waiting["id"],
+        response=response_id(UUID(other.headers["X-Run-Id"]), 0),
         params_sha256=waiting["params_sha256"],
     )
 

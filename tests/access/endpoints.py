@@ -9,7 +9,7 @@ import msgspec
 
 from orchestrator_site.api import api
 
-Kind = Literal["session", "run", "interrupted", "execution", "waiting", "list", "unowned"]
+Kind = Literal["session", "run", "interrupted", "execution", "waiting", "response", "list", "unowned"]
 """The type of record that a path's id names, a list of the caller's records, or `unowned`."""
 
 
@@ -49,6 +49,13 @@ ENDPOINTS: Final = {
     ("post", "/v1/chat/completions"): Endpoint(kind="unowned", scopes=("chat",), body={"model": ""}, opens_with=400),
     ("post", "/v1/audio/transcriptions"): Endpoint(kind="unowned", scopes=("speech",), body={}, opens_with=415),
     ("post", "/v1/audio/speech"): Endpoint(kind="unowned", scopes=("speech",), body={"text": ""}, opens_with=400),
+    ("post", "/v1/responses"): Endpoint(
+        kind="response", scopes=("chat",), body={"model": "scripted-1", "input": "Hi", "previous_response_id": "ID"}
+    ),
+    ("get", "/v1/responses/{response_id}"): Endpoint(kind="response", scopes=("chat",)),
+    ("get", "/v1/responses/{response_id}/input_items"): Endpoint(kind="response", scopes=("chat",)),
+    ("post", "/v1/responses/{response_id}/cancel"): Endpoint(kind="response", scopes=("chat",)),
+    ("delete", "/v1/responses/{response_id}"): Endpoint(kind="response", scopes=("chat",)),
     ("get", "/v1/models"): Endpoint(kind="unowned", scopes=("chat",)),
     ("get", "/v1/models/{model}"): Endpoint(kind="unowned", scopes=("chat",), opens_with=404),
     ("post", "/mcp"): Endpoint(kind="unowned", scopes=(), body={"jsonrpc": "2.0", "id": 1, "method": "ping"}),

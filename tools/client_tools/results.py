@@ -110,6 +110,12 @@ def run_waiting_for(execution_ids: Collection[UUID], owner: str) -> UUID | None:
     return run_id
 
 
+def runs_of(execution_ids: Collection[UUID], owner: str) -> frozenset[UUID | None]:
+    """Return the runs of an owner's executions; with None if one of them does not exist, or has no run."""
+    found = dict(ToolExecution.objects.filter(id__in=execution_ids, owner=owner).values_list("id", "run_id"))
+    return frozenset(found.get(execution_id) for execution_id in execution_ids)
+
+
 def count_waiting() -> int:
     """Return the number of executions that wait for results."""
     return _waiting().count()

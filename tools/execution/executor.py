@@ -143,7 +143,7 @@ class ToolExecutor:
         fields = {"owner": self._payer.owner, "key": self._payer.key, "run": str(self._payer.run_id or "")}
         asked = "client_tool.asked" if call.by_client else "approval.asked"
         logger.info(asked, extra={"execution": opened.execution_id, "tool": intent.tool, **fields})
-        yield opened
+        yield msgspec.structs.replace(opened, waits_for="client" if call.by_client else "approval")
         until = expires.isoformat(timespec="seconds").replace("+00:00", "Z")
         if call.by_client:
             yield ClientWaiting(

@@ -1,14 +1,13 @@
 """The conversion of OpenAI's requests into a `RunRequest`."""
 
-import base64
-import binascii
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from access.caller import Caller
 from chat.api.client_tools import client_tools
-from chat.api.images import image_of
+from chat.api.images import image_of_url
+from chat.api.openai.model_names import named_model
 from chat.api.openai.schemas import CompletionIn, MessageIn, ResponseFormat, TextPart, ToolChoice
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import SamplingOptions
@@ -18,12 +17,7 @@ from chat.starting.request import ALL_TOOLS, RunRequest
 from web.errors import ApiError
 from web.json_schema import InvalidSchema
 
-PLAIN: Final = ":plain"
-"""The end of the name of a model to which no tool of the service is offered."""
-
-ANY_OBJECT: Final = {"type": "object"}
-DATA_URL: Final = "data:"
-BASE64: Final = ";base64,"
+ANY_OBJECT: Final[dict[str, Any]] = {"type": "object"}
 
 
 def request_of(
@@ -33,19 +27,13 @@ def request_of(
 
     The client's tools may not have the names of `server_tools`.
     """
-    model = body.model.removesuffix(PLAIN)
-    provider, slash, rest = model.partition("/")
-    named = bool(slash) and provider in providers.names
+    named = named_model(body.model, providers)
     try:
         session_id = UUID(session) if session else None
     except ValueError:
         raise ApiError(422, "invalid_field", "X-Session-Id is not the id of a session, which is a UUID.") from None
     instructions = [text_of(message) for message in body.messages if message.role in {"system", "developer"}]
-    plain = body.model.endswith(PLAIN)
     choice = body.tool_choice.function.name if isinstance(body.tool_choice, ToolChoice) else body.tool_choice
-    # A default model of another provider than the default one is known by its name.
-    others = [name for name in providers.names if not providers.missing(name)]
-    provider = provider if named else next((name for name in others if providers.get(name).default_model == model), "")
     earlier = list(_conversation(body.messages))
     if not earlier:
         raise ApiError(422, "invalid_field", "messages: there is no message besides the instructions.")
@@ -60,10 +48,10 @@ def request_of(
         # A session has the earlier messages already.
         earlier=() if session_id else tuple(earlier),
         session_id=session_id,
-        provider=provider or None,
-        model=rest if named else model,
-        instructions="\n\n".join(instructions) if instructions else ("" if plain else None),
-        tools=() if plain else ALL_TOOLS,
+        provider=named.provider,
+        model=named.model,
+        instructions="\n\n".join(instructions) if instructions else ("" if named.is_plain else None),
+        tools=() if named.is_plain else ALL_TOOLS,
         client_tools=client_tools([tool.function.declared for tool in body.tools or ()], server_tools),
         sampling=SamplingOptions(
             max_output_tokens=body.max_completion_tokens or body.max_tokens,
@@ -74,7 +62,7 @@ def request_of(
             presence_penalty=body.presence_penalty,
             frequency_penalty=body.frequency_penalty,
             reasoning_effort=body.reasoning_effort,
-            # What is the default anyway is not sent: not every provider has the option.
+            # Not every provider has the option, so the default is not sent.
             tool_choice=choice if body.tools and choice != "auto" else None,
             parallel_tool_calls=False if body.tools and body.parallel_tool_calls is False else None,
         ),
@@ -114,27 +102,23 @@ def _conversation(messages: Sequence[MessageIn]) -> Iterator[Message]:
 
 def _images(message: MessageIn, place: int) -> Iterator[Image]:
     for part in message.content if isinstance(message.content, list) else ():
-        if isinstance(part, TextPart):
-            continue
-        head, found, data = part.image_url.url.partition(BASE64)
-        if not found or not head.startswith(DATA_URL):
-            problem = f"messages.{place}: a picture must be a data: URL with base64; other URLs are not fetched"
-            raise ApiError(422, "invalid_attachment", f"{problem}.")
-        try:
-            yield image_of(base64.b64decode(data, validate=True))
-        except (binascii.Error, ValueError):
-            raise ApiError(422, "invalid_attachment", f"messages.{place}: the picture is not base64.") from None
+        if not isinstance(part, TextPart):
+            yield image_of_url(part.image_url.url, f"messages.{place}")
 
 
 def _output_schema(form: ResponseFormat | None) -> OutputSchema | None:
-    if form is None or form.type == "text":
+    if form is None:
         return None
-    schema: dict[str, Any] = ANY_OBJECT
-    if form.type == "json_schema":
-        if form.json_schema is None:
-            raise ApiError(422, "invalid_field", "response_format: json_schema is missing.")
-        schema = form.json_schema.schema_
+    return output_schema("response_format", form.type, None if form.json_schema is None else form.json_schema.schema_)
+
+
+def output_schema(field: str, kind: str, schema: dict[str, Any] | None) -> OutputSchema | None:
+    """Return the schema of an answer; None for `text`. Raise `ApiError` (422), which names the field."""
+    if kind == "text":
+        return None
+    if kind == "json_schema" and schema is None:
+        raise ApiError(422, "invalid_field", f"{field}: the schema for json_schema is missing.")
     try:
-        return OutputSchema.of(schema)
+        return OutputSchema.of(ANY_OBJECT if schema is None or kind == "json_object" else schema)
     except InvalidSchema as error:
-        raise ApiError(422, "invalid_schema", f"response_format: {error}.") from None
+        raise ApiError(422, "invalid_schema", f"{field}: {error}.") from None

@@ -11,7 +11,8 @@ from ninja import Router
 
 from access.auth import KeyAuth, caller
 from chat import service_registry
-from chat.api.openai.requests import PLAIN, request_of
+from chat.api.openai.model_names import PLAIN
+from chat.api.openai.requests import request_of
 from chat.api.openai.schemas import COMPLETION, CompletionIn, ModelOut, ModelsOut
 from chat.api.openai.tool_results import Continued, continued
 from chat.api.projected import projected, waits_for
@@ -101,12 +102,9 @@ async def _completion(run_id: UUID, subscription: Subscription, completion: Comp
         async for frames in subscription:
             for event in sse.events(frames) if frames != sse.PING else ():
                 completion.note(event)
-                if isinstance(event, Error):
-                    status = STATUSES.get(event.code, 503 if event.retryable else 502)
-                    raise ApiError(status, event.code, event.error)
+                if isinstance(event, Error) or (isinstance(event, End) and event.reason == BUDGET_EXCEEDED):
+                    raise failed(event)
                 if isinstance(event, End):
-                    if event.reason == BUDGET_EXCEEDED:
-                        raise ApiError(429, BUDGET_EXCEEDED, "Insufficient budget for this run.")
                     return completion.ended(event)
             if isinstance(asked := await waits_for(run_id, completion.questions), ApprovalRequired):
                 problem = f"The run waits for an approval of {asked.tool}, execution {asked.execution_id}."
@@ -114,3 +112,11 @@ async def _completion(run_id: UUID, subscription: Subscription, completion: Comp
             if asked:
                 return completion.paused()
     raise ApiError(503, "interrupted", "The run was interrupted.")
+
+
+def failed(failure: Error | End) -> ApiError:
+    """Return the HTTP error of a run that failed, or whose budget was insufficient."""
+    if isinstance(failure, End):
+        return ApiError(429, BUDGET_EXCEEDED, "Insufficient budget for this run.")
+    status = STATUSES.get(failure.code, 503 if failure.retryable else 502)
+    return ApiError(status, failure.code, failure.error)

@@ -1,0 +1,1 @@
+"""The API of Open Responses: the same runs as typed items."""
