@@ -5,10 +5,11 @@ from ninja import Router
 from chat.api.files.changes import router as changes
 from chat.api.files.retrieval import router as retrieval
 from chat.api.files.workspace import router as files
+from chat.api.openai.embeddings import router as embeddings
 from chat.api.openai.views import router as openai
 from chat.api.responses.views import router as responses
 from chat.api.views import router as chat
 
 router = Router()
-for part in (chat, changes, files, retrieval, openai, responses):
+for part in (chat, changes, files, retrieval, openai, embeddings, responses):
     router.add_router("", part)

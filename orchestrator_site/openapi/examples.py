@@ -53,6 +53,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
             "messages": [{"role": "user", "content": "What is the capital of France?"}],
         }
     },
+    "create_embeddings": {"Two texts": {"model": "default", "input": ["The cat sleeps.", "A kitten is asleep."]}},
     "create_response": {
         "A question": {"model": "gpt-5-mini", "input": "What is the capital of France?"},
         "The result of a function": {

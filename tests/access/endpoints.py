@@ -49,6 +49,9 @@ ENDPOINTS: Final = {
     ("post", "/v1/chat/completions"): Endpoint(kind="unowned", scopes=("chat",), body={"model": ""}, opens_with=400),
     ("post", "/v1/audio/transcriptions"): Endpoint(kind="unowned", scopes=("speech",), body={}, opens_with=415),
     ("post", "/v1/audio/speech"): Endpoint(kind="unowned", scopes=("speech",), body={"text": ""}, opens_with=400),
+    ("post", "/v1/embeddings"): Endpoint(
+        kind="unowned", scopes=("retrieval.search",), body={"model": "none", "input": "Hi"}, opens_with=404
+    ),
     ("post", "/v1/responses"): Endpoint(
         kind="response", scopes=("chat",), body={"model": "scripted-1", "input": "Hi", "previous_response_id": "ID"}
     ),

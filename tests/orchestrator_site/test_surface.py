@@ -27,6 +27,7 @@ ROUTES = {
     "/workspace/files/{path}": {"get", "put", "delete"},
     "/workspace/archive": {"get", "post"},
     "/v1/chat/completions": {"post"},
+    "/v1/embeddings": {"post"},
     "/v1/responses": {"post"},
     "/v1/responses/{response_id}": {"get", "delete"},
     "/v1/responses/{response_id}/cancel": {"post"},
