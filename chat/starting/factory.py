@@ -60,7 +60,7 @@ class RunFactory:
 
         Raise `BudgetUnkept` and `PriceUnknown`.
         """
-        run_id, session_id = new_id(), request.session_id or new_id()
+        run_id, session_id = new_id(), request.session_id or request.new_session_id or new_id()
         budget = self._budget(request, run_id, session_id)
         budget.check(candidates)
         first = candidates[0] if candidates else None
@@ -74,6 +74,7 @@ class RunFactory:
             run_id=run_id,
             session_id=session_id,
             new_session=request.session_id is None,
+            named_session=request.new_session_id is not None,
             caller=request.caller,
             user=request.user,
             message=request.user_message,

@@ -24,12 +24,16 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     A request that `compacts` only summarises the older messages of its session.
 
     `earlier` are messages before the new one, of a client that keeps the conversation itself. They begin a new session.
+    A conversation that the client names has `new_session_id` until its session exists, and then `session_id`. Its
+    requests have a `key`, so that a repeated one does not make two.
+
     `echo` has fields of a request in another protocol that its answers repeat.
     """
 
     caller: Caller
     message: str = ""
     session_id: UUID | None = None
+    new_session_id: UUID | None = None
     provider: str | None = None
     model: str | None = None
     tool_calls: tuple[ToolRequest, ...] = ()

@@ -24,6 +24,7 @@ TAGS: Final = [
     {"name": "tools", "description": "The tools, their executions, and decisions about executions that wait."},
     {"name": "workspace", "description": "The files of the caller's workspace."},
     {"name": "openai", "description": "The API of OpenAI, for clients that speak it."},
+    {"name": "ai-sdk", "description": "The UI message streams of the AI SDK, for `useChat`."},
     {"name": "mcp", "description": "The tools of the caller, for clients of the Model Context Protocol."},
     {"name": "speech", "description": "Speech to text, and text to speech."},
     {"name": "usage", "description": "Calls, tokens and cost."},
@@ -47,6 +48,7 @@ PATH_PARAMETERS: Final = {
     "execution_id": "The execution's id.",
     "key_id": "The key's id.",
     "model": "The name of a model.",
+    "chat_id": "The chat: a name that the client chose, or the id of its session.",
     "response_id": "The id of a response, which begins with `resp_`.",
     "path": "The path of a file in the workspace, such as `docs/guide.md`.",
 }

@@ -7,6 +7,9 @@ from chat.wire.event_schemas import EXECUTION, RUN, SESSION, SHA256, USAGE
 
 TIME: Final = "2026-11-28T15:05:52.104Z"
 LATER: Final = "2026-11-28T15:05:53.871Z"
+PROJECTIONS: Final = {"openai", "ai-sdk", "ag-ui"}
+"""The tags of operations whose streams have the events of another protocol."""
+
 KEY: Final = "01a204bc-0f3c-7e55-8f10-6b1d2a9c3e47"
 OWNER: Final = f"key:{KEY}"
 
@@ -51,6 +54,13 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
         "A question": {
             "model": "gpt-5-mini",
             "messages": [{"role": "user", "content": "What is the capital of France?"}],
+        }
+    },
+    "send_chat": {
+        "A message": {
+            "id": "chat-1",
+            "trigger": "submit-message",
+            "messages": [{"id": "m1", "role": "user", "parts": [{"type": "text", "text": "What is in my workspace?"}]}],
         }
     },
     "create_embeddings": {"Two texts": {"model": "default", "input": ["The cat sleeps.", "A kitten is asleep."]}},
@@ -326,7 +336,7 @@ def add(details: dict[str, Any]) -> None:
         details["requestBody"]["content"]["application/json"]["examples"] = named
     for status, response in details["responses"].items():
         for media_type, content in response.get("content", {}).items():
-            if media_type == "text/event-stream" and details["tags"] != ["openai"]:
+            if media_type == "text/event-stream" and not PROJECTIONS.intersection(details["tags"]):
                 content["examples"] = {event["type"]: {"value": event} for event in EVENTS}
             elif operation in ANSWERS and media_type == "application/json" and status in {200, 201}:
                 content["example"] = ANSWERS[operation]

@@ -51,10 +51,10 @@ class KnownResponse(msgspec.Struct, frozen=True, kw_only=True):
     def stream(self, after: int = -1) -> ResponseStream:
         """Return the projection of the run onto this response, without the events up to number `after`."""
         run, request = self.run, self.request
-        created, ended = int(run.created.timestamp()), run.ended
+        ended = run.ended
         return ResponseStream(
             run.id,
-            fields_of(request, run.session_id, created),
+            fields_of(request, run.id, run.session_id),
             lambda: int(ended.timestamp() if ended else time.time()),
             part=self.part,
             after=after,

@@ -14,6 +14,7 @@ from chat.engine.messages import Message, UserMessage
 from chat.engine.model_port import SamplingOptions
 from chat.providers.registry import ProviderRegistry
 from chat.starting.request import ALL_TOOLS, RunRequest
+from storage.ids import created
 from web.errors import ApiError
 
 CONVERSATION_ID: Final = "conv_"
@@ -93,12 +94,12 @@ def session_of(reference: str | ConversationRef) -> UUID:
         raise ApiError(404, "not_found", f"There is no conversation {text!r}.") from None
 
 
-def fields_of(request: RunRequest, session_id: UUID | None, created: int) -> dict[str, Any]:
-    """Return the fields of a response that are known when its run starts. `created` is in seconds since 1970."""
+def fields_of(request: RunRequest, run_id: UUID, session_id: UUID | None) -> dict[str, Any]:
+    """Return the fields of a response that are known when its run starts."""
     sampling, schema = request.sampling, request.output_schema
     text = {"type": "json_schema", "name": "answer", "schema": schema.fields} if schema else {"type": "text"}
     return {
-        "created_at": created,
+        "created_at": created(run_id),
         "model": request.echo.get("model", request.model),
         "previous_response_id": request.echo.get("previous_response_id"),
         "conversation": {"id": f"{CONVERSATION_ID}{session_id.hex}"} if session_id else None,

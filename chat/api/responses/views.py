@@ -142,7 +142,7 @@ async def _following(body: ResponseIn, who: Caller) -> Following:
     parsed = await _parsed(body, who)
     run = await service.start(parsed)
     session_id = UUID(run.spec.start.session_id) if run.spec.start.session_id else None
-    fields = fields_of(parsed, session_id, int(time.time()))
+    fields = fields_of(parsed, run.spec.run_id, session_id)
     structured = parsed.output_schema is not None
     stream = ResponseStream(run.spec.run_id, fields, lambda: int(time.time()), structured=structured)
     return Following(run_id=run.spec.run_id, session_id=session_id, stream=stream)

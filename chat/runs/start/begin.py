@@ -91,11 +91,15 @@ class NotResumable(Exception):
 
 
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows written before a run starts, if fewer than `max_active_runs` are active in all processes."""
+    """The rows written before a run starts, if fewer than `max_active_runs` are active in all processes.
+
+    A new session with a `named_session` may have been made by another request in the meantime.
+    """
 
     run_id: UUID
     session_id: UUID
     new_session: bool
+    named_session: bool = False
     caller: Caller
     user: str
     message: UserMessage | None
@@ -117,7 +121,13 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     def is_certain(self) -> bool:
         """True if no stored state can reject the run."""
         once = self.key is not None or self.resumed_from is not None
-        return self.new_session and not once and self.max_active_runs is None and self.caller.max_runs is None
+        return (
+            self.new_session
+            and not self.named_session
+            and not once
+            and self.max_active_runs is None
+            and self.caller.max_runs is None
+        )
 
 
 def begin(start: RunStart) -> None:
@@ -128,7 +138,7 @@ def begin(start: RunStart) -> None:
     now = timezone.now()
     _check_not_begun(start)
     _check_room(start)
-    if start.new_session:
+    if start.new_session and not (start.named_session and _exists(start)):
         title = " ".join(start.message.text.split())[:TITLE_LENGTH] if start.message else ""
         _insert_session([(start.session_id, start.owner, start.user, title, {}, start.run_id, now, now)])
     else:
@@ -164,6 +174,10 @@ def begin(start: RunStart) -> None:
     if start.message is not None:
         message_rows.add_user_message(start.session_id, start.run_id, start.message, now)
     frame_store.save_frames([frame_store.Frames(start.run_id, 1, 1, start.start_frame)])
+
+
+def _exists(start: RunStart) -> bool:
+    return Session.objects.filter(id=start.session_id, owner=start.owner).exists()
 
 
 def interrupted(run_id: UUID, owner: str) -> Run:

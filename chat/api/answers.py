@@ -1,0 +1,74 @@
+"""The client's answers to the questions of a run, in one form for all protocols: results of tools, and decisions."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from access.caller import Caller, require
+from chat.engine.events import ApprovalRequired, ClientToolCall
+from chat.history import queries
+from chat.wire import sse
+from storage.reader import read
+from tools.approvals import decisions
+from tools.approvals.api import decide
+from tools.client_tools import results
+from tools.client_tools.api import store_result
+from web.errors import ApiError
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a client tool: its data, or its error."""
+
+    data: Any = None
+    error: str | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision about an approval. It is bound to the hash of the params that were shown."""
+
+    verdict: decisions.Verdict
+    params_sha256: str
+    note: str = ""
+
+
+Answers = Mapping[UUID, Result | Decision]
+"""Answers by the ids of their executions."""
+
+
+async def run_of(answers: Answers, caller: Caller) -> UUID | None:
+    """Return the run whose executions these are; None if they are not of one run of the caller."""
+    runs = await read(results.runs_of, answers.keys(), caller.owner)
+    return next(iter(runs)) if len(runs) == 1 else None
+
+
+async def give(run_id: UUID, answers: Answers, caller: Caller) -> None:
+    """Give all answers to a run. The same answers again change nothing.
+
+    Raise `ApiError`: 403 without the scope `approve`, 409 for another answer or a late one, and 422 if a result is
+    missing, because the run would wait for it.
+    """
+    waiting = await read(results.waiting_of, run_id)
+    if left := sorted(waiting - set(map(str, answers))):
+        raise ApiError(422, "results_missing", f"The results of {', '.join(left)} are missing. Send all together.")
+    if any(isinstance(answer, Decision) for answer in answers.values()):
+        require(caller, ("approve",))
+    for execution_id, answer in answers.items():
+        if isinstance(answer, Result):
+            await store_result(caller, execution_id, answer.data, answer.error)
+        else:
+            fields = {"params_sha256": answer.params_sha256, "note": answer.note}
+            await decide(caller.owner, execution_id, answer.verdict, **fields)
+
+
+async def asked_at(run_id: UUID, answers: Answers) -> int:
+    """Return the number of the last event that asks for one of these answers; 0 if none is stored."""
+    names, found, cursor = set(map(str, answers)), 0, 0
+    while rows := await read(queries.frames_after, run_id, cursor):
+        cursor = rows[-1][1]
+        for first, _, frames in rows:
+            for number, piece in enumerate(sse.pieces(frames), first):
+                if isinstance(piece, ApprovalRequired | ClientToolCall) and piece.execution_id in names:
+                    found = number
+    return found
