@@ -2,6 +2,7 @@
 
 from ninja import Router
 
+from chat.api.ag_ui.views import router as ag_ui
 from chat.api.ai_sdk.views import router as ai_sdk
 from chat.api.files.changes import router as changes
 from chat.api.files.retrieval import router as retrieval
@@ -12,5 +13,5 @@ from chat.api.responses.views import router as responses
 from chat.api.views import router as chat
 
 router = Router()
-for part in (chat, changes, files, retrieval, openai, embeddings, responses, ai_sdk):
+for part in (chat, changes, files, retrieval, openai, embeddings, responses, ai_sdk, ag_ui):
     router.add_router("", part)

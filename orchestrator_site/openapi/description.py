@@ -25,6 +25,7 @@ TAGS: Final = [
     {"name": "workspace", "description": "The files of the caller's workspace."},
     {"name": "openai", "description": "The API of OpenAI, for clients that speak it."},
     {"name": "ai-sdk", "description": "The UI message streams of the AI SDK, for `useChat`."},
+    {"name": "ag-ui", "description": "The events of AG-UI, the Agent-User Interaction protocol."},
     {"name": "mcp", "description": "The tools of the caller, for clients of the Model Context Protocol."},
     {"name": "speech", "description": "Speech to text, and text to speech."},
     {"name": "usage", "description": "Calls, tokens and cost."},

@@ -56,6 +56,15 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
             "messages": [{"role": "user", "content": "What is the capital of France?"}],
         }
     },
+    "run_agent": {
+        "A message": {
+            "threadId": "thread-1",
+            "runId": "run-1",
+            "messages": [{"id": "m1", "role": "user", "content": "What is in my workspace?"}],
+            "tools": [],
+            "context": [],
+        }
+    },
     "send_chat": {
         "A message": {
             "id": "chat-1",

@@ -46,6 +46,8 @@ ENDPOINTS: Final = {
     ("delete", "/workspace/files/{path}"): Endpoint(kind="unowned", scopes=("files.write",), opens_with=404),
     ("get", "/workspace/archive"): Endpoint(kind="unowned", scopes=("files.read",)),
     ("post", "/workspace/archive"): Endpoint(kind="unowned", scopes=("files.write",), body={}, opens_with=422),
+    ("post", "/ag-ui"): Endpoint(kind="unowned", scopes=("chat",), body={"threadId": ""}, opens_with=422),
+    ("get", "/ag-ui/{run_id}/stream"): Endpoint(kind="run", scopes=("chat",)),
     ("post", "/ai/chat"): Endpoint(kind="unowned", scopes=("chat",), body={"id": ""}, opens_with=422),
     ("get", "/ai/chat/{chat_id}/stream"): Endpoint(kind="unowned", scopes=("chat",), opens_with=204),
     ("post", "/ai/chat/{chat_id}/stop"): Endpoint(kind="unowned", scopes=("chat",), opens_with=404),

@@ -26,6 +26,8 @@ ROUTES = {
     "/workspace/files": {"get"},
     "/workspace/files/{path}": {"get", "put", "delete"},
     "/workspace/archive": {"get", "post"},
+    "/ag-ui": {"post"},
+    "/ag-ui/{run_id}/stream": {"get"},
     "/ai/chat": {"post"},
     "/ai/chat/{chat_id}/stream": {"get"},
     "/ai/chat/{chat_id}/stop": {"post"},

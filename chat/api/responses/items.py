@@ -12,10 +12,10 @@ from chat.api.responses.schemas import (
     CallItem,
     CallOutputItem,
     Content,
-    ImagePart,
     InputItem,
+    ItemImage,
+    ItemText,
     MessageItem,
-    TextPart,
 )
 from chat.engine.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from web.errors import ApiError
@@ -52,7 +52,7 @@ def conversation(items: Sequence[InputItem]) -> Conversation:
                 messages.append(AssistantMessage(text=text))
             else:
                 parts = item.content if isinstance(item.content, list) else []
-                pictures = (image_of_url(part.image_url, field) for part in parts if isinstance(part, ImagePart))
+                pictures = (image_of_url(part.image_url, field) for part in parts if isinstance(part, ItemImage))
                 messages.append(UserMessage(text=text, images=tuple(pictures)))
         elif isinstance(item, CallItem):
             call_id = item.call_id or item.id or field
@@ -84,4 +84,4 @@ def text_of(content: Content) -> str:
     """Return the text of a message or a result."""
     if isinstance(content, str):
         return content
-    return "".join(part.text or part.refusal for part in content if isinstance(part, TextPart))
+    return "".join(part.text or part.refusal for part in content if isinstance(part, ItemText))

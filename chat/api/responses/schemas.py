@@ -21,7 +21,7 @@ class Item(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class TextPart(Item):
+class ItemText(Item):
     """A text in a message."""
 
     type: Literal["input_text", "output_text", "text", "refusal", "reasoning_text", "summary_text"] = Field(
@@ -31,14 +31,14 @@ class TextPart(Item):
     refusal: str = Field("", description="The text of a refusal.")
 
 
-class ImagePart(Item):
+class ItemImage(Item):
     """A picture in a message."""
 
     type: Literal["input_image"] = Field(description="The kind of the part.")
     image_url: str = Field(description="A `data:` URL with the picture as base64. Other URLs are not fetched.")
 
 
-Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+Part = Annotated[ItemText | ItemImage, Field(discriminator="type")]
 Content = str | Annotated[list[Part], Field(max_length=MAX_PARTS)]
 
 
@@ -136,7 +136,7 @@ class FunctionChoice(Strict):
     name: str = Field(description="The function's name.")
 
 
-class Format(Strict):
+class TextFormat(Strict):
     """The form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"] = Field(description="The kind of the form.")
@@ -151,7 +151,7 @@ class Format(Strict):
 class TextOptions(Strict):
     """Options of the answer's text."""
 
-    format: Format | None = Field(None, description="The form of the answer. Null is text.")
+    format: TextFormat | None = Field(None, description="The form of the answer. Null is text.")
     verbosity: str | None = Field(None, description="Without effect.")
 
 
@@ -172,7 +172,7 @@ class ConversationRef(Strict):
     id: Id = Field(description="The id: `conv_` and the session's.")
 
 
-class StreamOptions(Strict):
+class ResponseStreamOptions(Strict):
     """Options of a stream."""
 
     include_obfuscation: bool | None = Field(None, description="Without effect.")
@@ -197,7 +197,7 @@ class ResponseIn(Strict):
         None, description="The conversation to continue. Null is a new one."
     )
     stream: bool | None = Field(None, description="True streams events. Null is false.")
-    stream_options: StreamOptions | None = Field(None, description="Options of the stream. Null sets none.")
+    stream_options: ResponseStreamOptions | None = Field(None, description="Options of the stream. Null sets none.")
     background: bool | None = Field(
         None, description="True answers at once, and the run goes to its end without a reader. Null is false."
     )

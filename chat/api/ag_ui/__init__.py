@@ -1,0 +1,1 @@
+"""The API of AG-UI: the same runs for clients of the Agent-User Interaction protocol."""
