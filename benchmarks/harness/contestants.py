@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from benchmarks.harness.load import NATIVE, OPENAI, Dialect
+from benchmarks.harness.load import AG_UI, NATIVE, OPENAI, RESPONSES, UI_MESSAGES, Dialect
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 
@@ -105,6 +106,25 @@ def native(message: str) -> dict[str, object]:
 def completion(message: str) -> dict[str, object]:
     messages = [{"role": "user", "content": message}]
     return {"model": "fake-1", "stream": True, "stream_options": {"include_usage": True}, "messages": messages}
+
+
+def response(message: str) -> dict[str, object]:
+    return {"model": "fake-1", "stream": True, "input": message}
+
+
+def ui_chat(message: str) -> dict[str, object]:
+    parts = [{"type": "text", "text": message}]
+    return {"id": new_name(), "messages": [{"id": "m", "role": "user", "parts": parts}]}
+
+
+def agent_input(message: str) -> dict[str, object]:
+    messages = [{"id": "m", "role": "user", "content": message}]
+    return {"threadId": new_name(), "runId": "r", "messages": messages, "tools": [], "context": []}
+
+
+def new_name() -> str:
+    """Return a name for a new conversation."""
+    return uuid.uuid4().hex
 
 
 def service_environment(place: Place, *, stored: bool) -> dict[str, str]:
@@ -212,6 +232,14 @@ FASTAPI: Final = Contestant(
     missing="" if find_spec("fastapi") else "FastAPI is not installed (uv run --group bench ...)",
 )
 DJANGO: Final = Contestant(title="Django's ORM + openai SDK", path=CHAT, dialect=NATIVE, body=native, launch=_django)
+
+
+AS_NATIVE: Final = replace(SERVICE, title="native events")
+AS_COMPLETIONS: Final = replace(SERVICE, title="Chat Completions", path=COMPLETIONS, dialect=OPENAI, body=completion)
+AS_RESPONSES: Final = replace(SERVICE, title="Responses", path="/v1/responses", dialect=RESPONSES, body=response)
+AS_UI_MESSAGES: Final = replace(SERVICE, title="AI SDK", path="/ai/chat", dialect=UI_MESSAGES, body=ui_chat)
+AS_AG_UI: Final = replace(SERVICE, title="AG-UI", path="/ag-ui", dialect=AG_UI, body=agent_input)
+PROJECTIONS: Final = (AS_NATIVE, AS_COMPLETIONS, AS_RESPONSES, AS_UI_MESSAGES, AS_AG_UI)
 
 CONTESTANTS: Final = (UPSTREAM, NGINX, SERVICE, UNJOURNALED, UNSTORED, FASTAPI, DJANGO)
 

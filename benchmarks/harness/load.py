@@ -46,6 +46,9 @@ class Dialect:
 
 NATIVE: Final = Dialect(key="token", end=rb'"type": ?"end"')
 OPENAI: Final = Dialect(key="content", end=rb"data: \[DONE\]")
+RESPONSES: Final = Dialect(key="delta", end=rb'"type":"response\.completed"')
+UI_MESSAGES: Final = Dialect(key="delta", end=rb"data: \[DONE\]")
+AG_UI: Final = Dialect(key="delta", end=rb'"type":"RUN_FINISHED"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from typing import Final
 from benchmarks.measures.history import History
 from benchmarks.measures.keys import Keys
 from benchmarks.measures.measure import Figure, Goal, Measure, Round, Unmeasurable
+from benchmarks.measures.projections import Projections
 from benchmarks.measures.scale import Scale
 from benchmarks.measures.storing import Storing, StoringOnPostgres
 from benchmarks.measures.storm import Storm
@@ -16,6 +17,7 @@ from benchmarks.measures.turns import Turn
 MEASURES: Final[tuple[type[Measure], ...]] = (
     Burst,
     Paced,
+    Projections,
     Turn,
     OpenStreams,
     Storm,

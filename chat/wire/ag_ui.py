@@ -97,26 +97,36 @@ class AgUiStream:
     def _frames(self, frames: bytes) -> Iterator[bytes]:
         for piece in sse.pieces(frames):
             self._number += 1
-            if self._asks and not isinstance(piece, ClientToolCall) and self._number <= self._after:
-                # The next part begins here. Its names do not depend on where a reader began.
-                self._part, self._count, self._begun = self._number - 1, 0, False
-            events: list[Fields] = []
-            if not self._begun:
-                self._begun = True
-                events.append({"type": "RUN_STARTED", **self._ids, "protocolVersion": PROTOCOL})
-            if isinstance(piece, bytes):
-                events += self._write(TEXT)
-                shown = b'id: %d\ndata: %b%b"}\n\n' % (self._number, self._delta, piece)
-            else:
-                self.questions.note(piece)
-                self._asks = isinstance(piece, ClientToolCall | ApprovalRequired)
-                events += _EVENTS.get(type(piece), _nothing)(self, piece)
-                shown = b""
+            if isinstance(piece, bytes) and self._open == TEXT:
+                # Most frames are pieces of a text that is open.
+                if self._number > self._after:
+                    yield b'id: %d\ndata: %b%b"}\n\n' % (self._number, self._delta, piece)
+                continue
+            events = list(self._events(piece))
             if self._number <= self._after:
                 continue
-            last = None if shown or not events else events.pop()
+            last = events.pop() if events and not isinstance(piece, bytes) else None
             yield from map(_frame, events)
-            yield shown or (b"id: %d\n%b" % (self._number, _frame(last)) if last else b"")
+            if isinstance(piece, bytes):
+                yield b'id: %d\ndata: %b%b"}\n\n' % (self._number, self._delta, piece)
+            elif last is not None:
+                yield b"id: %d\n%b" % (self._number, _frame(last))
+
+    def _events(self, piece: bytes | Event) -> Iterator[Fields]:
+        """Yield the events of AG-UI for an event, or those that begin a text before its first piece."""
+        if self._asks and not isinstance(piece, ClientToolCall) and self._number <= self._after:
+            # The next part begins here. Its names do not depend on where a reader began.
+            self._part, self._count, self._begun = self._number - 1, 0, False
+        if not self._begun:
+            self._begun = True
+            yield {"type": "RUN_STARTED", **self._ids, "protocolVersion": PROTOCOL}
+        if isinstance(piece, bytes):
+            self._asks = False
+            yield from self._write(TEXT)
+            return
+        self.questions.note(piece)
+        self._asks = isinstance(piece, ClientToolCall | ApprovalRequired)
+        yield from _EVENTS.get(type(piece), _nothing)(self, piece)
 
     def _write(self, kind: str) -> Iterator[Fields]:
         """Yield the events that begin a message of a kind, if none is open."""

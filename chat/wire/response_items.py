@@ -83,11 +83,17 @@ class ItemWriter:
         """Add a piece of a message or of reasoning, as a JSON string literal without quotation marks."""
         if self._kind is not kind:
             yield from self._begin(kind)
+        yield self.more(piece)
+
+    def is_writing(self, kind: TextKind) -> bool:
+        return self._kind is kind
+
+    def more(self, piece: bytes) -> bytes:
+        """Add a piece to the message or the reasoning that is being written."""
         self._pieces.append(piece)
         number = self._number
         self._number = number + 1
-        if number > self._after:
-            yield b'%b%d%b%b"}\n\n' % (self._delta[0], number, self._delta[1], piece)
+        return b'%b%d%b%b"}\n\n' % (self._delta[0], number, self._delta[1], piece) if number > self._after else b""
 
     def _begin(self, kind: TextKind) -> Iterator[bytes]:
         yield from self.close()

@@ -107,6 +107,10 @@ class ResponseStream:
 
     def _events(self, frames: bytes) -> Iterator[bytes]:
         for piece in sse.pieces(frames):
+            if isinstance(piece, bytes) and self._items.is_writing(MESSAGE):
+                # Most frames are pieces of a text that is open.
+                yield self._items.more(piece)
+                continue
             if self._asks and not isinstance(piece, ClientToolCall):
                 # The part ended with the questions before this event.
                 self._asks = False

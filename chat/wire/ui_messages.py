@@ -38,6 +38,7 @@ VERSION: Final = "v1"
 FINISH_REASONS: Final = {"stop": "stop", "length": "length", "content_filter": "content-filter"}
 TEXT: Final = "text"
 REASONING: Final = "reasoning"
+END: Final = b'"}\n\n'
 
 _encode = msgspec.json.Encoder().encode
 
@@ -69,22 +70,23 @@ class UiMessageStream:
         """Return the chunks of complete frames. Pings stay as they are."""
         if frames == sse.PING:
             return frames
-        return b"".join(self._chunks(frames))
+        chunks: list[bytes] = []
+        if not self._begun:
+            self._begun = True
+            chunks.append(_chunk("start", messageId=self._message, messageMetadata=self._metadata))
+        for piece in sse.pieces(frames):
+            if not isinstance(piece, bytes):
+                self.questions.note(piece)
+                chunks += _CHUNKS.get(type(piece), _nothing)(self, piece)
+            elif self._open == TEXT:
+                chunks.append(self._delta + piece + END)
+            else:
+                chunks += self._write(TEXT, piece)
+        return b"".join(chunks)
 
     def paused(self) -> bytes:
         """Return the last chunks of a stream whose run waits for the client."""
         return b"".join(self._finish("tool-calls"))
-
-    def _chunks(self, frames: bytes) -> Iterator[bytes]:
-        if not self._begun:
-            self._begun = True
-            yield _chunk("start", messageId=self._message, messageMetadata=self._metadata)
-        for piece in sse.pieces(frames):
-            if isinstance(piece, bytes):
-                yield from self._write(TEXT, piece)
-            else:
-                self.questions.note(piece)
-                yield from _CHUNKS.get(type(piece), _nothing)(self, piece)
 
     def _write(self, kind: str, piece: bytes) -> Iterator[bytes]:
         """Yield a piece of text or reasoning, as a JSON string literal without quotation marks."""
@@ -96,7 +98,7 @@ class UiMessageStream:
             yield _chunk(f"{kind}-start", id=name)
             self._open = kind
             self._delta = b"data: " + _encode({"type": f"{kind}-delta", "id": name})[:-1] + b',"delta":"'
-        yield self._delta + piece + b'"}\n\n'
+        yield self._delta + piece + END
 
     def _close(self) -> Iterator[bytes]:
         if self._open:
