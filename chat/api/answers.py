@@ -67,8 +67,9 @@ async def asked_at(run_id: UUID, answers: Answers) -> int:
     names, found, cursor = set(map(str, answers)), 0, 0
     while rows := await read(queries.frames_after, run_id, cursor):
         cursor = rows[-1][1]
-        for first, _, frames in rows:
-            for number, piece in enumerate(sse.pieces(frames), first):
-                if isinstance(piece, ApprovalRequired | ClientToolCall) and piece.execution_id in names:
+        for number, _, frames in rows:
+            for part in sse.stretches(frames):
+                if isinstance(part, ApprovalRequired | ClientToolCall) and part.execution_id in names:
                     found = number
+                number += part.count(sse.END_OF_FRAME) if isinstance(part, bytes) else 1  # noqa: PLW2901 - of its row
     return found

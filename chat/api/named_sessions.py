@@ -28,7 +28,6 @@ async def named_session(name: str, caller: Caller) -> NamedSession:
     ids = [own]
     with suppress(ValueError):
         ids.append(UUID(name))
-    for session_id in ids:
-        if (stored := await read(queries.session, session_id, caller.owner)) is not None:
-            return NamedSession(id=session_id, exists=True, active_run=stored["active_run"])
-    return NamedSession(id=own)
+    found = await read(queries.active_runs, ids, caller.owner)
+    known = next((session_id for session_id in ids if session_id in found), None)
+    return NamedSession(id=own) if known is None else NamedSession(id=known, exists=True, active_run=found[known])

@@ -3,6 +3,7 @@
 Rows of other owners do not exist for a caller. An `owner` of None reads the rows of all owners.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 from uuid import UUID
 
@@ -103,6 +104,12 @@ def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
 def sessions(owner: str | None, limit: int, offset: int) -> dict[str, Any]:
     found, count = page(_sessions(owner).order_by("-updated"), limit, offset)
     return {"items": [_session(row) for row in found], "count": count}
+
+
+def active_runs(session_ids: Collection[UUID], owner: str) -> dict[UUID, UUID | None]:
+    """Return the active run, or None, of those of the sessions that the owner has."""
+    own = Session.objects.filter(id__in=session_ids, owner=owner)
+    return dict(own.values_list("id", "active_run"))
 
 
 def session(session_id: UUID, owner: str | None) -> dict[str, Any] | None:

@@ -95,38 +95,36 @@ class AgUiStream:
         return _frame({"type": "RUN_FINISHED", **self._ids, "outcome": outcome})
 
     def _frames(self, frames: bytes) -> Iterator[bytes]:
-        for piece in sse.pieces(frames):
+        for part in sse.stretches(frames):
+            texts = sse.literals(part) if isinstance(part, bytes) else []
+            count = len(texts) or 1
+            known = min(max(0, self._after - self._number), count)
             self._number += 1
-            if isinstance(piece, bytes) and self._open == TEXT:
-                # Most frames are pieces of a text that is open.
-                if self._number > self._after:
-                    yield b'id: %d\ndata: %b%b"}\n\n' % (self._number, self._delta, piece)
-                continue
-            events = list(self._events(piece))
-            if self._number <= self._after:
-                continue
-            last = events.pop() if events and not isinstance(piece, bytes) else None
-            yield from map(_frame, events)
-            if isinstance(piece, bytes):
-                yield b'id: %d\ndata: %b%b"}\n\n' % (self._number, self._delta, piece)
-            elif last is not None:
-                yield b"id: %d\n%b" % (self._number, _frame(last))
+            # Events have no numbers but the last one, which has that of the run's event.
+            events = list(self._events(part))
+            first, self._number = self._number, self._number + count - 1
+            if texts:
+                yield from () if known else map(_frame, events)
+                numbered = enumerate(texts[known:], first + known)
+                yield b"".join([b'id: %d\ndata: %b%b"}\n\n' % (number, self._delta, text) for number, text in numbered])
+            elif not known and events:
+                yield from map(_frame, events[:-1])
+                yield b"id: %d\n%b" % (self._number, _frame(events[-1]))
 
-    def _events(self, piece: bytes | Event) -> Iterator[Fields]:
-        """Yield the events of AG-UI for an event, or those that begin a text before its first piece."""
-        if self._asks and not isinstance(piece, ClientToolCall) and self._number <= self._after:
-            # The next part begins here. Its names do not depend on where a reader began.
+    def _events(self, part: bytes | Event) -> Iterator[Fields]:
+        """Yield the events of AG-UI for an event, or those that begin a text before its first token."""
+        if self._asks and not isinstance(part, ClientToolCall) and self._number <= self._after:
+            # The next part of the run begins here. Its names do not depend on where a reader began.
             self._part, self._count, self._begun = self._number - 1, 0, False
         if not self._begun:
             self._begun = True
             yield {"type": "RUN_STARTED", **self._ids, "protocolVersion": PROTOCOL}
-        if isinstance(piece, bytes):
-            self._asks = False
+        self._asks = isinstance(part, ClientToolCall | ApprovalRequired)
+        if isinstance(part, bytes):
             yield from self._write(TEXT)
-            return
-        self.questions.note(piece)
-        self._asks = isinstance(piece, ClientToolCall | ApprovalRequired)
-        yield from _EVENTS.get(type(piece), _nothing)(self, piece)
+        else:
+            self.questions.note(part)
+            yield from _EVENTS.get(type(part), _nothing)(self, part)
 
     def _write(self, kind: str) -> Iterator[Fields]:
         """Yield the events that begin a message of a kind, if none is open."""

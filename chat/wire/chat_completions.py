@@ -95,11 +95,12 @@ class ChunkStream:
         if not self._begun:
             self._begun = True
             yield self._chunk({"role": "assistant", "content": ""})
-        for piece in sse.pieces(frames):
-            if not isinstance(piece, bytes):
-                yield from self._others(piece)
+        for part in sse.stretches(frames):
+            if not isinstance(part, bytes):
+                yield from self._others(part)
             elif not self._structured:
-                yield self._text_start + piece + self._text_end
+                between = self._text_end + self._text_start
+                yield self._text_start + between.join(sse.literals(part)) + self._text_end
 
     def _others(self, event: Event) -> Iterator[bytes]:
         if isinstance(event, Usage):

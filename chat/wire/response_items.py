@@ -3,7 +3,7 @@
 Source: https://www.openresponses.org/specification
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -79,21 +79,16 @@ class ItemWriter:
         self.output[at] = {**self.output[at], **changes}
         return self.event("output_item.done", {"output_index": at, "item": self.output[at]})
 
-    def write(self, kind: TextKind, piece: bytes) -> Iterator[bytes]:
-        """Add a piece of a message or of reasoning, as a JSON string literal without quotation marks."""
+    def write(self, kind: TextKind, pieces: Sequence[bytes]) -> Iterator[bytes]:
+        """Add pieces of a message or of reasoning, as JSON string literals without quotation marks."""
         if self._kind is not kind:
             yield from self._begin(kind)
-        yield self.more(piece)
-
-    def is_writing(self, kind: TextKind) -> bool:
-        return self._kind is kind
-
-    def more(self, piece: bytes) -> bytes:
-        """Add a piece to the message or the reasoning that is being written."""
-        self._pieces.append(piece)
-        number = self._number
-        self._number = number + 1
-        return b'%b%d%b%b"}\n\n' % (self._delta[0], number, self._delta[1], piece) if number > self._after else b""
+        self._pieces += pieces
+        first, (head, middle) = self._number, self._delta
+        self._number = first + len(pieces)
+        known = max(0, self._after + 1 - first)
+        numbered = enumerate(pieces[known:], first + known)
+        yield b"".join([b'%b%d%b%b"}\n\n' % (head, number, middle, piece) for number, piece in numbered])
 
     def _begin(self, kind: TextKind) -> Iterator[bytes]:
         yield from self.close()

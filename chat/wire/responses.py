@@ -106,12 +106,8 @@ class ResponseStream:
         return b"".join(self._finish("completed"))
 
     def _events(self, frames: bytes) -> Iterator[bytes]:
-        for piece in sse.pieces(frames):
-            if isinstance(piece, bytes) and self._items.is_writing(MESSAGE):
-                # Most frames are pieces of a text that is open.
-                yield self._items.more(piece)
-                continue
-            if self._asks and not isinstance(piece, ClientToolCall):
+        for part in sse.stretches(frames):
+            if self._asks and not isinstance(part, ClientToolCall):
                 # The part ended with the questions before this event.
                 self._asks = False
                 self.passed += 1
@@ -119,10 +115,10 @@ class ResponseStream:
                     yield from self._finish("completed")
             if self.ended:
                 return
-            if not isinstance(piece, bytes):
-                self._note(piece)
+            if not isinstance(part, bytes):
+                self._note(part)
             if self.passed == self._part:
-                yield from self._show(piece)
+                yield from self._show(part)
 
     def _note(self, event: Event) -> None:
         self.questions.note(event)
@@ -130,17 +126,17 @@ class ResponseStream:
         if isinstance(event, ApprovalRequired):
             self._requests[event.execution_id] = event
 
-    def _show(self, piece: bytes | Event) -> Iterator[bytes]:
+    def _show(self, part: bytes | Event) -> Iterator[bytes]:
         if not self._items.has_begun:
             yield self._items.event("created", {"response": self.response})
             yield self._items.event("in_progress", {"response": self.response})
-        if not isinstance(piece, bytes):
-            yield from _EVENTS.get(type(piece), _nothing)(self, piece)
+        if not isinstance(part, bytes):
+            yield from _EVENTS.get(type(part), _nothing)(self, part)
         elif not self._structured:
-            yield from self._items.write(MESSAGE, piece)
+            yield from self._items.write(MESSAGE, sse.literals(part))
 
     def _thought(self, event: Reasoning) -> Iterator[bytes]:
-        yield from self._items.write(REASONING, _encode(event.text)[1:-1])
+        yield from self._items.write(REASONING, [_encode(event.text)[1:-1]])
 
     def _used(self, event: Usage) -> Iterator[bytes]:
         yield from self._items.close()
@@ -199,7 +195,7 @@ class ResponseStream:
 
     def _end(self, event: End) -> Iterator[bytes]:
         if event.output is not msgspec.UNSET:
-            yield from self._items.write(MESSAGE, _encode(_encode(event.output).decode())[1:-1])
+            yield from self._items.write(MESSAGE, [_encode(_encode(event.output).decode())[1:-1]])
         if event.reason == BUDGET_EXCEEDED:
             yield from self._failed(event)
         elif event.reason == "cancelled":

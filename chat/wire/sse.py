@@ -11,9 +11,12 @@ from chat.engine.events import Event
 CONTENT_TYPE: Final = "text/event-stream"
 PING: Final = b": ping\n\n"
 TOKEN: Final = b'id: %d\ndata: {"type":"token","token":"%b"}\n\n'
-TOKEN_START: Final = b'\ndata: {"type":"token","token":"'
-TOKEN_END: Final = b'"}'
 END_OF_FRAME: Final = b"\n\n"
+# A literal has no unescaped quotation mark, so nothing in a text can look like the field.
+TOKEN_TEXT: Final = re.compile(rb'"token":"((?:[^"\\]++|\\.)*+)"\}\n\n')
+TOKENS: Final = re.compile(
+    rb'(?:id: \d+\ndata: \{"type":"token",' + TOKEN_TEXT.pattern.replace(b"((", b"(?:(") + rb")+"
+)
 REASONING: Final = re.compile(rb'(\ndata: {"type":"reasoning","text":")(?:[^"\\]|\\.)*')
 
 _encode = msgspec.json.Encoder().encode
@@ -49,17 +52,24 @@ def events(frames: bytes) -> list[Event]:
     return [_decode(part[part.index(b"\ndata: ") + 7 :]) for part in frames.split(END_OF_FRAME) if part]
 
 
-def pieces(frames: bytes) -> Iterator[bytes | Event]:
-    """Yield the events of complete frames. A token is its text as a JSON string literal without quotation marks.
+def stretches(frames: bytes) -> Iterator[bytes | Event]:
+    """Yield the events of complete frames. Consecutive tokens stay one stretch of frames."""
+    # Most frames are tokens, and other protocols take the text of a token as it is. A stretch is rewritten at once.
+    place = 0
+    while place < len(frames):
+        tokens = TOKENS.match(frames, place)
+        if tokens is not None:
+            place = tokens.end()
+            yield tokens[0]
+        else:
+            end = frames.index(END_OF_FRAME, place)
+            yield from events(frames[place:end])
+            place = end + len(END_OF_FRAME)
 
-    Most frames are tokens, and other protocols take the literal as it is.
-    """
-    for part in frames.split(END_OF_FRAME):
-        start = part.find(TOKEN_START)
-        if start >= 0:
-            yield part[start + len(TOKEN_START) : -len(TOKEN_END)]
-        elif part:
-            yield from events(part)
+
+def literals(stretch: bytes) -> list[bytes]:
+    """Return the text of each token of a stretch, as a JSON string literal without quotation marks."""
+    return TOKEN_TEXT.findall(stretch)
 
 
 class Splitter:

@@ -58,7 +58,7 @@ class UiMessageStream:
         # A stream that continues after an answer is in the step that asked. A step is one model call and its tools.
         self._in_step = cursor > 0
         self._answered = cursor > 0
-        self._open = ""
+        self._open = self._id = ""
         self._name = f"{cursor}"
         self._count = 0
         self._delta = b""
@@ -74,35 +74,33 @@ class UiMessageStream:
         if not self._begun:
             self._begun = True
             chunks.append(_chunk("start", messageId=self._message, messageMetadata=self._metadata))
-        for piece in sse.pieces(frames):
-            if not isinstance(piece, bytes):
-                self.questions.note(piece)
-                chunks += _CHUNKS.get(type(piece), _nothing)(self, piece)
-            elif self._open == TEXT:
-                chunks.append(self._delta + piece + END)
+        for part in sse.stretches(frames):
+            if isinstance(part, bytes):
+                chunks += self._begin(TEXT)
+                chunks.append(self._delta + (END + self._delta).join(sse.literals(part)) + END)
             else:
-                chunks += self._write(TEXT, piece)
+                self.questions.note(part)
+                chunks += _CHUNKS.get(type(part), _nothing)(self, part)
         return b"".join(chunks)
 
     def paused(self) -> bytes:
         """Return the last chunks of a stream whose run waits for the client."""
         return b"".join(self._finish("tool-calls"))
 
-    def _write(self, kind: str, piece: bytes) -> Iterator[bytes]:
-        """Yield a piece of text or reasoning, as a JSON string literal without quotation marks."""
-        if self._open != kind:
-            yield from self._close()
-            yield from self._step()
-            self._count += 1
-            name = f"{kind}-{self._name}-{self._count}"
-            yield _chunk(f"{kind}-start", id=name)
-            self._open = kind
-            self._delta = b"data: " + _encode({"type": f"{kind}-delta", "id": name})[:-1] + b',"delta":"'
-        yield self._delta + piece + END
+    def _begin(self, kind: str) -> Iterator[bytes]:
+        """Yield the beginning of a text or of reasoning, if none is open."""
+        if self._open == kind:
+            return
+        yield from self._close()
+        yield from self._step()
+        self._count += 1
+        self._open, self._id = kind, f"{kind}-{self._name}-{self._count}"
+        yield _chunk(f"{kind}-start", id=self._id)
+        self._delta = b"data: " + _encode({"type": f"{kind}-delta", "id": self._id})[:-1] + b',"delta":"'
 
     def _close(self) -> Iterator[bytes]:
         if self._open:
-            yield _chunk(f"{self._open}-end", id=f"{self._open}-{self._name}-{self._count}")
+            yield _chunk(f"{self._open}-end", id=self._id)
             self._open = ""
 
     def _step(self) -> Iterator[bytes]:
@@ -114,7 +112,8 @@ class UiMessageStream:
         self._in_step, self._answered = True, False
 
     def _thought(self, event: Reasoning) -> Iterator[bytes]:
-        yield from self._write(REASONING, _encode(event.text)[1:-1])
+        yield from self._begin(REASONING)
+        yield _chunk("reasoning-delta", id=self._id, delta=event.text)
 
     def _used(self, _: Usage) -> Iterator[bytes]:
         yield from self._close()
@@ -159,7 +158,8 @@ class UiMessageStream:
 
     def _end(self, event: End) -> Iterator[bytes]:
         if event.output is not msgspec.UNSET:
-            yield from self._write(TEXT, _encode(_encode(event.output).decode())[1:-1])
+            yield from self._begin(TEXT)
+            yield _chunk("text-delta", id=self._id, delta=_encode(event.output).decode())
         if event.reason == BUDGET_EXCEEDED:
             yield from self._failed(event)
             return

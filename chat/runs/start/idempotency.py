@@ -13,6 +13,10 @@ from uuid import UUID
 import msgspec
 
 from chat.models import RunKey
+from storage.statements import Insert, Statement
+
+_find = Statement("SELECT body_sha256, run_id FROM run_keys WHERE owner = %s AND key = %s")
+_insert = Insert(RunKey, "owner", "run", "key", "body_sha256")
 
 
 class KeyMismatch(Exception):
@@ -36,14 +40,14 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(owner: str, key: Key) -> None:
     """Raise `AlreadyBegun` or `KeyMismatch` if the key is stored. Sync, within a transaction."""
-    stored = RunKey.objects.filter(owner=owner, key=key.key).first()
-    if stored is not None:
-        _reject(key, stored.body_sha256, stored.run_id)
+    for body_sha256, run_id in _find(owner, key.key):
+        # SQLite has a UUID as text.
+        _reject(key, body_sha256, UUID(str(run_id)))
 
 
 def store(owner: str, key: Key, run_id: UUID) -> None:
     """Store the key of a run that begins. Sync, within a transaction."""
-    RunKey.objects.create(owner=owner, run_id=run_id, key=key.key, body_sha256=key.body_sha256)
+    _insert([(owner, run_id, key.key, key.body_sha256)])
 
 
 class UnstoredKeys:
