@@ -10,7 +10,7 @@ import msgspec
 from django.http import HttpRequest, StreamingHttpResponse
 from ninja.responses import NinjaJSONEncoder
 
-from chat.api.projected import waits_for
+from chat.api.projections.waiting import waits_for
 from chat.api.run_access import run_fields
 from chat.api.run_url import run_url
 from chat.api.schemas import AnswerOut

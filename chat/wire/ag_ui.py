@@ -27,7 +27,6 @@ from chat.engine.events import (
     ToolFailed,
     ToolOutput,
     ToolResult,
-    TotalUsage,
     Usage,
 )
 from chat.wire import sse
@@ -186,7 +185,15 @@ class AgUiStream:
     def _end(self, event: End) -> Iterator[Fields]:
         self.ended = True
         yield from self._close()
-        usage = [_usage(event.usage)]
+        used = event.usage
+        tokens = {
+            "inputTokens": used.input_tokens,
+            "outputTokens": used.output_tokens,
+            "totalTokens": used.input_tokens + used.output_tokens,
+            "reasoningTokens": used.reasoning_tokens,
+            "cachedInputTokens": used.cached_tokens,
+        }
+        usage = [tokens]
         if event.reason == BUDGET_EXCEEDED:
             failure = error_of(event)
             yield {"type": "RUN_ERROR", "message": failure["message"], "code": failure["code"], "usage": usage}
@@ -226,13 +233,3 @@ _EVENTS: Final[dict[type, Callable[[AgUiStream, Any], Iterator[Fields]]]] = {
     End: AgUiStream._end,
     Error: AgUiStream._failed,
 }
-
-
-def _usage(usage: TotalUsage) -> dict[str, int]:
-    return {
-        "inputTokens": usage.input_tokens,
-        "outputTokens": usage.output_tokens,
-        "totalTokens": usage.input_tokens + usage.output_tokens,
-        "reasoningTokens": usage.reasoning_tokens,
-        "cachedInputTokens": usage.cached_tokens,
-    }

@@ -4,9 +4,13 @@ from chat.engine.events import ApprovalRequired, ApprovalResolved, ClientToolCal
 
 
 class Questions:
-    """The approval and the client's calls that have no answer in the events so far."""
+    """The approval and the client's calls that have no answer in the events so far.
+
+    `requests` has all approvals that were asked for, by their executions.
+    """
 
     def __init__(self) -> None:
+        self.requests: dict[str, ApprovalRequired] = {}
         self.approval: ApprovalRequired | None = None
         self.calls: dict[str, ClientToolCall] = {}
 
@@ -15,8 +19,10 @@ class Questions:
 
     def note(self, event: Event) -> None:
         """Take the next event of the run."""
-        if isinstance(event, ApprovalRequired | ApprovalResolved):
-            self.approval = event if isinstance(event, ApprovalRequired) else None
+        if isinstance(event, ApprovalRequired):
+            self.approval = self.requests[event.execution_id] = event
+        elif isinstance(event, ApprovalResolved):
+            self.approval = None
         elif isinstance(event, ClientToolCall):
             self.calls[event.execution_id] = event
         elif isinstance(event, ToolResult | ToolFailed):

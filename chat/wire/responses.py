@@ -76,8 +76,7 @@ class ResponseStream:
         self._items = ItemWriter(f"{run_id.hex}_{part}", after)
         self._usage = TotalUsage()
         self._asks = False
-        # The approvals that were asked for, and the places of the calls without an outcome.
-        self._requests: dict[str, ApprovalRequired] = {}
+        # The places of the calls without an outcome.
         self._calls: dict[str, int] = {}
         self.passed = 0
         self.questions = Questions()
@@ -116,15 +115,10 @@ class ResponseStream:
             if self.ended:
                 return
             if not isinstance(part, bytes):
-                self._note(part)
+                self.questions.note(part)
+                self._asks = isinstance(part, ClientToolCall | ApprovalRequired)
             if self.passed == self._part:
                 yield from self._show(part)
-
-    def _note(self, event: Event) -> None:
-        self.questions.note(event)
-        self._asks = isinstance(event, ClientToolCall | ApprovalRequired)
-        if isinstance(event, ApprovalRequired):
-            self._requests[event.execution_id] = event
 
     def _show(self, part: bytes | Event) -> Iterator[bytes]:
         if not self._items.has_begun:
@@ -142,13 +136,11 @@ class ResponseStream:
         yield from self._items.close()
         self._usage = add_usage(self._usage, event)
 
-    def _called(self, event: ToolCalled) -> Iterator[bytes]:
+    def _called(self, event: ToolCalled | ApprovalResolved) -> Iterator[bytes]:
         # A call that waits becomes a question, and is shown as a call when it has an answer.
-        if event.waits_for is msgspec.UNSET:
-            yield from self._call(event, None)
-
-    def _resolved(self, event: ApprovalResolved) -> Iterator[bytes]:
-        if (request := self._requests.get(event.execution_id)) is not None:
+        if isinstance(event, ToolCalled):
+            yield from () if event.waits_for else self._call(event, None)
+        elif (request := self.questions.requests.get(event.execution_id)) is not None:
             yield from self._call(request, approval_id(request))
 
     def _call(self, event: ToolCalled | ApprovalRequired, request: str | None) -> Iterator[bytes]:
@@ -235,7 +227,7 @@ _EVENTS: Final[dict[type, Callable[[ResponseStream, Any], Iterator[bytes]]]] = {
     Reasoning: ResponseStream._thought,
     Usage: ResponseStream._used,
     ToolCalled: ResponseStream._called,
-    ApprovalResolved: ResponseStream._resolved,
+    ApprovalResolved: ResponseStream._called,
     ToolResult: ResponseStream._outcome,
     ToolFailed: ResponseStream._outcome,
     ApprovalRequired: ResponseStream._asked,

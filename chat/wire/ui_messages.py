@@ -131,17 +131,11 @@ class UiMessageStream:
         call = {"toolCallId": event.execution_id, "toolName": event.tool, "input": event.params}
         yield _chunk("tool-input-available", **call, **_kind(event.tool))
 
-    def _asked(self, event: ApprovalRequired) -> Iterator[bytes]:
-        yield _chunk("tool-approval-request", approvalId=approval_id(event), toolCallId=event.execution_id)
-
-    def _resolved(self, event: ApprovalResolved) -> Iterator[bytes]:
-        if event.decision != "approved":
+    def _approval(self, event: ApprovalRequired | ApprovalResolved) -> Iterator[bytes]:
+        if isinstance(event, ApprovalRequired):
+            yield _chunk("tool-approval-request", approvalId=approval_id(event), toolCallId=event.execution_id)
+        elif event.decision != "approved":
             self._denied.add(event.execution_id)
-        return iter(())
-
-    def _output(self, event: ToolOutput) -> Iterator[bytes]:
-        data = {"toolCallId": event.execution_id, "stream": event.stream, "text": event.text}
-        yield _chunk("data-tool-output", data=data, transient=True)
 
     def _outcome(self, event: ToolResult | ToolFailed) -> Iterator[bytes]:
         name, kind = event.execution_id, _kind(event.tool)
@@ -152,9 +146,10 @@ class UiMessageStream:
         else:
             yield _chunk("tool-output-error", toolCallId=name, errorText=f"{event.code}: {event.error}", **kind)
 
-    def _notice(self, event: Retry | BudgetUsed | Compaction) -> Iterator[bytes]:
+    def _notice(self, event: ToolOutput | Retry | BudgetUsed | Compaction) -> Iterator[bytes]:
+        """Yield what the protocol has no chunk for as data of our own, which is not kept in the message."""
         fields = msgspec.to_builtins(event)
-        yield _chunk(f"data-{fields.pop('type')}", data=fields, transient=True)
+        yield _chunk(f"data-{fields.pop('type').replace('_', '-')}", data=fields, transient=True)
 
     def _end(self, event: End) -> Iterator[bytes]:
         if event.output is not msgspec.UNSET:
@@ -202,9 +197,9 @@ _CHUNKS: Final[dict[type, Callable[[UiMessageStream, Any], Iterator[bytes]]]] = 
     Usage: UiMessageStream._used,
     ToolCalled: UiMessageStream._called,
     ClientToolCall: UiMessageStream._called,
-    ApprovalRequired: UiMessageStream._asked,
-    ApprovalResolved: UiMessageStream._resolved,
-    ToolOutput: UiMessageStream._output,
+    ApprovalRequired: UiMessageStream._approval,
+    ApprovalResolved: UiMessageStream._approval,
+    ToolOutput: UiMessageStream._notice,
     ToolResult: UiMessageStream._outcome,
     ToolFailed: UiMessageStream._outcome,
     Retry: UiMessageStream._notice,

@@ -1,24 +1,21 @@
 """The conversion of an AG-UI input into a `RunRequest`, or into answers for the run that waits."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from typing import Any
 from uuid import UUID
 
-import msgspec
+from pydantic import ValidationError
 
 from access.caller import Caller
 from chat.api.ag_ui.schemas import AgUiMessage, AgUiPart, RunAgentInput
-from chat.api.answers import Decision, Result
 from chat.api.client_tools import client_tools
 from chat.api.images import image_of_url
-from chat.api.named_sessions import NamedSession
-from chat.api.schemas import ClientToolIn
+from chat.api.projections.answers import Decision, Result
+from chat.api.projections.named_sessions import NamedSession, repeat_key
 from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
-from chat.runs.start.idempotency import Key
 from chat.starting.request import RunRequest
 from web.errors import ApiError
+from web.validation import invalid_fields
 
 
 def request_of(body: RunAgentInput, caller: Caller, session: NamedSession, server_tools: Sequence[str]) -> RunRequest:
@@ -27,6 +24,8 @@ def request_of(body: RunAgentInput, caller: Caller, session: NamedSession, serve
     if not messages or not isinstance(message := messages[-1], UserMessage):
         raise ApiError(422, "invalid_field", "messages: the last one must be the user's, or answer a call that waits.")
     props = body.forwarded_props
+    instructions = [_text(one) for one in body.messages if one.role in {"system", "developer"}]
+    instructions += [f"{context.description}: {context.value}" for context in body.context]
     return RunRequest(
         caller=caller,
         message=message.text,
@@ -37,10 +36,10 @@ def request_of(body: RunAgentInput, caller: Caller, session: NamedSession, serve
         new_session_id=None if session.exists else session.id,
         provider=props.provider if props else None,
         model=props.model if props else None,
-        instructions=_instructions(body),
-        client_tools=client_tools([_declared(tool) for tool in body.tools], server_tools),
+        instructions="\n\n".join(instructions) if instructions else None,
+        client_tools=client_tools([tool.declared for tool in body.tools], server_tools),
         shows_reasoning=bool(props and props.reasoning == "show") and caller.scopes.may("reasoning"),
-        key=_key(body),
+        key=repeat_key("ag-ui", body.thread_id, body.run_id, body.messages[-1].model_dump()),
     )
 
 
@@ -65,24 +64,6 @@ def answers_of(body: RunAgentInput) -> dict[UUID, Result | Decision]:
             raise ApiError(422, "invalid_field", "resume: an interruptId is of no interrupt of this service.") from None
         return {}
     return found
-
-
-def _key(body: RunAgentInput) -> Key:
-    """Return a key, by which the same input that is sent again does not begin a second run."""
-    content = msgspec.json.encode([body.thread_id, body.run_id, body.messages[-1].model_dump()])
-    digest = hashlib.sha256(content).hexdigest()
-    return Key(key=f"ag-ui:{digest}", body_sha256=digest)
-
-
-def _declared(tool: Any) -> ClientToolIn:
-    fields = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return ClientToolIn.model_validate({name: value for name, value in fields.items() if value is not None})
-
-
-def _instructions(body: RunAgentInput) -> str | None:
-    texts = [_text(message) for message in body.messages if message.role in {"system", "developer"}]
-    texts += [f"{context.description}: {context.value}" for context in body.context]
-    return "\n\n".join(texts) if texts else None
 
 
 def _conversation(messages: Sequence[AgUiMessage]) -> Iterator[Message]:
@@ -125,4 +106,7 @@ def _parts(message: AgUiMessage) -> list[AgUiPart]:
     """Return the parts of a message, whose content may be anything for roles that are not read."""
     if not isinstance(message.content, list):
         return []
-    return [AgUiPart.model_validate(part) for part in message.content]
+    try:
+        return [AgUiPart.model_validate(part) for part in message.content]
+    except ValidationError as error:
+        raise invalid_fields(error.errors()) from None

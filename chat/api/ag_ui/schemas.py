@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from chat.api.openai.schemas import MAX_MESSAGES, MAX_PARTS
-from chat.api.schemas import MAX_CLIENT_TOOLS, ClientToolName, Description
+from chat.api.schemas import MAX_CLIENT_TOOLS, ClientToolIn, ClientToolName, Description
 from web.schemas import drop_defaults
 
 MAX_CONTEXTS: Final = 100
@@ -79,6 +79,12 @@ class AgUiTool(Open):
     name: ClientToolName = Field(description="The name. It differs from the names of the service's tools.")
     description: Description = Field("", description="The description for the model.")
     parameters: dict[str, Any] | None = Field(None, description="The JSON Schema of the arguments. Null is none.")
+
+    @property
+    def declared(self) -> ClientToolIn:
+        """The tool as a client tool."""
+        fields = {"name": self.name, "description": self.description, "parameters": self.parameters}
+        return ClientToolIn.model_validate({name: value for name, value in fields.items() if value is not None})
 
 
 class AgUiContext(Open):

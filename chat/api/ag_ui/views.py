@@ -7,27 +7,22 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja import Router
 from ninja.params import functions as params
-from pydantic import ValidationError
 
 from access.auth import KeyAuth, caller
-from access.caller import Caller
 from chat import service_registry
 from chat.api.ag_ui.requests import answers_of, request_of
 from chat.api.ag_ui.schemas import EVENTS, RunAgentInput
-from chat.api.answers import asked_at, give, run_of
 from chat.api.errors import not_found
-from chat.api.named_sessions import named_session
-from chat.api.projected import projected
-from chat.api.run_responses import EventStream
+from chat.api.projections.answers import answered
+from chat.api.projections.named_sessions import named_session
+from chat.api.projections.stream import start_once, stream_of
 from chat.api.schemas import LAST_EVENT_ID
 from chat.api.streams import cursor_of
 from chat.history import queries
-from chat.runs.start.idempotency import AlreadyBegun
 from chat.wire.ag_ui import AgUiStream
 from storage.reader import read
 from web.errors import ApiError
 from web.schemas import errors
-from web.validation import invalid_fields
 
 router = Router(tags=["ag-ui"], auth=KeyAuth("chat"))
 
@@ -47,22 +42,14 @@ async def run_agent(request: HttpRequest, body: RunAgentInput) -> HttpResponseBa
     if not service.stored:
         raise ApiError(422, "not_stored", "ENABLE_PERSISTENCE=false stores no threads. Use /chat/stream.")
     session = await named_session(body.thread_id, who)
-    answers = answers_of(body)
-    run_id = await run_of(answers, who) if answers else None
-    if run_id is not None:
-        cursor = await asked_at(run_id, answers)
-        await give(run_id, answers, who)
-        return _stream(run_id, who, AgUiStream(run_id, body.thread_id, body.run_id, cursor=cursor), cursor)
+    given = await answered(answers_of(body), who)
+    if given is not None:
+        events = AgUiStream(given.run_id, body.thread_id, body.run_id, cursor=given.cursor)
+        return stream_of(given.run_id, who, events, given.cursor)
     if body.resume:
         raise ApiError(422, "invalid_field", "resume: no run waits for these answers.")
-    try:
-        parsed = request_of(body, who, session, service.tool_names if body.tools else ())
-        run_id = (await service.start(parsed)).spec.run_id
-    except ValidationError as error:
-        raise invalid_fields(error.errors()) from None
-    except AlreadyBegun as begun:
-        run_id = begun.run_id
-    return _stream(run_id, who, AgUiStream(run_id, body.thread_id, body.run_id))
+    run_id = await start_once(request_of(body, who, session, service.tool_names if body.tools else ()))
+    return stream_of(run_id, who, AgUiStream(run_id, body.thread_id, body.run_id))
 
 
 @router.get("/ag-ui/{uuid:run_id}/stream", response=ERRORS, openapi_extra=RESUMED)
@@ -77,10 +64,4 @@ async def follow_agent(request: HttpRequest, run_id: UUID, thread: str = THREAD,
         raise not_found("run")
     if log.ended and cursor >= log.last > 0:
         return HttpResponse(status=204)
-    return _stream(run_id, who, AgUiStream(run_id, thread or str(run_id), run or str(run_id), after=cursor))
-
-
-def _stream(run_id: UUID, who: Caller, events: AgUiStream, cursor: int = 0) -> EventStream:
-    hides = not who.scopes.may("reasoning")
-    subscription = service_registry.current().follow(run_id, who.owner, cursor, hides_reasoning=hides)
-    return EventStream(projected(run_id, subscription, events), run_id)
+    return stream_of(run_id, who, AgUiStream(run_id, thread or str(run_id), run or str(run_id), after=cursor))

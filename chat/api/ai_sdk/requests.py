@@ -1,18 +1,14 @@
 """The conversion of a chat of the AI SDK into a `RunRequest`, or into answers for the run that waits."""
 
-import hashlib
 from collections.abc import Sequence
 from uuid import UUID
 
-import msgspec
-
 from access.caller import Caller
 from chat.api.ai_sdk.schemas import UiChatIn, UiMessage, UiPart
-from chat.api.answers import Decision, Result
 from chat.api.client_tools import client_tools
 from chat.api.images import image_of_url
-from chat.api.named_sessions import NamedSession
-from chat.runs.start.idempotency import Key
+from chat.api.projections.answers import Decision, Result
+from chat.api.projections.named_sessions import NamedSession, repeat_key
 from chat.starting.request import ALL_TOOLS, RunRequest
 from web.errors import ApiError
 
@@ -38,15 +34,8 @@ def request_of(body: UiChatIn, caller: Caller, session: NamedSession, server_too
         tools=ALL_TOOLS if body.tools is None else tuple(body.tools),
         client_tools=client_tools(body.client_tools, server_tools),
         shows_reasoning=body.reasoning == "show" and caller.scopes.may("reasoning"),
-        key=_key(body, message),
+        key=repeat_key("ai-sdk", body.id, message.model_dump(), body.trigger, body.message_id),
     )
-
-
-def _key(body: UiChatIn, message: UiMessage) -> Key:
-    """Return a key, by which the same message that is sent again does not begin a second run."""
-    content = msgspec.json.encode([body.id, message.model_dump(), body.trigger, body.message_id])
-    digest = hashlib.sha256(content).hexdigest()
-    return Key(key=f"ai-sdk:{digest}", body_sha256=digest)
 
 
 def answers_of(message: UiMessage) -> dict[UUID, Result | Decision]:

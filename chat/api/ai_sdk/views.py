@@ -12,12 +12,11 @@ from access.caller import Caller
 from chat import service_registry
 from chat.api.ai_sdk.requests import answers_of, request_of
 from chat.api.ai_sdk.schemas import ACTIVE_CHUNKS, CHUNKS, UiChatIn
-from chat.api.answers import asked_at, give, run_of
-from chat.api.named_sessions import named_session
-from chat.api.projected import projected
+from chat.api.projections.answers import answered
+from chat.api.projections.named_sessions import named_session
+from chat.api.projections.stream import start_once, stream_of
 from chat.api.run_responses import EventStream
 from chat.api.schemas import CancelOut
-from chat.runs.start.idempotency import AlreadyBegun
 from chat.wire.ui_messages import HEADER, VERSION, UiMessageStream
 from web.errors import ApiError
 from web.schemas import errors
@@ -39,19 +38,12 @@ async def send_chat(request: HttpRequest, body: UiChatIn) -> HttpResponseBase:
     session = await named_session(body.id, who)
     last = body.messages[-1]
     if last.role == "assistant" and body.trigger == "submit-message":
-        answers = answers_of(last)
-        run_id = await run_of(answers, who) if answers else None
-        if run_id is None:
+        given = await answered(answers_of(last), who)
+        if given is None:
             raise ApiError(422, "invalid_field", "messages: the last one has no answer to a call of this chat.")
-        cursor = await asked_at(run_id, answers)
-        await give(run_id, answers, who)
-        return _stream(run_id, session.id, who, cursor)
+        return _stream(given.run_id, session.id, who, given.cursor)
     parsed = request_of(body, who, session, service.tool_names if body.client_tools else ())
-    try:
-        run_id = (await service.start(parsed)).spec.run_id
-    except AlreadyBegun as begun:
-        run_id = begun.run_id
-    return _stream(run_id, session.id, who)
+    return _stream(await start_once(parsed), session.id, who)
 
 
 @router.get("/ai/chat/{chat_id}/stream", response=ERRORS, openapi_extra=ACTIVE_CHUNKS)
@@ -74,9 +66,6 @@ async def stop_chat(request: HttpRequest, chat_id: str) -> dict[str, object]:
 
 
 def _stream(run_id: UUID, session_id: UUID, who: Caller, cursor: int = 0) -> EventStream:
-    hides = not who.scopes.may("reasoning")
-    subscription = service_registry.current().follow(run_id, who.owner, cursor, hides_reasoning=hides)
-    chunks = UiMessageStream(run_id, str(session_id), cursor)
-    stream = EventStream(projected(run_id, subscription, chunks), run_id)
+    stream = stream_of(run_id, who, UiMessageStream(run_id, str(session_id), cursor), cursor)
     stream["X-Session-Id"], stream[HEADER] = str(session_id), VERSION
     return stream

@@ -74,8 +74,9 @@ async def create_embeddings(request: HttpRequest, body: EmbeddingsIn) -> JsonRes
         raise ApiError(503, "failed", str(error), headers={"Retry-After": "5"}) from None
     if body.dimensions not in {None, len(vectors[0])}:
         raise ApiError(422, "invalid_field", f"dimensions: the vectors of {reader.model} have {len(vectors[0])}.")
-    encode = _base64 if body.encoding_format == "base64" else list
-    data = [{"object": "embedding", "index": at, "embedding": encode(one)} for at, one in enumerate(vectors)]
+    packed = body.encoding_format == "base64"
+    numbers = [base64.b64encode(one.tobytes()).decode() if packed else list(one) for one in vectors]
+    data = [{"object": "embedding", "index": at, "embedding": one} for at, one in enumerate(numbers)]
     tokens = sum(math.ceil(len(text) / CHARS_A_TOKEN) for text in texts)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return JsonResponse({"object": "list", "data": data, "model": reader.model, "usage": usage})
@@ -90,7 +91,3 @@ def _vectors(reader: Reader, texts: list[str], who: Any) -> list["array[float]"]
             length = math.hypot(*numbers) or 1.0
             found.append(array("f", [number / length for number in numbers]))
     return found
-
-
-def _base64(vector: "array[float]") -> str:
-    return base64.b64encode(vector.tobytes()).decode()

@@ -15,7 +15,8 @@ from chat.api.openai.model_names import PLAIN
 from chat.api.openai.requests import request_of
 from chat.api.openai.schemas import COMPLETION, CompletionIn, ModelOut, ModelsOut
 from chat.api.openai.tool_results import Continued, continued
-from chat.api.projected import projected, waits_for
+from chat.api.projections.stream import projected
+from chat.api.projections.waiting import waits_for
 from chat.api.provider_listing import provider_items
 from chat.engine.events import ApprovalRequired, End, Error
 from chat.runs.log.subscription import Subscription

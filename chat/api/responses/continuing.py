@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from access.caller import Caller
-from chat.api.answers import Answers, Decision, Result, give, run_of
+from chat.api.projections.answers import Answers, Decision, Result, give, run_of
 from chat.api.responses.items import Answer, text_of
 from chat.api.responses.known import KnownResponse
 from chat.api.responses.schemas import CallOutputItem

@@ -10,7 +10,7 @@ import msgspec
 
 from access.caller import Caller
 from chat import service_registry
-from chat.api.projected import waits_for
+from chat.api.projections.waiting import waits_for
 from chat.api.responses.requests import fields_of
 from chat.history import queries
 from chat.history.rebuilt_log import rebuilt

@@ -1,10 +1,8 @@
 """The endpoints of Open Responses."""
 
-import time
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from ninja import Router
@@ -14,21 +12,13 @@ from access.auth import KeyAuth, caller
 from access.caller import Caller
 from chat import service_registry
 from chat.api.errors import session_busy
-from chat.api.openai.model_names import named_model
 from chat.api.openai.views import failed
-from chat.api.projected import projected
-from chat.api.responses.continuing import continued
+from chat.api.projections.stream import projected, stream_of
 from chat.api.responses.inputs import input_items
-from chat.api.responses.items import answers
 from chat.api.responses.known import KnownResponse, missing
-from chat.api.responses.requests import fields_of, request_of, session_of
 from chat.api.responses.schemas import OBJECT, RESPONSE, ResponseIn
-from chat.api.run_responses import EventStream
+from chat.api.responses.starting import Following, following_of
 from chat.history import queries
-from chat.history.messages import messages_up_to
-from chat.starting.request import RunRequest
-from chat.wire.responses import ResponseStream
-from storage.reader import read
 from storage.writer import writer
 from web.errors import ApiError
 from web.schemas import errors
@@ -47,14 +37,6 @@ ITEM: Final[Any] = params.Query("", max_length=200, description="The id of the i
 ORDER: Final[Any] = params.Query("desc", pattern="^(asc|desc)$", description="`desc` lists the newest item first.")
 
 
-class Following(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that is to be answered as a response."""
-
-    run_id: UUID
-    session_id: UUID | None
-    stream: ResponseStream
-
-
 @router.post("/v1/responses", response=ERRORS, openapi_extra=RESPONSE)
 async def create_response(request: HttpRequest, body: ResponseIn) -> HttpResponseBase:
     """Answer a message or a conversation. With `previous_response_id`, a conversation of the service continues.
@@ -65,11 +47,11 @@ async def create_response(request: HttpRequest, body: ResponseIn) -> HttpRespons
     if not service.stored and (body.tools or body.previous_response_id or body.conversation):
         problem = "ENABLE_PERSISTENCE=false stores nothing that could be continued"
         raise ApiError(422, "not_stored", f"{problem}. Leave tools, previous_response_id and conversation out.")
-    following = await _following(body, who)
+    following = await following_of(body, who)
     if body.background and not body.stream:
         answer: HttpResponseBase = JsonResponse(following.stream.response)
     elif body.stream:
-        answer = _streamed(following, who)
+        answer = stream_of(following.run_id, who, following.stream)
     else:
         answer = JsonResponse(await _whole(following, who))
     answer["X-Run-Id"] = str(following.run_id)
@@ -87,9 +69,7 @@ async def get_response(
     so_far = await known.read()
     if not stream:
         return JsonResponse(so_far.response)
-    session_id = known.run.session_id
-    following = Following(run_id=known.run.id, session_id=session_id, stream=known.stream(starting_after))
-    return _streamed(following, caller(request))
+    return stream_of(known.run.id, caller(request), known.stream(starting_after))
 
 
 @router.post("/v1/responses/{response_id}/cancel", response=READ_ERRORS, openapi_extra=OBJECT)
@@ -128,48 +108,6 @@ async def list_input_items(
     page = items[start : start + limit]
     ends = {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
     return JsonResponse({"object": "list", "data": page, **ends, "has_more": len(items) > start + limit})
-
-
-async def _following(body: ResponseIn, who: Caller) -> Following:
-    """Start a run, or continue the one that the client answers. Raise `ApiError` and the errors of `Service.start`."""
-    items = body.input if isinstance(body.input, list) else []
-    given = answers(items)
-    if given and (body.previous_response_id is None or len(given) == len(items)):
-        known = await continued(given, body.previous_response_id, who)
-        if known is not None:
-            return Following(run_id=known.run.id, session_id=known.run.session_id, stream=known.stream())
-    service = service_registry.current()
-    parsed = await _parsed(body, who)
-    run = await service.start(parsed)
-    session_id = UUID(run.spec.start.session_id) if run.spec.start.session_id else None
-    fields = fields_of(parsed, run.spec.run_id, session_id)
-    structured = parsed.output_schema is not None
-    stream = ResponseStream(run.spec.run_id, fields, lambda: int(time.time()), structured=structured)
-    return Following(run_id=run.spec.run_id, session_id=session_id, stream=stream)
-
-
-async def _parsed(body: ResponseIn, who: Caller) -> RunRequest:
-    service = service_registry.current()
-    plain = named_model(body.model, service.providers).is_plain
-    names = service.tool_names if body.tools and not plain else ()
-    if body.conversation is not None and body.previous_response_id is not None:
-        raise ApiError(422, "invalid_field", "conversation and previous_response_id exclude each other.")
-    session_id = None if body.conversation is None else session_of(body.conversation)
-    if body.previous_response_id is None:
-        return request_of(body, who, service.providers, names, session_id=session_id)
-    run = (await KnownResponse.find(body.previous_response_id, who)).run
-    if not await read(queries.has_newer_run, run):
-        return request_of(body, who, service.providers, names, session_id=run.session_id)
-    # A session has one line of messages, so an older response continues in a session of its own.
-    earlier = await read(messages_up_to, run.session_id, run.id)
-    return request_of(body, who, service.providers, names, session_id=None, earlier=earlier)
-
-
-def _streamed(following: Following, who: Caller) -> EventStream:
-    service = service_registry.current()
-    hides = not who.scopes.may("reasoning")
-    subscription = service.follow(following.run_id, who.owner, 0, hides_reasoning=hides)
-    return EventStream(projected(following.run_id, subscription, following.stream), following.run_id)
 
 
 async def _whole(following: Following, who: Caller) -> dict[str, Any]:

@@ -138,7 +138,8 @@ def begin(start: RunStart) -> None:
     now = timezone.now()
     _check_not_begun(start)
     _check_room(start)
-    if start.new_session and not (start.named_session and _exists(start)):
+    own = Session.objects.filter(id=start.session_id, owner=start.owner)
+    if start.new_session and not (start.named_session and own.exists()):
         title = " ".join(start.message.text.split())[:TITLE_LENGTH] if start.message else ""
         _insert_session([(start.session_id, start.owner, start.user, title, {}, start.run_id, now, now)])
     else:
@@ -174,10 +175,6 @@ def begin(start: RunStart) -> None:
     if start.message is not None:
         message_rows.add_user_message(start.session_id, start.run_id, start.message, now)
     frame_store.save_frames([frame_store.Frames(start.run_id, 1, 1, start.start_frame)])
-
-
-def _exists(start: RunStart) -> bool:
-    return Session.objects.filter(id=start.session_id, owner=start.owner).exists()
 
 
 def interrupted(run_id: UUID, owner: str) -> Run:

@@ -1,7 +1,8 @@
 """`useChat` by hand: chats, approvals, client tools, reloads and stops; bad input first.
 
-Covers `chat.api.ai_sdk.schemas`, `chat.api.ai_sdk.requests`, `chat.api.ai_sdk.views`, `chat.api.answers` and
-`chat.api.named_sessions`. The real packages are in `tests/clients`.
+Covers `chat.api.ai_sdk.schemas`, `chat.api.ai_sdk.requests`, `chat.api.ai_sdk.views`,
+`chat.api.projections.answers`, `chat.api.projections.named_sessions`, `chat.api.projections.stream` and
+`chat.api.projections.waiting`. The real packages are in `tests/clients`.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
 """OpenAI's chat completions, with the real client of OpenAI and by hand; bad input first.
 
-Covers `chat.api.openai.requests`, `chat.api.openai.views` and `chat.wire.chat_completions`.
+Covers `chat.api.openai.requests`, `chat.api.openai.model_names`, `chat.api.openai.views` and
+`chat.wire.chat_completions`.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Responses with the real client of OpenAI and by hand; bad input first.
 
 Covers `chat.api.responses.schemas`, `chat.api.responses.items`, `chat.api.responses.requests`,
-`chat.api.responses.known`, `chat.api.responses.continuing`, `chat.api.responses.inputs` and
-`chat.api.responses.views`.
+`chat.api.responses.known`, `chat.api.responses.continuing`, `chat.api.responses.starting`, `chat.api.responses.inputs`
+and `chat.api.responses.views`.
 """
 
 import asyncio

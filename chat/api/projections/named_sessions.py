@@ -1,5 +1,6 @@
-"""Sessions that a client names: the chats of the AI SDK, the threads of AG-UI."""
+"""Sessions that a client names, the chats of the AI SDK and the threads of AG-UI, and requests that it repeats."""
 
+import hashlib
 from contextlib import suppress
 from typing import Final
 from uuid import UUID, uuid5
@@ -8,6 +9,7 @@ import msgspec
 
 from access.caller import Caller
 from chat.history import queries
+from chat.runs.start.idempotency import Key
 from storage.reader import read
 
 NAMESPACE: Final = UUID("6c1cf2de-6f0e-5d1b-9b5c-3d1d4b5f7a10")
@@ -31,3 +33,9 @@ async def named_session(name: str, caller: Caller) -> NamedSession:
     found = await read(queries.active_runs, ids, caller.owner)
     known = next((session_id for session_id in ids if session_id in found), None)
     return NamedSession(id=own) if known is None else NamedSession(id=known, exists=True, active_run=found[known])
+
+
+def repeat_key(protocol: str, *parts: object) -> Key:
+    """Return a key for a request of these parts, by which the same one that is sent again begins no second run."""
+    digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+    return Key(key=f"{protocol}:{digest}", body_sha256=digest)

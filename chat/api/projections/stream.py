@@ -5,12 +5,14 @@ from contextlib import closing
 from typing import Protocol
 from uuid import UUID
 
-from chat.engine.events import ApprovalRequired, ClientToolCall
+from access.caller import Caller
+from chat import service_registry
+from chat.api.projections.waiting import waits_for
+from chat.api.run_responses import EventStream
 from chat.runs.log.subscription import Subscription
+from chat.runs.start.idempotency import AlreadyBegun
+from chat.starting.request import RunRequest
 from chat.wire.questions import Questions
-from storage.reader import read
-from tools.approvals import decisions
-from tools.client_tools import results
 
 
 class Projection(Protocol):
@@ -44,13 +46,16 @@ async def projected(run_id: UUID, subscription: Subscription, projection: Projec
                 return
 
 
-async def waits_for(run_id: UUID, questions: Questions) -> ApprovalRequired | list[ClientToolCall] | None:
-    """Return the question that a run waits for: an approval, or all calls of client tools. None if there is none."""
-    # In a log that is read again, the answer may be part of the next frames.
-    if (approval := questions.approval) is not None:
-        return approval if await read(decisions.is_waiting, UUID(approval.execution_id)) else None
-    waiting = await read(results.waiting_of, run_id) if questions.calls else frozenset()
-    # All calls are recorded before the first is shown, so a missing event is still to come.
-    if not waiting or not waiting <= questions.calls.keys():
-        return None
-    return [call for execution_id, call in questions.calls.items() if execution_id in waiting]
+async def start_once(request: RunRequest) -> UUID:
+    """Start a run, or return the one that the same request began before. Raise the errors of `Service.start`."""
+    try:
+        return (await service_registry.current().start(request)).spec.run_id
+    except AlreadyBegun as begun:
+        return begun.run_id
+
+
+def stream_of(run_id: UUID, caller: Caller, projection: Projection, cursor: int = 0) -> EventStream:
+    """Return the response that streams a run of the caller behind event number `cursor`."""
+    hides = not caller.scopes.may("reasoning")
+    subscription = service_registry.current().follow(run_id, caller.owner, cursor, hides_reasoning=hides)
+    return EventStream(projected(run_id, subscription, projection), run_id)

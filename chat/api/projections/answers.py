@@ -37,6 +37,13 @@ Answers = Mapping[UUID, Result | Decision]
 """Answers by the ids of their executions."""
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that continues with answers, behind its event number `cursor`, the last question."""
+
+    run_id: UUID
+    cursor: int
+
+
 async def run_of(answers: Answers, caller: Caller) -> UUID | None:
     """Return the run whose executions these are; None if they are not of one run of the caller."""
     runs = await read(results.runs_of, answers.keys(), caller.owner)
@@ -62,7 +69,20 @@ async def give(run_id: UUID, answers: Answers, caller: Caller) -> None:
             await decide(caller.owner, execution_id, answer.verdict, **fields)
 
 
-async def asked_at(run_id: UUID, answers: Answers) -> int:
+async def answered(answers: Answers, caller: Caller) -> Answered | None:
+    """Give all answers to the run that they are for; None if they are not of one run of the caller.
+
+    Raise as `give`.
+    """
+    run_id = await run_of(answers, caller) if answers else None
+    if run_id is None:
+        return None
+    cursor = await _asked_at(run_id, answers)
+    await give(run_id, answers, caller)
+    return Answered(run_id=run_id, cursor=cursor)
+
+
+async def _asked_at(run_id: UUID, answers: Answers) -> int:
     """Return the number of the last event that asks for one of these answers; 0 if none is stored."""
     names, found, cursor = set(map(str, answers)), 0, 0
     while rows := await read(queries.frames_after, run_id, cursor):

@@ -1,0 +1,1 @@
+"""The parts that the APIs of other protocols share."""
