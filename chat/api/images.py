@@ -47,7 +47,13 @@ def image_of(data: bytes) -> Image:
     if len(data) > MAX_IMAGE_BYTES:
         raise ApiError(422, "too_large", f"An attachment may have at most {MAX_IMAGE_BYTES} bytes.")
     # The declared media type is not trusted: the type is detected from the bytes.
-    return Image(media_type=_media_type(data), data=data)
+    is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+    found = (
+        "image/webp" if is_webp else next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
+    )
+    if found is None:
+        raise ApiError(422, "invalid_attachment", "An attachment must be a PNG, JPEG, GIF or WebP picture.")
+    return Image(media_type=found, data=data)
 
 
 def image_of_url(url: str, field: str) -> Image:
@@ -67,12 +73,3 @@ def _decode(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ApiError(422, "invalid_attachment", "The data_base64 of an attachment is not base64.") from None
-
-
-def _media_type(data: bytes) -> str:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    for signature, media_type in SIGNATURES.items():
-        if data.startswith(signature):
-            return media_type
-    raise ApiError(422, "invalid_attachment", "An attachment must be a PNG, JPEG, GIF or WebP picture.")

@@ -123,7 +123,7 @@ class AgUiStream:
             yield from self._write(TEXT)
         else:
             self.questions.note(part)
-            yield from _EVENTS.get(type(part), _nothing)(self, part)
+            yield from _EVENTS[type(part)](self, part) if type(part) in _EVENTS else ()
 
     def _write(self, kind: str) -> Iterator[Fields]:
         """Yield the events that begin a message of a kind, if none is open."""
@@ -212,10 +212,6 @@ class AgUiStream:
 
 def _frame(fields: Fields) -> bytes:
     return b"data: " + _encode(fields) + b"\n\n"
-
-
-def _nothing(_: AgUiStream, __: Event) -> Iterator[Fields]:
-    return iter(())
 
 
 _EVENTS: Final[dict[type, Callable[[AgUiStream, Any], Iterator[Fields]]]] = {

@@ -125,7 +125,7 @@ class ResponseStream:
             yield self._items.event("created", {"response": self.response})
             yield self._items.event("in_progress", {"response": self.response})
         if not isinstance(part, bytes):
-            yield from _EVENTS.get(type(part), _nothing)(self, part)
+            yield from _EVENTS[type(part)](self, part) if type(part) in _EVENTS else ()
         elif not self._structured:
             yield from self._items.write(MESSAGE, sse.literals(part))
 
@@ -217,10 +217,6 @@ class ResponseStream:
             self.response["completed_at"] = self._clock()
         # The specification has no event for a response that was cancelled.
         yield self._items.event("incomplete" if status == "cancelled" else status, {"response": self.response})
-
-
-def _nothing(_: ResponseStream, __: Event) -> Iterator[bytes]:
-    return iter(())
 
 
 _EVENTS: Final[dict[type, Callable[[ResponseStream, Any], Iterator[bytes]]]] = {

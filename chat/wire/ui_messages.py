@@ -20,7 +20,6 @@ from chat.engine.events import (
     Compaction,
     End,
     Error,
-    Event,
     Reasoning,
     Retry,
     ToolCalled,
@@ -80,7 +79,7 @@ class UiMessageStream:
                 chunks.append(self._delta + (END + self._delta).join(sse.literals(part)) + END)
             else:
                 self.questions.note(part)
-                chunks += _CHUNKS.get(type(part), _nothing)(self, part)
+                chunks += _CHUNKS[type(part)](self, part) if type(part) in _CHUNKS else ()
         return b"".join(chunks)
 
     def paused(self) -> bytes:
@@ -186,10 +185,6 @@ def _kind(tool: str) -> dict[str, bool]:
 
 def _chunk(type_: str, **fields: Any) -> bytes:
     return b"data: " + _encode({"type": type_, **fields}) + b"\n\n"
-
-
-def _nothing(_: UiMessageStream, __: Event) -> Iterator[bytes]:
-    return iter(())
 
 
 _CHUNKS: Final[dict[type, Callable[[UiMessageStream, Any], Iterator[bytes]]]] = {

@@ -28,6 +28,8 @@ def request_of(
     The client's tools may not have the names of `server_tools`.
     """
     named = named_model(body.model, providers)
+    form = body.response_format or ResponseFormat(type="text", json_schema=None)
+    json_schema = form.json_schema
     try:
         session_id = UUID(session) if session else None
     except ValueError:
@@ -66,7 +68,7 @@ def request_of(
             tool_choice=choice if body.tools and choice != "auto" else None,
             parallel_tool_calls=False if body.tools and body.parallel_tool_calls is False else None,
         ),
-        output_schema=_output_schema(body.response_format),
+        output_schema=output_schema("response_format", form.type, json_schema.schema_ if json_schema else None),
         user=body.user or "",
         metadata=body.metadata or {},
     )
@@ -104,12 +106,6 @@ def _images(message: MessageIn, place: int) -> Iterator[Image]:
     for part in message.content if isinstance(message.content, list) else ():
         if not isinstance(part, TextPart):
             yield image_of_url(part.image_url.url, f"messages.{place}")
-
-
-def _output_schema(form: ResponseFormat | None) -> OutputSchema | None:
-    if form is None:
-        return None
-    return output_schema("response_format", form.type, None if form.json_schema is None else form.json_schema.schema_)
 
 
 def output_schema(field: str, kind: str, schema: dict[str, Any] | None) -> OutputSchema | None:

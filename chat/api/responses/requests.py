@@ -97,6 +97,7 @@ def session_of(reference: str | ConversationRef) -> UUID:
 def fields_of(request: RunRequest, run_id: UUID, session_id: UUID | None) -> dict[str, Any]:
     """Return the fields of a response that are known when its run starts."""
     sampling, schema = request.sampling, request.output_schema
+    choice = sampling.tool_choice or "auto"
     text = {"type": "json_schema", "name": "answer", "schema": schema.fields} if schema else {"type": "text"}
     return {
         "created_at": created(run_id),
@@ -114,7 +115,7 @@ def fields_of(request: RunRequest, run_id: UUID, session_id: UUID | None) -> dic
             }
             for tool in request.client_tools
         ],
-        "tool_choice": _choice(sampling.tool_choice),
+        "tool_choice": choice if choice in {"auto", "none", "required"} else {"type": "function", "name": choice},
         "parallel_tool_calls": sampling.parallel_tool_calls is not False,
         "text": {"format": text},
         "reasoning": {"effort": sampling.reasoning_effort, "summary": "detailed" if request.shows_reasoning else None},
@@ -134,7 +135,3 @@ def fields_of(request: RunRequest, run_id: UUID, session_id: UUID | None) -> dic
         "safety_identifier": None,
         "prompt_cache_key": None,
     }
-
-
-def _choice(choice: str | None) -> Any:
-    return choice or "auto" if choice in {None, "none", "required"} else {"type": "function", "name": choice}

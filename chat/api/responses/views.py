@@ -9,7 +9,6 @@ from ninja import Router
 from ninja.params import functions as params
 
 from access.auth import KeyAuth, caller
-from access.caller import Caller
 from chat import service_registry
 from chat.api.errors import session_busy
 from chat.api.openai.views import failed
@@ -17,7 +16,7 @@ from chat.api.projections.stream import projected, stream_of
 from chat.api.responses.inputs import input_items
 from chat.api.responses.known import KnownResponse, missing
 from chat.api.responses.schemas import OBJECT, RESPONSE, ResponseIn
-from chat.api.responses.starting import Following, following_of
+from chat.api.responses.starting import following_of
 from chat.history import queries
 from storage.writer import writer
 from web.errors import ApiError
@@ -53,7 +52,12 @@ async def create_response(request: HttpRequest, body: ResponseIn) -> HttpRespons
     elif body.stream:
         answer = stream_of(following.run_id, who, following.stream)
     else:
-        answer = JsonResponse(await _whole(following, who))
+        subscription = service.follow(following.run_id, who.owner, 0)
+        async for _ in projected(following.run_id, subscription, following.stream):
+            pass
+        if following.stream.failure is not None:
+            raise failed(following.stream.failure)
+        answer = JsonResponse(following.stream.response)
     answer["X-Run-Id"] = str(following.run_id)
     if following.session_id is not None:
         answer["X-Session-Id"] = str(following.session_id)
@@ -108,14 +112,3 @@ async def list_input_items(
     page = items[start : start + limit]
     ends = {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
     return JsonResponse({"object": "list", "data": page, **ends, "has_more": len(items) > start + limit})
-
-
-async def _whole(following: Following, who: Caller) -> dict[str, Any]:
-    """Return the response at its end. Raise `ApiError` if the run failed."""
-    stream = following.stream
-    subscription = service_registry.current().follow(following.run_id, who.owner, 0)
-    async for _ in projected(following.run_id, subscription, stream):
-        pass
-    if stream.failure is not None:
-        raise failed(stream.failure)
-    return stream.response
