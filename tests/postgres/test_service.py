@@ -240,6 +240,22 @@ async def test_console_pages_show_the_stored_records(site: Site) -> None:
             assert (await site.call("GET", f"/admin/{app}/{kind}/{item['id']}/change/")).status == 200
 
 
+async def test_processes_share_the_index_of_a_workspace(site: Site, postgres: Postgres) -> None:
+    text = "# Birds\n\nA plover lives at the shore."
+    (site.folder / "workspaces" / "guide.md").write_text(text)
+    search = {"name": "retrieval.search", "params": {"query": "plovers"}}
+    for process in (0, 1):
+        answer = await site.ask(tool_calls=[search], process=process)
+        (found,) = answer.one("tool_result")["data"]["results"]
+        assert (found["path"], found["lines"], found["text"]) == ("guide.md", [1, 3], text)
+    states = [await site.get("/retrieval/status", process=process) for process in (0, 1)]
+    assert states[0] == states[1]
+    assert postgres.query("SELECT count(*) FROM retrieval_files", url=site.database) == [(states[0]["files"],)]
+    assert not list(site.folder.rglob("indexes"))
+    printed = await asyncio.to_thread(managed, site.folder, "search", "plovers", DATABASE_URL=site.database)
+    assert "guide.md:1-3" in printed
+
+
 async def test_old_records_are_pruned_while_the_service_runs(site: Site, postgres: Postgres) -> None:
     site.fake.play(saying("Old."), saying("New."))
     old = await site.ask(message="Once?")
