@@ -246,7 +246,7 @@ async def test_processes_share_the_index_of_a_workspace(site: Site, postgres: Po
     search = {"name": "retrieval.search", "params": {"query": "plovers"}}
     for process in (0, 1):
         answer = await site.ask(tool_calls=[search], process=process)
-        (found,) = answer.one("tool_result")["data"]["results"]
+        found = answer.one("tool_result")["data"]["results"][0]
         assert (found["path"], found["lines"], found["text"]) == ("guide.md", [1, 3], text)
     states = [await site.get("/retrieval/status", process=process) for process in (0, 1)]
     assert states[0] == states[1]
