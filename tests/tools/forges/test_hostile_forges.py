@@ -29,7 +29,8 @@ def advertised(request: web.Request, line: str) -> bytes:
 
 
 Make = Callable[[web.Request], web.StreamResponse]
-PULL = {"number": 1, "iid": 1, "head": {"ref": "fix", "repo": {"full_name": "acme/site"}}, "base": {"ref": "main"}}
+SITE = {"full_name": "acme/site"}
+PULL = {"number": 1, "head": {"ref": "fix", "repo": SITE}, "base": {"ref": "main", "repo": SITE}}
 
 ANSWERS: dict[str, tuple[str, Make]] = {
     "error of git with the header": ("info/refs", lambda r: web.Response(status=500, text=credentials(r))),
