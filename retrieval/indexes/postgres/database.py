@@ -72,6 +72,7 @@ class PostgresIndexes(Indexes):
             name="retrieval",
         )
         self._tables: Tables | None = None
+        self._damaged: Tables | None = None
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -83,9 +84,10 @@ class PostgresIndexes(Indexes):
             yield PostgresIndex(connection, index_id, tables.pgvector)
 
     def repair(self, workspace: Path) -> None:
-        """Make the tables again, unless another process has done so. Raises `DocumentError`."""
+        """Make the tables again, unless another thread or process has done so. Raises `DocumentError`."""
         with self._lock, _errors(), self._pool.connection() as connection:
-            self._tables = prepared_tables(connection, damaged=self._tables)
+            self._tables = prepared_tables(connection, self._damaged)
+            self._damaged = None
 
     def forget(self, workspace: Path) -> None:
         """Remove the index of a workspace. Raises `DocumentError`."""
@@ -115,7 +117,14 @@ class PostgresIndexes(Indexes):
                     if self._tables is None:
                         self._tables = prepared_tables(connection)
                     tables = self._tables
-                yield connection, tables
+                try:
+                    yield connection, tables
+                except DAMAGED:
+                    with self._lock:
+                        # Another thread may have repaired them since.
+                        if self._tables is tables:
+                            self._damaged = tables
+                    raise
 
 
 @contextlib.contextmanager
