@@ -5,6 +5,7 @@ another version, is replaced by an empty one.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import sqlite3
@@ -96,7 +97,11 @@ def _remove(path: Path) -> None:
 def _opened(path: Path) -> Iterator[SqliteIndex]:
     try:
         path.parent.mkdir(mode=OWNER_ONLY, parents=True, exist_ok=True)
-        with contextlib.closing(_connection(path)) as connection:
+        # SQLite does not wait for another process that turns on the log of the same new file.
+        with path.with_suffix(".open.lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            opened = _connection(path)
+        with contextlib.closing(opened) as connection:
             yield SqliteIndex(path, connection)
     except sqlite3.Error as error:
         is_damaged = getattr(error, "sqlite_errorcode", 0) & PRIMARY in DAMAGED

@@ -231,7 +231,7 @@ def test_vectors_are_compared_by_pgvector_if_the_database_has_it(
     retrieval = Retrieval(indexes, WordReader())
     files = Files(**{f"f{n}__md": f"text {n}" for n in range(20)}, a__md="buy a car", b__md="an automobile")
     files.contents["long.md"] = "\n\n".join(f"car {'x' * 600}" for _ in range(20))
-    retrieval.update(WORKSPACE, files)
+    assert retrieval.update(WORKSPACE, files)
     with indexes.open(WORKSPACE) as index:
         assert isinstance(index.vectors, PgVectors if database_of == "vector_database" else ByteVectors)
         by_path = {file.path: file for file in index.files().values()}
