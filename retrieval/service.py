@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -15,18 +14,8 @@ import msgspec
 
 from access.caller import OPERATOR
 from retrieval import ranking
-from retrieval.base import DocumentError, Kind, Reader, ServiceError, Source
-from retrieval.index_file import (
-    IndexedFile,
-    IndexFile,
-    Totals,
-    index_path,
-    indexed_workspace,
-    is_damaged,
-    lock,
-    remove_index,
-)
-from retrieval.ranking import file_of
+from retrieval.base import DocumentError, Kind, Piece, Reader, ServiceError, Source
+from retrieval.indexes.base import Index, IndexDamagedError, IndexedFile, Indexes, Totals, file_of
 from retrieval.updating import FULL, Progress, Update, no_progress, use_space
 from spending.accounts import Payer
 
@@ -78,10 +67,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retrieval:
-    """The indexes of all workspaces, in a folder of the service's own. Calls block; any thread may make them."""
+    """Searches in the indexes of all workspaces, and updates of them. Calls block; any thread may make them."""
 
-    def __init__(self, folder: Path, reader: Reader) -> None:
-        self.folder = folder
+    def __init__(self, indexes: Indexes, reader: Reader) -> None:
+        self.indexes = indexes
         self.reader = reader
         self._waiting: dict[Path, tuple[MakeSource, Payer]] = {}
         self._queue: SimpleQueue[Path] = SimpleQueue()
@@ -102,15 +91,14 @@ class Retrieval:
         Raises `DocumentError`.
         """
 
-        def work(index: IndexFile) -> bool:
-            index.set_state(workspace=os.fsencode(workspace).hex())
+        def work(index: Index) -> bool:
             update = Update(index, source, self.reader, progress)
-            with lock(index.path, "words") as held:
+            with index.lock("words") as held:
                 if held:
                     update.words()
             if not vectors or self.reader.missing:
                 return update.complete
-            with lock(index.path, "vectors") as held:
+            with index.lock("vectors") as held:
                 return held and update.vectors(payer) and update.complete
 
         return self._use(workspace, work)
@@ -130,26 +118,25 @@ class Retrieval:
         Raises `DocumentError`.
         """
 
-        def work(index: IndexFile) -> Hits:
-            if not index.state("workspace"):
-                index.set_state(workspace=os.fsencode(workspace).hex())
+        def work(index: Index) -> Hits:
             update = Update(index, source, self.reader)
             _update_words(update, source)
             missing = self.reader.missing or _few_vectors(update, payer)
             files = {file.id: file for file in index.files().values() if file.pieces and accepts(file)}
-            rankings = [ranking.by_words(index, query, files.__contains__)]
+            rankings = [ranking.by_words(index, query, files)]
             if not missing:
                 try:
                     (vector,) = self.reader.vectors([query], payer)
-                    with lock(index.path, "vectors") as held:
+                    with index.lock("vectors") as held:
                         # Those of a pass that runs now are of the same space, or it notices that they are not.
                         if held:
                             use_space(index, self.reader.model, len(vector))
-                    rankings.append(ranking.by_vectors(index, vector, files.__contains__))
+                    rankings.append(ranking.by_vectors(index, vector, files))
                 except DocumentError as error:
                     missing = _as_clause(error)
             found = ranking.fused(*rankings)[:limit]
-            hits = [_hit(index, files[file_of(piece)], piece, score) for score, piece in found]
+            pieces = index.pieces(number for _, number in found)
+            hits = [_hit(files[file_of(number)], pieces[number], score) for score, number in found if number in pieces]
             return Hits(hits=hits, by_vectors=not missing, missing=_missing(index, missing, complete=update.complete))
 
         return self._use(workspace, work)
@@ -158,7 +145,7 @@ class Retrieval:
         """Return the state of the index of a workspace. Raises `DocumentError`."""
         running = workspace in self._waiting
 
-        def work(index: IndexFile) -> Status:
+        def work(index: Index) -> Status:
             updated = index.state("updated")
             complete = bool(updated) and not index.state("stopped")
             missing = _missing(index, self.reader.missing, complete=complete)
@@ -167,21 +154,12 @@ class Retrieval:
         return self._use(workspace, work)
 
     def forget(self, workspace: Path) -> None:
-        """Remove the index of a workspace."""
-        remove_index(index_path(self.folder, workspace))
+        """Remove the index of a workspace. Raises `DocumentError`."""
+        self.indexes.forget(workspace)
 
     def sweep(self) -> int:
         """Remove the indexes of workspaces that are gone, and return their number. Raises `DocumentError`."""
-        count = 0
-        try:
-            for path in self.folder.glob("*.db"):
-                workspace = indexed_workspace(path)
-                if workspace is not None and not workspace.exists():
-                    remove_index(path)
-                    count += 1
-        except (OSError, sqlite3.Error) as error:
-            raise DocumentError(f"An index cannot be looked at or removed: {error}.") from error
-        return count
+        return self.indexes.sweep()
 
     def finish_later(self, workspace: Path, source: MakeSource, payer: Payer = OPERATOR_PAYER) -> None:
         """Bring an index up to date in the background, in turns with those of other workspaces."""
@@ -224,29 +202,26 @@ class Retrieval:
             else:
                 self._queue.put(workspace)
 
-    def _use(self, workspace: Path, work: Callable[[IndexFile], Found]) -> Found:
+    def _use(self, workspace: Path, work: Callable[[Index], Found]) -> Found:
         """Return the result of work with an index. One that turns out to be damaged is made again."""
-        path = index_path(self.folder, workspace)
         for last in (False, True):
             try:
-                with IndexFile(path) as index:
+                with self.indexes.open(workspace) as index:
                     if not self.reader.missing:
                         use_space(index, self.reader.model)
                     return work(index)
-            except sqlite3.DatabaseError as error:
-                if last or not is_damaged(error):
-                    raise DocumentError(f"The index cannot be used: {error}.") from error
+            except IndexDamagedError:
+                if last:
+                    raise
                 logger.warning("retrieval.damaged: the index is made again")
-                remove_index(path)
-            except OSError as error:
-                raise DocumentError(f"The index cannot be opened: {error.strerror}.") from error
+                self.indexes.repair(workspace)
         raise AssertionError
 
 
 def _update_words(update: Update, source: Source) -> None:
     """Bring the words up to date. If another one does it already, wait for that."""
     while True:
-        with lock(update.index.path, "words") as held:
+        with update.index.lock("words") as held:
             if held:
                 update.words()
                 return
@@ -257,7 +232,7 @@ def _update_words(update: Update, source: Source) -> None:
 
 def _few_vectors(update: Update, payer: Payer) -> str:
     """Make some of the vectors that are missing, and return the reason if none can be made now."""
-    with lock(update.index.path, "vectors") as held:
+    with update.index.lock("vectors") as held:
         if held:
             try:
                 update.vectors(payer, MAX_TEXTS_OF_SEARCH)
@@ -273,21 +248,19 @@ def _as_clause(error: DocumentError) -> str:
     return str(error).rstrip(".")
 
 
-def _hit(index: IndexFile, file: IndexedFile, piece: int, score: float) -> Hit:
-    first, last = index.connection.execute("SELECT first, last FROM pieces WHERE id = ?", (piece,)).fetchone()
-    title, text = index.connection.execute("SELECT title, text FROM texts WHERE rowid = ?", (piece,)).fetchone()
+def _hit(file: IndexedFile, piece: Piece, score: float) -> Hit:
     return Hit(
         path=file.path,
-        lines=(first, last),
-        title=title,
+        lines=(piece.first, piece.last),
+        title=piece.title,
         kind=file.kind,
         score=round(score, 5),
-        text=text,
+        text=piece.text,
         sha256=file.sha256,
     )
 
 
-def _missing(index: IndexFile, reason: str, *, complete: bool) -> str:
+def _missing(index: Index, reason: str, *, complete: bool) -> str:
     """Return what the index lacks, in sentences, or an empty text."""
     totals, sentences = index.totals(), []
     if index.state("stopped") == FULL:

@@ -10,15 +10,16 @@ from datetime import UTC, datetime
 from itertools import groupby, islice
 from typing import Final
 
-from retrieval.base import DocumentError, Reader, Source, SourceFile
-from retrieval.index_file import Content, IndexedFile, IndexFile
+import msgspec
+
+from retrieval.base import DocumentError, Piece, Reader, Source, SourceFile
+from retrieval.indexes.base import Content, Index, IndexedFile, file_of
 from retrieval.kinds import kind_of
 from retrieval.limits import (
     MAX_DOCUMENT_BYTES,
     MAX_FILES,
     MAX_INDEX_BYTES,
     MAX_PIECES,
-    MAX_PIECES_PER_FILE,
     MAX_TEXT_BYTES,
 )
 from spending.accounts import Payer
@@ -39,20 +40,20 @@ def no_progress(count: int) -> None:
     """Show nothing."""
 
 
-def use_space(index: IndexFile, model: str, dimensions: int = 0) -> bool:
+def use_space(index: Index, model: str, dimensions: int = 0) -> bool:
     """Keep only vectors of a model and of this many dimensions. Return whether others were removed."""
     if index.state("model") == model and dimensions in {0, index.dimensions}:
         return False
     with index.transaction():
-        removed = index.connection.execute("DELETE FROM vectors").rowcount
+        removed = index.vectors.clear()
         index.set_state(model=model, dimensions=str(dimensions or ""))
-    return removed > 0
+    return removed
 
 
 class Update:
     """One pass over the files of a source. `complete` is true if the words of all files are in the index."""
 
-    def __init__(self, index: IndexFile, source: Source, reader: Reader, progress: Progress = no_progress) -> None:
+    def __init__(self, index: Index, source: Source, reader: Reader, progress: Progress = no_progress) -> None:
         self.index = index
         self._source = source
         self._reader = reader
@@ -61,7 +62,7 @@ class Update:
         self.complete = False
 
     def words(self) -> None:
-        """Bring the words up to date, until the source's time is over. Raises `DocumentError`, `sqlite3.Error`."""
+        """Bring the words up to date, until the source's time is over. Raises `DocumentError`."""
         known = self.index.files()
         gone = set(known)
         changed: list[SourceFile] = []
@@ -94,8 +95,9 @@ class Update:
         """Read some files, then store them in one transaction. Return why this stopped early, or an empty text."""
         read: list[tuple[SourceFile, Content | None]] = []
         stopped = ""
+        size = self.index.totals().bytes
         for file in files:
-            if self._pieces >= MAX_PIECES or self.index.size >= MAX_INDEX_BYTES:
+            if self._pieces >= MAX_PIECES or size >= MAX_INDEX_BYTES:
                 stopped = FULL
             elif self._source.over():
                 stopped = LATE
@@ -125,7 +127,8 @@ class Update:
             sha256 = hashlib.sha256(data).hexdigest()
             if old and old.sha256 == sha256:
                 return None
-            return Content(sha256=sha256, kind=kind, pieces=self._reader.pieces(kind, data))
+            pieces = [_storable(piece) for piece in self._reader.pieces(kind, data)]
+            return Content(sha256=sha256, kind=kind, pieces=pieces)
         except DocumentError as problem:
             return Content(sha256=sha256, kind=kind, problem=str(problem))
 
@@ -138,10 +141,10 @@ class Update:
             return False
         other_spaces = 0
         while not self._source.over():
-            files = self.index.without_vectors(FILES_A_COMMIT)
-            if not files:
+            missing = self.index.vectors.missing(FILES_A_COMMIT)
+            if not missing:
                 return True
-            texts = self._texts_of(files)
+            texts = self._texts_of(missing)
             while batch := list(islice(texts, self._reader.texts_at_once)):
                 if self._source.over() or max_texts <= 0:
                     return False
@@ -153,17 +156,24 @@ class Update:
                         raise DocumentError("The service gives vectors of changing dimensions.")
                     # The files have no vectors now, so the first pieces of each come first.
                     break
-                for file_id, group in groupby(zip(batch, made, strict=True), key=lambda pair: pair[0][0]):
-                    self.index.add_vectors(file_id, [vector for _, vector in group])
+                numbered = ((number, vector) for (number, _), vector in zip(batch, made, strict=True))
+                with self.index.transaction():
+                    for _, group in groupby(numbered, key=lambda pair: file_of(pair[0])):
+                        numbers, vectors = zip(*group, strict=True)
+                        self.index.vectors.add(numbers[0], vectors)
                 self._progress(len(batch))
         return False
 
-    def _texts_of(self, files: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str]]:
-        """Yield the texts of files from a number of pieces on, each below its title, with the id of its file."""
-        for file_id, done in files:
-            rows = self.index.connection.execute(
-                "SELECT title, text FROM texts WHERE rowid BETWEEN ? AND ? ORDER BY rowid",
-                (file_id * MAX_PIECES_PER_FILE + done, (file_id + 1) * MAX_PIECES_PER_FILE - 1),
-            ).fetchall()
-            for title, text in rows:
-                yield file_id, f"{title}\n{text}" if title else text
+    def _texts_of(self, missing: Iterable[range]) -> Iterator[tuple[int, str]]:
+        """Yield the pieces with these numbers, each as its number and its text below its title."""
+        for numbers in missing:
+            for number, piece in self.index.pieces(numbers).items():
+                yield number, f"{piece.title}\n{piece.text}" if piece.title else piece.text
+
+
+def _storable(piece: Piece) -> Piece:
+    """Return a piece as every database can hold it: without NUL and halves of surrogate pairs."""
+    title, text = (
+        each.replace("\0", "\ufffd").encode("utf-8", "replace").decode() for each in (piece.title, piece.text)
+    )
+    return msgspec.structs.replace(piece, title=title, text=text)

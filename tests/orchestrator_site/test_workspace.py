@@ -17,9 +17,11 @@ from django.utils import timezone
 
 from access.keys import issuing
 from access.models import ApiKey
-from retrieval.index_file import index_path
-from tools import conf
+from retrieval.service import Retrieval
+from tests.retrieval.sources import Files, WordReader
+from tools import resources
 from tools.resources import workspaces
+from tools.retrieval.indexes import configured_indexes
 
 pytestmark = pytest.mark.django_db
 
@@ -72,15 +74,15 @@ def test_export_writes_the_files_once(owner: str, tmp_path: Path) -> None:
         workspace("export", owner, "--output", str(tmp_path / "files.tar.gz"))
 
 
-def test_only_workspaces_without_an_owner_are_pruned(owner: str) -> None:
+def test_only_workspaces_without_an_owner_are_pruned(owner: str, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = workspaces().at("key:00000000-0000-0000-0000-000000000000")
     gone.write("old.txt", b"x")
     assert [Path(one["path"]) for one in listed("prune")] == [gone.base]
     assert gone.base.is_dir()
-    index = index_path(conf.index_folder(), gone.base)
-    index.parent.mkdir(parents=True, exist_ok=True)
-    index.write_bytes(b"texts of its files")
+    retrieval = Retrieval(configured_indexes(), WordReader())
+    monkeypatch.setattr(resources, "retrieval", lambda: retrieval)
+    retrieval.update(gone.base, Files(old__txt="text of its files"))
     workspace("prune", "--yes")
     assert not gone.base.exists()
-    assert not index.exists()
+    assert retrieval.status(gone.base).totals.files == 0
     assert workspaces().at(owner).read_bytes("a.txt") == b"plover"

@@ -240,6 +240,23 @@ async def test_console_pages_show_the_stored_records(site: Site) -> None:
             assert (await site.call("GET", f"/admin/{app}/{kind}/{item['id']}/change/")).status == 200
 
 
+async def test_processes_share_the_index_of_a_workspace(site: Site, postgres: Postgres) -> None:
+    text = "# Birds\n\nA whimbrel lives at the shore."
+    (site.folder / "workspaces" / "guide.md").write_text(text)
+    search = {"name": "retrieval.search", "params": {"query": "whimbrels"}}
+    for process in (0, 1):
+        answer = await site.ask(tool_calls=[search], process=process)
+        found = answer.one("tool_result")["data"]["results"][0]
+        assert (found["path"], found["lines"], found["text"]) == ("guide.md", [1, 3], text)
+    states = [await site.get("/retrieval/status", process=process) for process in (0, 1)]
+    assert states[0] == states[1]
+    count = states[0]["files"] + states[0]["skipped"]
+    assert postgres.query("SELECT count(*) FROM retrieval_files", url=site.database) == [(count,)]
+    assert not list(site.folder.rglob("indexes"))
+    printed = await asyncio.to_thread(managed, site.folder, "search", "whimbrels", DATABASE_URL=site.database)
+    assert "guide.md:1-3" in printed
+
+
 async def test_old_records_are_pruned_while_the_service_runs(site: Site, postgres: Postgres) -> None:
     site.fake.play(saying("Old."), saying("New."))
     old = await site.ask(message="Once?")

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 from retrieval.base import DocumentError, Kind, Piece, SourceFile
-from retrieval.index_file import DIMENSIONS
+from retrieval.indexes.base import DIMENSIONS
 from retrieval.worker.tasks import LocalReader
 from spending.accounts import Payer
 

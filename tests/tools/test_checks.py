@@ -43,6 +43,7 @@ def test_workspace_that_contains_the_database_is_rejected(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.ALLOW_FS_BASE = tmp_path
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
     monkeypatch.setitem(settings.DATABASES["default"], "NAME", str(tmp_path / "orchestrator.db"))
     (found,) = check_workspace()
     assert "the service's own database" in found.msg

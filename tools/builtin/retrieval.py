@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from retrieval.base import DocumentError, Kind
-from retrieval.index_file import IndexedFile
+from retrieval.indexes.base import IndexedFile
 from retrieval.limits import MAX_DOCUMENT_BYTES, MAX_QUERY_CHARS, MAX_RESULTS
 from retrieval.service import Hit, Hits, Retrieval
 from spending.accounts import Payer

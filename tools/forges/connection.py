@@ -1,5 +1,6 @@
 """HTTP to the host of a repository, with its token. Nothing of this is read from a workspace."""
 
+import base64
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -19,6 +20,9 @@ BLOCK_BYTES: Final = 64 * KIB
 MAX_JSON_BYTES: Final = 4 * KIB * KIB
 CONNECT_SECONDS: Final = 10.0
 SILENT_SECONDS: Final = 60.0
+CREDENTIALS: Final = ("Authorization", "Private-Token")
+"""The headers of requests with a token."""
+
 AGENT: Final = "git/2.40 orchestrator-service"
 
 
@@ -81,7 +85,8 @@ class Connection:
                 async for block in response.content.iter_chunked(BLOCK_BYTES):
                     size += len(block)
                     if size > max_bytes and is_prefix:
-                        return Answer(status=response.status, body=bytes(kept + block)[:max_bytes])
+                        kept += block
+                        break
                     if size > max_bytes:
                         raise ToolError(
                             f"{self._host} sends more than {max_bytes} bytes, which is the limit.", code="too_large"
@@ -90,12 +95,24 @@ class Connection:
                         kept += block
                     else:
                         into.write(block)
-                return Answer(status=response.status, body=bytes(kept))
+                shown = _without_credentials(bytes(kept[:max_bytes]), headers)
+                return Answer(status=response.status, body=shown)
         except TimeoutError as error:
             raise ToolError(f"{self._host} did not answer in time.", code="timed_out") from error
         # The text of such an error may repeat a header or a URL.
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ToolError(f"The request to {self._host} failed: {type(error).__name__}.", code="failed") from error
+
+
+def _without_credentials(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a body without the credentials of its request."""
+    # A host may repeat them in an error, which is shown to the model and stored.
+    for name in CREDENTIALS:
+        scheme, _, value = headers.get(name, "").rpartition(" ")
+        decoded = base64.b64decode(value).rpartition(b":")[2] if scheme == "Basic" else b""
+        for secret in filter(None, (value.encode(), decoded)):
+            body = body.replace(secret, b"[secret]")
+    return body
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from chat.models import Session
 from command_line.database import existing_database
 from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
+from retrieval.base import DocumentError
 from tools import resources
 from tools.base import ToolError
 from tools.workspace.quota import usage_of
@@ -96,7 +97,10 @@ class Command(BaseCommand):
         if yes:
             for one in found:
                 # The index first: it has the texts of the files.
-                resources.retrieval().forget(Path(one.path).resolve())
+                try:
+                    resources.retrieval().forget(Path(one.path).resolve())
+                except DocumentError as error:
+                    raise CommandError(str(error)) from None
                 shutil.rmtree(one.path)
         self.stderr.write("They were removed." if yes else "Add --yes to remove them.")
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from retrieval.base import DocumentError, ServiceError
+from retrieval.indexes.base import Indexes
 from retrieval.remote import client
 from retrieval.service import Hits, Retrieval
 from spending.accounts import Payer
@@ -147,13 +148,13 @@ async def test_damaged_certificate_is_a_sentence(tmp_path: Path) -> None:
         assert bookings.settled == [0]
 
 
-async def test_unreachable_service_leaves_a_search_by_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unreachable_service_leaves_a_search_by_words(indexes: Indexes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         bookings = Bookings()
-        retrieval = Retrieval(tmp_path, reader_of(service_at(url), bookings.of))
+        retrieval = Retrieval(indexes, reader_of(service_at(url), bookings.of))
         found = await search(retrieval, Files(a__md="buy a car", b__md="an automobile"), "car")
     assert [hit.path for hit in found.hits] == ["a.md"]
     assert found.missing == (
@@ -163,18 +164,18 @@ async def test_unreachable_service_leaves_a_search_by_words(tmp_path: Path, monk
     assert len(bookings.booked) == 1
 
 
-async def test_service_that_is_not_configured_is_never_asked(fake: EmbeddingVendor, tmp_path: Path) -> None:
+async def test_service_that_is_not_configured_is_never_asked(fake: EmbeddingVendor, indexes: Indexes) -> None:
     service = service_at(fake.url, missing="OPENAI_API_KEY is not set")
-    retrieval = Retrieval(tmp_path, reader_of(service, Bookings().of))
+    retrieval = Retrieval(indexes, reader_of(service, Bookings().of))
     found = await search(retrieval, Files(a__md="a car"), "car")
     assert (found.by_vectors, found.missing) == (False, "Only words are searched: OPENAI_API_KEY is not set.")
     assert fake.asked == []
 
 
 async def test_texts_of_many_files_are_sent_together_and_found_by_meaning(
-    fake: EmbeddingVendor, tmp_path: Path
+    fake: EmbeddingVendor, indexes: Indexes
 ) -> None:
-    retrieval = Retrieval(tmp_path, reader_of(service_at(fake.url), Bookings().of))
+    retrieval = Retrieval(indexes, reader_of(service_at(fake.url), Bookings().of))
     files = Files(a__md="buy a car", b__md="an automobile", c__md="weather today")
     found = await search(retrieval, files, "car")
     assert [hit.path for hit in found.hits][:2] == ["a.md", "b.md"]
@@ -183,12 +184,12 @@ async def test_texts_of_many_files_are_sent_together_and_found_by_meaning(
 
 
 async def test_vectors_of_another_model_or_of_other_dimensions_are_made_again(
-    fake: EmbeddingVendor, tmp_path: Path
+    fake: EmbeddingVendor, indexes: Indexes
 ) -> None:
     files = Files(a__md="buy a car", b__md="an automobile")
-    local = Retrieval(tmp_path, WordReader())
+    local = Retrieval(indexes, WordReader())
     await search(local, files, "car")
-    remote = Retrieval(tmp_path, reader_of(service_at(fake.url), Bookings().of))
+    remote = Retrieval(indexes, reader_of(service_at(fake.url), Bookings().of))
     for retrieval, dimensions in ((remote, 32), (remote, 48), (local, 384), (remote, 16)):
         fake.dimensions = dimensions
         if dimensions == 48:
@@ -201,9 +202,9 @@ async def test_vectors_of_another_model_or_of_other_dimensions_are_made_again(
 
 
 async def test_service_whose_dimensions_alternate_does_not_use_up_the_budget(
-    fake: EmbeddingVendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake: EmbeddingVendor, indexes: Indexes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    retrieval = Retrieval(tmp_path, reader_of(service_at(fake.url), Bookings().of))
+    retrieval = Retrieval(indexes, reader_of(service_at(fake.url), Bookings().of))
     answer = fake.answer
 
     def alternating(texts: list[str]) -> dict[str, Any]:
@@ -217,8 +218,8 @@ async def test_service_whose_dimensions_alternate_does_not_use_up_the_budget(
     assert len(fake.asked) == 4
 
 
-async def test_query_of_other_dimensions_has_the_vectors_made_again(fake: EmbeddingVendor, tmp_path: Path) -> None:
-    retrieval = Retrieval(tmp_path, reader_of(service_at(fake.url), Bookings().of))
+async def test_query_of_other_dimensions_has_the_vectors_made_again(fake: EmbeddingVendor, indexes: Indexes) -> None:
+    retrieval = Retrieval(indexes, reader_of(service_at(fake.url), Bookings().of))
     files = Files(a__md="buy a car", b__md="an automobile")
     await search(retrieval, files, "car")
     fake.dimensions = 48

@@ -1,6 +1,6 @@
 """A repository in a workspace, and the tools that change it."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,9 @@ import pytest
 
 from spending.accounts import Payer
 from tests.tools.git.building import Built
+from tests.tools.git.conftest import base as base
+from tests.tools.git.conftest import confined as confined
+from tests.tools.git.conftest import workspace as workspace
 from tools.base import Execution, Permits, Tool
 from tools.builtin import git_write
 from tools.committing.identity import Identity
@@ -15,11 +18,6 @@ from tools.git.running import Runner
 from tools.workspace import Workspace
 
 Call = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def confined(kernel: None) -> None:
-    """Run each test in the sandbox of the kernel."""
 
 
 @pytest.fixture(scope="session")
@@ -35,20 +33,6 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Built:
     built.commit("second")
     built.git("switch", "--quiet", "main")
     return built
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def workspace(base: Path) -> Iterator[Workspace]:
-    workspace = Workspace(base)
-    yield workspace
-    workspace.close()
 
 
 @pytest.fixture

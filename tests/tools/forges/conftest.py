@@ -1,6 +1,7 @@
 """A clone in a workspace, the host that it came from, and `git.create_pr`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import msgspec
 import pytest
 
 from spending.accounts import Payer
-from tests.tools.forges.hosts import TOKEN, Host, running
+from tests.tools.forges.hosts import TOKEN, Host, Trap, running
 from tests.tools.git.building import Built
+from tests.tools.git.conftest import base as base
+from tests.tools.git.conftest import confined as confined
+from tests.tools.git.conftest import workspace as workspace
 from tools.base import Execution, Tool
 from tools.builtin import git_publish
 from tools.forges.access import ForgeAccess
@@ -20,11 +24,6 @@ from tools.output.masking import Masker
 from tools.workspace import Deadline, Workspace
 
 Publish = Callable[..., Awaitable[Any]]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def confined(kernel: None) -> None:
-    """Run each test in the sandbox of the kernel."""
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +46,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Built:
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     async with running(Host(tmp_path / "host")) as host:
         yield host
+
+
+@pytest.fixture
+async def trap(base: Path, host: Host) -> AsyncIterator[Trap]:
+    trap = Trap(base, host)
+    server = await asyncio.start_server(trap.take, "127.0.0.1", 0)
+    trap.port = server.sockets[0].getsockname()[1]
+    yield trap
+    server.close()
 
 
 @pytest.fixture(scope="session")
@@ -91,20 +99,6 @@ def offer(publish: Publish, access: ForgeAccess, proposal: Proposal, host: Host,
         return await publish(given, {"preview": preview}, **params)
 
     return run
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def workspace(base: Path) -> Iterator[Workspace]:
-    workspace = Workspace(base)
-    yield workspace
-    workspace.close()
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+import shlex
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ BACKEND = "/usr/lib/git-core/git-http-backend"
 class Host:
     """The host. `requests` are the requests so far, and `pulls` its open pull requests.
 
-    It answers `statuses` to the next requests whose path has the key. While it `holds`, a request to make a pull
-    request is `held` and gets no answer.
+    It answers `statuses` to the next requests whose path has the key, and `answers` to all whose method and path have
+    it. While it `holds`, a request to make a pull request is `held` and gets no answer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,6 +30,7 @@ class Host:
         self.requests: list[str] = []
         self.pulls: list[dict[str, Any]] = []
         self.statuses: dict[str, int] = {}
+        self.answers: dict[str, Callable[[web.Request], web.StreamResponse]] = {}
         self.labels: list[str] = []
         self.port = 0
         self.unauthorized = 0
@@ -76,6 +78,9 @@ class Host:
                 if status == 302:
                     return web.Response(status=302, headers={"Location": f"{self.origin}/stolen"})
                 return web.json_response({"message": "refused"}, status=status)
+        for part, make in self.answers.items():
+            if part in f"{request.method} {request.raw_path}":
+                return make(request)
         if request.path.startswith("/api/"):
             return await self._api(request)
         return await self._git(request)
@@ -128,11 +133,38 @@ class Host:
         return web.Response(status=status, body=content, headers=headers)
 
 
+class Trap:
+    """An address that counts connections and keeps what is sent to it, and a program that leaves a mark.
+
+    `host` is the allowed host.
+    """
+
+    def __init__(self, folder: Path, host: Host) -> None:
+        self.host = host
+        self.received = b""
+        self.connections = 0
+        self.port = 0
+        self.mark = folder / "fired"
+        self.program = folder / "evil.sh"
+        self.program.write_text(f"#!/bin/sh\nenv >> {shlex.quote(str(self.mark))}\necho $0 $@ >> {self.mark}\ncat\n")
+        self.program.chmod(0o755)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.received += await reader.read(1_000)
+        writer.close()
+
+
 @asynccontextmanager
 async def running(host: Host) -> AsyncIterator[Host]:
     application = web.Application(client_max_size=2**26)
     application.router.add_route("*", "/{path:.*}", host.answer)
-    runner = web.AppRunner(application)
+    # A request that the host holds would otherwise keep it for a minute.
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -4,55 +4,18 @@ What a service can work with is tried together, in one repository. The other rep
 """
 
 import asyncio
-import shlex
 import struct
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.tools.forges.conftest import Publish
-from tests.tools.forges.hosts import TOKEN, Host
+from tests.tools.forges.hosts import TOKEN, Trap
 from tests.tools.git.building import Built
 from tools.base import ToolError
 from tools.forges.access import ForgeAccess
-
-
-class Trap:
-    """An address that counts connections and keeps what is sent to it, and a program that leaves a mark.
-
-    `host` is the allowed host.
-    """
-
-    def __init__(self, folder: Path, host: Host) -> None:
-        self.host = host
-        self.received = b""
-        self.connections = 0
-        self.port = 0
-        self.mark = folder / "fired"
-        self.program = folder / "evil.sh"
-        self.program.write_text(f"#!/bin/sh\nenv >> {shlex.quote(str(self.mark))}\necho $0 $@ >> {self.mark}\ncat\n")
-        self.program.chmod(0o755)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.received += await reader.read(1_000)
-        writer.close()
-
-
-@pytest.fixture
-async def trap(base: Path, host: Host) -> AsyncIterator[Trap]:
-    trap = Trap(base, host)
-    server = await asyncio.start_server(trap.take, "127.0.0.1", 0)
-    trap.port = server.sockets[0].getsockname()[1]
-    yield trap
-    server.close()
-
 
 # {p} is the program, {u} the address, {o} the origin of the host, and {r} the folder of the repository.
 SETTINGS = {

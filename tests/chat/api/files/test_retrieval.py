@@ -23,6 +23,7 @@ from tests.streams import Answer
 from tools import conf, resources
 from tools.assembly import registry
 from tools.builtin import retrieval as tool
+from tools.retrieval.indexes import configured_indexes
 from tools.workspaces.tools import WorkspaceTools
 
 Put = Any
@@ -31,7 +32,7 @@ Put = Any
 @pytest.fixture(autouse=True)
 def retrieval(monkeypatch: pytest.MonkeyPatch) -> Iterator[Retrieval]:
     """Use a reader in this process, and remove what the test makes."""
-    made = Retrieval(conf.index_folder(), WordReader())
+    made = Retrieval(configured_indexes(), WordReader())
     monkeypatch.setattr(resources, "retrieval", lambda: made)
     yield made
     shutil.rmtree(resources.workspaces().folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Indexes of workspaces: their interface, and its implementations on SQLite and PostgreSQL."""

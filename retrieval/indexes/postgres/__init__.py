@@ -1,0 +1,1 @@
+"""Indexes in the tables of a PostgreSQL database, which several machines may share."""
