@@ -3,6 +3,7 @@
 Rows of other owners do not exist for a caller. An `owner` of None reads the rows of all owners.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -48,6 +49,13 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
         "ended": row.ended,
         "resumed_from": row.resumed_from_id,
     }
+
+
+def open_runs(owner: str, metadata: Mapping[str, str]) -> list[UUID]:
+    """Return the runs of an owner that have not ended, and whose metadata have these fields."""
+    opened = Run.objects.filter(session__owner=owner, status__in=(Run.Status.RUNNING, Run.Status.WAITING))
+    fields = {f"metadata__{name}": value for name, value in metadata.items()}
+    return list(opened.filter(**fields).values_list("id", flat=True))
 
 
 def owner_of(run_id: UUID) -> str | None:

@@ -1,6 +1,6 @@
 """The MCP server, with the client of the official SDK and by hand; bad messages first.
 
-Covers `tools.mcp_server.protocol`, `tools.mcp_server.server` and `tools.management.commands.mcp`.
+Covers `tools.mcp_server.messages.protocol`, `tools.mcp_server.server` and `tools.management.commands.mcp`.
 """
 
 import sys
@@ -22,7 +22,7 @@ from tests.conftest import Api, Start
 from tests.managing import migrated
 from tests.orchestrator_site.test_serve import ROOT, environment
 from tools import assembly
-from tools.mcp_server import server
+from tools.mcp_server import offered
 from tools.policy import parse
 from tools.resources import workspaces
 
@@ -107,7 +107,7 @@ async def test_calls_are_recorded_and_the_policy_holds(
     alice = await make_key("alice", "chat", "fs.*")
     context = assembly.tool_context()
     context = msgspec.structs.replace(context, policy=parse("ask fs.write; deny fs.search"))
-    monkeypatch.setattr(server, "tool_context", lambda: context)
+    monkeypatch.setattr(offered, "tool_context", lambda: context)
     api = await start(Scripted())
     async with connected(api, alice, "auto") as client:
         assert "fs.search" not in {tool.name for tool in (await client.list_tools()).tools}
