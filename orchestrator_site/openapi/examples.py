@@ -171,7 +171,16 @@ SUMS: Final = {
     "milliseconds": 0,
     "cost_usd": 0.00421,
 }
+RESOURCE: Final = {
+    "resource": "https://agents.example.org/mcp",
+    "resource_name": "Orchestrator Service",
+    "resource_documentation": "https://agents.example.org/docs",
+    "bearer_methods_supported": ["header"],
+    "scopes_supported": ["chat", "approve", "tools"],
+}
 ANSWERS: Final[dict[str, Any]] = {
+    "get_resource_metadata": RESOURCE,
+    "get_mcp_resource_metadata": RESOURCE,
     "start_run": {**RUN_FIELDS, "approval": None, "client_tool_calls": []},
     "resume_run": {
         **RUN_FIELDS,
@@ -311,7 +320,7 @@ def add(details: dict[str, Any]) -> None:
         details["requestBody"]["content"]["application/json"]["examples"] = named
     for status, response in details["responses"].items():
         for media_type, content in response.get("content", {}).items():
-            if media_type == "text/event-stream" and details["tags"] != ["openai"]:
+            if media_type == "text/event-stream" and details["tags"] not in (["openai"], ["mcp"]):
                 content["examples"] = {event["type"]: {"value": event} for event in EVENTS}
             elif operation in ANSWERS and media_type == "application/json" and status in {200, 201}:
                 content["example"] = ANSWERS[operation]

@@ -13,7 +13,9 @@ from web import strict_json
 from web.errors import CONTENT_TYPE, ApiError
 from web.schemas import errors
 
-router = Router(auth=KeyAuth(), tags=["mcp"])
+router = Router(auth=KeyAuth())
+
+TAGS: Final = ["mcp"]
 
 ERRORS: Final = errors(401, 403, 404, 409, 413, 415, 429, 503)
 RPC_ERROR: Final = {CONTENT_TYPE: {"schema": {"type": "object", "description": "A JSON-RPC 2.0 error."}}}
@@ -50,7 +52,7 @@ class ResourceOut(Schema):
     scopes_supported: list[str] = Field(description="The scopes that a key can have, besides names of tools.")
 
 
-@router.post("/mcp", response=ERRORS, openapi_extra=MESSAGE)
+@router.post("/mcp", response=ERRORS, openapi_extra=MESSAGE, tags=TAGS)
 async def handle_mcp_message(request: HttpRequest) -> HttpResponseBase:
     """Answer a message of the Model Context Protocol. It offers the tools that the key may run."""
     if request.content_type != CONTENT_TYPE:
@@ -63,7 +65,7 @@ async def handle_mcp_message(request: HttpRequest) -> HttpResponseBase:
     return await respond(message, caller(request), request)
 
 
-@router.get("/.well-known/oauth-protected-resource", auth=None, response=ResourceOut)
+@router.get("/.well-known/oauth-protected-resource", auth=None, response=ResourceOut, tags=TAGS)
 async def get_resource_metadata(request: HttpRequest) -> dict[str, Any]:
     """Return the metadata of the MCP server as a protected resource (RFC 9728).
 
@@ -72,7 +74,7 @@ async def get_resource_metadata(request: HttpRequest) -> dict[str, Any]:
     return metadata_of(request)
 
 
-@router.get("/.well-known/oauth-protected-resource/mcp", auth=None, response=ResourceOut)
+@router.get("/.well-known/oauth-protected-resource/mcp", auth=None, response=ResourceOut, tags=TAGS)
 async def get_mcp_resource_metadata(request: HttpRequest) -> dict[str, Any]:
     """Return the same metadata, at the path that RFC 9728 derives from the URL of the MCP server."""
     return metadata_of(request)

@@ -101,13 +101,12 @@ class Exchange:
             self._news.clear()
             while self._questions:
                 yield self._questions.pop(0)
-            if self._said and self._token is not None:
+            while self._said and self._token is not None:
                 said, self._said = self._said, ""
                 yield progress(self._token, self._count, said)
                 if self._task is not None:
                     await asyncio.wait([self._task], timeout=PACE_SECONDS)
             if self._response is not None:
-                # What came since the last look is in the result.
                 yield self._response
                 return
 

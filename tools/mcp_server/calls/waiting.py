@@ -20,9 +20,9 @@ MAX_WAITING: Final = 100
 
 
 def found(owner: str, tool: str, params_sha256: str) -> UUID | None:
-    """Return the oldest execution of the same call that waits, or that is approved and has not started."""
+    """Return the oldest execution of the same call that waits, or that is decided and has not been continued."""
     same = _waiting(owner).filter(tool=tool, params_sha256=params_sha256, expires__gt=timezone.now())
-    usable = same.filter(decision__in=("", ToolExecution.Decision.APPROVED))
+    usable = same.filter(decision__in=("", ToolExecution.Decision.APPROVED, ToolExecution.Decision.DENIED))
     return usable.order_by("created").values_list("id", flat=True).first()
 
 

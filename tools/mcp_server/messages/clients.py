@@ -69,7 +69,7 @@ def check_version(version: str) -> None:
 
 def is_stateless(request: RpcRequest, headers: RoutingHeaders | None) -> bool:
     """Return whether the request is one of the stateless protocol. Raises `RpcError`."""
-    return VERSION in request.meta or (headers is not None and headers.version in STATELESS)
+    return (headers is not None and headers.version in STATELESS) or VERSION in request.meta
 
 
 def stateless_client(request: RpcRequest, headers: RoutingHeaders | None) -> Client:

@@ -80,7 +80,7 @@ def answer_of(given: Any) -> Answer:
         return Answer(verdict="denied", note="The question was closed without an answer.")
     decision = content.get("decision") if isinstance(content, Mapping) else None
     note = content.get("note", "") if isinstance(content, Mapping) else None
-    if action != "accept" or decision not in {"approve", "deny"} or not isinstance(note, str):
+    if action != "accept" or decision not in ("approve", "deny") or not isinstance(note, str):
         error = "An answer has an action (accept, decline, cancel); accept also has content with decision and note."
         raise RpcError(INVALID_PARAMS, error)
     return Answer(verdict="approved" if decision == "approve" else "denied", note=note[:MAX_NOTE_CHARS])
