@@ -132,7 +132,7 @@ class AgentTool:
     async def _start(self, params: AgentParams, caller: Caller, reference: str) -> UUID:
         """Start a run, and return its id. Raises `ToolError` (`invalid_params`) and `ApiError`."""
         fields: dict[str, Any] = {name: getattr(params, name) for name in params.__struct_fields__ if name != "run_id"}
-        # The call itself cancels the run, and while the run waits, nobody needs to follow it.
+        # The call itself cancels the run, and a run that waits needs no follower.
         fields |= {"on_disconnect": "continue", "metadata": {REFERENCE: reference} if reference else {}}
         try:
             body = ChatIn(**fields)
@@ -183,7 +183,7 @@ def _fields(run: Mapping[str, Any], run_id: UUID) -> dict[str, Any]:
 
 
 def _said(event: Event) -> str:
-    """Return what a client is shown of an event while the run goes on."""
+    """Return what a client is shown of an event while the run continues."""
     if isinstance(event, Token):
         return event.token
     if isinstance(event, ToolCalled):

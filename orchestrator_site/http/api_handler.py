@@ -49,7 +49,7 @@ STATUS_ERRORS: Final = {
 
 UNAUTHORIZED: Final = 401
 MCP: Final = "/mcp"
-"""The path at which a client without a key is told where the metadata of the resource are."""
+"""The path whose 401 names the URL of the resource's metadata."""
 
 LAST_SECONDS: Final = 1.0
 """Seconds that a reader has to receive the end of a stream whose key was revoked."""

@@ -1,4 +1,4 @@
-"""The MCP server as a protected resource (RFC 9728): its URL, and what a client needs to get in."""
+"""The MCP server as a protected resource (RFC 9728): its URL, its scopes and how to send a key."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""What all results of the server have, for a client's protocol."""
+"""Fields that all results of the server have, by the protocol of the client."""
 
 from collections.abc import Mapping
 from typing import Any, Final

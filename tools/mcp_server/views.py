@@ -1,4 +1,4 @@
-"""The endpoint of the MCP server, and the metadata that tell a client how to get in."""
+"""The endpoint of the MCP server, and its metadata as a protected resource."""
 
 from typing import Any, Final
 

@@ -1,7 +1,7 @@
 """The periodic work of a process beside its runs.
 
-It renews its lease, carries out commands, continues waiting runs, ends lost ones, closes calls that waited in vain, and
-marks the runs of other processes that are followed here.
+It renews its lease, carries out commands, continues waiting runs, ends lost ones, and marks the runs of other processes
+that are followed here. It closes calls whose time for a decision is over.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ MARKS_HOLD: Final = 5
 """The duration of a mark, in intervals."""
 
 LOOK_SECONDS: Final = 5.0
-"""The interval between two searches for lost runs and for calls that nobody continues, in seconds."""
+"""The interval between two searches for lost runs and for expired calls, in seconds."""
 
 _count = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running' AND process <> %s")
 

@@ -27,7 +27,7 @@ MODERN = "2026-07-28"
 
 
 class Printer:
-    """A tool that prints a text, waits until it may go on, and notes that it was cancelled."""
+    """A tool that prints a text, waits until it may end, and notes that it was cancelled."""
 
     def __init__(self) -> None:
         self.started = asyncio.Event()

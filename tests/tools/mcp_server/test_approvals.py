@@ -254,7 +254,7 @@ async def test_calls_that_wait_are_bounded_and_expire(
     await ToolExecution.objects.all().aupdate(expires=timezone.now())
     late = (await answered(api, alice, states[0], text="a")).json()["result"]
     assert late["content"][0]["text"] == "denied: The approval expired before anyone decided."
-    # What nobody comes back for is closed too.
+    # A call that its client does not continue is closed too.
     assert await writer.write(partial(decisions.close_expired, timezone.now())) == 1
     assert {row["status"] for row in await rows(api, alice)} == {"denied"}
 

@@ -87,7 +87,7 @@ async def test_client_of_the_sdk_gets_progress_and_the_result(
     async def on_progress(progress: float, total: float | None, message: str | None) -> None:
         counts.append(progress)
         messages.append(message or "")
-        # The tool goes on only when its output has arrived.
+        # The tool ends only when its output has arrived.
         printer.may_end.set()
 
     async with connected(api, alice, mode) as client:

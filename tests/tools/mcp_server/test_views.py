@@ -1,6 +1,6 @@
-"""The MCP server, with the client of the official SDK and by hand; bad messages first.
+"""The endpoint of the MCP server, with the client of the official SDK and by hand; bad messages first.
 
-Covers `tools.mcp_server.messages.protocol`, `tools.mcp_server.server` and `tools.management.commands.mcp`.
+Covers `tools.mcp_server.resource`, `tools.mcp_server.server`.
 """
 
 from typing import Any

@@ -27,7 +27,7 @@ CANCELLED: Final = -32800
 
 Message = dict[str, Any]
 OnWaits = Callable[[Waits], Message | None]
-"""Returns the fields of the result with which a call that waits ends; None if it asks and goes on."""
+"""Returns the fields of the result with which a call that waits ends; None if it asks and continues."""
 
 _tasks: set["asyncio.Task[None]"] = set()
 

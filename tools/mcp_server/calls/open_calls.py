@@ -19,7 +19,7 @@ from tools.mcp_server.messages.protocol import Id
 from tools.mcp_server.seals import holder_of
 
 WATCH_SECONDS: Final = 1.0
-"""The interval at which a process looks for calls that another process was told to cancel."""
+"""The interval at which a process looks for calls whose cancel another process received."""
 
 
 def reference_of(number: Id, caller: Caller, link: str) -> str:

@@ -140,7 +140,7 @@ def _awaiting(waits: Waits) -> Ended:
         sha256=question.params_sha256,
         then=then,
     )
-    # A run goes on by itself, so its call has not failed.
+    # The run continues by itself, so its call has not failed.
     return Ended(text=text, structured=structured, is_error=not waits.run_id)
 
 
