@@ -16,6 +16,7 @@ from storage.writer import writer
 from tests.access.conftest import MakeKey, revoke
 from tests.tools.mcp_server.conftest import DEADLINE, Printer, Serve, connected, modern, post, rows, until
 from tools.mcp_server.calls import open_calls, waiting
+from tools.mcp_server.calls.exchange import end_all
 from tools.models import ToolExecution
 
 STREAM = {"Accept": "application/json, text/event-stream"}
@@ -244,3 +245,13 @@ async def test_revoked_key_ends_its_call(serve: Serve, printer: Printer, make_ke
     await revoke(alice)
     await asyncio.wait_for(printer.cancelled.wait(), DEADLINE)
     running.cancel()
+
+
+async def test_shutdown_answers_the_calls_that_it_ends(serve: Serve, printer: Printer, make_key: MakeKey) -> None:
+    alice = await make_key("alice", "tools", "chat")
+    api = await serve()
+    running = asyncio.create_task(post(api, call(5, _meta={"progressToken": "t"}), alice, **STREAM))
+    await asyncio.wait_for(printer.started.wait(), DEADLINE)
+    await end_all()
+    assert b'"id":5,"error":{"code":-32603,"message":"The service is shutting down.' in (await running).body
+    assert await status_of_newest(api, alice) == "cancelled"

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
+from storage.per_loop import PerLoop
 from storage.writer import StorageUnavailable
 from tools.base import ToolError
 from tools.mcp_server.calls.tool_calls import failed
@@ -29,7 +30,8 @@ Message = dict[str, Any]
 OnWaits = Callable[[Waits], Message | None]
 """Returns the fields of the result with which a call that waits ends; None if it asks and continues."""
 
-_tasks: set["asyncio.Task[None]"] = set()
+STOPPED: Final = RpcError(CANCELLED, "The request was cancelled.")
+SHUTTING_DOWN: Final = RpcError(INTERNAL_ERROR, "The service is shutting down. Send the request again in 5 s.")
 
 
 class Exchange:
@@ -60,9 +62,10 @@ class Exchange:
         self._questions: list[Message] = []
         self._response: Message | None = None
         self._task: asyncio.Task[None] | None = None
+        self._problem: RpcError | None = None
         self._on_end: list[Callable[[], None]] = []
         self.is_cancelled = False
-        """True if the call was cancelled. Its response is then only for a transport that needs one."""
+        """True if the client cancelled the call. Its response is then only for a transport that needs one."""
 
     def on_end(self, act: Callable[[], None]) -> None:
         """Call a function when the call has ended, or when it is closed before it began."""
@@ -73,21 +76,19 @@ class Exchange:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
             # The cleanup of a cancelled tool takes longer than its connection lasts.
-            _tasks.add(self._task)
+            _started.current()[self._task] = self
             self._task.add_done_callback(self._ended)
 
-    def close(self) -> None:
+    def close(self, problem: RpcError = STOPPED) -> None:
         """Cancel the call if it has not ended. Its record says so when its tool has stopped."""
+        # A second cancel would interrupt the cleanup that the first one began.
+        if self._problem is not None:
+            return
+        self._problem = problem
         if self._task is None:
             self._ended(None)
         else:
             self._task.cancel()
-
-    async def closed(self) -> None:
-        """Cancel the call, and wait until its tool has stopped and its record is written."""
-        self.close()
-        if self._task is not None:
-            await asyncio.wait([self._task])
 
     async def __aiter__(self) -> AsyncIterator[Message | None]:
         self.start()
@@ -160,10 +161,26 @@ class Exchange:
 
     def _ended(self, task: "asyncio.Task[None] | None") -> None:
         if task is not None:
-            _tasks.discard(task)
+            _started.current().pop(task, None)
         if self._response is None:
-            self.is_cancelled = True
-            self._respond(failure(self._number, RpcError(CANCELLED, "The request was cancelled.")))
+            problem = self._problem or SHUTTING_DOWN
+            self.is_cancelled = problem is STOPPED
+            self._respond(failure(self._number, problem))
         acts, self._on_end = self._on_end, []
         for act in acts:
             act()
+
+
+_started: PerLoop[dict["asyncio.Task[None]", Exchange]] = PerLoop(dict)
+
+
+async def end_all(drain: float = 0.0) -> None:
+    """End the calls under way after `drain` seconds, and wait until their records are written."""
+    started = _started.current()
+    # `asyncio.wait` rejects an empty set.
+    if started and drain:
+        await asyncio.wait(started, timeout=drain)
+    for exchange in list(started.values()):
+        exchange.close(SHUTTING_DOWN)
+    if started:
+        await asyncio.wait(list(started))

@@ -8,7 +8,7 @@ import msgspec
 from access.caller import Caller
 from tools.mcp_server import agents, server
 from tools.mcp_server.calls import open_calls
-from tools.mcp_server.calls.exchange import Exchange
+from tools.mcp_server.calls.exchange import Exchange, end_all
 from tools.mcp_server.calls.requests import StartedCall
 from tools.mcp_server.messages.clients import Client
 from tools.mcp_server.messages.protocol import (
@@ -40,7 +40,7 @@ class StdioServer:
         self._caller = caller
         self._client = Client()
         self._writing = asyncio.Lock()
-        self._calls: dict[asyncio.Task[None], Exchange] = {}
+        self._calls: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
         """Answer each line. At the end of the input, cancel the calls under way and wait for their cleanup."""
@@ -48,8 +48,7 @@ class StdioServer:
             while line := await asyncio.to_thread(self._source.readline, MAX_LINE_BYTES):
                 await self._take(line)
         finally:
-            for exchange in list(self._calls.values()):
-                await exchange.closed()
+            await end_all()
             if self._calls:
                 await asyncio.wait(self._calls)
             if (agent := agents.registered()) is not None:
@@ -94,8 +93,8 @@ class StdioServer:
             return
         open_calls.current().add(reference, answer.exchange)
         task = asyncio.get_running_loop().create_task(self._send(answer.exchange))
-        self._calls[task] = answer.exchange
-        task.add_done_callback(self._calls.pop)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
 
     async def _send(self, exchange: Exchange) -> None:
         async for message in exchange:
