@@ -13,6 +13,7 @@ from chat.engine.model_port import Finished, ProviderError, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
 from tests.access.conftest import MakeKey
+from tests.conftest import Start
 from tests.tools.mcp_server.conftest import DEADLINE, Person, Printer, Serve, connected, modern, post, rows, until
 from tests.tools.mcp_server.conftest import make_key as make_key
 from tests.tools.mcp_server.conftest import printer as printer
@@ -195,6 +196,15 @@ async def test_state_of_a_run_is_bound_and_can_be_used_without_an_answer(
     assert done["structuredContent"]["text"] == replayed["structuredContent"]["text"] == "Printed."
     assert printer.texts == ["a"]
     assert await Run.objects.acount() == 1
+
+
+async def test_agent_runs_without_persistence(start: Start, printer: Printer, make_key: MakeKey) -> None:
+    alice = await make_key("alice", "chat")
+    api = await start(Scripted([text("Hi"), STOP]), stored=False)
+    fields = (await post(api, call(message="x"), alice)).json()["result"]["structuredContent"]
+    assert (fields["text"], fields["status"], fields["session_id"]) == ("Hi", "completed", None)
+    again = (await post(api, call(run_id=fields["run_id"]), alice)).json()["result"]["structuredContent"]
+    assert again == fields
 
 
 async def test_call_that_is_cancelled_while_its_run_waits_ends_the_run(

@@ -121,6 +121,18 @@ async def test_progress_and_cancel_are_lines_beside_other_calls(serve: Serve, pr
     assert await statuses() == ["cancelled", "succeeded"]
 
 
+async def test_cancel_of_one_client_does_not_reach_the_calls_of_another(serve: Serve, printer: Printer) -> None:
+    await serve()
+    async with served() as (lines, _), served() as (others, _):
+        lines.send(call(1))
+        await asyncio.wait_for(printer.started.wait(), DEADLINE)
+        others.send(cancel(1), {"id": 2, "method": "ping"})
+        assert (await others.next())["id"] == 2
+        assert await ToolExecution.objects.exclude(decision="").acount() == 0
+        printer.may_end.set()
+        assert "result" in await lines.next()
+
+
 async def test_end_of_the_input_cancels_what_runs(serve: Serve, printer: Printer) -> None:
     await serve()
     async with served() as (lines, serving):

@@ -124,7 +124,8 @@ class ToolCall:
         if approval is None:
             yield failed(ToolError(f"The execution {execution_id} no longer waits.", code="conflict"))
             return
-        async for step in _shown(self._executor.resume(call, approval)):
+        # The policy overrules an approval, so it is asked again.
+        async for step in _shown(self._executor.resume(self._executor.inspect(call.request), approval)):
             yield step
 
 

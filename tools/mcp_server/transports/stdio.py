@@ -1,6 +1,7 @@
 """The transport over standard input and output: one message a line, many calls at the same time."""
 
 import asyncio
+import secrets
 from typing import Any, BinaryIO, Final
 
 import msgspec
@@ -38,7 +39,8 @@ class StdioServer:
         self._source = source
         self._target = target
         self._caller = caller
-        self._client = Client()
+        # Each process has one client, and cancels the calls of no other.
+        self._client = Client(link=secrets.token_urlsafe(12))
         self._writing = asyncio.Lock()
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -83,7 +85,7 @@ class StdioServer:
         number = request.id or 0
         client = server.client_of(request, None, self._client)
         if request.method == "initialize":
-            self._client = server.greeted(request)
+            self._client = msgspec.structs.replace(server.greeted(request), link=self._client.link)
         if len(self._calls) >= MAX_CALLS:
             raise RpcError(INTERNAL_ERROR, f"{MAX_CALLS} calls are under way. Wait until one ends.")
         reference = open_calls.reference_of(number, self._caller, self._client.link)
