@@ -1,8 +1,9 @@
 """The agent as a tool of the MCP server: a call starts a run, and follows it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -62,112 +63,125 @@ class AgentParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class AgentTool:
-    """Runs the agent for a caller, as `POST /chat/stream` does."""
+    """The agent as a tool, which the app registers at its start."""
 
     spec = ToolSpec(name=NAME, description=DESCRIPTION, parameters=parameters_schema(AgentParams))
     output_schema = OUTPUT
 
-    async def run(self, arguments: Mapping[str, Any], caller: Caller, reference: str) -> AsyncGenerator[Step]:
-        """Start a run, or follow one. A cancelled task cancels the run.
+    def call(self, arguments: Mapping[str, Any], caller: Caller, reference: str) -> "AgentCall":
+        """Return a call that starts a run, or follows one."""
+        return AgentCall(caller, partial(_run_of, arguments, caller, reference))
 
-        Raises `ToolError` (`invalid_params`) and `ApiError`.
-        """
-        try:
-            params = msgspec.convert(arguments, AgentParams)
-        except msgspec.ValidationError as error:
-            fields = ", ".join(AgentParams.__struct_fields__)
-            raise ToolError(f"{error}. {NAME} takes: {fields}.", code="invalid_params") from None
-        if params.run_id is not None:
-            if params.message or params.session_id is not None:
-                raise ToolError("Send either run_id, or a message.", code="invalid_params")
-            run_id = params.run_id
-        else:
-            run_id = await self._start(params, caller, reference)
-        async for step in self.follow(str(run_id), 0, caller):
-            yield step
+    def resumed(self, run_id: str, cursor: int, caller: Caller, answered: Callable[[], Awaitable[None]]) -> "AgentCall":
+        """Return a call that follows a run after the event with this number, when the answer is recorded."""
 
-    async def follow(self, run_id: str, cursor: int, caller: Caller) -> AsyncGenerator[Step]:
-        """Follow a run after the event with this number. A cancelled task cancels the run. Raises `ApiError`."""
-        service, key = service_registry.current(), UUID(run_id)
-        if not await service.exists(key, caller.owner):
-            raise not_found("run")
-        # What the run waited for when the client last followed it may still be open.
-        asks, calls = cursor > 0, set[str]()
-        try:
-            with closing(service.follow(key, caller.owner, cursor, hides_reasoning=True)) as frames:
-                if asks and (waits := await self._waits(key, caller, cursor)):
-                    yield waits
-                async for part in frames:
-                    events = sse.events(part) if part != sse.PING else []
-                    cursor += len(events)
-                    if said := "".join(map(_said, events)):
-                        yield Said(said)
-                    asks = any(isinstance(event, ApprovalRequired) for event in events)
-                    if asks and (waits := await self._waits(key, caller, cursor)):
-                        yield waits
-                    calls |= {event.execution_id for event in events if isinstance(event, ClientToolCall)}
-                    waiting_for = await read(results.waiting_of, key) if calls else frozenset()
-                    if waiting_for and waiting_for <= calls:
-                        yield await self._ended(key, caller)
-                        return
-        except asyncio.CancelledError:
-            await self.cancel(run_id, caller)
-            raise
-        yield await self._ended(key, caller)
+        async def resumed_run() -> UUID:
+            await answered()
+            return UUID(run_id)
 
-    async def cancel(self, run_id: str, caller: Caller) -> None:
-        """Cancel a run in any process."""
-        await service_registry.current().cancel(UUID(run_id), caller.owner)
+        return AgentCall(caller, resumed_run, cursor)
 
     async def cancel_call(self, reference: str, caller: Caller) -> None:
         """Cancel the run of a call with this reference, if exactly one is open."""
         found = await read(queries.open_runs, caller.owner, {REFERENCE: reference})
         if len(found) == 1:
-            await self.cancel(str(found[0]), caller)
+            await service_registry.current().cancel(found[0], caller.owner)
 
     async def close(self) -> None:
         """End the runs of this process."""
         await service_registry.close()
 
-    async def _start(self, params: AgentParams, caller: Caller, reference: str) -> UUID:
-        """Start a run, and return its id. Raises `ToolError` (`invalid_params`) and `ApiError`."""
-        fields: dict[str, Any] = {name: getattr(params, name) for name in params.__struct_fields__ if name != "run_id"}
-        # The call itself cancels the run, and a run that waits needs no follower.
-        fields |= {"on_disconnect": "continue", "metadata": {REFERENCE: reference} if reference else {}}
+
+class AgentCall:
+    """One call of the agent. `begin` returns the id of its run, which is followed after the event `cursor`."""
+
+    def __init__(self, caller: Caller, begin: Callable[[], Awaitable[UUID]], cursor: int = 0) -> None:
+        self._caller = caller
+        self._begin = begin
+        self._cursor = cursor
+        self._run: UUID | None = None
+
+    async def steps(self) -> AsyncGenerator[Step]:
+        """Follow the run to its end. Raises `ToolError` (`invalid_params`) and `ApiError`."""
+        beginning = asyncio.ensure_future(self._begin())
         try:
-            body = ChatIn(**fields)
-        except ValidationError as error:
-            problems = "; ".join(f"{problem['loc'] or 'message'}: {problem['msg']}" for problem in error.errors())
-            raise ToolError(f"{problems}.", code="invalid_params") from None
-        request = await parse_request(caller, body, "")
-        starting = asyncio.ensure_future(service_registry.current().start(request))
-        try:
-            return (await asyncio.shield(starting)).spec.run_id
+            run_id = self._run = await asyncio.shield(beginning)
         except asyncio.CancelledError:
             # The run may have begun all the same.
-            await self.cancel(str((await starting).spec.run_id), caller)
+            self._run = await beginning
             raise
-        except Exception as error:
-            if (refusal := refusal_of(error)) is not None:
-                raise refusal from error
-            raise
+        service, owner = service_registry.current(), self._caller.owner
+        if not await service.exists(run_id, owner):
+            self._run = None
+            raise not_found("run")
+        # What the run waited for when the client last followed it may still be open.
+        asks, calls = self._cursor > 0, set[str]()
+        with closing(service.follow(run_id, owner, self._cursor, hides_reasoning=True)) as frames:
+            if asks and (waits := await self._waits(run_id)):
+                yield waits
+            async for part in frames:
+                events = sse.events(part) if part != sse.PING else []
+                self._cursor += len(events)
+                if said := "".join(map(_said, events)):
+                    yield Said(said)
+                asks = any(isinstance(event, ApprovalRequired) for event in events)
+                if asks and (waits := await self._waits(run_id)):
+                    yield waits
+                calls |= {event.execution_id for event in events if isinstance(event, ClientToolCall)}
+                waiting_for = await read(results.waiting_of, run_id) if calls else frozenset()
+                if waiting_for and waiting_for <= calls:
+                    break
+        yield _ended(await run_fields(run_id, owner) or {}, run_id)
 
-    async def _waits(self, run_id: UUID, caller: Caller, cursor: int) -> Waits | None:
+    async def withdraw(self) -> None:
+        """Cancel the run."""
+        if self._run is not None:
+            await service_registry.current().cancel(self._run, self._caller.owner)
+
+    async def _waits(self, run_id: UUID) -> Waits | None:
         """Return the question that a run waits for; None if it waits for none."""
-        question = await read(waiting.question_of_run, run_id, caller.owner)
+        question = await read(waiting.question_of_run, run_id, self._caller.owner)
         if question is None:
             return None
-        fields = _fields(await run_fields(run_id, caller.owner) or {}, run_id) | {"status": str(Run.Status.WAITING)}
-        return Waits(question=question, run_id=str(run_id), cursor=cursor, fields=fields)
+        fields = _fields(await run_fields(run_id, self._caller.owner) or {}, run_id)
+        fields["status"] = str(Run.Status.WAITING)
+        return Waits(question=question, run_id=str(run_id), cursor=self._cursor, fields=fields)
 
-    async def _ended(self, run_id: UUID, caller: Caller) -> Ended:
-        """Return the result of a run that has ended, or that waits for another client."""
-        run = await run_fields(run_id, caller.owner) or {}
-        fields = _fields(run, run_id)
-        if fields["status"] in {Run.Status.COMPLETED, Run.Status.WAITING}:
-            return Ended(text=fields["text"], structured=fields)
-        problem = run.get("error") or f"The run ended as {fields['status']}."
-        return Ended(text=f"{fields['text']}\n{problem}".strip(), structured=fields, is_error=True)
+
+async def _run_of(arguments: Mapping[str, Any], caller: Caller, reference: str) -> UUID:
+    """Start a run, and return its id, or that of the run to follow. Raises `ToolError` and `ApiError`."""
+    try:
+        params = msgspec.convert(arguments, AgentParams)
+    except msgspec.ValidationError as error:
+        names = ", ".join(AgentParams.__struct_fields__)
+        raise ToolError(f"{error}. {NAME} takes: {names}.", code="invalid_params") from None
+    if params.run_id is not None:
+        if params.message or params.session_id is not None:
+            raise ToolError("Send either run_id, or a message.", code="invalid_params")
+        return params.run_id
+    fields: dict[str, Any] = {name: getattr(params, name) for name in params.__struct_fields__ if name != "run_id"}
+    # The call itself cancels the run, and a run that waits needs no follower.
+    fields |= {"on_disconnect": "continue", "metadata": {REFERENCE: reference} if reference else {}}
+    try:
+        body = ChatIn(**fields)
+    except ValidationError as error:
+        problems = "; ".join(f"{problem['loc'] or 'message'}: {problem['msg']}" for problem in error.errors())
+        raise ToolError(f"{problems}.", code="invalid_params") from None
+    try:
+        return (await service_registry.current().start(await parse_request(caller, body, ""))).spec.run_id
+    except Exception as error:
+        if (refusal := refusal_of(error)) is not None:
+            raise refusal from error
+        raise
+
+
+def _ended(run: Mapping[str, Any], run_id: UUID) -> Ended:
+    """Return the result of a run that has ended, or that waits for another client."""
+    fields = _fields(run, run_id)
+    if fields["status"] in {Run.Status.COMPLETED, Run.Status.WAITING}:
+        return Ended(text=fields["text"], structured=fields)
+    problem = run.get("error") or f"The run ended as {fields['status']}."
+    return Ended(text=f"{fields['text']}\n{problem}".strip(), structured=fields, is_error=True)
 
 
 def _fields(run: Mapping[str, Any], run_id: UUID) -> dict[str, Any]:

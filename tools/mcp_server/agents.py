@@ -1,11 +1,11 @@
 """The port to the agent behind the tool `agent.run`. The app `chat` registers it, as this app may not import it."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol
 
 from access.caller import Caller
 from tools.base import ToolSpec
-from tools.mcp_server.messages.steps import Step
+from tools.mcp_server.messages.steps import ClientCall
 
 SCOPE: Final = "chat"
 """The scope of callers who may run the agent."""
@@ -24,19 +24,12 @@ class Agent(Protocol):
         """The JSON Schema of the structured result."""
         ...
 
-    def run(self, arguments: Mapping[str, Any], caller: Caller, reference: str) -> AsyncGenerator[Step]:
-        """Start a run, or follow one. Closing the generator leaves the run as it is.
-
-        Raises `ToolError` for invalid arguments, and `ApiError`.
-        """
+    def call(self, arguments: Mapping[str, Any], caller: Caller, reference: str) -> ClientCall:
+        """Return a call that starts a run, or follows one."""
         ...
 
-    def follow(self, run_id: str, cursor: int, caller: Caller) -> AsyncGenerator[Step]:
-        """Follow a run after the event with this number. Raises `ApiError`."""
-        ...
-
-    async def cancel(self, run_id: str, caller: Caller) -> None:
-        """Cancel a run in any process."""
+    def resumed(self, run_id: str, cursor: int, caller: Caller, answered: Callable[[], Awaitable[None]]) -> ClientCall:
+        """Return a call that follows a run after the event with this number, when the answer is recorded."""
         ...
 
     async def cancel_call(self, reference: str, caller: Caller) -> None:

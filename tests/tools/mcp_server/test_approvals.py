@@ -4,7 +4,6 @@ Covers `tools.mcp_server.calls.waiting`, `tools.mcp_server.messages.questions`, 
 """
 
 import asyncio
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +11,9 @@ import pytest
 from django.utils import timezone
 from mcp import types
 
-from storage.writer import writer
+from chat.engine.model_port import Finished, ToolCall
+from chat.providers.scripted import Scripted
+from chat.runs.cluster import maintenance
 from tests.access.conftest import MakeKey
 from tests.conftest import Api
 from tests.tools.mcp_server.conftest import (
@@ -26,13 +27,14 @@ from tests.tools.mcp_server.conftest import (
     rows,
     until,
 )
-from tools.approvals import decisions
 from tools.mcp_server.calls import waiting
+from tools.mcp_server.calls.exchange import end_all
 from tools.mcp_server.messages import questions
 from tools.mcp_server.messages.protocol import RpcError
 from tools.models import ToolExecution
 
 ASK = "ask slow.print"
+CALLS = [ToolCall(call_id="c1", name="slow.print", arguments='{"text": "a"}'), Finished(reason="tool_calls")]
 APPROVE = {"action": "accept", "content": {"decision": "approve"}}
 
 
@@ -245,6 +247,7 @@ async def test_calls_that_wait_are_bounded_and_expire(
     serve: Serve, make_key: MakeKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting, "MAX_WAITING", 2)
+    monkeypatch.setattr(maintenance, "LOOK_SECONDS", 0.02)
     alice = await make_key("alice", "tools", "chat", "approve")
     api = await serve(policy=ASK)
     states = [(await asked(api, alice, text=text))["requestState"] for text in ("a", "b")]
@@ -254,9 +257,13 @@ async def test_calls_that_wait_are_bounded_and_expire(
     await ToolExecution.objects.all().aupdate(expires=timezone.now())
     late = (await answered(api, alice, states[0], text="a")).json()["result"]
     assert late["content"][0]["text"] == "denied: The approval expired before anyone decided."
-    # A call that its client does not continue is closed too.
-    assert await writer.write(partial(decisions.close_expired, timezone.now())) == 1
-    assert {row["status"] for row in await rows(api, alice)} == {"denied"}
+    # A call that its client does not continue is closed too, by the maintenance of the service.
+    await api.service.open()
+
+    async def all_closed() -> bool:
+        return {row["status"] for row in await rows(api, alice)} == {"denied"}
+
+    await until(all_closed)
 
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
@@ -323,3 +330,22 @@ async def test_call_that_is_cancelled_while_it_is_asked_is_recorded_as_cancelled
 
         await until(is_cancelled)
     assert printer.texts == []
+
+
+@pytest.mark.parametrize("tool", ["slow.print", "agent.run"])
+async def test_call_that_waits_survives_the_end_of_its_process(
+    serve: Serve, printer: Printer, make_key: MakeKey, tool: str
+) -> None:
+    alice = await make_key("alice", "tools", "chat", "approve")
+    api = await serve(Scripted(CALLS), policy=ASK)
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {"elicitation": {}}}
+    greeted = await post(api, {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello}, alice)
+    headers = {"Mcp-Session-Id": greeted.headers["Mcp-Session-Id"], "Accept": "application/json, text/event-stream"}
+    arguments = {"message": "x"} if tool == "agent.run" else {"text": "a"}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    async with api.session.post(f"{api.base_url}/mcp", json=message, headers={**alice.headers, **headers}) as response:
+        assert b"elicitation/create" in await response.content.readuntil(b"\n\n")
+        await end_all()
+        assert b"shutting down" in await response.read()
+    (row,) = await rows(api, alice)
+    assert (row["status"], row["decision"]) == ("awaiting_approval", None)

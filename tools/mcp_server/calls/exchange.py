@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from tools.base import ToolError
 from tools.mcp_server.calls.tool_calls import failed
 from tools.mcp_server.messages.protocol import INTERNAL_ERROR, Id, RpcError, failure, progress, request, result
 from tools.mcp_server.messages.questions import METHOD
-from tools.mcp_server.messages.steps import Ended, Said, Step, Waits
+from tools.mcp_server.messages.steps import ClientCall, Ended, Said, Step, Waits
 from web.errors import ApiError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Exchange:
     def __init__(
         self,
         number: Id,
-        steps: AsyncGenerator[Step],
+        call: ClientCall,
         on_waits: OnWaits,
         *,
         finish: Callable[[Message], Message],
@@ -51,7 +51,7 @@ class Exchange:
         heartbeat: float,
     ) -> None:
         self._number = number
-        self._steps = steps
+        self._call = call
         self._on_waits = on_waits
         self._finish = finish
         self._token = token
@@ -114,10 +114,15 @@ class Exchange:
     async def _run(self) -> None:
         problem = RpcError(INTERNAL_ERROR, "The call ended without a result.")
         try:
-            async with aclosing(self._steps) as steps:
+            async with aclosing(self._call.steps()) as steps:
                 async for step in steps:
                     if self._take(step):
                         return
+        except asyncio.CancelledError:
+            # A call that waits survives the end of its process, but not a cancel by its client.
+            if self._problem is STOPPED:
+                await self._call.withdraw()
+            raise
         except RpcError as error:
             problem = error
         except ToolError as error:
@@ -162,6 +167,8 @@ class Exchange:
     def _ended(self, task: "asyncio.Task[None] | None") -> None:
         if task is not None:
             _started.current().pop(task, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                logger.error("mcp.broken", exc_info=error)
         if self._response is None:
             problem = self._problem or SHUTTING_DOWN
             self.is_cancelled = problem is STOPPED

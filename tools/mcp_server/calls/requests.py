@@ -1,22 +1,20 @@
 """Requests of `tools/call`: a tool or the agent, new or continued with the answer to a question."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
-from uuid import UUID
 
 import msgspec
 
 from access.caller import Caller
 from tools import conf
 from tools.mcp_server import offered
-from tools.mcp_server.agents import Agent
 from tools.mcp_server.calls.exchange import Exchange, OnWaits
 from tools.mcp_server.calls.tool_calls import ToolCall, record
 from tools.mcp_server.messages.clients import Client
 from tools.mcp_server.messages.protocol import INVALID_PARAMS, Id, RpcError, RpcRequest
 from tools.mcp_server.messages.questions import APPROVE, KEY, Answer, answer_of
-from tools.mcp_server.messages.steps import Ended, Step, Waits
+from tools.mcp_server.messages.steps import ClientCall, Ended, Waits
 from tools.mcp_server.results import INPUT_REQUIRED, marked
 from tools.mcp_server.seals import CallState, holder_of, opened_state, sealed_state
 
@@ -78,18 +76,21 @@ def started(request: CallRequest, caller: Caller, client: Client, *, streams: bo
     """Return the call of a request. Raises `RpcError`."""
     agent = offered.agent_of(caller)
     asks = client.elicits and not client.is_stateless and streams and caller.scopes.may(APPROVE)
+    state, answer = request.state, request.answer
+    call: ClientCall
     if agent is not None and request.name == agent.spec.name:
-        steps = _agent_steps(agent, request, caller, reference)
+        call = agent.call(request.arguments, caller, reference)
+        if state is not None:
+            call = agent.resumed(state.run_id, state.cursor, caller, partial(record, answer, caller, state))
     elif request.name in offered.offered_to(caller):
-        call = ToolCall(request.name, request.arguments, caller, reference)
+        call = ToolCall(request.name, request.arguments, caller, reference, state=state, answer=answer)
         asks = asks and call.needs_approval
-        steps = call.steps(request.state, request.answer)
     else:
         raise RpcError(INVALID_PARAMS, f"There is no tool {request.name[:80]!r}; tools/list names the tools.")
     token = request.token if streams else None
     exchange = Exchange(
         request.id,
-        steps,
+        call,
         _on_waits(request, caller, client, asks=asks),
         finish=lambda fields: marked(fields, client),
         token=token,
@@ -142,17 +143,3 @@ def _awaiting(waits: Waits) -> Ended:
     )
     # The run continues by itself, so its call has not failed.
     return Ended(text=text, structured=structured, is_error=not waits.run_id)
-
-
-async def _agent_steps(agent: Agent, request: CallRequest, caller: Caller, reference: str) -> AsyncGenerator[Step]:
-    """Run the agent, or continue to follow the run of a state."""
-    state = request.state
-    if state is None:
-        steps = agent.run(request.arguments, caller, reference)
-    else:
-        if request.answer is not None:
-            await record(request.answer, caller, UUID(state.execution_id), state.params_sha256)
-        steps = agent.follow(state.run_id, state.cursor, caller)
-    async with aclosing(steps):
-        async for step in steps:
-            yield step

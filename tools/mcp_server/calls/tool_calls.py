@@ -40,10 +40,25 @@ CHANGED: Final = "What was asked about has changed. Call the tool again, for a n
 
 
 class ToolCall:
-    """One call of a tool by a client. `reference` is stored with its execution, so that any process can cancel it."""
+    """One call of a tool by a client. `reference` is stored with its execution, so that any process can cancel it.
 
-    def __init__(self, name: str, arguments: Mapping[str, Any], caller: Caller, reference: str) -> None:
+    It continues the execution of `state` if there is one, whose question may have an `answer`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        caller: Caller,
+        reference: str,
+        *,
+        state: CallState | None = None,
+        answer: Answer | None = None,
+    ) -> None:
         self._caller = caller
+        self._state = state
+        self._answer = answer
+        self._waiting: UUID | None = None
         self._executor: ToolExecutor = offered.executor_of(caller)
         text = msgspec.json.encode(arguments).decode()
         self._call = self._executor.inspect(ToolRequest(tool=name, arguments=text, source="caller", call_id=reference))
@@ -52,35 +67,45 @@ class ToolCall:
     def needs_approval(self) -> bool:
         return self._call.refusal is None and self._call.decision == "ask"
 
-    async def steps(self, state: CallState | None = None, answer: Answer | None = None) -> AsyncGenerator[Step]:
-        """Run the tool, or continue the execution of `state`, whose question may have an answer.
+    async def steps(self) -> AsyncGenerator[Step]:
+        """Run the tool, or wait for its approval and run it then. A cancelled task ends the tool.
 
-        A cancelled task ends the tool. Raises `RpcError` if the state is about another call, and `StorageUnavailable`.
+        Raises `RpcError` if the state is about another call, `ApiError` (403) and `StorageUnavailable`.
         """
-        call = self._call
         if not self.needs_approval:
-            async for step in _shown(self._executor.execute(call)):
-                yield step
-            return
-        shown = await previewed(await prechecked(call), offered.masker())
-        execution_id = await self._known(shown, state)
-        if isinstance(execution_id, Ended):
-            yield execution_id
-            return
-        if execution_id is None:
-            async for step in _shown(self._executor.execute(call)):
-                if isinstance(step, Waiting):
-                    execution_id = UUID(step.execution_id)
-                else:
+            async with aclosing(_shown(self._executor.execute(self._call))) as steps:
+                async for step in steps:
                     yield step
-            # A call that can only fail has its result already.
-            if execution_id is None:
-                return
-        if answer is not None:
-            await record(answer, self._caller, execution_id, shown.params.sha256)
-        async with aclosing(self._decided(call, execution_id)) as steps:
-            async for step in steps:
-                yield step
+            return
+        shown = await previewed(await prechecked(self._call), offered.masker())
+        known = await self._known(shown, self._state)
+        if isinstance(known, Ended):
+            yield known
+            return
+        self._waiting = known
+        if known is None:
+            async with aclosing(_shown(self._executor.execute(self._call))) as steps:
+                async for step in steps:
+                    if isinstance(step, Waiting):
+                        self._waiting = UUID(step.execution_id)
+                    else:
+                        yield step
+        elif self._state is not None:
+            await record(self._answer, self._caller, self._state)
+        # A call that can only fail has its result already.
+        if self._waiting is not None:
+            async with aclosing(self._decided(self._waiting)) as decided:
+                async for step in decided:
+                    yield step
+
+    async def withdraw(self) -> None:
+        """Record that the call was cancelled while it waited, also if it was approved and has not started."""
+        if self._waiting is None:
+            return
+        withdrawn = await writer.write(partial(waiting.settled, self._waiting, cancelled=True))
+        if withdrawn is not None and withdrawn.decision == "cancelled":
+            async for _ in self._executor.resume(self._call, withdrawn):
+                pass
 
     async def _known(self, shown: Call, state: CallState | None) -> UUID | Ended | None:
         """Return the execution of this call that waits; None if it is new. Raises `RpcError`."""
@@ -102,41 +127,38 @@ class ToolCall:
             return failed(ToolError(FULL, code="conflict"))
         return found
 
-    async def _decided(self, call: Call, execution_id: UUID) -> AsyncGenerator[Step]:
+    async def _decided(self, execution_id: UUID) -> AsyncGenerator[Step]:
         """Yield the question until it is decided, and then run or refuse the call."""
         approval = await writer.write(partial(waiting.settled, execution_id))
-        try:
-            if approval is None:
-                question = await read(waiting.question, execution_id, self._caller.owner)
-                if question is not None:
-                    yield Waits(question=question)
-                # Any process may record the decision, so only the database knows of it.
-                while not await read(waiting.is_settled, execution_id):  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(POLL_SECONDS)
-                approval = await writer.write(partial(waiting.settled, execution_id))
-        except asyncio.CancelledError:
-            # A cancelled call is withdrawn, also one that was approved and has not started.
-            withdrawn = await writer.write(partial(waiting.settled, execution_id, cancelled=True))
-            if withdrawn is not None and withdrawn.decision == "cancelled":
-                async for _ in self._executor.resume(call, withdrawn):
-                    pass
-            raise
+        if approval is None:
+            question = await read(waiting.question, execution_id, self._caller.owner)
+            if question is not None:
+                yield Waits(question=question)
+            # Any process may record the decision, so only the database knows of it.
+            while not await read(waiting.is_settled, execution_id):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(POLL_SECONDS)
+            approval = await writer.write(partial(waiting.settled, execution_id))
         if approval is None:
             yield failed(ToolError(f"The execution {execution_id} no longer waits.", code="conflict"))
             return
         # The policy overrules an approval, so it is asked again.
-        async for step in _shown(self._executor.resume(self._executor.inspect(call.request), approval)):
-            yield step
+        call = self._executor.inspect(self._call.request)
+        async with aclosing(_shown(self._executor.resume(call, approval))) as steps:
+            async for step in steps:
+                yield step
 
 
-async def record(answer: Answer, caller: Caller, execution_id: UUID, params_sha256: str) -> None:
-    """Record the answer of the person at the client. Raises `ApiError` (403)."""
+async def record(answer: Answer | None, caller: Caller, state: CallState) -> None:
+    """Record the answer of the person at the client, if there is one. Raises `ApiError` (403)."""
+    if answer is None:
+        return
     require(caller, (APPROVE,))
+    decided = partial(decide, caller.owner, UUID(state.execution_id), answer.verdict)
     try:
-        await decide(caller.owner, execution_id, answer.verdict, params_sha256=params_sha256, note=answer.note)
+        await decided(params_sha256=state.params_sha256, note=answer.note)
     except ApiError as error:
         # It may have been decided elsewhere since it was asked. Then that decision counts.
-        logger.info("mcp.answer_late", extra={"execution": str(execution_id), "code": error.code})
+        logger.info("mcp.answer_late", extra={"execution": state.execution_id, "code": error.code})
 
 
 async def _shown(steps: AsyncGenerator[Progress]) -> "AsyncGenerator[Any]":

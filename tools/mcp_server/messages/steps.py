@@ -1,7 +1,7 @@
 """The steps of a call on its way to its result, whatever runs it."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -41,3 +41,18 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Step = Said | Waits | Ended
+
+
+class ClientCall(Protocol):
+    """A call of a client."""
+
+    def steps(self) -> AsyncGenerator[Step]:
+        """Yield what happens, and last the result. A cancelled task ends what runs.
+
+        Raises `RpcError`, `ToolError`, `ApiError` and `StorageUnavailable`.
+        """
+        ...
+
+    async def withdraw(self) -> None:
+        """End what waits, because the client cancelled the call. Call this after the steps are closed."""
+        ...

@@ -1,12 +1,14 @@
 """The transport over standard input and output: one message a line, many calls at the same time."""
 
 import asyncio
+import logging
 import secrets
 from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from access.caller import Caller
+from storage.writer import StorageUnavailable
 from tools.mcp_server import agents, server
 from tools.mcp_server.calls import open_calls
 from tools.mcp_server.calls.exchange import Exchange, end_all
@@ -25,6 +27,8 @@ from tools.mcp_server.messages.protocol import (
 )
 from web import strict_json
 from web.errors import ApiError
+
+logger = logging.getLogger(__name__)
 
 MAX_CALLS: Final = 32
 """Calls that one client may have under way."""
@@ -77,9 +81,9 @@ class StdioServer:
             # A notification gets no response, whatever is wrong with it.
             if not isinstance(message, dict) or "id" in message:
                 await self._write(failure(id_of(message), error))
-        except ApiError:
-            # A late answer decides nothing, and its sender waits for none.
-            return
+        except (ApiError, StorageUnavailable):
+            # These come from answers and notifications, whose sender waits for nothing.
+            logger.warning("mcp.message_lost", exc_info=True)
 
     async def _answer(self, request: RpcRequest) -> None:
         number = request.id or 0
