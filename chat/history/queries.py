@@ -3,7 +3,7 @@
 Rows of other owners do not exist for a caller. An `owner` of None reads the rows of all owners.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -75,6 +75,13 @@ def delete_run(run_id: UUID, owner: str) -> UUID | bool:
         return delete_session(row.session_id, owner)
     row.delete()
     return True
+
+
+def open_runs(owner: str, metadata: Mapping[str, str]) -> list[UUID]:
+    """Return the runs of an owner that have not ended, and whose metadata have these fields."""
+    opened = Run.objects.filter(session__owner=owner, status__in=(Run.Status.RUNNING, Run.Status.WAITING))
+    fields = {f"metadata__{name}": value for name, value in metadata.items()}
+    return list(opened.filter(**fields).values_list("id", flat=True))
 
 
 def owner_of(run_id: UUID) -> str | None:

@@ -7,7 +7,7 @@ from chat.wire.event_schemas import EXECUTION, RUN, SESSION, SHA256, USAGE
 
 TIME: Final = "2026-11-28T15:05:52.104Z"
 LATER: Final = "2026-11-28T15:05:53.871Z"
-PROJECTIONS: Final = {"openai", "ai-sdk", "ag-ui"}
+PROJECTIONS: Final = {"openai", "ai-sdk", "ag-ui", "mcp"}
 """The tags of operations whose streams have the events of another protocol."""
 
 KEY: Final = "01a204bc-0f3c-7e55-8f10-6b1d2a9c3e47"
@@ -205,7 +205,16 @@ SUMS: Final = {
     "milliseconds": 0,
     "cost_usd": 0.00421,
 }
+RESOURCE: Final = {
+    "resource": "https://agents.example.org/mcp",
+    "resource_name": "Orchestrator Service",
+    "resource_documentation": "https://agents.example.org/docs",
+    "bearer_methods_supported": ["header"],
+    "scopes_supported": ["chat", "approve", "tools"],
+}
 ANSWERS: Final[dict[str, Any]] = {
+    "get_resource_metadata": RESOURCE,
+    "get_mcp_resource_metadata": RESOURCE,
     "start_run": {**RUN_FIELDS, "approval": None, "client_tool_calls": []},
     "resume_run": {
         **RUN_FIELDS,

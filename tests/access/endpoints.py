@@ -94,7 +94,8 @@ ENDPOINTS: Final = {
     # This one is last because it deletes the session.
     ("delete", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=("chat",), opens_with=204),
 }
-OPEN: Final = {("get", "/healthz"), ("get", "/livez"), ("get", "/readyz")}
+RESOURCE: Final = "/.well-known/oauth-protected-resource"
+OPEN: Final = {("get", path) for path in ("/healthz", "/livez", "/readyz", RESOURCE, f"{RESOURCE}/mcp")}
 """Endpoints that need no key."""
 
 

@@ -42,6 +42,8 @@ ROUTES = {
     "/v1/audio/transcriptions": {"post"},
     "/v1/models/{model}": {"get"},
     "/mcp": {"post"},
+    "/.well-known/oauth-protected-resource": {"get"},
+    "/.well-known/oauth-protected-resource/mcp": {"get"},
     "/providers": {"get"},
     "/tools": {"get"},
     "/tools/executions": {"get"},
