@@ -105,7 +105,7 @@ class KeyForm(forms.Form):
         if not self.is_valid():
             return None
         try:
-            return issuing.issue(self.asked, timezone.now())
+            return issuing.issue(self.asked, timezone.now(), by=self._maker.get_username())
         except KeyInvalid as error:
             for field, problem in error.problems.items():
                 self.add_error(field, problem)
@@ -218,6 +218,6 @@ class ApiKeyAdmin(NamedAdmin):
         if not self.has_revoke_permission(request):
             raise PermissionDenied
         with transaction.atomic():
-            if issuing.revoke(row, timezone.now()):
+            if issuing.revoke(row, timezone.now(), by=request.user.get_username()):
                 self.log_change(request, row, REVOKED)
                 messages.success(request, f"Revoked: {row.name}.")

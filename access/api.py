@@ -48,7 +48,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
         if not maker.scopes.covers(asked.scopes):
             raise ApiError(403, "scope", "A key cannot grant scopes that it does not have.")
         await read(partial(_check_unlimited, maker))
-        issued = await writer.write(partial(issuing.issue, asked, timezone.now()))
+        issued = await writer.write(partial(issuing.issue, asked, timezone.now(), by=maker.owner))
     except KeyInvalid as error:
         raise invalid_fields([{"loc": (field,), "msg": text} for field, text in error.problems.items()]) from None
     # From the first key on callers need one. This process knows at once, others within a second.
@@ -61,7 +61,7 @@ async def create_key(request: HttpRequest, response: HttpResponse, body: KeyIn) 
 @router.delete("/keys/{uuid:key_id}", response={204: None, **ERRORS})
 async def revoke_key(request: HttpRequest, key_id: UUID) -> HttpResponse:
     """Revoke a key permanently. Safe to repeat."""
-    if not await writer.write(partial(_revoke, key_id)):
+    if not await writer.write(partial(_revoke, key_id, caller(request).owner)):
         raise ApiError(404, "not_found", "Key not found.")
     return HttpResponse(status=204)
 
@@ -79,9 +79,9 @@ def _listed(limit: int, offset: int) -> dict[str, Any]:
     return {"items": [row.as_dict() for row in rows[offset : offset + limit]], "count": rows.count()}
 
 
-def _revoke(key_id: UUID) -> bool:
+def _revoke(key_id: UUID, by: str) -> bool:
     """Return False if there is no such key."""
     row = ApiKey.objects.filter(id=key_id).first()
     if row is not None:
-        issuing.revoke(row, timezone.now())
+        issuing.revoke(row, timezone.now(), by=by)
     return row is not None

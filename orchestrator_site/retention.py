@@ -5,7 +5,7 @@ that no caller can continue it while its messages are deleted. After a crash, th
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
@@ -15,6 +15,8 @@ from django.db import transaction
 from django.db.models import BinaryField, Count, Exists, F, Model, OuterRef, Q, QuerySet, Sum, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Length
 
+from audit import chain
+from audit.chain import Change
 from chat.models import Attachment, Message, Order, Run, RunEvent, RunKey, Session
 from speech.models import SpeechRequest
 from spending.models import Account
@@ -44,6 +46,15 @@ MEASURED: Final[dict[type[Model], tuple[str, ...]]] = {
     SpeechRequest: ("audio", "error", "note"),
 }
 """The fields that hold most bytes of a row."""
+
+
+DELETED: Final[Mapping[type[Model], tuple[str, str]]] = {
+    ToolExecution: ("execution.deleted", "owner"),
+    # A session that is pruned was taken from its owner before.
+    Run: ("run.deleted", "session__owner"),
+    Session: ("session.deleted", "owner"),
+}
+"""The kinds of audit entries about removed rows, and the fields with the owner."""
 
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,7 +192,16 @@ def _remove(part: "QuerySet[Any]") -> Pruned:
         batch = part.model._default_manager.filter(pk__in=keys)
         with transaction.atomic():
             size += _measured(batch).bytes
+            gone = _deletions(batch)
             batch.delete()
+            chain.record(*gone)
         rows += len(keys)
         time.sleep(PAUSE_SECONDS)
     return Pruned(name=part.model._meta.db_table, rows=rows, bytes=size)
+
+
+def _deletions(batch: "QuerySet[Any]") -> list[Change]:
+    """Return the audit's entries about the removal of rows, if the audit covers their table."""
+    kind, owner = DELETED.get(batch.model, ("", ""))
+    rows = batch.order_by("pk").values_list("pk", owner) if kind else ()
+    return [Change(kind=kind, subject=str(key), owner=whose, actor="prune") for key, whose in rows]

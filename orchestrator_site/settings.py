@@ -92,6 +92,9 @@ DRAIN_SECONDS = env.seconds("DRAIN_SECONDS", 20, most=3_600)
 # Pruning
 EVENT_RETENTION_HOURS = env.integer("EVENT_RETENTION_HOURS", 168, least=1, most=10**6)
 
+# The audit chain
+AUDIT_HEAD_SECONDS = env.seconds("AUDIT_HEAD_SECONDS", 3_600, most=10**6)
+
 # Streams
 JOURNAL_SECONDS = env.seconds("JOURNAL_SECONDS", 0.05, least=0.001, most=5)
 HEARTBEAT_SECONDS = env.seconds("HEARTBEAT_SECONDS", 10, least=0.05, most=300)
@@ -228,6 +231,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "ninja",
     "telemetry",
+    "audit",
     "access",
     "spending",
     "speech",

@@ -14,8 +14,12 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 Row = Sequence[Any]
 
 
+Ending = Callable[[list[Any]], None]
+
+
 class _Pending(threading.local):
     rows: dict[str, list[Row]] | None = None
+    endings: dict[Ending, list[Any]] | None = None
 
 
 _pending = _Pending()
@@ -24,13 +28,27 @@ _pending = _Pending()
 @contextmanager
 def collected() -> Iterator[None]:
     """Collect statements in this block, which wraps the jobs of one transaction. Raises the database's errors."""
-    _pending.rows = {}
+    _pending.rows, _pending.endings = {}, {}
     try:
         with connection.execute_wrapper(_after_all):
             yield
+            for end, items in _pending.endings.items():
+                end(items)
         flush()
     finally:
-        _pending.rows = None
+        _pending.rows = _pending.endings = None
+
+
+def at_end(end: Ending, items: Sequence[Any]) -> None:
+    """Call `end` with these items and the others of the transaction, before its commit; at once if none are collected.
+
+    What locks a row that every transaction needs belongs here, so that the lock is held for the commit only.
+    """
+    endings = _pending.endings
+    if endings is None:
+        end(list(items))
+    else:
+        endings.setdefault(end, []).extend(items)
 
 
 def send(statement: str, rows: Sequence[Row]) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from django.db import IntegrityError, transaction
 
 from access import known_tools, scopes
-from access.keys import key_format
+from access.keys import entries, key_format
 from access.limits import rates
 from access.limits.budgets import BudgetInvalid, budget
 from access.limits.rates import RateInvalid
@@ -100,8 +100,8 @@ def validated(
     return KeySpec(name=name, max_runs=max_runs, user_id=user_id, made_by=made_by, **values)
 
 
-def issue(spec: KeySpec, now: datetime) -> CreatedKey:
-    """Create a key. Raises `KeyInvalid` if a live key has its name."""
+def issue(spec: KeySpec, now: datetime, *, by: str = "") -> CreatedKey:
+    """Create a key for the audit's actor `by`. Raises `KeyInvalid` if a live key has its name."""
     secret = key_format.mint()
     stored = key_format.parse(secret.encode())
     row = ApiKey(
@@ -122,19 +122,22 @@ def issue(spec: KeySpec, now: datetime) -> CreatedKey:
         # A savepoint: on PostgreSQL a failed insert would otherwise end the caller's transaction.
         with transaction.atomic():
             row.save(force_insert=True)
+            entries.created(row, by)
     except IntegrityError:
         raise KeyInvalid({"name": NAME_TAKEN}) from None
     logger.info("key.created", extra={"key": str(row.id), "key_name": row.name, "prefix": row.prefix})
     return CreatedKey(row, secret)
 
 
-def revoke(row: ApiKey, now: datetime) -> bool:
+def revoke(row: ApiKey, now: datetime, *, by: str = "") -> bool:
     """Revoke a key permanently, and the keys that it made. Return False if it was revoked before."""
-    done = row.revoke(now)
-    if done:
-        logger.info("key.revoked", extra={"key": str(row.id), "key_name": row.name, "prefix": row.prefix})
-    for made in ApiKey.objects.filter(made_by=row.pk, revoked=None):
-        revoke(made, now)
+    with transaction.atomic():
+        done = row.revoke(now)
+        if done:
+            entries.revoked(row, by)
+            logger.info("key.revoked", extra={"key": str(row.id), "key_name": row.name, "prefix": row.prefix})
+        for made in ApiKey.objects.filter(made_by=row.pk, revoked=None):
+            revoke(made, now, by=by)
     return done
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 import msgspec
 from django.db.models import QuerySet
 
+from audit import chain
+from audit.chain import Change
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
 from spending import ledger
 from web.pages import page
@@ -74,6 +76,7 @@ def delete_run(run_id: UUID, owner: str) -> UUID | bool:
     if not Run.objects.filter(session=row.session_id).exclude(id=run_id).exists():
         return delete_session(row.session_id, owner)
     row.delete()
+    chain.record(Change(kind="run.deleted", subject=str(run_id), owner=owner, actor=owner))
     return True
 
 
@@ -160,7 +163,10 @@ def delete_session(session_id: UUID, owner: str) -> UUID | bool:
         return False
     if active[0] is not None:
         return active[0]
+    runs = list(Run.objects.filter(session=session_id).values_list("id", flat=True))
     own.delete()
+    gone = [("session.deleted", session_id), *(("run.deleted", run_id) for run_id in runs)]
+    chain.record(*(Change(kind=kind, subject=str(one), owner=owner, actor=owner) for kind, one in gone))
     # The accounts of a session have no foreign key to it, so the cascade does not reach them.
     ledger.forget_session(session_id)
     return True

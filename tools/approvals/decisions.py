@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from storage import sanitize
 from tools.base import Approval, ApprovalDecision
+from tools.execution import entries
 from tools.models import ToolExecution
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ def decide(
     now = timezone.now()
     # Of two decisions at the same time, this conditional update takes only one.
     waiting = own.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="", expires__gt=now)
-    if not waiting.update(decision=verdict, decided=now, decided_by=by, note=sanitize.text(note, MAX_NOTE_CHARS)):
+    given = {"decision": verdict, "decided": now, "decided_by": by, "note": sanitize.text(note, MAX_NOTE_CHARS)}
+    if not entries.decide_rows(waiting, actor=by, **given):
         row.refresh_from_db()
         if row.decision and row.decision != verdict:
             raise DecisionRefused(f"The execution was {row.decision} already.", "not_waiting")
@@ -108,10 +110,10 @@ def settle(execution_id: UUID, now: datetime, *, cancelled: bool = False) -> App
     waiting = rows.filter(status=ToolExecution.Status.AWAITING_APPROVAL)
     if cancelled:
         # This also withdraws an approval whose tool has not started.
-        waiting.update(decision=ToolExecution.Decision.CANCELLED, decided=now)
+        entries.decide_rows(waiting, decision=ToolExecution.Decision.CANCELLED, decided=now)
     else:
         late = waiting.filter(decision="", expires__lte=now)
-        if late.update(decision=ToolExecution.Decision.EXPIRED, decided=now):
+        if entries.decide_rows(late, decision=ToolExecution.Decision.EXPIRED, decided=now):
             expired = partial(logger.info, "approval.expired", extra={"execution": str(execution_id)})
             transaction.on_commit(expired)
     row = rows.first()
@@ -140,9 +142,9 @@ def close_expired(now: datetime) -> int:
     No run continues them, and their caller has not come back.
     """
     expired = _expired(now)
-    expired.filter(decision="").update(decision=ToolExecution.Decision.EXPIRED, decided=now)
+    entries.decide_rows(expired.filter(decision=""), decision=ToolExecution.Decision.EXPIRED, decided=now)
     error = "The time for a decision is over, and the caller has not continued the call."
-    return expired.update(status=ToolExecution.Status.DENIED, code="denied", error=error, ended=now)
+    return entries.end_rows(expired, status=ToolExecution.Status.DENIED, code="denied", error=error, ended_at=now)
 
 
 def _expired(now: datetime) -> "QuerySet[ToolExecution]":

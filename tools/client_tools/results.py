@@ -18,6 +18,7 @@ from django.utils import timezone
 from spending import ledger
 from spending.ledger import Used
 from tools.base import ClientResults, Failed, Succeeded, ToolErrorCode
+from tools.execution import entries
 from tools.execution.rows import Outcome, status_of
 from tools.models import ToolExecution
 
@@ -63,12 +64,14 @@ def give(outcome: Outcome, used: Used, owner: str, result_sha256: str) -> ToolEx
     """Store a result, and return the execution. The same result again changes nothing. Raises `ResultRefused`."""
     waiting = _waiting().filter(id=outcome.execution_id, owner=owner, expires__gt=outcome.ended)
     # Of two results at the same time, this conditional update takes only one.
-    given = waiting.update(
+    given = entries.end_rows(
+        waiting,
+        actor=owner,
         status=status_of(outcome.code),
         data=outcome.data,
         error=outcome.error,
         code=outcome.code or "",
-        ended=outcome.ended,
+        ended_at=outcome.ended,
         duration_ms=outcome.duration_ms,
         output_size=outcome.output_size,
         output_sha256=outcome.output_sha256,
@@ -87,10 +90,10 @@ def settle(execution_ids: Sequence[UUID], now: datetime, *, cancelled: bool = Fa
     """
     waiting = _waiting().filter(id__in=execution_ids)
     if cancelled:
-        waiting.update(status=Status.CANCELLED, error=CANCELLED, code="cancelled", ended=now)
+        entries.end_rows(waiting, status=Status.CANCELLED, error=CANCELLED, code="cancelled", ended_at=now)
     else:
         late = waiting.filter(expires__lte=now)
-        late.update(status=Status.TIMED_OUT, error=EXPIRED, code="timed_out", ended=now)
+        entries.end_rows(late, status=Status.TIMED_OUT, error=EXPIRED, code="timed_out", ended_at=now)
     if waiting.exists():
         return None
     rows = ToolExecution.objects.in_bulk(execution_ids)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from storage.reader import read
 from storage.statements import Insert, Update
 from tools.base import Source, ToolErrorCode
+from tools.execution import entries
 from tools.models import ToolExecution
 
 Status = ToolExecution.Status
@@ -120,6 +121,7 @@ def open_execution(intent: Intent) -> None:
         None if intent.status == Status.AWAITING_APPROVAL else intent.created,
     )
     _insert([(*row, "", "", "", "", False, "", "", "")])
+    entries.opened(intent.execution_id, intent.status, intent.source)
 
 
 def requested_call(execution_id: UUID | str, owner: str) -> tuple[str, Any] | None:
@@ -129,7 +131,10 @@ def requested_call(execution_id: UUID | str, owner: str) -> tuple[str, Any] | No
 
 def start_execution(execution_id: UUID, now: datetime) -> bool:
     """Mark an approved execution as running. Return False if it no longer awaits its approval."""
-    return bool(_start((Status.RUNNING, now), (execution_id, Status.AWAITING_APPROVAL)))
+    started = bool(_start((Status.RUNNING, now), (execution_id, Status.AWAITING_APPROVAL)))
+    if started:
+        entries.resumed(execution_id)
+    return started
 
 
 def status_of(code: ToolErrorCode | None) -> "ToolExecution.Status":
@@ -153,25 +158,28 @@ def close_execution(outcome: Outcome, status: "ToolExecution.Status" = Status.RU
         outcome.truncated,
     )
     _close.later(values, (outcome.execution_id, status))
+    entries.ended(outcome.execution_id, outcome.ended)
 
 
 def close_awaited(run_id: UUID) -> None:
     """Close the executions of a run that still wait when it has ended."""
-    ToolExecution.objects.filter(run_id=run_id, status__in=ToolExecution.WAITING).update(
+    entries.end_rows(
+        ToolExecution.objects.filter(run_id=run_id, status__in=ToolExecution.WAITING),
         status=Status.CANCELLED,
         error="The run was stopped while the call waited.",
         code="cancelled",
-        ended=timezone.now(),
+        ended_at=timezone.now(),
     )
 
 
 def interrupt_executions(run_id: UUID, now: datetime) -> None:
     """Close the open executions of a run whose process is gone. How far they came is unknown."""
-    ToolExecution.objects.filter(run_id=run_id, status__in=ToolExecution.OPEN).update(
+    entries.end_rows(
+        ToolExecution.objects.filter(run_id=run_id, status__in=ToolExecution.OPEN),
         status=Status.INTERRUPTED,
         error="The process was stopped while the tool ran; it may or may not have taken effect.",
         code="interrupted",
-        ended=now,
+        ended_at=now,
     )
 
 
@@ -193,7 +201,12 @@ class ExecutionMemory:
         """Store a fact in the row of the execution. It is committed when this returns."""
         data = {"key": key, "fact": fact}
         row = ToolExecution.objects.filter(id=self._execution_id, status=Status.RUNNING)
-        await self._write(lambda: row.update(data=data))
+
+        def store() -> None:
+            if row.update(data=data):
+                entries.remembered(self._execution_id)
+
+        await self._write(store)
 
     async def recall(self, key: str) -> str | None:
         """Return the fact that the newest interrupted execution of the owner and the tool stored for a key."""

@@ -64,7 +64,7 @@ class Command(BaseCommand):
                     budgets=options["budget"],
                     user_id=user_id,
                 )
-                issued = issuing.issue(asked, now)
+                issued = issuing.issue(asked, now, by="command line")
         except KeyInvalid as error:
             raise CommandError(str(error)) from None
         if json:

@@ -28,7 +28,7 @@ class Command(BaseCommand):
             if row is None:
                 known = ApiKey.objects.filter(name=name).exists()
                 raise CommandError("The key was revoked before." if known else "No key has this name.")
-            issuing.revoke(row, timezone.now())
+            issuing.revoke(row, timezone.now(), by="command line")
         if json:
             row.refresh_from_db()
             self.stdout.write(as_json(row.as_dict()))

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from tools.approvals import decisions
 from tools.base import Approval
+from tools.execution import entries
 from tools.mcp_server.messages.questions import Question
 from tools.models import ToolExecution
 
@@ -77,7 +78,8 @@ def cancel_call(reference: str, owner: str, now: datetime) -> None:
     )
     # Two clients without a session can number their requests alike.
     if open_calls.count() == 1:
-        open_calls.update(decision=ToolExecution.Decision.CANCELLED, decided=now, decided_by=owner)
+        decision = {"decision": ToolExecution.Decision.CANCELLED, "decided": now, "decided_by": owner}
+        entries.decide_rows(open_calls, actor=owner, **decision)
 
 
 def cancelled(references: Sequence[str]) -> list[str]:

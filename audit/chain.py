@@ -1,0 +1,131 @@
+"""The end of the chain: entries are appended in the transaction that makes the changes which they record.
+
+The writer appends the entries of its whole batch together, just before the commit, so that other processes wait for the
+end of the chain only that long.
+"""
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from django.db import connection, transaction
+from django.utils import timezone
+
+from audit import conf, hashing
+from audit.models import AuditEntry
+from audit.records import Content, Facet
+from storage import sanitize, statement_batch
+from storage.statements import Insert, Statement
+
+LOCK: Final = 7_025_314_862
+"""The key of PostgreSQL's advisory lock on the end of the chain."""
+
+SALT_BYTES: Final = 16
+
+_insert = Insert(
+    AuditEntry,
+    "number", "time", "kind", "subject", "owner", "actor", "commitment", "salt", "detail", "previous", "hash",
+)  # fmt: skip
+# SQLite has one writer at a time, because all of its transactions are IMMEDIATE.
+_lock = Statement("SELECT pg_advisory_xact_lock(%s)")
+_head = Statement("SELECT number, time, hash FROM audit_entries ORDER BY number DESC LIMIT 1")
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A change to record. The entry commits to the `facet` of the record, or to `detail`.
+
+    With `in_detail`, the content of the facet is kept in the entry, because a later change may replace it. `only_if` is a
+    field and its value: without that value the change did not take place, and is not recorded.
+    """
+
+    kind: str
+    subject: str
+    owner: str = ""
+    actor: str = ""
+    facet: Facet | None = None
+    in_detail: bool = False
+    detail: Any = None
+    only_if: tuple[str, Any] | None = None
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The last entry of the chain: its number, its hash in hexadecimal digits, and its time."""
+
+    number: int
+    hash: str
+    time: datetime | None
+
+
+def record(*changes: Change) -> None:
+    """Append an entry for each change of this transaction. Raises the database's errors."""
+    if conf.is_kept():
+        statement_batch.at_end(_append, [_with_detail(change) for change in changes])
+
+
+def head() -> Head:
+    """Return the last entry; the number of an empty chain is 0."""
+    last = AuditEntry.objects.order_by("-number").values_list("number", "hash", "time").first()
+    if last is None:
+        return Head(number=0, hash=hashing.FIRST.hex(), time=None)
+    return Head(number=last[0], hash=bytes(last[1]).hex(), time=last[2])
+
+
+def _with_detail(change: Change) -> Change:
+    """Return a change with the content that its entry keeps."""
+    if change.facet is None or not change.in_detail:
+        return change
+    # Read now, because a later change of the same transaction may replace it.
+    found = change.facet.read([change.subject])[change.subject]
+    owner, detail = change.owner or found.owner, list(found.values.values())
+    return msgspec.structs.replace(change, owner=owner, detail=detail, facet=None)
+
+
+def _append(changes: Sequence[Change]) -> None:
+    if not connection.in_atomic_block:
+        raise transaction.TransactionManagementError("An audit entry needs the transaction that it records.")
+    facets: dict[Facet, list[str]] = {}
+    for change in changes:
+        if change.facet is not None:
+            facets.setdefault(change.facet, []).append(change.subject)
+    contents = {facet: facet.read(subjects) for facet, subjects in facets.items()}
+    if connection.vendor == "postgresql":
+        _lock(LOCK)
+    last = _head()
+    number, previous = (last[0][0], bytes(last[0][2])) if last else (0, hashing.FIRST)
+    now = timezone.now()
+    rows = []
+    for change in changes:
+        found = contents[change.facet].get(change.subject) if change.facet else Content(change.owner, {})
+        if found is None or not _took_place(change, found):
+            continue
+        number += 1
+        row = _row(change, found, number, now, previous)
+        previous = row[-1]
+        rows.append(row)
+    if rows:
+        _insert(rows)
+
+
+def _took_place(change: Change, found: Content) -> bool:
+    if change.only_if is None:
+        return True
+    name, value = change.only_if
+    return bool(found.values[name] == (hashing.moment(value) if isinstance(value, datetime) else value))
+
+
+def _row(change: Change, found: Content, number: int, now: datetime, previous: bytes) -> tuple[Any, ...]:
+    """Return the values of an entry, the hash last."""
+    content = found.encoded if change.facet else hashing.encoded(sanitize.clean(change.detail))
+    kept = "" if change.facet else content.decode()
+    texts = (
+        change.kind,
+        sanitize.text(change.subject, AuditEntry.SUBJECT_LENGTH),
+        sanitize.text(change.owner or found.owner, AuditEntry.OWNER_LENGTH),
+        sanitize.text(change.actor, AuditEntry.ACTOR_LENGTH),
+    )
+    salt = secrets.token_bytes(SALT_BYTES)
+    committed = hashing.commitment(salt, content)
+    own = hashing.entry_hash(number, now, texts, committed, previous)
+    return (number, now, *texts, committed, salt, kept, previous, own)
