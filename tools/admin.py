@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import URLPattern, path, reverse
 
 from access.keys.named_pages import NamedAdmin, NamedFilter, named
+from audit.admin import VIEW, entries_table
 from console import cells, columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
 from console.pages import ROWS
@@ -47,6 +48,7 @@ _whole = {
 }
 DECIDE: Final = "tools.decide_toolexecution"
 ASKED: Final = "Asked for"
+AUDIT: Final = "Audit"
 
 
 def _values_of(field: str) -> columns.Column:
@@ -157,7 +159,9 @@ class ToolExecutionAdmin(NamedAdmin):
                 (columns.number("output_size"), columns.text("output_sha256"), columns.text("truncated")),
             ),
         ),
+        (AUDIT, (columns.column("entries", lambda row: entries_table(str(row.pk))),)),
     )
+    section_permissions: ClassVar = {AUDIT: VIEW}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.decide_view)

@@ -10,6 +10,7 @@ from django.db import DatabaseError, connection
 
 from access import authenticator
 from chat import service_registry
+from orchestrator_site.head_log import HeadLog
 from orchestrator_site.http.asgi_types import Receive, Send
 from storage.schema import migrate
 from storage.writer import StorageUnavailable
@@ -30,6 +31,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
             # Otherwise the thread, which belongs to a pool, would hold its connection.
             connection.close()
 
+    heads = HeadLog()
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -40,11 +42,13 @@ async def lifespan(receive: Receive, send: Send) -> None:
             except (DatabaseError, StorageUnavailable) as error:
                 # The service starts all the same: each request reports the failure and tries again.
                 logger.warning("database.unavailable", extra={"error": str(error)})
+            heads.start()
             await send({"type": "lifespan.startup.complete"})
         else:
             # Tracing ends last, because runs that end here still send their spans.
             await service_registry.close()
             await end_all()
+            await heads.close()
             await authenticator.close()
             await tracing.close()
             await send({"type": "lifespan.shutdown.complete"})

@@ -153,6 +153,14 @@ class ChangeStore:
         """Return the changes of a run."""
         return RunChanges(self._root / str(run_id)[-2:] / str(run_id), self._max_bytes)
 
+    def remove(self, run_id: UUID) -> bool:
+        """Remove what is kept of a run. Return whether there was anything. Raises `OSError`."""
+        folder = self._root / str(run_id)[-2:] / str(run_id)
+        if not folder.is_dir():
+            return False
+        shutil.rmtree(folder)
+        return True
+
     def kept(self) -> Iterator[KeptChanges]:
         """Yield what is kept of all runs. Raises `OSError`."""
         for part in _folders(self._root):

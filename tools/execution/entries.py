@@ -3,7 +3,7 @@
 The functions that change rows are called in a transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -95,6 +95,11 @@ def decide_rows(rows: "QuerySet[ToolExecution]", *, actor: str = "", **values: A
         *(Change(kind=DECIDED, subject=str(one), actor=actor, facet=DECISION, in_detail=True) for one in changed)
     )
     return len(changed)
+
+
+def erased(execution_ids: Iterable[UUID]) -> None:
+    """Record what is left of executions whose texts were erased."""
+    chain.record(*(Change(kind=ERASED, subject=str(one), actor="erase_user", facet=WHOLE) for one in execution_ids))
 
 
 def _unrecorded(row: Mapping[str, Any], kinds: frozenset[str]) -> str:
