@@ -7,30 +7,27 @@ end of the chain only that long.
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 import msgspec
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.utils import timezone
 
 from audit import conf, hashing
 from audit.models import AuditEntry
 from audit.records import Content, Facet
 from storage import sanitize, statement_batch
-from storage.statements import Insert, Statement
 
 LOCK: Final = 7_025_314_862
 """The key of PostgreSQL's advisory lock on the end of the chain."""
 
 SALT_BYTES: Final = 16
 
-_insert = Insert(
-    AuditEntry,
+COLUMNS: Final = (
     "number", "time", "kind", "subject", "owner", "actor", "commitment", "salt", "detail", "previous", "hash",
 )  # fmt: skip
-# SQLite has one writer at a time, because all of its transactions are IMMEDIATE.
-_lock = Statement("SELECT pg_advisory_xact_lock(%s)")
-_head = Statement("SELECT number, time, hash FROM audit_entries ORDER BY number DESC LIMIT 1")
+HEAD: Final = "SELECT number, hash FROM audit_entries ORDER BY number DESC LIMIT 1"
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +57,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 def record(*changes: Change) -> None:
     """Append an entry for each change of this transaction. Raises the database's errors."""
-    if conf.is_kept():
+    if conf.is_kept() and changes:
         statement_batch.at_end(_append, [_with_detail(change) for change in changes])
 
 
@@ -78,34 +75,46 @@ def _with_detail(change: Change) -> Change:
         return change
     # Read now, because a later change of the same transaction may replace it.
     found = change.facet.read([change.subject])[change.subject]
-    owner, detail = change.owner or found.owner, list(found.values.values())
-    return msgspec.structs.replace(change, owner=owner, detail=detail, facet=None)
+    return msgspec.structs.replace(change, owner=change.owner or found.owner, detail=found.row, facet=None)
 
 
 def _append(changes: Sequence[Change]) -> None:
-    if not connection.in_atomic_block:
+    statement_batch.flush()
+    # The proxy `connection` would look up the thread's connection for each attribute.
+    database = connections[DEFAULT_DB_ALIAS]
+    if not database.in_atomic_block:
         raise transaction.TransactionManagementError("An audit entry needs the transaction that it records.")
     facets: dict[Facet, list[str]] = {}
     for change in changes:
         if change.facet is not None:
             facets.setdefault(change.facet, []).append(change.subject)
-    contents = {facet: facet.read(subjects) for facet, subjects in facets.items()}
-    if connection.vendor == "postgresql":
-        _lock(LOCK)
-    last = _head()
-    number, previous = (last[0][0], bytes(last[0][2])) if last else (0, hashing.FIRST)
-    now = timezone.now()
-    rows = []
-    for change in changes:
-        found = contents[change.facet].get(change.subject) if change.facet else Content(change.owner, {})
-        if found is None or not _took_place(change, found):
-            continue
-        number += 1
-        row = _row(change, found, number, now, previous)
-        previous = row[-1]
-        rows.append(row)
-    if rows:
-        _insert(rows)
+    is_sqlite = database.vendor == "sqlite"
+    with database.wrap_database_errors:
+        cursor = database.connection.cursor()
+        contents = {facet: facet.fetch(cursor, subjects) for facet, subjects in facets.items()}
+        if not is_sqlite:
+            # SQLite has one writer at a time, because all of its transactions are IMMEDIATE.
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(HEAD)
+        last = cursor.fetchone()
+        number, previous = (last[0], bytes(last[1])) if last else (0, hashing.FIRST)
+        now = timezone.now()
+        # As Django writes it: SQLite has no type for moments.
+        time = str(now.replace(tzinfo=None)) if is_sqlite else now
+        rows: list[tuple[Any, ...]] = []
+        for change in changes:
+            found = None if change.facet is None else contents[change.facet].get(change.subject)
+            if change.facet is not None and (found is None or not _took_place(change, found)):
+                continue
+            number += 1
+            texts, committed, salt, kept = _committed(change, found)
+            own = hashing.entry_hash(number, now, texts, committed, previous)
+            rows.append((number, time, *texts, committed, salt, kept, previous, own))
+            previous = own
+        if len(rows) == 1:
+            cursor.execute(_insert(is_sqlite), rows[0])
+        elif rows:
+            cursor.executemany(_insert(is_sqlite), rows)
 
 
 def _took_place(change: Change, found: Content) -> bool:
@@ -115,17 +124,23 @@ def _took_place(change: Change, found: Content) -> bool:
     return bool(found.values[name] == (hashing.moment(value) if isinstance(value, datetime) else value))
 
 
-def _row(change: Change, found: Content, number: int, now: datetime, previous: bytes) -> tuple[Any, ...]:
-    """Return the values of an entry, the hash last."""
-    content = found.encoded if change.facet else hashing.encoded(sanitize.clean(change.detail))
-    kept = "" if change.facet else content.decode()
+def _committed(change: Change, found: Content | None) -> tuple[tuple[str, ...], bytes, bytes, str]:
+    """Return the texts of an entry, its commitment and salt, and the content that it keeps."""
+    content = hashing.encoded(sanitize.clean(change.detail)) if found is None else found.encoded
+    owner = change.owner or ("" if found is None else found.owner)
     texts = (
         change.kind,
         sanitize.text(change.subject, AuditEntry.SUBJECT_LENGTH),
-        sanitize.text(change.owner or found.owner, AuditEntry.OWNER_LENGTH),
+        sanitize.text(owner, AuditEntry.OWNER_LENGTH),
         sanitize.text(change.actor, AuditEntry.ACTOR_LENGTH),
     )
     salt = secrets.token_bytes(SALT_BYTES)
-    committed = hashing.commitment(salt, content)
-    own = hashing.entry_hash(number, now, texts, committed, previous)
-    return (number, now, *texts, committed, salt, kept, previous, own)
+    return texts, hashing.commitment(salt, content), salt, content.decode() if found is None else ""
+
+
+@cache
+def _insert(is_sqlite: bool) -> str:
+    columns = ", ".join(f'"{column}"' for column in COLUMNS)
+    places = ", ".join(["?" if is_sqlite else "%s"] * len(COLUMNS))
+    # Names are constants, values only ever parameters.
+    return f"INSERT INTO audit_entries ({columns}) VALUES ({places})"  # noqa: S608 - see above

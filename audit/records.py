@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, cast
+from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import BooleanField, DateTimeField, Field, FloatField, ForeignKey, JSONField, Model, UUIDField
 
 from audit import hashing
 from storage import statement_batch
-from storage.row_adapters import conversion
 
 Read = Callable[[Any], Any]
 
@@ -19,15 +19,20 @@ SUBJECTS_AT_ONCE: Final = 500
 
 
 class Content(msgspec.Struct, frozen=True):
-    """The values of some fields of one record, by their names, and its owner."""
+    """The values of some fields of one record, in the order of their names, and its owner."""
 
     owner: str
-    values: Mapping[str, Any]
+    names: Sequence[str]
+    row: Sequence[Any]
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return dict(zip(self.names, self.row, strict=True))
 
     @property
     def encoded(self) -> bytes:
-        """The values in the order of their names in the facet, as canonical JSON."""
-        return hashing.encoded(list(self.values.values()))
+        """The values as canonical JSON."""
+        return hashing.encoded(self.row)
 
 
 class Facet:
@@ -41,68 +46,59 @@ class Facet:
 
     def read(self, subjects: Iterable[str], /) -> dict[str, Content]:
         """Return the contents of the records that exist, by subject. Raises the database's errors."""
+        statement_batch.flush()
+        database = connections[DEFAULT_DB_ALIAS]
+        database.ensure_connection()
+        with database.wrap_database_errors:
+            return self.fetch(database.connection.cursor(), list(dict.fromkeys(subjects)))
+
+    def fetch(self, cursor: Any, subjects: Sequence[str]) -> dict[str, Content]:
+        """Do the same with a cursor of the driver."""
         found: dict[str, Content] = {}
-        ordered = list(dict.fromkeys(subjects))
-        for start in range(0, len(ordered), SUBJECTS_AT_ONCE):
-            found |= self._some(ordered[start : start + SUBJECTS_AT_ONCE])
+        for start in range(0, len(subjects), SUBJECTS_AT_ONCE):
+            keys = {}
+            for subject in subjects[start : start + SUBJECTS_AT_ONCE]:
+                try:
+                    keys[self._key(subject)] = subject
+                except ValueError:
+                    # Only a changed entry has such a subject, and no record.
+                    continue
+            if not keys:
+                continue
+            places = ", ".join([self._place] * len(keys))
+            cursor.execute(f"{self._statement} ({places})", list(keys))
+            for key, owner, *row in cursor.fetchall():
+                for index, read in self._readers:
+                    if row[index] is not None:
+                        row[index] = read(row[index])
+                found[keys[key]] = Content(owner, self.names, row)
         return found
 
-    def _some(self, subjects: Sequence[str]) -> dict[str, Content]:
-        keys: dict[Any, str] = {}
-        for subject in subjects:
-            key = self.key(subject)
-            if key is not None:
-                keys[key] = subject
-        if not keys:
-            return {}
-        statement_batch.flush()
-        places = ", ".join(["?" if connection.vendor == "sqlite" else "%s"] * len(keys))
-        values = list(keys) if self._to_key is None else [self._to_key(key) for key in keys]
-        rows = statement_batch.execute(f"{self._statement} ({places})", [values]).fetchall()
-        return {keys[self._from_key(key)]: Content(owner, self._values(row)) for key, owner, *row in rows}
-
-    def key(self, subject: str) -> Any:
-        """Return the primary key of a subject; None if the text is not one."""
-        field: Any = self.model._meta.pk
-        try:
-            return field.to_python(subject)
-        except Exception:  # noqa: BLE001 - a changed entry may have any subject
-            return None
-
-    def _values(self, row: Sequence[Any]) -> dict[str, Any]:
-        return {
-            name: value if value is None or read is None else read(value)
-            for name, read, value in zip(self.names, self._readers, row, strict=True)
-        }
+    @cached_property
+    def _key(self) -> Read:
+        """The function from a subject to the driver's primary key. Raises `ValueError`."""
+        if not isinstance(self.model._meta.pk, UUIDField):
+            return int
+        # SQLite stores a UUID as its digits.
+        return UUID if connections[DEFAULT_DB_ALIAS].features.has_native_uuid_field else lambda text: UUID(text).hex
 
     @cached_property
-    def _from_key(self) -> Read:
-        return cast("Any", self.model._meta.pk).to_python  # type: ignore[no-any-return]
+    def _place(self) -> str:
+        return "?" if connections[DEFAULT_DB_ALIAS].vendor == "sqlite" else "%s"
 
     @cached_property
-    def _to_key(self) -> Read | None:
-        return conversion(cast("Any", self.model._meta.pk))
-
-    @cached_property
-    def _fields(self) -> "list[Field[Any, Any]]":
-        return [cast("Field[Any, Any]", self.model._meta.get_field(name)) for name in self.names]
-
-    @cached_property
-    def _readers(self) -> list[Read | None]:
-        return [_reader(field) for field in self._fields]
+    def _readers(self) -> list[tuple[int, Read]]:
+        readers = [_reader(cast("Field[Any, Any]", self.model._meta.get_field(name))) for name in self.names]
+        return [(index, read) for index, read in enumerate(readers) if read is not None]
 
     @cached_property
     def _statement(self) -> str:
-        quote = connection.ops.quote_name
-        key = quote(str(self.model._meta.pk.column))  # type: ignore[union-attr]  # every model has a key
-        columns = [key, quote(self._owner) if self._owner else "''"]
-        columns += [_column(field) for field in self._fields]
+        quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
+        fields = [cast("Any", self.model._meta.get_field(name)) for name in self.names]
+        key = quote(cast("Any", self.model._meta.pk).column)
+        columns = [key, quote(self._owner) if self._owner else "''", *(quote(field.column) for field in fields)]
         # Names come from the models, values only ever as parameters.
         return f"SELECT {', '.join(columns)} FROM {quote(self.model._meta.db_table)} WHERE {key} IN"  # noqa: S608 - see above
-
-
-def _column(field: "Field[Any, Any]") -> str:
-    return connection.ops.quote_name(str(field.column))
 
 
 def _reader(field: "Field[Any, Any]") -> Read | None:

@@ -40,7 +40,8 @@ class States:
         for row in rows:
             key = row.pop("pk")
             values = row | {link: sorted(linked[link][key]) for link in self._links}
-            found[str(key)] = Content(f"user:{key}" if self.name == "user" else "", values)
+            owner = f"user:{key}" if self.name == "user" else ""
+            found[str(key)] = Content(owner, tuple(values), list(values.values()))
         return found
 
     def changed(self, keys: Iterable[int], *, is_new: bool = False) -> None:
@@ -51,7 +52,7 @@ class States:
                 newest = entries.order_by("-number").values_list("detail", flat=True).first()
                 if newest != content.encoded.decode():
                     kind = self.created if is_new else self.change
-                    detail = list(content.values.values())
+                    detail = content.row
                     chain.record(Change(kind=kind, subject=subject, owner=content.owner, detail=detail))
 
     def deleted(self, key: int) -> None:
