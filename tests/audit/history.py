@@ -32,7 +32,7 @@ def open_execution(status: Status = Status.RUNNING, owner: str = ALICE, **given:
         execution_id=new_id(),
         owner=owner,
         session_id=new_id(),
-        run_id=None,
+        run_id=given.pop("run_id", None),
         call_id="call_1",
         tool="fs.read",
         source="model",
