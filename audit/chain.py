@@ -1,7 +1,7 @@
 """The end of the chain: entries are appended in the transaction that makes the changes which they record.
 
-The writer appends the entries of its whole batch together, just before the commit, so that other processes wait for the
-end of the chain only that long.
+The writer appends the entries of its whole batch together, just before the commit. Other processes wait for the end of
+the chain only that long.
 """
 
 import secrets
@@ -33,8 +33,8 @@ HEAD: Final = "SELECT number, hash FROM audit_entries ORDER BY number DESC LIMIT
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A change to record. The entry commits to the `facet` of the record, or to `detail`.
 
-    With `in_detail`, the content of the facet is kept in the entry, because a later change may replace it. `only_if` is a
-    field and its value: without that value the change did not take place, and is not recorded.
+    With `in_detail`, the content of the facet is kept in the entry, because a later change may replace it. `only_if` is
+    a field and its value: without that value the change did not take place, and is not recorded.
     """
 
     kind: str
@@ -45,6 +45,21 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     in_detail: bool = False
     detail: Any = None
     only_if: tuple[str, Any] | None = None
+
+    def with_detail(self) -> "Change":
+        """Return the change with the content that its entry keeps. Raises the database's errors."""
+        if self.facet is None or not self.in_detail:
+            return self
+        # Read now, because a later change of the same transaction may replace it.
+        found = self.facet.read([self.subject])[self.subject]
+        return msgspec.structs.replace(self, owner=self.owner or found.owner, detail=found.row, facet=None)
+
+    def took_place(self, found: Content) -> bool:
+        """Return whether the record, as it is, has the value that the change wrote."""
+        if self.only_if is None:
+            return True
+        name, value = self.only_if
+        return bool(found.values[name] == (hashing.moment(value) if isinstance(value, datetime) else value))
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +73,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 def record(*changes: Change) -> None:
     """Append an entry for each change of this transaction. Raises the database's errors."""
     if conf.is_kept() and changes:
-        statement_batch.at_end(_append, [_with_detail(change) for change in changes])
+        statement_batch.at_end(_append, [change.with_detail() for change in changes])
 
 
 def head() -> Head:
@@ -67,15 +82,6 @@ def head() -> Head:
     if last is None:
         return Head(number=0, hash=hashing.FIRST.hex(), time=None)
     return Head(number=last[0], hash=bytes(last[1]).hex(), time=last[2])
-
-
-def _with_detail(change: Change) -> Change:
-    """Return a change with the content that its entry keeps."""
-    if change.facet is None or not change.in_detail:
-        return change
-    # Read now, because a later change of the same transaction may replace it.
-    found = change.facet.read([change.subject])[change.subject]
-    return msgspec.structs.replace(change, owner=change.owner or found.owner, detail=found.row, facet=None)
 
 
 def _append(changes: Sequence[Change]) -> None:
@@ -104,7 +110,7 @@ def _append(changes: Sequence[Change]) -> None:
         rows: list[tuple[Any, ...]] = []
         for change in changes:
             found = None if change.facet is None else contents[change.facet].get(change.subject)
-            if change.facet is not None and (found is None or not _took_place(change, found)):
+            if change.facet is not None and (found is None or not change.took_place(found)):
                 continue
             number += 1
             texts, committed, salt, kept = _committed(change, found)
@@ -115,13 +121,6 @@ def _append(changes: Sequence[Change]) -> None:
             cursor.execute(_insert(is_sqlite), rows[0])
         elif rows:
             cursor.executemany(_insert(is_sqlite), rows)
-
-
-def _took_place(change: Change, found: Content) -> bool:
-    if change.only_if is None:
-        return True
-    name, value = change.only_if
-    return bool(found.values[name] == (hashing.moment(value) if isinstance(value, datetime) else value))
 
 
 def _committed(change: Change, found: Content | None) -> tuple[tuple[str, ...], bytes, bytes, str]:

@@ -9,7 +9,7 @@ from audit import hashing
 from audit.chain import Head
 from audit.covered import Covered
 from audit.models import AuditEntry
-from audit.problems import ENTRIES_AT_ONCE, Entry, Problem, entries
+from audit.problems import Entry, Problem, entries, entries_after
 from audit.records import Content, Facet
 
 ERASURE: Final = "owner.erased"
@@ -44,7 +44,7 @@ def check_entries(covered: Sequence[Covered], start: int, report: Report) -> Che
     count = erased = 0
     while head.number < end:
         for attempt in range(ATTEMPTS):
-            batch = _batch(head.number, end)
+            batch = entries_after(head.number, end)
             problem = _first_problem(batch, head, covered)
             if problem is None or attempt == ATTEMPTS - 1:
                 break
@@ -57,36 +57,18 @@ def check_entries(covered: Sequence[Covered], start: int, report: Report) -> Che
     return Checked(entries=count, erased=erased, head=head)
 
 
-def _batch(last: int, end: int) -> list[Entry]:
-    numbers = AuditEntry.objects.filter(number__gt=last, number__lte=end).order_by("number")
-    highest = list(numbers.values_list("number", flat=True)[:ENTRIES_AT_ONCE])[-1]
-    return list(entries(number__gt=last, number__lte=highest))
-
-
 def _first_problem(batch: Sequence[Entry], head: Head, covered: Sequence[Covered]) -> Problem | None:
     number, previous = head.number, bytes.fromhex(head.hash)
-    contents = _contents(batch, covered)
-    existing = _existing(batch, covered)
+    contents = contents_of(batch, covered)
+    existing = Existing.of(batch, covered)
     erasures = _last_numbers(ERASURE, "owner", {entry.owner for entry in batch if entry.salt is None})
     for entry in batch:
         number += 1
-        problem = _chain_problem(entry, number, previous) or _content_problem(entry, contents, existing, erasures)
+        problem = entry.chain_problem(number, previous) or _content_problem(entry, contents, existing, erasures)
         if problem:
             return entry.problem(problem)
         previous = entry.hash
     return None
-
-
-def _chain_problem(entry: Entry, number: int, previous: bytes) -> str:
-    if entry.number != number:
-        return f"Entry {number} is missing before it."
-    if entry.previous != previous:
-        return "It does not continue the entry before it: one was removed, inserted, changed or moved."
-    try:
-        is_same = entry.rehashed() == entry.hash
-    except (TypeError, ValueError, OverflowError):
-        is_same = False
-    return "" if is_same else "It was changed: its hash is not that of its fields."
 
 
 def _content_problem(
@@ -96,10 +78,10 @@ def _content_problem(
     erasures: Mapping[str, int],
 ) -> str:
     if existing.is_lost(entry):
-        return "Its record is gone, and no entry tells of a deletion."
+        return "Its record is gone, and no entry reports a deletion."
     if entry.salt is None:
         is_erased = not entry.detail and erasures.get(entry.owner, 0) > entry.number
-        return "" if is_erased else "Its salt is gone, and no entry tells of an erasure of its owner."
+        return "" if is_erased else "Its salt is gone, and no entry reports an erasure of its owner."
     if entry.kind in contents:
         if entry.detail:
             return "It was changed: it has a detail, which its kind has not."
@@ -119,7 +101,7 @@ def _content_problem(
     )
 
 
-def _contents(batch: Sequence[Entry], covered: Sequence[Covered]) -> dict[str, dict[str, Content]]:
+def contents_of(batch: Sequence[Entry], covered: Sequence[Covered]) -> dict[str, dict[str, Content]]:
     """Return the contents that entries commit to, by kind and subject."""
     kinds = {kind: facet for one in covered for kind, facet in one.committed.items()}
     subjects: dict[Facet, set[str]] = {}
@@ -137,23 +119,23 @@ class Existing:
         self._present = present
         self._deleted = deleted
 
+    @classmethod
+    def of(cls, batch: Sequence[Entry], covered: Sequence[Covered]) -> "Existing":
+        """Look for the records of some entries. Raises the database's errors."""
+        present, deleted = {}, {}
+        for one in covered:
+            subjects = {entry.subject for entry in batch if entry.kind.partition(".")[0] == one.name}
+            present[one.name] = set(Facet(one.model).read(subjects))
+            # Read after the rows: a record and the entry about its deletion change in one transaction.
+            deleted[one.name] = _last_numbers(one.deleted, "subject", subjects - present[one.name])
+        return cls(present, deleted)
+
     def is_lost(self, entry: Entry) -> bool:
         """Return whether the record is gone without an entry about that."""
         name = entry.kind.partition(".")[0]
         if name not in self._present or entry.subject in self._present[name]:
             return False
         return self._deleted[name].get(entry.subject, 0) < entry.number
-
-
-def _existing(batch: Sequence[Entry], covered: Sequence[Covered]) -> Existing:
-    present, deleted = {}, {}
-    for one in covered:
-        subjects = {entry.subject for entry in batch if entry.kind.partition(".")[0] == one.name}
-        keys = Facet(one.model)
-        present[one.name] = set(keys.read(subjects))
-        # Read after the rows: a record and the entry about its deletion change in one transaction.
-        deleted[one.name] = _last_numbers(one.deleted, "subject", subjects - present[one.name])
-    return Existing(present, deleted)
 
 
 def _last_numbers(kind: str, field: str, values: Iterable[Any]) -> dict[str, int]:

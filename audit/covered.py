@@ -1,11 +1,12 @@
 """The kinds of records that the chain covers, for its verification."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import msgspec
 from django.db.models import Model
 
+from audit.problems import ENTRIES_AT_ONCE
 from audit.records import Content, Facet
 
 
@@ -19,9 +20,9 @@ class Source(Protocol):
 class Covered(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of record, whose entries have kinds that begin with its `name`.
 
-    `created` are the kinds of its first entry. `committed` is what kinds commit to in the row itself, and `kept` is what
-    other kinds keep a copy of; the newest copy of each source must equal the row, unless the row has an entry of a kind
-    that `replaces` it. `unrecorded` returns the first column that differs from what the kinds of its entries say.
+    `created` are the kinds of its first entry. `committed` is what kinds commit to in the row itself, and `kept` is
+    what other kinds keep a copy of. The newest copy of each source must equal the row, unless the row has an entry of a
+    kind that `replaces` it. `unrecorded` returns the first column that differs from what the kinds of its entries say.
     """
 
     name: str
@@ -37,3 +38,11 @@ class Covered(msgspec.Struct, frozen=True, kw_only=True):
     def deleted(self) -> str:
         """The kind of the entry about the record's deletion."""
         return f"{self.name}.deleted"
+
+    def subjects(self) -> Iterator[list[str]]:
+        """Yield the keys of all records as texts, in batches. Raises the database's errors."""
+        rows = self.model._default_manager.order_by("pk")
+        keys = list(rows.values_list("pk", flat=True)[:ENTRIES_AT_ONCE])
+        while keys:
+            yield [str(key) for key in keys]
+            keys = list(rows.filter(pk__gt=keys[-1]).values_list("pk", flat=True)[:ENTRIES_AT_ONCE])

@@ -27,7 +27,7 @@ _pack = msgspec.msgpack.Encoder().encode
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
-def _number(text: str) -> int | float | str:
+def number(text: str) -> int | float | str:
     """Return a number with a point or an exponent in one form, so that equal numbers are equal bytes."""
     try:
         found = Decimal(text)
@@ -39,7 +39,7 @@ def _number(text: str) -> int | float | str:
     return int(whole) if whole == found else float(found)
 
 
-_decode = msgspec.json.Decoder(float_hook=_number).decode
+_decode = msgspec.json.Decoder(float_hook=number).decode
 
 
 def document(text: str) -> Any:
@@ -72,9 +72,7 @@ def commitment(salt: bytes, content: bytes) -> bytes:
     return hashlib.sha256(salt + content).digest()
 
 
-def entry_hash(
-    number: int, time: datetime, texts: Sequence[str], committed: bytes, previous: bytes
-) -> bytes:
+def entry_hash(number: int, time: datetime, texts: Sequence[str], committed: bytes, previous: bytes) -> bytes:
     """Return the hash of an entry. `texts` are its kind, subject, owner and actor."""
     microseconds = (time - EPOCH) // MICROSECOND
     return hashlib.sha256(_pack((FORMAT, number, microseconds, *texts, committed, previous))).digest()

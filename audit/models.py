@@ -8,8 +8,8 @@ from django.db import models
 class AuditEntry(models.Model):
     """One entry: a change of a record, and the hash of the entry before it. Entries are only ever added.
 
-    `commitment` is the SHA-256 of the salt and the content. The content is in the record itself, or in `detail` if later
-    changes replace it there. An erasure removes `salt` and `detail`, which no hash of the chain contains.
+    `commitment` is the SHA-256 of the salt and the content. The content is in the record itself, or in `detail` if
+    later changes replace it there. An erasure removes `salt` and `detail`, which no hash of the chain contains.
     """
 
     KIND_LENGTH: ClassVar = 32

@@ -1,8 +1,8 @@
-"""What a verification finds, and the entries that it reads."""
+"""The problems that a verification finds, and the entries that it reads."""
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +11,9 @@ from audit.models import AuditEntry
 
 ENTRIES_AT_ONCE: Final = 200
 """Entries, or records, that are in memory at the same time."""
+
+
+BINARY: Final = ("commitment", "salt", "previous", "hash")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +49,18 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         texts = (self.kind, self.subject, self.owner, self.actor)
         return hashing.entry_hash(self.number, self.time, texts, self.commitment, self.previous)
 
+    def chain_problem(self, number: int, previous: bytes) -> str:
+        """Return what is wrong if it is not entry `number`, after the one with the hash `previous`."""
+        if self.number != number:
+            return f"Entry {number} is missing before it."
+        if self.previous != previous:
+            return "It does not continue the entry before it: one was removed, inserted, changed or moved."
+        try:
+            is_same = self.rehashed() == self.hash
+        except (TypeError, ValueError, OverflowError):
+            is_same = False
+        return "" if is_same else "It was changed: its hash is not that of its fields."
+
     def problem(self, text: str) -> Problem:
         return Problem(number=self.number, kind=self.kind, subject=self.subject, problem=text)
 
@@ -53,14 +68,17 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def entries(**conditions: object) -> Iterator[Entry]:
     """Yield the entries that meet conditions, in the order of their numbers."""
     names = Entry.__struct_fields__
-    binary = {"commitment", "salt", "previous", "hash"}
     for row in AuditEntry.objects.filter(**conditions).order_by("number").values_list(*names).iterator(ENTRIES_AT_ONCE):
-        values = dict(zip(names, row, strict=True))
-        yield Entry(**{name: _bytes(value) if name in binary else value for name, value in values.items()})
+        values: dict[str, Any] = dict(zip(names, row, strict=True))
+        for name in BINARY:
+            # PostgreSQL's driver returns views; SQLite returns whatever was stored, such as a text.
+            value = values[name]
+            values[name] = value.encode() if isinstance(value, str) else None if value is None else bytes(value)
+        yield Entry(**values)
 
 
-def _bytes(value: object) -> object:
-    # PostgreSQL's driver returns views; SQLite returns whatever was stored, such as a text.
-    if isinstance(value, str):
-        return value.encode()
-    return bytes(value) if isinstance(value, bytes | memoryview) else value
+def entries_after(last: int, end: int) -> list[Entry]:
+    """Return the next entries after the number `last`, up to the number `end`."""
+    numbers = AuditEntry.objects.filter(number__gt=last, number__lte=end).order_by("number")
+    highest = list(numbers.values_list("number", flat=True)[:ENTRIES_AT_ONCE])[-1]
+    return list(entries(number__gt=last, number__lte=highest))

@@ -1,6 +1,6 @@
 """The check of the records: each has its entries, and is as the newest of them say."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +9,7 @@ from audit import hashing
 from audit.chain_check import ATTEMPTS
 from audit.covered import Covered
 from audit.models import AuditEntry
-from audit.problems import ENTRIES_AT_ONCE, Entry, Problem, entries
+from audit.problems import Entry, Problem, entries
 from audit.records import Content
 
 BEGAN: Final = "chain.began"
@@ -32,7 +32,7 @@ def check_records(covered: Covered, report: Report) -> CheckedRecords:
     """Check all records of a kind."""
     count = older = 0
     newest_older = ""
-    for subjects in _subjects(covered):
+    for subjects in covered.subjects():
         for attempt in range(ATTEMPTS):
             rows = covered.whole.read(subjects)
             found = _entries_of(covered, subjects)
@@ -41,21 +41,12 @@ def check_records(covered: Covered, report: Report) -> CheckedRecords:
                 break
         if problem is not None:
             return CheckedRecords(name=covered.name, records=count, before=older, problem=problem)
-        without = [one for one in rows if not _is_created(covered, found[one])]
+        without = [one for one in rows if covered.created.isdisjoint(entry.kind for entry in found[one])]
         count, older = count + len(rows), older + len(without)
         newest_older = without[-1] if without else newest_older
         report(covered.name, count)
     problem = _older_problem(covered, older, newest_older)
     return CheckedRecords(name=covered.name, records=count, before=older, problem=problem)
-
-
-def _subjects(covered: Covered) -> Iterator[list[str]]:
-    """Yield the keys of all rows as texts, in batches."""
-    rows = covered.model._default_manager.order_by("pk")
-    keys = list(rows.values_list("pk", flat=True)[:ENTRIES_AT_ONCE])
-    while keys:
-        yield [str(key) for key in keys]
-        keys = list(rows.filter(pk__gt=keys[-1]).values_list("pk", flat=True)[:ENTRIES_AT_ONCE])
 
 
 def _entries_of(covered: Covered, subjects: Sequence[str]) -> dict[str, list[Entry]]:
@@ -72,7 +63,7 @@ def _first_problem(
     for subject in rows:
         for entry in found[subject]:
             if entry.kind == covered.deleted:
-                return entry.problem("The record is there, although this entry tells of its deletion.")
+                return entry.problem("The record is there, although this entry reports its deletion.")
             if entry.kind in covered.kept:
                 newest[subject][covered.kept[entry.kind]] = entry
     current = {source: source.read(list(rows)) for source in set(covered.kept.values())}
@@ -86,14 +77,10 @@ def _first_problem(
             if content.encoded != entry.detail.encode():
                 return entry.problem("Its record was changed since: it is not what this entry says.")
         if kinds & covered.created and (column := covered.unrecorded(row.values, kinds)):
-            text = f"Its {column} was changed, and no entry tells of that."
+            text = f"Its {column} was changed, and no entry reports that."
             first = found[subject][0]
             return Problem(number=first.number, kind=first.kind, subject=subject, problem=text)
     return None
-
-
-def _is_created(covered: Covered, found: Sequence[Entry]) -> bool:
-    return any(entry.kind in covered.created for entry in found)
 
 
 def _older_problem(covered: Covered, older: int, newest: str) -> Problem | None:
@@ -110,6 +97,6 @@ def _older_problem(covered: Covered, older: int, newest: str) -> Problem | None:
     text = (
         f"{older - known} records have no entry, this one among them."
         if older > known
-        else f"{known - older} records that are older than the chain are gone, and no entry tells of a deletion."
+        else f"{known - older} records that are older than the chain are gone, and no entry reports a deletion."
     )
     return Problem(number=None, kind=covered.name, subject=newest, problem=text)

@@ -65,8 +65,8 @@ class Facet:
                     continue
             if not keys:
                 continue
-            places = ", ".join([self._place] * len(keys))
-            cursor.execute(f"{self._statement} ({places})", list(keys))
+            statement, place = self._statement
+            cursor.execute(f"{statement} ({', '.join([place] * len(keys))})", list(keys))
             for key, owner, *row in cursor.fetchall():
                 for index, read in self._readers:
                     if row[index] is not None:
@@ -83,25 +83,24 @@ class Facet:
         return UUID if connections[DEFAULT_DB_ALIAS].features.has_native_uuid_field else lambda text: UUID(text).hex
 
     @cached_property
-    def _place(self) -> str:
-        return "?" if connections[DEFAULT_DB_ALIAS].vendor == "sqlite" else "%s"
-
-    @cached_property
     def _readers(self) -> list[tuple[int, Read]]:
-        readers = [_reader(cast("Field[Any, Any]", self.model._meta.get_field(name))) for name in self.names]
+        readers = [reader(cast("Field[Any, Any]", self.model._meta.get_field(name))) for name in self.names]
         return [(index, read) for index, read in enumerate(readers) if read is not None]
 
     @cached_property
-    def _statement(self) -> str:
-        quote = connections[DEFAULT_DB_ALIAS].ops.quote_name
+    def _statement(self) -> tuple[str, str]:
+        """The query without its keys, and the place of a key in it."""
+        database = connections[DEFAULT_DB_ALIAS]
+        quote = database.ops.quote_name
         fields = [cast("Any", self.model._meta.get_field(name)) for name in self.names]
         key = quote(cast("Any", self.model._meta.pk).column)
         columns = [key, quote(self._owner) if self._owner else "''", *(quote(field.column) for field in fields)]
         # Names come from the models, values only ever as parameters.
-        return f"SELECT {', '.join(columns)} FROM {quote(self.model._meta.db_table)} WHERE {key} IN"  # noqa: S608 - see above
+        statement = f"SELECT {', '.join(columns)} FROM {quote(self.model._meta.db_table)} WHERE {key} IN"  # noqa: S608 - see above
+        return statement, "?" if database.vendor == "sqlite" else "%s"
 
 
-def _reader(field: "Field[Any, Any]") -> Read | None:
+def reader(field: "Field[Any, Any]") -> Read | None:
     """Return the function from a driver's value to its canonical form; None if it has that form."""
     plain = field.target_field if isinstance(field, ForeignKey) else field
     if isinstance(plain, JSONField):

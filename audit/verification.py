@@ -20,6 +20,16 @@ class SavedHead(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     hash: str
 
+    def problem(self) -> Problem | None:
+        """Return what is wrong if the chain does not contain it. Raises the database's errors."""
+        entry = next(entries(number=self.number), None)
+        if entry is None:
+            text = "It was saved as the head of the chain, and is gone: the end of the chain was removed."
+            return Problem(number=self.number, kind="", subject="", problem=text)
+        if entry.hash.hex() != self.hash:
+            return entry.problem("Its hash is not the saved one: the chain was written again.")
+        return None
+
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """The result: the last entry, numbers of entries and records, and the first problem, if there is one."""
@@ -37,7 +47,7 @@ def verify(covered: Sequence[Covered], *, start: int, saved: SavedHead | None, r
     With a saved head, also check that the chain still contains it. Raises the database's errors.
     """
     checked = check_entries(covered, start, lambda number, _: report("entries", number))
-    problem = checked.problem or (_saved_problem(saved) if saved else None)
+    problem = checked.problem or (saved.problem() if saved else None)
     records: list[CheckedRecords] = []
     if problem is None and start == 1:
         for one in covered:
@@ -53,13 +63,3 @@ def verify(covered: Sequence[Covered], *, start: int, saved: SavedHead | None, r
         records=tuple(records),
         problem=problem,
     )
-
-
-def _saved_problem(saved: SavedHead) -> Problem | None:
-    entry = next(entries(number=saved.number), None)
-    if entry is None:
-        text = "It was saved as the head of the chain, and is gone: the end of the chain was removed."
-        return Problem(number=saved.number, kind="", subject="", problem=text)
-    if entry.hash.hex() != saved.hash:
-        return entry.problem("Its hash is not the saved one: the chain was written anew.")
-    return None

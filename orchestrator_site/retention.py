@@ -192,7 +192,7 @@ def _remove(part: "QuerySet[Any]") -> Pruned:
         batch = part.model._default_manager.filter(pk__in=keys)
         with transaction.atomic():
             size += _measured(batch).bytes
-            gone = _deletions(batch)
+            gone = deletions(batch)
             batch.delete()
             chain.record(*gone)
         rows += len(keys)
@@ -200,7 +200,7 @@ def _remove(part: "QuerySet[Any]") -> Pruned:
     return Pruned(name=part.model._meta.db_table, rows=rows, bytes=size)
 
 
-def _deletions(batch: "QuerySet[Any]") -> list[Change]:
+def deletions(batch: "QuerySet[Any]") -> list[Change]:
     """Return the audit's entries about the removal of rows, if the audit covers their table."""
     kind, owner = DELETED.get(batch.model, ("", ""))
     rows = batch.order_by("pk").values_list("pk", owner) if kind else ()

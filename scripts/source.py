@@ -12,6 +12,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 APPS: Final = (
     "access",
+    "audit",
     "benchmarks",
     "chat",
     "command_line",

@@ -3,14 +3,26 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from access.models import ApiKey
 from audit import chain
 from audit.chain import Change
 from audit.covered import Covered
 from audit.records import Facet
-from access.models import ApiKey
 
 PROPERTIES: Final = Facet(
-    ApiKey, "id", "name", "prefix", "sha256", "user", "scopes", "rate", "max_runs", "budgets", "made_by", "created", "expires"
+    ApiKey,
+    "id",
+    "name",
+    "prefix",
+    "sha256",
+    "user",
+    "scopes",
+    "rate",
+    "max_runs",
+    "budgets",
+    "made_by",
+    "created",
+    "expires",
 )
 REVOCATION: Final = Facet(ApiKey, "revoked")
 # `last_used` is a hint that lags, and no record.
@@ -43,7 +55,8 @@ def deleted(row: ApiKey) -> None:
     chain.record(Change(kind=DELETED, subject=str(row.pk), owner=row.owner))
 
 
-def _unrecorded(row: Mapping[str, Any], kinds: frozenset[str]) -> str:
+def unrecorded(row: Mapping[str, Any], kinds: frozenset[str]) -> str:
+    """Return the first column of a key that differs from what its entries of these kinds say; empty if none does."""
     return "revoked" if row["revoked"] is not None and not kinds & {REVOKED, ERASED} else ""
 
 
@@ -54,5 +67,5 @@ COVERED: Final = Covered(
     created=frozenset({CREATED}),
     committed={CREATED: PROPERTIES, ERASED: WHOLE},
     kept={REVOKED: REVOCATION},
-    unrecorded=_unrecorded,
+    unrecorded=unrecorded,
 )

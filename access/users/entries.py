@@ -35,7 +35,7 @@ class States:
         """Return the states of those that exist. Raises the database's errors."""
         keys = [int(subject) for subject in subjects if subject.isascii() and subject.isdecimal() and len(subject) < 19]
         rows = self.model._default_manager.filter(pk__in=keys).values("pk", *self._fields)
-        linked = {link: self._linked(link, keys) for link in self._links}
+        linked = {link: self.linked(link, keys) for link in self._links}
         found = {}
         for row in rows:
             key = row.pop("pk")
@@ -79,7 +79,7 @@ class States:
             kept={self.created: self, self.change: self},
         )
 
-    def _linked(self, link: str, keys: Sequence[int]) -> dict[int, list[Any]]:
+    def linked(self, link: str, keys: Sequence[int]) -> dict[int, list[Any]]:
         """Return the groups, or the permissions as `app.codename`, of each row."""
         field: Any = self.model._meta.get_field(link)
         column = field.m2m_field_name()

@@ -20,22 +20,25 @@ AFFECTED: Final = "_users_and_groups_that_it_changes"
 def connect() -> None:
     """Listen to the signals. Calling this again changes nothing."""
     user = get_user_model()
-    for model in (user, Group):
-        post_save.connect(_saved, model, dispatch_uid=f"audit.{model.__name__}.saved")
-    for model in (user, Group, Permission, ApiKey):
-        pre_delete.connect(_deleting, model, dispatch_uid=f"audit.{model.__name__}.deleting")
-        post_delete.connect(_deleted, model, dispatch_uid=f"audit.{model.__name__}.deleted")
+    for changed in (user, Group):
+        post_save.connect(saved, changed, dispatch_uid=f"audit.{changed.__name__}.saved")
+    models: tuple[type[Model], ...] = (user, Group, Permission, ApiKey)
+    for model in models:
+        pre_delete.connect(deleting, model, dispatch_uid=f"audit.{model.__name__}.deleting")
+        post_delete.connect(deleted, model, dispatch_uid=f"audit.{model.__name__}.deleted")
     for links in (user.groups, user.user_permissions, Group.permissions):
-        m2m_changed.connect(_linked, links.through, dispatch_uid=f"audit.{links.through.__name__}.linked")
+        m2m_changed.connect(linked, links.through, dispatch_uid=f"audit.{links.through.__name__}.linked")
 
 
-def _saved(sender: type[Model], instance: Any, created: bool, update_fields: Any = None, **_: Any) -> None:
-    # A login writes `last_login` alone.
+def saved(sender: type[Model], instance: Any, created: bool, update_fields: Any = None, **_: Any) -> None:
+    """Record a user or a group that was made or changed."""
+    # A login only writes `last_login`.
     if conf.is_kept() and (update_fields is None or {*update_fields} & {*FLAGS, "name"}):
         _states(sender).changed([instance.pk], is_new=created)
 
 
-def _linked(sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **_: Any) -> None:
+def linked(sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, **_: Any) -> None:
+    """Record those whose groups or permissions changed."""
     if not conf.is_kept():
         return
     if action == "pre_clear":
@@ -50,13 +53,15 @@ def _linked(sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[
             _record(getattr(instance, AFFECTED, ()))
 
 
-def _deleting(instance: Any, **_: Any) -> None:
+def deleting(instance: Any, **_: Any) -> None:
+    """Remember whose rights a deletion takes, while it is known."""
     # The cascade deletes links without a signal.
     if conf.is_kept() and isinstance(instance, Group | Permission):
         setattr(instance, AFFECTED, _affected(instance))
 
 
-def _deleted(sender: type[Model], instance: Any, **_: Any) -> None:
+def deleted(sender: type[Model], instance: Any, **_: Any) -> None:
+    """Record a deletion, and those whose rights it took."""
     if not conf.is_kept():
         return
     if isinstance(instance, ApiKey):

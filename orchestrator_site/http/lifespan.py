@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 
 from access import authenticator
 from chat import service_registry
-from orchestrator_site.head_log import HeadLog
+from orchestrator_site.auditing.head_log import HeadLog
 from orchestrator_site.http.asgi_types import Receive, Send
 from storage.schema import migrate
 from storage.writer import StorageUnavailable

@@ -12,7 +12,7 @@ from access.keys import issuing
 from audit.verification import SavedHead, Verified, verify
 from chat.history import queries
 from chat.models import Run, Session
-from orchestrator_site.audited import COVERED
+from orchestrator_site.auditing.records import COVERED
 from spending.ledger import Used
 from storage import statement_batch
 from storage.ids import new_id

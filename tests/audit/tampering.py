@@ -7,13 +7,24 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
 
+from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
+from django.db.models import (
+    BinaryField,
+    BooleanField,
+    DateTimeField,
+    Field,
+    FloatField,
+    IntegerField,
+    JSONField,
+    Model,
+    UUIDField,
+)
+
 from access.models import ApiKey
 from audit import chain
 from audit.models import AuditEntry
 from audit.verification import SavedHead
-from django.contrib.auth.models import Group, User
-from django.db import connection, transaction
-from django.db.models import BinaryField, BooleanField, DateTimeField, FloatField, IntegerField, JSONField, Model, UUIDField
 from tests.audit.history import make_history, problem, verified
 from tools.models import ToolExecution
 
@@ -64,24 +75,21 @@ def another(field: Any, old: Any, chance: random.Random) -> Any:
 
 
 def _random_value(field: Any, old: Any, chance: random.Random) -> Any:
-    plain = field.target_field if field.is_relation else field
-    if isinstance(plain, JSONField):
+    kind = field.target_field if field.is_relation else field
+    if isinstance(kind, JSONField):
         new = chance.choice([{}, [], {"a": chance.random()}, "text", 1, None, [1, 2], {"path": "other.txt"}])
         old = json.loads(old) if isinstance(old, str) else old
         return _random_value(field, old, chance) if new == old else json.dumps(new)
-    if isinstance(plain, BinaryField):
-        return chance.randbytes(chance.choice([0, 16, 32]))
-    if isinstance(plain, UUIDField):
-        return uuid4() if connection.vendor == "postgresql" else uuid4().hex
-    if isinstance(plain, BooleanField):
-        return not old
-    if isinstance(plain, DateTimeField):
-        return f"2030-01-{chance.randint(1, 28):02} 10:11:12.{chance.randrange(10**6):06}"
-    if isinstance(plain, FloatField):
-        return chance.random()
-    if isinstance(plain, IntegerField) or plain.get_internal_type().endswith("AutoField"):
-        return chance.randrange(10**6)
-    return "".join(chance.choices("abcdef", k=chance.randint(0, min(field.max_length or 40, 12))))
+    random_values: dict[type[Any], Callable[[], Any]] = {
+        BinaryField: lambda: chance.randbytes(chance.choice([0, 16, 32])),
+        UUIDField: lambda: uuid4() if connection.vendor == "postgresql" else uuid4().hex,
+        BooleanField: lambda: not old,
+        DateTimeField: lambda: f"2030-01-{chance.randint(1, 28):02} 10:11:12.{chance.randrange(10**6):06}",
+        FloatField: chance.random,
+        IntegerField: lambda: chance.randrange(10**6),
+        Field: lambda: "".join(chance.choices("abcdef", k=chance.randint(0, min(field.max_length or 40, 12)))),
+    }
+    return next(make() for type_, make in random_values.items() if isinstance(kind, type_))
 
 
 def _record(chance: random.Random) -> tuple[str, str, Any]:

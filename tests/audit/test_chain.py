@@ -1,6 +1,7 @@
 """Entries exist if and only if their change was committed, in one order for all writers.
 
-Covers `audit.apps`, `audit.chain`, `audit.conf`, `audit.records`, `audit.hashing`, `storage.statement_batch`, `orchestrator_site.head_log`.
+Covers `audit.apps`, `audit.chain`, `audit.conf`, `audit.records`, `audit.hashing`, `storage.statement_batch`,
+`orchestrator_site.auditing.head_log`.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from audit.models import AuditEntry
 from audit.verification import SavedHead
 from chat.models import Run, Session
 from orchestrator_site import retention
-from orchestrator_site.head_log import HeadLog
+from orchestrator_site.auditing.head_log import HeadLog
 from storage import statement_batch
 from storage.ids import new_id
 from storage.writer import Writer
@@ -167,7 +168,7 @@ def test_end_of_a_chain_that_was_cut_is_found_with_a_saved_head() -> None:
     head = chain.head()
     saved = verified().head
     assert saved == head
-    last = list(ToolExecution.objects.order_by("-created").values_list("pk", flat=True))[0]
+    last = ToolExecution.objects.latest("created").pk
     # The record and all of its entries: what is left is a valid chain.
     ToolExecution.objects.filter(pk=last).delete()
     AuditEntry.objects.filter(number__gt=2).delete()

@@ -36,7 +36,7 @@ def called(*arguments: str) -> str:
         (["--number", "1"], "Give both, --number and --head."),
         (["--from", "9"], "Entry 8 () of the chain: It does not exist."),
         (["--number", "9", "--head", "0" * 64], "the end of the chain was removed"),
-        (["--number", "1", "--head", "0" * 64], "the chain was written anew"),
+        (["--number", "1", "--head", "0" * 64], "the chain was written again"),
     ],
 )
 def test_wrong_argument_is_rejected_with_the_valid_ones(arguments: list[str], message: str) -> None:
@@ -68,8 +68,8 @@ def test_first_broken_entry_is_named() -> None:
     with pytest.raises(CommandError) as error:
         called("verify_audit")
     assert str(error.value) == (
-        f"The audit is broken. Entry {row.number} (execution.ended) of {row.subject}: Its record was changed, or its salt: "
-        "the content is not the one that was committed to."
+        f"The audit is broken. Entry {row.number} (execution.ended) of {row.subject}: Its record was "
+        "changed, or its salt: the content is not the one that was committed to."
     )
 
 

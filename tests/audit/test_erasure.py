@@ -1,6 +1,6 @@
 """`orchestrator erase_user`: an owner's texts go, the chain stays valid, and what is left is still protected.
 
-Covers `orchestrator_site.erasure`, `orchestrator_site.management.commands.erase_user`.
+Covers `orchestrator_site.auditing.erasure`, `orchestrator_site.management.commands.erase_user`.
 """
 
 import json
@@ -8,7 +8,6 @@ import random
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -22,7 +21,7 @@ from access.keys import issuing
 from access.models import ApiKey
 from audit.models import AuditEntry
 from chat.models import Attachment, Message, Run, RunEvent, RunKey, Session
-from orchestrator_site import erasure
+from orchestrator_site.auditing import erasure
 from speech.models import SpeechRequest
 from storage.ids import new_id
 from tests.audit.history import BOB, make_history, open_execution, problem, run_tool, verified
@@ -129,7 +128,9 @@ def test_nothing_of_the_person_is_left_and_the_chain_is_valid(tmp_path: Path, fo
     assert [path.parent.name for path in left] == [owner_folder(BOB)]
     assert owner_folder(owner) in {path.name for path in forgotten}
     assert len(forgotten) == 2
-    assert list(ToolExecution.objects.filter(owner=owner).values_list("output_size", "duration_ms", "created")) == numbers
+    assert (
+        list(ToolExecution.objects.filter(owner=owner).values_list("output_size", "duration_ms", "created")) == numbers
+    )
     assert not ApiKey.objects.filter(user=user, revoked=None).exists()
     assert not AuditEntry.objects.filter(owner=owner, detail__contains="Alice").exists()
     after = verified()
@@ -169,4 +170,4 @@ def test_nothing_is_erased_without_an_owner_and_a_confirmation(
 def test_missing_salt_without_an_erasure_is_found() -> None:
     make_history()
     AuditEntry.objects.filter(number=random.randint(1, 5)).update(salt=None, detail="")
-    assert "Its salt is gone, and no entry tells of an erasure" in problem()
+    assert "Its salt is gone, and no entry reports an erasure" in problem()

@@ -1,7 +1,8 @@
 """The chain finds what was changed behind the back of the service.
 
-Covers `audit.chain`, `audit.chain_check`, `audit.covered`, `audit.hashing`, `audit.problems`, `audit.record_check`, `audit.records`,
-`audit.verification`, `orchestrator_site.audited`, `tools.execution.entries`, `access.keys.entries`, `access.users.entries`.
+Covers `audit.chain`, `audit.chain_check`, `audit.covered`, `audit.hashing`, `audit.problems`, `audit.record_check`,
+`audit.records`, `audit.verification`, `orchestrator_site.auditing.records`, `tools.execution.entries`,
+`access.keys.entries`, `access.users.entries`.
 """
 
 import json

@@ -33,9 +33,7 @@ DECISION: Final = Facet(ToolExecution, *_DECISION_FIELDS, owner="owner")
 STARTED: Final = Facet(ToolExecution, "started", owner="owner")
 MEMORY: Final = Facet(ToolExecution, "data", owner="owner")
 OUTCOME: Final = Facet(ToolExecution, *_OUTCOME_FIELDS, owner="owner")
-WHOLE: Final = Facet(
-    ToolExecution, *_INTENT_FIELDS, *_DECISION_FIELDS, "started", *_OUTCOME_FIELDS, owner="owner"
-)
+WHOLE: Final = Facet(ToolExecution, *_INTENT_FIELDS, *_DECISION_FIELDS, "started", *_OUTCOME_FIELDS, owner="owner")
 
 OPENED: Final[Mapping[str, str]] = {
     Status.RUNNING: "execution.started",
@@ -102,7 +100,7 @@ def erased(execution_ids: Iterable[UUID]) -> None:
     chain.record(*(Change(kind=ERASED, subject=str(one), actor="erase_user", facet=WHOLE) for one in execution_ids))
 
 
-def _unrecorded(row: Mapping[str, Any], kinds: frozenset[str]) -> str:
+def unrecorded(row: Mapping[str, Any], kinds: frozenset[str]) -> str:
     """Return the first column of a row that differs from what its entries of these kinds say; empty if none does."""
     if ERASED in kinds:
         return ""
@@ -136,5 +134,5 @@ COVERED: Final = Covered(
     committed={**dict.fromkeys(OPENED.values(), INTENT), ENDED: OUTCOME, ERASED: WHOLE},
     kept={DECIDED: DECISION, RESUMED: STARTED, REMEMBERED: MEMORY},
     replaces={REMEMBERED: frozenset({ENDED})},
-    unrecorded=_unrecorded,
+    unrecorded=unrecorded,
 )

@@ -11,8 +11,8 @@ from django.db import connection
 from command_line.database import existing_database
 from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
-from orchestrator_site import erasure
-from orchestrator_site.erasure import Erased, ErasureRefused
+from orchestrator_site.auditing import erasure
+from orchestrator_site.auditing.erasure import Erased, ErasureRefused
 from retrieval.base import DocumentError
 
 OWNER: Final = re.compile(r"user:[0-9]{1,18}|key:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|operator", re.ASCII)
@@ -26,7 +26,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("owner", type=_owner, metavar="OWNER", help="user:NUMBER, key:ID or operator")
+        parser.add_argument("owner", type=owner_name, metavar="OWNER", help="user:NUMBER, key:ID or operator")
         parser.add_argument("--dry-run", action="store_true", help="only count what would be erased")
         parser.add_argument("--yes", action="store_true", help="do not ask for a confirmation")
         add_json(parser, "the counts")
@@ -63,7 +63,8 @@ class Command(BaseCommand):
             raise CommandError("Nothing was erased: the confirmation is not the owner.")
 
 
-def _owner(text: str) -> str:
+def owner_name(text: str) -> str:
+    """Parse the name of an owner."""
     if not OWNER.fullmatch(text):
         raise ArgumentTypeError(f"{text[:80]!r} is not an owner. Give user:NUMBER, key:ID or operator")
     return text

@@ -13,7 +13,7 @@ from command_line.arguments import number
 from command_line.database import existing_database
 from command_line.output import add_json, as_json
 from command_line.program import PROGRAM
-from orchestrator_site.audited import COVERED
+from orchestrator_site.auditing.records import COVERED
 from web.plurals import counted
 
 MAX_NUMBER: Final = 2**63 - 1
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             help="check the entries from this number on, and what they commit to, but not all records",
         )  # fmt: skip
         parser.add_argument("--number", type=number(1, MAX_NUMBER), help="the number of a saved head")
-        parser.add_argument("--head", type=_hash, metavar="HASH", help="the hash of a saved head")
+        parser.add_argument("--head", type=head_hash, metavar="HASH", help="the hash of a saved head")
         add_json(parser, "the result")
 
     def handle(self, *, start: int, number: int | None, head: str | None, json: bool, **_: Any) -> None:
@@ -68,7 +68,8 @@ class Command(BaseCommand):
             self.stderr.flush()
 
 
-def _hash(text: str) -> str:
+def head_hash(text: str) -> str:
+    """Parse the hash of an entry."""
     if not HASH.fullmatch(text.lower()):
         raise ArgumentTypeError(f"{text[:20]!r} is not a hash of 64 hexadecimal digits")
     return text.lower()

@@ -1,6 +1,6 @@
 """Log lines with the head of the audit chain: at an interval, and when the process ends.
 
-Whoever keeps the log on another machine can prove with it that the end of the chain was removed.
+A log that is kept on another machine shows whether the end of the chain was removed.
 """
 
 import asyncio

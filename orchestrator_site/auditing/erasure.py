@@ -81,19 +81,19 @@ def erase(owner: str) -> Iterator[Erased]:
             cursor.execute("PRAGMA secure_delete = ON")
     # Keys first, so that nothing new is made meanwhile.
     with transaction.atomic():
-        keys = _erase_keys(owner)
+        keys = erase_keys(owner)
     yield Erased(name="keys", count=keys)
     # Files before rows: without its row, a file would not be found again.
-    yield Erased(name="stored outputs", count=_erase_outputs(owner))
-    yield Erased(name="changes of runs", count=_erase_changes(owner))
-    yield Erased(name="workspaces", count=_erase_workspaces(owner))
-    yield Erased(name="sessions", count=_erase_sessions(owner))
-    yield Erased(name="executions", count=_erase_executions(owner))
+    yield Erased(name="stored outputs", count=erase_outputs(owner))
+    yield Erased(name="changes of runs", count=erase_changes(owner))
+    yield Erased(name="workspaces", count=erase_workspaces(owner))
+    yield Erased(name="sessions", count=erase_sessions(owner))
+    yield Erased(name="executions", count=erase_executions(owner))
     yield Erased(name="calls of speech", count=_speech(owner).update(**SPEECH_BLANK))
     _check_idle(owner)
     with transaction.atomic():
         salts = _forget(AuditEntry.objects.filter(owner=owner))
-        _erase_user(owner)
+        erase_user(owner)
         _record(owner, salts)
     yield Erased(name="audit contents", count=salts)
 
@@ -135,7 +135,7 @@ def _speech(owner: str) -> QuerySet[SpeechRequest]:
     return SpeechRequest.objects.filter(owner=owner).exclude(texts).exclude(status=SpeechRequest.Status.RUNNING)
 
 
-def _erase_keys(owner: str) -> int:
+def erase_keys(owner: str) -> int:
     """Revoke the keys of an owner, and remove their names."""
     keys = list(_keys(owner))
     for row in keys:
@@ -157,7 +157,8 @@ def _erase_keys(owner: str) -> int:
     return len(named)
 
 
-def _erase_outputs(owner: str) -> int:
+def erase_outputs(owner: str) -> int:
+    """Remove the stored outputs of an owner."""
     outputs, erased = resources.outputs(), 0
     for key in _all_executions(owner):
         if outputs.size(owner, key):
@@ -166,7 +167,8 @@ def _erase_outputs(owner: str) -> int:
     return erased
 
 
-def _erase_changes(owner: str) -> int:
+def erase_changes(owner: str) -> int:
+    """Remove the earlier contents of files that the owner's runs changed."""
     changes = resources.changes()
     runs = Run.objects.filter(session__owner=owner).values_list("pk", flat=True).iterator()
     return sum(changes.remove(run_id) for run_id in runs)
@@ -181,7 +183,8 @@ def _workspaces(owner: str) -> list[Path]:
     return [path for name in names if (path := workspaces.folder / name).is_dir() and not path.is_symlink()]
 
 
-def _erase_workspaces(owner: str) -> int:
+def erase_workspaces(owner: str) -> int:
+    """Remove the workspaces of an owner and of its sessions, with their indexes."""
     found = _workspaces(owner)
     for path in found:
         # The index first: it has the texts of the files.
@@ -190,7 +193,7 @@ def _erase_workspaces(owner: str) -> int:
     return len(found)
 
 
-def _erase_sessions(owner: str) -> int:
+def erase_sessions(owner: str) -> int:
     """Delete the sessions of an owner with their messages, runs, attachments and event logs."""
     count = 0
     sessions = Session.objects.filter(owner=owner, active_run=None).order_by("pk").values_list("pk", flat=True)
@@ -202,7 +205,7 @@ def _erase_sessions(owner: str) -> int:
     return count
 
 
-def _erase_executions(owner: str) -> int:
+def erase_executions(owner: str) -> int:
     """Blank the texts of an owner's executions. A new entry of each commits to what is left."""
     count = 0
     ended = _executions(owner).exclude(status__in=ToolExecution.OPEN).order_by("pk")
@@ -216,7 +219,7 @@ def _erase_executions(owner: str) -> int:
     return count
 
 
-def _erase_user(owner: str) -> None:
+def erase_user(owner: str) -> None:
     """Remove the names of a Django user, who can no longer log in."""
     user: Any = None
     if owner.startswith("user:"):
