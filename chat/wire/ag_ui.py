@@ -153,9 +153,6 @@ class AgUiStream:
         yield from self._write(REASONING)
         yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": self._message, "delta": event.text}
 
-    def _used(self, _: Usage) -> Iterator[Fields]:
-        yield from self._close()
-
     def _called(self, event: ToolCalled | ClientToolCall) -> Iterator[Fields]:
         if isinstance(event, ToolCalled) and event.waits_for == "client":
             # The call follows when all calls of the client are recorded.
@@ -217,7 +214,7 @@ def _frame(fields: Fields) -> bytes:
 _EVENTS: Final[dict[type, Callable[[AgUiStream, Any], Iterator[Fields]]]] = {
     Start: AgUiStream._custom,
     Reasoning: AgUiStream._thought,
-    Usage: AgUiStream._used,
+    Usage: lambda stream, _: stream._close(),
     ToolCalled: AgUiStream._called,
     ClientToolCall: AgUiStream._called,
     ToolOutput: AgUiStream._custom,
