@@ -112,8 +112,8 @@ def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
     ]
 
 
-def sessions(owner: str | None, limit: int, offset: int) -> dict[str, Any]:
-    found, count = page(_sessions(owner).order_by("-updated"), limit, offset)
+def sessions(owner: str | None, limit: int, offset: int, *, archived: bool = False) -> dict[str, Any]:
+    found, count = page(_sessions(owner).filter(archived=archived).order_by("-updated"), limit, offset)
     return {"items": [_session(row) for row in found], "count": count}
 
 
@@ -188,7 +188,7 @@ def _sessions(owner: str | None) -> QuerySet[Session]:
 
 
 def _session(row: Session) -> dict[str, Any]:
-    names = ("id", "owner", "title", "user", "metadata", "active_run", "created", "updated")
+    names = ("id", "owner", "title", "user", "metadata", "active_run", "archived", "created", "updated")
     return {name: getattr(row, name) for name in names}
 
 
