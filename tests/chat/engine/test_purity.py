@@ -27,7 +27,8 @@ def run(code: str) -> None:
 
 def test_pure_modules_import_without_django() -> None:
     run(
-        "import chat.engine.loop, chat.wire.sse, chat.wire.responses, chat.wire.ui_messages, chat.wire.ag_ui, web.strict_json, chat.providers.scripted"
+        "import chat.engine.loop, chat.wire.sse, chat.wire.responses, chat.wire.ui_messages, chat.wire.ag_ui, "
+        "web.strict_json, chat.providers.scripted"
     )
     run(
         "import tools.base, tools.registry, tools.output.rendering, tools.builtin.fs, "
