@@ -30,6 +30,12 @@ EXPORT: Final[dict[str, Any]] = {
         }
     }
 }
+# Generators drop media types that they do not know, such as that of JSON Lines.
+FILE: Final = {"schema": {"type": "string", "format": "binary", "description": "The file, as JSON Lines."}}
 IMPORT: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "description": "An exported session.", "content": {JSON_LINES: TEXT}}
+    "requestBody": {
+        "required": True,
+        "description": f"An exported session, as `{JSON_LINES}` or bytes.",
+        "content": {"application/octet-stream": FILE},
+    }
 }
