@@ -90,6 +90,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "handle_mcp_message": {"The list of tools": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}},
     "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
     "put_document": {"A text": {"name": "handbook/leave.md", "text": "# Leave\nEveryone has 30 days.\n"}},
+    "fork_session": {"Up to a message": {"up_to": 4, "title": "Capitals, again"}},
     "change_session": {"A new title": {"title": "Capitals"}},
     "approve_execution": {"An approval": DECISION},
     "deny_execution": {"A denial": {**DECISION, "note": "Write to notes/ only."}},
@@ -129,6 +130,7 @@ SESSION_FIELDS: Final[dict[str, Any]] = {
     "user": "",
     "metadata": {},
     "active_run": None,
+    "archived": False,
     "created": TIME,
     "updated": LATER,
 }

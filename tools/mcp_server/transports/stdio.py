@@ -111,8 +111,5 @@ class StdioServer:
         # A message is one line. JSON has no line ends outside of its texts, where they are escaped.
         line = msgspec.json.encode(message) + b"\n"
         async with self._writing:
-            await asyncio.to_thread(self._write_line, line)
-
-    def _write_line(self, line: bytes) -> None:
-        self._target.write(line)
-        self._target.flush()
+            await asyncio.to_thread(self._target.write, line)
+            await asyncio.to_thread(self._target.flush)
