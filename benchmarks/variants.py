@@ -21,6 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator_site.settings")
 django.setup()
 
 # The service's modules read the settings when they are imported.
+from audit import chain
 from benchmarks.harness.contestants import TASKS
 from chat.runs.log import frame_store, journals
 from chat.runs.log.journal import Batch
@@ -38,6 +39,11 @@ def unjournaled() -> AbstractContextManager[Any]:
         return await writer.write(partial(frame_store.save_batch, (), batch.records))
 
     return patch.object(journals, "commit", only_records)
+
+
+def unaudited() -> AbstractContextManager[Any]:
+    """Keep no audit chain."""
+    return patch.object(chain, "record", lambda *changes: None)
 
 
 def counted() -> AbstractContextManager[Any]:
@@ -58,6 +64,7 @@ def counted() -> AbstractContextManager[Any]:
 
 VARIANTS: Final[Mapping[str, Callable[[], AbstractContextManager[Any]]]] = {
     "unjournaled": unjournaled,
+    "unaudited": unaudited,
     "counted": counted,
 }
 

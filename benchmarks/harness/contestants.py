@@ -220,6 +220,13 @@ UNJOURNALED: Final = Contestant(
 )
 """The service stores sessions, runs and messages, but not the streamed frames."""
 
+UNAUDITED: Final = Contestant(
+    title="the same, no audit chain",
+    path=CHAT,
+    dialect=NATIVE,
+    body=native,
+    launch=partial(_variant, name="unaudited", settings={}),
+)
 UNSTORED: Final = Contestant(
     title="`ENABLE_PERSISTENCE=false`", path=CHAT, dialect=NATIVE, body=native, launch=partial(_serve, stored=False)
 )

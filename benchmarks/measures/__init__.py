@@ -11,7 +11,7 @@ from benchmarks.measures.storing import Storing, StoringOnPostgres
 from benchmarks.measures.storm import Storm
 from benchmarks.measures.streams import OpenStreams
 from benchmarks.measures.tokens import Burst, Paced
-from benchmarks.measures.tools import Tools
+from benchmarks.measures.tools import Audit, Tools
 from benchmarks.measures.turns import Turn
 
 MEASURES: Final[tuple[type[Measure], ...]] = (
@@ -25,6 +25,7 @@ MEASURES: Final[tuple[type[Measure], ...]] = (
     Storing,
     StoringOnPostgres,
     Tools,
+    Audit,
     Keys,
     Scale,
 )

@@ -5,7 +5,7 @@ import time
 from typing import ClassVar
 
 from benchmarks.harness.arena import Arena, Running
-from benchmarks.harness.contestants import SERVICE, Contestant
+from benchmarks.harness.contestants import SERVICE, UNAUDITED, Contestant
 from benchmarks.harness.http import post
 from benchmarks.harness.load import StreamBroken
 from benchmarks.measures.measure import SETTLE_SECONDS, Figure, Goal, Measure, Sample
@@ -60,3 +60,24 @@ class Tools(Measure):
         if body.count(b'"type":"tool_result"') != len(calls):
             raise StreamBroken(f"a tool failed: {body[:500]!r}")
         return time.perf_counter() - began
+
+
+class Audit(Tools):
+    """Reads of an empty file, 32 a turn against one, with the audit chain and without it, in turns."""
+
+    name = "audit"
+    figures = (Figure("audit_ms", "The audit entries of a tool's execution: CPU ms", 3),)
+    goals = (Goal(label="The audit entries of a tool's execution: CPU ms", key="audit_ms", bound=0.1),)
+    rounds = (7, 3)
+
+    turns: ClassVar[int] = 20
+
+    async def sample(self, arena: Arena, contestant: Contestant) -> Sample:
+        reading: Call = {"name": "fs.read", "params": {"path": "empty.txt"}}
+        seconds = []
+        for each in (contestant, UNAUDITED):
+            running = await arena.running(each)
+            (running.place.folder / "workspaces" / "empty.txt").touch()
+            one, many = [await self._used(running, [reading] * count) for count in (1, self.max_calls)]
+            seconds.append(many - one)
+        return {"audit_ms": (seconds[0] - seconds[1]) * 1_000 / self.turns / (self.max_calls - 1)}
