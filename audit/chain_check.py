@@ -11,12 +11,10 @@ from audit.covered import Covered
 from audit.models import AuditEntry
 from audit.problems import Entry, Problem, entries, entries_after
 from audit.records import Content, Facet
+from audit.snapshot import snapshot
 
 ERASURE: Final = "owner.erased"
 """The kind of the entry after which earlier entries of its owner have no salt."""
-
-ATTEMPTS: Final = 3
-"""Times that a batch is read before a problem counts. The service may change a record between two queries."""
 
 Report = Callable[[int, int], None]
 """Receives the number of checked entries, and of all."""
@@ -43,11 +41,9 @@ def check_entries(covered: Sequence[Covered], start: int, report: Report) -> Che
         return Checked(entries=0, erased=0, head=head, problem=missing)
     count = erased = 0
     while head.number < end:
-        for attempt in range(ATTEMPTS):
+        with snapshot():
             batch = entries_after(head.number, end)
             problem = _first_problem(batch, head, covered)
-            if problem is None or attempt == ATTEMPTS - 1:
-                break
         if problem is not None:
             return Checked(entries=count, erased=erased, head=head, problem=problem)
         count += len(batch)
@@ -126,7 +122,6 @@ class Existing:
         for one in covered:
             subjects = {entry.subject for entry in batch if entry.kind.partition(".")[0] == one.name}
             present[one.name] = set(Facet(one.model).read(subjects))
-            # Read after the rows: a record and the entry about its deletion change in one transaction.
             deleted[one.name] = _last_numbers(one.deleted, "subject", subjects - present[one.name])
         return cls(present, deleted)
 

@@ -1,22 +1,28 @@
 """The check of the records: each has its entries, and is as the newest of them say."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
 
 from audit import hashing
-from audit.chain_check import ATTEMPTS
 from audit.covered import Covered
 from audit.models import AuditEntry
 from audit.problems import Entry, Problem, entries
 from audit.records import Content
+from audit.snapshot import confirmed, snapshot
 
 BEGAN: Final = "chain.began"
 """The kind of the first entry of a database that had rows before: it has their numbers."""
 
 Report = Callable[[str, int], None]
 """Receives the name of a kind of records, and the number of those that were checked."""
+
+
+Look = tuple[Mapping[str, Content], Mapping[str, Sequence[Entry]], Problem | None]
+"""The contents of records, their entries, and the first problem."""
 
 
 class CheckedRecords(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,15 +36,18 @@ class CheckedRecords(msgspec.Struct, frozen=True, kw_only=True):
 
 def check_records(covered: Covered, report: Report) -> CheckedRecords:
     """Check all records of a kind."""
+    # Only their number may be wrong because rows were added or removed since they were counted.
+    return confirmed(
+        lambda: _check_all(covered, report),
+        lambda found: found.problem if found.problem and found.problem.number is None else None,
+    )
+
+
+def _check_all(covered: Covered, report: Report) -> CheckedRecords:
     count = older = 0
     newest_older = ""
     for subjects in covered.subjects():
-        for attempt in range(ATTEMPTS):
-            rows = covered.whole.read(subjects)
-            found = _entries_of(covered, subjects)
-            problem = _first_problem(covered, rows, found)
-            if problem is None or attempt == ATTEMPTS - 1:
-                break
+        rows, found, problem = confirmed(partial(_look_at, covered, subjects), itemgetter(2))
         if problem is not None:
             return CheckedRecords(name=covered.name, records=count, before=older, problem=problem)
         without = [one for one in rows if covered.created.isdisjoint(entry.kind for entry in found[one])]
@@ -47,6 +56,13 @@ def check_records(covered: Covered, report: Report) -> CheckedRecords:
         report(covered.name, count)
     problem = _older_problem(covered, older, newest_older)
     return CheckedRecords(name=covered.name, records=count, before=older, problem=problem)
+
+
+def _look_at(covered: Covered, subjects: Sequence[str]) -> Look:
+    with snapshot():
+        rows = covered.whole.read(subjects)
+        found = _entries_of(covered, subjects)
+        return rows, found, _first_problem(covered, rows, found)
 
 
 def _entries_of(covered: Covered, subjects: Sequence[str]) -> dict[str, list[Entry]]:

@@ -1,7 +1,7 @@
 """Entries exist if and only if their change was committed, in one order for all writers.
 
-Covers `audit.apps`, `audit.chain`, `audit.conf`, `audit.records`, `audit.hashing`, `storage.statement_batch`,
-`orchestrator_site.auditing.head_log`.
+Covers `audit.apps`, `audit.chain`, `audit.conf`, `audit.records`, `audit.hashing`, `audit.snapshot`,
+`storage.statement_batch`, `orchestrator_site.auditing.head_log`.
 """
 
 import asyncio

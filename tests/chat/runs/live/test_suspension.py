@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from chat import service_registry
@@ -292,8 +293,9 @@ async def test_decision_of_another_process_resumes_the_run(start: Start, path: s
     async with api.open({"message": "write"}) as response:
         stream = Following(response)
         waits = await stream.until("approval_required")
+        decide_as_command = transaction.atomic(decisions.decide)
         await asyncio.to_thread(
-            decisions.decide, waits["execution_id"], "approved", by="command line", params_sha256=None
+            decide_as_command, waits["execution_id"], "approved", by="command line", params_sha256=None
         )
         found = await stream.rest()
     assert types(found)[-2:] == ["tool_result", "end"]
