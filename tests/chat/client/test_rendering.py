@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-
 from chat.client.events import Frame, Reader, Tokens
+
 from chat.client.rendering import OUTPUT, Rendering, Span, painted
 from chat.client.transport import Reconnecting
 from chat.engine.events import EVENT_TYPES, End, Error, Retry, Start, ToolResult, TotalUsage
