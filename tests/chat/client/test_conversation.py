@@ -9,8 +9,6 @@ import os
 import pty
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -29,7 +27,8 @@ from chat.client.transport import Transport
 from chat.engine.model_port import Finished, ProviderError, Thought, TokensUsed
 from chat.providers.scripted import Scripted, text
 from tests.chat.client.conftest import HttpTo, To
-from tests.conftest import Api, Start
+from tests.conftest import Start
+from tests.cutting import cutting
 from tools.resources import workspaces
 
 STOP = Finished(reason="stop")
@@ -135,46 +134,6 @@ async def test_without_persistence_each_question_has_no_history(start: Start, tr
     assert terminal.answer == "One\nTwo\n"
 
 
-@asynccontextmanager
-async def cutting(api: Api, *after: int) -> AsyncIterator[str]:
-    """Run a proxy in front of the service. It resets its n-th connection `after[n]` bytes into the response body."""
-    cuts = iter(after)
-    port = int(api.base_url.rpartition(":")[2])
-    forwarding: set[asyncio.Task[None]] = set()
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, to_service = await asyncio.open_connection("127.0.0.1", port)
-        asking = asyncio.create_task(pump(reader, to_service))
-        try:
-            writer.write(await upstream.readuntil(b"\r\n\r\n"))
-            await pump(upstream, writer, next(cuts, None))
-        finally:
-            asking.cancel()
-            to_service.transport.abort()
-            writer.transport.abort()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        forwarding.add(asyncio.create_task(forward(reader, writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1")
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for task in forwarding:
-        task.cancel()
-    await asyncio.gather(*forwarding, return_exceptions=True)
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int | None = None) -> None:
-    sent = 0
-    while most is None or sent < most:
-        data = await reader.read(2**16 if most is None else most - sent)
-        if not data:
-            break
-        sent += len(data)
-        writer.write(data)
-        await writer.drain()
-
-
 @pytest.mark.parametrize("after", [(0,), (1,), (150,), (205, 0, 3, 40), (260, 300)])
 async def test_broken_connection_is_resumed_at_its_cursor(
     start: Start, after: tuple[int, ...], http_to: HttpTo
@@ -182,7 +141,7 @@ async def test_broken_connection_is_resumed_at_its_cursor(
     pieces = [f"piece {number}, " for number in range(30)]
     begun = asyncio.Event()
     api = await start(Scripted([text(*pieces[:10]), begun.wait, text(*pieces[10:]), USED, STOP]))
-    async with cutting(api, *after) as url:
+    async with cutting(api.base_url, *after) as url:
         conversation, terminal = talk(http_to(url, first_wait=0.001))
         turn = asyncio.create_task(conversation.turn("Hi"))
         async with asyncio.timeout(DEADLINE):
@@ -196,7 +155,7 @@ async def test_broken_connection_is_resumed_at_its_cursor(
 
 async def test_client_gives_up_on_a_service_that_stays_unreachable(start: Start, http_to: HttpTo) -> None:
     api = await start(Scripted([text("Hel"), asyncio.Event().wait]))
-    async with cutting(api, 100, *[0] * ATTEMPTS) as url:
+    async with cutting(api.base_url, 100, *[0] * ATTEMPTS) as url:
         conversation, terminal = talk(http_to(url, first_wait=0.001))
         assert await asyncio.wait_for(conversation.turn("Hi"), DEADLINE) == "failed"
     assert f"({ATTEMPTS}/{ATTEMPTS})" in terminal.notes
