@@ -1,10 +1,12 @@
 """The errors of the client.
 
-ClientError
-├── ApiError          the service rejected a request
-├── ConnectionLost    the service cannot be reached, or a run cannot be followed any more
-├── ProtocolError     the answer is not one of this service, or exceeds a limit
-└── RunFailed         the run of `ask` ended with an error
+    ClientError
+    ├── ApiError          the service rejected a request
+    ├── ConnectionLost    the service cannot be reached, or a run cannot be followed any more
+    ├── ProtocolError     the answer is not one of this service, or exceeds a limit
+    └── RunFailed         the run of `ask` ended with an error
+
+`ClientError` is the base of all of them.
 """
 
 from collections.abc import Sequence

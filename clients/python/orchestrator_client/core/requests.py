@@ -43,7 +43,7 @@ def segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _get(path: str, answer: type[Answer], **query: Any) -> Call[Answer]:
+def _get(path: str, answer: type[Answer], /, **query: Any) -> Call[Answer]:
     given = {name: _text(value) for name, value in query.items() if value is not None}
     return Call(request=Request(method="GET", path=path, query=given), answer=answer)
 
