@@ -1,6 +1,7 @@
 """The options of httpx that both clients share, and its errors."""
 
 import ssl
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -22,9 +23,15 @@ def options(service: Service) -> dict[str, Any]:
         "limits": LIMITS,
         # The key goes to the given address only, whatever proxies the environment names.
         "trust_env": False,
-        # The certificates of the system, so that those of a company's own services are accepted too.
-        "verify": ssl.create_default_context(),
+        "verify": _certificates(),
     }
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return the system's certificates, so that those of a company's own services are accepted too."""
+    # Loading them takes 20 ms.
+    return ssl.create_default_context()
 
 
 def cut_of(error: httpx.TransportError) -> Cut:

@@ -17,6 +17,8 @@ class Driven:
 
     def __init__(self, client: Client | AsyncClient) -> None:
         self._client = client
+        self.seen: list[Any] = []
+        """The items of the newest stream, also if it ended with an error."""
 
     async def call(self, name: str, *arguments: Any, **options: Any) -> Any:
         """Call a method, and return its value, or the list of what it yields."""
@@ -25,11 +27,21 @@ class Driven:
                 # The service runs in the loop of the test, so a sync client needs a thread.
                 return await asyncio.to_thread(self._whole, name, *arguments, **options)
             value = getattr(self._client, name)(*arguments, **options)
-            return [item async for item in value] if hasattr(value, "__aiter__") else await value
+            if not hasattr(value, "__aiter__"):
+                return await value
+            self.seen = []
+            async for item in value:
+                self.seen.append(item)
+            return self.seen
 
     def _whole(self, name: str, *arguments: Any, **options: Any) -> Any:
         value = getattr(self._client, name)(*arguments, **options)
-        return list(value) if isinstance(value, Iterator) else value
+        if not isinstance(value, Iterator):
+            return value
+        self.seen = []
+        for item in value:
+            self.seen.append(item)
+        return self.seen
 
     async def events(self, name: str, *arguments: Any, **options: Any) -> list[Event]:
         """Return the events of a stream, without the new attempts."""

@@ -2,7 +2,7 @@
 
 Covers `orchestrator_client.core.requests`, `orchestrator_client.core.answers`, `orchestrator_client.core.questions`,
 `orchestrator_client.core.steps`, `orchestrator_client.core.collector`, `orchestrator_client.core.service`,
-`orchestrator_client.connections`.
+`orchestrator_client.core.errors`, `orchestrator_client.connections`.
 """
 
 from typing import Any

@@ -38,6 +38,7 @@ def parsed(*segments: bytes, max_bytes: int = 1_000) -> list[tuple[bytes, bytes]
         (b"\xef\xbb\xbf\ndata: a\n\n", [(b"", b"a")]),
         (b"event: x\nretry: 5\nother: y\ndata: a\n\n", [(b"", b"a")]),
         (b"id: 1\0\ndata: a\n\n", [(b"", b"a")]),
+        (b"data: a\r\ndata: b\r\n\r\n", [(b"", b"a\nb")]),
         (b"id: 7\rdata: a\r\rid\r\ndata: b\r\n\r\n", [(b"7", b"a"), (b"", b"b")]),
     ],
 )
