@@ -16,6 +16,7 @@ class Session(models.Model):
     title = models.CharField(max_length=200)
     metadata = models.JSONField(default=dict)
     active_run = models.UUIDField(null=True)
+    archived = models.BooleanField(default=False, db_default=False)
     created = models.DateTimeField()
     updated = models.DateTimeField()
 

@@ -122,21 +122,26 @@ class Retrieval:
             update = Update(index, source, self.reader)
             _update_words(update, source)
             missing = self.reader.missing or _few_vectors(update, payer)
-            files = {file.id: file for file in index.files().values() if file.pieces and accepts(file)}
-            rankings = [ranking.by_words(index, query, files)]
+            vector: bytes | None = None
             if not missing:
                 try:
                     (vector,) = self.reader.vectors([query], payer)
-                    with index.lock("vectors") as held:
-                        # Those of a pass that runs now are of the same space, or it notices that they are not.
-                        if held:
-                            use_space(index, self.reader.model, len(vector))
-                    rankings.append(ranking.by_vectors(index, vector, files))
                 except DocumentError as error:
                     missing = _as_clause(error)
-            found = ranking.fused(*rankings)[:limit]
-            pieces = index.pieces(number for _, number in found)
-            hits = [_hit(files[file_of(number)], pieces[number], score) for score, number in found if number in pieces]
+            if vector is not None:
+                with index.lock("vectors") as held:
+                    # Those of a pass that runs now are of the same space, or it notices that they are not.
+                    if held:
+                        use_space(index, self.reader.model, len(vector))
+            # A pass of another search may replace files meanwhile. Their pieces would no longer be found by number.
+            with index.snapshot():
+                files = {file.id: file for file in index.files().values() if file.pieces and accepts(file)}
+                rankings = [ranking.by_words(index, query, files)]
+                if vector is not None:
+                    rankings.append(ranking.by_vectors(index, vector, files))
+                found = ranking.fused(*rankings)[:limit]
+                pieces = index.pieces(number for _, number in found)
+            hits = [_hit(files[file_of(number)], pieces[number], score) for score, number in found]
             return Hits(hits=hits, by_vectors=not missing, missing=_missing(index, missing, complete=update.complete))
 
         return self._use(workspace, work)

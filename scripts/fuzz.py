@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
 
+from scripts.other_protocols import OtherProtocols
 from scripts.well_formed import Known, Made, Values, WellFormed
 
 SECONDS: Final = 30.0
@@ -89,7 +90,9 @@ class Fuzzer:
     def __init__(self, seed: int, host: str, *, cookie: str = "", token: str = "", key: str = "") -> None:
         self.known = Known()
         self._random = random.Random(seed)  # noqa: S311 - not a secret
-        self._well_formed = WellFormed(self._random, Values(self._random, self.known, self._json), with_keys=bool(key))
+        values = Values(self._random, self.known, self._json)
+        self._well_formed = WellFormed(self._random, values, with_keys=bool(key))
+        self._protocols = OtherProtocols(self._random, values)
         self._host = host
         self._cookie = cookie
         self._token = token
@@ -98,7 +101,7 @@ class Fuzzer:
     def request(self) -> bytes:
         """Return the bytes of one request, whose answer ends with its connection."""
         if self._random.random() < 0.4:
-            made = self._well_formed.request(self._token)
+            made = self._random.choice((self._well_formed.request, self._other_protocol))(self._token)
         else:
             method = self._random.choice(METHODS)
             made = Made(method, self._target(), *self._body())
@@ -107,6 +110,9 @@ class Fuzzer:
             *(f"{name}: {value}" for name, value in self._headers(made)),
         ]
         return "\r\n".join(lines).encode("utf-8", "surrogatepass") + b"\r\n\r\n" + made.body
+
+    def _other_protocol(self, _: str) -> Made:
+        return self._protocols.request()
 
     def _headers(self, made: Made) -> list[tuple[str, str]]:
         if made.method == "SOCKET":

@@ -139,6 +139,11 @@ def cloud_run() -> CloudRunSettings:
     )
 
 
+def heartbeat_seconds() -> float:
+    """Return the seconds of silence after which a stream sends a ping."""
+    return float(settings.HEARTBEAT_SECONDS)
+
+
 def approval_seconds() -> float:
     return float(settings.APPROVAL_SECONDS)
 

@@ -31,7 +31,7 @@ async def images(attachments: Sequence[AttachmentIn], read_file: ReadFile) -> tu
     found = []
     for attachment in attachments:
         if attachment.path is None:
-            data = _decode(attachment.data_base64 or "")
+            data = _decode(attachment.data_base64 or "", "The data_base64 of an attachment")
         else:
             try:
                 data = await read_file(attachment.path, MAX_IMAGE_BYTES)
@@ -62,14 +62,11 @@ def image_of_url(url: str, field: str) -> Image:
     if not found or not head.startswith(DATA_URL):
         problem = f"{field}: a picture must be a data: URL with base64; other URLs are not fetched"
         raise ApiError(422, "invalid_attachment", f"{problem}.")
-    try:
-        return image_of(base64.b64decode(data, validate=True))
-    except (binascii.Error, ValueError):
-        raise ApiError(422, "invalid_attachment", f"{field}: the picture is not base64.") from None
+    return image_of(_decode(data, f"{field}: the picture"))
 
 
-def _decode(text: str) -> bytes:
+def _decode(text: str, what: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise ApiError(422, "invalid_attachment", "The data_base64 of an attachment is not base64.") from None
+        raise ApiError(422, "invalid_attachment", f"{what} is not base64.") from None

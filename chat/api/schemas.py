@@ -290,6 +290,7 @@ class SessionOut(Schema):
     user: str = Field(description="The caller's own label of its user. Empty if none was given.")
     metadata: dict[str, Any] = Field(description="The caller's own values.")
     active_run: UUID | None = Field(description="The run that is running or waiting. Null if there is none.")
+    archived: bool = Field(description="True if the session is left out of the list.")
     created: datetime = Field(description="The time of the first request.")
     updated: datetime = Field(description="The time of the last change.")
 
@@ -310,6 +311,8 @@ class SessionPatch(Strict):
     metadata: dict[str, Any] | None = Field(
         None, description="The new values in place of all old ones, of at most 16 KiB as JSON. Null keeps the old ones."
     )
+
+    archived: bool | None = Field(None, description="True leaves the session out of the list. Null changes nothing.")
 
     @field_validator("metadata")
     @classmethod

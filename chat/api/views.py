@@ -1,5 +1,6 @@
 """The chat API: runs, and the sessions that they belong to."""
 
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -45,6 +46,8 @@ router = Router(tags=["chat"], auth=CHAT)
 CURSOR: Final[Any] = params.Query(
     None, ge=0, le=2**31, description="The number of the last event that was received. If omitted, all events follow."
 )
+
+ARCHIVED: Final[Any] = params.Query(default=False, description="True lists the archived sessions, false all others.")
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 STREAM_ERRORS: Final = ERRORS | errors(409, 413, 415)
@@ -105,9 +108,11 @@ async def cancel_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 
 @router.get("/chat/sessions", response={200: SessionList, **ERRORS}, auth=READ)
-async def list_sessions(request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET) -> dict[str, Any]:
+async def list_sessions(
+    request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET, archived: bool = ARCHIVED
+) -> dict[str, Any]:
     """List the caller's sessions (with the scope `audit` all sessions), the most recently used first."""
-    return await read(queries.sessions, caller(request).reads, limit, offset)
+    return await read(partial(queries.sessions, archived=archived), caller(request).reads, limit, offset)
 
 
 @router.get("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, auth=READ)
@@ -143,7 +148,7 @@ async def compact_session(request: HttpRequest, session_id: UUID) -> HttpRespons
 
 @router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, **errors(409, 415)})
 async def change_session(request: HttpRequest, session_id: UUID, body: SessionPatch) -> dict[str, Any]:
-    """Change a session's title or metadata."""
+    """Change a session's title or metadata, or archive it."""
     owner, changes = caller(request).owner, body.model_dump(exclude_unset=True, exclude_none=True)
     return _found(await writer.write(lambda: queries.change_session(session_id, owner, changes)), "session")
 

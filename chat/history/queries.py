@@ -3,7 +3,7 @@
 Rows of other owners do not exist for a caller. An `owner` of None reads the rows of all owners.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,10 +12,14 @@ from django.db.models import QuerySet
 
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
 from spending import ledger
+from storage.statements import Statement
 from web.pages import page
 
 ROWS_AT_ONCE: Final = 200
 """Rows of a log that are in memory at the same time while it is replayed."""
+
+
+_find_active = Statement("SELECT active_run FROM sessions WHERE id = %s AND owner = %s")
 
 
 class StoredLog(msgspec.Struct, frozen=True):
@@ -77,6 +81,13 @@ def delete_run(run_id: UUID, owner: str) -> UUID | bool:
     return True
 
 
+def open_runs(owner: str, metadata: Mapping[str, str]) -> list[UUID]:
+    """Return the runs of an owner that have not ended, and whose metadata have these fields."""
+    opened = Run.objects.filter(session__owner=owner, status__in=(Run.Status.RUNNING, Run.Status.WAITING))
+    fields = {f"metadata__{name}": value for name, value in metadata.items()}
+    return list(opened.filter(**fields).values_list("id", flat=True))
+
+
 def owner_of(run_id: UUID) -> str | None:
     """Return the owner of a run, or None if there is no such run."""
     return Run.objects.filter(id=run_id).values_list("session__owner", flat=True).first()
@@ -101,15 +112,16 @@ def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
     ]
 
 
-def sessions(owner: str | None, limit: int, offset: int) -> dict[str, Any]:
-    found, count = page(_sessions(owner).order_by("-updated"), limit, offset)
+def sessions(owner: str | None, limit: int, offset: int, *, archived: bool = False) -> dict[str, Any]:
+    found, count = page(_sessions(owner).filter(archived=archived).order_by("-updated"), limit, offset)
     return {"items": [_session(row) for row in found], "count": count}
 
 
-def active_runs(session_ids: Collection[UUID], owner: str) -> dict[UUID, UUID | None]:
-    """Return the active run, or None, of those of the sessions that the owner has."""
-    own = Session.objects.filter(id__in=session_ids, owner=owner)
-    return dict(own.values_list("id", "active_run"))
+def active_run(session_id: UUID, owner: str) -> tuple[UUID | None] | None:
+    """Return the active run of a session, if it has one, as the only value; None if there is no such session."""
+    rows = _find_active(session_id, owner)
+    # SQLite has a UUID as text.
+    return (UUID(str(rows[0][0])) if rows[0][0] else None,) if rows else None
 
 
 def session(session_id: UUID, owner: str | None) -> dict[str, Any] | None:
@@ -176,7 +188,7 @@ def _sessions(owner: str | None) -> QuerySet[Session]:
 
 
 def _session(row: Session) -> dict[str, Any]:
-    names = ("id", "owner", "title", "user", "metadata", "active_run", "created", "updated")
+    names = ("id", "owner", "title", "user", "metadata", "active_run", "archived", "created", "updated")
     return {name: getattr(row, name) for name in names}
 
 

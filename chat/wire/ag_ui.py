@@ -153,9 +153,6 @@ class AgUiStream:
         yield from self._write(REASONING)
         yield {"type": "REASONING_MESSAGE_CONTENT", "messageId": self._message, "delta": event.text}
 
-    def _used(self, _: Usage) -> Iterator[Fields]:
-        yield from self._close()
-
     def _called(self, event: ToolCalled | ClientToolCall) -> Iterator[Fields]:
         if isinstance(event, ToolCalled) and event.waits_for == "client":
             # The call follows when all calls of the client are recorded.
@@ -182,9 +179,12 @@ class AgUiStream:
         fields = msgspec.to_builtins(event)
         yield {"type": "CUSTOM", "name": fields.pop("type"), "value": fields}
 
-    def _end(self, event: End) -> Iterator[Fields]:
+    def _end(self, event: End | Error) -> Iterator[Fields]:
         self.ended = True
         yield from self._close()
+        if isinstance(event, Error):
+            yield {"type": "RUN_ERROR", "message": event.error, "code": event.code}
+            return
         used = event.usage
         tokens = {
             "inputTokens": used.input_tokens,
@@ -204,11 +204,6 @@ class AgUiStream:
             result["output"] = event.output
         yield {"type": "RUN_FINISHED", **self._ids, "outcome": outcome, "result": result, "usage": usage}
 
-    def _failed(self, event: Error) -> Iterator[Fields]:
-        self.ended = True
-        yield from self._close()
-        yield {"type": "RUN_ERROR", "message": event.error, "code": event.code}
-
 
 def _frame(fields: Fields) -> bytes:
     return b"data: " + _encode(fields) + b"\n\n"
@@ -217,7 +212,7 @@ def _frame(fields: Fields) -> bytes:
 _EVENTS: Final[dict[type, Callable[[AgUiStream, Any], Iterator[Fields]]]] = {
     Start: AgUiStream._custom,
     Reasoning: AgUiStream._thought,
-    Usage: AgUiStream._used,
+    Usage: lambda stream, _: stream._close(),
     ToolCalled: AgUiStream._called,
     ClientToolCall: AgUiStream._called,
     ToolOutput: AgUiStream._custom,
@@ -227,5 +222,5 @@ _EVENTS: Final[dict[type, Callable[[AgUiStream, Any], Iterator[Fields]]]] = {
     BudgetUsed: AgUiStream._custom,
     Compaction: AgUiStream._custom,
     End: AgUiStream._end,
-    Error: AgUiStream._failed,
+    Error: AgUiStream._end,
 }

@@ -60,7 +60,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 class ChunkStream:
     """Turns the frames of a run into chunks. With `include_usage`, the last chunk has the usage of these frames.
 
-    `questions` has the calls of client tools. An approval is no question here: the stream waits for its decision.
+    `questions` has the calls of client tools. The stream waits for the decision about an approval.
 
     The text of a `structured` answer is sent at the end: an answer that does not match is corrected before.
     """

@@ -1,7 +1,7 @@
 """A run as OpenAI's responses: typed items, and events with a sequence number.
 
 A pure function of the run's events from its start, so the same response can be read again, from any event on. A run
-that waits for the client has one response for each part: a response ends where the run waits, and the next one
+that waits for the client has one response for each part. A response ends when the run waits, and the next one
 begins with what follows the client's answer.
 
 Sources: https://www.openresponses.org/specification, https://platform.openai.com/docs/api-reference/responses
@@ -32,6 +32,7 @@ from chat.wire import sse
 from chat.wire.chat_completions import BUDGET_EXCEEDED, CALL_ID, FINISHED, error_of
 from chat.wire.questions import Questions
 from chat.wire.response_items import MESSAGE, REASONING, ItemWriter
+from storage.ids import created
 
 SERVER: Final = "orchestrator"
 """The `server_label` of the service's own tools, whose calls have the form of calls of an MCP server."""
@@ -55,7 +56,8 @@ def approval_id(event: ApprovalRequired) -> str:
 class ResponseStream:
     """Turns the frames of a run, from its first one, into the events of one of its responses.
 
-    `fields` are the fields of the response that do not change, and `clock` returns seconds since 1970. Events up to the
+    `fields` are the fields of the response that do not change, and `clock` returns the time of the run's end in seconds
+    since 1970. Events up to the
     sequence number `after` are left out. With `structured`, the text of the answer is sent at its end, because an
     answer that does not match is corrected. `response` is the object so far, and `passed` counts the parts that ended.
     """
@@ -75,7 +77,8 @@ class ResponseStream:
         self._structured = structured
         self._items = ItemWriter(f"{run_id.hex}_{part}", after)
         self._usage = TotalUsage()
-        self._asks = False
+        # The execution that the newest event asks about, whose id has the time of the question.
+        self._asked = ""
         # The places of the calls without an outcome.
         self._calls: dict[str, int] = {}
         self.passed = 0
@@ -106,17 +109,17 @@ class ResponseStream:
 
     def _events(self, frames: bytes) -> Iterator[bytes]:
         for part in sse.stretches(frames):
-            if self._asks and not isinstance(part, ClientToolCall):
+            if self._asked and not isinstance(part, ClientToolCall):
                 # The part ended with the questions before this event.
-                self._asks = False
                 self.passed += 1
                 if self.passed > self._part:
                     yield from self._finish("completed")
+                self._asked = ""
             if self.ended:
                 return
             if not isinstance(part, bytes):
                 self.questions.note(part)
-                self._asks = isinstance(part, ClientToolCall | ApprovalRequired)
+                self._asked = part.execution_id if isinstance(part, ClientToolCall | ApprovalRequired) else ""
             if self.passed == self._part:
                 yield from self._show(part)
 
@@ -128,9 +131,6 @@ class ResponseStream:
             yield from _EVENTS[type(part)](self, part) if type(part) in _EVENTS else ()
         elif not self._structured:
             yield from self._items.write(MESSAGE, sse.literals(part))
-
-    def _thought(self, event: Reasoning) -> Iterator[bytes]:
-        yield from self._items.write(REASONING, [_encode(event.text)[1:-1]])
 
     def _used(self, event: Usage) -> Iterator[bytes]:
         yield from self._items.close()
@@ -170,7 +170,7 @@ class ResponseStream:
         yield self._items.event(f"mcp_call.{outcome['status']}", place)
         yield self._items.done(at, **outcome)
 
-    def _asked(self, event: ApprovalRequired) -> Iterator[bytes]:
+    def _request(self, event: ApprovalRequired) -> Iterator[bytes]:
         call = {"name": event.tool, "server_label": SERVER, "arguments": _encode(event.params).decode()}
         yield from self._items.add({"type": "mcp_approval_request", "id": approval_id(event), **call})
         yield self._items.done(len(self._items.output) - 1)
@@ -214,19 +214,19 @@ class ResponseStream:
         self.ended = True
         self.response |= {"status": status, "usage": _usage(self._usage)}
         if status == "completed":
-            self.response["completed_at"] = self._clock()
+            self.response["completed_at"] = created(UUID(self._asked)) if self._asked else self._clock()
         # The specification has no event for a response that was cancelled.
         yield self._items.event("incomplete" if status == "cancelled" else status, {"response": self.response})
 
 
 _EVENTS: Final[dict[type, Callable[[ResponseStream, Any], Iterator[bytes]]]] = {
-    Reasoning: ResponseStream._thought,
+    Reasoning: lambda stream, event: stream._items.write(REASONING, [_encode(event.text)[1:-1]]),
     Usage: ResponseStream._used,
     ToolCalled: ResponseStream._called,
     ApprovalResolved: ResponseStream._called,
     ToolResult: ResponseStream._outcome,
     ToolFailed: ResponseStream._outcome,
-    ApprovalRequired: ResponseStream._asked,
+    ApprovalRequired: ResponseStream._request,
     ClientToolCall: ResponseStream._function,
     End: ResponseStream._end,
     Error: ResponseStream._failed,

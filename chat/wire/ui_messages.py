@@ -179,7 +179,7 @@ class UiMessageStream:
 
 
 def _kind(tool: str) -> dict[str, bool]:
-    """Return the fields that tell a tool of the service from those of the client, whose names have no dot."""
+    """Return the fields of a tool of the service; none for a tool of the client, whose names have no dot."""
     return {"providerExecuted": True, "dynamic": True} if "." in tool else {}
 
 

@@ -34,6 +34,7 @@ from orchestrator_site.logging import request_id
 from storage.writer import StorageUnavailable
 from telemetry import metrics
 from telemetry.instruments import OTHER
+from tools.mcp_server.resource import challenge_of
 from web.errors import CONTENT_TYPE, ApiError
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ STATUS_ERRORS: Final = {
     500: ("internal", "Internal error. The service's log has the details."),
 }
 
+
+UNAUTHORIZED: Final = 401
+MCP: Final = "/mcp"
+"""The path whose 401 names the URL of the resource's metadata."""
 
 LAST_SECONDS: Final = 1.0
 """Seconds that a reader has to receive the end of a stream whose key was revoked."""
@@ -68,6 +73,10 @@ class ApiHandler(ASGIHandler):
             response, request = await self._respond(scope, receive)
         except Disconnected:
             return
+        if response.status_code == UNAUTHORIZED and inner_path(scope) == MCP:
+            # A body of which nothing was read has no request yet.
+            asked = request or self.create_request(dict(scope), BytesIO())[0]
+            response["WWW-Authenticate"] = challenge_of(asked) if asked else "Bearer"
         response["X-Request-Id"] = request_id.get()
         response["X-Content-Type-Options"] = "nosniff"
         # A pattern of the service's URLs: paths would give the metric as many labels as callers can think of.
@@ -99,13 +108,13 @@ class ApiHandler(ASGIHandler):
 
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[HttpResponseBase, HttpRequest | None]:
         """Return the response, and the request if it could be read."""
+        if root := scope.get("root_path"):
+            set_script_prefix(f"{root}/")
         try:
             body = await read_body(scope, receive, largest_body(inner_path(scope)), partial(_identify, scope))
         except ApiError as refusal:
             return django_response(refusal), None
         set_urlconf(None)
-        if root := scope.get("root_path"):
-            set_script_prefix(f"{root}/")
         request, problem = self.create_request(dict(scope), BytesIO(body))
         if request is None:
             return django_response(

@@ -15,6 +15,7 @@ from storage.schema import migrate
 from storage.writer import StorageUnavailable
 from telemetry import tracing
 from tools import assembly
+from tools.mcp_server.calls.exchange import end_all
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
         else:
             # Tracing ends last, because runs that end here still send their spans.
             await service_registry.close()
+            await end_all()
             await authenticator.close()
             await tracing.close()
             await send({"type": "lifespan.shutdown.complete"})

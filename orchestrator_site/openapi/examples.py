@@ -7,7 +7,7 @@ from chat.wire.event_schemas import EXECUTION, RUN, SESSION, SHA256, USAGE
 
 TIME: Final = "2026-11-28T15:05:52.104Z"
 LATER: Final = "2026-11-28T15:05:53.871Z"
-PROJECTIONS: Final = {"openai", "ai-sdk", "ag-ui"}
+PROJECTIONS: Final = {"openai", "ai-sdk", "ag-ui", "mcp"}
 """The tags of operations whose streams have the events of another protocol."""
 
 KEY: Final = "01a204bc-0f3c-7e55-8f10-6b1d2a9c3e47"
@@ -90,6 +90,7 @@ REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "handle_mcp_message": {"The list of tools": {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}},
     "undo_run": {"Restore the files": {}, "Undo the undo": {"direction": "redo"}},
     "put_document": {"A text": {"name": "handbook/leave.md", "text": "# Leave\nEveryone has 30 days.\n"}},
+    "fork_session": {"Up to a message": {"up_to": 4, "title": "Capitals, again"}},
     "change_session": {"A new title": {"title": "Capitals"}},
     "approve_execution": {"An approval": DECISION},
     "deny_execution": {"A denial": {**DECISION, "note": "Write to notes/ only."}},
@@ -129,6 +130,7 @@ SESSION_FIELDS: Final[dict[str, Any]] = {
     "user": "",
     "metadata": {},
     "active_run": None,
+    "archived": False,
     "created": TIME,
     "updated": LATER,
 }
@@ -205,7 +207,16 @@ SUMS: Final = {
     "milliseconds": 0,
     "cost_usd": 0.00421,
 }
+RESOURCE: Final = {
+    "resource": "https://agents.example.org/mcp",
+    "resource_name": "Orchestrator Service",
+    "resource_documentation": "https://agents.example.org/docs",
+    "bearer_methods_supported": ["header"],
+    "scopes_supported": ["chat", "approve", "tools"],
+}
 ANSWERS: Final[dict[str, Any]] = {
+    "get_resource_metadata": RESOURCE,
+    "get_mcp_resource_metadata": RESOURCE,
     "start_run": {**RUN_FIELDS, "approval": None, "client_tool_calls": []},
     "resume_run": {
         **RUN_FIELDS,

@@ -1,6 +1,6 @@
 """uvicorn with its own startup and shutdown: models load before the first request, and the exit status is 0.
 
-At shutdown, runs end before their connections do.
+At shutdown, runs and calls of tools end before their connections do.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from orchestrator_site.http.socket_protocol import SocketProtocol
 from orchestrator_site.http.uvicorn_protocol import HttpProtocol
 from orchestrator_site.serving import reload
 from telemetry.worker_totals import worker_totals
+from tools.mcp_server.calls.exchange import end_all
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS: Final = 5
@@ -120,7 +121,8 @@ class Server(uvicorn.Server):
         self._stopping = asyncio.get_running_loop().create_task(self._stop())
 
     async def _stop(self) -> None:
-        # Runs end first, so that their subscribers still receive the terminal events.
-        await service_registry.close(drain=conf.drain_seconds())
+        # Runs and calls end first, so that their clients still receive the terminal events and the responses.
+        drain = conf.drain_seconds()
+        await asyncio.gather(service_registry.close(drain=drain), end_all(drain=drain))
         worker_totals.flush()
         self.should_exit = True

@@ -145,6 +145,10 @@ class Index(ABC):
         """Commit the statements of a block together, or none of them. Transactions of one index exclude each other."""
 
     @abstractmethod
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Read the same state in a whole block, whatever others commit meanwhile."""
+
+    @abstractmethod
     def lock(self, part: Part) -> AbstractContextManager[bool]:
         """Lock the updates of a part, for all users of the index. Yield False if another one holds the lock."""
 

@@ -40,6 +40,11 @@ ENDPOINTS: Final = {
     ("patch", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=("chat",), body={"title": "Mine"}),
     ("get", "/chat/sessions/{session_id}/messages"): Endpoint(kind="session", scopes=READ),
     ("post", "/chat/sessions/{session_id}/compact"): Endpoint(kind="session", scopes=("chat",)),
+    ("post", "/chat/sessions/{session_id}/fork"): Endpoint(
+        kind="session", scopes=("chat",), body={"title": "Copy"}, opens_with=201
+    ),
+    ("get", "/chat/sessions/{session_id}/export"): Endpoint(kind="session", scopes=READ),
+    ("post", "/chat/sessions/import"): Endpoint(kind="unowned", scopes=("chat",), body={"type": "x"}, opens_with=415),
     ("get", "/workspace/files"): Endpoint(kind="unowned", scopes=("files.read",)),
     ("get", "/workspace/files/{path}"): Endpoint(kind="unowned", scopes=("files.read",), opens_with=404),
     ("put", "/workspace/files/{path}"): Endpoint(kind="unowned", scopes=("files.write",), body={}, opens_with=201),
@@ -94,7 +99,8 @@ ENDPOINTS: Final = {
     # This one is last because it deletes the session.
     ("delete", "/chat/sessions/{session_id}"): Endpoint(kind="session", scopes=("chat",), opens_with=204),
 }
-OPEN: Final = {("get", "/healthz"), ("get", "/livez"), ("get", "/readyz")}
+RESOURCE: Final = "/.well-known/oauth-protected-resource"
+OPEN: Final = {("get", path) for path in ("/healthz", "/livez", "/readyz", RESOURCE, f"{RESOURCE}/mcp")}
 """Endpoints that need no key."""
 
 

@@ -64,7 +64,7 @@ async def ran(*command: str | Path, folder: Path) -> tuple[int, str]:
     return process.returncode or 0, output.decode()
 
 
-async def test_types_for_typescript_tell_the_events_apart(start: Start, tmp_path: Path) -> None:
+async def test_types_for_typescript_distinguish_the_events(start: Start, tmp_path: Path) -> None:
     npm()
     api = await start(Scripted())
     (tmp_path / "openapi.json").write_text(json.dumps(await api.get("/openapi.json")))

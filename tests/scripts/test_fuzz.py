@@ -1,6 +1,6 @@
 """A few of the fuzzer's requests, and those that found a fault.
 
-Covers `console.error_pages`, `scripts.well_formed`.
+Covers `console.error_pages`, `scripts.other_protocols`, `scripts.well_formed`.
 """
 
 import pytest

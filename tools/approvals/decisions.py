@@ -129,5 +129,26 @@ def settle(execution_id: UUID, now: datetime, *, cancelled: bool = False) -> App
     )
 
 
+def has_expired(now: datetime) -> bool:
+    """Return whether executions outside of runs wait although their time is over."""
+    return _expired(now).exists()
+
+
+def close_expired(now: datetime) -> int:
+    """Close the executions outside of runs that wait although their time is over, and return their number.
+
+    No run continues them, and their caller has not come back.
+    """
+    expired = _expired(now)
+    expired.filter(decision="").update(decision=ToolExecution.Decision.EXPIRED, decided=now)
+    error = "The time for a decision is over, and the caller has not continued the call."
+    return expired.update(status=ToolExecution.Status.DENIED, code="denied", error=error, ended=now)
+
+
+def _expired(now: datetime) -> "QuerySet[ToolExecution]":
+    waiting = ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL, run_id=None)
+    return waiting.filter(expires__lte=now)
+
+
 def _undecided() -> "QuerySet[ToolExecution]":
     return ToolExecution.objects.filter(status=ToolExecution.Status.AWAITING_APPROVAL, decision="")

@@ -1,139 +1,101 @@
-"""The methods of the MCP server. Tools run through the same executor as those of runs, and are recorded."""
+"""The methods of the MCP server, for the clients of all its protocols."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-from django.conf import settings
-
-from access.caller import Caller
-from spending.accounts import payer
-from storage.writer import writer
-from tools.assembly import tool_context
-from tools.base import Failed, Succeeded, Tool, ToolError, ToolRequest
-from tools.execution.executor import ToolExecutor
-from tools.execution.offered import OfferedTools
-from tools.mcp_server.protocol import (
+from access.caller import Caller, require
+from tools.approvals.api import decide
+from tools.mcp_server import offered
+from tools.mcp_server.calls import open_calls
+from tools.mcp_server.calls.requests import CallRequest, StartedCall, started
+from tools.mcp_server.messages.clients import (
+    Client,
+    RoutingHeaders,
+    elicits,
+    is_stateless,
+    stateless_client,
+)
+from tools.mcp_server.messages.protocol import (
     HANDSHAKES,
     INVALID_PARAMS,
-    INVALID_REQUEST,
     METHOD_NOT_FOUND,
     STATELESS,
-    UNSUPPORTED_VERSION,
-    VERSIONS,
     RpcError,
     RpcRequest,
-    failure,
-    parse,
-    result,
+    RpcResponse,
+    is_id,
 )
+from tools.mcp_server.messages.questions import APPROVE, Answer, answer_of, asked_about
+from tools.mcp_server.results import marked, server_info
 
-NAME: Final = "orchestrator-service"
 CAPABILITIES: Final = {"tools": {"listChanged": False}}
-COMPLETE: Final = {"resultType": "complete"}
-"""A field that every result of 2026-07-28 has, and that older clients ignore."""
-
 CACHING: Final = {"ttlMs": 0, "cacheScope": "private"}
 INSTRUCTIONS: Final = "Paths are relative to the caller's workspace. Each call of a tool is recorded."
-NEEDS_APPROVAL: Final = (
-    "TOOL_POLICY requires an approval for this call, which only a run can wait for: use /chat/stream."
-)
 
 
-async def reply(message: Any, caller: Caller, version: str = "") -> tuple[dict[str, Any] | None, bool]:
-    """Return the answer to a message, or None if it gets none; and whether the message itself is at fault.
+def client_of(request: RpcRequest, headers: RoutingHeaders | None, known: Client) -> Client:
+    """Return the client of a request; `known` is that of its handshake, if it is not stateless. Raises `RpcError`."""
+    if is_stateless(request, headers):
+        return stateless_client(request, headers)
+    return known
 
-    `version` is the header `MCP-Protocol-Version`.
+
+def greeted(request: RpcRequest) -> Client:
+    """Return the client that begins with this handshake."""
+    wanted = request.params.get("protocolVersion")
+    version = wanted if wanted in HANDSHAKES else HANDSHAKES[-1]
+    return Client(version=version, elicits=elicits(version, request.params.get("capabilities")))
+
+
+async def answer(
+    request: RpcRequest, caller: Caller, client: Client, *, streams: bool, reference: str
+) -> Mapping[str, Any] | StartedCall:
+    """Return the result of a request, or the call that makes it. Raises `RpcError`.
+
+    A transport that `streams` carries messages to the client before the response.
     """
-    number = message.get("id") if isinstance(message, dict) else None
-    try:
-        if version and version not in VERSIONS:
-            supported = {"supported": list(VERSIONS), "requested": version[:80]}
-            error = f"Unsupported protocol version {version[:80]!r}. Supported: {', '.join(VERSIONS)}."
-            raise RpcError(UNSUPPORTED_VERSION, error, supported)
-        request = parse(message)
-        if request is None or request.id is None:
-            return None, False
-        return result(request, await _answer(request, caller)), False
-    except RpcError as error:
-        is_bad = error.code in {INVALID_REQUEST, UNSUPPORTED_VERSION}
-        return failure(number if isinstance(number, str | int) else None, error), is_bad
-
-
-async def _answer(request: RpcRequest, caller: Caller) -> dict[str, Any]:
-    """Return the result of a request. Raises `RpcError`."""
     if request.method == "initialize":
-        wanted = request.params.get("protocolVersion")
-        chosen = wanted if wanted in HANDSHAKES else HANDSHAKES[-1]
-        server = {"name": NAME, "version": settings.VERSION}
-        fields = {"protocolVersion": chosen, "capabilities": CAPABILITIES, "serverInfo": server}
+        fields = {
+            "protocolVersion": greeted(request).version,
+            "capabilities": CAPABILITIES,
+            "serverInfo": server_info(),
+        }
         return {**fields, "instructions": INSTRUCTIONS}
     if request.method == "server/discover":
         fields = {"supportedVersions": list(STATELESS), "capabilities": CAPABILITIES, "instructions": INSTRUCTIONS}
-        return {**fields, **COMPLETE, **CACHING}
+        return marked({**fields, **CACHING}, client)
     if request.method == "ping":
-        return {}
+        return marked({}, client)
     if request.method == "tools/list":
-        tools = [
-            {
-                "name": tool.name,
-                "description": tool.spec.description,
-                "inputSchema": dict(tool.spec.parameters),
-                "annotations": {
-                    "readOnlyHint": tool.effect == "read",
-                    "destructiveHint": tool.effect != "read",
-                    "openWorldHint": tool.effect == "network",
-                },
-            }
-            for tool in _offered(caller)
-        ]
-        return {"tools": tools, **COMPLETE, **CACHING}
+        return marked({"tools": offered.described(caller), **CACHING}, client)
     if request.method == "tools/call":
-        return {**await _call(request.params, caller), **COMPLETE}
+        call = CallRequest.of(request, caller)
+        return started(call, caller, client, streams=streams, reference=reference)
     raise RpcError(METHOD_NOT_FOUND, f"There is no method {request.method[:80]!r}.")
 
 
-def _offered(caller: Caller) -> list[Tool]:
-    """Return the tools that the caller may run, in a stable order."""
-    context = tool_context()
-    return [
-        tool
-        for tool in context.registry
-        if caller.scopes.may_use(tool.name)
-        and not tool.disabled
-        # Without facets, only a rule that denies the tool with any params holds.
-        and context.policy.decide(tool.name, tool.effect, "caller", {}) != "deny"
-    ]
+async def take_response(response: RpcResponse, caller: Caller) -> bool:
+    """Record the decision in the client's answer to a question; return False if there was no such question.
+
+    Raises `RpcError` for an answer that is none, and `ApiError` (403, 404, 409).
+    """
+    asked = asked_about(response.id)
+    if asked is None:
+        return False
+    execution_id, params_sha256 = asked
+    given = Answer(verdict="denied", note="The client could not ask its user.")
+    if response.result is not None:
+        given = answer_of(response.result)
+    require(caller, (APPROVE,))
+    await decide(caller.owner, execution_id, given.verdict, params_sha256=params_sha256, note=given.note)
+    return True
 
 
-async def _call(params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
-    """Run a tool, and return its result. A failure of the tool is a result too, which a model can read."""
-    name, arguments = params.get("name"), params.get("arguments", {})
-    if not isinstance(name, str) or not isinstance(arguments, dict):
-        raise RpcError(INVALID_PARAMS, "tools/call takes a name, and arguments as an object.")
-    if name not in {tool.name for tool in _offered(caller)}:
-        raise RpcError(INVALID_PARAMS, f"There is no tool {name[:80]!r}; tools/list names the tools.")
-    stored = bool(settings.ENABLE_PERSISTENCE)
-    executor = ToolExecutor(
-        tool_context(),
-        payer(caller),
-        writer.write if stored else _discard,
-        offered=OfferedTools(),
-        stored=stored,
-        granted=caller.scopes.may_use,
-    )
-    text = msgspec.json.encode(arguments).decode()
-    call = executor.inspect(ToolRequest(tool=name, arguments=text, source="caller"))
-    if call.refusal is None and call.decision == "ask":
-        call = msgspec.structs.replace(call, refusal=ToolError(NEEDS_APPROVAL, code="denied"))
-    steps = [step async for step in executor.execute(call)]
-    last = steps[-1]
-    if isinstance(last, Succeeded):
-        structured = {"structuredContent": last.data} if isinstance(last.data, dict) else {}
-        return {"content": [{"type": "text", "text": last.content}], **structured, "isError": False}
-    problem = f"{last.code}: {last.error}" if isinstance(last, Failed) else "The tool ended without a result."
-    return {"content": [{"type": "text", "text": problem}], "isError": True}
-
-
-async def _discard(_: object) -> None:
-    """Store nothing."""
+async def take_notification(request: RpcRequest, caller: Caller, client: Client) -> None:
+    """Cancel the call that a notification names. All others change nothing. Raises `RpcError`."""
+    if request.method != "notifications/cancelled":
+        return
+    number = request.params.get("requestId")
+    if number is None or not is_id(number):
+        raise RpcError(INVALID_PARAMS, "requestId must be the id of a request: a text or an integer.")
+    await open_calls.current().cancel(open_calls.reference_of(number, caller, client.link), caller)

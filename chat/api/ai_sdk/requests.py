@@ -48,7 +48,9 @@ def answers_of(message: UiMessage) -> dict[UUID, Result | Decision]:
             try:
                 found[UUID(part.call_id)] = answer
             except ValueError:
-                raise ApiError(422, "invalid_field", f"toolCallId {part.call_id[:80]!r} is no id of a call.") from None
+                raise ApiError(
+                    422, "invalid_field", f"toolCallId {part.call_id[:80]!r} is not the id of a call."
+                ) from None
     return found
 
 

@@ -9,7 +9,7 @@ from chat.api.client_tools import client_tools
 from chat.api.images import image_of_url
 from chat.api.openai.model_names import named_model
 from chat.api.openai.schemas import CompletionIn, MessageIn, ResponseFormat, TextPart, ToolChoice
-from chat.engine.messages import AssistantMessage, Image, Message, ToolCall, ToolMessage, UserMessage
+from chat.engine.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import SamplingOptions
 from chat.engine.output_schema import OutputSchema
 from chat.providers.registry import ProviderRegistry
@@ -86,7 +86,10 @@ def _conversation(messages: Sequence[MessageIn]) -> Iterator[Message]:
     names: dict[str, str] = {}
     for place, message in enumerate(messages):
         if message.role == "user":
-            yield UserMessage(text=text_of(message), images=tuple(_images(message, place)))
+            parts = message.content if isinstance(message.content, list) else []
+            urls = (part.image_url.url for part in parts if not isinstance(part, TextPart))
+            pictures = tuple(image_of_url(url, f"messages.{place}") for url in urls)
+            yield UserMessage(text=text_of(message), images=pictures)
         elif message.role == "assistant":
             calls = tuple(
                 ToolCall(call_id=call.id, name=call.function.name, arguments=call.function.arguments)
@@ -100,12 +103,6 @@ def _conversation(messages: Sequence[MessageIn]) -> Iterator[Message]:
                 problem = f"messages.{place}: tool_call_id names no call of an assistant's message before it"
                 raise ApiError(422, "invalid_field", f"{problem}.")
             yield ToolMessage(call_id=call_id, name=names[call_id], content=text_of(message))
-
-
-def _images(message: MessageIn, place: int) -> Iterator[Image]:
-    for part in message.content if isinstance(message.content, list) else ():
-        if not isinstance(part, TextPart):
-            yield image_of_url(part.image_url.url, f"messages.{place}")
 
 
 def output_schema(field: str, kind: str, schema: dict[str, Any] | None) -> OutputSchema | None:

@@ -53,8 +53,8 @@ async def run_of(answers: Answers, caller: Caller) -> UUID | None:
 async def give(run_id: UUID, answers: Answers, caller: Caller) -> None:
     """Give all answers to a run. The same answers again change nothing.
 
-    Raise `ApiError`: 403 without the scope `approve`, 409 for another answer or a late one, and 422 if a result is
-    missing, because the run would wait for it.
+    Raise `ApiError`: 403 without the scope `approve`, and 409 for another answer or a late one. If a result is missing,
+    the run would wait for it: 422.
     """
     waiting = await read(results.waiting_of, run_id)
     if left := sorted(waiting - set(map(str, answers))):

@@ -30,9 +30,10 @@ async def named_session(name: str, caller: Caller) -> NamedSession:
     ids = [own]
     with suppress(ValueError):
         ids.append(UUID(name))
-    found = await read(queries.active_runs, ids, caller.owner)
-    known = next((session_id for session_id in ids if session_id in found), None)
-    return NamedSession(id=own) if known is None else NamedSession(id=known, exists=True, active_run=found[known])
+    for session_id in ids:
+        if (found := await read(queries.active_run, session_id, caller.owner)) is not None:
+            return NamedSession(id=session_id, exists=True, active_run=found[0])
+    return NamedSession(id=own)
 
 
 def repeat_key(protocol: str, *parts: object) -> Key:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 from ninja import Field
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
-from chat.api.openai.schemas import MAX_MESSAGES, MAX_PARTS
-from chat.api.schemas import MAX_CLIENT_TOOLS, ClientToolIn, ClientToolName, Description
+from chat.api.openai.schemas import MAX_MESSAGES, MAX_PARTS, FunctionIn
+from chat.api.schemas import MAX_CLIENT_TOOLS
 from web.schemas import Strict
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
@@ -113,20 +113,10 @@ InputItem = Annotated[
 ]
 
 
-class FunctionTool(Strict):
+class FunctionTool(FunctionIn):
     """A function that the client runs."""
 
     type: Literal["function"] = Field(description="The kind of the tool.")
-    name: ClientToolName = Field(description="The name. It differs from the names of the service's tools.")
-    description: Description | None = Field(None, description="The description for the model. Null is none.")
-    parameters: dict[str, Any] | None = Field(None, description="The JSON Schema of the arguments. Null is none.")
-    strict: bool | None = Field(None, description="Without effect: the arguments are always checked.")
-
-    @property
-    def declared(self) -> ClientToolIn:
-        """The function as a client tool."""
-        fields = {"name": self.name, "description": self.description, "parameters": self.parameters}
-        return ClientToolIn.model_validate({name: value for name, value in fields.items() if value is not None})
 
 
 class FunctionChoice(Strict):

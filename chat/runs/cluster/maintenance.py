@@ -1,7 +1,7 @@
 """The periodic work of a process beside its runs.
 
 It renews its lease, carries out commands, continues waiting runs, ends lost ones, and marks the runs of other processes
-that are followed here.
+that are followed here. It closes calls whose time for a decision is over.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from chat.runs.live.manager import RunManager
 from storage.reader import read
 from storage.statements import Statement
 from storage.writer import writer
+from tools.approvals import decisions
 
 MARK_SECONDS: Final = 1.0
 """The interval at which followed runs of other processes are marked, in seconds."""
@@ -30,7 +31,7 @@ MARKS_HOLD: Final = 5
 """The duration of a mark, in intervals."""
 
 LOOK_SECONDS: Final = 5.0
-"""The interval between two searches for lost runs, in seconds."""
+"""The interval between two searches for lost runs and for expired calls, in seconds."""
 
 _count = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running' AND process <> %s")
 
@@ -54,7 +55,10 @@ class Maintenance:
         """Do the work that is due. Raise `StorageUnavailable`, and the errors of `continue_run`."""
         await self._lease.keep()
         await self._mark_followed()
-        await self._end_strays()
+        if self._is_look_due():
+            await self._end_strays()
+            if await read(decisions.has_expired, timezone.now()):
+                await writer.write(partial(decisions.close_expired, timezone.now()))
         ordered, ready = await read(_news)
         if ordered:
             for _, run_id in ordered:
@@ -76,14 +80,18 @@ class Maintenance:
             await writer.write(partial(remote_subscribers.mark, marked, MARKS_HOLD * MARK_SECONDS))
         self._marked = runs
 
+    def _is_look_due(self) -> bool:
+        """Return whether it is time for the next search for what was left behind."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at:
+            return False
+        self._look_at = now + LOOK_SECONDS
+        return True
+
     async def _end_strays(self) -> None:
         """End runs that the database has as this process's, but that it does not run."""
         # The reply to the commit of their beginning was lost, or the commit of their end was given up. A run that is
         # just beginning looks the same, so a stray must be seen twice.
-        now = asyncio.get_running_loop().time()
-        if now < self._look_at:
-            return
-        self._look_at = now + LOOK_SECONDS
         strays = frozenset(run_id for run_id in await read(_own) if not self._runs.has(run_id))
         if lost := strays & self._strays:
             await end_runs(lost)

@@ -4,7 +4,16 @@ import asyncio
 import logging
 from functools import partial
 
-from chat.engine.events import Reasoning, Retry, Terminal, ToolCalled, TotalUsage, Usage
+from chat.engine.events import (
+    ApprovalRequired,
+    ClientToolCall,
+    Reasoning,
+    Retry,
+    Terminal,
+    ToolCalled,
+    TotalUsage,
+    Usage,
+)
 from chat.engine.loop import Item, MessageAdded, Suspended
 from chat.engine.model_port import Text
 from chat.runs.live.metrics import record_call, record_end
@@ -31,6 +40,7 @@ class RunRecorder:
         self._started = self._loop.time()
         self._has_calls = False
         self._has_text = False
+        self._questions: list[ApprovalRequired | ClientToolCall] = []
         spec.budget.settled = log.settled
         self._trace = trace_run(spec.start, resumed=spec.last > 0)
         if self._trace is not None:
@@ -58,22 +68,29 @@ class RunRecorder:
             ids = self._spec.session_id, self._spec.run_id
             self._log.record(partial(add_message, *ids, item.message, item.candidate, item.usage))
         elif isinstance(item, Usage):
-            # Clients do not wait for usage, so it is stored with what comes next instead of in a commit of its own.
-            self._log.append(item, urgent=False)
-            budget = self._spec.budget
-            record_call(budget.candidate, item)
-            events = budget.usage_events(item)
-            self._log.record(budget.settlement(item))
-            for event in events:
-                self._log.append(event, urgent=False)
+            self._book(item)
         elif isinstance(item, Reasoning):
             self._log.append(item, urgent=False, live=True)
+        elif isinstance(item, ApprovalRequired | ClientToolCall):
+            # The question is stored together with the suspension: when a client sees it, the run already waits, and
+            # an answer finds it after a crash too.
+            self._questions.append(item)
         elif not isinstance(item, Suspended):
-            if isinstance(item, ToolCalled):
-                self._has_calls = True
-            elif isinstance(item, Retry):
+            self._append_questions()
+            self._has_calls = self._has_calls or isinstance(item, ToolCalled)
+            if isinstance(item, Retry):
                 metrics.provider_errors.add(item.provider, item.code)
             self._log.append(item)
+
+    def _book(self, used: Usage) -> None:
+        # Clients do not wait for usage, so it is stored with what comes next instead of in a commit of its own.
+        self._log.append(used, urgent=False)
+        budget = self._spec.budget
+        record_call(budget.candidate, used)
+        events = budget.usage_events(used)
+        self._log.record(budget.settlement(used))
+        for event in events:
+            self._log.append(event, urgent=False)
 
     def suspend(self, suspended: Suspended) -> None:
         """Record that the run waits, and release it from this process."""
@@ -86,6 +103,7 @@ class RunRecorder:
             model=model,
         )
         self._log.record(partial(suspend, suspension))
+        self._append_questions()
 
     def end(self, terminal: Terminal, usage: TotalUsage) -> Ending:
         """Record the end of the run, and append its last event. `usage` is the usage up to a failure."""
@@ -96,9 +114,15 @@ class RunRecorder:
             self._log.record(partial(close_awaited, spec.run_id))
         if closing := spec.budget.closing():
             self._log.record(closing)
+        self._append_questions()
         self._log.record(partial(finish, ending))
         self._log.append(terminal)
         return ending
+
+    def _append_questions(self) -> None:
+        for question in self._questions:
+            self._log.append(question)
+        self._questions = []
 
     def trace_suspension(self) -> None:
         """End the spans of this part of the run."""

@@ -48,6 +48,7 @@ _insert_run = Insert(
     "started",
     "resumed_from",
 )
+_find_session = Statement("SELECT id FROM sessions WHERE id = %s AND owner = %s")
 _lock_key = Statement("SELECT id FROM api_keys WHERE id = %s FOR UPDATE")
 _lock_runs = Statement("SELECT pg_advisory_xact_lock(%s)")
 _count_all_runs = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running'")
@@ -138,8 +139,7 @@ def begin(start: RunStart) -> None:
     now = timezone.now()
     _check_not_begun(start)
     _check_room(start)
-    own = Session.objects.filter(id=start.session_id, owner=start.owner)
-    if start.new_session and not (start.named_session and own.exists()):
+    if start.new_session and not (start.named_session and _find_session(start.session_id, start.owner)):
         title = " ".join(start.message.text.split())[:TITLE_LENGTH] if start.message else ""
         _insert_session([(start.session_id, start.owner, start.user, title, {}, start.run_id, now, now)])
     else:

@@ -98,7 +98,9 @@ class PostgresIndexes(Indexes):
         """Remove the indexes of workspaces that are gone, and return their number. Raises `DocumentError`."""
         with self._connection() as (connection, _):
             rows = connection.execute("SELECT id, workspace FROM retrieval_indexes").fetchall()
-            gone = [index_id for index_id, workspace in rows if _is_gone(Path(os.fsdecode(workspace)))]
+            paths = [(index_id, Path(os.fsdecode(workspace))) for index_id, workspace in rows]
+            # If the folder around it is missing too, it is a workspace of another machine, or not mounted now.
+            gone = [index_id for index_id, path in paths if not path.exists() and path.parent.is_dir()]
             connection.execute("DELETE FROM retrieval_indexes WHERE id = ANY(%s)", (gone,))
         return len(gone)
 
@@ -152,8 +154,3 @@ def _limit(connection: Connection) -> None:
 def _key(workspace: Path) -> bytes:
     # A path may be longer than a row of an index.
     return hashlib.sha256(os.fsencode(workspace)).digest()
-
-
-def _is_gone(workspace: Path) -> bool:
-    # If the folder around it is missing too, it is a workspace of another machine, or not mounted now.
-    return not workspace.exists() and workspace.parent.is_dir()

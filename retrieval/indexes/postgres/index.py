@@ -34,7 +34,7 @@ PRESENCE: Final = 0.3
 """The part of a word's rank that its place and its count do not change."""
 
 # `ts_rank` of one word grows less and less with its count, as in BM25, and less in long texts. A word counts by its
-# rarity. Alone, `ts_rank` and `ts_rank_cd` of all words find fewer answers in `benchmarks.retrieval`.
+# rarity. By themselves, `ts_rank` and `ts_rank_cd` of all words find fewer answers in `benchmarks.retrieval`.
 MATCHING: Final = f"""
 WITH words AS MATERIALIZED (
     SELECT word, phraseto_tsquery('retrieval_words', word) AS query FROM unnest(%(words)s::text[]) AS given (word)
@@ -190,6 +190,13 @@ class PostgresIndex(Index):
             ).fetchone()
             if row is None:
                 raise DocumentError("The index was removed at this moment. Search again.")
+            yield
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the same state in a whole block, whatever others commit meanwhile."""
+        with self.connection.transaction():
+            self.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             yield
 
     @contextlib.contextmanager

@@ -122,6 +122,15 @@ class SqliteIndex(Index):
         self.connection.execute("COMMIT")
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read the same state in a whole block, whatever others commit meanwhile."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("COMMIT")
+
+    @contextlib.contextmanager
     def lock(self, part: Part) -> Iterator[bool]:
         """Lock the updates of a part, across threads and processes. Yield False if another one holds the lock."""
         with self.path.with_suffix(f".{part}.lock").open("wb") as file:

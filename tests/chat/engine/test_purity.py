@@ -26,7 +26,10 @@ def run(code: str) -> None:
 
 
 def test_pure_modules_import_without_django() -> None:
-    run("import chat.engine.loop, chat.wire.sse, web.strict_json, chat.providers.scripted")
+    run(
+        "import chat.engine.loop, chat.wire.sse, chat.wire.responses, chat.wire.ui_messages, chat.wire.ag_ui, "
+        "web.strict_json, chat.providers.scripted"
+    )
     run(
         "import tools.base, tools.registry, tools.output.rendering, tools.builtin.fs, "
         "access.network.host_check, access.caller"
@@ -38,7 +41,8 @@ def test_pure_modules_import_without_django() -> None:
 
 
 def test_engine_tests_pass_without_django() -> None:
-    arguments = ["-q", "-p", "no:django", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "DJANGO_SETTINGS_MODULE="]
+    plugins = ["-p", "no:django", "-p", "no:langsmith_plugin", "-p", "no:cacheprovider"]
+    arguments = ["-q", *plugins, "-o", "addopts=", "-o", "DJANGO_SETTINGS_MODULE="]
     files = [f"tests/chat/engine/test_{name}.py" for name in ("loop", "context_window", "transcript")]
     options = ["--noconftest", "-W", "ignore::pytest.PytestConfigWarning"]
     run(f"import pytest; sys.exit(pytest.main({[*arguments, *options, *files]!r}))")

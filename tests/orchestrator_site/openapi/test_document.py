@@ -30,7 +30,13 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     for path, methods in SERVED["paths"].items()
     for method, operation in methods.items()
 }
-PROBES = {"get_liveness", "get_readiness", "get_health"}
+KEYLESS = {
+    "get_liveness",
+    "get_readiness",
+    "get_health",
+    "get_resource_metadata",
+    "get_mcp_resource_metadata",
+}
 STREAMS = ("start_run", "resume_run", "compact_session", "follow_run")
 SENTENCE = re.compile(r"[A-Z`].*[.]", re.DOTALL)
 """A description of a field or a parameter: one sentence or more."""
@@ -222,7 +228,7 @@ def test_every_error_of_the_service_has_a_description_of_its_own() -> None:
         assert COMPONENTS["responses"][f"Error{status}"]["description"] != HTTPStatus(status).phrase
 
 
-def test_keys_are_sent_in_either_header_and_probes_need_none() -> None:
+def test_keys_are_sent_in_either_header_and_probes_and_metadata_need_none() -> None:
     schemes = COMPONENTS["securitySchemes"].values()
     assert {(scheme["type"], scheme.get("scheme") or scheme["name"]) for scheme in schemes} == {
         ("http", "bearer"),
@@ -230,7 +236,7 @@ def test_keys_are_sent_in_either_header_and_probes_need_none() -> None:
     }
     either: list[dict[str, list[str]]] = [{scheme: []} for scheme in COMPONENTS["securitySchemes"]]
     for name, operation in OPERATIONS.items():
-        assert operation["security"] == ([] if name in PROBES else either)
+        assert operation["security"] == ([] if name in KEYLESS else either)
     assert "`chat` or `audit`" in OPERATIONS["get_run"]["description"]
 
 

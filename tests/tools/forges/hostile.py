@@ -248,4 +248,4 @@ TAKES_EFFECT = {
     "git folder in the workspace",
     "origin in an old file",
 }
-"""Those that start the program or reach the other address if git itself works in them."""
+"""The names of repositories that start the program or reach the other address if git itself works in them."""

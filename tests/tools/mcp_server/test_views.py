@@ -1,36 +1,23 @@
-"""The MCP server, with the client of the official SDK and by hand; bad messages first.
+"""The endpoint of the MCP server, with the client of the official SDK and by hand; bad messages first.
 
-Covers `tools.mcp_server.protocol`, `tools.mcp_server.server` and `tools.management.commands.mcp`.
+Covers `tools.mcp_server.resource`, `tools.mcp_server.server`.
 """
 
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import msgspec
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp.client.streamable_http import streamable_http_client
 
 from chat.providers.scripted import Scripted
-from tests.access.conftest import Holder, MakeKey
-from tests.access.conftest import make_key as make_key
-from tests.conftest import Api, Start
-from tests.managing import migrated
-from tests.orchestrator_site.test_serve import ROOT, environment
+from tests.access.conftest import MakeKey
+from tests.conftest import Start
+from tests.tools.mcp_server.conftest import connected, post
 from tools import assembly
-from tools.mcp_server import server
+from tools.mcp_server import offered
 from tools.policy import parse
 from tools.resources import workspaces
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-
-
-async def post(api: Api, message: Any, **headers: str) -> Any:
-    return await api.call("POST", "/mcp", json=message, headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -58,26 +45,54 @@ async def test_http_errors_and_notifications(start: Start) -> None:
     api = await start(Scripted())
     assert (await api.call("POST", "/mcp", data=b"{", headers={"Content-Type": "application/json"})).status == 400
     assert (await api.call("POST", "/mcp", data=b"{}", headers={"Content-Type": "text/plain"})).status == 415
-    assert (await api.call("GET", "/mcp")).status == 405
+    for method in ("GET", "DELETE"):
+        refused = await api.call(method, "/mcp")
+        assert (refused.status, refused.headers["Allow"]) == (405, "POST")
     old = await post(api, PING, **{"MCP-Protocol-Version": "1999-01-01"})
     assert (old.status, old.json()["error"]["code"]) == (400, -32022)
     taken = await post(api, {"jsonrpc": "2.0", "method": "notifications/initialized"})
     assert (taken.status, taken.body) == (202, b"")
 
 
-async def test_key_is_asked_for_as_the_specification_says(start: Start, make_key: MakeKey) -> None:
+async def test_key_is_asked_for_with_the_place_of_the_metadata(start: Start, make_key: MakeKey, settings: Any) -> None:
     await make_key("alice", "chat")
-    refused = await post(await start(Scripted()), PING)
-    assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+    api = await start(Scripted())
+    own = f"{api.base_url}/.well-known/oauth-protected-resource/mcp"
+    for body in (PING, {**PING, "params": {"x": "y" * 100_000}}):
+        refused = await post(api, body)
+        assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, f'Bearer resource_metadata="{own}"')
+    wrong = await post(api, PING, Authorization="Bearer nothing")
+    assert wrong.headers["WWW-Authenticate"] == f'Bearer resource_metadata="{own}"'
+    other = await api.call("POST", "/chat/stream", json={"message": "x"})
+    assert other.headers["WWW-Authenticate"] == "Bearer"
+    for path in ("", "/mcp"):
+        found = await api.get(f"/.well-known/oauth-protected-resource{path}")
+        assert found["resource"] == f"{api.base_url}/mcp"
+        assert found["bearer_methods_supported"] == ["header"]
+        assert {"chat", "approve", "tools"} <= set(found["scopes_supported"])
+        # Keys come from the service itself, so there is no server to get a token from.
+        assert "authorization_servers" not in found
+    settings.PUBLIC_URL, settings.ROOT_PATH = "https://agents.example.org", "/agent"
+    refused = await api.call("POST", "/agent/mcp", json=PING)
+    place = "https://agents.example.org/agent/.well-known/oauth-protected-resource/mcp"
+    assert refused.headers["WWW-Authenticate"] == f'Bearer resource_metadata="{place}"'
+    below = await api.get("/agent/.well-known/oauth-protected-resource/mcp")
+    assert below["resource"] == "https://agents.example.org/agent/mcp"
 
 
-@asynccontextmanager
-async def connected(api: Api, holder: Holder, mode: Any) -> AsyncIterator[Client]:
-    async with (
-        httpx2.AsyncClient(headers=holder.headers) as http,
-        Client(streamable_http_client(f"{api.base_url}/mcp", http_client=http), mode=mode) as client,
-    ):
-        yield client
+async def test_metadata_name_no_host_that_is_not_allowed(start: Start, make_key: MakeKey, settings: Any) -> None:
+    await make_key("alice", "chat")
+    api = await start(Scripted())
+    settings.ALLOWED_HOSTS = ["*"]
+    for host in ('evil"x', "evil/x", "a b"):
+        refused = await post(api, PING, Host=host)
+        assert refused.headers["WWW-Authenticate"] == "Bearer"
+        found = await api.call("GET", "/.well-known/oauth-protected-resource", headers={"Host": host})
+        assert found.status == 400
+    settings.ALLOWED_HOSTS = ["agents.example.org"]
+    assert (await post(api, PING)).status == 400
+    foreign = {"Host": "agents.example.org", "Origin": "https://evil.example.org"}
+    assert (await post(api, PING, **foreign)).json()["code"] == "bad_origin"
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto", "2026-07-28"])
@@ -107,27 +122,15 @@ async def test_calls_are_recorded_and_the_policy_holds(
     alice = await make_key("alice", "chat", "fs.*")
     context = assembly.tool_context()
     context = msgspec.structs.replace(context, policy=parse("ask fs.write; deny fs.search"))
-    monkeypatch.setattr(server, "tool_context", lambda: context)
+    monkeypatch.setattr(offered, "tool_context", lambda: context)
     api = await start(Scripted())
     async with connected(api, alice, "auto") as client:
         assert "fs.search" not in {tool.name for tool in (await client.list_tools()).tools}
         asked = await client.call_tool("fs.write", {"path": "a.txt", "content": "x"})
-        assert "requires an approval" in asked.content[0].text
+        assert asked.content[0].text.startswith("awaiting_approval: fs.write waits until ")
         await client.call_tool("fs.list", {})
     rows = (await api.get("/tools/executions", headers=alice.headers))["items"]
     assert [(row["tool"], row["status"], row["source"]) for row in rows] == [
         ("fs.list", "succeeded", "caller"),
-        ("fs.write", "denied", "caller"),
+        ("fs.write", "awaiting_approval", "caller"),
     ]
-
-
-async def test_command_serves_the_tools_of_the_operator_over_its_input(tmp_path: Path) -> None:
-    (migrated(tmp_path) / "workspaces").mkdir()
-    (tmp_path / "workspaces" / "a.txt").write_text("plover")
-    variables = environment(tmp_path)
-    command = StdioServerParameters(
-        command=sys.executable, args=[str(ROOT / "manage.py"), "mcp"], env=variables, cwd=str(tmp_path)
-    )
-    async with Client(command) as client:
-        done = await client.call_tool("fs.read", {"path": "a.txt"})
-    assert done.structured_content["content"] == "plover"

@@ -1,7 +1,7 @@
 """The tests of the Open Responses compliance suite (openresponses.org/compliance), by their ids, on a live service.
 
-The suite itself runs in a browser or with bun. These send the same kinds of requests, and check what it checks: the
-fields that the specification requires of a response, the types of its events, and the outcome. The types are those of
+The suite itself runs in a browser or with bun. These send the same kinds of requests, and check
+the same: the fields that the specification requires, the types of the events, and the outcome. The types are those of
 OpenAI's SDK, which validate strictly.
 """
 

@@ -1,0 +1,1 @@
+"""Sessions as records that can leave the service and come back."""

@@ -1,0 +1,1 @@
+"""The messages of MCP as values, without a transport."""
