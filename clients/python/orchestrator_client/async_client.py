@@ -148,9 +148,11 @@ class Resources(Connection):
         """Stop a run. The text so far is kept."""
         return await self._call(requests.cancel(run_id))
 
-    async def sessions(self, *, limit: int = 50, offset: int = 0) -> values.Page[values.Session]:
-        """Return sessions, the most recently used first."""
-        return await self._call(requests.sessions(limit, offset))
+    async def sessions(
+        self, *, limit: int = 50, offset: int = 0, archived: bool = False
+    ) -> values.Page[values.Session]:
+        """Return sessions, the most recently used first: the archived ones, or all others."""
+        return await self._call(requests.sessions(limit, offset, archived=archived))
 
     async def messages(self, session_id: str, *, limit: int = 50, offset: int = 0) -> values.Page[values.Message]:
         """Return the messages of a session, the oldest first."""

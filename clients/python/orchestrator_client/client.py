@@ -141,9 +141,9 @@ class Resources(Connection):
         """Stop a run. The text so far is kept."""
         return self._call(requests.cancel(run_id))
 
-    def sessions(self, *, limit: int = 50, offset: int = 0) -> values.Page[values.Session]:
-        """Return sessions, the most recently used first."""
-        return self._call(requests.sessions(limit, offset))
+    def sessions(self, *, limit: int = 50, offset: int = 0, archived: bool = False) -> values.Page[values.Session]:
+        """Return sessions, the most recently used first: the archived ones, or all others."""
+        return self._call(requests.sessions(limit, offset, archived=archived))
 
     def messages(self, session_id: str, *, limit: int = 50, offset: int = 0) -> values.Page[values.Message]:
         """Return the messages of a session, the oldest first."""

@@ -39,6 +39,7 @@ async def test_sessions_messages_runs_and_executions_are_read(start: StartServic
         await client.call("ask", f"Question {number}", tool_calls=[Call(name="fs.list")])
     page = await client.call("sessions", limit=1, offset=1)
     assert (page.count, [session.title for session in page.items]) == (2, ["Question 1"])
+    assert (await client.call("sessions", archived=True)).items == ()
     messages = (await client.call("messages", page.items[0].id)).items
     assert [message.role for message in messages][-1] == "assistant"
     run = await client.call("run", messages[0].run_id)

@@ -90,8 +90,8 @@ def compact(session_id: str) -> Call[values.Run]:
     )
 
 
-def sessions(limit: int, offset: int) -> Call[Page[values.Session]]:
-    return _get("/chat/sessions", Page[values.Session], limit=limit, offset=offset)
+def sessions(limit: int, offset: int, *, archived: bool) -> Call[Page[values.Session]]:
+    return _get("/chat/sessions", Page[values.Session], limit=limit, offset=offset, archived=archived)
 
 
 def messages(session_id: str, limit: int, offset: int) -> Call[Page[values.Message]]:

@@ -96,6 +96,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     metadata: dict[str, Any]
     active_run: str | None
+    archived: bool
     created: datetime
     updated: datetime
 
