@@ -6,6 +6,7 @@ Covers `orchestrator_client.core.events`, `orchestrator_client.core.values`.
 from typing import Any
 
 import msgspec
+import orchestrator_client
 import pytest
 from ninja import Schema
 from orchestrator_client import Client
@@ -70,6 +71,7 @@ def test_events_and_their_fields_are_those_of_the_service() -> None:
     ours, theirs = tags(KnownEvent.__args__), tags(events.EVENT_TYPES)
     assert {tag: fields(kind) for tag, kind in ours.items()} == {tag: fields(kind) for tag, kind in theirs.items()}
     assert fields(TotalUsage) == fields(events.TotalUsage)
+    assert {kind.__name__ for kind in ours.values()} <= set(dir(orchestrator_client))
 
 
 @pytest.mark.parametrize("kind", events.EVENT_TYPES, ids=lambda kind: kind.__struct_config__.tag)
