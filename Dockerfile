@@ -13,6 +13,7 @@ FROM system AS build
 ARG EXTRAS="documents local otel"
 RUN build-image.sh uv
 COPY pyproject.toml uv.lock /srv/orchestrator/
+COPY clients/python /srv/orchestrator/clients/python
 RUN build-image.sh dependencies
 COPY . /srv/orchestrator
 RUN build-image.sh application

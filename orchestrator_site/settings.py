@@ -22,7 +22,9 @@ BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
 PYPROJECT = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))
 VERSION: str = PYPROJECT["project"]["version"]
-CODE_FOLDERS = frozenset({*PYPROJECT["tool"]["mypy"]["files"], "bin", "docs", "sample_workspace"})
+CODE_FOLDERS = frozenset(
+    {*(path.partition("/")[0] for path in PYPROJECT["tool"]["mypy"]["files"]), "bin", "docs", "sample_workspace"}
+)
 YEAR_SECONDS = 365 * 24 * 3_600
 
 env = Environment.load(dict(os.environ))

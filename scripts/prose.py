@@ -24,7 +24,7 @@ from scripts.source import APPS, ROOT, TESTS, Module, modules
 
 MAX_SENTENCE_WORDS: Final = 25
 VOCABULARY: Final = Path(__file__).with_name("vocabulary.toml")
-DOCUMENTS: Final = ("*.md", "docs/**/*.md", ".env.example", "*/templates/**/*.html")
+DOCUMENTS: Final = ("*.md", "docs/**/*.md", "clients/*/*.md", ".env.example", "*/templates/**/*.html")
 
 Kind = Literal["opener", "phrase", "name", "length"]
 

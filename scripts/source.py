@@ -15,6 +15,7 @@ APPS: Final = (
     "audit",
     "benchmarks",
     "chat",
+    "clients",
     "command_line",
     "console",
     "orchestrator_site",
@@ -29,6 +30,9 @@ APPS: Final = (
     "web",
 )
 TESTS: Final = "tests"
+PACKAGES: Final = "clients/python/"
+"""The folder of packages that are installed on their own: their names begin below it."""
+
 DIRECTIVES: Final = ("noqa", "type:", "pragma:", "ruff:", "fmt:", "mypy:", "!")
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -57,7 +61,7 @@ class Module:
     @property
     def name(self) -> str:
         """The dotted name, as an import statement has it."""
-        return self.place.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        return self.place.removeprefix(PACKAGES).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
     @cached_property
     def text(self) -> str:

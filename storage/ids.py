@@ -14,8 +14,3 @@ def new_id() -> UUID:
     """Return 48 bits of milliseconds since 1970, followed by 74 random bits."""
     milliseconds = time.time_ns() // 1_000_000
     return UUID(int=milliseconds << 80 | VERSION | VARIANT | (secrets.randbits(76) & RANDOM))
-
-
-def created(identifier: UUID) -> int:
-    """Return the time at which an identifier was made, in whole seconds since 1970."""
-    return (identifier.int >> 80) // 1_000

@@ -7,10 +7,19 @@ from contextlib import aclosing, suppress
 from typing import Literal
 
 import msgspec
+from orchestrator_client import (
+    ApprovalRequired,
+    ApprovalResolved,
+    Call,
+    End,
+    Error,
+    Image,
+    Start,
+    TotalUsage,
+)
 
-from chat.client.events import Frame, Tokens
 from chat.client.rendering import Rendering, Span
-from chat.client.transport import Attachment, Call, Item, Lost, Question, Refused, Transport, Verdict
+from chat.client.transport import Item, Lost, Question, Refused, Transport, Verdict
 
 Outcome = Literal["completed", "cancelled", "failed"]
 Show = Callable[[Span], None]
@@ -45,8 +54,8 @@ class Conversation:
         self.transport = transport
         self.defaults = defaults
         self.session_id = session_id
-        self.attachments: tuple[Attachment, ...] = ()
-        self.used = Tokens(cost_usd=0.0)
+        self.attachments: tuple[Image, ...] = ()
+        self.used = TotalUsage(cost_usd=0.0)
         self._show = show
         self._decide = decide
         self._run_id: str | None = None
@@ -95,7 +104,7 @@ class Conversation:
     async def compact(self, session_id: str) -> Item:
         """Summarise the older messages of the session, and return the run. Raise `Refused` and `Lost`."""
         run = await self.transport.compact(session_id)
-        self.used = _sum(self.used, msgspec.convert(run["usage"], Tokens))
+        self.used = _sum(self.used, msgspec.convert(run["usage"], TotalUsage))
         return run
 
     async def _follow(self, question: Question, interrupt: Callable[[], None]) -> Outcome:
@@ -103,26 +112,25 @@ class Conversation:
         outcome: Outcome = "failed"
         async with aclosing(self.transport.ask(question)) as items:
             async for item in items:
-                if isinstance(item, Frame) and item.type in {"approval_resolved", "end", "error"}:
+                if isinstance(item, ApprovalResolved | End | Error):
                     # The decision came from elsewhere, or the time is over.
                     self._leave_question()
-                asks = self._decide is not None and isinstance(item, Frame) and item.type == "approval_required"
-                for span in () if asks else rendering.show(item):
-                    self._show(span)
-                if not isinstance(item, Frame):
-                    continue
-                if item.type == "start":
-                    self._run_id, self.session_id = item.run_id, item.session_id
-                elif item.type == "approval_required" and self._decide:
+                if isinstance(item, ApprovalRequired) and self._decide is not None:
                     # The stream is read meanwhile: a reader that takes nothing is dropped.
                     self._deciding = asyncio.create_task(self._ask(item, self._decide, interrupt))
-                elif item.type == "end":
+                    continue
+                for span in rendering.show(item):
+                    self._show(span)
+                if isinstance(item, Start):
+                    self._run_id, self.session_id = item.run_id, item.session_id
+                elif isinstance(item, End):
                     outcome = "cancelled" if item.reason == "cancelled" else "completed"
-                if item.is_last:
-                    self.used = _sum(self.used, item.usage or Tokens())
+                    self.used = _sum(self.used, item.usage)
+                elif isinstance(item, Error):
+                    self.used = _sum(self.used, TotalUsage())
         return outcome
 
-    async def _ask(self, item: Frame, decide: Decide, interrupt: Callable[[], None]) -> None:
+    async def _ask(self, item: ApprovalRequired, decide: Decide, interrupt: Callable[[], None]) -> None:
         """Ask the user about an execution, and send the decision."""
         try:
             execution = await self.transport.execution(item.execution_id)
@@ -145,11 +153,13 @@ class Conversation:
             await self.transport.cancel(run_id)
 
 
-def _sum(total: Tokens, more: Tokens) -> Tokens:
+def _sum(total: TotalUsage, more: TotalUsage) -> TotalUsage:
     known = total.cost_usd is not None and more.cost_usd is not None
-    return Tokens(
+    return TotalUsage(
         input_tokens=total.input_tokens + more.input_tokens,
         output_tokens=total.output_tokens + more.output_tokens,
+        cached_tokens=total.cached_tokens + more.cached_tokens,
+        reasoning_tokens=total.reasoning_tokens + more.reasoning_tokens,
         cost_usd=(total.cost_usd or 0.0) + (more.cost_usd or 0.0) if known else None,
         estimated=total.estimated or more.estimated,
     )

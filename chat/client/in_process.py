@@ -1,19 +1,19 @@
 """The transport to the service in this process: the same runs and storage, without a socket."""
 
-import base64
 from collections.abc import AsyncGenerator
 from contextlib import closing
 from uuid import UUID
 
 import msgspec
+from orchestrator_client import Event, Reconnecting
+from orchestrator_client.core.sse import EventReader
 
 from access.caller import LOCAL, OPERATOR
 from chat import service_registry
 from chat.api.errors import REFUSALS
 from chat.api.streams import answer_new
-from chat.client.events import Frame, Reader
 from chat.client.operator_access import OperatorAccess
-from chat.client.transport import Attachment, Item, Question, Reconnecting, Refused
+from chat.client.transport import Item, Question, Refused
 from chat.engine.messages import Image
 from chat.engine.model_port import ProviderError
 from chat.providers.registry import NotConfigured, UnknownProvider
@@ -36,7 +36,7 @@ class InProcessTransport(OperatorAccess):
         except (ProviderError, UnknownProvider, NotConfigured) as error:
             raise Refused(str(error)) from None
 
-    async def ask(self, question: Question) -> AsyncGenerator[Frame | Reconnecting]:
+    async def ask(self, question: Question) -> AsyncGenerator[Event | Reconnecting]:
         try:
             session_id = UUID(question.session_id) if question.session_id else None
         except ValueError:
@@ -53,7 +53,7 @@ class InProcessTransport(OperatorAccess):
             ),
             instructions=question.instructions,
             shows_reasoning=question.reasoning == "show",
-            images=tuple(_image(attachment) for attachment in question.attachments),
+            images=tuple(Image(media_type=image.media_type, data=image.data) for image in question.attachments),
         )
         try:
             self._run = await service_registry.current().start(request)
@@ -61,11 +61,11 @@ class InProcessTransport(OperatorAccess):
             raise Refused(str(REFUSALS[type(error)](error))) from None
         # The frames are parsed again, so that both transports show exactly the same events.
         subscription = service_registry.current().follow(self._run.spec.run_id, OPERATOR, 0)
-        reader = Reader()
+        reader = EventReader()
         with closing(subscription):
             async for frames in subscription:
-                for frame in reader.feed(frames):
-                    yield frame
+                for event in reader.feed(frames):
+                    yield event
 
     async def cancel(self, run_id: str) -> None:
         if self._run is not None:
@@ -84,7 +84,3 @@ class InProcessTransport(OperatorAccess):
 
     async def close(self) -> None:
         await service_registry.close()
-
-
-def _image(attachment: Attachment) -> Image:
-    return Image(media_type=attachment.media_type, data=base64.b64decode(attachment.data_base64))

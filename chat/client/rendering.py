@@ -8,9 +8,26 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
+from orchestrator_client import (
+    ApprovalRequired,
+    ApprovalResolved,
+    Budget,
+    ClientToolCall,
+    Compaction,
+    End,
+    Error,
+    Event,
+    Reasoning,
+    Reconnecting,
+    Retry,
+    Token,
+    ToolCall,
+    ToolError,
+    ToolOutput,
+    ToolResult,
+    TotalUsage,
+)
 
-from chat.client.events import Frame, Tokens
-from chat.client.transport import Reconnecting
 from command_line.program import PROGRAM
 from console.visible_text import visible_text, visible_text_line
 from web.plurals import counted
@@ -58,18 +75,18 @@ class Rendering:
         self._style: Style = "answer"
         self._output: dict[str, int] = {}
 
-    def show(self, item: Frame | Reconnecting) -> Sequence[Span]:
+    def show(self, item: Event | Reconnecting) -> Sequence[Span]:
         """Return the spans that an event adds to the terminal; none for an unknown type."""
         if isinstance(item, Reconnecting):
             attempts = f"{item.attempt}/{item.max_attempts}"
             return self._note("warning", f"connection lost ({item.why}); again in {item.seconds:g} s ({attempts})")
-        if item.type == "token":
+        if isinstance(item, Token):
             return self._piece("answer", visible_text(item.token))
-        if item.type == "reasoning":
+        if isinstance(item, Reasoning):
             return self._piece("dim", visible_text(item.text))
-        if item.type == "tool_output":
+        if isinstance(item, ToolOutput):
             return self._tool_output(item)
-        note = NOTES.get(item.type)
+        note = NOTES.get(type(item))
         return self._note(*note(item)) if note else ()
 
     def _piece(self, style: Style, text: str) -> Sequence[Span]:
@@ -80,7 +97,7 @@ class Rendering:
         self._style, self._mid_line = style, not text.endswith("\n")
         return (*fresh, Span(style, text))
 
-    def _tool_output(self, item: Frame) -> Sequence[Span]:
+    def _tool_output(self, item: ToolOutput) -> Sequence[Span]:
         shown = self._output.get(item.execution_id, 0)
         self._output[item.execution_id] = shown + len(item.text)
         if shown >= OUTPUT:
@@ -103,46 +120,46 @@ def _json(value: Any) -> str:
     return visible_text_line(json.dumps(value, ensure_ascii=False), SHORT)
 
 
-def cost_of(usage: Tokens) -> str:
+def cost_of(usage: TotalUsage) -> str:
     """Return the cost behind a count of tokens; nothing if it is unknown."""
     return "" if usage.cost_usd is None else f" · ${usage.cost_usd:.6f}"
 
 
-def _end(item: Frame) -> Note:
-    usage = item.usage or Tokens()
+def _end(item: End) -> Note:
+    usage = item.usage
     about = "about " if usage.estimated else ""
     used = f"{about}{counted(usage.input_tokens, 'token')} in, {usage.output_tokens:,} out{cost_of(usage)}"
     return ("dim", used) if item.reason == "completed" else ("warning", f"{item.reason} · {used}")
 
 
-def _budget(item: Frame) -> Note:
+def _budget(item: Budget) -> Note:
     span = "" if item.span in {"ever", item.scope} else f" for this {item.span}"
     return "warning", f"{item.spent:g} of {item.limit:g} {item.unit} of the {item.scope}'s budget{span} are spent"
 
 
-def _compaction(item: Frame) -> Note:
+def _compaction(item: Compaction) -> Note:
     summary = f"; a summary stands for {counted(item.summarized, 'message')}" if item.summarized else ""
     return "dim", f"conversation shortened from {item.before:,} to {item.after:,} tokens{summary}"
 
 
-NOTES: Final[dict[str, Callable[[Frame], Note]]] = {
-    "tool_call": lambda item: ("dim", f"-> {item.tool} {_json(item.params)}"),
-    "approval_required": lambda item: (
+NOTES: Final[dict[type, Callable[[Any], Note]]] = {
+    ToolCall: lambda item: ("dim", f"-> {item.tool} {_json(item.params)}"),
+    ApprovalRequired: lambda item: (
         "warning",
         f"{item.tool} waits for an approval: {PROGRAM} approve_tool {item.execution_id}, or deny_tool",
     ),
-    "client_tool_call": lambda item: (
+    ClientToolCall: lambda item: (
         "warning",
         f"{item.tool} waits for the client that declared it: POST /tools/executions/{item.execution_id}/result",
     ),
-    "approval_resolved": lambda item: ("dim", f"{item.decision}"),
-    "tool_result": lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
-    "tool_error": lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
-    "compaction": _compaction,
-    "retry": lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),
-    "budget": _budget,
-    "end": _end,
-    "error": lambda item: (
+    ApprovalResolved: lambda item: ("dim", f"{item.decision}"),
+    ToolResult: lambda item: ("dim", f"<- {item.tool} {_json(item.data)}"),
+    ToolError: lambda item: ("warning", f"<- {item.tool} failed ({item.code}): {item.error}"),
+    Compaction: _compaction,
+    Retry: lambda item: ("warning", f"{item.provider}: {item.error} Asking {item.next_provider} ..."),
+    Budget: _budget,
+    End: _end,
+    Error: lambda item: (
         "error",
         f"{item.code}: {item.error}{' It may succeed if you try again.' if item.retryable else ''}",
     ),

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Final
 
+from orchestrator_client import Call
+
 from chat.client.conversation import Conversation
 from chat.client.line_editor import LineEditor
 from chat.client.rendering import Span
 from chat.client.slash_commands import SlashCommands
-from chat.client.transport import Call
 
 WELCOME: Final = "Ctrl-C stops an answer, Ctrl-D ends; /help lists the commands.\n"
 

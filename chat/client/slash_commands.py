@@ -1,16 +1,16 @@
 """The commands of the conversation: lines that begin with a slash."""
 
-import base64
 import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from orchestrator_client import Image
 
 from chat.client.conversation import Conversation
 from chat.client.rendering import Span, cost_of
-from chat.client.transport import Attachment, Lost, Refused
+from chat.client.transport import Lost, Refused
 from console.visible_text import visible_text, visible_text_line
 from web.plurals import counted
 
@@ -109,7 +109,7 @@ class SlashCommands:
             raise Refused(f"{argument} cannot be read: {error.strerror}") from None
         if len(data) > MAX_PICTURE_BYTES:
             raise Refused(f"{argument} is larger than {MAX_PICTURE_BYTES} bytes.")
-        picture = Attachment(media_type=media_type, data_base64=base64.b64encode(data).decode())
+        picture = Image(media_type=media_type, data=data)
         self._conversation.attachments = (*self._conversation.attachments, picture)
         self._print(f"{path.name} ({len(data):,} bytes) goes with the next question.")
 

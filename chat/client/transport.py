@@ -8,8 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
-
-from chat.client.events import Frame
+from orchestrator_client import Call, Event, Image, Reconnecting
 
 Item = Mapping[str, Any]
 """An object of the API, as `docs/protocol.md` describes it."""
@@ -25,20 +24,6 @@ class Lost(Exception):
     """The run can no longer be followed."""
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """A tool call that the user requests."""
-
-    name: str
-    params: dict[str, Any]
-
-
-class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture: its media type, and its bytes in base64."""
-
-    media_type: str
-    data_base64: str
-
-
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A question that starts a run. The service chooses a value for each field that is None."""
 
@@ -49,22 +34,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     instructions: str | None = None
     reasoning: Literal["show"] | None = None
-    attachments: tuple[Attachment, ...] = ()
-
-
-class Reconnecting(msgspec.Struct, frozen=True, kw_only=True):
-    """A cut connection. The run is followed again in `seconds`."""
-
-    attempt: int
-    max_attempts: int
-    seconds: float
-    why: str
+    attachments: tuple[Image, ...] = ()
 
 
 class Transport(Protocol):
     """A transport to a service."""
 
-    def ask(self, question: Question) -> AsyncGenerator[Frame | Reconnecting]:
+    def ask(self, question: Question) -> AsyncGenerator[Event | Reconnecting]:
         """Start a run and follow it to its last event. Raise `Refused` and `Lost`."""
         ...
 

@@ -32,7 +32,6 @@ from chat.wire import sse
 from chat.wire.chat_completions import BUDGET_EXCEEDED, CALL_ID, FINISHED, error_of
 from chat.wire.questions import Questions
 from chat.wire.response_items import MESSAGE, REASONING, ItemWriter
-from storage.ids import created
 
 SERVER: Final = "orchestrator"
 """The `server_label` of the service's own tools, whose calls have the form of calls of an MCP server."""
@@ -51,6 +50,11 @@ def response_id(run_id: UUID, part: int) -> str:
 def approval_id(event: ApprovalRequired) -> str:
     """Return the id of an approval request. It has the hash of the params, to which a decision is bound."""
     return f"{APPROVAL_ID}{UUID(event.execution_id).hex}_{event.params_sha256}"
+
+
+def created(identifier: UUID) -> int:
+    """Return the time at which an identifier (UUIDv7) was made, in whole seconds since 1970."""
+    return (identifier.int >> 80) // 1_000
 
 
 class ResponseStream:

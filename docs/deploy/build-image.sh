@@ -35,7 +35,8 @@ uv)
     "$UV_DIR/bin/pip" install --quiet --no-cache-dir "uv==$UV_VERSION"
     ;;
 dependencies)
-    # pyproject.toml and uv.lock are enough here, so that a change of the code does not install everything again.
+    # pyproject.toml, uv.lock and the package in clients/python are enough here, so that a change of the service's code
+    # does not install everything again.
     set --
     for extra in $EXTRAS; do
         set -- "$@" --extra "$extra"

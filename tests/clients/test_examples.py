@@ -15,6 +15,7 @@ LISTING = [ToolCall(call_id="l", name="fs.list", arguments="{}"), Finished(reaso
 ANSWER = [text("Seven", " files."), TokensUsed(input_tokens=7, output_tokens=2), Finished(reason="stop")]
 PROGRAMS = {
     "curl.sh": ("bash", '"token":"Seven"'),
+    "python_client.py": ("python", "Seven files."),
     "httpx_stream.py": ("python", "Seven files."),
     "openai_chat.py": ("python", "Seven files."),
     "openai_responses.py": ("python", "mcp_call\nmessage\nSeven files."),

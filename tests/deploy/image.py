@@ -62,7 +62,7 @@ class Image:
         self._copy(SCRIPT)
         self._step("system")
         self._step("uv")
-        self._copy("pyproject.toml", "uv.lock")
+        self._copy("pyproject.toml", "uv.lock", *(path for path in context() if path.startswith("clients/python/")))
         self._step("dependencies")
         self._copy(*context())
         self._step("application")

@@ -10,7 +10,7 @@ MAP = re.search(r"## Folders\n```\n(.*?)```", PAGE, re.DOTALL)
 
 def test_every_top_level_package_is_on_the_map() -> None:
     assert MAP
-    packages = {module.name.split(".")[0] for module in source_modules()}
+    packages = {module.place.split("/")[0] for module in source_modules()}
     assert packages <= set(re.findall(r"^(\w+)/", MAP[1], re.MULTILINE))
 
 

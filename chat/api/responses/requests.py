@@ -14,7 +14,7 @@ from chat.engine.messages import Message, UserMessage
 from chat.engine.model_port import SamplingOptions
 from chat.providers.registry import ProviderRegistry
 from chat.starting.request import ALL_TOOLS, RunRequest
-from storage.ids import created
+from chat.wire.responses import created
 from web.errors import ApiError
 
 CONVERSATION_ID: Final = "conv_"

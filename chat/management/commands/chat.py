@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from orchestrator_client import Call
 
 from access import conf as access_conf
 from chat import conf
@@ -23,7 +24,7 @@ from chat.client.rendering import Span
 from chat.client.repl import Dialogue, sendable
 from chat.client.slash_commands import NAMES
 from chat.client.terminal import Screen, outlet
-from chat.client.transport import Call, Refused, Transport
+from chat.client.transport import Refused, Transport
 from command_line.database import existing_database
 from command_line.program import PROGRAM
 

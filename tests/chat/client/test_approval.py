@@ -4,31 +4,22 @@ Covers `chat.client.approval`, `chat.client.operator_access`.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from chat.client.approval import MAX_LINES, ApprovalQuestion
 from chat.client.conversation import ChatDefaults, Conversation
-from chat.client.http import HttpTransport
-from chat.client.in_process import InProcessTransport
 from chat.client.rendering import Span
-from chat.client.transport import Item, Transport, Verdict
+from chat.client.transport import Item, Verdict
 from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
-from tests.conftest import Api, Start
+from tests.chat.client.conftest import HttpTo, To
+from tests.conftest import Start
 from tools.resources import workspaces
 
 WRITE = ToolCall(call_id="1", name="fs.write", arguments='{"path": "asked.txt", "content": "a\\nb"}')
 SCRIPT = ([WRITE, Finished(reason="tool_calls")], [text("Done."), Finished(reason="stop")])
-
-To = Callable[[Api], Transport]
-
-
-@pytest.fixture(params=["http", "inside"])
-def transport_to(request: pytest.FixtureRequest) -> To:
-    return lambda api: HttpTransport(api.base_url) if request.param == "http" else InProcessTransport()
 
 
 @pytest.mark.parametrize(("verdict", "written"), [("approve", True), ("deny", False)])
@@ -50,7 +41,7 @@ async def test_decision_of_the_user_continues_the_run(
     assert (workspaces().root.base / "asked.txt").exists() is written
 
 
-async def test_question_is_withdrawn_when_the_decision_comes_from_elsewhere(start: Start) -> None:
+async def test_question_is_withdrawn_when_the_decision_comes_from_elsewhere(start: Start, http_to: HttpTo) -> None:
     asked: asyncio.Queue[Item] = asyncio.Queue()
     withdrawn = False
 
@@ -63,7 +54,7 @@ async def test_question_is_withdrawn_when_the_decision_comes_from_elsewhere(star
             withdrawn = True
 
     api = await start(Scripted(*SCRIPT), policy="ask fs.write")
-    transport = HttpTransport(api.base_url)
+    transport = http_to(api.base_url)
     conversation = Conversation(transport, lambda _: None, ChatDefaults(), decide=decide)
     turn = asyncio.create_task(conversation.turn("Write"))
     execution = await asyncio.wait_for(asked.get(), 20)

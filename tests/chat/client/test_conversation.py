@@ -9,8 +9,6 @@ import os
 import pty
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,18 +16,19 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from orchestrator_client import Call
+from orchestrator_client.core.flows import ATTEMPTS
 
-from chat.client import http
 from chat.client.conversation import ChatDefaults, Conversation
-from chat.client.http import HttpTransport
-from chat.client.in_process import InProcessTransport
 from chat.client.rendering import Span
 from chat.client.repl import sendable
 from chat.client.terminal import outlet
-from chat.client.transport import Call, Transport
+from chat.client.transport import Transport
 from chat.engine.model_port import Finished, ProviderError, Thought, TokensUsed
 from chat.providers.scripted import Scripted, text
-from tests.conftest import Api, Start
+from tests.chat.client.conftest import HttpTo, To
+from tests.conftest import Start
+from tests.cutting import cutting
 from tools.resources import workspaces
 
 STOP = Finished(reason="stop")
@@ -56,14 +55,6 @@ class Terminal:
 def talk(transport: Transport, **defaults: Any) -> tuple[Conversation, Terminal]:
     terminal = Terminal()
     return Conversation(transport, terminal.spans.append, ChatDefaults(**defaults)), terminal
-
-
-@pytest.fixture(params=["http", "inside"])
-def transport_to(request: pytest.FixtureRequest) -> Callable[[Api], Transport]:
-    return lambda api: HttpTransport(api.base_url) if request.param == "http" else InProcessTransport()
-
-
-To = Callable[[Api], Transport]
 
 
 async def test_answer_is_shown_and_the_session_kept(start: Start, transport_to: To) -> None:
@@ -143,53 +134,15 @@ async def test_without_persistence_each_question_has_no_history(start: Start, tr
     assert terminal.answer == "One\nTwo\n"
 
 
-@asynccontextmanager
-async def cutting(api: Api, *after: int) -> AsyncIterator[str]:
-    """Run a proxy in front of the service. It resets its n-th connection `after[n]` bytes into the response body."""
-    cuts = iter(after)
-    port = int(api.base_url.rpartition(":")[2])
-    forwarding: set[asyncio.Task[None]] = set()
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream, to_service = await asyncio.open_connection("127.0.0.1", port)
-        asking = asyncio.create_task(pump(reader, to_service))
-        try:
-            writer.write(await upstream.readuntil(b"\r\n\r\n"))
-            await pump(upstream, writer, next(cuts, None))
-        finally:
-            asking.cancel()
-            to_service.transport.abort()
-            writer.transport.abort()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        forwarding.add(asyncio.create_task(forward(reader, writer)))
-
-    server = await asyncio.start_server(accept, "127.0.0.1")
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for task in forwarding:
-        task.cancel()
-    await asyncio.gather(*forwarding, return_exceptions=True)
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, most: int | None = None) -> None:
-    sent = 0
-    while most is None or sent < most:
-        data = await reader.read(2**16 if most is None else most - sent)
-        if not data:
-            break
-        sent += len(data)
-        writer.write(data)
-        await writer.drain()
-
-
 @pytest.mark.parametrize("after", [(0,), (1,), (150,), (205, 0, 3, 40), (260, 300)])
-async def test_broken_connection_is_resumed_at_its_cursor(start: Start, after: tuple[int, ...]) -> None:
+async def test_broken_connection_is_resumed_at_its_cursor(
+    start: Start, after: tuple[int, ...], http_to: HttpTo
+) -> None:
     pieces = [f"piece {number}, " for number in range(30)]
     begun = asyncio.Event()
     api = await start(Scripted([text(*pieces[:10]), begun.wait, text(*pieces[10:]), USED, STOP]))
-    async with cutting(api, *after) as url:
-        conversation, terminal = talk(HttpTransport(url, first_wait=0.001))
+    async with cutting(api.base_url, *after) as url:
+        conversation, terminal = talk(http_to(url, first_wait=0.001))
         turn = asyncio.create_task(conversation.turn("Hi"))
         async with asyncio.timeout(DEADLINE):
             while "connection lost" not in terminal.notes:
@@ -200,36 +153,36 @@ async def test_broken_connection_is_resumed_at_its_cursor(start: Start, after: t
     assert terminal.notes.count("connection lost") == len(after)
 
 
-async def test_client_gives_up_on_a_service_that_stays_unreachable(start: Start) -> None:
+async def test_client_gives_up_on_a_service_that_stays_unreachable(start: Start, http_to: HttpTo) -> None:
     api = await start(Scripted([text("Hel"), asyncio.Event().wait]))
-    async with cutting(api, 100, *[0] * http.ATTEMPTS) as url:
-        conversation, terminal = talk(HttpTransport(url, first_wait=0.001))
+    async with cutting(api.base_url, 100, *[0] * ATTEMPTS) as url:
+        conversation, terminal = talk(http_to(url, first_wait=0.001))
         assert await asyncio.wait_for(conversation.turn("Hi"), DEADLINE) == "failed"
-    assert f"({http.ATTEMPTS}/{http.ATTEMPTS})" in terminal.notes
+    assert f"({ATTEMPTS}/{ATTEMPTS})" in terminal.notes
     assert "cannot be followed any more" in terminal.notes
 
 
-async def test_unreachable_service_is_reported_in_one_line(unused_tcp_port: int) -> None:
-    conversation, terminal = talk(HttpTransport(f"http://127.0.0.1:{unused_tcp_port}"))
+async def test_unreachable_service_is_reported_in_one_line(unused_tcp_port: int, http_to: HttpTo) -> None:
+    conversation, terminal = talk(http_to(f"http://127.0.0.1:{unused_tcp_port}"))
     assert await conversation.turn("Hi") == "failed"
     assert terminal.notes.startswith(f"Cannot reach http://127.0.0.1:{unused_tcp_port}: ")
     assert terminal.notes.count("\n") == 1
 
 
-async def test_unrelated_service_is_reported(start: Start) -> None:
+async def test_unrelated_service_is_reported(start: Start, http_to: HttpTo) -> None:
     api = await start(Scripted())
-    conversation, terminal = talk(HttpTransport(f"{api.base_url}/nowhere"))
+    conversation, terminal = talk(http_to(f"{api.base_url}/nowhere"))
     assert await conversation.turn("Hi") == "failed"
     assert terminal.notes.startswith("Not found")
 
 
-async def test_missing_key_is_reported_and_a_given_key_is_sent(start: Start, settings: object) -> None:
+async def test_missing_key_is_reported_and_a_given_key_is_sent(start: Start, settings: object, http_to: HttpTo) -> None:
     settings.API_KEY = "secret-1"
     api = await start(Scripted([text("Hello"), STOP]))
-    conversation, terminal = talk(HttpTransport(api.base_url))
+    conversation, terminal = talk(http_to(api.base_url))
     assert await conversation.turn("Hi") == "failed"
     assert "--api-key" in terminal.notes
-    conversation, terminal = talk(HttpTransport(api.base_url, api_key="secret-1"))
+    conversation, terminal = talk(http_to(api.base_url, api_key="secret-1"))
     assert await conversation.turn("Hi") == "completed"
 
 

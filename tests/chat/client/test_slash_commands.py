@@ -1,29 +1,20 @@
 """The commands of the conversation."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chat.client.conversation import ChatDefaults, Conversation
-from chat.client.http import HttpTransport
-from chat.client.in_process import InProcessTransport
 from chat.client.rendering import Span
 from chat.client.slash_commands import HELP, NAMES, SlashCommands
 from chat.client.transport import Transport
 from chat.engine.model_port import Finished, TokensUsed
 from chat.providers.scripted import Scripted, text
-from tests.conftest import Api, Start
+from tests.chat.client.conftest import HttpTo, To
+from tests.conftest import Start
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 ANSWER = [text("Hello"), TokensUsed(input_tokens=7, output_tokens=2), Finished(reason="stop")]
-
-To = Callable[[Api], Transport]
-
-
-@pytest.fixture(params=["http", "inside"])
-def transport_to(request: pytest.FixtureRequest) -> To:
-    return lambda api: HttpTransport(api.base_url) if request.param == "http" else InProcessTransport()
 
 
 class Commands:
@@ -94,16 +85,16 @@ async def test_session_is_compacted_on_request(start: Start, transport_to: To) -
         ("/nothing", "There is no such command"),
     ],
 )
-async def test_invalid_command_is_reported(start: Start, line: str, said: str) -> None:
-    commands = Commands(HttpTransport((await start(Scripted())).base_url))
+async def test_invalid_command_is_reported(start: Start, line: str, said: str, http_to: HttpTo) -> None:
+    commands = Commands(http_to((await start(Scripted())).base_url))
     assert said in await commands.run(line)
 
 
-async def test_help_names_every_command(start: Start) -> None:
-    shown = await Commands(HttpTransport((await start(Scripted())).base_url)).run("/help")
+async def test_help_names_every_command(start: Start, http_to: HttpTo) -> None:
+    shown = await Commands(http_to((await start(Scripted())).base_url)).run("/help")
     assert all(name in shown for name in [*HELP, *NAMES])
 
 
-async def test_service_that_is_away_is_reported(unused_tcp_port: int) -> None:
-    commands = Commands(HttpTransport(f"http://127.0.0.1:{unused_tcp_port}"))
+async def test_service_that_is_away_is_reported(unused_tcp_port: int, http_to: HttpTo) -> None:
+    commands = Commands(http_to(f"http://127.0.0.1:{unused_tcp_port}"))
     assert "Cannot reach" in await commands.run("/tools")

@@ -1,0 +1,1 @@
+"""The decisions of both clients: pure, without I/O."""
