@@ -11,7 +11,7 @@ from audit.records import Content, Facet
 
 
 class Source(Protocol):
-    """The current contents of records: a facet, or what is put together from several tables."""
+    """The current contents of records: a facet, or values from several tables."""
 
     def read(self, subjects: Iterable[str], /) -> dict[str, Content]:
         """Return the contents of the records that exist, by subject."""

@@ -50,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return hashing.entry_hash(self.number, self.time, texts, self.commitment, self.previous)
 
     def chain_problem(self, number: int, previous: bytes) -> str:
-        """Return what is wrong if it is not entry `number`, after the one with the hash `previous`."""
+        """Return the problem if it is not entry `number`, after the one with the hash `previous`."""
         if self.number != number:
             return f"Entry {number} is missing before it."
         if self.previous != previous:

@@ -11,7 +11,7 @@ from audit.problems import Problem, entries
 from audit.record_check import CheckedRecords, check_records
 
 Report = Callable[[str, int], None]
-"""Receives what is checked, and how many of it were."""
+"""Receives the kind of record or entry that is checked, and the number checked so far."""
 
 
 class SavedHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class SavedHead(msgspec.Struct, frozen=True, kw_only=True):
     hash: str
 
     def problem(self) -> Problem | None:
-        """Return what is wrong if the chain does not contain it. Raises the database's errors."""
+        """Return the problem if the chain does not contain it. Raises the database's errors."""
         entry = next(entries(number=self.number), None)
         if entry is None:
             text = "It was saved as the head of the chain, and is gone: the end of the chain was removed."

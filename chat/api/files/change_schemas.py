@@ -29,7 +29,7 @@ class ChangesOut(Schema):
     diff: str = Field(description="The changes as a unified diff, secrets masked.")
     truncated: bool = Field(description="True if the diff has not all files.")
     commands: int = Field(description="The number of commands that the run executed. Their changes are not covered.")
-    note: str | None = Field(description="What is not covered. Null if the run executed no command.")
+    note: str | None = Field(description="The changes that are not covered. Null if the run executed no command.")
 
 
 class UndoIn(Strict):
@@ -53,4 +53,4 @@ class UndoOut(Schema):
     run_id: UUID = Field(description="The run's id.")
     direction: Direction = Field(description="The direction of the request.")
     files: list[RestoredOut] = Field(description="The files of the run.")
-    note: str | None = Field(description="What is not covered. Null if the run executed no command.")
+    note: str | None = Field(description="The changes that are not covered. Null if the run executed no command.")

@@ -1,4 +1,4 @@
-"""The input items of a response, from what is stored."""
+"""The input items of a response, from the stored messages and executions."""
 
 from typing import Any
 from uuid import UUID

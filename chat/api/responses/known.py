@@ -62,7 +62,7 @@ class KnownResponse(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     async def read(self) -> ResponseStream:
-        """Return the projection of what is stored of the run. Raise `ApiError` (404) if the part has not begun."""
+        """Return the projection of the stored frames of the run. Raise `ApiError` (404) if the part has not begun."""
         stream = self.stream()
         async for frames in self._frames():
             stream.feed(frames)
