@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
+from tests.browser import SECONDS, opened_browser
 from tests.conftest import Api
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples"
 MODULES: Final = EXAMPLES / "node_modules"
-SECONDS: Final = 60
-"""Seconds after which a program has failed, on a busy machine too."""
-
 Run = Callable[..., Awaitable[str]]
 
 
@@ -52,20 +50,8 @@ async def run(api: Api, *command: str, **environment: str) -> str:
 @pytest.fixture
 async def page() -> AsyncIterator[Page]:
     """Return a page of Debian's Chromium. An error in its console fails the test."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("needs a browser: apt-get install chromium")
-    problems: list[str] = []
-    async with async_playwright() as playwright:
-        # Chromium has no sandbox of its own for root.
-        chromium = await playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        opened = await chromium.new_page()
-        opened.set_default_timeout(SECONDS * 1_000)
-        opened.on("pageerror", lambda error: problems.append(str(error)))
-        opened.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        yield opened
-        await chromium.close()
-    assert problems == []
+    async with opened_browser() as open_page:
+        yield await open_page()
 
 
 async def bundled(source: str, target: Path) -> None:
