@@ -224,8 +224,8 @@ CHANNEL_LAYERS = {"default": channel_layer.backend(CHANNEL_LAYER_URL)}
 DATA_UPLOAD_MAX_MEMORY_SIZE = None
 INSTALLED_APPS = [
     "orchestrator_site",  # before staticfiles: its `runserver` is the one that counts
-    "console",  # before admin: its `base_site.html` adds the styles to every page
-    "django.contrib.admin",
+    "console.apps.ConsoleConfig",  # before admin: its `base_site.html` adds the styles to every page
+    "console.apps.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",

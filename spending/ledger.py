@@ -47,7 +47,10 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a model or tool: its owner, and what it used. `nanos` is None if its price is unknown."""
+    """Calls of a model or tool, or a part of a run: the owner, and what was used.
+
+    `nanos` is None if a price is unknown. `first_token_milliseconds` is None if there was no token.
+    """
 
     owner: str
     key: str
@@ -62,6 +65,10 @@ class Used(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_tokens: int = 0
     nanos: int | None = 0
     milliseconds: int = 0
+    calls: int = 1
+    runs: int = 0
+    run_milliseconds: int = 0
+    first_token_milliseconds: int | None = None
 
 
 def reserve(run_id: UUID, lines: Sequence[Line], most: Amount, now: datetime) -> Reserved | Refused:
@@ -133,7 +140,7 @@ def add(used: Iterable[Used], now: datetime) -> None:
             one.provider,
             one.model,
             one.tool,
-            1,
+            one.calls,
             int(one.failed),
             int(one.estimated),
             int(one.nanos is None),
@@ -143,6 +150,10 @@ def add(used: Iterable[Used], now: datetime) -> None:
             one.reasoning_tokens,
             min(one.nanos or 0, MAX_AMOUNT),
             one.milliseconds,
+            one.runs,
+            one.run_milliseconds,
+            int(one.first_token_milliseconds is not None),
+            one.first_token_milliseconds or 0,
         )
         for one in used
     )

@@ -39,7 +39,8 @@ class Use(models.Model):
     """The usage of one model or tool by a caller on one UTC day: a sum that outlives the pruned rows.
 
     `key` is the key's id, or `operator`. `unpriced` counts calls with an unknown cost. `estimated` counts calls whose
-    tokens the service did not report. `cost` is in billionths of a dollar.
+    tokens the service did not report. `cost` is in billionths of a dollar. `run_milliseconds` is the time of `runs`
+    without the time that they waited for answers of people or clients.
     """
 
     KEY = ("day", "owner", "key", "provider", "model", "tool")
@@ -54,6 +55,10 @@ class Use(models.Model):
         "reasoning_tokens",
         "cost",
         "milliseconds",
+        "runs",
+        "run_milliseconds",
+        "first_tokens",
+        "first_token_milliseconds",
     )
 
     # Every column of the key is NOT NULL with "" for none: a unique constraint treats NULLs as different.
@@ -73,6 +78,10 @@ class Use(models.Model):
     reasoning_tokens = models.BigIntegerField(default=0)
     cost = models.BigIntegerField(default=0)
     milliseconds = models.BigIntegerField(default=0)
+    runs = models.BigIntegerField(default=0)
+    run_milliseconds = models.BigIntegerField(default=0)
+    first_tokens = models.BigIntegerField(default=0)
+    first_token_milliseconds = models.BigIntegerField(default=0)
 
     class Meta:
         db_table = "usage"

@@ -17,6 +17,14 @@ class SumsOut(Schema):
     cached_tokens: int = Field(description="Input tokens that the providers had in their caches.")
     reasoning_tokens: int = Field(description="Output tokens of the models' reasoning.")
     milliseconds: int = Field(description="The milliseconds that tools ran. 0 for models.")
+    runs: int = Field(description="Runs that ended. Each counts for the last model that it asked. 0 for tools.")
+    run_milliseconds: int = Field(
+        description="The milliseconds of runs without their waiting for approvals and clients. 0 for tools."
+    )
+    first_tokens: int = Field(description="Runs, and continuations of runs, with at least one token. 0 for tools.")
+    first_token_milliseconds: int = Field(
+        description="The sum of their milliseconds from the start or continuation to the first token. 0 for tools."
+    )
     cost_usd: float = Field(description="The cost in USD of the calls whose price is known.")
 
 

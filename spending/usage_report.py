@@ -49,6 +49,13 @@ def usage(group_by: GroupBy, owner: str | None, span: Span) -> dict[str, Any]:
     return {"items": items, "count": len(items), "total": _sums(rows.aggregate(**sums))}
 
 
+def by_day(kind: Literal["model", "tool"], span: Span) -> dict[date, dict[str, Any]]:
+    """Return the sums of all models, or of all tools, of each day that has any."""
+    sums = {f"all_{name}": Sum(name) for name in Use.SUMS}
+    found: QuerySet[Any, Any] = _rows(kind, None, span).order_by().values("day").annotate(**sums)
+    return {row["day"]: _sums(row) for row in found}
+
+
 def cost_of(nanos: int) -> Decimal:
     """USD."""
     return Decimal(nanos) / NANO

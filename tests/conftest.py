@@ -86,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Naming the apps spares each flush the signals that follow it.
     """
-    mark = pytest.mark.django_db(transaction=True, available_apps=settings.INSTALLED_APPS)
+    mark = pytest.mark.django_db(transaction=True, available_apps=[app.name for app in apps.get_app_configs()])
     other_database = pytest.mark.skip(reason="needs SQLite, and TEST_DATABASE_URL names another database")
     is_sqlite = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
     for item in items:

@@ -54,6 +54,7 @@ session_totals = (
 )
 
 run_id = column("run", lambda row: cells.short_id(row.pk))
+run_link = column("run", lambda row: cells.link("chat_run", row.pk))
 run_status = column("status", outcome)
 run_error = column("error", lambda row: cells.short(row.error_start))
 session_title = column(

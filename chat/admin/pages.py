@@ -7,18 +7,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from access.keys.named_pages import NamedAdmin, NamedFilter, named
-from chat.admin import annotations, fields, log_table
+from chat.admin import annotations, fields, home, log_table
+from chat.history import changes
 from chat.models import Message, Run, Session
 from console import columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
 from console.pages import ReadOnlyAdmin
+from console.site import ConsoleSite
 from tools.admin import executions_table
 
-admin.site.site_header = "Orchestrator Service"
-admin.site.site_title = "Orchestrator Service"
-admin.site.index_title = "Audit console"
-# The lists need the width of the sidebar.
-admin.site.enable_nav_sidebar = False
+ConsoleSite.home = home.context
+ConsoleSite.cursor = changes.cursor
 
 SECTIONS: Final = {"Messages": "chat.view_message", "Tool executions": "tools.view_toolexecution"}
 """The permissions that sections of several pages need."""

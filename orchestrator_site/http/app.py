@@ -7,6 +7,7 @@ from django.core.handlers.asgi import ASGIHandler
 
 from access import authenticator
 from access.network.host_check import RequestOrigin, check
+from chat.api.sockets.console import ConsoleConsumer
 from chat.api.sockets.consumer import ChatConsumer
 from orchestrator_site.http import request_limits
 from orchestrator_site.http.api_handler import ApiHandler
@@ -19,7 +20,8 @@ from orchestrator_site.http.root_path import inner_path, rooted
 from telemetry import metrics, tracing
 from web.errors import ApiError
 
-SOCKET: Final = "/ws/chat"
+CHAT: Final = "/ws/chat"
+CONSOLE: Final = "/admin/live"
 METRICS: Final = "/metrics"
 OPENAI: Final = "/v1/"
 STATUS_ONLY: Final = "/readyz"
@@ -35,7 +37,7 @@ class Application:
 
     def __init__(self) -> None:
         self._api = ApiHandler()
-        self._socket = ChatConsumer.as_asgi()
+        self._sockets = {CHAT: ChatConsumer.as_asgi(), CONSOLE: ConsoleConsumer.as_asgi()}
         self._pages = ASGIStaticFilesHandler(ASGIHandler())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,10 +58,11 @@ class Application:
             metrics.refusals.add(refusal.code)
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
-        if inner_path(rooted(scope)) != SOCKET:
+        socket = self._sockets.get(inner_path(rooted(scope)))
+        if socket is None:
             await send({"type": "websocket.close", "code": MISSING})
             return
-        await self._socket(scope, receive, send)
+        await socket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracing.remember_caller(scope["headers"])

@@ -205,6 +205,10 @@ SUMS: Final = {
     "cached_tokens": 1_024,
     "reasoning_tokens": 0,
     "milliseconds": 0,
+    "runs": 3,
+    "run_milliseconds": 8_400,
+    "first_tokens": 3,
+    "first_token_milliseconds": 1_260,
     "cost_usd": 0.00421,
 }
 RESOURCE: Final = {

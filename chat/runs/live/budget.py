@@ -178,6 +178,23 @@ class RunBudget:
 
         return settle
 
+    def timing(self, seconds: float, first_token_seconds: float | None, *, is_over: bool) -> Record | None:
+        """Return a job that counts the time of a part of the run, until its end or a wait; None without a model call."""
+        candidate = self.candidate
+        if candidate is None:
+            return None
+        used = ledger.Used(
+            owner=self._payer.owner,
+            key=self._payer.key,
+            provider=candidate.provider.name,
+            model=candidate.model,
+            calls=0,
+            runs=int(is_over),
+            run_milliseconds=round(seconds * 1_000),
+            first_token_milliseconds=None if first_token_seconds is None else round(first_token_seconds * 1_000),
+        )
+        return lambda: ledger.add([used], timezone.now())
+
     def closing(self) -> Record | None:
         """Return a job that releases the remaining reservation and deletes the run's own accounts, or None."""
         has_own_accounts = any(line.scope == "run" for line in self._lines(timezone.now()))

@@ -39,7 +39,7 @@ class RunRecorder:
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._has_calls = False
-        self._has_text = False
+        self._first_token_seconds: float | None = None
         self._questions: list[ApprovalRequired | ClientToolCall] = []
         spec.budget.settled = log.settled
         self._trace = trace_run(spec.start, resumed=spec.last > 0)
@@ -53,9 +53,9 @@ class RunRecorder:
 
     def on_text(self, text: Text) -> None:
         """Append pieces of the answer to the log."""
-        if not self._has_text:
-            self._has_text = True
-            metrics.first_token_seconds.add(self.seconds)
+        if self._first_token_seconds is None:
+            self._first_token_seconds = self.seconds
+            metrics.first_token_seconds.add(self._first_token_seconds)
         self._log.tokens(text)
 
     def add(self, item: Item) -> None:
@@ -103,6 +103,7 @@ class RunRecorder:
             model=model,
         )
         self._log.record(partial(suspend, suspension))
+        self._count_time(is_over=False)
         self._append_questions()
 
     def end(self, terminal: Terminal, usage: TotalUsage) -> Ending:
@@ -114,10 +115,15 @@ class RunRecorder:
             self._log.record(partial(close_awaited, spec.run_id))
         if closing := spec.budget.closing():
             self._log.record(closing)
+        self._count_time(is_over=True)
         self._append_questions()
         self._log.record(partial(finish, ending))
         self._log.append(terminal)
         return ending
+
+    def _count_time(self, *, is_over: bool) -> None:
+        if timing := self._spec.budget.timing(self.seconds, self._first_token_seconds, is_over=is_over):
+            self._log.record(timing)
 
     def _append_questions(self) -> None:
         for question in self._questions:
