@@ -46,6 +46,9 @@ Section = tuple[str | None, Sequence[Column | tuple[Column, ...]]]
 WIDE: Final = "audit-wide"
 """The class of a section whose only field takes the whole width, without a label."""
 
+COLLAPSED: Final = "collapse"
+"""Django's class of a section that is closed at first."""
+
 
 class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type checkers alone
     """Finds the keys of a page before it reads the rows."""
@@ -117,6 +120,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     change_form_template = "console/record.html"
 
     sections: ClassVar[Sequence[Section]]
+    are_sections_closed: ClassVar[bool] = False
+    # True for pages that show something else first.
     section_permissions: ClassVar[Mapping[str, str]] = {}
     # The permission that a section, by its title, or a long field needs besides that of the page.
     sortable_by: ClassVar[Any]
@@ -137,8 +142,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         return flatten(lines)
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> list[Any]:
+        closed = [COLLAPSED] if self.are_sections_closed else []
         return [
-            (title, {"fields": list(lines), "classes": [WIDE] if title and _is_one_field(lines) else []})
+            (title, {"fields": list(lines), "classes": [*closed, *([WIDE] if title and _is_one_field(lines) else [])]})
             for title, lines in self.sections
             if self._may_see(request, title)
         ]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models.functions import Length
+from django.utils.html import format_html_join
 
 from chat.admin import annotations
 from chat.models import Attachment, Message, Run
@@ -10,7 +11,7 @@ from console import cells
 from console.columns import column, moment, number
 from console.pages import ROWS
 from console.visible_text import visible_text_line
-from tools.admin import executions_table
+from tools.admin.fields import executions_table
 
 
 def _cost(row: Any) -> str:
@@ -64,6 +65,31 @@ session_title = column(
 message_id = column("message", lambda row: str(row.pk), order="id")
 role = column("role", lambda row: cells.status("failed", "tool error") if row.is_error else str(row.role))
 content = column("text", _content)
+
+
+def run_facts(row: Any) -> str:
+    """Return the facts about a run as one line."""
+    tokens = "" if row.input_tokens is None else f"{row.input_tokens:,} tokens in, {row.output_tokens or 0:,} out"
+    reason = "" if row.reason in {"", "completed"} else cells.short(row.reason)
+    facts = (
+        outcome(row), reason, session_title(row), row.names.link(row.owner), cells.short(f"{row.provider}, {row.model}".strip(", ")),
+        tokens, _cost(row) if row.input_tokens else "", _duration(row) if row.ended else "",
+    )  # fmt: skip
+    return _line(facts)
+
+
+def session_facts(row: Any) -> str:
+    """Return the facts about a session as one line."""
+    tokens = f"{row.input_tokens or 0:,} tokens in, {row.output_tokens or 0:,} out"
+    facts = (
+        row.names.link(row.owner), f"{row.message_count:,} messages", f"{row.run_count:,} runs", tokens, _cost(row),
+        "archived" if row.archived else "", f"last used {cells.moment(row.updated)}",
+    )  # fmt: skip
+    return _line(facts)
+
+
+def _line(facts: tuple[str, ...]) -> str:
+    return format_html_join(" · ", "<span>{}</span>", ((fact,) for fact in facts if fact))
 
 
 def runs_table(**of: object) -> str:

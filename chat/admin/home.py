@@ -18,7 +18,7 @@ from console.charts import Bar
 from console.columns import Column
 from spending import usage_report
 from spending.usage_report import GroupBy, Span
-from tools.admin import executions_table
+from tools.admin.fields import waiting_table
 from tools.models import ToolExecution
 
 PERIODS: Final = (7, 14, 30, 90)
@@ -75,8 +75,9 @@ def context(request: HttpRequest) -> dict[str, Any]:
             url = f"{executions}?status__exact={status}"
             tone = "attention" if count else ""
             tiles.append(Tile(name=f"{name} waiting", figure=cells.number(count), url=url, tone=tone))
-            table = executions_table(status=status) if count else ""
-            panels.append(Panel(title=f"{name} waiting", table=table, empty="Nothing waits."))
+            if count or status == ToolExecution.Status.AWAITING_APPROVAL:
+                table = waiting_table(status, ROWS) if count else ""
+                panels.append(Panel(title=f"{name} waiting", table=table, empty="Nothing waits for a decision."))
     if may(VIEW_RUNS):
         midnight = datetime.combine(now.date(), datetime.min.time(), UTC)
         failures = Run.objects.filter(created__gte=midnight, status__in=FAILED)
@@ -84,7 +85,8 @@ def context(request: HttpRequest) -> dict[str, Any]:
         url = f"{reverse('admin:chat_run_changelist')}?status__exact=failed"
         tone = "attention" if count else ""
         tiles.append(Tile(name="Failed runs today", figure=cells.number(count), url=url, tone=tone))
-        panels.append(_runs("Failed runs today", [failures], "No run failed today."))
+        if count:
+            panels.append(_runs("Failed runs today", [failures], ""))
     days = int(asked) if (asked := request.GET.get("days", "")) in map(str, PERIODS) else DAYS
     usage = _Usage(now.date(), days) if may(VIEW_USAGE) else None
     return {
@@ -169,14 +171,14 @@ class _Usage:
         head: tuple[str, ...]
         lines: list[tuple[object, ...]]
         if by == "tool":
-            head = ("Tool", "Calls", "", "Failed", "Time of a call")
+            head = ("Tool", "Calls", "Share", "Failed", "Time of a call")
             lines = [
                 (row["tool"], cells.number(row["calls"]), charts.share(row["calls"], most),
                  cells.number(row["failed"]), cells.duration(_mean(row, "milliseconds", "calls")))
                 for row in rows
             ]  # fmt: skip
         else:
-            head = (by.capitalize(), "Spend", "", "Tokens", "First token", "Time of a run")
+            head = (by.capitalize(), "Spend", "Share", "Tokens", "First token", "Time of a run")
             lines = [
                 (cells.short(row["name"] if by == "key" else row["model"]), f"${row['cost_usd']:,.4f}",
                  charts.share(row["cost_usd"], most), cells.number(row["input_tokens"] + row["output_tokens"]),

@@ -35,9 +35,15 @@ def log_table(run: Run) -> str:
         content = format_html('<pre class="audit-text" dir="auto">{}</pre>', visible_text(cut))
         rows.append((line.numbers, line.kind, content))
     shown = cells.table(("No.", "Event", "Content"), rows)
-    last = RunEvent.objects.filter(run=run).aggregate(last=Max("last"))["last"]
     template = '{}<p class="audit-cut">Events to {} of {}. <a href="{}">Download the log as it was streamed</a></p>'
-    return format_html(template, shown, lines[-1].last, last, reverse("admin:chat_run_whole", args=[run.pk, "events"]))
+    return format_html(
+        template, shown, lines[-1].last, last_event(run), reverse("admin:chat_run_whole", args=[run.pk, "events"])
+    )
+
+
+def last_event(run: Run) -> int:
+    """Return the number of the last stored event; 0 if none is stored."""
+    return RunEvent.objects.filter(run=run).aggregate(last=Max("last"))["last"] or 0
 
 
 def whole_log(run: Run) -> str:

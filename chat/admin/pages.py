@@ -3,18 +3,20 @@
 from typing import Any, ClassVar, Final
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 
 from access.keys.named_pages import NamedAdmin, NamedFilter, named
-from chat.admin import annotations, fields, home, log_table
+from chat.admin import annotations, fields, home, log_table, run_actions, session_actions, timeline
 from chat.history import changes
-from chat.models import Message, Run, Session
+from chat.models import Attachment, Message, Run, Session
 from console import columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
 from console.pages import ReadOnlyAdmin
 from console.site import ConsoleSite
-from tools.admin import executions_table
+from tools.admin.fields import executions_table
 
 ConsoleSite.home = home.context
 ConsoleSite.cursor = changes.cursor
@@ -32,8 +34,11 @@ _reason = columns.text("reason")
 
 @admin.register(Session)
 class SessionAdmin(NamedAdmin):
-    """The pages of conversations, with their totals."""
+    """The pages of conversations: as people read them, with their totals and the actions of operators."""
 
+    change_form_template = "console/session.html"
+    are_sections_closed = True
+    change_list_template = "console/sessions.html"
     ordering = ("-updated",)
     list_display = (
         fields.title,
@@ -55,7 +60,7 @@ class SessionAdmin(NamedAdmin):
     section_permissions: ClassVar = {**SECTIONS, "Runs": "chat.view_run"}
     sections = (
         (
-            None,
+            "Details",
             (
                 columns.whole_link("id", "chat_session", "id"),
                 fields.title,
@@ -67,11 +72,32 @@ class SessionAdmin(NamedAdmin):
             ),
         ),
         ("Totals", ((fields.runs, *fields.session_totals),)),
-        ("Messages", (columns.column("messages", lambda row: fields.messages_table(session_id=row.pk)),)),
         ("Runs", (columns.column("runs", lambda row: fields.runs_table(session_id=row.pk)),)),
         ("Tool executions", (columns.column("executions", lambda row: executions_table(session_id=row.pk)),)),
         ("Metadata", (columns.block("metadata", long_fields["metadata"]),)),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        return [
+            path("<uuid:session_id>/act/", site.admin_view(session_actions.change_view), name="chat_session_act"),
+            path("<uuid:session_id>/export/", site.admin_view(session_actions.export_view), name="chat_session_export"),
+            path("import/", site.admin_view(session_actions.import_view), name="chat_session_import"),
+            *super().get_urls(),
+        ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        may_import = request.user.has_perm(session_actions.CHANGE)
+        return super().changelist_view(request, {"may_import": may_import, **(extra_context or {})})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row: Session = context["original"]
+        if self._may_see(request, "Messages"):
+            context |= timeline.page_of_session(request, row)
+        context |= {**session_actions.context(request, row), "facts": fields.session_facts(row)}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return annotations.with_totals(super().get_queryset(request))
@@ -79,8 +105,10 @@ class SessionAdmin(NamedAdmin):
 
 @admin.register(Run)
 class RunAdmin(NamedAdmin):
-    """The pages of runs: their outcome, cost and event log."""
+    """The pages of runs: what a run did and why, what it cost, and the actions of operators."""
 
+    change_form_template = "console/run.html"
+    are_sections_closed = True
     ordering = ("-created",)
     list_display = (
         fields.time,
@@ -118,7 +146,7 @@ class RunAdmin(NamedAdmin):
     section_permissions: ClassVar = {**SECTIONS, "Events": "chat.view_message", "events": "chat.view_message"}
     sections = (
         (
-            None,
+            "Details",
             (
                 columns.whole_link("id", "chat_run", "id"),
                 _session,
@@ -133,12 +161,30 @@ class RunAdmin(NamedAdmin):
         ),
         ("Time", ((*(columns.exact_moment(name) for name in ("created", "started", "ended")), fields.took),)),
         ("Tokens and cost", ((*_tokens, fields.cost, fields.counted),)),
-        ("Messages", (columns.column("messages", lambda row: fields.messages_table(run_id=row.pk)),)),
-        ("Tool executions", (columns.column("executions", lambda row: executions_table(run_id=row.pk)),)),
         ("Events", (columns.column("events", log_table.log_table),)),
         ("Options", (columns.block("options", long_fields["options"]),)),
         ("Metadata", (columns.block("metadata", long_fields["metadata"]),)),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        return [
+            path("<uuid:run_id>/cancel/", site.admin_view(run_actions.cancel_view), name="chat_run_cancel"),
+            path("<uuid:run_id>/undo/", site.admin_view(run_actions.undo_view), name="chat_run_undo"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row: Run = context["original"]
+        if self._may_see(request, "Messages"):
+            context |= {"entries": timeline.of_run(request, row.pk), "last_event": log_table.last_event(row)}
+        context |= {**run_actions.context(request, row), "facts": fields.run_facts(row)}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def title_of(self, row: Run) -> str:
+        return f"Run of {row.created:%Y-%m-%d %H:%M:%S}"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return annotations.with_session_title(super().get_queryset(request))
@@ -203,6 +249,20 @@ class MessageAdmin(ReadOnlyAdmin):
         ("Tokens and cost", ((*_tokens, fields.cost, fields.counted),)),
         ("Provider parts", (columns.block("provider_parts", long_fields["provider_parts"]),)),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.picture_view)
+        return [path("<int:message_id>/pictures/<int:key>/", view, name="chat_message_picture"), *super().get_urls()]
+
+    def picture_view(self, request: HttpRequest, message_id: int, key: int) -> HttpResponse:
+        """Return a picture of a message, with the type that was detected when it came."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = Attachment.objects.filter(message=message_id, pk=key).first()
+        if found is None:
+            raise Http404
+        headers = {"Cache-Control": "private, max-age=3600"}
+        return HttpResponse(bytes(found.data), content_type=found.media_type, headers=headers)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return annotations.with_beginnings(super().get_queryset(request))

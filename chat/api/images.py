@@ -7,20 +7,12 @@ from typing import Final
 
 from chat.api.schemas import AttachmentIn
 from chat.engine.messages import Image
+from chat.history.pictures import MAX_IMAGE_BYTES, image_of
 from tools.base import ToolError
 from web.errors import ApiError
 
-MAX_IMAGE_BYTES: Final = 8 * 2**20
 DATA_URL: Final = "data:"
 BASE64: Final = ";base64,"
-
-SIGNATURES: Final = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF87a": "image/gif",
-    b"GIF89a": "image/gif",
-}
-
 
 ReadFile = Callable[[str, int], Awaitable[bytes]]
 """Reads a file of the workspace, of at most so many bytes. Raises `ToolError`."""
@@ -40,20 +32,6 @@ async def images(attachments: Sequence[AttachmentIn], read_file: ReadFile) -> tu
                 raise ApiError(status, error.code, f"The attachment cannot be read: {error}") from None
         found.append(image_of(data))
     return tuple(found)
-
-
-def image_of(data: bytes) -> Image:
-    """Return the picture of these bytes. Raise `ApiError` (422)."""
-    if len(data) > MAX_IMAGE_BYTES:
-        raise ApiError(422, "too_large", f"An attachment may have at most {MAX_IMAGE_BYTES} bytes.")
-    # The declared media type is not trusted: the type is detected from the bytes.
-    is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
-    found = (
-        "image/webp" if is_webp else next((kind for start, kind in SIGNATURES.items() if data.startswith(start)), None)
-    )
-    if found is None:
-        raise ApiError(422, "invalid_attachment", "An attachment must be a PNG, JPEG, GIF or WebP picture.")
-    return Image(media_type=found, data=data)
 
 
 def image_of_url(url: str, field: str) -> Image:

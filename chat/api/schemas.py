@@ -8,13 +8,13 @@ from uuid import UUID
 from ninja import Field, Schema
 from pydantic import AfterValidator, field_validator, model_validator
 
+from chat.history.transfer.records import MAX_METADATA_BYTES
 from chat.wire.event_schemas import RUN_EVENT
 from web.schemas import Strict, response_headers
 
 MAX_TOOL_CALLS: Final = 32
 MAX_CLIENT_TOOLS: Final = 128
 MAX_ATTACHMENTS: Final = 16
-MAX_METADATA_BYTES: Final = 16 * 1_024
 
 RunStatus = Literal["running", "waiting", "completed", "cancelled", "failed", "interrupted"]
 Name = Annotated[str, Field(max_length=128)]

@@ -14,10 +14,10 @@ from access.auth import KeyAuth, caller
 from chat import service_registry
 from chat.api.errors import not_found
 from chat.api.schemas import SessionOut
-from chat.api.sessions.importing import imported
 from chat.api.sessions.schemas import EXPORT, HTML, IMPORT, JSON_LINES, ForkIn
 from chat.history import queries
 from chat.history.transfer.files import Kind, SessionFile
+from chat.history.transfer.importing import imported
 from chat.history.transfer.reading import SessionReader
 from chat.history.transfer.records import SessionRecord
 from chat.history.transfer.storing import store_session

@@ -7,15 +7,12 @@ from html import escape
 from typing import Final
 
 from django.template.loader import render_to_string
-from markdown_it import MarkdownIt
 
 from chat.history.transfer.records import MessageRecord, SessionRecord
+from console.markdown import rendered
 
 FOOT: Final = "</main>\n</body>\n</html>\n"
 UNTITLED: Final = "Conversation"
-
-# Images of other hosts would be requests that a text makes.
-_markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
 
 
 def head(session: SessionRecord) -> str:
@@ -31,7 +28,7 @@ def article(message: MessageRecord) -> str:
     failed = " · failed" if message.is_error else ""
     parts = [f'<article class="{message.role}">\n<header>{escape(who + failed + by + when)}</header>\n']
     # The output of a tool is not Markdown.
-    body = f"<pre>{escape(message.content)}</pre>\n" if message.role == "tool" else _markdown.render(message.content)
+    body = f"<pre>{escape(message.content)}</pre>\n" if message.role == "tool" else rendered(message.content)
     parts.append(body if message.content else "")
     for picture in message.pictures:
         data = base64.b64encode(picture.data).decode()

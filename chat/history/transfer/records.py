@@ -5,9 +5,12 @@ leave the service: a summary names the messages that it stands for by their plac
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
+
+MAX_METADATA_BYTES: Final = 16 * 1_024
+"""Bytes of a session's metadata as JSON."""
 
 Role = Literal["user", "assistant", "tool", "summary"]
 

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from access.caller import OPERATOR
-from chat.api.sessions.importing import imported
+from chat.history.transfer.importing import imported
 from chat.history.transfer.storing import store_session
 from command_line.database import existing_database
 from command_line.output import add_json, as_json

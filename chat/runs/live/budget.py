@@ -179,7 +179,7 @@ class RunBudget:
         return settle
 
     def timing(self, seconds: float, first_token_seconds: float | None, *, is_over: bool) -> Record | None:
-        """Return a job that counts the time of a part of the run, until its end or a wait; None without a model call."""
+        """Return a job that counts the time of a part of the run, up to its end or a wait; None without a call."""
         candidate = self.candidate
         if candidate is None:
             return None

@@ -1,6 +1,6 @@
 """Whole sessions: archived, forked, exported and imported; bad input first.
 
-Covers `chat.api.sessions.importing`, `chat.api.sessions.schemas`, `chat.api.sessions.views`,
+Covers `chat.history.transfer.importing`, `chat.api.sessions.schemas`, `chat.api.sessions.views`,
 `chat.history.transfer.files`, `chat.history.transfer.page`, `chat.history.transfer.reading`,
 `chat.history.transfer.records`, `chat.history.transfer.storing`, `chat.management.commands.export_session` and
 `chat.management.commands.import_session`.

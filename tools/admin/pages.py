@@ -3,42 +3,25 @@
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
+from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet, TextField
-from django.db.models.functions import Cast, Substr
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from audit.admin import VIEW, entries_table
 from console import cells, columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
-from console.pages import ROWS
-from console.params import params
+from console.visible_text import visible_text
+from tools import resources
+from tools.admin import card, fields
 from tools.approvals import decisions
 from tools.models import ToolExecution
 
-
-def _beginnings(queryset: QuerySet[ToolExecution]) -> QuerySet[ToolExecution]:
-    """Load only the beginnings of the long columns."""
-    # A list shows one line of each: whole columns would be megabytes a page.
-    return queryset.defer("params", "data", "error", "output").annotate(
-        params_start=Substr(Cast("params", TextField()), 1, cells.PREFIX),
-        data_start=Substr(Cast("data", TextField()), 1, cells.PREFIX),
-        error_start=Substr("error", 1, cells.PREFIX),
-    )
-
-
-_status = columns.status()
-_time = columns.moment("created", "time", sortable=True)
-_tool = columns.text("tool")
-_params = columns.column("params", lambda row: cells.short_json(row.params_start))
-_result = columns.column(
-    "outcome", lambda row: cells.short(row.error_start) if row.error_start else cells.short_json(row.data_start)
-)
-_took = columns.column("took", lambda row: cells.duration(row.duration_ms))
 _whole = {
     "params": columns.json_of("params"),
     "data": columns.json_of("data"),
@@ -46,47 +29,12 @@ _whole = {
     "output": lambda row: row.output,
     "note": lambda row: row.note,
 }
-DECIDE: Final = "tools.decide_toolexecution"
 ASKED: Final = "Asked for"
 AUDIT: Final = "Audit"
+PAGE_BYTES: Final = 64 * 1_024
+"""Bytes of an output's page."""
 
-
-def _values_of(field: str) -> columns.Column:
-    """Return a function that shows each value of a JSON field by its name."""
-
-    def shown(row: ToolExecution) -> str:
-        # Before a decision, nothing that it is about may be missing.
-        url = "" if row.awaits_decision else reverse("admin:tools_toolexecution_whole", args=[row.pk, field])
-        return params(getattr(row, field), url)
-
-    return shown
-
-
-_all_params = _values_of("params")
-
-
-def _may_decide(request: HttpRequest, row: ToolExecution | None) -> bool:
-    return row is not None and row.awaits_decision and request.user.has_perm(DECIDE)
-
-
-def executions_table(**of: object) -> str:
-    """Return a table of the newest executions with these column values, for another row's page, oldest first."""
-    found = ToolExecution.objects.filter(**of)
-    newest = _beginnings(found.order_by("-created"))[:ROWS]
-    rows = [
-        (
-            _time(row),
-            cells.link("tools_toolexecution", row.pk, _tool(row)),
-            _status(row),
-            cells.short(row.source),
-            _params(row),
-            _result(row),
-            _took(row),
-        )
-        for row in reversed(newest)
-    ]
-    shown = cells.table(("Time", "Tool", "Status", "Asked by", "Params", "Outcome", "Took"), rows)
-    return cells.with_rest(shown, "tools_toolexecution", len(rows), found.count(), of)
+MAX_OFFSET_DIGITS: Final = 15
 
 
 @admin.register(ToolExecution)
@@ -96,18 +44,18 @@ class ToolExecutionAdmin(NamedAdmin):
     change_form_template = "console/execution.html"
     ordering = ("-created",)
     list_display = (
-        _time,
-        _tool,
-        _status,
+        fields.time,
+        fields.tool,
+        fields.status,
         columns.text("source", "asked by"),
-        _params,
-        _result,
-        _took,
+        fields.params,
+        fields.result,
+        fields.took,
         columns.link("session", "chat_session", "session_id"),
         columns.link("run", "chat_run", "run_id"),
     )
-    list_display_links = (_tool,)
-    sortable_by = (_time,)
+    list_display_links = (fields.tool,)
+    sortable_by = (fields.time,)
     list_filter: ClassVar = [
         ("created", DayFilter),
         "status",
@@ -127,8 +75,8 @@ class ToolExecutionAdmin(NamedAdmin):
             None,
             (
                 columns.whole_link("id", "tools_toolexecution", "id"),
-                _tool,
-                _status,
+                fields.tool,
+                fields.status,
                 columns.text("source", "asked by"),
                 named("owner"),
                 columns.text("call_id"),
@@ -138,9 +86,16 @@ class ToolExecutionAdmin(NamedAdmin):
         ),
         (
             "Time",
-            ((columns.exact_moment("created"), columns.exact_moment("started"), columns.exact_moment("ended"), _took),),
+            (
+                (
+                    columns.exact_moment("created"),
+                    columns.exact_moment("started"),
+                    columns.exact_moment("ended"),
+                    fields.took,
+                ),
+            ),
         ),
-        (ASKED, (columns.column("params", _all_params), columns.text("params_sha256"))),
+        (ASKED, (columns.column("params", fields.values_of("params")), columns.text("params_sha256"))),
         (
             "Approval",
             (
@@ -154,7 +109,7 @@ class ToolExecutionAdmin(NamedAdmin):
             (
                 (columns.text("code"), columns.text("confinement")),
                 columns.block("error", _whole["error"]),
-                columns.column("data", _values_of("data")),
+                columns.column("data", fields.values_of("data")),
                 columns.block("output", _whole["output"]),
                 (columns.number("output_size"), columns.text("output_sha256"), columns.text("truncated")),
             ),
@@ -164,33 +119,34 @@ class ToolExecutionAdmin(NamedAdmin):
     section_permissions: ClassVar = {AUDIT: VIEW}
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.decide_view)
-        return [path("<uuid:execution_id>/decide/", view, name="tools_toolexecution_decide"), *super().get_urls()]
+        views = {"decide": self.decide_view, "output": self.output_view, "audio": self.audio_view}
+        own = [
+            path(f"<uuid:execution_id>/{name}/", self.admin_site.admin_view(view), name=f"tools_toolexecution_{name}")
+            for name, view in views.items()
+        ]
+        return [*own, *super().get_urls()]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         # The form of a decision shows the params itself.
-        is_repeated = _may_decide(request, obj)
+        is_repeated = card.may_decide(request, obj)
         return [one for one in super().get_fieldsets(request, obj) if not (is_repeated and one[0] == ASKED)]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         row: ToolExecution = context["original"]
-        if _may_decide(request, row):
-            context |= {
-                "decision_url": reverse("admin:tools_toolexecution_decide", args=[row.pk]),
-                "tool": _tool(row),
-                "params": _all_params(row),
-                "params_sha256": row.params_sha256,
-                "expires": cells.moment(row.expires),
-            }
+        context["form"] = card.decision_form(request, row)
+        if row.output_size:
+            context["output_url"] = reverse("admin:tools_toolexecution_output", args=[row.pk])
+        if card.has_audio(row):
+            context["audio_url"] = reverse("admin:tools_toolexecution_audio", args=[row.pk])
         return super().render_change_form(request, context, *args, **kwargs)
 
     def decide_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
         """Record an operator's decision. It is bound to the params that the page showed."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if not request.user.has_perm(DECIDE):
+        if not request.user.has_perm(card.DECIDE):
             raise PermissionDenied
         verdict: decisions.Verdict = "approved" if request.POST.get("verdict") == "approved" else "denied"
         given = {"params_sha256": request.POST.get("params_sha256", ""), "note": request.POST.get("note", "")}
@@ -200,8 +156,49 @@ class ToolExecutionAdmin(NamedAdmin):
         except decisions.DecisionRefused as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, f"The execution of {_tool(row)} was {verdict}; its run continues.")
+            messages.success(request, f"The execution of {fields.tool(row)} was {verdict}; its run continues.")
+            if request.POST.get("goes_back") and row.run_id:
+                return HttpResponseRedirect(reverse("admin:chat_run_change", args=[row.run_id]))
         return HttpResponseRedirect(reverse("admin:tools_toolexecution_change", args=[execution_id]))
 
+    def output_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
+        """Return a page of the whole output, from the byte `offset` of the output store."""
+        row = self._viewed(request, execution_id)
+        given = request.GET.get("offset", "0")
+        if not (given.isascii() and given.isdigit() and len(given) <= MAX_OFFSET_DIGITS):
+            raise BadRequest("The offset is not a number of bytes.")
+        page = async_to_sync(resources.outputs().page)(row.owner, row.pk, int(given), PAGE_BYTES)
+        if page is None:
+            raise Http404
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Output of {fields.tool(row)}",
+            "opts": self.opts,
+            "execution_url": reverse("admin:tools_toolexecution_change", args=[row.pk]),
+            "text": visible_text(page.text),
+            "first": cells.number(page.offset),
+            "last": cells.number(page.next_offset or page.size),
+            "size": cells.number(page.size),
+            "previous": max(0, page.offset - PAGE_BYTES) if page.offset else None,
+            "next": page.next_offset,
+        }
+        return TemplateResponse(request, "console/output.html", context)
+
+    def audio_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
+        """Return the audio file that the execution made or heard."""
+        found = card.audio(self._viewed(request, execution_id))
+        if found is None:
+            raise Http404
+        data, media_type = found
+        return HttpResponse(data, content_type=media_type, headers={"Cache-Control": "private, no-store"})
+
+    def _viewed(self, request: HttpRequest, execution_id: UUID) -> ToolExecution:
+        row = ToolExecution.objects.filter(pk=execution_id).first()
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return row
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolExecution]:
-        return _beginnings(super().get_queryset(request))
+        return fields.beginnings(super().get_queryset(request))

@@ -4,9 +4,8 @@ from typing import Final
 
 import msgspec
 
-from chat.api.images import image_of
-from chat.api.schemas import MAX_METADATA_BYTES
-from chat.history.transfer.records import MessageRecord, Picture, SessionRecord, record_of
+from chat.history.pictures import image_of
+from chat.history.transfer.records import MAX_METADATA_BYTES, MessageRecord, Picture, SessionRecord, record_of
 from web.errors import ApiError
 
 MAX_MESSAGES: Final = 20_000
