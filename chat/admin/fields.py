@@ -71,8 +71,9 @@ def run_facts(row: Any) -> str:
     """Return the facts about a run as one line."""
     tokens = "" if row.input_tokens is None else f"{row.input_tokens:,} tokens in, {row.output_tokens or 0:,} out"
     reason = "" if row.reason in {"", "completed"} else cells.short(row.reason)
+    model = cells.short(f"{row.provider}, {row.model}".strip(", "))
     facts = (
-        outcome(row), reason, session_title(row), row.names.link(row.owner), cells.short(f"{row.provider}, {row.model}".strip(", ")),
+        outcome(row), reason, session_title(row), row.names.link(row.owner), model,
         tokens, _cost(row) if row.input_tokens else "", _duration(row) if row.ended else "",
     )  # fmt: skip
     return _line(facts)

@@ -37,7 +37,7 @@ VIEW_USAGE: Final = "spending.view_use"
 class Tile(msgspec.Struct, frozen=True, kw_only=True):
     """One figure of the page's head: its name, the figure as text, a second line, and the list behind it.
 
-    `tone` is `attention` if somebody should look at it.
+    `tone` is `attention` for a figure that an operator should look at.
     """
 
     name: str

@@ -72,7 +72,7 @@ def card(request: HttpRequest, row: ToolExecution, names: Names) -> dict[str, An
 
 
 def audio(row: ToolExecution) -> tuple[bytes, str] | None:
-    """Return the audio file that an execution made or heard, and its media type; None if it is not there any more."""
+    """Return the audio file that an execution wrote or read, and its media type; None if it is not there any more."""
     path = _audio_path(row)
     if path is None:
         return None
@@ -85,7 +85,7 @@ def audio(row: ToolExecution) -> tuple[bytes, str] | None:
 
 
 def has_audio(row: ToolExecution) -> bool:
-    """Return whether the execution made or heard an audio file of the workspace."""
+    """Return whether the execution wrote or read an audio file of the workspace."""
     return _audio_path(row) is not None
 
 

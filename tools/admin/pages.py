@@ -185,7 +185,7 @@ class ToolExecutionAdmin(NamedAdmin):
         return TemplateResponse(request, "console/output.html", context)
 
     def audio_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
-        """Return the audio file that the execution made or heard."""
+        """Return the audio file that the execution wrote or read."""
         found = card.audio(self._viewed(request, execution_id))
         if found is None:
             raise Http404

@@ -1,8 +1,8 @@
-"""`/admin/live`: a WebSocket (RFC 6455) that tells the console's pages what changed. Only for staff.
+"""`/admin/live`: a WebSocket (RFC 6455) that reports changes to the console's pages. Only for staff.
 
-The page sends `{"type": "watch", "cursor": "..."}` with the state that it shows, and gets `{"type": "changed",
-"cursor": "..."}` after each change, also for one that it missed. `{"type": "follow", "run": "...", "after": 7}` sends
-the events of a run as `/ws/chat` does.
+The page sends `{"type": "watch", "cursor": "..."}` with the state that it shows. It gets `{"type": "changed", "cursor":
+"..."}` after each change, and at once if it missed one. After `{"type": "follow", "run": "...", "after": 7}` it gets
+the events of a run, in the form of `/ws/chat`.
 """
 
 import asyncio
