@@ -6,6 +6,7 @@ class AccessConfig(AppConfig):
 
     def ready(self) -> None:
         from access import checks  # noqa: F401, PLC0415 - checks register themselves, once the apps are there
-        from access.users import signals  # noqa: PLC0415 - as above
+        from access.users import logins, signals  # noqa: PLC0415 - as above
 
+        logins.connect()
         signals.connect()

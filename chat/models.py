@@ -100,6 +100,10 @@ class Run(TokenCounts):
     class Meta:
         db_table = "runs"
         ordering: ClassVar = ["-created"]
+        permissions: ClassVar = [
+            ("cancel_run", "Can cancel runs"),
+            ("undo_run", "Can undo what runs changed"),
+        ]
         # Few runs are open at a time, so partial indexes keep the queries for open runs fast among many ended ones.
         indexes: ClassVar = [
             models.Index(fields=["-created"], name="runs_by_time"),

@@ -250,6 +250,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "console.malformed_input.MalformedInput",
+    "access.users.acting.ActingUser",
 ]
 # For pages: security headers, and when cookies may be sent.
 IS_HTTPS = PUBLIC_URL.startswith("https://")

@@ -11,6 +11,7 @@ import uvicorn
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models.signals import post_migrate
@@ -18,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from pytest_django import DjangoDbBlocker
 
 from access import authenticator
+from audit.models import AuditEntry
 from chat import service_registry
 from chat.providers.base import Provider
 from chat.providers.registry import Entry, ProviderRegistry
@@ -101,6 +103,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     """Close what the service's own threads still hold open, because PostgreSQL drops no database that is in use."""
     # Django would write all permissions again for each test with a server: half of such a test's time.
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    with django_db_blocker.unblock():
+        # The groups that migrations make, and their entries, are gone after a test with a server. So no test has them.
+        Group.objects.all().delete()
+        AuditEntry.objects.all().delete()
     yield
     with django_db_blocker.unblock():
         if connection.vendor == "postgresql":

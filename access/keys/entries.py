@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from access.models import ApiKey
-from audit import chain
+from audit import chain, staff
 from audit.chain import Change
 from audit.covered import Covered
 from audit.records import Facet
@@ -52,7 +52,7 @@ def erased(row: ApiKey, by: str) -> None:
 
 def deleted(row: ApiKey) -> None:
     """Record a deletion."""
-    chain.record(Change(kind=DELETED, subject=str(row.pk), owner=row.owner))
+    chain.record(Change(kind=DELETED, subject=str(row.pk), owner=row.owner, actor=staff.actor()))
 
 
 def unrecorded(row: Mapping[str, Any], kinds: frozenset[str]) -> str:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.db.models import Model
 
-from audit import chain
+from audit import chain, staff
 from audit.chain import Change
 from audit.covered import Covered
 from audit.models import AuditEntry
@@ -52,14 +52,14 @@ class States:
                 newest = entries.order_by("-number").values_list("detail", flat=True).first()
                 if newest != content.encoded.decode():
                     kind = self.created if is_new else self.change
-                    detail = content.row
-                    chain.record(Change(kind=kind, subject=subject, owner=content.owner, detail=detail))
+                    detail, actor = content.row, staff.actor()
+                    chain.record(Change(kind=kind, subject=subject, owner=content.owner, actor=actor, detail=detail))
 
     def deleted(self, key: int) -> None:
         """Record a deletion."""
         with transaction.atomic():
             owner = f"user:{key}" if self.name == "user" else ""
-            chain.record(Change(kind=f"{self.name}.deleted", subject=str(key), owner=owner))
+            chain.record(Change(kind=f"{self.name}.deleted", subject=str(key), owner=owner, actor=staff.actor()))
 
     @property
     def created(self) -> str:

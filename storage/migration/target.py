@@ -14,7 +14,14 @@ from storage.migration.snapshot import Row
 from storage.migration.tables import Column, Table
 
 PROGRESS: Final = "migration_progress"
-MADE_BY_MIGRATE: Final = ("django_migrations", "django_content_type", "auth_permission")
+MADE_BY_MIGRATE: Final = (
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+    "audit_entries",
+)
 ROWS_AT_ONCE: Final = 2_000
 WHOLE: Final = "*"
 

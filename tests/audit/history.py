@@ -93,7 +93,7 @@ def make_history() -> None:
     issuing.issue(issuing.validated(now, name="child", made_by=made.pk), now)
     other = issuing.issue(issuing.validated(now, name="other"), now).row
     issuing.revoke(other, now, by="operator")
-    group = Group.objects.create(name="viewer")
+    group = Group.objects.create(name="readers")
     user = User.objects.create_user("alice", password="secret")
     User.objects.create_user("bob", is_staff=True)
     user.groups.add(group)

@@ -169,7 +169,7 @@ def unlink(chance: random.Random) -> str:
     if chance.random() < 0.5:
         execute("DELETE FROM auth_user_groups")
         return "DELETE auth_user_groups"
-    bob, viewer = User.objects.get(username="bob").pk, Group.objects.get(name="viewer").pk
+    bob, viewer = User.objects.get(username="bob").pk, Group.objects.get(name="readers").pk
     execute("INSERT INTO auth_user_groups (user_id, group_id) VALUES (%s, %s)", bob, viewer)
     return "INSERT auth_user_groups"
 

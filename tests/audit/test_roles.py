@@ -27,7 +27,7 @@ def newest(user: int) -> list[object]:
 
 def test_user_is_recorded_with_flags_groups_and_permissions(permissions: None) -> None:
     user = User.objects.create_user("alice")
-    group = Group.objects.create(name="viewer")
+    group = Group.objects.create(name="readers")
     group.permissions.add(Permission.objects.get(codename="view_run"))
     user.groups.add(group)
     user.user_permissions.add(Permission.objects.get(codename="decide_toolexecution"))
@@ -37,16 +37,16 @@ def test_user_is_recorded_with_flags_groups_and_permissions(permissions: None) -
     assert problem() == ""
 
 
-def test_login_and_a_save_without_a_change_are_not_recorded(client: Client) -> None:
+def test_login_and_a_save_without_a_change_are_no_changes_of_the_user(client: Client) -> None:
     user = User.objects.create_user("alice", password="secret")
     assert client.login(username="alice", password="secret")
     user.save()
-    assert [kind for kind, _ in changes()] == ["user.created"]
+    assert [kind for kind, _ in changes()] == ["user.created", "console.login"]
 
 
 def test_membership_from_the_side_of_the_group_is_recorded() -> None:
     alice, bob = User.objects.create_user("alice"), User.objects.create_user("bob")
-    group = Group.objects.create(name="viewer")
+    group = Group.objects.create(name="readers")
     group.user_set.add(alice, bob)
     assert newest(bob.pk)[4] == [group.pk]
     group.user_set.clear()
@@ -59,7 +59,7 @@ def test_membership_from_the_side_of_the_group_is_recorded() -> None:
 
 def test_deletion_of_a_group_is_recorded_for_its_members() -> None:
     alice = User.objects.create_user("alice")
-    group = Group.objects.create(name="viewer")
+    group = Group.objects.create(name="readers")
     alice.groups.add(group)
     key = group.pk
     group.delete()
@@ -72,7 +72,7 @@ def test_deletion_of_a_group_is_recorded_for_its_members() -> None:
 
 def test_deletion_of_a_permission_is_recorded_for_all_that_had_it(permissions: None) -> None:
     permission = Permission.objects.get(codename="view_run")
-    alice, group = User.objects.create_user("alice"), Group.objects.create(name="viewer")
+    alice, group = User.objects.create_user("alice"), Group.objects.create(name="readers")
     alice.user_permissions.add(permission)
     group.permissions.add(permission)
     permission.delete()
