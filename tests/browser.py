@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 AXE: Final = Path(__file__).parents[1] / "examples" / "node_modules" / "axe-core" / "axe.min.js"
 SECONDS: Final = 60
@@ -17,6 +17,8 @@ SECONDS: Final = 60
 SIZES: Final = ((390, 844), (1_400, 900))
 SCHEMES: Final = ("light", "dark")
 LOOPBACK: Final = {"127.0.0.1", "localhost", "::1", None}
+
+expect.set_options(timeout=SECONDS * 1_000)
 
 Open = Callable[..., Awaitable[Page]]
 """`await open_page(width=390, height=844, scheme="dark")` returns a new page in a browser profile of its own."""

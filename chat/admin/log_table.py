@@ -1,5 +1,6 @@
 """The event log of a run, on the run's page."""
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
@@ -20,6 +21,8 @@ MAX_BYTES: Final = 512 * 1_024
 MAX_CHARACTERS: Final = 2_000
 """Characters of one line."""
 
+SETTLED: Final = re.compile(rb'id: (\d+)\ndata: \{"type":"(?!token|reasoning|tool_output)')
+
 PRUNED: Final = "No events are stored, or they were deleted. The messages and the tool executions remain."
 
 
@@ -35,15 +38,18 @@ def log_table(run: Run) -> str:
         content = format_html('<pre class="audit-text" dir="auto">{}</pre>', visible_text(cut))
         rows.append((line.numbers, line.kind, content))
     shown = cells.table(("No.", "Event", "Content"), rows)
+    last = RunEvent.objects.filter(run=run).aggregate(last=Max("last"))["last"]
     template = '{}<p class="audit-cut">Events to {} of {}. <a href="{}">Download the log as it was streamed</a></p>'
-    return format_html(
-        template, shown, lines[-1].last, last_event(run), reverse("admin:chat_run_whole", args=[run.pk, "events"])
-    )
+    return format_html(template, shown, lines[-1].last, last, reverse("admin:chat_run_whole", args=[run.pk, "events"]))
 
 
-def last_event(run: Run) -> int:
-    """Return the number of the last stored event; 0 if none is stored."""
-    return RunEvent.objects.filter(run=run).aggregate(last=Max("last"))["last"] or 0
+def last_settled_event(run: Run) -> int:
+    """Return the number of the last stored event that is no piece of a text; 0 if none is stored."""
+    rows = RunEvent.objects.filter(run=run).order_by("-first").values_list("frames", flat=True)
+    for frames in rows.iterator(chunk_size=50):
+        if found := SETTLED.findall(bytes(frames)):
+            return int(found[-1])
+    return 0
 
 
 def whole_log(run: Run) -> str:

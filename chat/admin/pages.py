@@ -179,8 +179,11 @@ class RunAdmin(NamedAdmin):
     ) -> HttpResponse:
         row: Run = context["original"]
         if self._may_see(request, "Messages"):
-            context |= {"entries": timeline.of_run(request, row.pk), "last_event": log_table.last_event(row)}
+            context["entries"] = timeline.of_run(request, row.pk)
         context |= {**run_actions.context(request, row), "facts": fields.run_facts(row)}
+        if context["is_open"]:
+            # The pieces after it are of the answer that is being written.
+            context["last_event"] = log_table.last_settled_event(row)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def title_of(self, row: Run) -> str:
