@@ -7,20 +7,18 @@ the events of a run, in the form of `/ws/chat`.
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[import-untyped]  # it ships no types
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
-from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
 from chat import conf
@@ -101,7 +99,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         self._runs = FollowedRuns(self._send, partial(self.close, DROPPED))
         header = b"; ".join(values(self.scope["headers"], b"cookie")).decode("latin-1")
         self._session_key = parse_cookie(header).get(settings.SESSION_COOKIE_NAME, "")
-        if not conf.is_stored() or await self._user() is None:
+        if not conf.is_stored() or not await self._may():
             # Before the socket is accepted, this is the status 403.
             await self.close(UNAUTHORIZED)
             return
@@ -116,13 +114,12 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         except (msgspec.DecodeError, UnicodeError):
             await self.close(INVALID)
             return
-        user = await self._user()
-        if user is None:
+        if not await self._may():
             await self.close(UNAUTHORIZED)
         elif isinstance(message, Watch):
             self._shown = message.cursor
             self._work.set()
-        elif user.has_perms(FOLLOW):
+        elif await self._may(*FOLLOW):
             owner = await read(queries.owner_of, message.run)
             # A run that was deleted has no events, and a socket that follows too many gets no more.
             with suppress(ApiError):
@@ -143,18 +140,18 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
             if self._shown is None or self._watch.cursor in {"", self._shown}:
                 continue
             # The user may have logged out, or may have lost their role.
-            if await self._user() is None:
+            if not await self._may():
                 await self.close(UNAUTHORIZED)
                 return
             self._shown = self._watch.cursor
             await self._send(json.dumps({"type": "changed", "cursor": self._shown}).encode())
 
-    async def _user(self) -> User | None:
-        """Return the user of the page's session, if they are staff."""
+    async def _may(self, *permissions: str) -> bool:
+        """Return whether the user of the page's session is staff with these permissions."""
         try:
-            return await read(_staff, self._session_key)
+            return bool(self._session_key) and await read(_is_staff, self._session_key, permissions)
         except StorageUnavailable:
-            return None
+            return False
 
     async def _send(self, message: bytes) -> None:
         # A server raises OSError after the client has left (ASGI, "WebSocket: Send").
@@ -162,10 +159,8 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
             await self.send(text_data=message.decode())
 
 
-def _staff(session_key: str) -> User | None:
-    if not session_key:
-        return None
+def _is_staff(session_key: str, permissions: Sequence[str]) -> bool:
     # Django checks the session's hash of the password too.
     request: Any = SimpleNamespace(session=SessionStore(session_key))
-    user = get_user(cast("HttpRequest", request))
-    return user if user.is_active and getattr(user, "is_staff", False) else None
+    user = get_user(request)
+    return user.is_active and bool(getattr(user, "is_staff", False)) and user.has_perms(permissions)

@@ -60,7 +60,8 @@ async def test_operator_watches_a_run_to_its_end_without_a_reload(start: Start, 
 async def test_operator_approves_denies_cancels_and_undoes(start: Start, open_page: Open) -> None:
     never = asyncio.Event()
     model = Scripted(
-        [write("a", "approved.txt", "old"), USED, CALLS], [write("b", "denied.txt"), USED, CALLS], [text("Both."), USED, STOP],
+        [write("a", "approved.txt", "old"), USED, CALLS], [write("b", "denied.txt"), USED, CALLS],
+        [text("Both."), USED, STOP],
         [text("Long"), never.wait, STOP],
     )  # fmt: skip
     api = await start(model, policy="ask fs.write")
