@@ -1,6 +1,6 @@
 """The audit console's pages of tool executions, requested as an operator's browser does.
 
-Covers `console.words`.
+Covers `console.words`, `tools.admin.fields` and `tools.admin.pages`.
 """
 
 import re

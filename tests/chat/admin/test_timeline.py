@@ -1,4 +1,4 @@
-"""The timeline of a run's page."""
+"""The timeline of a run's page. Covers `tools.admin.card`."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -13,7 +13,9 @@ from chat.wire import sse
 from tests.chat.admin.staff import staff
 from tests.chat.admin.test_pages import START, change, message, page, run, session
 from tools.models import ToolExecution
+from tools.resources import workspaces
 
+WAV = b"RIFF" + (36).to_bytes(4, "little") + b"WAVEfmt " + bytes(28)
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 
 
@@ -24,14 +26,8 @@ def console(client: Client, db: None) -> Client:
 
 
 def execution(**fields: object) -> ToolExecution:
-    values = {
-        "id": uuid4(),
-        "tool": "fs.read",
-        "params": {},
-        "status": "succeeded",
-        "source": "model",
-        "created": START,
-    }
+    values = {"id": uuid4(), "owner": "operator", "tool": "fs.read", "params": {}, "status": "succeeded"}
+    values |= {"source": "model", "created": START}
     return ToolExecution.objects.create(**values | fields)
 
 
@@ -102,3 +98,17 @@ def test_output_is_read_in_pages(console: Client) -> None:
     for offset in ("-1", "x", "1e3", "9" * 16, "²"):
         assert console.get(f"{there}?offset={offset}").status_code == 400
     assert console.get(reverse("admin:tools_toolexecution_audio", args=[one.pk])).status_code == 404
+
+
+def test_audio_of_a_tool_is_played_from_the_workspace(console: Client) -> None:
+    made = execution(tool="speech.synthesize", params={"path": "said.wav"})
+    other = execution(tool="fs.write", params={"path": "said.wav"})
+    workspaces().at("operator").write("said.wav", WAV)
+    there, not_there = (reverse("admin:tools_toolexecution_audio", args=[one.pk]) for one in (made, other))
+    assert f'src="{there}"' in page(console, change(made))
+    answer = console.get(there)
+    assert (answer.content, answer["Content-Type"]) == (WAV, "audio/wav")
+    assert console.get(not_there).status_code == 404
+    # A file that replaced it, and is no audio, is not served.
+    workspaces().at("operator").write("said.wav", b"<script>alert(1)</script>")
+    assert console.get(there).status_code == 404

@@ -1,8 +1,8 @@
 """Error responses of `POST /chat/stream` and the endpoints beside it.
 
-Covers `chat.api.errors`, `chat.api.images`, `chat.api.schemas`, `web.schemas`, `web.validation`.
+Covers `chat.api.errors`, `chat.api.images`, `chat.history.pictures`, `chat.api.schemas`, `web.schemas`.
 
-Covers `orchestrator_site.http.strict_parser`.
+Covers `web.validation` and `orchestrator_site.http.strict_parser`.
 """
 
 import base64
