@@ -239,6 +239,7 @@ INSTALLED_APPS = [
     "speech",
     "tools",
     "chat",
+    "playground",
 ]
 # Only for pages: API requests take the short path of `http.api_handler`, without middleware.
 MIDDLEWARE = [

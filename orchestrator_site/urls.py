@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 from django.urls import path
-from django.views.generic import RedirectView
 
 from orchestrator_site.api import api
+from playground.views import playground
 
 handler400 = "console.error_pages.bad_request"
 handler403 = "console.error_pages.permission_denied"
@@ -12,6 +12,6 @@ handler404 = "console.error_pages.not_found"
 handler500 = "console.error_pages.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("", RedirectView.as_view(pattern_name=f"{api.urls_namespace}:openapi-view")),
+    path("", playground),
     path("", api.urls),
 ]

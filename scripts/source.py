@@ -19,6 +19,7 @@ APPS: Final = (
     "command_line",
     "console",
     "orchestrator_site",
+    "playground",
     "retrieval",
     "scripts",
     "speech",

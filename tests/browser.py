@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
 
 AXE: Final = Path(__file__).parents[1] / "examples" / "node_modules" / "axe-core" / "axe.min.js"
 SECONDS: Final = 60
@@ -21,7 +21,11 @@ LOOPBACK: Final = {"127.0.0.1", "localhost", "::1", None}
 expect.set_options(timeout=SECONDS * 1_000)
 
 Open = Callable[..., Awaitable[Page]]
-"""`await open_page(width=390, height=844, scheme="dark")` returns a new page in a browser profile of its own."""
+"""`await open_page(width=390, height=844, scheme="dark")` returns a new page in a browser profile of its own.
+
+With `is_refused=True`, requests of the page may fail, which Chromium reports in the console.
+"""
+NOT_LOADED: Final = "Failed to load resource: "
 
 
 @asynccontextmanager
@@ -35,10 +39,14 @@ async def opened_browser() -> AsyncIterator[Open]:
         pytest.skip("needs a browser: apt-get install chromium")
     problems: list[str] = []
 
-    def watch(page: Page) -> None:
+    def watch(page: Page, *, is_refused: bool) -> None:
+        def note(message: ConsoleMessage) -> None:
+            if message.type == "error" and not (is_refused and message.text.startswith(NOT_LOADED)):
+                problems.append(message.text)
+
         page.set_default_timeout(SECONDS * 1_000)
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("console", note)
         page.on("request", lambda request: check_host(request.url))
         page.on("websocket", lambda socket: check_host(socket.url))
 
@@ -51,11 +59,13 @@ async def opened_browser() -> AsyncIterator[Open]:
         arguments = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
         chromium = await playwright.chromium.launch(executable_path=program, args=arguments)
 
-        async def open_page(width: int = 1_400, height: int = 900, scheme: Any = "light") -> Page:
+        async def open_page(
+            width: int = 1_400, height: int = 900, scheme: Any = "light", *, is_refused: bool = False
+        ) -> Page:
             page = await chromium.new_page(
                 viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
             )
-            watch(page)
+            watch(page, is_refused=is_refused)
             return page
 
         yield open_page

@@ -39,6 +39,8 @@ HEADERS: Final = (
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
 )
+REVALIDATED: Final = (b"cache-control", b"no-cache")
+"""The header of static files. A browser that guesses how long to keep them would mix those of two versions."""
 
 
 logger = logging.getLogger(__name__)
@@ -53,12 +55,13 @@ def guarded(scope: Scope, send: Send) -> Send:
     began = time.perf_counter()
     path = inner_path(scope)
     route = next((page for page in PAGES if path.startswith(page)), "/")
+    wanted = (*HEADERS, REVALIDATED) if path.startswith(STATIC) else HEADERS
 
     async def guard(message: Message) -> None:
         if message["type"] == "http.response.start":
             metrics.request(scope["method"], route, message["status"], time.perf_counter() - began)
             names = {name.lower() for name, _ in message["headers"]}
-            missing = [header for header in HEADERS if header[0] not in names]
+            missing = [header for header in wanted if header[0] not in names]
             message = {**message, "headers": [*message["headers"], *missing]}
         await send(message)
 

@@ -20,6 +20,7 @@ TEXT: Final = """
 Listening on http://{address}
 
   try it:        {curl}
+  playground:    {pages}/
   chat:          {program} chat --url {base}
   API:           {pages}/docs
   audit console: {pages}/admin/   (create a user: {program} createsuperuser)

@@ -65,7 +65,14 @@ async def test_no_page_has_inline_or_external_content(start: Start) -> None:
     await read(make_operator)
     async with aiohttp.ClientSession(api.base_url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
         await sign_in(browser)
-        for path in ("/docs", "/admin/", "/admin/chat/run/", "/admin/tools/toolexecution/", "/admin/auth/user/add/"):
+        for path in (
+            "/",
+            "/docs",
+            "/admin/",
+            "/admin/chat/run/",
+            "/admin/tools/toolexecution/",
+            "/admin/auth/user/add/",
+        ):
             async with browser.get(path) as answer:
                 assert answer.status == 200, path
                 page = Inline()

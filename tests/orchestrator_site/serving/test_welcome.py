@@ -33,7 +33,7 @@ def test_every_printed_url_names_an_accepted_host(settings: Any, host: str, host
     sent = named[0] if named else urlsplit(url).hostname or ""
     assert is_allowed(sent.lower(), tuple(hosts))
     assert urlsplit(url).port == 8010
-    for name in ("chat", "API", "audit console"):
+    for name in ("playground", "chat", "API", "audit console"):
         (url,) = re.findall(r"http://[^ ]+", found[name])
         assert is_allowed(urlsplit(url).hostname or "", tuple(hosts)), url
 
