@@ -21,6 +21,8 @@ from django.urls import URLPattern, path
 from django.utils.text import capfirst
 
 from console.columns import Column
+from console.filters import DayFilter
+from console.text_search import TextMatches, TextSource
 from console.visible_text import visible_text_line
 from console.words import Words
 
@@ -43,6 +45,9 @@ BATCH: Final = 20_000
 Section = tuple[str | None, Sequence[Column | tuple[Column, ...]]]
 """A title, and the lines of a page: one field each, or several side by side."""
 
+SYNTAX: Final = 'All words must be in one text: "a phrase", begin*, -without.'
+"""The help for a search in the indexes of words."""
+
 WIDE: Final = "audit-wide"
 """The class of a section whose only field takes the whole width, without a label."""
 
@@ -63,19 +68,44 @@ class KeysFirst(Paginator):  # type: ignore[type-arg]  # it is generic for type 
 
 
 class Matches(ChangeList):
-    """A list that searches its rows in their order, for a limited time, and shows the first matches only."""
+    """A list that shows the first matches of a search only, which takes a limited time."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        # Django would add the conditions of the search to those of the filters, and read the table to count.
+        query, self.query = self.query, ""
         rows = super().get_queryset(request, exclude_parameters)
-        if not self.query:
+        self.query = query
+        if not query:
             return rows
-        # No index serves a search for words. Django would read the table to count, and again for the page.
-        keys = list(islice(self._matches(rows), MAX_MATCHES + 1))
+        until = time.perf_counter() + MAX_SEARCH_SECONDS
+        keys = dict.fromkeys(islice(self._found(request, rows, until), MAX_MATCHES + 1))
         if len(keys) > MAX_MATCHES:
             self.search_help_text = f"{self.search_help_text} Only the first {MAX_MATCHES:,} matches are shown."
-        return self.root_queryset.filter(pk__in=keys[:MAX_MATCHES]).order_by(*rows.query.order_by)
+        return self.root_queryset.filter(pk__in=list(keys)[:MAX_MATCHES]).order_by(*rows.query.order_by)
 
-    def _matches(self, rows: QuerySet[Any]) -> Iterator[Any]:
+    def _found(self, request: HttpRequest, rows: QuerySet[Any], until: float) -> Iterator[Any]:
+        """Yield the keys that match: those in the indexes of words, then those that a scan of the table finds."""
+        model_admin: Any = self.model_admin
+        is_id = _uuid(self.query.strip()) is not None
+        sources = [source for source in model_admin.text_sources if request.user.has_perm(source.permission)]
+        if sources and not is_id:
+            found = TextMatches(sources, self.query, rows, until=until, day=self._day())
+            yield from found
+            if found.is_cut:
+                self.search_help_text = (
+                    f"{self.search_help_text} The search took too long, so older matches may be missing: choose a day, "
+                    "or a rarer word."
+                )
+        matching, _ = model_admin.get_search_results(request, rows, self.query)
+        if not matching.query.is_empty():
+            yield from self._matches(matching, until)
+
+    def _day(self) -> str:
+        """Return the field of this table by which the list is limited to a day; empty if it is not."""
+        days = [one for one in self.filter_specs if isinstance(one, DayFilter) and one.value is not None]
+        return next((one.field_path for one in days if "__" not in one.field_path), "")
+
+    def _matches(self, rows: QuerySet[Any], until: float) -> Iterator[Any]:
         """Yield the keys of rows in batches of the whole table, until the time is over."""
         order = str(rows.query.order_by[0])
         field = order.removeprefix("-")
@@ -90,9 +120,9 @@ class Matches(ChangeList):
             if last is None:
                 return
             searched += size
-            spent = time.perf_counter() - began
+            now = time.perf_counter()
             # The next batch has as many rows as the rest of the time should suffice for.
-            size = int(searched * (MAX_SEARCH_SECONDS - spent) / spent)
+            size = int(searched * (until - now) / (now - began))
             if size < BATCH:
                 self.search_help_text = (
                     f"{self.search_help_text} Only the first {searched:,} rows were searched: choose a filter or "
@@ -106,7 +136,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     """A read-only list, with a read-only page for each row.
 
     `sections` are the parts of a page. `long_fields` are shown shortened; `<row>/whole/<name>/` returns each as a text
-    file. A search for a UUID looks up rows by `uuid_fields`, which are indexed.
+    file. A search for a UUID looks up rows by `uuid_fields`, which are indexed. Words are searched in the indexes of
+    `text_sources`, if there are any, and in the columns `search_fields` by reading them.
     """
 
     actions = None
@@ -127,6 +158,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     sortable_by: ClassVar[Any]
     long_fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     uuid_fields: ClassVar[Sequence[str]] = ("id",)
+    text_sources: ClassVar[Sequence[TextSource]] = ()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -154,6 +186,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
     ) -> tuple[QuerySet[Any], bool]:
         key = _uuid(search_term.strip())
         if key is None or not self.uuid_fields:
+            # The indexes have the words of such a list, so only the end of an id is left to look for.
+            is_id = "id" in self.uuid_fields and HEX.fullmatch(search_term)
+            if search_term and self.text_sources and not is_id:
+                return queryset.none(), False
             return super().get_search_results(request, queryset, search_term)
         rows = self.model._default_manager.order_by()
         # One subquery for each field, so that the database can use the index of each one.
@@ -169,7 +205,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # it is generi
         return [
             name if name.endswith(LOOKUPS) else f"{name}__{Words.lookup_name}"
             for name in self.search_fields
-            if name != ID_END or is_id
+            if name != ID_END or is_id or self.text_sources
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

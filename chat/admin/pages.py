@@ -9,12 +9,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from access.keys.named_pages import NamedAdmin, NamedFilter, named
-from chat.admin import annotations, fields, home, log_table, run_actions, session_actions, timeline
+from chat.admin import annotations, fields, home, log_table, run_actions, searching, session_actions, timeline
 from chat.history import changes
 from chat.models import Attachment, Message, Run, Session
 from console import columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
-from console.pages import ReadOnlyAdmin
+from console.pages import SYNTAX, ReadOnlyAdmin
 from console.site import ConsoleSite
 from tools.admin.fields import executions_table
 
@@ -51,10 +51,12 @@ class SessionAdmin(NamedAdmin):
     list_display_links = (fields.title,)
     sortable_by = (fields.updated,)
     list_filter: ClassVar = [("updated", DayFilter), ("user", RecentValueFilter), ("owner", NamedFilter)]
-    search_fields = ("id__endswith", "title", "user", "metadata")
+    search_fields = ("id__endswith",)
     search_help_text = (
-        "Words of the title, the user, the metadata or the owner's name, or the id of a session or of one of its runs."
+        "Words of the title, the user, the metadata, the messages or the owner's name, or the id of a session or run. "
+        f"{SYNTAX}"
     )
+    text_sources = searching.SESSIONS
     uuid_fields = ("id", "runs__id")
     long_fields: ClassVar = {"metadata": columns.json_of("metadata")}
     section_permissions: ClassVar = {**SECTIONS, "Runs": "chat.view_run"}
@@ -131,10 +133,12 @@ class RunAdmin(NamedAdmin):
         ("session__owner", NamedFilter),
         ("session_id", BelongsToFilter),
     ]
-    search_fields = ("id__endswith", "session__title", "model", "error", "metadata")
+    search_fields = ("id__endswith",)
     search_help_text = (
-        "Words of the session's title, model, error, metadata or the key's name, or the id of a run or session."
+        "Words of the run, its messages, its tool executions or its session, the key's name, or the id of a run or "
+        f"session. {SYNTAX}"
     )
+    text_sources = searching.RUNS
     uuid_fields = ("id", "session_id")
     references = ("key", "owner")
     long_fields: ClassVar = {
@@ -219,8 +223,10 @@ class MessageAdmin(ReadOnlyAdmin):
         "is_error",
         *((field, BelongsToFilter) for field in ("session_id", "run_id")),
     ]
-    search_fields = ("content", "call_id")
-    search_help_text = "Words of the text, or the id of a session, a run or a tool call."
+    # No field is scanned, but without one there would be no search.
+    search_fields = ("id__endswith",)
+    search_help_text = f"Words of the text or the tool's name, or the id of a session, a run or a tool call. {SYNTAX}"
+    text_sources = searching.MESSAGES
     uuid_fields = ("session_id", "run_id")
     section_permissions: ClassVar = SECTIONS
     long_fields: ClassVar = {

@@ -300,6 +300,7 @@ class SessionList(Schema):
 
     items: list[SessionOut] = Field(description="The sessions of the page, the most recently used first.")
     count: int = Field(description="The number of all sessions. Above 10,000 it is a lower bound.")
+    is_complete: bool = Field(True, description="False if a search ended before it had read all texts.")
 
 
 class SessionPatch(Strict):

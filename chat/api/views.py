@@ -34,6 +34,7 @@ from chat.api.schemas import (
 from chat.api.streams import answer_new, cursor_of, stream_after
 from chat.history import queries
 from storage.reader import read
+from storage.search.query import MAX_CHARS
 from storage.writer import writer
 from web.errors import ApiError
 from web.schemas import LIMIT, OFFSET, errors
@@ -48,6 +49,13 @@ CURSOR: Final[Any] = params.Query(
 )
 
 ARCHIVED: Final[Any] = params.Query(default=False, description="True lists the archived sessions, false all others.")
+
+SEARCH: Final[Any] = params.Query(
+    "",
+    max_length=MAX_CHARS,
+    description="Words that are all in one message, or in the title, the user and the metadata of a session: "
+    '"a phrase", begin*, -without. The last word may be unfinished.',
+)
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 STREAM_ERRORS: Final = ERRORS | errors(409, 413, 415)
@@ -109,10 +117,14 @@ async def cancel_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 
 @router.get("/chat/sessions", response={200: SessionList, **ERRORS}, auth=READ)
 async def list_sessions(
-    request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET, archived: bool = ARCHIVED
+    request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET, archived: bool = ARCHIVED, search: str = SEARCH
 ) -> dict[str, Any]:
-    """List the caller's sessions (with the scope `audit` all sessions), the most recently used first."""
-    return await read(partial(queries.sessions, archived=archived), caller(request).reads, limit, offset)
+    """List the caller's sessions (with the scope `audit` all sessions), the most recently used first.
+
+    A search finds at most 1,000 sessions, among the 1,000 that the caller used last.
+    """
+    found = partial(queries.sessions, archived=archived, search=search)
+    return await read(found, caller(request).reads, limit, offset)
 
 
 @router.get("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, auth=READ)

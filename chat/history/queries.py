@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from audit import chain
 from audit.chain import Change
+from chat.history.session_search import SessionSearch
 from chat.models import Message, Run, RunEvent, Session, TokenCounts
 from spending import ledger
 from storage.statements import Statement
@@ -115,9 +116,15 @@ def frames_after(run_id: UUID, cursor: int) -> list[tuple[int, int, bytes]]:
     ]
 
 
-def sessions(owner: str | None, limit: int, offset: int, *, archived: bool = False) -> dict[str, Any]:
-    found, count = page(_sessions(owner).filter(archived=archived).order_by("-updated"), limit, offset)
-    return {"items": [_session(row) for row in found], "count": count}
+def sessions(owner: str | None, limit: int, offset: int, *, archived: bool = False, search: str = "") -> dict[str, Any]:
+    """Return a page of sessions. With a `search`, only those that it finds in a limited time."""
+    rows, is_complete = _sessions(owner).filter(archived=archived).order_by("-updated"), True
+    if search.strip():
+        searched = SessionSearch(owner, search, archived=archived)
+        rows = rows.filter(pk__in=searched.keys())
+        is_complete = searched.is_complete
+    found, count = page(rows, limit, offset)
+    return {"items": [_session(row) for row in found], "count": count, "is_complete": is_complete}
 
 
 def active_run(session_id: UUID, owner: str) -> tuple[UUID | None] | None:

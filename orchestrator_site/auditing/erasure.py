@@ -28,7 +28,9 @@ from audit.chain_check import ERASURE
 from audit.models import AuditEntry
 from chat.history import queries
 from chat.models import Run, Session
+from chat.searched import INDEXES
 from speech.models import SpeechRequest
+from storage.search.migration import optimize
 from tools import resources
 from tools.execution import entries as execution_entries
 from tools.models import ToolExecution
@@ -96,6 +98,8 @@ def erase(owner: str) -> Iterator[Erased]:
         erase_user(owner)
         _record(owner, salts)
     yield Erased(name="audit contents", count=salts)
+    # A removed word stays in the index of SQLite until its part of the file is written again.
+    optimize("default", *INDEXES)
 
 
 def _check_idle(owner: str) -> None:

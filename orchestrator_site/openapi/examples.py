@@ -282,7 +282,7 @@ ANSWERS: Final[dict[str, Any]] = {
         "note": None,
     },
     "put_document": {"path": "documents/handbook/leave.md", "size": 34, "sha256": SHA256, "created": True},
-    "list_sessions": {"items": [SESSION_FIELDS], "count": 1},
+    "list_sessions": {"items": [SESSION_FIELDS], "count": 1, "is_complete": True},
     "get_session": SESSION_FIELDS,
     "change_session": {**SESSION_FIELDS, "title": "Capitals"},
     "list_messages": {

@@ -52,3 +52,18 @@ def test_page_of_an_execution_shows_its_entries_to_those_who_may_see_them(
     viewer.user_permissions.add(Permission.objects.get(codename="view_toolexecution"))
     client.force_login(viewer)
     assert LIST not in page(client, path)
+
+
+def test_search_without_an_index_covers_the_first_rows_and_says_so(
+    console: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.pages.BATCH", 2)
+    users = [User.objects.create(username=f"ann-{number}") for number in range(5)]
+    subjects = [f'<td class="field-subject">{user.pk}</td>' for user in users]
+    whole = page(console, f"{LIST}?q=user.cre")
+    assert all(subject in whole for subject in subjects)
+    assert "rows were searched" not in whole
+    monkeypatch.setattr("console.pages.MAX_SEARCH_SECONDS", 0)
+    newest = page(console, f"{LIST}?q=user.cre")
+    assert [subject in newest for subject in subjects] == [False, False, False, True, True]
+    assert "Only the first 2 rows were searched" in newest

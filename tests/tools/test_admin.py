@@ -6,16 +6,16 @@ Covers `console.words`, `tools.admin.fields` and `tools.admin.pages`.
 import re
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.admin import site
 from django.contrib.auth.models import Permission, User
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -193,37 +193,35 @@ def test_page_without_the_database_says_when_to_come_back(console: Client, monke
     assert (shown.status_code, shown.headers["Retry-After"]) == (503, "1")
 
 
-def test_search_covers_the_first_rows_and_says_so(console: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.pages.BATCH", 2)
-    # Two rows of one moment are on both sides of the end of a batch.
-    for number in range(5):
-        execution(created=START + timedelta(days=number // 2), params={"path": f"NOTES_{number}.txt"})
-    whole = page(console, f"{LIST}?q=notes_")
-    assert all(f"NOTES_{number}" in whole for number in range(5))
-    assert "rows were searched" not in whole
-    monkeypatch.setattr("console.pages.MAX_SEARCH_SECONDS", 0)
-    newest = page(console, f"{LIST}?q=notes_")
-    assert [f"NOTES_{number}" in newest for number in range(5)] == [False, False, True, True, True]
-    assert "Only the first 2 rows were searched" in newest
-    oldest = page(console, f"{LIST}?q=notes_&o=0")
-    assert [f"NOTES_{number}" in oldest for number in range(5)] == [True, True, False, False, False]
-
-
-def test_search_reads_the_table_once_and_shows_the_first_matches(
+def test_search_finds_params_results_and_errors_and_is_bounded(
     console: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("console.pages.MAX_MATCHES", 2)
     for day in range(3):
-        execution(created=START + timedelta(days=day), params={"path": f"NOTES_{day}.txt"})
-    execution(params={"path": "other"})
-    with CaptureQueriesContext(connection) as queries:
-        shown = page(console, f"{LIST}?q=notes_")
-    of_table = [query["sql"] for query in queries if "tool_executions" in query["sql"]]
-    assert sum("LIKE" in sql for sql in of_table) == 1
+        execution(created=START + timedelta(days=day), params={"path": f"notes_{day}.txt"})
+    execution(params={"path": "other"}, data={"text": "a lighthouse"}, output="printed", error="It broke")
+    shown = page(console, f"{LIST}?q=notes")
     assert "2 tool executions" in shown
     assert "Only the first 2 matches are shown." in shown
-    assert [name in shown for name in ("NOTES_0", "NOTES_1", "NOTES_2")] == [False, True, True]
-    assert "Only the first" not in page(console, f"{LIST}?q=other")
+    assert [name in shown for name in ("notes_0", "notes_1", "notes_2")] == [False, True, True]
+    for found in ("lighthouse", "printed", "broke", '"a lighthouse"', "light", "other -notes"):
+        assert "1 tool execution\n" in page(console, f"{LIST}?q={quote(found)}"), found
+    for missing in ("house", '"lighthouse a"', "other -lighthouse", "li"):
+        assert "0 tool executions" in page(console, f"{LIST}?q={quote(missing)}"), missing
+
+
+def test_search_is_combined_with_filters_and_begins_at_the_day(console: Client) -> None:
+    for day in range(3):
+        execution(created=START + timedelta(days=day), tool="fs.read" if day else "fs.write")
+    for query, count in (("created__on=2026-03-05", 1), ("tool=fs.write", 1), ("created__on=2026-03-09", 0)):
+        assert f"{count} tool execution" in page(console, f"{LIST}?q=notes&{query}")
+
+
+def test_search_that_takes_too_long_says_so(console: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution()
+    monkeypatch.setattr("console.pages.MAX_SEARCH_SECONDS", 0)
+    monkeypatch.setattr("storage.search.matches.INSTRUCTIONS", 1)
+    assert "older matches may be missing" in page(console, f"{LIST}?q=notes")
 
 
 @pytest.mark.parametrize(

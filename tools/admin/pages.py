@@ -16,10 +16,13 @@ from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from audit.admin import VIEW, entries_table
 from console import cells, columns
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
+from console.pages import SYNTAX
+from console.text_search import TextSource
 from console.visible_text import visible_text
 from tools import resources
 from tools.admin import card, fields
 from tools.approvals import decisions
+from tools.execution.searched import EXECUTIONS
 from tools.models import ToolExecution
 
 _whole = {
@@ -29,6 +32,7 @@ _whole = {
     "output": lambda row: row.output,
     "note": lambda row: row.note,
 }
+EXECUTION_TEXTS: Final = TextSource(index=EXECUTIONS, permission="tools.view_toolexecution")
 ASKED: Final = "Asked for"
 AUDIT: Final = "Audit"
 PAGE_BYTES: Final = 64 * 1_024
@@ -63,10 +67,12 @@ class ToolExecutionAdmin(NamedAdmin):
         ("owner", NamedFilter),
         *((field, BelongsToFilter) for field in ("session_id", "run_id")),
     ]
-    search_fields = ("id__endswith", "tool", "params", "error", "call_id")
+    search_fields = ("id__endswith",)
     search_help_text = (
-        "Words of the tool's name, params, error or the owner's name; or the ID of an execution, a session or a run."
+        "Words of the tool's name, params, result, output, error or the owner's name; or the ID of an execution, a "
+        f"session or a run. {SYNTAX}"
     )
+    text_sources = (EXECUTION_TEXTS,)
     references = ("owner", "decided_by")
     uuid_fields = ("id", "session_id", "run_id")
     long_fields = _whole

@@ -141,9 +141,14 @@ class Resources(Connection):
         """Stop a run. The text so far is kept."""
         return self._call(requests.cancel(run_id))
 
-    def sessions(self, *, limit: int = 50, offset: int = 0, archived: bool = False) -> values.Page[values.Session]:
-        """Return sessions, the most recently used first: the archived ones, or all others."""
-        return self._call(requests.sessions(limit, offset, archived=archived))
+    def sessions(
+        self, *, limit: int = 50, offset: int = 0, archived: bool = False, search: str = ""
+    ) -> values.Page[values.Session]:
+        """Return sessions, the most recently used first: the archived ones, or all others.
+
+        With a `search`, only those with all of its words in one message, or in the title, the user and the metadata.
+        """
+        return self._call(requests.sessions(limit, offset, archived=archived, search=search))
 
     def messages(self, session_id: str, *, limit: int = 50, offset: int = 0) -> values.Page[values.Message]:
         """Return the messages of a session, the oldest first."""

@@ -1,6 +1,7 @@
 """The audit console's pages of sessions, runs and messages, requested as an operator's browser does.
 
-Covers `chat.admin.annotations`, `chat.admin.fields`, `console.columns`, `console.filters`, `console.pages`.
+Covers `chat.admin.annotations`, `chat.admin.fields`, `chat.admin.searching`, `console.columns`, `console.filters`,
+`console.pages` and `console.text_search`.
 """
 
 import re
@@ -191,6 +192,9 @@ def test_long_session_shows_the_newest_messages_and_links_to_the_others(console:
         (f"{SESSIONS}?updated__on=2026-03-04", "1 session"),
         (f"{SESSIONS}?user=bob", "1 session"),
         (f"{SESSIONS}?q=lighthouse", "1 session"),
+        (f"{SESSIONS}?q=plover", "1 session"),
+        (f"{SESSIONS}?q=plov", "1 session"),
+        (f"{SESSIONS}?q=plover&user=ann", "0 sessions"),
         (f"{SESSIONS}?q={UUID('1' * 32)}", "1 session"),
         (f"{SESSIONS}?q={UUID('2' * 32)}", "1 session"),
         (f"{RUNS}?created__on=2026-03-05", "1 run"),
@@ -199,6 +203,11 @@ def test_long_session_shows_the_newest_messages_and_links_to_the_others(console:
         (f"{RUNS}?model=gemini-9", "1 run"),
         (f"{RUNS}?model=none-such", "0 runs"),
         (f"{RUNS}?q=quota", "1 run"),
+        (f"{RUNS}?q=lighthouse", "1 run"),
+        (f"{RUNS}?q=plover", "1 run"),
+        (f"{RUNS}?q=gemini-9", "1 run"),
+        (f"{RUNS}?q=cormorant", "1 run"),
+        (f"{RUNS}?q=cormorant&status__exact=completed", "0 runs"),
         (f"{RUNS}?q={UUID('1' * 32)}", "1 run"),
         (f"{MESSAGES}?run__created__on=2026-03-05", "1 message"),
         (f"{MESSAGES}?role__exact=tool", "1 message"),
@@ -214,6 +223,10 @@ def test_lists_are_filtered_and_searched(console: Client, path: str, found: str)
     failed = {"status": "failed", "provider": "gemini", "model": "gemini-9", "error": "The quota is used up."}
     last = run(session(user="bob", updated=late), id=UUID("2" * 32), created=late, **failed)
     message(last, "tool", content="plover", tool="fs.read", is_error=True, created=late)
+    ToolExecution.objects.create(
+        id=uuid4(), session_id=last.session_id, run_id=last.pk, tool="fs.read", params={"path": "cormorant.txt"},
+        status="succeeded", source="model", created=late,
+    )  # fmt: skip
     assert f"\n{found}\n" in page(console, path)
 
 

@@ -90,8 +90,9 @@ def compact(session_id: str) -> Call[values.Run]:
     )
 
 
-def sessions(limit: int, offset: int, *, archived: bool) -> Call[Page[values.Session]]:
-    return _get("/chat/sessions", Page[values.Session], limit=limit, offset=offset, archived=archived)
+def sessions(limit: int, offset: int, *, archived: bool, search: str) -> Call[Page[values.Session]]:
+    asked = {"limit": limit, "offset": offset, "archived": archived, **({"search": search} if search else {})}
+    return _get("/chat/sessions", Page[values.Session], **asked)
 
 
 def messages(session_id: str, limit: int, offset: int) -> Call[Page[values.Message]]:

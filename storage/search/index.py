@@ -1,0 +1,57 @@
+"""The texts of one table that can be searched, and the names of what the database keeps about them.
+
+An index is a table of numbered keys and, beside it, the words. Triggers keep both, whatever writes the rows.
+The numbers rise with the time of the insert, so a search reads the newest rows first.
+"""
+
+from typing import Final
+
+import msgspec
+
+MAX_CHARS: Final = 100_000
+"""Characters of a row that are indexed. A `tsvector` has at most 1 MB."""
+
+
+class TextIndex(msgspec.Struct, frozen=True, kw_only=True):
+    """An index of a table's rows by the words of some columns.
+
+    `texts` are columns with text; `documents` are columns with JSON, whose strings are indexed. A search can be limited
+    to rows with one value of the column `scope`. `is_open` is an SQL condition about `{row}`: such a row is not indexed
+    yet, because its texts will change soon.
+    """
+
+    table: str
+    key: str = "id"
+    is_uuid: bool = True
+    scope: str
+    texts: tuple[str, ...]
+    documents: tuple[str, ...] = ()
+    is_open: str = ""
+
+    @property
+    def keys(self) -> str:
+        """The name of the table of numbered keys."""
+        return f"{self.table}_texts"
+
+    @property
+    def words(self) -> str:
+        """The name of SQLite's table of words."""
+        return f"{self.table}_words"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.texts, *self.documents)
+
+    @property
+    def of_columns(self) -> str:
+        """The clause of a trigger that limits it to updates of the indexed columns."""
+        return "" if self.is_open else f"OF {', '.join(self.columns)} "
+
+    def open(self, row: str) -> str:
+        """Return the condition that a row is not indexed yet."""
+        return self.is_open.format(row=row) or "FALSE"
+
+
+def scope_word(value: object) -> str:
+    """Return the single word that stands for a value of the scope, which is an id or an owner."""
+    return str(value).replace(":", "x").replace("-", "")
