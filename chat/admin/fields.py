@@ -1,13 +1,13 @@
 """The columns and tables of sessions, runs and messages."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.db.models.functions import Length
 from django.utils.html import format_html_join
 
 from chat.admin import annotations
 from chat.models import Attachment, Message, Run
-from console import cells
+from console import cells, columns
 from console.columns import column, moment, number
 from console.pages import ROWS
 from console.visible_text import visible_text_line
@@ -40,6 +40,15 @@ def _content(row: Any) -> str:
     return f"pictures: {row.attachments}" if row.attachments else cells.NOTHING
 
 
+SECTIONS: Final = {"Messages": "chat.view_message", "Tool executions": "tools.view_toolexecution"}
+"""The permissions that sections of several pages need."""
+
+session_link = columns.whole_link("session", "chat_session", "session_id")
+run_of = columns.whole_link("run", "chat_run", "run_id")
+tokens = tuple(number(f"{kind}_tokens", kind) for kind in ("input", "output", "cached", "reasoning"))
+provider = columns.text("provider")
+model = columns.text("model")
+reason = columns.text("reason")
 title = column("title", lambda row: cells.short(row.title or str(row.pk)))
 updated = moment("updated", sortable=True)
 time = moment("created", "time", sortable=True)
@@ -115,29 +124,6 @@ def runs_table(**of: object) -> str:
     ]
     head = ("Time", "Run", "Status", "Reason", "Provider", "Model", "Input", "Output", "Cost", "Took", "Error")
     return cells.with_rest(cells.table(head, rows), "chat_run", len(rows), found.count(), of)
-
-
-def messages_table(**of: object) -> str:
-    """Return a table of the newest messages with these values, the oldest first, for the page of another row."""
-    found = Message.objects.filter(**of)
-    newest = annotations.with_beginnings(found.order_by("-id"))[:ROWS]
-    rows = [
-        (
-            cells.moment(row.created),
-            cells.link("chat_message", row.pk),
-            role(row),
-            content(row),
-            cells.short(row.tool),
-            cells.short(row.model),
-            cells.number(row.input_tokens),
-            cells.number(row.output_tokens),
-            cost(row),
-            cells.link("chat_run", row.run_id),
-        )
-        for row in reversed(newest)
-    ]
-    head = ("Time", "Message", "Role", "Text", "Tool", "Model", "Input", "Output", "Cost", "Run")
-    return cells.with_rest(cells.table(head, rows), "chat_message", len(rows), found.count(), of)
 
 
 def executions_of_calls(row: Message) -> str:

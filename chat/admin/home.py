@@ -13,9 +13,10 @@ from django.utils import timezone
 from access.keys.names import Names
 from chat.admin import annotations, fields
 from chat.models import Run
-from console import cells, charts
-from console.charts import Bar
+from console import cells
 from console.columns import Column
+from console.html import charts
+from console.html.charts import Bar
 from spending import usage_report
 from spending.usage_report import GroupBy, Span
 from tools.admin.fields import waiting_table

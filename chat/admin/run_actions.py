@@ -13,7 +13,7 @@ from audit import staff
 from chat import conf as chat_conf
 from chat import service_registry
 from chat.models import Run
-from console.params import numbered
+from console.html.params import numbered
 from console.visible_text import visible_text
 from tools import conf, resources
 from tools.base import ToolError

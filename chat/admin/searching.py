@@ -6,7 +6,7 @@ from typing import Any, Final
 from chat import searched
 from chat.models import Message, Run
 from console.text_search import TextSource
-from tools.admin import EXECUTION_TEXTS
+from tools.admin.pages import EXECUTION_TEXTS
 from tools.models import ToolExecution
 
 RUNS_AT_ONCE: Final = 2_000

@@ -15,7 +15,7 @@ from access.keys.names import Names
 from chat.admin import fields
 from chat.models import Attachment, Message, RunEvent, Session
 from console import cells
-from console.markdown import rendered
+from console.html.markdown import rendered
 from console.visible_text import visible_text
 from tools.admin.card import card
 from tools.models import ToolExecution

@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from access.keys.names import Names
 from console import cells
-from console.params import params
+from console.html.params import params
 from speech.audio.detection import MEDIA_TYPES, kind_of
 from speech.base import SpeechError
 from tools import resources

@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from access.keys.names import Names
 from console import cells, columns
+from console.html.params import params as params_html
 from console.pages import ROWS
-from console.params import params as params_html
 from tools.models import ToolExecution
 
 time = columns.moment("created", "time", sortable=True)

@@ -9,7 +9,7 @@ from typing import Final
 from django.template.loader import render_to_string
 
 from chat.history.transfer.records import MessageRecord, SessionRecord
-from console.markdown import rendered
+from console.html.markdown import rendered
 
 FOOT: Final = "</main>\n</body>\n</html>\n"
 UNTITLED: Final = "Conversation"

@@ -1,6 +1,7 @@
 """The audit console's pages of sessions, runs and messages, requested as an operator's browser does.
 
-Covers `chat.admin.annotations`, `chat.admin.fields`, `chat.admin.searching`, `console.columns`, `console.filters`,
+Covers `chat.admin.annotations`, `chat.admin.fields`, `chat.admin.message_pages`, `chat.admin.run_pages`,
+`chat.admin.session_pages`, `chat.admin.searching`, `console.columns`, `console.filters`,
 `console.pages` and `console.text_search`.
 """
 

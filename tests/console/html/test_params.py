@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from console import cells
-from console.params import params
+from console.html.params import params
 
 LINE = re.compile(r'<span class="audit-line([^"]*)">(.*?)\n</span>', re.DOTALL)
 

@@ -1,4 +1,4 @@
-from console.charts import Bar, bars, share
+from console.html.charts import Bar, bars, share
 
 
 def test_chart_shows_each_value_and_speaks_those_that_exist() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from console.markdown import rendered
+from console.html.markdown import rendered
 
 
 @pytest.mark.parametrize(
