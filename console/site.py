@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 
 LINKS: Final = (
     ("Sessions", "chat.session"),
@@ -36,6 +36,8 @@ class ConsoleSite(AdminSite):
     index_template = "console/home.html"
     # The lists need the width of the sidebar.
     enable_nav_sidebar = False
+    # The navigation has the link.
+    site_url = None
     home: ClassVar[Callable[[HttpRequest], dict[str, Any]]]
     cursor: ClassVar[Callable[[], str]]
 
@@ -52,6 +54,7 @@ class ConsoleSite(AdminSite):
             if request.user.has_perm(f"{app}.view_{model}"):
                 url = reverse(f"admin:{app}_{model}_changelist")
                 links.append((title, url, here.startswith(url)))
+        links.append(("Playground", get_script_prefix(), False))
         return {**context, "console_links": links, "cursor": cursor}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

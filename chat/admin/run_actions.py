@@ -65,9 +65,11 @@ def undo_view(request: HttpRequest, run_id: UUID) -> HttpResponse:
 def context(request: HttpRequest, run: Run) -> dict[str, Any]:
     """Return the context of the actions that the user may take, and of the files that the run changed."""
     changes = described(resources.changes().of(run.pk), permits("fs.read"), conf.masker())
+    changed = [file for file in changes["files"] if file["action"] != "none"]
     is_open = run.status in OPEN
     return {
-        "changes": changes,
+        "changed_files": changed,
+        "is_diff_cut": changes["truncated"],
         "diff": numbered(visible_text(changes["diff"]).rstrip("\n").split("\n"), is_diff=True)
         if changes["diff"]
         else "",
@@ -77,7 +79,7 @@ def context(request: HttpRequest, run: Run) -> dict[str, Any]:
         if is_open and request.user.has_perm(CANCEL)
         else "",
         "undo_url": reverse("admin:chat_run_undo", args=[run.pk])
-        if changes["files"] and not is_open and request.user.has_perm(UNDO)
+        if changed and not is_open and request.user.has_perm(UNDO)
         else "",
     }
 
