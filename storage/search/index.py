@@ -16,8 +16,8 @@ class TextIndex(msgspec.Struct, frozen=True, kw_only=True):
     """An index of a table's rows by the words of some columns.
 
     `texts` are columns with text; `documents` are columns with JSON, whose strings are indexed. A search can be limited
-    to rows with one value of the column `scope`. `is_open` is an SQL condition about `{row}`: such a row is not indexed
-    yet, because its texts will change soon.
+    to rows with one value of the column `scope`. A row with one of the `open_statuses` is not indexed yet, because its
+    texts will change soon.
     """
 
     table: str
@@ -26,7 +26,7 @@ class TextIndex(msgspec.Struct, frozen=True, kw_only=True):
     scope: str
     texts: tuple[str, ...]
     documents: tuple[str, ...] = ()
-    is_open: str = ""
+    open_statuses: tuple[str, ...] = ()
 
     @property
     def keys(self) -> str:
@@ -43,13 +43,14 @@ class TextIndex(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.texts, *self.documents)
 
     @property
-    def of_columns(self) -> str:
-        """The clause of a trigger that limits it to updates of the indexed columns."""
-        return "" if self.is_open else f"OF {', '.join(self.columns)} "
+    def changing(self) -> str:
+        """The columns whose updates can change the index."""
+        return ", ".join([*self.columns, *(["status"] if self.open_statuses else [])])
 
     def open(self, row: str) -> str:
         """Return the condition that a row is not indexed yet."""
-        return self.is_open.format(row=row) or "FALSE"
+        words = ", ".join(f"'{status}'" for status in self.open_statuses)
+        return f"{row}.status IN ({words})" if words else "FALSE"
 
 
 def scope_word(value: object) -> str:

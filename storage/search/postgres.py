@@ -49,7 +49,7 @@ BEGIN
   RETURN NULL;
 END $body$"""
     yield (
-        f"CREATE OR REPLACE TRIGGER {name}_rows AFTER INSERT OR DELETE OR UPDATE {index.of_columns}ON {index.table} "
+        f"CREATE OR REPLACE TRIGGER {name}_rows AFTER INSERT OR DELETE OR UPDATE OF {index.changing} ON {index.table} "
         f"FOR EACH ROW EXECUTE FUNCTION {name}_write()"
     )
     yield (

@@ -41,7 +41,7 @@ def triggers(index: TextIndex) -> Iterator[str]:
     )
     # While a row has a number, the index has exactly its current words.
     yield (
-        f"CREATE TRIGGER IF NOT EXISTS {index.table}_texts_changed AFTER UPDATE {index.of_columns}ON {index.table} "
+        f"CREATE TRIGGER IF NOT EXISTS {index.table}_texts_changed AFTER UPDATE OF {index.changing} ON {index.table} "
         f"WHEN CASE WHEN {known} THEN {changed} ELSE NOT ({index.open('new')}) END BEGIN {removed} {added} END"
     )
     yield (

@@ -10,5 +10,5 @@ EXECUTIONS: Final = TextIndex(
     texts=("tool", "call_id", "error", "output"),
     documents=("params", "data"),
     # Its result follows soon, so a running execution is indexed when it ends, once.
-    is_open="{row}.status = 'running'",
+    open_statuses=("running",),
 )
