@@ -44,7 +44,7 @@ def log_table(run: Run) -> str:
 
 
 def last_settled_event(run: Run) -> int:
-    """Return the number of the last stored event that is no piece of a text; 0 if none is stored."""
+    """Return the number of the last stored event other than a piece of a text; 0 if none is stored."""
     rows = RunEvent.objects.filter(run=run).order_by("-first").values_list("frames", flat=True)
     for frames in rows.iterator(chunk_size=50):
         if found := SETTLED.findall(bytes(frames)):

@@ -109,6 +109,6 @@ def test_audio_of_a_tool_is_played_from_the_workspace(console: Client) -> None:
     answer = console.get(there)
     assert (answer.content, answer["Content-Type"]) == (WAV, "audio/wav")
     assert console.get(not_there).status_code == 404
-    # A file that replaced it, and is no audio, is not served.
+    # A file that replaced it is not served unless it is audio too.
     workspaces().at("operator").write("said.wav", b"<script>alert(1)</script>")
     assert console.get(there).status_code == 404
