@@ -30,7 +30,8 @@ class Document(OpenAPISchema):
         self["info"] |= INFO
         # Paths are below the server's URL (https://spec.openapis.org/oas/v3.1.0#server-object).
         self |= {"servers": [{"url": root}], "tags": TAGS, "externalDocs": LINK}
-        schemas, errors = self.schemas | event_schemas(), responses.components()
+        schemas = self.schemas | event_schemas() | responses.error_schemas()
+        errors = responses.components()
         # Ninja also collects the schemas of query parameters, which no operation refers to.
         used = set(re.findall(rf"{REFERENCE}(\w+)", json.dumps([self["paths"], schemas, errors], cls=NinjaJSONEncoder)))
         self["components"] = {

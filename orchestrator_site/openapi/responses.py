@@ -3,8 +3,9 @@
 from http.client import responses as phrases
 from typing import Any, Final
 
+from chat.wire.event_schemas import REFERENCE
 from web.errors import CONTENT_TYPE as JSON
-from web.schemas import response_headers
+from web.schemas import ErrorOut, response_headers
 
 HEADERS: Final = response_headers(
     {"X-Request-Id": "The request's id in the service's log. Absent if the request ended before its endpoint."}
@@ -160,9 +161,15 @@ ERRORS: Final[dict[int, tuple[str, str, str, dict[str, str]]]] = {
 """The description of each status, an example's code and sentence, and the status's own headers."""
 
 
+def error_schemas() -> dict[str, Any]:
+    """Return the schema of an error, and those that it refers to, by their names."""
+    schema = ErrorOut.model_json_schema(ref_template=f"{REFERENCE}{{model}}")
+    return {**schema.pop("$defs", {}), "ErrorOut": schema}
+
+
 def shared(found: dict[int, dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Return the responses of an operation: errors as references, those of every request added."""
-    own = {status: response for status, response in found.items() if response.get("content") != ERROR_CONTENT}
+    own = {status: response for status, response in found.items() if status < FIRST_ERROR or "content" in response}
     for status, response in own.items():
         if response["description"] == phrases[status]:
             response["description"] = DESCRIPTIONS[status]
