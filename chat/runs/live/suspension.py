@@ -40,7 +40,7 @@ class Suspension(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
-class _State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True):
     """The value of the column `suspended`, as JSON."""
 
     suspended: Suspended
@@ -61,7 +61,7 @@ class Resumed(msgspec.Struct, frozen=True, kw_only=True):
 def suspend(suspension: Suspension) -> None:
     """Make the run wait, if this process still runs it."""
     suspended = suspension.suspended
-    state = _State(suspended=suspended, seconds_left=suspension.seconds_left)
+    state = State(suspended=suspended, seconds_left=suspension.seconds_left)
     waiting = ToolExecution.objects.filter(run_id=suspension.run_id, status__in=ToolExecution.WAITING)
     # Without any, the client has already answered, and the run can continue at once.
     expires = waiting.aggregate(latest=Max("expires"))["latest"]
@@ -103,7 +103,7 @@ def resume(run_id: UUID, *, cancelled: bool = False) -> Resumed | None:
     # The key may have lost its rights while the run waited. If it was revoked or has expired, the run is cancelled.
     caller = lookup.caller_now(row.key, owner, timezone.now()) if row.key else Caller(owner=owner, scopes=ALL)
     cancelled = cancelled or caller.scopes == NONE
-    state = msgspec.json.decode(row.suspended, type=_State)
+    state = msgspec.json.decode(row.suspended, type=State)
     suspended, now = state.suspended, timezone.now()
     waited = [UUID(call.execution_id) for call in suspended.client_calls]
     results = client_results.settle(waited, now, cancelled=cancelled) if waited else None
