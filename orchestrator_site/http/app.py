@@ -16,10 +16,10 @@ from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import expects_object, send_response, with_object
 from orchestrator_site.http.lifespan import lifespan
 from orchestrator_site.http.root_path import inner_path, rooted
+from speech.api.sockets.consumer import SpeechConsumer
 from telemetry import metrics, tracing
 from web.errors import ApiError
 
-SOCKET: Final = "/ws/chat"
 METRICS: Final = "/metrics"
 OPENAI: Final = "/v1/"
 STATUS_ONLY: Final = "/readyz"
@@ -35,7 +35,7 @@ class Application:
 
     def __init__(self) -> None:
         self._api = ApiHandler()
-        self._socket = ChatConsumer.as_asgi()
+        self._sockets = {"/ws/chat": ChatConsumer.as_asgi(), "/ws/speech": SpeechConsumer.as_asgi()}
         self._pages = ASGIStaticFilesHandler(ASGIHandler())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,10 +56,11 @@ class Application:
             metrics.refusals.add(refusal.code)
             await send({"type": "websocket.close", "code": FORBIDDEN})
             return
-        if inner_path(rooted(scope)) != SOCKET:
+        socket = self._sockets.get(inner_path(rooted(scope)))
+        if socket is None:
             await send({"type": "websocket.close", "code": MISSING})
             return
-        await self._socket(scope, receive, send)
+        await socket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         tracing.remember_caller(scope["headers"])
