@@ -18,10 +18,10 @@ from chat.runs.start.begin import (
 from chat.runs.start.idempotency import KeyMismatch
 from chat.starting.candidates import ImagesUnsupported, MessageTooLong, ModelUnknown, OptionUnsupported
 from chat.starting.factory import BudgetUnkept
-from storage.writer import StorageFull, StorageUnavailable
+from storage.writer import StorageUnavailable
 from web.errors import ApiError
+from web.storage_errors import SOON, storage_error
 
-SOON: Final = {"Retry-After": "1"}
 LATER: Final = {"Retry-After": "5"}
 
 
@@ -46,7 +46,7 @@ def refusal_of(error: Exception) -> ApiError | None:
     return next((refuse(error) for kind, refuse in REFUSALS.items() if isinstance(error, kind)), None)
 
 
-# `refusal_of` takes the first match, so a subclass comes before its base: StorageFull before StorageUnavailable.
+# `refusal_of` takes the first match, so a subclass comes before its base.
 REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
     RunNotFound: lambda _: not_found("run"),
     NotResumable: lambda error: ApiError(
@@ -81,10 +81,5 @@ REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
     ShuttingDown: lambda _: ApiError(
         503, "shutting_down", "The service is shutting down. Retry in 5 s.", headers=LATER
     ),
-    StorageFull: lambda _: ApiError(
-        507, "no_space", "The database cannot write, because its disk is full or broken. Nothing was started."
-    ),
-    StorageUnavailable: lambda _: ApiError(
-        503, "storage", "The database is not available at the moment. Retry in 1 s.", headers=SOON
-    ),
+    StorageUnavailable: storage_error,
 }

@@ -17,11 +17,10 @@ from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import expects_object, send_response, with_object
 from orchestrator_site.http.lifespan import lifespan
 from orchestrator_site.http.root_path import inner_path, rooted
+from speech.api.sockets.consumer import SpeechConsumer
 from telemetry import metrics, tracing
 from web.errors import ApiError
 
-CHAT: Final = "/ws/chat"
-CONSOLE: Final = "/admin/live"
 METRICS: Final = "/metrics"
 OPENAI: Final = "/v1/"
 STATUS_ONLY: Final = "/readyz"
@@ -37,7 +36,11 @@ class Application:
 
     def __init__(self) -> None:
         self._api = ApiHandler()
-        self._sockets = {CHAT: ChatConsumer.as_asgi(), CONSOLE: ConsoleConsumer.as_asgi()}
+        self._sockets = {
+            "/ws/chat": ChatConsumer.as_asgi(),
+            "/ws/speech": SpeechConsumer.as_asgi(),
+            "/admin/live": ConsoleConsumer.as_asgi(),
+        }
         self._pages = ASGIStaticFilesHandler(ASGIHandler())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,7 +1,6 @@
 """The views of the speech API."""
 
-from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -10,7 +9,7 @@ from ninja import Router
 from access.auth import KeyAuth, caller
 from speech import conf
 from speech.api.audio_response import AudioStream
-from speech.api.errors import api_error
+from speech.api.calls import check_enabled, logged, transcribe_whole
 from speech.api.parsing import parse_transcription
 from speech.api.provider_listing import describe_providers
 from speech.api.schemas import (
@@ -21,15 +20,12 @@ from speech.api.schemas import (
     SynthesisIn,
     TranscriptionOut,
 )
-from speech.base import SpeechError
 from speech.budgets import CallBudget
 from speech.call_log import CallLog
 from speech.models import SpeechRequest
 from speech.requests import SynthesisRequest
 from speech.service import Transcription
 from web.schemas import errors
-
-Result = TypeVar("Result")
 
 router = Router(tags=["speech"], auth=KeyAuth("speech"))
 
@@ -46,7 +42,7 @@ async def list_speech_providers(request: HttpRequest) -> dict[str, Any]:
 @router.post("/speech/transcriptions", response={200: TranscriptionOut, **ERRORS}, openapi_extra=AUDIO_BODY)
 async def transcribe(request: HttpRequest) -> Transcription:
     """Transcribe a recording: the field `file` of a form, or a body with an `audio/` content type."""
-    _check_enabled()
+    check_enabled()
     requested = parse_transcription(request)
     call = CallLog(
         caller(request),
@@ -56,17 +52,14 @@ async def transcribe(request: HttpRequest) -> Transcription:
         language=requested.language,
         format=requested.format,
     )
-    call.take_audio(requested.audio)
     await call.open()
-    transcription = await _logged(call, conf.service().transcribe(requested, CallBudget(call.payer)))
-    await call.complete(transcription)
-    return transcription
+    return await logged(call, transcribe_whole(call, requested))
 
 
 @router.post("/speech/synthesis", response=ERRORS, openapi_extra=AUDIO_ANSWER)
 async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBase:
     """Stream the text as audio. `X-Speech-...` headers name the provider, model and voice."""
-    _check_enabled()
+    check_enabled()
     call = CallLog(
         caller(request),
         SpeechRequest.Operation.SYNTHESIS,
@@ -77,7 +70,7 @@ async def synthesize(request: HttpRequest, body: SynthesisIn) -> HttpResponseBas
     )
     call.take_text(body.text)
     await call.open()
-    synthesis = await _logged(
+    synthesis = await logged(
         call, conf.service().synthesize(SynthesisRequest(**body.dict(exclude=WITHOUT_EFFECT)), CallBudget(call.payer))
     )
     call.begin(synthesis)
@@ -96,28 +89,3 @@ async def create_transcription(request: HttpRequest) -> Transcription:
 async def create_speech(request: HttpRequest, body: SynthesisIn) -> HttpResponseBase:
     """Stream a text as audio, for clients of OpenAI's API: the same as `/speech/synthesis`."""
     return await synthesize(request, body)
-
-
-def _check_enabled() -> None:
-    # Before the body is parsed and before a row is written, so that disabled speech costs neither.
-    try:
-        conf.service().check_enabled()
-    except SpeechError as error:
-        raise api_error(error) from None
-
-
-async def _logged(call: CallLog, work: Awaitable[Result]) -> Result:
-    """Return the result. A failure is written to the log of the call and raised as `ApiError`."""
-    ended = False
-    try:
-        result = await work
-        ended = True
-    except SpeechError as error:
-        ended = True
-        await call.fail(error)
-        raise api_error(error) from error
-    finally:
-        # Anything else, such as a cancellation, still has to close the row.
-        if not ended:
-            await call.cancel()
-    return result

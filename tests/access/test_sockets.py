@@ -10,7 +10,8 @@ import pytest
 
 from access.authenticator import Authenticator, ClientInfo
 from access.caller import Caller
-from chat.api.sockets import consumer as websocket
+from access.sockets import consumer as websocket
+from chat.api.sockets.messages import SCOPES
 from tests.access.belongings import POLICY, belongings, model
 from tests.access.conftest import Holder, MakeKey, revoke
 from tests.chat.api.sockets.test_consumer import Socket, connected, received
@@ -40,7 +41,7 @@ async def refusal(socket: Socket, **message: Any) -> dict[str, Any]:
 
 
 def test_every_message_type_is_covered() -> None:
-    assert set(MESSAGES) == set(websocket.SCOPES)
+    assert set(MESSAGES) == set(SCOPES)
 
 
 async def test_records_of_another_owner_are_404(start: Start, make_key: MakeKey) -> None:
@@ -76,7 +77,7 @@ async def test_each_message_needs_its_scope(start: Start, make_key: MakeKey, wor
     async with connected(api, headers=alice.headers) as socket:
         for kind, (_, fields) in MESSAGES.items():
             found = await refusal(socket, type=kind, **filled(fields, str(uuid4()), "0" * 64))
-            assert (found["code"] == "scope") is (word not in websocket.SCOPES[kind]), kind
+            assert (found["code"] == "scope") is (word not in SCOPES[kind]), kind
 
 
 @pytest.mark.parametrize("way", ["header", "subprotocol", "message"])

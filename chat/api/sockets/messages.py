@@ -3,16 +3,12 @@
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
+from access.sockets.messages import Auth, Ref, parse
 from chat.api.schemas import ChatIn
 from tools.schemas import DecisionIn, ResultIn
-from web import strict_json
-from web.errors import ApiError
 from web.schemas import Strict
-from web.validation import invalid_fields
-
-MAX_REF_CHARS: Final = 128
 
 SCOPES: Final = {
     "chat": ("chat",),
@@ -24,14 +20,6 @@ SCOPES: Final = {
     "follow": ("chat", "audit"),
 }
 """The scopes of each type of message. A caller needs one of them."""
-
-Ref = Annotated[str, Field(max_length=MAX_REF_CHARS)]
-
-
-class Auth(Strict):
-    type: Literal["auth"]
-    key: Annotated[str, Field(max_length=1_024)]
-    ref: Ref = ""
 
 
 class Chat(ChatIn):
@@ -77,23 +65,6 @@ Message = Auth | Command
 _adapter: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
 
-class InvalidMessage(Exception):
-    """A message that is rejected with `refusal`. Its `ref` is returned if it could be read."""
-
-    def __init__(self, refusal: ApiError, ref: str) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
-        self.ref = ref
-
-
 def parse_message(text: str) -> Message:
     """Return the message. Raise `InvalidMessage`."""
-    ref = ""
-    try:
-        raw = strict_json.loads(text.encode("utf-8", "surrogatepass"))
-        ref = str(raw.get("ref", ""))[:MAX_REF_CHARS] if isinstance(raw, dict) else ""
-        return _adapter.validate_python(raw)
-    except strict_json.NotJson as error:
-        raise InvalidMessage(ApiError(400, "invalid_json", str(error)), ref) from None
-    except ValidationError as error:
-        raise InvalidMessage(invalid_fields(error.errors()), ref) from None
+    return parse(_adapter, text)

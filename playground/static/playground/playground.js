@@ -2,6 +2,7 @@
 
 import { Conversation } from "./conversation.js";
 import { Api } from "./service/api.js";
+import { Voice } from "./speech/voice.js";
 import { Attachments } from "./view/attachments.js";
 import { byId } from "./view/elements.js";
 import { Files } from "./view/files.js";
@@ -16,10 +17,12 @@ const models = new ModelChoice(api);
 const attachments = new Attachments();
 const sessions = new SessionList(api);
 const files = new Files(api, () => conversation.sessionId);
+const voice = new Voice(api);
 const thread = new Thread({
   api,
   resume: (runId) => conversation.resume(runId),
   onFilesChanged: () => files.refresh(),
+  onText: (piece) => voice.say(piece),
 });
 const conversation = new Conversation(api, thread, {
   onActive: (isActive) => {
@@ -28,6 +31,7 @@ const conversation = new Conversation(api, thread, {
   },
   onSession: (sessionId) => sessions.refresh(sessionId),
   onEnd: () => {
+    voice.finish();
     files.refresh();
     sessions.refresh(conversation.sessionId);
   },
@@ -66,6 +70,7 @@ message.addEventListener("keydown", (event) => {
   send();
 });
 byId("stop").addEventListener("click", () => {
+  voice.interrupt();
   conversation.cancel();
   message.focus();
 });
@@ -88,9 +93,11 @@ for (const toggle of document.querySelectorAll("[data-panel]")) {
 }
 
 /** Open the session of the fragment. Other fragments are places of the page, such as that of the skip link. */
-function openFromAddress() {
+async function openFromAddress() {
   const fragment = location.hash.slice(1);
-  if (!fragment || /^[0-9a-f-]{36}$/.test(fragment)) return conversation.open(fragment || null);
+  if (fragment && !/^[0-9a-f-]{36}$/.test(fragment)) return;
+  voice.interrupt();
+  await conversation.open(fragment || null);
 }
 
 window.addEventListener("hashchange", openFromAddress);

@@ -13,7 +13,7 @@ import pytest
 from django.utils import timezone
 
 from access import authenticator
-from chat.api.sockets import consumer as websocket
+from access.sockets import consumer as websocket
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.http import api_handler
 from tests.access.conftest import Holder, MakeKey, change, revoke

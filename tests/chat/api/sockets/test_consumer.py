@@ -15,8 +15,9 @@ import pytest
 from pytest_django import Settings
 
 from access.caller import OPERATOR
-from chat.api.sockets import consumer as websocket
+from access.sockets import consumer as websocket
 from chat.api.sockets import runs as socket_runs
+from chat.api.sockets.consumer import ChatConsumer
 from chat.engine.model_port import Finished, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
@@ -176,9 +177,9 @@ async def test_number_of_concurrent_messages_per_socket_is_limited(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "MAX_COMMANDS", 3)
-    act, at_once, most = websocket.ChatConsumer._execute, 0, 0
+    act, at_once, most = ChatConsumer._execute, 0, 0
 
-    async def counted(self: websocket.ChatConsumer, *given: Any) -> None:
+    async def counted(self: ChatConsumer, *given: Any) -> None:
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
@@ -187,7 +188,7 @@ async def test_number_of_concurrent_messages_per_socket_is_limited(
         finally:
             at_once -= 1
 
-    monkeypatch.setattr(websocket.ChatConsumer, "_execute", counted)
+    monkeypatch.setattr(ChatConsumer, "_execute", counted)
     api = await start()
     async with connected(api) as socket:
         for number in range(50):
@@ -202,7 +203,7 @@ async def test_socket_that_closes_before_it_follows_leaves_no_follower(start: St
     api = await start(Scripted([text("One"), asyncio.Event().wait]))
     async with api.open({"message": "Hi"}) as response:
         run = response.headers["X-Run-Id"]
-        socket = websocket.ChatConsumer()
+        socket = ChatConsumer()
         socket._runs.follow(UUID(run), OPERATOR, 0, hides_reasoning=False)
         await socket.disconnect(1000)
     async with asyncio.timeout(5):
@@ -267,7 +268,7 @@ async def leave_after(text: str) -> list[str]:
             raise OSError
 
     scope = {"type": "websocket", "headers": [], "client": ("127.0.0.1", 1), "subprotocols": []}
-    await websocket.ChatConsumer.as_asgi()(scope, receive, send)
+    await ChatConsumer.as_asgi()(scope, receive, send)
     return tried
 
 
