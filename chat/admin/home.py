@@ -165,10 +165,11 @@ class _Usage:
         return [self._breakdown("model"), self._breakdown("key"), self._breakdown("tool")]
 
     def _breakdown(self, by: GroupBy) -> Panel:
-        rows = usage_report.usage(by, None, self._span)["items"][:ROWS]
+        found = usage_report.usage(by, None, self._span)["items"]
         title = f"By {by}, last {len(self._days)} days"
         amount = "calls" if by == "tool" else "cost_usd"
-        most = max((row[amount] for row in rows), default=0)
+        rows = sorted(found, key=lambda row: row[amount], reverse=True)[:ROWS]
+        most = rows[0][amount] if rows else 0
         head: tuple[str, ...]
         lines: list[tuple[object, ...]]
         if by == "tool":

@@ -1,5 +1,6 @@
 """The rows of the demo's sessions: runs, messages and event logs."""
 
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from tools.base import ToolRequest
 
 RUN_SECONDS: Final = 1_800.0
 FRAMES_AT_ONCE: Final = 100
+MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def store_session(planned: PlannedSession, key: ApiKey) -> None:
@@ -66,6 +68,14 @@ def _store_run(session: Session, key: ApiKey, planned: PlannedRun, ids: list[int
         _store_message(row, key, message, ids)
     for execution in planned.executions:
         store_execution(row, key, execution)
+    answers = [message.created for message in planned.messages if message.usage is not None]
+    if planned.ended is not None and answers:
+        times = {
+            "run_milliseconds": round((planned.ended - planned.created) / MILLISECOND),
+            # The first token is about halfway to the end of the first answer.
+            "first_token_milliseconds": round((answers[0] - planned.created) / MILLISECOND / 2),
+        }
+        book(key, planned.ended, 0, provider=row.provider, model=row.model, calls=0, runs=1, **times)
     frames = [sse.frame(number, event) for number, event in enumerate(planned.events, 1)]
     RunEvent.objects.bulk_create(
         RunEvent(run=row, first=first + 1, last=first + len(part), frames=b"".join(part), created=planned.created)

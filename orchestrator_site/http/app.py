@@ -7,8 +7,6 @@ from django.core.handlers.asgi import ASGIHandler
 
 from access import authenticator
 from access.network.host_check import RequestOrigin, check
-from chat.api.sockets.console import ConsoleConsumer
-from chat.api.sockets.consumer import ChatConsumer
 from orchestrator_site.http import request_limits
 from orchestrator_site.http.api_handler import ApiHandler
 from orchestrator_site.http.asgi_types import Receive, Scope, Send
@@ -17,7 +15,7 @@ from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import expects_object, send_response, with_object
 from orchestrator_site.http.lifespan import lifespan
 from orchestrator_site.http.root_path import inner_path, rooted
-from speech.api.sockets.consumer import SpeechConsumer
+from orchestrator_site.http.sockets import consumers
 from telemetry import metrics, tracing
 from web.errors import ApiError
 
@@ -36,11 +34,7 @@ class Application:
 
     def __init__(self) -> None:
         self._api = ApiHandler()
-        self._sockets = {
-            "/ws/chat": ChatConsumer.as_asgi(),
-            "/ws/speech": SpeechConsumer.as_asgi(),
-            "/admin/live": ConsoleConsumer.as_asgi(),
-        }
+        self._sockets = consumers()
         self._pages = ASGIStaticFilesHandler(ASGIHandler())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
