@@ -63,6 +63,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     tiles: list[Tile] = []
     panels: list[Panel] = []
     if may(VIEW_RUNS):
+        # Two queries, because each status has a partial index of its own.
         running = Run.objects.filter(status=Run.Status.RUNNING)
         waiting = Run.objects.filter(status=Run.Status.WAITING)
         is_open = f"{reverse('admin:chat_run_changelist')}?status__exact="
@@ -76,10 +77,12 @@ def context(request: HttpRequest) -> dict[str, Any]:
             url = f"{executions}?status__exact={status}"
             tone = "attention" if count else ""
             tiles.append(Tile(name=f"{name} waiting", figure=cells.number(count), url=url, tone=tone))
+            # Most services have no client tools: a panel that is always empty would only take room.
             if count or status == ToolExecution.Status.AWAITING_APPROVAL:
                 table = waiting_table(status, ROWS) if count else ""
                 panels.append(Panel(title=f"{name} waiting", table=table, empty="Nothing waits for a decision."))
     if may(VIEW_RUNS):
+        # The day of the table `usage`, with which the figure stands in one row.
         midnight = datetime.combine(now.date(), datetime.min.time(), UTC)
         failures = Run.objects.filter(created__gte=midnight, status__in=FAILED)
         count = failures.count()

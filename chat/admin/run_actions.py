@@ -47,6 +47,7 @@ def undo_view(request: HttpRequest, run_id: UUID) -> HttpResponse:
     if run.status in OPEN:
         messages.error(request, f"The run is {run.status}. Wait for its end, or cancel it.")
         return page
+    # A button without a value, as of an old page, undoes: that can be redone.
     direction: Direction = "redo" if request.POST.get("direction") == "redo" else "undo"
     staff.record(request.user, f"run.{direction}", run_id, run.session.owner)
     try:

@@ -71,6 +71,7 @@ def export_view(request: HttpRequest, session_id: UUID) -> HttpResponseBase:
     head = reader.head()
     if head is None:
         raise Http404
+    # Before the first byte: an export that breaks off may have been read.
     staff.record(request.user, "session.exported", session_id, detail={"format": file.kind})
 
     def parts() -> Any:

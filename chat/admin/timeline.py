@@ -94,6 +94,7 @@ def _entries(request: HttpRequest, messages: Sequence[Message], executions: Sequ
     with_pictures = [row.pk for row in messages if row.attachments]
     for one in Attachment.objects.filter(message__in=with_pictures).defer("data").order_by("id"):
         pictures[one.message_id].append(one)
+    # By run too, because a page of a session has several, whose calls may have the same ids.
     called: dict[tuple[UUID | None, str], deque[ToolExecution]] = defaultdict(deque)
     for row in executions:
         called[row.run_id, row.call_id].append(row)

@@ -24,5 +24,6 @@ def cursor() -> str:
     """Return a text that is another one after each change of a run, a message, an execution, a key or a decision."""
     message = Message.objects.aggregate(last=Max("id"))["last"]
     touched = Session.objects.aggregate(last=Max("updated"))["last"]
+    # Executions, decisions and keys have entries in the audit chain, so its head stands for all of them.
     state = (chain.head().number, message, touched, _open_runs(MAX_OPEN))
     return hashlib.sha256(repr(state).encode()).hexdigest()[:32]

@@ -50,6 +50,7 @@ def bars(title: str, note: str, of: Sequence[Bar]) -> str:
         '<svg viewBox="0 0 {} {}" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
         '<div class="chart-ends" aria-hidden="true"><span>{}</span><span>{}</span></div></figure>'
     )
+    # Only the ends: labels below each bar would not fit on a phone.
     ends = (of[0].label, of[-1].label) if of else ("", "")
     return format_html(template, title, note, max(1, len(of)) * WIDTH, HEIGHT, spoken, drawn, *ends)
 

@@ -15,7 +15,7 @@ from orchestrator_site.http.cors import answer_preflight, sharing
 from orchestrator_site.http.error_responses import expects_object, send_response, with_object
 from orchestrator_site.http.lifespan import lifespan
 from orchestrator_site.http.root_path import inner_path, rooted
-from orchestrator_site.http.sockets import consumers
+from orchestrator_site.sockets import consumers
 from telemetry import metrics, tracing
 from web.errors import ApiError
 

@@ -92,5 +92,6 @@ def has_audio(row: ToolExecution) -> bool:
 def _audio_path(row: ToolExecution) -> str | None:
     if row.tool not in AUDIO_TOOLS or row.status != ToolExecution.Status.SUCCEEDED:
         return None
+    # The row keeps no audio, only the path of the file.
     path = row.params.get("path") if isinstance(row.params, dict) else None
     return path if isinstance(path, str) else None

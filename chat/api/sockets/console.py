@@ -104,6 +104,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
             await self.close(UNAUTHORIZED)
             return
         await self.accept()
+        # One look for all sockets of the process: each would otherwise ask the database by itself.
         self._watch = _watches.current()
         self._watch.add(self._work.set)
         self._sender = asyncio.get_running_loop().create_task(self._report())

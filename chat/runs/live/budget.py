@@ -188,6 +188,7 @@ class RunBudget:
             key=self._payer.key,
             provider=candidate.provider.name,
             model=candidate.model,
+            # The model's calls have been counted with their tokens.
             calls=0,
             runs=int(is_over),
             run_milliseconds=round(seconds * 1_000),

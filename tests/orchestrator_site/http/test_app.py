@@ -2,7 +2,7 @@
 
 Covers `orchestrator_site.health_api`.
 
-Covers `orchestrator_site.http.cors`, `orchestrator_site.http.lifespan`, `orchestrator_site.http.sockets`.
+Covers `orchestrator_site.http.cors`, `orchestrator_site.http.lifespan`, `orchestrator_site.sockets`.
 """
 
 import asyncio
