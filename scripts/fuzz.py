@@ -47,7 +47,7 @@ PATHS: Final = (
     "/tools/executions/{id}/deny", "/chat/stream", "/chat/sessions?{q}", "/chat/sessions/{id}",
     "/chat/sessions/{id}/messages?{q}", "/chat/runs/{id}", "/chat/runs/{id}/stream?{q}", "/chat/runs/{id}/cancel",
     "/chat/runs/{id}/resume", "/speech/providers", "/speech/transcriptions?{q}", "/speech/synthesis", "/usage?{q}",
-    "/keys", "/keys?{q}", "/keys/{id}", "/ws/chat", "/static/{w}", "/admin/", "/admin/login/?{q}",
+    "/keys", "/keys?{q}", "/keys/{id}", "/ws/chat", "/ws/speech", "/static/{w}", "/admin/", "/admin/login/?{q}",
     "/admin/jsi18n/?{q}", "/admin/autocomplete/?{q}", "/admin/password_change/", "/admin/r/{id}/{w}/",
     "/admin/{w}/", "/{w}", "/{w}/{id}?{q}",
 )  # fmt: skip

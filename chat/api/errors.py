@@ -18,9 +18,8 @@ from chat.runs.start.begin import (
 from chat.runs.start.idempotency import KeyMismatch
 from chat.starting.candidates import ImagesUnsupported, MessageTooLong, ModelUnknown, OptionUnsupported
 from chat.starting.factory import BudgetUnkept
-from storage.writer import StorageUnavailable
 from web.errors import ApiError
-from web.storage_errors import SOON, storage_error
+from web.storage_errors import SOON, STORAGE_REFUSALS
 
 LATER: Final = {"Retry-After": "5"}
 
@@ -81,5 +80,5 @@ REFUSALS: Final[dict[type[Exception], Callable[[Any], ApiError]]] = {
     ShuttingDown: lambda _: ApiError(
         503, "shutting_down", "The service is shutting down. Retry in 5 s.", headers=LATER
     ),
-    StorageUnavailable: storage_error,
+    **STORAGE_REFUSALS,
 }

@@ -76,8 +76,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._unread += len(piece)
             super().data_received(bytes(piece))
             if self.transport.get_protocol() is not self:
-                # It is a WebSocket now.
+                # It is a WebSocket now, which no timer of HTTP may close.
                 self._check_timer.cancel()
+                self._unset_keepalive_if_required()
                 return
             if self._unread > MAX_UNREAD and not self.transport.is_closing():
                 self._refuse(too_large())

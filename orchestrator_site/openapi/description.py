@@ -11,8 +11,9 @@ INFO: Final[dict[str, Any]] = {
     "description": """\
 An agent behind one HTTP endpoint: streamed answers, confined tools, a durable record.
 
-`POST /chat/stream` starts a run and streams its events. `/ws/chat` carries the same events over a WebSocket. Times are
-in ISO 8601, costs in USD. Fields and events may be added: ignore those that you do not know.
+`POST /chat/stream` starts a run and streams its events. `/ws/chat` carries the same events over a WebSocket.
+`/ws/speech` transcribes live audio and speaks text while it is written. Times are in ISO 8601, costs in USD. Fields and
+events may be added: ignore those that you do not know.
 """,
     "contact": {"name": AUTHOR["name"], "email": AUTHOR["email"], "url": PROJECT["urls"]["Homepage"]},
     "license": {"name": "Apache License 2.0", "identifier": PROJECT["license"]},

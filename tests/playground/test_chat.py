@@ -26,7 +26,7 @@ def write(path: str, content: str, call_id: str = "w") -> ToolCall:
 
 
 async def test_answer_continues_across_a_reload_and_a_lost_connection(start: Start, open_page: Open) -> None:
-    reloaded, mended, end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    reloaded, mended, end, last = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
     script = [
         Thought("A greeting."),
         text("# Hel", "lo\n\n- one\n- **two**\n\n```python\nprint("),
@@ -38,7 +38,7 @@ async def test_answer_continues_across_a_reload_and_a_lost_connection(start: Sta
         TokensUsed(input_tokens=1_200, output_tokens=34),
         STOP,
     ]
-    api = await start(Scripted(script, [text("Again."), STOP]))
+    api = await start(Scripted(script, [text("Again."), STOP], [text("A long "), last.wait, text("answer."), STOP]))
     page = await open_page(is_refused=True)
     answer = answers(page)
     async with wired(api.base_url) as wire:
@@ -70,6 +70,20 @@ async def test_answer_continues_across_a_reload_and_a_lost_connection(start: Sta
         await expect(answer.locator("pre")).to_have_text("print(1)")
         await send(page, "More")
         await expect(answer.nth(1)).to_contain_text("Again.")
+
+        # A tab that does not know of the run of another one is refused, and follows that run.
+        other = await open_page(is_refused=True)
+        await visit(other, page.url)
+        await expect(answers(other).nth(1)).to_contain_text("Again.")
+        await send(page, "Wait")
+        await expect(answer.nth(2)).to_contain_text("A long")
+        await send(other, "Meanwhile")
+        await expect(other.get_by_role("alert")).to_contain_text("session_busy")
+        await other.get_by_role("button", name="Follow that run").click()
+        await expect(answers(other).nth(2)).to_contain_text("A long")
+        await expect(other.get_by_label("Message", exact=True)).to_have_value("Meanwhile")
+        last.set()
+        await expect(answers(other).nth(2)).to_contain_text("A long answer.")
 
 
 async def test_tool_is_approved_and_another_denied_with_a_note(start: Start, open_page: Open) -> None:

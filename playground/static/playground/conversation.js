@@ -107,8 +107,10 @@ export class Conversation {
       // A reload or a lost connection does not end the answer.
       on_disconnect: "continue",
     };
-    const shown = () => this.thread.addUser(message, pictures);
-    return this.show((stream) => startRun(this.api, body, stream), { before: shown });
+    const shown = this.thread.addUser(message, pictures);
+    const isAnswered = await this.show((stream) => startRun(this.api, body, stream));
+    if (!isAnswered) this.thread.remove(shown);
+    return isAnswered;
   }
 
   /** Show the events of a run from its beginning. */
@@ -140,17 +142,14 @@ export class Conversation {
   }
 
   /** Show the events of a stream as an answer. Return false if there were none. */
-  async show(open, { before = () => {}, isLive = true } = {}) {
+  async show(open, { isLive = true } = {}) {
     const reading = (this.reading = new AbortController());
     this.events.onActive(true);
     let answer = null;
     try {
       for await (const event of open({ signal: reading.signal, onConnection: showConnection })) {
         if (this.reading !== reading) return true;
-        if (!answer) {
-          before();
-          answer = this.thread.addAnswer({ isLive });
-        }
+        answer ??= this.thread.addAnswer({ isLive });
         if (event.type === "start") this.begin(event, isLive);
         answer.apply(event);
       }

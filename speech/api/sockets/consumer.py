@@ -35,7 +35,9 @@ def refusal_of(error: Exception) -> ApiError | None:
     """Return the HTTP error of a failure, or None for a fault of the service itself."""
     if isinstance(error, ApiError):
         return error
-    return api_error(error) if isinstance(error, SpeechError) else storage_error(error)
+    if isinstance(error, SpeechError):
+        return api_error(error)
+    return storage_error(error) if isinstance(error, StorageUnavailable) else None
 
 
 class SpeechConsumer(KeyedConsumer):

@@ -10,6 +10,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
 from orchestrator_site.http.request_body import MAX_ANONYMOUS_BYTES
+from orchestrator_site.http.uvicorn_protocol import HttpProtocol
 from tests.conftest import Api, Start
 
 STOP = Finished(reason="stop")
@@ -245,6 +247,17 @@ async def test_message_that_is_no_key_closes_the_socket(start: Start, settings: 
         await socket.send_str("no JSON")
         assert (await socket.receive_json())["code"] == "unauthorized"
         assert (await socket.receive()).data == 4401
+
+
+async def test_keep_alive_timer_of_http_does_not_close_a_socket(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = property(lambda _: 0.05, lambda _, value: None)
+    monkeypatch.setattr(HttpProtocol, "timeout_keep_alive", seconds, raising=False)
+    api = await start(Scripted())
+    async with api.session.ws_connect(api.base_url + "/ws/chat") as socket:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.receive(), 0.3)
+        await socket.send_json({"type": "cancel", "run_id": str(UUID(int=1))})
+        assert (await socket.receive_json())["code"] == "not_found"
 
 
 async def test_long_message_right_behind_the_key_is_accepted(start: Start, settings: Any) -> None:

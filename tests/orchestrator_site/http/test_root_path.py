@@ -74,6 +74,9 @@ async def test_api_answers_below_its_root_path_and_reports_urls_below_it(
     async with api.session.ws_connect(f"{api.base_url}{below}/ws/chat", headers=headers) as socket:
         await socket.send_json({"type": "cancel", "run_id": run})
         assert (await socket.receive_json())["type"] == "done"
+    async with api.session.ws_connect(f"{api.base_url}{below}/ws/speech", headers=headers) as socket:
+        await socket.send_json({"type": "stop"})
+        assert (await socket.receive_json())["code"] == "not_listening"
 
 
 async def test_docs_and_console_link_below_the_root_path(start: Start, headers: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ export class ApprovalView {
     const expires = new Date(event.expires_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     this.element = el(
       "section",
-      { class: "approval", "aria-label": `Approval of ${event.tool}` },
+      { class: "approval", "aria-label": visible(`Approval of ${event.tool}`) },
       el("h4", {}, "May ", el("code", {}, visible(event.tool)), " run?"),
       this.params,
       el("label", { for: id }, "Note (the model reads it if you deny)"),

@@ -99,7 +99,7 @@ export class Files {
 /** A picture as a `data:` address. Its type is one of the four that a browser cannot run scripts in. */
 async function picture(path, response) {
   const type = MEDIA_TYPES[path.split(".").at(-1).toLowerCase()] ?? "image/jpeg";
-  return el("img", { src: await dataUrl(new Blob([await response.arrayBuffer()], { type })), alt: path });
+  return el("img", { src: await dataUrl(new Blob([await response.arrayBuffer()], { type })), alt: visible(path) });
 }
 
 async function text(response, bytes) {

@@ -37,12 +37,12 @@ export class Thread {
     byId("welcome").hidden = false;
   }
 
-  /** Add a message of the user. `pictures` are `data:` addresses, or null for each that only the service has. */
+  /** Add a message of the user, and return it. `pictures` are `data:` addresses, or null if only the service has one. */
   addUser(text, pictures = []) {
     const images = pictures.map((url, place) =>
       url ? el("img", { src: url, alt: `Attached picture ${place + 1}` }) : el("span", { class: "chip" }, "Picture"),
     );
-    this.add(
+    const message = this.add(
       el(
         "article",
         { class: "user", "aria-label": "Your message" },
@@ -52,6 +52,7 @@ export class Thread {
     );
     this.follows = true;
     this.scrollToEnd();
+    return message;
   }
 
   /** Add an empty answer, and return it. */
@@ -90,8 +91,16 @@ export class Thread {
   }
 
   add(element) {
+    const item = el("li", {}, element);
+    this.list.append(item);
     byId("welcome").hidden = true;
-    this.list.append(el("li", {}, element));
+    return item;
+  }
+
+  /** Take back what `add` returned. */
+  remove(item) {
+    item.remove();
+    byId("welcome").hidden = this.list.children.length > 0;
   }
 }
 

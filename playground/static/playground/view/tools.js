@@ -42,7 +42,7 @@ export class ToolView {
       this.output,
       this.result,
     );
-    this.element = el("section", { class: "tool", "aria-label": `Tool ${tool}` }, this.details, this.failure);
+    this.element = el("section", { class: "tool", "aria-label": visible(`Tool ${tool}`) }, this.details, this.failure);
     this.showParams(params);
     this.enter("running");
   }
