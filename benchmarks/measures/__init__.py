@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from benchmarks.measures.console import Console, ConsoleOnPostgres
 from benchmarks.measures.history import History
 from benchmarks.measures.keys import Keys
 from benchmarks.measures.measure import Figure, Goal, Measure, Round, Unmeasurable
@@ -28,6 +29,8 @@ MEASURES: Final[tuple[type[Measure], ...]] = (
     Audit,
     Keys,
     Scale,
+    Console,
+    ConsoleOnPostgres,
 )
 
 __all__ = ["MEASURES", "Figure", "Goal", "Measure", "Round", "Unmeasurable"]

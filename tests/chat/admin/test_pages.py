@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -305,3 +305,15 @@ async def test_run_is_shown_from_its_question_to_its_end(start: Start, client: C
     shown = await sync_to_async(look)()
     for result in ("Failed", "It was cut.", "Read it", '{"path": "notes.txt"}', "It is plover", "provider_protocol"):
         assert result in shown
+
+
+def test_search_finds_nothing_by_texts_that_the_user_may_not_see(client: Client, permissions: None) -> None:
+    message(run(session(title="Plain")), content="plover")
+    viewer = User.objects.create(username="viewer", is_staff=True)
+    viewer.user_permissions.add(*Permission.objects.filter(codename__in=("view_session", "view_run")))
+    client.force_login(viewer)
+    assert "\n0 sessions\n" in page(client, f"{SESSIONS}?q=plover")
+    assert "\n0 runs\n" in page(client, f"{RUNS}?q=plover")
+    assert "\n1 session\n" in page(client, f"{SESSIONS}?q=plain")
+    viewer.user_permissions.add(Permission.objects.get(codename="view_message"))
+    assert "\n1 session\n" in page(client, f"{SESSIONS}?q=plover")

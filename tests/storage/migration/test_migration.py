@@ -89,6 +89,9 @@ def check_values(postgres: Postgres, url: str) -> None:
     assert postgres.query("SELECT content FROM messages WHERE id = 5", url=url) == [("NUL \ufffd in it",)]
     assert postgres.query("SELECT nextval(pg_get_serial_sequence('messages', 'id'))", url=url) == [(40_001,)]
     assert postgres.query("SELECT username FROM auth_user", url=url) == [("root",)]
+    for table in ("messages", "sessions"):
+        indexed = f"SELECT (SELECT count(*) FROM {table}) = (SELECT count(*) FROM {table}_texts)"
+        assert postgres.query(indexed, url=url) == [(True,)], table
     assert postgres.query("SELECT count(*) FROM auth_permission", url=url)[0][0] > 20
 
 
