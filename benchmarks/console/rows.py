@@ -57,7 +57,9 @@ class Rows:
         # Rows are indexed together afterwards, which takes less time than one by one.
         for index in indexes:
             migration.drop(index, "default")
-        self._insert("sessions", "id owner user title metadata active_run archived created updated", self._all_sessions())
+        self._insert(
+            "sessions", "id owner user title metadata active_run archived created updated", self._all_sessions()
+        )
         self._insert(
             "runs",
             "id session_id key status reason error retryable provider model process options suspended metadata "
@@ -130,7 +132,9 @@ class Rows:
         for number in range(count):
             provider, model = MODELS[number % len(MODELS)]
             is_failed = number % 40 == 0
-            outcome = ("failed", "provider_timeout", "The model took too long.") if is_failed else ("completed",) * 2 + ("",)
+            outcome = (
+                ("failed", "provider_timeout", "The model took too long.") if is_failed else ("completed",) * 2 + ("",)
+            )
             time = self._time(number, count)
             yield (self.run_id(number), self.session_id(number // RUNS_OF_A_SESSION), None, *outcome, 0, provider,
                    model, "", "{}", "", "{}", 0, 1_200, 340, "0.0012", time, time, time)  # fmt: skip
@@ -150,7 +154,8 @@ class Rows:
             frames = b"".join(
                 b'id: %d\ndata: {"type":"token","token":" word"}\n\n' % each
                 if each % 20
-                else b'id: %d\ndata: {"type":"retry","provider":"openai","attempt":1,"error":"x","next_provider":"y"}\n\n' % each
+                else b'id: %d\ndata: {"type":"retry","provider":"openai","attempt":1,"error":"x","next_provider":"y"}\n\n'
+                % each
                 for each in range(first, first + 100)
             )
             yield self.run_id(self._runs - 1), first, first + 99, frames, time

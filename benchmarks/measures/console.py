@@ -22,8 +22,14 @@ class Console(Measure):
 
     name = "console"
     contestants = (SERVICE,)
-    figures = (Figure("median_ms", "ms, median", 0), Figure("max_ms", "ms, slowest", 0), Figure("queries", "queries", 0))
-    goals = (Goal(label="The slowest page of the console on SQLite, median of its rounds: ms", key="median_ms", bound=300),)
+    figures = (
+        Figure("median_ms", "ms, median", 0),
+        Figure("max_ms", "ms, slowest", 0),
+        Figure("queries", "queries", 0),
+    )
+    goals = (
+        Goal(label="The slowest page of the console on SQLite, median of its rounds: ms", key="median_ms", bound=300),
+    )
     rounds = (1, 1)
 
     sizes: ClassVar[tuple[int, int]] = (10_000, 1_000_000)
@@ -35,7 +41,14 @@ class Console(Measure):
             # The server has made the tables. It only renews its lease while the pages are requested in a process of
             # their own.
             sessions, executions = self.quick_sizes if self.quick else self.sizes
-            command = ["--sessions", str(sessions), "--executions", str(executions), "--rounds", "3" if self.quick else "5"]
+            command = [
+                "--sessions",
+                str(sessions),
+                "--executions",
+                str(executions),
+                "--rounds",
+                "3" if self.quick else "5",
+            ]
             done = await asyncio.to_thread(
                 subprocess.run,
                 [sys.executable, "-m", "benchmarks.console", *command],
@@ -59,7 +72,9 @@ class ConsoleOnPostgres(Console):
     name = "console-postgres"
     contestants = (SERVICE_ON_POSTGRES,)
     goals = (
-        Goal(label="The slowest page of the console on PostgreSQL, median of its rounds: ms", key="median_ms", bound=300),
+        Goal(
+            label="The slowest page of the console on PostgreSQL, median of its rounds: ms", key="median_ms", bound=300
+        ),
     )
 
     async def round(self, arena: Arena, number: int) -> Round:
