@@ -48,5 +48,6 @@ function words(line) {
     .replace(/^\s*(?:#{1,6}|>|[-*+]|\|[-:| ]+\|)\s+/, "")
     .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
     .replace(/https?:\/\/\S+/g, "")
+    .replace(/(?<=\w)_(?=\w)/g, " ")
     .replace(/[*_`~|]+/g, "");
 }

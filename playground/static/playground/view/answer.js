@@ -93,11 +93,13 @@ export class AnswerView {
     const view = new ApprovalView(this.ports.api, event);
     this.approvals.set(event.execution_id, view);
     this.tools.get(event.execution_id)?.element.append(view.element);
+    this.element.toggleAttribute("data-waits", true);
     announce(`The run waits for your approval of ${event.tool}.`);
   }
 
   approval_resolved({ execution_id, decision }) {
     this.approvals.get(execution_id)?.resolve(decision);
+    this.element.toggleAttribute("data-waits", [...this.approvals.values()].some((view) => !view.isResolved));
     if (decision === "approved") this.tools.get(execution_id)?.restart();
   }
 

@@ -16,6 +16,7 @@ export class ApprovalView {
   constructor(api, event) {
     this.api = api;
     this.event = event;
+    this.isResolved = false;
     const id = `note-${(number += 1)}`;
     this.params = el("div", {}, ...paramsView(event.params));
     this.note = el("input", { id, maxlength: "1000", autocomplete: "off" });
@@ -64,6 +65,7 @@ export class ApprovalView {
 
   /** Close the question. The events of the run say how it was decided, here or elsewhere. */
   resolve(decision) {
+    this.isResolved = true;
     const note = decision === "denied" && this.note.value ? `: ${visible(this.note.value)}` : "";
     fill(this.element, el("p", { class: "quiet" }, `The call was ${decision}${note}.`.replace("..", ".")));
     this.element.classList.add("resolved");

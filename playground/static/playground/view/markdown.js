@@ -69,7 +69,7 @@ function splitBlocks(text) {
       if (lines.length) blocks.push(lines.join("\n"));
       lines = [];
       continue;
-    } else if (!lines.length && blocks.length && /^ {2,}/.test(line) && ITEM.test(blocks.at(-1))) {
+    } else if (!lines.length && blocks.length && /^ {2,}/.test(line) && ITEM.test(blocks.at(-1).split("\n", 1)[0])) {
       // An indented paragraph belongs to the list above it.
       lines = [blocks.pop(), ""];
     }
