@@ -54,7 +54,7 @@ async def pictures(address: str, key: str, browser: str) -> None:
         await page.keyboard.press("Enter")
         await page.get_by_label("Message").fill(QUESTION)
         await page.keyboard.press("Enter")
-        await page.get_by_text("That was the tour").wait_for(timeout=60_000)
+        await page.get_by_role("button", name="Approve").wait_for(timeout=60_000)
         await take(page, "playground")
         await chromium.close()
 

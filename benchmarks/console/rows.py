@@ -35,6 +35,10 @@ RARE: Final = "lighthouse"
 
 RARITY: Final = 50_000
 MISSING: Final = "cormorant"
+TOKEN: Final = b'id: %d\ndata: {"type":"token","token":" word"}\n\n'
+OTHER: Final = (
+    b'id: %d\ndata: {"type":"retry","provider":"openai","attempt":1,"error":"A pause.","next_provider":"openai"}\n\n'
+)
 VOCABULARY: Final = tuple(
     "".join(random.Random(number).choices("abcdefghijklmnopqrstuvwxyz", k=3 + number % 8)) for number in range(20_000)
 )
@@ -57,34 +61,32 @@ class Rows:
         # Rows are indexed together afterwards, which takes less time than one by one.
         for index in indexes:
             migration.drop(index, "default")
-        self._insert(
-            "sessions", "id owner user title metadata active_run archived created updated", self._all_sessions()
-        )
-        self._insert(
+        _insert("sessions", "id owner user title metadata active_run archived created updated", self._all_sessions())
+        _insert(
             "runs",
             "id session_id key status reason error retryable provider model process options suspended metadata "
             "estimated input_tokens output_tokens cost_usd created started ended",
             self._all_runs(),
         )
-        self._insert(
+        _insert(
             "messages",
             "session_id run_id role content attachments call_id tool is_error provider model estimated input_tokens "
             "output_tokens cost_usd created",
             self._all_messages(),
         )
-        self._insert("run_events", "run_id first last frames created", self._all_events())
-        self._insert(
+        _insert("run_events", "run_id first last frames created", self._all_events())
+        _insert(
             "tool_executions",
             "id owner session_id run_id call_id tool source params params_sha256 status confinement data output "
             "output_sha256 truncated error code created started ended duration_ms decision decided_by note "
             "result_sha256",
             self._all_executions(),
         )
-        self._insert(
+        _insert(
             "usage",
             "day owner key provider model tool calls failed estimated unpriced input_tokens output_tokens "
             "cached_tokens reasoning_tokens cost milliseconds",
-            self._usage(),
+            _usage(self._now),
         )
         for index in indexes:
             migration.create(index, "default")
@@ -117,14 +119,11 @@ class Rows:
         rare = [RARE] if number % RARITY == RARITY // 2 else []
         return " ".join([COMMON, *self._chance.choices(VOCABULARY, k=words), *rare])
 
-    def _owner(self, session: int) -> str:
-        return f"key:{UUID(int=session % OWNERS)}"
-
     def _all_sessions(self) -> Iterator[tuple[Any, ...]]:
         count = self._sessions
         for number in range(count):
             time = self._time(number, count)
-            yield (self.session_id(number), self._owner(number), f"user{number % 50}", self._text(number, 5), "{}",
+            yield (self.session_id(number), owner_of(number), f"user{number % 50}", self._text(number, 5), "{}",
                    None, 0, time, time)  # fmt: skip
 
     def _all_runs(self) -> Iterator[tuple[Any, ...]]:
@@ -151,13 +150,7 @@ class Rows:
     def _all_events(self) -> Iterator[tuple[Any, ...]]:
         time = self._time(self._runs - 1, self._runs)
         for first in range(1, EVENTS, 100):
-            frames = b"".join(
-                b'id: %d\ndata: {"type":"token","token":" word"}\n\n' % each
-                if each % 20
-                else b'id: %d\ndata: {"type":"retry","provider":"openai","attempt":1,"error":"x","next_provider":"y"}\n\n'
-                % each
-                for each in range(first, first + 100)
-            )
+            frames = b"".join((OTHER if each % 20 == 0 else TOKEN) % each for each in range(first, first + 100))
             yield self.run_id(self._runs - 1), first, first + 99, frames, time
 
     def _all_executions(self) -> Iterator[tuple[Any, ...]]:
@@ -169,31 +162,38 @@ class Rows:
             words = self._text(number, 25)
             params = json.dumps({"path": f"harbor/{words.split()[1]}.py", "query": words[:60]})
             time = self._time(number, count)
-            yield (self.execution_id(number), self._owner(session), self.session_id(session), self.run_id(run),
+            yield (self.execution_id(number), owner_of(session), self.session_id(session), self.run_id(run),
                    f"call_{number}", tool, "model", params, "ab" * 32, status, "landlock", json.dumps({"text": words}),
                    "", "", 0, "" if status == "succeeded" else "There is no such file.", "", time, time, time, 12.5,
                    "", "", "", "")  # fmt: skip
 
-    def _usage(self) -> Iterator[tuple[Any, ...]]:
-        for day in range(SPAN.days):
-            for owner in range(OWNERS):
-                for provider, model in MODELS:
-                    date = (self._now - timedelta(days=day)).date().isoformat()
-                    key = UUID(int=owner)
-                    yield (date, f"key:{key}", str(key), provider, model, "", 37, 1, 0, 0, 44_400, 12_580, 0, 0,
-                           44_000_000, 0)  # fmt: skip
 
-    def _insert(self, table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
-        names = ", ".join(f'"{name}"' for name in columns.split())
-        connection.ensure_connection()
-        waiting = iter(rows)
-        while batch := list(islice(waiting, ROWS_AT_ONCE)):
-            with transaction.atomic():
-                cursor = connection.connection.cursor()
-                if self._is_sqlite:
-                    places = ", ".join("?" for _ in columns.split())
-                    cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", batch)  # noqa: S608 - ours
-                else:
-                    with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
-                        for row in batch:
-                            copy.write_row(row)
+def owner_of(session: int) -> str:
+    """Return the owner of a session."""
+    return f"key:{UUID(int=session % OWNERS)}"
+
+
+def _usage(now: datetime) -> Iterator[tuple[Any, ...]]:
+    for day in range(SPAN.days):
+        for owner in range(OWNERS):
+            for provider, model in MODELS:
+                date = (now - timedelta(days=day)).date().isoformat()
+                key = UUID(int=owner)
+                yield (date, f"key:{key}", str(key), provider, model, "", 37, 1, 0, 0, 44_400, 12_580, 0, 0,
+                       44_000_000, 0)  # fmt: skip
+
+
+def _insert(table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:
+    names = ", ".join(f'"{name}"' for name in columns.split())
+    connection.ensure_connection()
+    waiting = iter(rows)
+    while batch := list(islice(waiting, ROWS_AT_ONCE)):
+        with transaction.atomic():
+            cursor = connection.connection.cursor()
+            if connection.vendor == "sqlite":
+                places = ", ".join("?" for _ in columns.split())
+                cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places})", batch)  # noqa: S608 - ours
+            else:
+                with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
+                    for row in batch:
+                        copy.write_row(row)

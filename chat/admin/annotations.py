@@ -1,6 +1,6 @@
 """The annotations that the lists of the admin need beyond the columns of their rows, in the same query."""
 
-from django.db.models import Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Coalesce, Substr
 
@@ -29,8 +29,12 @@ def with_totals(sessions: QuerySet[Session]) -> QuerySet[Session]:
 
 def with_session_title(runs: QuerySet[Run]) -> QuerySet[Run]:
     """Add the session's title and owner and the beginning of the error to runs, and leave out their long columns."""
+    # Subqueries, because the query for the keys of a page would keep a join, and sort all runs for it.
+    of_run = Session.objects.filter(pk=OuterRef("session_id"))
     return runs.defer("options", "metadata", "error").annotate(
-        title=F("session__title"), owner=F("session__owner"), error_start=Substr("error", 1, PREFIX)
+        title=Subquery(of_run.values("title")),
+        owner=Subquery(of_run.values("owner")),
+        error_start=Substr("error", 1, PREFIX),
     )
 
 

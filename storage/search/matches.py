@@ -18,7 +18,7 @@ Numbered = tuple[int, Any]
 """The number of a row in its index, and its key."""
 
 FIRST_BATCH: Final = 500
-MAX_BATCH: Final = 8_000
+MAX_BATCH: Final = 2_000
 """Keys of one batch. It doubles, so that a long search takes few queries."""
 
 MAX_EVERY: Final = 20_000

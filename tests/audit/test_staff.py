@@ -1,17 +1,21 @@
 """Actions of staff in the console have entries with the user's name.
 
-Covers `audit.staff`, `access.users.acting`, `access.users.logins`.
+Covers `audit.staff`, `access.users.acting`, `access.users.logins` and
+`orchestrator_site.management.commands.createsuperuser`.
 """
 
 import json
 from importlib import import_module
+from io import StringIO
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.db import connection
+from django.core.management import call_command
+from django.db import DatabaseError, connection
 from django.test import Client
 
 from access.users import logins
@@ -123,3 +127,18 @@ def test_groups_are_made_once_and_keep_what_an_administrator_changed(groups: Non
     assert viewer.permissions.count() == 0
     assert Group.objects.get(name="operator").permissions.count() == len(GROUPS.OPERATOR)
     assert problem() == ""
+
+
+@pytest.mark.django_db(transaction=True, available_apps=settings.INSTALLED_APPS)
+def test_superuser_whose_entry_cannot_be_written_is_not_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise DatabaseError
+
+    given = {"interactive": False, "email": "", "stdout": StringIO()}
+    with monkeypatch.context() as broken:
+        broken.setattr("access.users.entries.chain.record", fail)
+        with pytest.raises(DatabaseError):
+            call_command("createsuperuser", username="root", **given)
+    assert not User.objects.exists()
+    call_command("createsuperuser", username="root", **given)
+    assert entries("user.created") == [(str(User.objects.get().pk), "")]

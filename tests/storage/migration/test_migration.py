@@ -90,8 +90,8 @@ def check_values(postgres: Postgres, url: str) -> None:
     assert postgres.query("SELECT nextval(pg_get_serial_sequence('messages', 'id'))", url=url) == [(40_001,)]
     assert postgres.query("SELECT username FROM auth_user", url=url) == [("root",)]
     for table in ("messages", "sessions"):
-        indexed = f"SELECT (SELECT count(*) FROM {table}) = (SELECT count(*) FROM {table}_texts)"
-        assert postgres.query(indexed, url=url) == [(True,)], table
+        rows, indexed = (postgres.query(f"TABLE {name}", url=url) for name in (table, f"{table}_texts"))
+        assert len(rows) == len(indexed) > 0
     assert postgres.query("SELECT count(*) FROM auth_permission", url=url)[0][0] > 20
 
 
