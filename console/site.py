@@ -48,6 +48,7 @@ class ConsoleSite(AdminSite):
         # Before the records are read: a change in between is then reported again, and not missed.
         cursor = type(self).cursor()
         here = request.path
+        # A link to a list that the user may not see would only lead to a refusal.
         links = [("Home", reverse("admin:index"), here == reverse("admin:index"))]
         for title, name in LINKS:
             app, model = name.split(".")

@@ -75,7 +75,10 @@ def main() -> None:
             **os.environ,
             **own,
             "DEFAULT_PROVIDER": "demo",
+            # The sample is in the root of the workspaces, which the key of the pictures would not see.
             "WORKSPACE_SCOPE": "shared",
+            # The tour then waits for a decision, which the picture shows.
+            "TOOL_POLICY": "ask fs.write",
             "ENV_FILE": os.devnull,
         }
         manage(settings, "migrate", "--verbosity", "0")

@@ -173,6 +173,7 @@ class ToolExecutionAdmin(NamedAdmin):
         given = request.GET.get("offset", "0")
         if not (given.isascii() and given.isdigit() and len(given) <= MAX_OFFSET_DIGITS):
             raise BadRequest("The offset is not a number of bytes.")
+        # The store reads in threads of its own, as for the API.
         page = async_to_sync(resources.outputs().page)(row.owner, row.pk, int(given), PAGE_BYTES)
         if page is None:
             raise Http404
@@ -196,6 +197,7 @@ class ToolExecutionAdmin(NamedAdmin):
         if found is None:
             raise Http404
         data, media_type = found
+        # The file may be replaced, so a browser must not keep it.
         return HttpResponse(data, content_type=media_type, headers={"Cache-Control": "private, no-store"})
 
     def _viewed(self, request: HttpRequest, execution_id: UUID) -> ToolExecution:

@@ -13,6 +13,7 @@ from tests.conftest import Api
 
 def staff(name: str = "op", *permissions: str) -> User:
     """Make a user of the console: with these permissions (`chat.view_run`), or a superuser."""
+    # Without permissions of their own, the user has all.
     user = User.objects.create(username=name, is_staff=True, is_superuser=not permissions)
     if permissions and not Permission.objects.exists():
         # They are gone after a test with a server.
