@@ -49,6 +49,7 @@ async def pictures(address: str, key: str, browser: str) -> None:
         await page.locator("#result_list td.field-run a").first.click()
         await page.locator("details.card").filter(has_text="fs.apply_patch").first.locator("summary").click()
         await take(page, "run", height=1_250)
+        await page.set_viewport_size({"width": SIZE["width"], "height": SIZE["height"]})
         await page.goto(address)
         await page.locator("#key").fill(key)
         await page.keyboard.press("Enter")
