@@ -38,7 +38,7 @@ LOOKUPS: Final = ("__startswith", "__endswith")
 MAX_MATCHES: Final = 1_000
 """Rows that a search finds at most."""
 
-MAX_SEARCH_SECONDS: Final = 0.15
+MAX_SEARCH_SECONDS: Final = 0.1
 BATCH: Final = 20_000
 """Rows that are searched at least, and whose time is measured."""
 
