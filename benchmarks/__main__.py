@@ -2,7 +2,7 @@
 
 One worker has one core; the fake upstream, the client and PostgreSQL have another. The contestants take turns in each
 round, every stream is checked to its last byte, and the figures are medians of the rounds. Everything is on loopback
-and in temporary folders. All measures take about a quarter of an hour, with --quick about four minutes. Leave the
+and in temporary folders. All measures take about half an hour, with --quick about six minutes. Leave the
 machine idle meanwhile.
 """
 

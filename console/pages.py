@@ -15,7 +15,7 @@ from django.contrib.admin.utils import flatten, unquote
 from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.text import capfirst
@@ -38,7 +38,7 @@ LOOKUPS: Final = ("__startswith", "__endswith")
 MAX_MATCHES: Final = 1_000
 """Rows that a search finds at most."""
 
-MAX_SEARCH_SECONDS: Final = 0.15
+MAX_SEARCH_SECONDS: Final = 0.1
 BATCH: Final = 20_000
 """Rows that are searched at least, and whose time is measured."""
 
@@ -76,7 +76,11 @@ class Matches(ChangeList):
         rows = super().get_queryset(request, exclude_parameters)
         self.query = query
         if not query:
-            return rows
+            is_joined = any("__" in one.field_path for one in self._days())
+            # PostgreSQL would read the rows in the order of their keys, and look up the day of each, to save a sort.
+            return (
+                rows.order_by((F("pk") + 0).desc()) if is_joined and {*rows.query.order_by} <= {"-id", "-pk"} else rows
+            )
         until = time.perf_counter() + MAX_SEARCH_SECONDS
         keys = dict.fromkeys(islice(self._found(request, rows, until), MAX_MATCHES + 1))
         if len(keys) > MAX_MATCHES:
@@ -100,10 +104,12 @@ class Matches(ChangeList):
         if not matching.query.is_empty():
             yield from self._matches(matching, until)
 
+    def _days(self) -> list[DayFilter]:
+        return [one for one in self.filter_specs if isinstance(one, DayFilter) and one.value is not None]
+
     def _day(self) -> str:
         """Return the field of this table by which the list is limited to a day; empty if it is not."""
-        days = [one for one in self.filter_specs if isinstance(one, DayFilter) and one.value is not None]
-        return next((one.field_path for one in days if "__" not in one.field_path), "")
+        return next((one.field_path for one in self._days() if "__" not in one.field_path), "")
 
     def _matches(self, rows: QuerySet[Any], until: float) -> Iterator[Any]:
         """Yield the keys of rows in batches of the whole table, until the time is over."""
