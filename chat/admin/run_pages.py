@@ -93,7 +93,7 @@ class RunAdmin(NamedAdmin):
     ) -> HttpResponse:
         row: Run = context["original"]
         if self._may_see(request, "Messages"):
-            context["entries"] = timeline.of_run(request, row.pk)
+            context |= timeline.of_run(request, row.pk)
         context |= {**run_actions.context(request, row), "facts": fields.run_facts(row)}
         if context["is_open"]:
             # The pieces after it are of the answer that is being written.

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from access.caller import OPERATOR
 from audit import staff
-from chat.history.transfer.files import SessionFile
+from chat.history.transfer.files import SessionFile, exported
 from chat.history.transfer.importing import imported
 from chat.history.transfer.reading import SessionReader
 from chat.history.transfer.storing import store_session
@@ -73,15 +73,9 @@ def export_view(request: HttpRequest, session_id: UUID) -> HttpResponseBase:
         raise Http404
     # Before the first byte: an export that breaks off may have been read.
     staff.record(request.user, "session.exported", session_id, detail={"format": file.kind})
-
-    def parts() -> Any:
-        yield file.begin(head)
-        yield from map(file.message, reader.messages())
-        yield file.end()
-
     # As a download: in the console's origin the browser must not render a model's text.
     headers = {"Content-Disposition": f'attachment; filename="session-{session_id}.{file.kind}"'}
-    return StreamingHttpResponse(parts(), content_type="application/octet-stream", headers=headers)
+    return StreamingHttpResponse(exported(reader, head, file), content_type="application/octet-stream", headers=headers)
 
 
 def import_view(request: HttpRequest) -> HttpResponse:

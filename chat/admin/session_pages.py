@@ -82,7 +82,7 @@ class SessionAdmin(NamedAdmin):
         row: Session = context["original"]
         # The conversation is what the permission for messages is about; the facts are the session's own.
         if self._may_see(request, "Messages"):
-            context |= timeline.page_of_session(request, row)
+            context |= timeline.of_session(request, row.pk)
         context |= {**session_actions.context(request, row), "facts": fields.session_facts(row)}
         return super().render_change_form(request, context, *args, **kwargs)
 

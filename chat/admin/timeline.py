@@ -8,20 +8,21 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
 from access.keys.names import Names
 from chat.admin import fields
-from chat.models import Attachment, Message, RunEvent, Session
+from chat.models import Attachment, Message, RunEvent
 from console import cells
 from console.html.markdown import rendered
 from console.visible_text import visible_text
 from tools.admin.card import card
 from tools.models import ToolExecution
 
-MAX_ENTRIES: Final = 400
-"""Messages, and executions, that one page shows. The lists have the others."""
+MAX_EXECUTIONS: Final = 200
+"""Executions of a page. The list has the others."""
 
 MAX_TEXT: Final = 20_000
 """Characters of a text; the rest is on the message's page."""
@@ -55,36 +56,48 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return cells.exact_moment(self.time)
 
 
-def of_run(request: HttpRequest, run_id: UUID) -> list[Entry]:
-    """Return the entries of a run, the oldest first: at most `MAX_ENTRIES` messages and executions."""
-    messages = list(Message.objects.filter(run=run_id).order_by("id")[:MAX_ENTRIES])
-    executions = list(ToolExecution.objects.filter(run_id=run_id).order_by("created")[:MAX_ENTRIES])
-    return _merged(_entries(request, messages, executions), _notes(run_id))
+def of_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """Return a page of a run for its template, with its retries, compactions and budget warnings."""
+    messages, executions = Message.objects.filter(run=run_id), ToolExecution.objects.filter(run_id=run_id)
+    return _page(request, messages, executions, list(_notes(run_id)))
 
 
-def page_of_session(request: HttpRequest, session: Session) -> dict[str, Any]:
-    """Return a page of a conversation for its template: the newest messages, or those before the message `before`."""
-    rows = Message.objects.filter(session=session).order_by("-id")
+def of_session(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
+    """Return a page of a conversation for its template."""
+    messages = Message.objects.filter(session=session_id)
+    return _page(request, messages, ToolExecution.objects.filter(session_id=session_id), [])
+
+
+def _page(
+    request: HttpRequest,
+    messages: QuerySet[Message],
+    executions: QuerySet[ToolExecution],
+    notes: Sequence[Entry],
+) -> dict[str, Any]:
+    """Return the newest messages, or those before the message `before`, with what happened in their time."""
     before = request.GET.get("before", "")
+    end: datetime | None = None
     if before.isascii() and before.isdigit() and len(before) <= MAX_ID_DIGITS:
-        rows = rows.filter(id__lt=int(before))
-    found = list(rows[: PAGE + 1])
+        end = messages.filter(id=int(before)).values_list("created", flat=True).first()
+        messages = messages.filter(id__lt=int(before))
+    found = list(messages.order_by("-id")[: PAGE + 1])
     shown = found[:PAGE][::-1]
+    has_older = len(found) > PAGE
+    if has_older:
+        # The calls of earlier messages may have the same ids as those of this page.
+        start = shown[0].created
+        executions = executions.filter(created__gte=start)
+        notes = [note for note in notes if note.time >= start]
+    if end is not None:
+        executions = executions.filter(created__lt=end)
+        notes = [note for note in notes if note.time < end]
+    rows = list(executions.order_by("created")[: MAX_EXECUTIONS + 1])
     return {
-        "entries": of_messages(request, shown),
-        "older": shown[0].pk if len(found) > PAGE else None,
-        "is_newest": not before,
+        "entries": _merged(_entries(request, shown, rows[:MAX_EXECUTIONS]), notes),
+        "older": shown[0].pk if has_older else None,
+        "is_newest": end is None,
+        "is_cut": len(rows) > MAX_EXECUTIONS,
     }
-
-
-def of_messages(request: HttpRequest, rows: Sequence[Message]) -> list[Entry]:
-    """Return the entries of some messages of a session, with the executions that they asked for."""
-    runs = {row.run_id for row in rows}
-    calls = {call["call_id"] for row in rows for call in row.tool_calls or ()}
-    executions = ToolExecution.objects.filter(run_id__in=runs).order_by("created")[:MAX_ENTRIES]
-    # A run that is older than the messages of the page has executions that belong to its earlier messages.
-    own = [one for one in executions if one.call_id in calls or one.source == "caller"]
-    return _entries(request, rows, own)
 
 
 def _entries(request: HttpRequest, messages: Sequence[Message], executions: Sequence[ToolExecution]) -> list[Entry]:

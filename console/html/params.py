@@ -15,8 +15,8 @@ MARKS: Final = {"+": "added", "-": "removed", "@": "place"}
 """The kinds of a diff's lines, by their first characters."""
 
 
-def params(values: Any, whole: str = "") -> str:
-    """Return the params, or the fields of a result. With `whole`, a link to all of them, long texts are cut."""
+def params(values: Any, whole: str = "", most: int = cells.LONG) -> str:
+    """Return the params, or the fields of a result. With `whole`, a link to all of them, texts are cut at `most`."""
     if values in (None, {}, []):
         return cells.NOTHING
     fields = values if isinstance(values, dict) else {"value": values}
@@ -29,7 +29,7 @@ def params(values: Any, whole: str = "") -> str:
     rows = []
     for name, value in parts:
         text = value if isinstance(value, str) else cells.pretty(value)
-        kept = text[: cells.LONG] if whole else text
+        kept = text[:most] if whole else text
         lines = visible_text(kept).split("\n")
         # A text is not JSON: the word distinguishes `true` from "true".
         kind = f"text, {counted(len(lines), 'line')}, {counted(len(text), 'character')}" if value is text else "JSON"

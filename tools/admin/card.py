@@ -17,7 +17,7 @@ from tools.models import ToolExecution
 
 DECIDE: Final = "tools.decide_toolexecution"
 MAX_OUTPUT: Final = 8_000
-"""Characters of an output or an error in a card; the rest is on the execution's page."""
+"""Characters of each text in a card; the rest is on the execution's page."""
 
 MAX_AUDIO_BYTES: Final = 32 * 2**20
 AUDIO_TOOLS: Final = ("speech.synthesize", "speech.transcribe")
@@ -61,12 +61,12 @@ def card(request: HttpRequest, row: ToolExecution, names: Names) -> dict[str, An
         "note": cells.block(row.note, page) if row.note else "",
         "form": decision,
         # The form of a decision shows the params itself.
-        "params": "" if decision else fields.values_of("params")(row),
+        "params": "" if decision else fields.values_of("params", MAX_OUTPUT)(row),
         "error": cells.block(row.error, page, MAX_OUTPUT) if row.error else "",
         "output": cells.block(row.output, page, MAX_OUTPUT) if row.output else "",
         "output_url": reverse("admin:tools_toolexecution_output", args=[row.pk]) if row.output_size else "",
         "output_size": cells.number(row.output_size),
-        "data": "" if row.data is None else params(row.data, f"{page}whole/data/"),
+        "data": "" if row.data is None else params(row.data, f"{page}whole/data/", MAX_OUTPUT),
         "audio_url": reverse("admin:tools_toolexecution_audio", args=[row.pk]) if has_audio(row) else "",
     }
 

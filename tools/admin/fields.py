@@ -33,13 +33,13 @@ def beginnings(queryset: QuerySet[ToolExecution]) -> QuerySet[ToolExecution]:
     )
 
 
-def values_of(field: str) -> Callable[[Any], str]:
-    """Return a function that shows each value of a JSON field by its name."""
+def values_of(field: str, most: int = cells.LONG) -> Callable[[Any], str]:
+    """Return a function that shows each value of a JSON field by its name, and cuts texts at `most` characters."""
 
     def shown(row: ToolExecution) -> str:
         # Before a decision, nothing that it is about may be missing.
         url = "" if row.awaits_decision else reverse("admin:tools_toolexecution_whole", args=[row.pk, field])
-        return params_html(getattr(row, field), url)
+        return params_html(getattr(row, field), url, most)
 
     return shown
 

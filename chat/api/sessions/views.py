@@ -1,7 +1,6 @@
 """The endpoints of whole sessions: fork, export and import."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,10 +15,9 @@ from chat.api.errors import not_found
 from chat.api.schemas import SessionOut
 from chat.api.sessions.schemas import EXPORT, HTML, IMPORT, JSON_LINES, ForkIn
 from chat.history import queries
-from chat.history.transfer.files import Kind, SessionFile
+from chat.history.transfer.files import Kind, SessionFile, exported
 from chat.history.transfer.importing import imported
 from chat.history.transfer.reading import SessionReader
-from chat.history.transfer.records import SessionRecord
 from chat.history.transfer.storing import store_session
 from storage.reader import read
 from storage.writer import writer
@@ -86,14 +84,6 @@ async def import_session(request: HttpRequest) -> Status[dict[str, Any]]:
     found = await asyncio.to_thread(imported, request.body)
     made = await writer.write(lambda: store_session(found.head, found.messages, who.owner, who.key, {"imported": True}))
     return Status(201, await _shown(made, who.owner))
-
-
-async def exported(reader: SessionReader, head: SessionRecord, file: SessionFile) -> AsyncIterator[bytes]:
-    """Yield the file of a session, a page of messages at a time."""
-    yield file.begin(head)
-    while messages := await read(reader.page):
-        yield b"".join(map(file.message, messages))
-    yield file.end()
 
 
 def _check_stored() -> None:

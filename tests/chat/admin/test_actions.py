@@ -3,14 +3,18 @@
 from uuid import UUID, uuid4
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEntry
+from chat.engine.model_port import Finished, TokensUsed
 from chat.models import Session
-from tests.chat.admin.staff import staff
+from chat.providers.scripted import Scripted, text
+from tests.chat.admin.staff import session_of, staff
 from tests.chat.admin.test_pages import change, message, page, run, session
+from tests.conftest import Start
 
 IMPORT = "/admin/chat/session/import/"
 RUN_ACTIONS = ("cancel", "undo")
@@ -77,18 +81,25 @@ def test_form_that_names_no_action_changes_nothing(operator: Client) -> None:
     assert act(operator, uuid4(), action="archive") == 404
 
 
-def test_export_is_a_download_that_can_be_imported_again(operator: Client) -> None:
-    one = session(title="Whole")
-    message(run(one), content="Keep me")
+async def test_export_is_a_download_that_can_be_imported_again(start: Start) -> None:
+    api = await start(Scripted([text("Kept"), TokensUsed(input_tokens=1, output_tokens=1), Finished(reason="stop")]))
+    await api.ask(message="Keep me")
+    user = await sync_to_async(staff)()
+    one = await Session.objects.aget()
     there = reverse("admin:chat_session_export", args=[one.pk])
-    answer = operator.get(there)
-    exported = b"".join(answer.streaming_content)
-    assert answer["Content-Disposition"] == f'attachment; filename="session-{one.pk}.jsonl"'
-    assert b"<title>Whole</title>" in b"".join(operator.get(f"{there}?format=html").streaming_content)
-    made = operator.post(IMPORT, {"file": SimpleUploadedFile("s.jsonl", exported)}, follow=True)
-    assert "1 message imported." in made.content.decode()
-    assert Session.objects.filter(title="Whole").count() == 2
-    assert AuditEntry.objects.filter(actor="op", kind__in=("session.exported", "session.imported")).count() == 3
+    headers = {"Cookie": f"sessionid={await session_of(user)}"}
+    exported = await api.call("GET", there, headers=headers)
+    assert exported.headers["Content-Disposition"] == f'attachment; filename="session-{one.pk}.jsonl"'
+    assert b"Keep me" in exported.body
+    assert b"</html>" in (await api.call("GET", f"{there}?format=html", headers=headers)).body
+    client = Client()
+    await sync_to_async(client.force_login)(user)
+    given = {"file": SimpleUploadedFile("s.jsonl", exported.body)}
+    made = await sync_to_async(client.post)(IMPORT, given, follow=True)
+    assert "2 messages imported." in made.content.decode()
+    assert await Session.objects.acount() == 2
+    kinds = ("session.exported", "session.imported")
+    assert await AuditEntry.objects.filter(actor="op", kind__in=kinds).acount() == 3
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,25 @@ def test_entries_are_in_the_order_of_the_run_whatever_their_clocks_show(console:
     assert shown.count("What the model received") == 2
 
 
+def test_long_run_is_shown_in_pages_with_the_executions_of_their_time(console: Client) -> None:
+    turn = run(session())
+    for number in range(70):
+        when = START + timedelta(seconds=number)
+        calls = [{"call_id": "same", "name": "fs.read", "arguments": "{}"}]
+        message(turn, "assistant", content=f"step {number:02}", tool_calls=calls, created=when)
+        execution(run_id=turn.pk, call_id="same", output=f"output {number:02}", created=when)
+    newest = page(console, change(turn))
+    assert "step 09" not in newest
+    assert newest.index("step 10") < newest.index("output 10") < newest.index("step 11") < newest.index("output 69")
+    older = newest.partition('href="?before=')[2].partition('"')[0]
+    earlier = page(console, f"{change(turn)}?before={older}")
+    assert earlier.index("step 00") < earlier.index("output 00") < earlier.index("step 09") < earlier.index("output 09")
+    assert "output 10" not in earlier
+    assert "Newest messages" in earlier
+    for hostile in ("x", "-1", "9" * 30, "", "0"):
+        assert "step" in page(console, f"{change(turn)}?before={hostile}") or hostile == "0"
+
+
 def test_retries_compactions_and_budgets_are_notes(console: Client) -> None:
     turn = run(session())
     events = [
