@@ -1,5 +1,6 @@
 """A real server in the test's own event loop, on a real socket, with scripted models behind it."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any, Final
@@ -27,6 +28,7 @@ from chat.service import Service
 from orchestrator_site.asgi import application
 from orchestrator_site.http.socket_protocol import SocketProtocol
 from orchestrator_site.http.uvicorn_protocol import HttpProtocol
+from tests.managing import sqlite_template
 from tests.servers import Postgres, Valkey, postgres_server, valkey_server
 from tests.streams import Answer
 from tools.assembly import tool_context
@@ -96,6 +98,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(other_database)
         if "start" in getattr(item, "fixturenames", ()):
             item.add_marker(mark)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_modify_db_settings: None) -> bool:
+    """Put a migrated database in the place of the test's own: migrating takes seconds, for each worker."""
+    if connection.vendor != "sqlite":
+        return False
+    shutil.copyfile(sqlite_template(), connection.creation._get_test_db_name())
+    return True
 
 
 @pytest.fixture(scope="session")

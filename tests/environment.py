@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
+# The workers of pytest-xdist inherit the folder of the process that starts them.
+SHARED = Path(os.environ.setdefault("ORCHESTRATOR_TESTS_SHARED", str(FOLDER)))
 
 # Tests start many processes. Their byte code is compiled once, whatever the shell of the developer sets.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

@@ -1,5 +1,7 @@
 """Commands of `manage.py`, as real processes, and databases that are migrated once and then copied."""
 
+import fcntl
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
-from tests.environment import FOLDER
+from tests.environment import FOLDER, SHARED
 from tests.orchestrator_site.test_serve import ROOT, environment
 from tests.servers import Postgres
 
@@ -39,8 +41,7 @@ def managed(folder: Path, *arguments: str, **variables: str) -> str:
 
 def migrated(folder: Path) -> Path:
     """Put a migrated SQLite database in a folder, as a first start of the service does. Return the folder."""
-    with closing(sqlite3.connect(_sqlite_template())) as template:
-        template.execute("VACUUM INTO ?", [str(folder / "orchestrator.db")])
+    shutil.copyfile(sqlite_template(), folder / "orchestrator.db")
     return folder
 
 
@@ -50,10 +51,17 @@ def migrated_postgres(server: Postgres) -> str:
 
 
 @cache
-def _sqlite_template() -> Path:
-    folder = Path(mkdtemp(dir=FOLDER))
-    managed(folder, "migrate", "--verbosity", "0")
-    return folder / "orchestrator.db"
+def sqlite_template() -> Path:
+    """Return a migrated SQLite database. The first worker that needs it makes it for all."""
+    made = SHARED / "template.db"
+    with (SHARED / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            folder = Path(mkdtemp(dir=SHARED))
+            managed(folder, "migrate", "--verbosity", "0")
+            with closing(sqlite3.connect(folder / "orchestrator.db")) as database:
+                database.execute("VACUUM INTO ?", [str(made)])
+    return made
 
 
 @cache
