@@ -24,7 +24,6 @@ from web.plurals import counted
 CHANGE: Final = "chat.change_session"
 READ: Final = ("chat.view_session", "chat.view_message")
 MAX_TITLE: Final = 200
-MAX_IMPORT_BYTES: Final = 64 * 2**20
 
 
 def change_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
@@ -90,7 +89,7 @@ def import_view(request: HttpRequest) -> HttpResponse:
         messages.error(request, "Choose a file that was exported as JSON Lines.")
         return back
     try:
-        found = imported(given.read(MAX_IMPORT_BYTES))
+        found = imported(given.read())
     except ApiError as refusal:
         messages.error(request, f"{given.name}: {refusal.error}")
         return back

@@ -2,18 +2,23 @@
 
 import logging
 import time
+from functools import partial
 from typing import Final
 
 from django.core.exceptions import BadRequest, SuspiciousOperation
 
-from access import authenticator, conf
+from access import authenticator
+from access import conf as access_conf
 from access.authenticator import ClientInfo
 from access.network import proxies
 from access.security_log import security_log
+from access.users import staff_session
+from orchestrator_site import conf
 from orchestrator_site.http.asgi_types import Application, Message, Receive, Scope, Send
 from orchestrator_site.http.error_responses import send_response
 from orchestrator_site.http.request_body import MAX_ANONYMOUS_BYTES, Disconnected, read_body
 from orchestrator_site.http.root_path import inner_path
+from storage.reader import read
 from telemetry import metrics
 from web.errors import ApiError
 from web.headers import last
@@ -23,6 +28,9 @@ PAGES: Final = ("/admin", STATIC, "/docs", "/openapi.json")
 """Paths with sync views, which take the whole of Django."""
 
 LOGIN: Final = "/admin/login/"
+IMPORT: Final = "/admin/chat/session/import/"
+"""The form with a file, which may be as large as a body of the API."""
+
 FORM_AGAIN: Final = 200
 """The status of a login that failed, which shows the form again; otherwise it redirects."""
 
@@ -79,7 +87,8 @@ async def answer_page(pages: Application, scope: Scope, receive: Receive, send: 
 
     try:
         # Django would write a body of any length to the disk before a view sees it.
-        body = await read_body(scope, receive, MAX_ANONYMOUS_BYTES, _read_by_anyone)
+        most = conf.max_body_bytes() if inner_path(scope) == IMPORT else MAX_ANONYMOUS_BYTES
+        body = await read_body(scope, receive, most, partial(_check_staff, scope))
         unread = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive_again() -> Message:
@@ -102,8 +111,10 @@ async def answer_page(pages: Application, scope: Scope, receive: Receive, send: 
         await send_response(_refusal_of(error), send)
 
 
-async def _read_by_anyone() -> None:
-    """Accept the body of any caller: only the middleware of pages knows their users."""
+async def _check_staff(scope: Scope) -> None:
+    """Check that the console's user sends the body, before a large one is read. Raises `ApiError` (403)."""
+    if not await read(staff_session.is_staff, staff_session.session_key(scope["headers"])):
+        raise ApiError(403, "forbidden", "Log in to the console first: only staff can send a form of this size.")
 
 
 def _refusal_of(error: Exception) -> ApiError:
@@ -124,6 +135,6 @@ def as_asked(scope: Scope) -> Scope:
     # Django's own setting for this header believes every client.
     client = scope.get("client")
     proto = last(scope["headers"], b"x-forwarded-proto")
-    if proto == b"https" and client and proxies.is_trusted(str(client[0]), conf.trusted_proxies()):
+    if proto == b"https" and client and proxies.is_trusted(str(client[0]), access_conf.trusted_proxies()):
         return {**scope, "scheme": "https"}
     return scope

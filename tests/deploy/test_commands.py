@@ -153,6 +153,9 @@ async def test_errors_of_nginx_are_json(folder: Path) -> None:
             async with session.post(f"{url}/keys", data=b"a" * 70_000) as large:
                 assert (large.status, large.content_type) == (413, "application/json")
                 assert (await large.json())["code"] == "body_too_large"
+            for path in ("v1/responses", "ai/chat", "ag-ui", "mcp", "workspace/files/a", "admin/chat/session/import/"):
+                async with session.post(f"{url}/{path}", data=b"a" * 70_000) as passed:
+                    assert passed.status == 503, path
 
 
 @needs_nginx

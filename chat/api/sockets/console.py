@@ -7,20 +7,16 @@ the events of a run, in the form of `/ws/chat`.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from types import SimpleNamespace
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 from channels.generic.websocket import AsyncWebsocketConsumer  # type: ignore[import-untyped]  # it ships no types
-from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.sessions.backends.db import SessionStore
-from django.http.cookie import parse_cookie
 
+from access.users import staff_session
 from chat import conf
 from chat.api.sockets.runs import FollowedRuns
 from chat.history import changes, queries
@@ -29,7 +25,6 @@ from storage.per_loop import PerLoop
 from storage.reader import read
 from storage.writer import StorageUnavailable
 from web.errors import ApiError
-from web.headers import values
 
 FOLLOW: Final = ("chat.view_run", "chat.view_message")
 """The permissions that the events of a run need: they have the texts of its messages."""
@@ -97,8 +92,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         self._work = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._runs = FollowedRuns(self._send, partial(self.close, DROPPED))
-        header = b"; ".join(values(self.scope["headers"], b"cookie")).decode("latin-1")
-        self._session_key = parse_cookie(header).get(settings.SESSION_COOKIE_NAME, "")
+        self._session_key = staff_session.session_key(self.scope["headers"])
         if not conf.is_stored() or not await self._may():
             # Before the socket is accepted, this is the status 403.
             await self.close(UNAUTHORIZED)
@@ -150,7 +144,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
     async def _may(self, *permissions: str) -> bool:
         """Return whether the user of the page's session is staff with these permissions."""
         try:
-            return bool(self._session_key) and await read(_is_staff, self._session_key, permissions)
+            return await read(staff_session.is_staff, self._session_key, permissions)
         except StorageUnavailable:
             return False
 
@@ -158,10 +152,3 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         # A server raises OSError after the client has left (ASGI, "WebSocket: Send").
         with suppress(OSError):
             await self.send(text_data=message.decode())
-
-
-def _is_staff(session_key: str, permissions: Sequence[str]) -> bool:
-    # Django checks the session's hash of the password too.
-    request: Any = SimpleNamespace(session=SessionStore(session_key))
-    user = get_user(request)
-    return user.is_active and bool(getattr(user, "is_staff", False)) and user.has_perms(permissions)

@@ -1,7 +1,9 @@
 """The actions of operators in the console. Covers `chat.admin.run_actions` and `chat.admin.session_actions`."""
 
+import json
 from uuid import UUID, uuid4
 
+import aiohttp
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -28,6 +30,23 @@ def operator(client: Client, permissions: None) -> Client:
 
 def act(client: Client, key: UUID, **form: str) -> int:
     return client.post(reverse("admin:chat_session_act", args=[key]), form).status_code
+
+
+async def test_only_staff_can_send_a_large_file(start: Start) -> None:
+    api = await start(Scripted())
+    user = await sync_to_async(staff)()
+    padding = json.dumps({"type": "message", "role": "user", "content": "x" * 200_000})
+    form = aiohttp.FormData({"csrfmiddlewaretoken": "a" * 32})
+    form.add_field("file", f'{{"type": "session"}}\n{padding}'.encode(), filename="s.jsonl")
+    cookies = f"csrftoken={'a' * 32}"
+    refused = await api.call("POST", IMPORT, data=form, headers={"Cookie": cookies})
+    assert (refused.status, refused.code) == (403, "forbidden")
+    form = aiohttp.FormData({"csrfmiddlewaretoken": "a" * 32})
+    form.add_field("file", f'{{"type": "session"}}\n{padding}'.encode(), filename="s.jsonl")
+    own = {"Cookie": f"{cookies}; sessionid={await session_of(user)}"}
+    made = await api.call("POST", IMPORT, data=form, headers=own, allow_redirects=False)
+    assert made.status == 302
+    assert await Session.objects.acount() == 1
 
 
 @pytest.mark.parametrize("action", RUN_ACTIONS)

@@ -1,4 +1,4 @@
-"""The socket of the console's pages. Covers `chat.history.changes`."""
+"""The socket of the console's pages. Covers `access.users.staff_session`, `chat.history.changes`."""
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
