@@ -33,7 +33,7 @@ class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be fetched from the web, and the provider of searches, if there is one."""
+    """The hosts and bounds of fetches from the web, and the provider of searches, if there is one."""
 
     fetch: bool
     hosts: AllowedHosts

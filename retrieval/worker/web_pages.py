@@ -6,18 +6,10 @@ from retrieval.base import DocumentError
 from retrieval.limits import MAX_EXTRACTED_CHARS
 from retrieval.worker.protocol import Converted
 
-ENDS: Final = (("*", ";"), ("$", ""))
 # What a reader of the page does not see, beside what the library leaves out itself: scripts, styles, comments, and
 # elements with `hidden`, `display: none` or `visibility: hidden`.
 INVISIBLE: Final = (
     '[aria-hidden="true"]',
-    # Exactly zero: opacity:0.5 is visible.
-    *(
-        f'[style{at}="{name}:{gap}0{end}"]'
-        for name in ("font-size", "opacity")
-        for gap in ("", " ")
-        for at, end in ENDS
-    ),
     "canvas",
     "dialog:not([open])",
     "iframe",

@@ -107,7 +107,7 @@ class SearchService:
 
     @property
     def missing(self) -> str:
-        """Why no search can be made, or an empty text."""
+        """The reason why no search can be made, or an empty text."""
         if not self._url:
             return "WEB_SEARCH_URL must be set"
         return "WEB_SEARCH_API_KEY must be set" if self._vendor.url and not self._key else ""

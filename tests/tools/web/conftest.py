@@ -1,5 +1,6 @@
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -8,29 +9,48 @@ from tests.tools.web.web_server import PUBLIC, Names, Site, permitted, site
 from tools.web.fetching import Fetcher, FetchLimits
 from tools.web.urls import allowed_hosts
 
+ATTEMPTS = 20
+"""Attempts to find a port that is free on all addresses."""
+
 MakeFetcher = Callable[..., Fetcher]
 
 
-@pytest.fixture
-async def public() -> AsyncIterator[Site]:
-    """Return the site of `www.example.org`."""
-    async with site(PUBLIC) as made:
-        yield made
-
-
-@pytest.fixture
-async def inside(public: Site) -> AsyncIterator[Sequence[Site]]:
-    """Return servers of the machine itself, on the same port. No test may reach them."""
+@asynccontextmanager
+async def all_sites() -> AsyncIterator[tuple[Site, list[Site]]]:
+    """Open the public site, and servers inside on the same port. Raises `OSError` if that port is taken there."""
     async with AsyncExitStack() as stack:
-        sites = []
-        for host in ("127.0.0.1", "::1"):
+        public = await stack.enter_async_context(site(PUBLIC))
+        inside = [await stack.enter_async_context(site("127.0.0.1", public.port))]
+        # Some machines have no IPv6.
+        if socket.has_ipv6:
+            with suppress(OSError):
+                inside.append(await stack.enter_async_context(site("::1", public.port)))
+        yield public, inside
+
+
+@pytest.fixture
+async def sites() -> AsyncIterator[tuple[Site, list[Site]]]:
+    async with AsyncExitStack() as stack:
+        for attempt in range(ATTEMPTS):
             try:
-                sites.append(await stack.enter_async_context(site(host, public.port)))
+                opened = await stack.enter_async_context(all_sites())
+                break
             except OSError:
-                # Some machines have no IPv6.
-                assert host == "::1"
-        yield sites
-        assert [made.connections for made in sites] == [0] * len(sites)
+                assert attempt < ATTEMPTS - 1
+        yield opened
+
+
+@pytest.fixture
+def public(sites: tuple[Site, list[Site]]) -> Site:
+    """Return the site of `www.example.org`."""
+    return sites[0]
+
+
+@pytest.fixture
+def inside(sites: tuple[Site, list[Site]]) -> Iterator[list[Site]]:
+    """Return servers of the machine itself, on the same port. No test may reach them."""
+    yield sites[1]
+    assert [made.connections for made in sites[1]] == [0] * len(sites[1])
 
 
 @pytest.fixture

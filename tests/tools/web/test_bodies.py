@@ -10,10 +10,10 @@ import zlib
 import pytest
 
 from tests.tools.web.conftest import MakeFetcher
-from tests.tools.web.web_server import MISSING, PUBLIC, Names, Play, Site, answer, redirect
+from tests.tools.web.web_server import MISSING, PUBLIC, Play, Site, answer, redirect
 from tools.base import ToolError
 from tools.web.contents import Body, content_type, decoded
-from tools.web.fetching import Fetched
+from tools.web.fetching import MAX_FETCHES, Fetched
 
 LIMIT = 10_000
 
@@ -41,7 +41,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: ch
     ["gzip", "deflate", "x-gzip"],
 )
 async def test_bomb_is_cut_at_the_limit(name: str, public: Site, fetcher: MakeFetcher) -> None:
-    bomb = gzip.compress(bytes(b"x") * 20_000_000) if "gzip" in name else zlib.compress(b"x" * 20_000_000)
+    bomb = gzip.compress(b"x" * 20_000_000) if "gzip" in name else zlib.compress(b"x" * 20_000_000)
     public.pages["/"] = answer(bomb, Content_Encoding=name)
     fetched = await get(fetcher, public)
     assert (len(fetched.data), fetched.is_truncated) == (LIMIT, True)
@@ -125,7 +125,8 @@ async def test_broken_answer_is_a_failure(sent: bytes, public: Site, fetcher: Ma
     public.pages["/"] = sent
     with pytest.raises(ToolError) as raised:
         await get(fetcher, public)
-    assert raised.value.code == "failed"
+    # The next line of a folded header is part of it.
+    assert raised.value.code == ("invalid_params" if b"evil" in sent else "failed")
     assert "evil" not in str(raised.value)
 
 
@@ -256,10 +257,15 @@ async def test_endless_robots_txt_is_cut(public: Site, fetcher: MakeFetcher) -> 
     assert (await get(fetcher, public)).data == b"x"
 
 
-async def test_fetches_beyond_the_limit_wait_within_their_time(public: Site, fetcher: MakeFetcher) -> None:
-    public.pages["/"] = endless(b"", b"", pause=0.02)
-    made = fetcher(Names({"www.example.org": [[PUBLIC]]}), max_seconds=0.5)
-    url = f"http://www.example.org:{public.port}/"
-    results = await asyncio.gather(*(made.fetch(url) for _ in range(20)), return_exceptions=True)
-    assert {getattr(result, "code", "") for result in results} == {"timed_out"}
-    assert public.connections <= 16
+async def test_fetches_beyond_the_limit_wait_for_a_place(public: Site, fetcher: MakeFetcher) -> None:
+    barrier = asyncio.Barrier(MAX_FETCHES)
+
+    async def together(writer: asyncio.StreamWriter) -> None:
+        await barrier.wait()
+        writer.write(answer(b"x"))
+
+    public.pages["/"] = together
+    made = fetcher()
+    await asyncio.gather(*(made.fetch(f"http://www.example.org:{public.port}/") for _ in range(3 * MAX_FETCHES)))
+    assert public.most_open == MAX_FETCHES
+    assert public.paths.count("/") == 3 * MAX_FETCHES

@@ -4,7 +4,6 @@ Covers `tools.web.connector`, `tools.web.fetching` and `tools.web.urls`.
 """
 
 import socket
-from collections.abc import Sequence
 
 import pytest
 
@@ -40,10 +39,10 @@ URLS = [
     "http://0:PORT/",
     "http://0.0.0.0:PORT/",
     "http://127.127.127.127:PORT/",
-    "http://１２７.0.0.1:PORT/",
+    "http://\uff11\uff12\uff17.0.0.1:PORT/",
     "http://①②⑦.⓪.⓪.①:PORT/",
     "http://127。0。0。1:PORT/",
-    "http://127．0．0．1:PORT/",
+    "http://127\uff0e0\uff0e0\uff0e1:PORT/",
     "http://%31%32%37.0.0.1:PORT/",
     "http://127.0.0.1\u00ad:PORT/",
     "http://1\u200b27.0.0.1:PORT/",
@@ -136,7 +135,7 @@ URLS = [
     "http://www.example.org:65536/",
     "http://www.example.org:-1/",
     "http://www.example.org:80:PORT/",
-    "http://www.example.org:８０80/",
+    "http://www.example.org:\uff18\uff1080/",
     "",
     "http://",
     "http://#",
@@ -171,11 +170,7 @@ ANSWERS = {
 }
 
 LOCATIONS = [
-    *(
-        url
-        for url in URLS
-        if url.startswith(("http://", "file:", "ftp:", "gopher:", "unix:", "data:")) and "\n" not in url
-    ),
+    *(url for url in URLS if url.startswith(("http://", "file:", "ftp:", "unix:", "data:")) and "\n" not in url),
     "//127.0.0.1:PORT/",
     "//user@www.example.org:PORT/",
     "\\\\127.0.0.1:PORT/",
@@ -212,7 +207,7 @@ async def test_redirect_that_leads_inside_is_not_followed(location: str, public:
     with pytest.raises(ToolError):
         await fetcher(names).fetch(f"http://www.example.org:{public.port}/")
     # An empty location means the same page again, until there were too many redirects.
-    assert set(public.paths) == {"/robots.txt", "/"}
+    assert public.paths[:2] == ["/robots.txt", "/"]
 
 
 async def test_redirect_chain_ends_at_the_first_hop_that_leads_inside(public: Site, fetcher: MakeFetcher) -> None:
@@ -269,9 +264,7 @@ async def test_proxy_of_the_environment_is_not_used(
     assert fetched.data == b"x"
 
 
-async def test_guard_of_the_service_refuses_loopback_whatever_hosts_are_allowed(
-    public: Site, inside: Sequence[Site]
-) -> None:
+async def test_service_refuses_loopback_whatever_hosts_are_allowed(public: Site) -> None:
     names = Names({"www.example.org": [["127.0.0.1"]]})
     hosts = AllowedHosts((("*", None), ("*", public.port)))
     service = Fetcher(hosts, FetchLimits(), resolve=names.resolve)

@@ -43,7 +43,10 @@ class Site:
         self.pages: dict[str, Answer] = {}
         self.requests: list[str] = []
         self.connections = 0
+        self.open = 0
+        self.most_open = 0
         self.port = 0
+        self._tasks: set[asyncio.Task[None] | None] = set()
 
     @property
     def paths(self) -> list[str]:
@@ -51,7 +54,11 @@ class Site:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(OSError, asyncio.IncompleteReadError):
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        self._tasks.add(asyncio.current_task())
+        # A task of a stream that is seen to be cancelled would be logged.
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             self.requests.append(head)
             found = self.pages.get(head.split(" ", 2)[1], MISSING)
@@ -60,7 +67,15 @@ class Site:
                 await writer.drain()
             else:
                 await found(writer)
+        self.open -= 1
         writer.close()
+
+    async def end(self) -> None:
+        """End the answers that have not ended."""
+        tasks = [task for task in self._tasks if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -72,6 +87,7 @@ async def site(host: str, port: int = 0) -> AsyncIterator[Site]:
         yield made
     finally:
         server.close()
+        await made.end()
 
 
 class Names:
