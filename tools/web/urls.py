@@ -89,7 +89,7 @@ def parse_url(text: str, allowed: AllowedHosts) -> WebUrl:
     except ValueError:
         raise ToolError("The URL cannot be parsed.", code="invalid_params") from None
     if not is_checked or not _is_host(host):
-        raise ToolError("The URL must name a host such as www.example.org.", code="invalid_params")
+        raise ToolError("The URL must name a public host, such as www.example.org.", code="not_allowed")
     if not allowed.allow(host, port):
         valid = "WEB_ALLOW_HOSTS lists the valid ones" if allowed.patterns else "only ports 80 and 443 are"
         raise ToolError(f"{host} at port {port} is not allowed: {valid}.", code="not_allowed")
