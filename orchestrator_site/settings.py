@@ -11,11 +11,10 @@ from chat.pricing import price_list
 from chat.providers import SPECS, with_endpoints
 from command_line.program import FOLDER
 from orchestrator_site import channel_layer, secret_key
-from orchestrator_site.environment import provider_settings
+from orchestrator_site.environment import provider_settings, tool_parsers
 from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
-from tools.committing import identity
 from tools.forges import allowed
 
 BASE_DIR = FOLDER
@@ -111,8 +110,8 @@ vectors_from = partial(
     provider_settings.embedding_service, values=PROVIDER_SETTINGS, endpoints=ENDPOINTS, prices=MODEL_PRICES
 )
 RETRIEVAL_EMBEDDINGS = env.parsed("RETRIEVAL_EMBEDDINGS", vectors_from)
-GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", identity.name_template)
-GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", identity.email_template)
+GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", tool_parsers.name_template)
+GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", tool_parsers.email_template)
 GIT_REMOTES_ALLOWED = env.parsed("GIT_REMOTES_ALLOWED", allowed.remotes)
 GIT_CLONE_MAX_BYTES = env.integer("GIT_CLONE_MAX_BYTES", 256 * 2**20, least=1_024, most=16 * 2**30)
 GIT_TOKENS = {
@@ -127,6 +126,13 @@ if CLOUD_RUN_CREDENTIALS != "default":
     CLOUD_RUN_CREDENTIALS = str(env.path("CLOUD_RUN_CREDENTIALS", ""))
 CLOUD_RUN_IMAGES = env.names("CLOUD_RUN_IMAGES")
 CLOUD_RUN_MAX_SECONDS = env.seconds("CLOUD_RUN_MAX_SECONDS", 900, least=1, most=3_600)
+WEB_FETCH = env.flag("WEB_FETCH", default=False)
+WEB_ALLOW_HOSTS = env.parsed("WEB_ALLOW_HOSTS", tool_parsers.allowed_hosts)
+WEB_MAX_BYTES = env.integer("WEB_MAX_BYTES", 4 * 2**20, least=1_024, most=32 * 2**20)
+WEB_MAX_SECONDS = env.seconds("WEB_MAX_SECONDS", 30, least=1, most=300)
+WEB_SEARCH = env.parsed("WEB_SEARCH", tool_parsers.search_provider)
+WEB_SEARCH_URL = env.url("WEB_SEARCH_URL", query=True)
+WEB_SEARCH_API_KEY = env.token("WEB_SEARCH_API_KEY")
 FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")
@@ -176,6 +182,7 @@ KNOWN_SECRETS = (
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),
+    WEB_SEARCH_API_KEY,
 )
 
 # Traces

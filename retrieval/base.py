@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["text", "markdown", "code", "pdf", "docx"]
+DocumentKind = Literal["html", "pdf"]
+"""Documents of the web, which are converted to text."""
 
 
 class DocumentError(Exception):

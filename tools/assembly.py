@@ -8,11 +8,11 @@ from functools import cache
 from speech.budgets import CallBudget
 from tools import conf, resources
 from tools.base import Tool
-from tools.builtin import fs, output, patch, retrieval, speech, terminal
-from tools.cloud_run.deploy_tools import deploy_tools
+from tools.builtin import fs, patch, retrieval, speech, terminal
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
 from tools.resources import outputs as outputs
+from tools.shared_tools import shared_tools
 from tools.workspace import Workspace, WorkspaceUnavailableError
 from tools.workspaces.tools import WorkspaceTools
 
@@ -44,8 +44,7 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
             resources.retrieval(),
             disabled=_off("ENABLE_RETRIEVAL", is_on=conf.retrieval_enabled()),
         ),
-        *output.tools(outputs()),
-        *deploy_tools(),
+        *shared_tools(),
     )
 
 

@@ -13,6 +13,9 @@ from tools.output.masking import Masker
 from tools.policy import Policy
 from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
+from tools.web.fetching import FetchLimits
+from tools.web.search import SearchProvider
+from tools.web.urls import AllowedHosts
 from tools.workspace import Limits, SecretNames
 from tools.workspace.confinement.names import SECRETS
 from tools.workspace.quota import Quota
@@ -27,6 +30,17 @@ class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
     credentials: str
     images: tuple[str, ...]
     max_seconds: float
+
+
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The hosts and bounds of fetches from the web, and the provider of searches, if there is one."""
+
+    fetch: bool
+    hosts: AllowedHosts
+    limits: FetchLimits
+    provider: SearchProvider | None
+    search_url: str
+    search_key: str
 
 
 def workspace_base() -> Path:
@@ -136,6 +150,17 @@ def cloud_run() -> CloudRunSettings:
         credentials=settings.CLOUD_RUN_CREDENTIALS,
         images=settings.CLOUD_RUN_IMAGES,
         max_seconds=settings.CLOUD_RUN_MAX_SECONDS,
+    )
+
+
+def web() -> WebSettings:
+    return WebSettings(
+        fetch=settings.WEB_FETCH,
+        hosts=settings.WEB_ALLOW_HOSTS,
+        limits=FetchLimits(max_bytes=settings.WEB_MAX_BYTES, max_seconds=settings.WEB_MAX_SECONDS),
+        provider=settings.WEB_SEARCH,
+        search_url=settings.WEB_SEARCH_URL,
+        search_key=settings.WEB_SEARCH_API_KEY,
     )
 
 

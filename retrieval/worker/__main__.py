@@ -13,8 +13,8 @@ from typing import Final
 
 from kernel.worker import confine_worker
 from retrieval.base import DocumentError
-from retrieval.worker.protocol import Answer, Failed, Pieces, Split, Task, Vectors, read_task, send
-from retrieval.worker.tasks import LocalReader
+from retrieval.worker.protocol import Answer, Convert, Failed, Pieces, Split, Task, Vectors, read_task, send
+from retrieval.worker.tasks import LocalReader, converted
 
 NICE: Final = 10
 # Bytes of address space. The model needs about a fourth of it.
@@ -48,13 +48,13 @@ def perform(task: Task, reader: LocalReader) -> Answer:
     try:
         if isinstance(task, Split):
             return Pieces(reader.pieces(task.kind, task.data))
-        return Vectors(reader.vectors(task.texts))
+        return converted(task) if isinstance(task, Convert) else Vectors(reader.vectors(task.texts))
     except DocumentError as error:
         return Failed(error=str(error))
     except (MemoryError, RecursionError):
         return Failed(error=BROKEN)
     except Exception as error:  # noqa: BLE001 - otherwise one document would end the worker with its model
-        if isinstance(task, Split) and task.kind in {"pdf", "docx"}:
+        if isinstance(task, Convert) or (isinstance(task, Split) and task.kind in {"pdf", "docx"}):
             # The parsers have no common error for a damaged document.
             return Failed(error=BROKEN)
         # The error's own text could quote the document, so only its place is reported.

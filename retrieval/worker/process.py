@@ -1,5 +1,6 @@
 """A worker process as the service uses it: one task at a time, in the order in which they come."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -11,9 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, cast
 
-from retrieval.base import DocumentError, Kind, Piece
+from retrieval.base import DocumentError, DocumentKind, Kind, Piece
 from retrieval.worker.embedding import MODEL, TEXTS_A_TASK, why_missing
-from retrieval.worker.protocol import Answer, Embed, Failed, Pieces, Split, Task, Vectors, read_answer, send
+from retrieval.worker.protocol import (
+    Answer,
+    Convert,
+    Converted,
+    Embed,
+    Failed,
+    Pieces,
+    Split,
+    Task,
+    Vectors,
+    read_answer,
+    send,
+)
 from spending.accounts import Payer
 
 logger = logging.getLogger(__name__)
@@ -61,6 +74,13 @@ class ReaderProcess:
         if not isinstance(answer, Vectors):
             raise _error(answer)
         return answer.vectors
+
+    async def text(self, kind: DocumentKind, data: bytes, url: str = "") -> tuple[str, str]:
+        """Return the title and the text of a document of the web. `data` of HTML is UTF-8. Raises `DocumentError`."""
+        answer = await asyncio.wrap_future(self._turns.submit(self._perform, Convert(kind=kind, data=data, url=url)))
+        if not isinstance(answer, Converted):
+            raise _error(answer)
+        return answer.title, answer.text
 
     def close(self) -> None:
         """End the process after the tasks that wait."""

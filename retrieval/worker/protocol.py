@@ -5,7 +5,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from retrieval.base import Kind, Piece
+from retrieval.base import DocumentKind, Kind, Piece
 
 LENGTH: Final = struct.Struct(">I")
 # The largest message. A length beyond this means that the stream is corrupt.
@@ -25,6 +25,14 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     texts: list[str]
 
 
+class Convert(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A task: return the text of a document of the web. `url` is the address of HTML, for its links."""
+
+    kind: DocumentKind
+    data: bytes
+    url: str = ""
+
+
 class Pieces(msgspec.Struct, frozen=True, tag=True):
     """The answer to `Split`."""
 
@@ -37,6 +45,13 @@ class Vectors(msgspec.Struct, frozen=True, tag=True):
     vectors: list[bytes]
 
 
+class Converted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The answer to `Convert`. Markdown is the text of HTML."""
+
+    title: str
+    text: str
+
+
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The answer to a task that failed. A `fault` of the worker itself is the traceback, for the log."""
 
@@ -44,8 +59,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     fault: str = ""
 
 
-Task = Split | Embed
-Answer = Pieces | Vectors | Failed
+Task = Split | Embed | Convert
+Answer = Pieces | Vectors | Converted | Failed
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _tasks: Final = msgspec.msgpack.Decoder(Task)

@@ -11,10 +11,22 @@ from retrieval.limits import MAX_PIECES_PER_FILE
 from retrieval.splitting import split
 from retrieval.worker.documents import docx_text, pdf_pages
 from retrieval.worker.embedding import MODEL, TEXTS_A_TASK, load_embedder
+from retrieval.worker.protocol import Convert, Converted
+from retrieval.worker.web_pages import html_page
 
 if TYPE_CHECKING:
     # The worker, which imports this, has none of the service's other code.
     from spending.accounts import Payer
+
+
+def converted(task: Convert) -> Converted:
+    """Return the text of a document. Raises `DocumentError`."""
+    if task.kind == "html":
+        return html_page(task.data.decode("utf-8", "replace"), task.url)
+    text = "\n\n".join(filter(None, (page.strip() for page in pdf_pages(task.data))))
+    if not text:
+        raise DocumentError("It has no text: it may be scanned.")
+    return Converted(title="", text=text)
 
 
 class LocalReader:

@@ -1,0 +1,6 @@
+"""The parsers of the tools' settings. Each raises `ValueError`, which says what is valid."""
+
+from tools.committing.identity import email_template as email_template
+from tools.committing.identity import name_template as name_template
+from tools.web.search import search_provider as search_provider
+from tools.web.urls import allowed_hosts as allowed_hosts
