@@ -4,7 +4,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,7 +15,7 @@ SECONDS: Final = 60
 """Seconds after which an expectation has failed, on a busy machine too."""
 
 SIZES: Final = ((390, 844), (1_400, 900))
-SCHEMES: Final = ("light", "dark")
+SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 LOOPBACK: Final = {"127.0.0.1", "localhost", "::1", None}
 
 expect.set_options(timeout=SECONDS * 1_000)

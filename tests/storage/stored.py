@@ -43,7 +43,8 @@ def fill(path: Path, sessions: int) -> int:
             statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
             database.executemany(statement, [tuple(entry.values()) for entry in entries])
         database.execute(
-            "INSERT INTO usage VALUES (1, '2026-02-28', 'o', 'k', 'p', 'm', '', 1, 0, 0, 0, 5, 6, 0, 0, 7, 0, 0, 0, 0, 0)"
+            "INSERT INTO usage VALUES (1, '2026-02-28', 'o', 'k', 'p', 'm', '', 1, 0, 0, 0, 5, 6, 0, 0, 7, 0, 0, 0, 0, "
+            "0)"
         )
         database.execute("INSERT INTO auth_user VALUES (1, '!', NULL, 1, 'root', '', '', 1, 1, '2026-01-01', '')")
         database.execute(
