@@ -9,10 +9,10 @@ from speech.budgets import CallBudget
 from tools import conf, resources
 from tools.base import Tool
 from tools.builtin import fs, output, patch, retrieval, speech, terminal
-from tools.cloud_run.deploy_tools import deploy_tools
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
 from tools.resources import outputs as outputs
+from tools.shared_tools import shared_tools
 from tools.workspace import Workspace, WorkspaceUnavailableError
 from tools.workspaces.tools import WorkspaceTools
 
@@ -26,7 +26,7 @@ def registry() -> WorkspaceTools:
 def _tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the tools of one workspace."""
     level, missing = resources.commands_confinement()
-    return (
+    own = (
         *fs.tools(workspace),
         *patch.tools(workspace),
         *git_tools(workspace),
@@ -45,8 +45,8 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
             disabled=_off("ENABLE_RETRIEVAL", is_on=conf.retrieval_enabled()),
         ),
         *output.tools(outputs()),
-        *deploy_tools(),
     )
+    return (*own, *shared_tools(tuple(tool.name for tool in own)))
 
 
 def names() -> tuple[str, ...]:
