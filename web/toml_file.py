@@ -33,7 +33,9 @@ class TomlFile:
         except UnicodeDecodeError:
             raise InvalidFile(f"{path} is not in UTF-8.") from None
         except tomllib.TOMLDecodeError as error:
-            raise InvalidFile(f"{path} is not TOML: {error}.") from None
+            last = f"at line {max(1, len(text.splitlines()))}, the end"
+            said = str(error).replace("at end of document", last)
+            raise InvalidFile(f"{path} is not TOML: {said}.") from None
         self._lines = text.splitlines()
 
     def fault(self, table: Iterable[str], fields: Iterable[str], what: str) -> InvalidFile:

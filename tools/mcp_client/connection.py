@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter
 
 from tools.base import ToolError, ToolErrorCode
-from tools.mcp_client.http_transport import AnswerRefused, HttpTransport, TooLarge
+from tools.mcp_client.http_transport import HttpTransport, TooLarge
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import InvalidToolSet, ToolSet, tool_set, visible
 
@@ -128,7 +128,7 @@ class _Attempt:
                     self._phase = "close" if result is not None else self._phase
                     self._timer.reschedule(None)
         except Exception as raised:  # noqa: BLE001 - the boundary to the SDK, whose groups may hold any error
-            error = error or raised
+            error = error or _first(raised)
         if refusal is not None:
             raise refusal
         if result is None and error is not None:
@@ -195,7 +195,8 @@ class _Attempt:
         elif sent:
             code, what = "interrupted", f"closed the connection during the call. {UNKNOWN}"
         else:
-            return Unsent(f"{name} cannot be reached ({_reason(error)}).")
+            # Only the kind of the error: its message may have an address with a secret in its query.
+            return Unsent(f"{name} cannot be reached ({type(error).__name__}).")
         return ToolError(f"{name} {what}", code=code)
 
     def _what_expired(self) -> str:
@@ -218,10 +219,8 @@ def _answered(error: MCPError, status: int | None, unknown: str) -> tuple[ToolEr
     return "failed", f"answered with an error: {message}."
 
 
-def _reason(error: BaseException) -> str:
-    """Return the kind of the first error in a group. Messages may have addresses, so only the kind is shown."""
-    while isinstance(error, BaseExceptionGroup):
+def _first(error: Exception) -> Exception:
+    """Return the first error in a group, which the task groups of the SDK make of each error."""
+    while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, AnswerRefused):
-        return str(error)
-    return type(error).__name__
+    return error

@@ -168,8 +168,10 @@ def report(old: ToolSet, new: ToolSet) -> Iterator[str]:
     for kind, found in (("gone", change.gone), ("new", change.new), ("changed", change.changed)):
         for name in found:
             yield f"{kind}: {visible(name)}"
-            lines = [as_json(tools[name]).splitlines() if name in tools else [] for tools in (before, after)]
-            # Without context nothing of the tool is hidden, and the two headers say nothing.
-            yield from list(difflib.unified_diff(*lines, n=MAX_SCHEMA_BYTES, lineterm=""))[3:]
+            old_lines, new_lines = (
+                as_json(tools[name]).splitlines() if name in tools else [] for tools in (before, after)
+            )
+            # With all of its context, and without the two headers: an operator sees the whole tool.
+            yield from list(difflib.unified_diff(old_lines, new_lines, n=MAX_SCHEMA_BYTES, lineterm=""))[3:]
     for name, other in change.renamed.items():
         yield f"renamed: {visible(name)} to {visible(other)}"

@@ -47,9 +47,7 @@ class Command(BaseCommand):
         elif before is not None and not change:
             self.stdout.write(f"The {count} tools of {server} are those that were accepted before.")
         else:
-            self.stdout.write(
-                f"The {count} tools of {server} are accepted. Restart the service, so that it offers them."
-            )
+            self.stdout.write(f"The {count} tools of {server} are accepted. Restart the service to offer them.")
 
     def _found(self, name: str) -> ToolSet:
         """Return the tools that the server lists now. Raises `CommandError`."""
