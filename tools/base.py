@@ -213,6 +213,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
 
     def converted(self, given: Any) -> msgspec.Struct:
         """Return params as the tool takes them. Raises `msgspec.ValidationError`."""
+        # Tools from outside have no class of params, and their schemas can say more than one could.
         if not self.schema:
             values: msgspec.Struct = msgspec.convert(given, type=self.params)
             return values

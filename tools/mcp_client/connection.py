@@ -74,12 +74,14 @@ class _Attempt:
         self._server = server
         self._deadline = deadline
         self._transport = HttpTransport(server.max_result_bytes)
+        # One timer that is moved, because each phase has a limit of its own and only one can expire.
         self._timer = asyncio.timeout(None)
         self._phase = "connect"
 
     async def tools(self) -> ToolSet:
         found: list[ToolSet] = []
 
+        # The tools come as they do before a call, so that both see exactly the same list.
         async def keep(tools: ToolSet) -> None:
             found.append(tools)
 
@@ -88,6 +90,7 @@ class _Attempt:
 
     async def call(self, tool: str, arguments: dict[str, Any], check: Check, progressed: Progressed) -> dict[str, Any]:
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            # Only messages count: pings of the stream would let a hung call live for ever.
             self._await_message()
             share = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
             await progressed(f"{share}: {message}" if message else share)
@@ -102,6 +105,7 @@ class _Attempt:
         result = await self._run(check, send)
         if not isinstance(result, types.CallToolResult):
             raise ToolError("The server asks for input, which is not supported here.", code="failed")
+        # Plain JSON from here on: the other modules do not need the library.
         content: dict[str, Any] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return content
 
@@ -125,6 +129,7 @@ class _Attempt:
                         refusal = raised
                     except (MCPError, ValueError, RuntimeError) as raised:
                         error = raised
+                    # The end of a session has its own limit, and must not make a finished call fail.
                     self._phase = "close" if result is not None else self._phase
                     self._timer.reschedule(None)
         except Exception as raised:  # noqa: BLE001 - the boundary to the SDK, whose groups may hold any error
@@ -158,6 +163,7 @@ class _Attempt:
         for _ in range(MAX_PAGES):
             page = await client.session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
             found += [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in page.tools]
+            # A server may hand out cursors without end.
             cursor = page.next_cursor
             if cursor is None:
                 return tool_set(found)

@@ -38,12 +38,15 @@ class HttpTransport(httpx2.AsyncHTTPTransport):
         self.problem: AnswerRefused | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        # Requests are ours, so they are small and valid JSON.
         is_call = request.method == "POST" and json.loads(request.content).get("method") == "tools/call"
         if request.method == "DELETE":
+            # A server that hangs must not delay the end of a call that was cancelled.
             limits = dict.fromkeys(("connect", "read", "write", "pool"), CLOSE_SECONDS)
             request.extensions = {**request.extensions, "timeout": limits}
         # Compressed answers could be far larger than the bytes that are counted.
         request.headers["Accept-Encoding"] = "identity"
+        # Set before the bytes leave: a failure in between counts as sent.
         self.call_sent = self.call_sent or is_call
         try:
             response = await super().handle_async_request(request)
@@ -91,6 +94,7 @@ class _Bounded(httpx2.AsyncByteStream):
         received = 0
         async for chunk in self._stream:
             received += len(chunk)
+            # Counted here, before the library collects an answer as a whole.
             if received > self._transport.max_bytes:
                 raise self._transport.too_large()
             yield chunk

@@ -64,6 +64,7 @@ def note_found(server: str, tools: ToolSet) -> bool:
 def accept(server: str, tools: ToolSet, by: str) -> None:
     """Make a set the accepted one of a server, in place of the others."""
     with transaction.atomic():
+        # An accepted set is first one that waits, so both have the same entries in the audit.
         note_found(server, tools)
         rows = McpToolSet.objects.filter(server=server, removed__isnull=True)
         row = rows.get(sha256=tools.sha256, accepted__isnull=True)

@@ -21,6 +21,7 @@ def data_of(result: Mapping[str, Any]) -> dict[str, Any]:
         raise ToolError(visible(text)[:MAX_ERROR_CHARS] or "The tool failed, and gave no reason.", code="failed")
     structured = result.get("structuredContent")
     if structured is None:
+        # Always the same field, so that a model knows where to look.
         return {"text": text}
     # Servers repeat structured content as text for older clients. A model should read it once.
     return {"structured": structured} if _is_json_of(text, structured) else {"text": text, "structured": structured}

@@ -96,6 +96,7 @@ def _servers(file: TomlFile, tables: dict[str, Any], variable: Callable[[str], s
             table = msgspec.convert(value, _Table)
         except msgspec.ValidationError as error:
             raise _described(file, where, error) from None
+        # Refused, because a server over stdio would run outside of the sandbox.
         given = next((field for field in STDIO_FIELDS if isinstance(value, dict) and field in value), None)
         if given is not None:
             what = f"{given} is for a server over stdio, which is not supported yet; give url, the address of a server"
@@ -109,6 +110,7 @@ def _servers(file: TomlFile, tables: dict[str, Any], variable: Callable[[str], s
         if table.silence_seconds > table.total_seconds:
             what = f"silence_seconds must be at most total_seconds, which is {table.total_seconds:g}"
             raise file.fault(where, ["silence_seconds"], what)
+        # The URL as it was written: a slash at its end may matter, and redirects are not followed.
         yield McpServer(
             name=name,
             url=table.url,

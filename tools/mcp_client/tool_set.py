@@ -60,6 +60,7 @@ def tool_set(listed: Iterable[Mapping[str, Any]]) -> ToolSet:
         raise InvalidToolSet("It lists a tool without a name.")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InvalidToolSet(f"It lists the tool {visible(str(twice))[:80]!r} twice.")
+    # By name, because servers list their tools in any order.
     found = ToolSet(tuple(sorted(tools, key=lambda tool: str(tool["name"]))))
     try:
         size = len(found.text)
@@ -119,6 +120,7 @@ def why_unusable(tool: Mapping[str, Any]) -> str:
     schema = tool.get("inputSchema")
     if not isinstance(schema, dict) or schema.get("type") != "object":
         return "its schema is not of type object"
+    # Compiled here, so that no call fails because of a schema that an operator accepted.
     text = schema_text(tool)
     if len(text) > MAX_SCHEMA_BYTES:
         return f"its schema has more than {MAX_SCHEMA_BYTES} bytes"

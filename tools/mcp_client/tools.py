@@ -75,10 +75,12 @@ class PinnedServer:
 
         async def progressed(text: str) -> None:
             nonlocal shown
+            # A server decides how much it reports.
             shown += 1
             if shown <= MAX_PROGRESS:
                 await execution.emit("stdout", f"{tool_set.visible(text)[:MAX_PROGRESS_CHARS]}\n")
 
+        # Counted, because each call that waits holds a run.
         self._waiting += 1
         try:
             async with asyncio.timeout(self.server.total_seconds):

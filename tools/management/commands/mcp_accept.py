@@ -64,6 +64,7 @@ class Command(BaseCommand):
             found = asyncio.run(list_tools(servers[name]))
         except ToolError as error:
             raise CommandError(str(error)) from None
+        # Refused now, because the service would refuse to start with them.
         own = qualified(name, "")
         others = [tool for tool in assembly.names() if not tool.startswith(own)]
         same = collisions([*others, *(own + tool for tool in found.by_name)])
@@ -78,6 +79,7 @@ class Command(BaseCommand):
             self.stdout.write(f"not offered: {tool_set.visible(tool)}: {reason}")
 
     def _confirmed(self) -> bool:
+        # A program that forgot --yes must not accept by accident, nor wait.
         if not sys.stdin.isatty():
             return False
         self.stdout.write("Accept these tools? [y/N] ", ending="")
