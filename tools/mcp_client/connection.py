@@ -142,6 +142,10 @@ class _Attempt:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Client]:
+        async def on_message(message: Any) -> None:
+            if self._phase == "call":
+                self._await_message()
+
         server = self._server
         seconds = server.connect_seconds
         timeout = httpx2.Timeout(connect=seconds, write=seconds, pool=seconds, read=server.total_seconds)
@@ -150,12 +154,8 @@ class _Attempt:
         ) as http:
             # The transport bounds each answer, so also an event.
             streams = streamable_http_client(server.url, http_client=http, max_sse_event_size=None)
-            async with Client(streams, cache=None, message_handler=self._on_message) as client:
+            async with Client(streams, cache=None, message_handler=on_message) as client:
                 yield client
-
-    async def _on_message(self, message: Any) -> None:
-        if self._phase == "call":
-            self._await_message()
 
     async def _listed(self, client: Client) -> ToolSet:
         found: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
 """Results of MCP servers as data: text and structured content. The bytes of other content are not kept."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -23,8 +24,11 @@ def data_of(result: Mapping[str, Any]) -> dict[str, Any]:
     if structured is None:
         # Always the same field, so that a model knows where to look.
         return {"text": text}
-    # Servers repeat structured content as text for older clients. A model should read it once.
-    return {"structured": structured} if _is_json_of(text, structured) else {"text": text, "structured": structured}
+    with suppress(msgspec.DecodeError, RecursionError):
+        # Servers repeat structured content as text for older clients. A model should read it once.
+        if msgspec.json.decode(text) == structured:
+            return {"structured": structured}
+    return {"text": text, "structured": structured}
 
 
 def _text(part: Mapping[str, Any]) -> str:
@@ -48,10 +52,3 @@ def _size(encoded: Any) -> int:
     """Return the bytes that a text in Base64 holds."""
     size, characters = BASE64_BYTES
     return len(str(encoded or "").rstrip("=")) * size // characters
-
-
-def _is_json_of(text: str, structured: Any) -> bool:
-    try:
-        return bool(msgspec.json.decode(text) == structured)
-    except (msgspec.DecodeError, RecursionError):
-        return False

@@ -177,3 +177,5 @@ def report(old: ToolSet, new: ToolSet) -> Iterator[str]:
             yield from list(difflib.unified_diff(old_lines, new_lines, n=MAX_SCHEMA_BYTES, lineterm=""))[3:]
     for name, other in change.renamed.items():
         yield f"renamed: {visible(name)} to {visible(other)}"
+    for name, reason in unusable(new).items():
+        yield f"not offered: {visible(name)}: {reason}"

@@ -34,8 +34,8 @@ class Command(BaseCommand):
             before = pins.accepted().get(server)
             change = difference(before or ToolSet(), found)
             if before is None or change:
-                if not json:
-                    self._show(before or ToolSet(), found)
+                for line in [] if json else tool_set.report(before or ToolSet(), found):
+                    self.stdout.write(line)
                 if not yes and not self._confirmed():
                     raise CommandError("Nothing was accepted. Add --yes to accept without a question.")
                 pins.accept(server, found, by="command line")
@@ -71,12 +71,6 @@ class Command(BaseCommand):
         for tool, other in same.items():
             raise CommandError(f"The tools {tool_set.visible(tool)} and {other} have the same name for models.")
         return found
-
-    def _show(self, before: ToolSet, found: ToolSet) -> None:
-        for line in tool_set.report(before, found):
-            self.stdout.write(line)
-        for tool, reason in tool_set.unusable(found).items():
-            self.stdout.write(f"not offered: {tool_set.visible(tool)}: {reason}")
 
     def _confirmed(self) -> bool:
         # A program that forgot --yes must not accept by accident, nor wait.
