@@ -220,7 +220,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(given, dict):
             raise msgspec.ValidationError("Expected an object")
         if problem := problem_of(self.schema, given):
-            raise msgspec.ValidationError(f"The arguments do not match the tool's schema {problem}")
+            raise msgspec.ValidationError(f"The arguments do not match the tool's schema, {problem}")
         return JsonParams(given)
 
 

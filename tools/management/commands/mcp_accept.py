@@ -15,6 +15,7 @@ from tools.mcp_client import pins, tool_set
 from tools.mcp_client.tool_set import ToolSet, difference, qualified
 from tools.mcp_client.tools import INSTALL, installed
 from tools.registry import collisions
+from web.plurals import counted
 
 
 class Command(BaseCommand):
@@ -45,9 +46,9 @@ class Command(BaseCommand):
             shown = {"server": server, "sha256": found.sha256, "tools": count, "difference": change}
             self.stdout.write(as_json({**shown, "unusable": unusable, "changed": before is None or bool(change)}))
         elif before is not None and not change:
-            self.stdout.write(f"The {count} tools of {server} are those that were accepted before.")
+            self.stdout.write(f"Nothing has changed: {counted(count, 'tool')} of {server}, accepted before.")
         else:
-            self.stdout.write(f"The {count} tools of {server} are accepted. Restart the service to offer them.")
+            self.stdout.write(f"Accepted {counted(count, 'tool')} of {server}. Restart the service to offer them.")
 
     def _found(self, name: str) -> ToolSet:
         """Return the tools that the server lists now. Raises `CommandError`."""
