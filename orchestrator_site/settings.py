@@ -140,6 +140,7 @@ TOOL_RESULT_MAX_BYTES = env.integer("TOOL_RESULT_MAX_BYTES", 32_768, least=256)
 TOOL_OUTPUT_DIR = env.path("TOOL_OUTPUT_DIR", "tool_outputs")
 INDEX_DIR = env.path("INDEX_DIR", str(TOOL_OUTPUT_DIR / "indexes"))
 UNDO_MAX_BYTES = env.integer("UNDO_MAX_BYTES", 64 * 2**20, least=0)
+MCP_SERVERS = provider_settings.mcp_servers(env, "MCP_SERVERS_FILE")
 TOOL_POLICY = env.parsed("TOOL_POLICY", policy.parse)
 APPROVAL_SECONDS = env.seconds("APPROVAL_SECONDS", 3_600, least=1)
 CLIENT_TOOL_SECONDS = env.seconds("CLIENT_TOOL_SECONDS", 3_600, least=1)
@@ -180,6 +181,7 @@ KNOWN_SECRETS = (
     OPENAI_SPEECH_API_KEY,
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
+    *(secret for server in MCP_SERVERS for secret in server.secrets()),
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),
     WEB_SEARCH_API_KEY,
@@ -211,6 +213,7 @@ LOGGING = {
         "uvicorn.error": {"filters": ["peers"]},
         "websockets": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
+        "mcp": {"level": "CRITICAL"},  # it logs ids of sessions, and content of servers
         "daphne": {"level": "WARNING"},
         "opentelemetry": {"level": "CRITICAL"},
     },

@@ -26,7 +26,7 @@ def registry() -> WorkspaceTools:
 def _tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the tools of one workspace."""
     level, missing = resources.commands_confinement()
-    return (
+    own = (
         *fs.tools(workspace),
         *patch.tools(workspace),
         *git_tools(workspace),
@@ -44,8 +44,8 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
             resources.retrieval(),
             disabled=_off("ENABLE_RETRIEVAL", is_on=conf.retrieval_enabled()),
         ),
-        *shared_tools(),
     )
+    return (*own, *shared_tools(tuple(tool.name for tool in own)))
 
 
 def names() -> tuple[str, ...]:

@@ -4,12 +4,13 @@ ToolError            a tool's failure: data for the model and the caller, never 
 """
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, get_type_hints, runtime_checkable
 
 import msgspec
 
 from spending.accounts import Payer
+from web.json_schema import problem_of
 
 Effect = Literal["read", "write", "execute", "network"]
 Source = Literal["caller", "model"]
@@ -149,6 +150,35 @@ def never_asks(params: msgspec.Struct) -> bool:
     return False
 
 
+class JsonParams(msgspec.Struct, frozen=True):
+    """The params of a tool with a JSON Schema from outside: the object as it was given."""
+
+    given: dict[str, Any]
+
+
+def json_facets(params: Any) -> Facets:
+    """Return each param of `JsonParams` that is a text, a number or a flag, or a list of only those."""
+    lists = {name: value if isinstance(value, list) else [value] for name, value in params.given.items()}
+    return {
+        name: [str(value) for value in values]
+        for name, values in lists.items()
+        if all(isinstance(value, str | int | float) for value in values)
+    }
+
+
+def json_implied(params: Any) -> Facets:
+    """Return all texts, numbers and flags within each param of `JsonParams`, at any depth."""
+    return {name: list(_scalars(value)) for name, value in params.given.items()}
+
+
+def _scalars(value: Any) -> Iterator[str]:
+    if isinstance(value, str | int | float):
+        yield str(value)
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(item)
+
+
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
     """A registered tool.
 
@@ -159,7 +189,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     caller must also be granted. `precheck` raises `ToolError` if a call can only fail, so that no approval is
     asked for; it has no effect. `preview` does the same, and returns the effect that an approval is bound to; an
     approved call whose preview has changed fails. `always_asks` returns whether a call needs an approval even if the
-    policy allows it.
+    policy allows it. With a `schema`, which is JSON text, the params are `JsonParams` that match it.
     """
 
     spec: ToolSpec
@@ -175,10 +205,23 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     precheck: Callable[[msgspec.Struct], Awaitable[Any]] = no_precheck
     preview: Callable[[msgspec.Struct], Awaitable[Preview | None]] = no_preview
     always_asks: Callable[[msgspec.Struct], bool] = never_asks
+    schema: str = ""
 
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def converted(self, given: Any) -> msgspec.Struct:
+        """Return params as the tool takes them. Raises `msgspec.ValidationError`."""
+        # Tools from outside have no class of params, and their schemas can say more than one could.
+        if not self.schema:
+            values: msgspec.Struct = msgspec.convert(given, type=self.params)
+            return values
+        if not isinstance(given, dict):
+            raise msgspec.ValidationError("Expected an object")
+        if problem := problem_of(self.schema, given):
+            raise msgspec.ValidationError(f"The arguments do not match the tool's schema, {problem}")
+        return JsonParams(given)
 
 
 def tool(

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
-from tools import assembly, conf
+from tools import assembly, conf, shared_tools
+from tools.registry import collisions
 
 
 @register
@@ -59,4 +60,22 @@ def check_policy(**_: Any) -> list[CheckMessage]:
         )
         for rule in conf.policy().rules
         if names and not any(fnmatchcase(name, rule.tool) for name in names)
+    ]
+
+
+@register
+def check_mcp_servers(**_: Any) -> list[CheckMessage]:
+    """Check that each accepted tool of an MCP server can be offered, under a name of its own."""
+    if not conf.mcp_servers():
+        return []
+    if not conf.is_stored():
+        hint = "Set ENABLE_PERSISTENCE=true, or MCP_SERVERS_FILE to nothing."
+        return [Caution("Without persistence no tools of MCP servers are accepted.", hint=hint, id="tools.W002")]
+    names = assembly.names()
+    offered = [tool.name for server in shared_tools.mcp_servers() for tool in server.tools()]
+    same = collisions([*names, *(name for name in offered if name not in names)]) if names else {}
+    hint = "Rename one of them, or take its server out of MCP_SERVERS_FILE."
+    return [
+        Error(f"The tools {name} and {other} have the same name for models.", hint=hint, id="tools.E003")
+        for name, other in same.items()
     ]

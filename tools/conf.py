@@ -9,6 +9,7 @@ from retrieval.remote.service import EmbeddingService
 from tools.commands import Profile
 from tools.committing.identity import Identity
 from tools.forges.allowed import AllowedRemotes
+from tools.mcp_client.servers import McpServer
 from tools.output.masking import Masker
 from tools.policy import Policy
 from tools.sandbox.protection.quarantine import LOCK
@@ -175,6 +176,12 @@ def approval_seconds() -> float:
 
 def client_seconds() -> float:
     return float(settings.CLIENT_TOOL_SECONDS)
+
+
+def mcp_servers() -> tuple[McpServer, ...]:
+    """Return the MCP servers that the operator named."""
+    servers: tuple[McpServer, ...] = settings.MCP_SERVERS
+    return servers
 
 
 def policy() -> Policy:

@@ -84,3 +84,39 @@ class ToolExecution(models.Model):
     @property
     def awaits_decision(self) -> bool:
         return self.status == self.Status.AWAITING_APPROVAL and not self.decision
+
+
+class McpToolSet(models.Model):
+    """A set of tools that an MCP server listed. It waits until an operator accepts it; one set of a server is accepted.
+
+    `tools` is canonical JSON, and `sha256` its hash. A set that another one replaced is `removed`, and stays.
+    """
+
+    SERVER_LENGTH: ClassVar = 32
+
+    server = models.CharField(max_length=SERVER_LENGTH)
+    tools = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    found = models.DateTimeField()
+    accepted = models.DateTimeField(null=True)
+    accepted_by = models.CharField(max_length=150, default="")
+    removed = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "mcp_tool_sets"
+        ordering: ClassVar = ["server", "-found"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["server"],
+                condition=models.Q(accepted__isnull=False, removed__isnull=True),
+                name="mcp_one_accepted_set",
+            ),
+            models.UniqueConstraint(
+                fields=["server", "sha256"],
+                condition=models.Q(accepted__isnull=True, removed__isnull=True),
+                name="mcp_waiting_set_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server} {self.sha256[:12]}"

@@ -1,13 +1,20 @@
-"""The registered tools, by name.
+"""The registered tools, by name, and their names on the wire.
 
 DuplicateTool         two tools have the same name
 """
 
+import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from typing import Final
 
 from spending.accounts import Payer
 from tools.base import Tool
+
+MAX_WIRE_CHARACTERS: Final = 64
+ODD_CHARACTERS: Final = re.compile(r"[^a-zA-Z0-9_-]")
+HASH_CHARACTERS: Final = 8
 
 
 class DuplicateTool(ValueError):
@@ -50,3 +57,22 @@ class Registry:
         if patterns == ("*",):
             return tuple(self)
         return tuple(tool for tool in self if any(fnmatchcase(tool.name, pattern) for pattern in patterns))
+
+
+def wire_name(name: str) -> str:
+    """Return a tool's name as services take it, whatever a model made up: `fs_read` for `fs.read`.
+
+    A longer name is cut, and ends with a part of its hash, so that others with the same beginning differ.
+    """
+    # The services allow letters, digits, underscores and hyphens in the names of functions, but no dots.
+    plain = ODD_CHARACTERS.sub("_", name)
+    if len(plain) <= MAX_WIRE_CHARACTERS:
+        return plain or "unnamed"
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:HASH_CHARACTERS]
+    return f"{plain[: MAX_WIRE_CHARACTERS - HASH_CHARACTERS - 1]}_{digest}"
+
+
+def collisions(names: Iterable[str]) -> dict[str, str]:
+    """Return the names whose wire name an earlier one has, with the earlier one."""
+    owners: dict[str, str] = {}
+    return {name: owner for name in names if (owner := owners.setdefault(wire_name(name), name)) != name}

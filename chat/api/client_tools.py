@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from chat.api.schemas import ClientToolIn
-from chat.providers.base import wire_name
 from tools.client_tools.declared import ClientTool
+from tools.registry import wire_name
 from web.errors import ApiError
 from web.json_schema import InvalidSchema, compiled
 

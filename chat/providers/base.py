@@ -13,6 +13,7 @@ import msgspec
 
 from chat.engine.model_port import CompletionEvent, CompletionRequest, SamplingOptions
 from tools.base import ToolSpec
+from tools.registry import wire_name
 
 MAX_OFFERS: Final = 64
 """The sets of tools whose encoded form is cached. Each kind of caller has one."""
@@ -20,8 +21,6 @@ MAX_OFFERS: Final = 64
 LARGEST_CONTEXT: Final = 10_000_000
 """The largest context of any public model, in tokens: that of Llama 4 Scout."""
 
-MAX_NAME_CHARACTERS: Final = 64
-ODD_CHARACTERS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 CONTROL_TOKENS: Final = re.compile(r"^(?:<\|[^<>]*\|>\s*)+|<\|.*", re.DOTALL)
 NAMESPACE: Final = re.compile(r"^(?:to=)?(?:functions?|tools?|default_api)[.:/]|:\d+$")
 ID_CHARACTERS: Final = string.ascii_letters + string.digits
@@ -102,12 +101,6 @@ class Provider(ABC):
 def wire_names(tools: tuple[ToolSpec, ...]) -> Mapping[str, str]:
     """Return the registry's name of each tool by its wire name: `{"fs_read": "fs.read"}`."""
     return {wire_name(tool.name): tool.name for tool in tools}
-
-
-def wire_name(name: str) -> str:
-    """Return a tool's name as services take it, whatever a model made up: `fs_read` for `fs.read`."""
-    # The services allow letters, digits, underscores and hyphens in the names of functions, but no dots.
-    return ODD_CHARACTERS.sub("_", name)[:MAX_NAME_CHARACTERS] or "unnamed"
 
 
 def tool_name(written: str, names: Mapping[str, str]) -> str:

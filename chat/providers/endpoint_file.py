@@ -4,7 +4,6 @@ Every fault is one sentence with the file, the line and what is valid. Values of
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,6 +12,7 @@ import msgspec
 
 from chat.pricing.price_list import price_list
 from chat.providers.openai.endpoint import Endpoint, KeyHeader, KnownModel, SpeechAddress
+from web.toml_file import InvalidFile, TomlFile
 from web.urls import service_url
 
 TABLE: Final = "endpoints"
@@ -27,13 +27,8 @@ SPEECH: Final = "speech"
 SPEECH_NAMES: Final = frozenset({"google"})
 """The names of providers of speech that are no providers of models."""
 
-MAX_BYTES: Final = 2**20
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]
 Tokens = Annotated[int, msgspec.Meta(ge=256, le=100_000_000)]
-
-
-class InvalidEndpoints(ValueError):
-    """The file cannot be used. The message is one sentence."""
 
 
 class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,28 +71,17 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def read(path: Path, variable: Callable[[str], str], taken: Collection[str]) -> tuple[Endpoint, ...]:
-    """Return the endpoints of a file, in its order. Raises `InvalidEndpoints`.
+    """Return the endpoints of a file, in its order. Raises `InvalidFile`.
 
     `variable` returns the value of an environment variable; `taken` are names that endpoints cannot have. Relative
     paths are relative to the file.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode("utf-8-sig")
-        if len(text) > MAX_BYTES:
-            raise InvalidEndpoints(f"{path} is larger than {MAX_BYTES} bytes.")
-        tables = tomllib.loads(text)
-    except OSError as error:
-        raise InvalidEndpoints(f"{path} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise InvalidEndpoints(f"{path} is not in UTF-8.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidEndpoints(f"{path} is not TOML: {error}.") from None
-    found = _Reading(path, text, variable)
-    for name, value in tables.items():
+    file = TomlFile(path)
+    found = _Reading(file, variable)
+    for name, value in file.tables.items():
         if name != TABLE or not isinstance(value, dict):
             raise found.fault("", name, f"there is no table {name!r}: write [{TABLE}.NAME] for each endpoint")
-    endpoints: dict[str, dict[str, Any]] = tables.get(TABLE, {})
+    endpoints: dict[str, dict[str, Any]] = file.tables.get(TABLE, {})
     for name in endpoints:
         if not NAME.fullmatch(name):
             raise found.fault(name, "", f"the name {name[:40]!r} must be lower-case letters, digits, _ and -")
@@ -109,9 +93,9 @@ def read(path: Path, variable: Callable[[str], str], taken: Collection[str]) -> 
 class _Reading:
     """The reading of one file."""
 
-    def __init__(self, path: Path, text: str, variable: Callable[[str], str]) -> None:
-        self._path = path
-        self._lines = text.splitlines()
+    def __init__(self, file: TomlFile, variable: Callable[[str], str]) -> None:
+        self._toml = file
+        self._path = file.path
         self._variable = variable
 
     def endpoint(self, name: str, value: Any) -> Endpoint:
@@ -155,17 +139,10 @@ class _Reading:
             speech=None if table.speech is None else self._speech(name, table, table.speech),
         )
 
-    def fault(self, endpoint: str, field: str, what: str, *, part: str = "") -> InvalidEndpoints:
+    def fault(self, endpoint: str, field: str, what: str, *, part: str = "") -> InvalidFile:
         """Return the error, with the line of a field of an endpoint, or of a part of it, as far as it can be found."""
-        line = 0
-        table = rf"\[+\s*{TABLE}\s*\.\s*[\"']?{re.escape(endpoint)}\b"
-        # A field may stand in a table of its own, in an inline table, or behind a dotted name.
-        keys = [rf"(?:\[+.*\b|.*[{{,.]\s*)?[\"']?{re.escape(name)}\b" for name in (part, field) if name]
-        for pattern in [table] * bool(endpoint) + keys:
-            places = range(line, len(self._lines))
-            line = next((place for place in places if re.match(rf"\s*{pattern}", self._lines[place])), line)
-        where = f"[{'.'.join(filter(None, (TABLE, endpoint, part)))}]: " if endpoint else ""
-        return InvalidEndpoints(f"{self._path}, line {line + 1}: {where}{what}.")
+        table = [TABLE, endpoint, *([part] if part else [])] if endpoint else []
+        return self._toml.fault(table, [field], what)
 
     def _speech(self, name: str, table: _Table, speech: _Speech) -> SpeechAddress:
         """Return the address of an endpoint's speech. A key is only sent to the place that it was given for."""

@@ -6,5 +6,12 @@ from access.keys import entries as keys
 from access.users.entries import GROUPS, USERS
 from audit.covered import Covered
 from tools.execution import entries as executions
+from tools.mcp_client import pins
 
-COVERED: Final[tuple[Covered, ...]] = (executions.COVERED, keys.COVERED, USERS.covered, GROUPS.covered)
+COVERED: Final[tuple[Covered, ...]] = (
+    executions.COVERED,
+    pins.COVERED,
+    keys.COVERED,
+    USERS.covered,
+    GROUPS.covered,
+)

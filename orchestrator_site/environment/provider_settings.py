@@ -1,4 +1,4 @@
-"""The settings of the providers of models: the variables of each, the declared endpoints, and the one for vectors."""
+"""The settings of services that the operator names: providers of models, their endpoints, and MCP servers."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,6 +13,9 @@ from chat.providers.openai.endpoint import Endpoint
 from chat.providers.spec import Setting
 from orchestrator_site.environment.variables import Environment
 from retrieval.remote.service import EmbeddingService
+from tools.mcp_client import servers as server_file
+from tools.mcp_client.servers import McpServer
+from web.toml_file import InvalidFile
 from web.urls import endpoint as url_below
 
 
@@ -44,7 +47,18 @@ def endpoints(env: Environment, name: str, taken: Collection[str]) -> tuple[Endp
     names = {*taken, *(endpoint.name for endpoint in usual)}
     try:
         return (*usual, *endpoint_file.read(env.path(name, ""), env.text, names))
-    except endpoint_file.InvalidEndpoints as error:
+    except InvalidFile as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def mcp_servers(env: Environment, name: str) -> tuple[McpServer, ...]:
+    """Return the MCP servers of the file that the variable `name` names; none without it."""
+    if not env.text(name):
+        return ()
+    try:
+        # A header's variable may also be named with `_FILE`, as those of other secrets.
+        return server_file.read(env.path(name, ""), env.secret)
+    except InvalidFile as error:
         raise ImproperlyConfigured(f"{name}: {error}") from None
 
 

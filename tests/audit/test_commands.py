@@ -56,7 +56,7 @@ def test_head_and_result_are_for_people_and_programs() -> None:
     done = json.loads(called("verify_audit", "--json", "--number", str(head["number"]), "--head", head["hash"]))
     assert done["problem"] is None
     assert done["entries"] == head["number"] == chain.head().number
-    assert {part["name"] for part in done["records"]} == {"execution", "key", "user", "group"}
+    assert {part["name"] for part in done["records"]} == {"execution", "mcp_tool_set", "key", "user", "group"}
     assert json.loads(called("verify_audit", "--json", "--from", "5"))["entries"] == head["number"] - 4
 
 

@@ -145,6 +145,7 @@ def test_with_a_key_the_api_requires_it_and_healthz_does_not(tmp_path: Path) -> 
         ({"DATABASE_URL": "mysql://h/d"}, "DATABASE_URL="),
         ({"DEFAULT_PROVIDER": "nobody"}, "DEFAULT_PROVIDER='nobody' is not valid: choose one of"),
         ({"PROVIDERS_FILE": "/nowhere.toml"}, "PROVIDERS_FILE: /nowhere.toml cannot be read"),
+        ({"MCP_SERVERS_FILE": "/nowhere.toml"}, "MCP_SERVERS_FILE: /nowhere.toml cannot be read"),
     ],
 )
 def test_invalid_setting_is_named(

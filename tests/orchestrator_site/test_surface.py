@@ -128,7 +128,11 @@ def test_env_example_has_every_variable_and_its_default() -> None:
     )
     source = Path(settings.__file__).read_text()
     read = set(re.findall(r'env\.\w+\("([A-Z_]+)"', source))
-    read |= set(settings.PROVIDER_SETTINGS) | {preset.variable for preset in PRESETS} | {"PROVIDERS_FILE"}
+    read |= (
+        set(settings.PROVIDER_SETTINGS)
+        | {preset.variable for preset in PRESETS}
+        | {"PROVIDERS_FILE", "MCP_SERVERS_FILE"}
+    )
     assert set(example) == read
     assert set(SEED_VARIABLES) <= read
     assert not any(example[name] for name in example if name.endswith("_KEY"))

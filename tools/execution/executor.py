@@ -302,7 +302,7 @@ class ToolExecutor:
             return
         self._permission.check_granted((tool.name,))
         with suppress(msgspec.ValidationError):
-            self._permission.decide(tool, source, msgspec.convert(requested[1], type=tool.params))
+            self._permission.decide(tool, source, tool.converted(requested[1]))
 
     def _succeeded(self, intent: Intent, result: Any) -> Succeeded:
         data = masked(msgspec.to_builtins(result), self._context.masker)

@@ -119,7 +119,7 @@ def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Par
         if meant is None:
             given = msgspec.json.decode(arguments)
         else:
-            given = coerce(meant, tool.params) if tool is not None else meant
+            given = coerce(meant, tool.params) if tool is not None and not tool.schema else meant
     except (msgspec.DecodeError, RecursionError) as failure:
         given, error = arguments, str(failure)
     try:
@@ -173,9 +173,9 @@ def validate(tool: Tool, params: Params) -> msgspec.Struct:
     if params.error:
         raise ToolError(f"The arguments are not a JSON object: {params.error}.", code="invalid_params")
     try:
-        return msgspec.convert(params.given, type=tool.params)
+        return tool.converted(params.given)
     except msgspec.ValidationError as error:
-        fields = ", ".join(tool.params.__struct_fields__)
+        fields = ", ".join(tool.spec.parameters.get("properties", ())) or "nothing"
         raise ToolError(f"{error}. {tool.name} takes: {fields}.", code="invalid_params") from None
     except RecursionError as error:
         raise ToolError(f"The arguments are not a JSON object: {error}.", code="invalid_params") from None

@@ -16,10 +16,11 @@ from chat.engine.model_port import CompletionRequest
 from chat.providers.anthropic.blocks import Json
 from chat.providers.anthropic.effort import thinking
 from chat.providers.anthropic.parts import Prefix, has_own_parts
-from chat.providers.base import MAX_OFFERS, wire_name
+from chat.providers.base import MAX_OFFERS
 from chat.providers.sent_calls import SentIds, sent_arguments
 from chat.providers.tool_text import call_text, result_text
 from tools.base import ToolSpec
+from tools.registry import wire_name
 
 VALID_ID: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 EARLIER: Final = "[The conversation before this is not shown.]"

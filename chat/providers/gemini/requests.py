@@ -10,10 +10,10 @@ from google.genai import types
 
 from chat.engine.messages import AssistantMessage, Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
-from chat.providers.base import wire_name
 from chat.providers.gemini.effort import thinking_config
 from chat.providers.gemini.parts import Json, own_parts
 from chat.providers.tool_text import call_text, result_text
+from tools.registry import wire_name
 
 
 def config(request: CompletionRequest) -> types.GenerateContentConfig:

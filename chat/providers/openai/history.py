@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from chat.engine.messages import AssistantMessage, Message, ToolCall, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
-from chat.providers.base import wire_name
 from chat.providers.openai.own_fields import own_fields
 from chat.providers.sent_calls import SentIds, sent_arguments
+from tools.registry import wire_name
 
 PLAIN_ID: Final = re.compile(r"[!-~]{1,40}")
 """The ids that OpenAI takes, and most services with its API."""

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chat.engine.model_port import CompletionRequest, ProviderError, SamplingOptions
-from chat.providers.base import MAX_OFFERS, Capability, Timeouts, wire_name, wire_names
+from chat.providers.base import MAX_OFFERS, Capability, Timeouts, wire_names
 from chat.providers.event_reader import EventReader
 from chat.providers.http_provider import USER_AGENT, HttpProvider
 from chat.providers.model_list import listed_models
@@ -26,6 +26,7 @@ from chat.providers.openai.history import NEEDED_REASONING, has_other_ids, sent_
 from chat.providers.refusals import context_length
 from chat.providers.streaming_http import Answer, Connections, Route
 from tools.base import ToolSpec
+from tools.registry import wire_name
 from web.urls import endpoint as url_below
 
 OPENAI_HOST: Final = "api.openai.com"

@@ -13,12 +13,13 @@ from chat import conf
 from chat.engine.model_port import TokensUsed
 from chat.pricing.prices import Prices
 from chat.providers import SPECS, with_endpoints
-from chat.providers.endpoint_file import InvalidEndpoints, read
+from chat.providers.endpoint_file import read
 from chat.providers.openai.endpoint import Endpoint, SpeechAddress
 from chat.providers.presets import PRESETS
 from orchestrator_site.environment.provider_settings import endpoints, setting
 from orchestrator_site.environment.variables import Environment
 from scripts.source import ROOT
+from web.toml_file import InvalidFile
 
 NAMES = {spec.name for spec in SPECS}
 USED = TokensUsed(input_tokens=1_000_000, output_tokens=1_000_000)
@@ -100,7 +101,7 @@ MODEL = f"{A}[[endpoints.a.models]]\nname = 'm'\n"
     ],
 )
 def test_fault_is_one_sentence_with_the_line_and_what_is_valid(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(InvalidEndpoints, match=said) as caught:
+    with pytest.raises(InvalidFile, match=said) as caught:
         declared(tmp_path, text)
     assert "providers.toml" in str(caught.value)
     assert "\n" not in str(caught.value)

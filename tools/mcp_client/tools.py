@@ -1,0 +1,113 @@
+"""The tools of MCP servers, made from the accepted sets. Nothing connects to a server before a tool is called."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Final
+
+from storage.writer import writer
+from tools.base import Execution, JsonParams, Tool, ToolError, ToolSpec, json_facets, json_implied
+from tools.mcp_client import pins, tool_set
+from tools.mcp_client.results import data_of
+from tools.mcp_client.servers import McpServer
+from tools.mcp_client.tool_set import ToolSet, difference, qualified
+
+INSTALL: Final = "mcp is not installed; run uv sync --extra mcp --no-dev --inexact"
+ACCEPT: Final = "An operator must run mcp_accept {server} and restart the service"
+MAX_PROGRESS: Final = 1_000
+"""Messages of progress that one call shows."""
+
+MAX_PROGRESS_CHARS: Final = 1_000
+MAX_WAITING: Final = 64
+"""Calls that wait until others of the same server have ended."""
+
+
+def installed() -> bool:
+    """Return whether the client library is there."""
+    return find_spec("mcp") is not None
+
+
+class PinnedServer:
+    """A server whose accepted tools may be called."""
+
+    def __init__(self, server: McpServer, accepted: ToolSet) -> None:
+        self.server = server
+        self._accepted = accepted
+        self._places = asyncio.Semaphore(server.max_parallel)
+        self._waiting = 0
+
+    def tools(self) -> tuple[Tool, ...]:
+        """Return the usable tools of the accepted set."""
+        usable = [tool for tool in self._accepted.tools if not tool_set.why_unusable(tool)]
+        return tuple(self._tool(tool) for tool in usable)
+
+    def _tool(self, tool: Mapping[str, Any]) -> Tool:
+        name = tool["name"]
+
+        async def run(params: Any, execution: Execution) -> dict[str, Any]:
+            return await self._call(name, params.given, execution)
+
+        spec = ToolSpec(
+            name=qualified(self.server.name, name),
+            description=tool_set.description(tool),
+            parameters=tool_set.parameters(tool),
+        )
+        return Tool(
+            spec=spec,
+            effect=self.server.effect,
+            params=JsonParams,
+            run=run,
+            confinement="mcp",
+            disabled="" if installed() else INSTALL,
+            facets=json_facets,
+            implied=json_implied,
+            schema=tool_set.schema_text(tool),
+        )
+
+    async def _call(self, name: str, arguments: dict[str, Any], execution: Execution) -> dict[str, Any]:
+        # Imported on first use, because the library takes most of a second to import and is optional.
+        from tools.mcp_client.connection import call_tool  # noqa: PLC0415
+
+        if self._waiting >= MAX_WAITING:
+            raise ToolError(f"Too many calls of the MCP server {self.server.name} wait already.", code="failed")
+        shown = 0
+
+        async def progressed(text: str) -> None:
+            nonlocal shown
+            # A server decides how much it reports.
+            shown += 1
+            if shown <= MAX_PROGRESS:
+                await execution.emit("stdout", f"{tool_set.visible(text)[:MAX_PROGRESS_CHARS]}\n")
+
+        # Counted, because each call that waits holds a run.
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self.server.total_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            what = f"Other calls of the MCP server {self.server.name} did not end in time. Nothing was called."
+            raise ToolError(what, code="timed_out") from None
+        finally:
+            self._waiting -= 1
+        try:
+            return data_of(await call_tool(self.server, name, arguments, check=self._check, progressed=progressed))
+        finally:
+            self._places.release()
+
+    async def _check(self, found: ToolSet) -> None:
+        """Raise `ToolError` if the server's tools are not the accepted ones, and store them for an operator."""
+        if found.sha256 == self._accepted.sha256:
+            return
+        await writer.write(partial(pins.note_found, self.server.name, found))
+        advice = ACCEPT.format(server=self.server.name)
+        what = f"The tools of the MCP server {self.server.name} are not those that an operator accepted"
+        raise ToolError(f"{what} ({summary(self._accepted, found)}). {advice}.", code="denied")
+
+
+def summary(accepted: ToolSet, found: ToolSet) -> str:
+    """Return the differences of a set as a part of a sentence, bounded."""
+    change = difference(accepted, found)
+    renamed = [f"{old} to {new}" for old, new in change.renamed.items()]
+    parts = {"new": change.new, "changed": tuple(change.changed), "renamed": tuple(renamed), "gone": change.gone}
+    return "; ".join(f"{kind}: {tool_set.names(names)}" for kind, names in parts.items() if names)
