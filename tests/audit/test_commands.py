@@ -20,6 +20,8 @@ from tests.managing import manage, managed, migrated
 from tests.servers import Postgres
 from tools.models import ToolExecution
 
+pytestmark = pytest.mark.slow
+
 
 def called(*arguments: str) -> str:
     output = StringIO()

@@ -31,6 +31,7 @@ def test_each_of_a_thousand_random_tamperings_is_found() -> None:
     assert problem() == ""
 
 
+@pytest.mark.slow
 def test_random_tamperings_are_found_on_postgresql(postgres: Postgres, tmp_path: Path) -> None:
     variables = environment(tmp_path, DATABASE_URL=migrated_postgres(postgres))
     program = "import django; django.setup(); from tests.audit import tampering; tampering.main()"

@@ -47,6 +47,8 @@ from client.api.chat import get_run, list_sessions, start_run
 from client.client import AuthenticatedClient
 from client.models import ChatIn
 
+pytestmark = pytest.mark.slow
+
 client = AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2])
 answer = start_run.sync(client=client, body=ChatIn(message="What is in my workspace?", stream=False))
 print(answer.text)

@@ -17,6 +17,8 @@ from tests.faults.upstream import Upstream
 from tests.servers import free_port
 from tests.streams import events, read_until
 
+pytestmark = pytest.mark.slow
+
 NGINX_CONF = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr crit;
 events {{ worker_connections 256; }}

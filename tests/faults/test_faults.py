@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.faults.conftest import LONG, Begin, Server
 from tests.faults.upstream import Upstream
 from tests.streams import events, read_until
+
+pytestmark = pytest.mark.slow
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from orchestrator_site.sample import SAMPLE
 from tests.faults.conftest import LONG, Begin, Server
 from tests.faults.upstream import Upstream
 from tests.streams import events
+
+pytestmark = pytest.mark.slow
 
 ROUNDS = 100 if LONG else 4
 LANES = 8

@@ -18,6 +18,8 @@ from tests.orchestrator_site.test_serve import ROOT, address, environment, servi
 from tests.servers import Postgres, free_port, package, wait_until
 from tests.storage.stored import fill
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 DEPLOY = ROOT / "docs" / "deploy"
 BLOCKS = dict(re.findall(r"<!-- (?:file|run|step): (\S+) -->\n```\w*\n(.*?)```\n", PAGE, re.DOTALL))

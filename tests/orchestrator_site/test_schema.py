@@ -31,7 +31,7 @@ from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
 from tests.streams import events
 
-EXAMPLES: Final = int(os.environ.get("SCHEMA_EXAMPLES", "200"))
+EXAMPLES: Final = int(os.environ.get("SCHEMA_EXAMPLES", "100"))
 CHECKS: Final = [
     not_a_server_error,
     status_code_conformance,

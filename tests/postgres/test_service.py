@@ -16,7 +16,7 @@ from tests.postgres.conftest import Site
 from tests.servers import Postgres
 from tests.streams import read_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="package")
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.slow]
 
 
 def saying(*texts: str) -> Reply:

@@ -89,6 +89,7 @@ def test_each_limit_that_is_passed_is_reported(tree: Structure, monkeypatch: pyt
     assert len(structure.exceeded(tree)) == 6
 
 
+@pytest.mark.slow
 def test_command_prints_json_of_one_app(capsys: pytest.CaptureFixture[str]) -> None:
     assert structure.main(["--json", "--app", "scripts"]) == 0
     figures = json.loads(capsys.readouterr().out)

@@ -15,6 +15,8 @@ import pytest
 from tests.orchestrator_site.test_serve import address, serving
 from tests.speech.vendor import Reply, Vendor
 
+pytestmark = pytest.mark.slow
+
 DEADLINE = 20
 BEGUN = Reply(pieces=(b"audio" * 100,), ending="silence")
 

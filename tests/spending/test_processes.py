@@ -17,6 +17,8 @@ from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres
 from tests.streams import events
 
+pytestmark = pytest.mark.slow
+
 DEADLINE = 30
 AT_ONCE = 50
 BUDGET = 1_500

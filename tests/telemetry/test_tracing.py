@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.chat.providers.fake_openai import DONE, call, finish, refused, said, streamed, usage
@@ -24,6 +25,8 @@ from tests.orchestrator_site.test_serve import ROOT, address, environment, servi
 from tests.servers import free_port
 from tests.streams import Answer, read_until
 from tests.telemetry.receiver import Collector, collecting, values
+
+pytestmark = pytest.mark.slow
 
 SECRET = "sk-" + "a1" * 20
 FILE = "the-only-file.txt"

@@ -26,6 +26,8 @@ from tests.managing import managed, migrated, migrated_postgres
 from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import Postgres
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 5
 """Seconds in which everything that a revoked key holds open must end."""
 

@@ -22,6 +22,8 @@ from tests.orchestrator_site.test_serve import ROOT, environment
 from tests.servers import Postgres
 from tests.storage.stored import fill, key, moment
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:

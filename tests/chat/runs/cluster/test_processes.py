@@ -25,6 +25,8 @@ from tests.orchestrator_site.test_serve import address, serving
 from tests.servers import valkey_server
 from tests.streams import events
 
+pytestmark = pytest.mark.slow
+
 DEADLINE = 20
 QUICK = {"LEASE_SECONDS": "1", "DISCONNECT_GRACE_SECONDS": "0.3", "DRAIN_SECONDS": "10", "HEARTBEAT_SECONDS": "0.5"}
 
