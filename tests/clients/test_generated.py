@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from chat.engine.model_port import Finished, TokensUsed
 from chat.providers.scripted import Scripted, text
 from tests.access.conftest import MakeKey
 from tests.access.conftest import make_key as make_key
 from tests.clients.conftest import MODULES, npm
 from tests.conftest import Start
+
+pytestmark = pytest.mark.slow
 
 STOP: Final = Finished(reason="stop")
 ANSWER: Final = [text("Seven", " files."), TokensUsed(input_tokens=7, output_tokens=2), STOP]
@@ -46,8 +50,6 @@ import sys
 from client.api.chat import get_run, list_sessions, start_run
 from client.client import AuthenticatedClient
 from client.models import ChatIn
-
-pytestmark = pytest.mark.slow
 
 client = AuthenticatedClient(base_url=sys.argv[1], token=sys.argv[2])
 answer = start_run.sync(client=client, body=ChatIn(message="What is in my workspace?", stream=False))

@@ -11,6 +11,8 @@ import pytest
 
 from tests.orchestrator_site.test_serve import ROOT, address, environment, serving
 
+pytestmark = pytest.mark.slow
+
 PAGES = sorted((ROOT / "docs" / "howto").glob("*.md"))
 DOCUMENTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")),

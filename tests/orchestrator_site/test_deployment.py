@@ -3,9 +3,13 @@
 from pathlib import Path
 from secrets import token_urlsafe
 
+import pytest
+
 from orchestrator_site.serving.server import Server
 from tests.managing import manage
 from tests.orchestrator_site.test_operations import BLOCKS, DEPLOY
+
+pytestmark = pytest.mark.slow
 
 
 def settings_of_the_page(folder: Path) -> dict[str, str]:

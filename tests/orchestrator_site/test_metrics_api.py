@@ -155,6 +155,7 @@ async def test_with_a_key_metrics_require_it(start: Start, settings: Any, header
     assert (await api.call("GET", "/metrics", headers=headers)).status == status
 
 
+@pytest.mark.slow
 def test_metrics_of_several_workers_are_summed_even_after_one_dies(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2", LOG_LEVEL="error") as (output, process):
         base = address(output)

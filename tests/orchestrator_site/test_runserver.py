@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.faults.upstream import upstream
 from tests.managing import migrated
 from tests.orchestrator_site.test_serve import ROOT, environment, wait_for
 from tests.servers import free_port
+
+pytestmark = pytest.mark.slow
 
 
 async def test_daphne_streams_and_serves_the_styles_of_the_admin(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ async def test_many_failed_attempts_do_not_lock_out_other_callers(start: Start, 
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.slow
 async def test_processes_share_their_counters_through_a_server(
     tmp_path: Path, valkey: Valkey, database: str, request: pytest.FixtureRequest
 ) -> None:

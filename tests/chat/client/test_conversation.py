@@ -31,6 +31,8 @@ from tests.conftest import Start
 from tests.cutting import cutting
 from tools.resources import workspaces
 
+pytestmark = pytest.mark.slow
+
 STOP = Finished(reason="stop")
 USED = TokensUsed(input_tokens=7, output_tokens=2)
 ROOT = Path(settings.BASE_DIR)

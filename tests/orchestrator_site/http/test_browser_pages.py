@@ -22,6 +22,8 @@ from tests.conftest import Start
 from tests.managing import managed
 from tests.orchestrator_site.test_serve import address, serving
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("/", "/docs", "/openapi.json", "/admin/", "/admin/login/", "/admin/nothing/", "/static/admin/css/base.css")
 PASSWORD = "correct horse battery"
 

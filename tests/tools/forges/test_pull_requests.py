@@ -29,6 +29,8 @@ from tools.forges.allowed import AllowedRemotes
 from tools.forges.proposal import Proposal
 from tools.registry import Registry
 
+pytestmark = pytest.mark.slow
+
 SECRET = "known-secret-of-the-service-1"
 
 

@@ -32,7 +32,7 @@ CONTEXT = 512
 DEADLINE = 60
 ROOT = Path(__file__).parents[4]
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
