@@ -1,4 +1,4 @@
-"""Actions of staff in the console: who acts in the current request, and the entries about what they did."""
+"""Actions of staff in the console: the user of the current request, and the audit entries about their actions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

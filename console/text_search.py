@@ -16,7 +16,7 @@ class TextSource(msgspec.Struct, frozen=True, kw_only=True):
     """An index in which a list finds rows.
 
     `rows` returns the keys of the list's rows from those of the index; None if they are the same. A user needs the
-    `permission`, because a search reveals what is in a text.
+    `permission`, because a search reveals parts of a text.
     """
 
     index: TextIndex

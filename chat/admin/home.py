@@ -1,4 +1,4 @@
-"""The console's home page: what runs and waits now, and what models and tools did, took and cost."""
+"""The console's home page: open runs, waiting calls, and the use, time and cost of models and tools."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta

@@ -17,7 +17,7 @@ from console.pages import SYNTAX
 
 @admin.register(Run)
 class RunAdmin(NamedAdmin):
-    """The pages of runs: what a run did and why, what it cost, and the actions of operators."""
+    """The pages of runs: a timeline with the cost of each step, and the actions of operators."""
 
     change_form_template = "console/run.html"
     are_sections_closed = True

@@ -80,7 +80,7 @@ class SessionAdmin(NamedAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         row: Session = context["original"]
-        # The conversation is what the permission for messages is about; the facts are the session's own.
+        # The permission for messages covers the conversation. The facts belong to the session.
         if self._may_see(request, "Messages"):
             context |= timeline.of_session(request, row.pk)
         context |= {**session_actions.context(request, row), "facts": fields.session_facts(row)}

@@ -99,7 +99,7 @@ def _store_message(run: Run, key: ApiKey, planned: PlannedMessage, ids: list[int
         tool=planned.tool,
         is_error=planned.is_error,
         provider_parts=parts if planned.reasoning else None,
-        # The user's newest message follows what is summarized.
+        # The user's newest message follows the summarized ones.
         summarizes=[[first, ids[-2]]] if first is not None and len(ids) > 1 else None,
         provider=run.provider if is_model else "",
         model=run.model if is_model else "",

@@ -1,4 +1,4 @@
-"""The plan of one run: what is asked, called, answered and paid, and the events that a client would have received."""
+"""The plan of one run: its messages, calls and cost, and the events that a client would have received."""
 
 import re
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class TurnPlanner:
         return _Run(self, turn, start).planned()
 
     def reads(self, text: str) -> None:
-        """Add a text to what the model reads from now on."""
+        """Add a text to the input of the following model calls."""
         self.context += _tokens(text)
 
     def usage(self, written: str, reasoning: str = "") -> Usage:

@@ -6,7 +6,7 @@ from retrieval.base import DocumentError
 from retrieval.limits import MAX_EXTRACTED_CHARS
 from retrieval.worker.protocol import Converted
 
-# What a reader of the page does not see, beside what the library leaves out itself: scripts, styles, comments, and
+# Parts that a reader of the page does not see, beside those that the library leaves out itself: scripts, styles, comments, and
 # elements with `hidden`, `display: none` or `visibility: hidden`.
 INVISIBLE: Final = (
     '[aria-hidden="true"]',

@@ -29,6 +29,6 @@ class SentenceBuffer:
             yield from self.add("")
 
     def end(self) -> Iterator[str]:
-        """Yield what is left."""
+        """Yield the rest."""
         rest, self._text = self._text, ""
         yield from split_sentences(rest, MAX_SENTENCE_CHARACTERS)

@@ -1,4 +1,4 @@
-"""The texts of one table that can be searched, and the names of what the database keeps about them.
+"""The texts of one table that can be searched, and the names of the tables of their index.
 
 An index is a table of numbered keys and, beside it, the words. Triggers keep both, whatever writes the rows.
 The numbers rise with the time of the insert, so a search reads the newest rows first.

@@ -1,4 +1,4 @@
-"""The groups of the console: what the members of each may see and do, and what is refused to them."""
+"""The groups of the console: the pages and actions that each group has, and those that it is refused."""
 
 from datetime import timedelta
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""One execution as a part of other pages: what was asked, decided and done, with the form for a decision."""
+"""One execution as a part of other pages: its params, decision and outcome, with the form for a decision."""
 
 from typing import Any, Final
 

@@ -58,7 +58,7 @@ def content_type(header: str) -> ContentType:
 
 
 class Body:
-    """The bytes of an answer, decompressed up to a limit. No step makes more than what is missing to it."""
+    """The bytes of an answer, decompressed up to a limit. No step decompresses beyond the limit."""
 
     def __init__(self, encoding: str, max_bytes: int) -> None:
         """Raise `ToolError` (`failed`) for an encoding that was not asked for."""

@@ -1,4 +1,4 @@
-"""A bounded store of what was fetched lately."""
+"""A bounded store of the pages that were fetched lately."""
 
 from collections import OrderedDict
 from collections.abc import Callable

@@ -170,7 +170,7 @@ class SpeechConsumer(KeyedConsumer):
                 self._speaking = None
 
     async def _interrupt(self, reason: str) -> None:
-        """Discard what is not spoken yet, and report how far the answer came."""
+        """Discard the sentences that wait, and report how far the answer came."""
         speaking, task = self._speaking, self._speech
         if speaking is None or task is None:
             return
