@@ -6,8 +6,8 @@ from retrieval.base import DocumentError
 from retrieval.limits import MAX_EXTRACTED_CHARS
 from retrieval.worker.protocol import Converted
 
-# Parts that a reader of the page does not see, beside those that the library leaves out itself: scripts, styles, comments, and
-# elements with `hidden`, `display: none` or `visibility: hidden`.
+# Parts that a reader of the page does not see, beside those that the library leaves out itself: scripts, styles,
+# comments, and elements with `hidden`, `display: none` or `visibility: hidden`.
 INVISIBLE: Final = (
     '[aria-hidden="true"]',
     "canvas",
