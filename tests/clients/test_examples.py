@@ -11,6 +11,8 @@ from tests.access.conftest import make_key as make_key
 from tests.clients.conftest import EXAMPLES, npm, run
 from tests.conftest import Start
 
+pytestmark = pytest.mark.slow
+
 LISTING = [ToolCall(call_id="l", name="fs.list", arguments="{}"), Finished(reason="tool_calls")]
 ANSWER = [text("Seven", " files."), TokensUsed(input_tokens=7, output_tokens=2), Finished(reason="stop")]
 PROGRAMS = {

@@ -12,6 +12,7 @@ from itertools import count, product
 from typing import Any, Final
 
 import jsonschema_rs
+import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -30,6 +31,8 @@ from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
 from tests.streams import events
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES: Final = int(os.environ.get("SCHEMA_EXAMPLES", "100"))
 CHECKS: Final = [

@@ -5,8 +5,12 @@ Covers `storage.schema`.
 
 from pathlib import Path
 
+import pytest
+
 from tests.managing import manage
 from tests.servers import Postgres
+
+pytestmark = pytest.mark.slow
 
 
 def test_database_that_cannot_hold_every_text_is_refused(postgres: Postgres, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.managing import managed
 from tests.postgres.conftest import Site
 
-pytestmark = pytest.mark.asyncio(loop_scope="package")
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.slow]
 
 LISTS = ("chat/session", "chat/run", "chat/message", "tools/toolexecution", "speech/speechrequest", "access/apikey")
 FILTERS = ("q", "owner", "status", "provider", "model", "tool", "source", "code", "created__on", "session_id", "o", "p")

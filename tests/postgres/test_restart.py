@@ -14,7 +14,7 @@ from tests.postgres.test_service import saying
 from tests.servers import Postgres
 from tests.streams import read_until
 
-pytestmark = pytest.mark.asyncio(loop_scope="package")
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.slow]
 
 
 async def test_restart_of_postgres_is_survived(site: Site, postgres: Postgres) -> None:
