@@ -58,6 +58,16 @@ def limits() -> Limits:
     )
 
 
+def many_tools() -> int:
+    """Return the number of tools above which a model is offered only some of them."""
+    return int(settings.TOOL_SEARCH_ABOVE)
+
+
+def tool_tokens() -> int:
+    """Return the tokens for all tools in a context if there are many."""
+    return int(settings.TOOL_SEARCH_TOKENS)
+
+
 def retries() -> Retries:
     return Retries(attempts=settings.PROVIDER_MAX_RETRIES)
 

@@ -14,13 +14,14 @@ from tools.mcp_client.tool_set import ToolSet
 from tools.mcp_client.tools import PinnedServer
 from tools.registry import collisions
 from tools.resources import outputs
+from tools.tool_search import search_tool
 from tools.web.web_tools import web_tools
 
 
 @cache
 def shared_tools(own: tuple[str, ...]) -> tuple[Tool, ...]:
     """Return the tools, beside those of a workspace with these names."""
-    builtin = (*output.tools(outputs()), *deploy_tools(), *web_tools())
+    builtin = (*output.tools(outputs()), *deploy_tools(), *web_tools(), *search_tool.tools())
     tools = (*builtin, *(tool for server in mcp_servers() for tool in server.tools()))
     same = collisions([*own, *(tool.name for tool in tools)])
     # A check reports those that are left out, and keeps the service from starting.
