@@ -9,15 +9,14 @@ from retrieval.remote.service import EmbeddingService
 from tools.commands import Profile
 from tools.committing.identity import Identity
 from tools.forges.allowed import AllowedRemotes
+from tools.http_tools.services import HttpService
 from tools.mcp_client.servers import McpServer
 from tools.output.masking import Masker
 from tools.plugins.spec import PluginTools
 from tools.policy import Policy
 from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
-from tools.web.fetching import FetchLimits
-from tools.web.search import SearchProvider
-from tools.web.urls import AllowedHosts
+from tools.web.settings import FetchLimits, WebSettings
 from tools.workspace import SECRETS, Limits, SecretNames
 from tools.workspace.quota import Quota
 from tools.workspaces.scope import Scope
@@ -31,17 +30,6 @@ class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
     credentials: str
     images: tuple[str, ...]
     max_seconds: float
-
-
-class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The hosts and bounds of fetches from the web, and the provider of searches, if there is one."""
-
-    fetch: bool
-    hosts: AllowedHosts
-    limits: FetchLimits
-    provider: SearchProvider | None
-    search_url: str
-    search_key: str
 
 
 def workspace_base() -> Path:
@@ -79,6 +67,12 @@ def plugins() -> tuple[PluginTools, ...]:
     """Return the tools of the plug-ins that the operator allows."""
     found: tuple[PluginTools, ...] = settings.PLUGINS.tools
     return found
+
+
+def http_services() -> tuple[HttpService, ...]:
+    """Return the HTTP services whose operations are tools."""
+    services: tuple[HttpService, ...] = settings.HTTP_SERVICES
+    return services
 
 
 def output_folder() -> Path:

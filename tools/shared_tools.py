@@ -9,6 +9,8 @@ from tools import conf
 from tools.base import Tool
 from tools.builtin import output
 from tools.cloud_run.deploy_tools import deploy_tools
+from tools.http_tools.client import HttpClient
+from tools.http_tools.tools import http_tools
 from tools.mcp_client import pins
 from tools.mcp_client.tool_set import ToolSet
 from tools.mcp_client.tools import PinnedServer
@@ -21,8 +23,19 @@ from tools.web.web_tools import web_tools
 @cache
 def shared_tools(own: tuple[str, ...]) -> tuple[Tool, ...]:
     """Return the tools, beside those of a workspace with these names."""
-    builtin = (*output.tools(outputs()), *deploy_tools(), *web_tools(), *search_tool.tools())
-    tools = (*builtin, *(tool for server in mcp_servers() for tool in server.tools()))
+    masker = conf.masker()
+    tools = (
+        *output.tools(outputs()),
+        *deploy_tools(),
+        *web_tools(),
+        *search_tool.tools(),
+        *(
+            tool
+            for service in conf.http_services()
+            for tool in http_tools(service, HttpClient(service), lambda text: bool(masker.secrets(text)))
+        ),
+        *(tool for server in mcp_servers() for tool in server.tools()),
+    )
     same = collisions([*own, *(tool.name for tool in tools)])
     # A check reports those that are left out, and keeps the service from starting.
     return tuple(tool for tool in tools if tool.name not in same)
