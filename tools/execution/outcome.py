@@ -1,5 +1,6 @@
 """The outcome of an execution: its row, and its entry in the ledger of use."""
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any, Final
 from uuid import UUID
@@ -77,7 +78,14 @@ def use_of(payer: Payer, tool: str, outcome: Succeeded | Failed, seconds: float)
     )
 
 
-def close_and_count(row: Outcome, status: "ToolExecution.Status", used: Used) -> None:
-    """Store the outcome of an execution that is still in `status`, and count it. Call it in a transaction."""
+def close_and_count(
+    row: Outcome, status: "ToolExecution.Status", used: Used, tainting: Callable[[], None] | None = None
+) -> None:
+    """Store the outcome of an execution that is still in `status`, and count it. Call it in a transaction.
+
+    `tainting` stores the taint that the outcome brings, if it is new.
+    """
     close_execution(row, status)
     ledger.add([used], row.ended)
+    if tainting is not None:
+        tainting()
