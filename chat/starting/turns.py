@@ -13,12 +13,15 @@ from chat.engine.retry import Candidate
 from chat.history.messages import history
 from chat.runs.live.budget import RunBudget, Tariff
 from chat.runs.log.journals import write_if_owner
+from chat.runs.log.taint_columns import taint_of_session
 from chat.starting.request import RunRequest
 from spending.accounts import payer
 from storage.reader import read
+from tools.base import TaintSource
 from tools.execution.context import ToolContext
 from tools.execution.executor import ToolExecutor
 from tools.execution.offered import OfferedTools, offered_tools
+from tools.execution.taint import Taint
 
 MAX_OFFERS: Final = 64
 """The sets of offered tools that are remembered, one for each kind of caller."""
@@ -49,10 +52,14 @@ class TurnFactory:
         candidates: tuple[Candidate, ...],
         budget: RunBudget,
         *,
+        taint: Taint,
         asks_model: bool | None = None,
         resumption: Resumption | None = None,
     ) -> Turn:
-        """Return the turn of a run, with its conversation read from the database. Raise `StorageUnavailable`."""
+        """Return the turn of a run, with its conversation read from the database. Raise `StorageUnavailable`.
+
+        The `taint` of the session is added to that of the run.
+        """
         tools = self._tools()
         executor = ToolExecutor(
             tools,
@@ -61,12 +68,15 @@ class TurnFactory:
             offered=self._offered(tools, request).with_client_tools(request.client_tools),
             stored=self.stored,
             granted=request.caller.scopes.may_use,
+            taint=taint,
         )
         message = request.user_message
         conversation = History.of(*request.earlier, *((message,) if message else ()))
         if request.session_id is not None:
             # The session's history contains the message already: it was stored when the run began.
-            conversation = await read(history, request.session_id)
+            conversation, earlier = await read(_conversation, request.session_id)
+            for source, tool in earlier.items():
+                taint.add(source, tool)
         plan = Plan(
             run_id=str(run_id),
             session_id=str(session_id) if self.stored else None,
@@ -103,6 +113,10 @@ class TurnFactory:
             chosen = tools.registry.matching(request.tools)
             self._offers[kind] = offered_tools(chosen, tools.policy, request.caller.scopes.may_use)
         return self._offers[kind]
+
+
+def _conversation(session_id: UUID) -> tuple[History, dict[TaintSource, str]]:
+    return history(session_id), taint_of_session(session_id)
 
 
 async def discard(_: object) -> None:

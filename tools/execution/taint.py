@@ -11,6 +11,11 @@ def store_nothing(_: Mapping[TaintSource, str]) -> None:
     """Keep the taint in memory only."""
 
 
+def described(taint: Mapping[TaintSource, str] | None) -> str:
+    """Return the sources with their tools as a part of a sentence; empty if there are none."""
+    return ", ".join(f"{source} ({tool})" for source, tool in (taint or {}).items())
+
+
 class Taint:
     """The taint of one run's conversation: each source, with the tool that brought the first text.
 
