@@ -125,7 +125,7 @@ class Policy(msgspec.Struct, frozen=True):
         decision = _last(rules, "ask" if is_outward else "allow")
         if decision == "allow" and is_outward and taint:
             # A text from outside can be an instruction to send data out. An `allow` that was not written with that in
-            # mind is no answer to it.
+            # mind does not answer it.
             return _last([rule for rule in rules if rule.when], "ask")
         return decision
 

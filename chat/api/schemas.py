@@ -18,8 +18,8 @@ MAX_CLIENT_TOOLS: Final = 128
 MAX_ATTACHMENTS: Final = 16
 
 TAINT: Final = (
-    "The sources of the texts from outside that the conversation holds, each with the tool that brought the first: "
-    "`message` for a picture of a message. Empty if there are none."
+    "The sources of the texts from outside in the conversation, each with the tool that brought the first. A picture "
+    "of a message has `message`. Empty if there are none."
 )
 
 RunStatus = Literal["running", "waiting", "completed", "cancelled", "failed", "interrupted"]

@@ -39,8 +39,8 @@ WARNING: Final = "A problem of the answer, such as a missing text; absent if the
 OUTPUT: Final = "The value of a structured answer, which matches `output_schema`; absent if none was asked for."
 WAITS_FOR: Final = "The answer that the call needs before it runs; absent if it runs at once."
 TAINT: Final = (
-    "The sources of the texts from outside in the conversation (`web`, `mcp`, `attachment`, `repository`), each with "
-    "the tool that brought the first; absent if there are none."
+    "The sources of the texts from outside in the conversation, each with the tool that brought the first; absent if "
+    "there are none."
 )
 DURABLE: Final = "The number of the last stored event before the process of the run died; absent otherwise."
 

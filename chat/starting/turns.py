@@ -10,14 +10,12 @@ from chat import conf
 from chat.engine.loop import Plan, Resumption, Turn
 from chat.engine.messages import History
 from chat.engine.retry import Candidate
-from chat.history.messages import history
+from chat.history.messages import conversation_of
 from chat.runs.live.budget import RunBudget, Tariff
 from chat.runs.log.journals import write_if_owner
-from chat.runs.log.taint_columns import taint_of_session
 from chat.starting.request import RunRequest
 from spending.accounts import payer
 from storage.reader import read
-from tools.base import TaintSource
 from tools.execution.context import ToolContext
 from tools.execution.executor import ToolExecutor
 from tools.execution.offered import OfferedTools, offered_tools
@@ -74,7 +72,7 @@ class TurnFactory:
         conversation = History.of(*request.earlier, *((message,) if message else ()))
         if request.session_id is not None:
             # The session's history contains the message already: it was stored when the run began.
-            conversation, earlier = await read(_conversation, request.session_id)
+            conversation, earlier = await read(conversation_of, request.session_id)
             for source, tool in earlier.items():
                 taint.add(source, tool)
         plan = Plan(
@@ -113,10 +111,6 @@ class TurnFactory:
             chosen = tools.registry.matching(request.tools)
             self._offers[kind] = offered_tools(chosen, tools.policy, request.caller.scopes.may_use)
         return self._offers[kind]
-
-
-def _conversation(session_id: UUID) -> tuple[History, dict[TaintSource, str]]:
-    return history(session_id), taint_of_session(session_id)
 
 
 async def discard(_: object) -> None:

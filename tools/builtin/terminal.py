@@ -43,7 +43,6 @@ from tools.terminal.project import Project, project_at
 from tools.terminal.result import ExecResult, check_ended, exec_result
 from tools.workspace import Deadline, Workspace, in_thread
 from tools.workspace.confinement.names import is_git
-from tools.workspace.foreign import WHOLE
 from tools.workspace.naming import implied_paths
 
 PLACE: Final = os.O_PATH | os.O_CLOEXEC
@@ -272,7 +271,7 @@ def tools(
         implied=implied,
         precheck=would_run,
         # A command may read any file of the workspace.
-        foreign=lambda _: workspace.foreign.overlaps((WHOLE,)),
+        foreign=lambda _: workspace.foreign.overlaps((".",)),
     )
     # The table and the limits are settings, so they cannot stand in the docstring.
     properties = made.spec.parameters["properties"]

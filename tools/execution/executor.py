@@ -16,11 +16,9 @@ from uuid import UUID
 
 import msgspec
 
-from access.security_log import security_log
 from spending.accounts import Payer
 from storage.ids import new_id
 from storage.reader import read
-from telemetry import metrics
 from tools.base import (
     Approval,
     ClientWaiting,
@@ -39,7 +37,16 @@ from tools.base import (
 )
 from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
-from tools.execution.outcome import CLIENT_TOOL, UNKNOWN_TOOL, close_and_count, data_of, masked, outcome_row, use_of
+from tools.execution.outcome import (
+    CLIENT_TOOL,
+    UNKNOWN_TOOL,
+    close_and_count,
+    data_of,
+    masked,
+    outcome_row,
+    report,
+    use_of,
+)
 from tools.execution.permission import Permission
 from tools.execution.request import (
     Call,
@@ -290,10 +297,7 @@ class ToolExecutor:
         # The taint commits with the outcome, so no model reads a text whose source is not stored.
         tainting = self._taint.store if self._taint.add(taint, intent.tool) else None
         await self._write(partial(close_and_count, row, status, used, tainting))
-        metrics.tool_ended(tool, row.code or "succeeded", seconds if call.refusal is None else 0.0)
-        if row.code == "denied":
-            fields = {"source": call.request.source, "owner": self._payer.owner, "key": self._payer.key}
-            security_log.report("tool.denied", execution=str(intent.execution_id), tool=tool, **fields)
+        report(row, used, call.request.source, seconds if call.refusal is None else 0.0)
 
     def _tool(self, request: ToolRequest) -> Tool:
         """Return the requested tool. Raises `ToolError` if it does not exist, is not granted, or is disabled."""
@@ -328,7 +332,7 @@ class ToolExecutor:
             values = tool.converted(requested[1])
         except msgspec.ValidationError:
             return tool.taints
-        # Nothing leaves when an output is read, so the taint of this conversation is no reason to refuse it.
+        # Nothing leaves when an output is read, so the taint of this conversation cannot be a reason to refuse it.
         self._permission.decide(tool, source, values, Taint())
         return tool.taint_of(values)
 

@@ -8,10 +8,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from access.limits.budgets import NANO
+from access.security_log import security_log
 from spending import ledger
 from spending.accounts import Payer
 from spending.ledger import Used
-from tools.base import Failed, Succeeded
+from telemetry import metrics
+from tools.base import Failed, Source, Succeeded
 from tools.execution.rows import Outcome, close_execution
 from tools.models import ToolExecution
 from tools.output.masking import Masker
@@ -76,6 +78,14 @@ def use_of(payer: Payer, tool: str, outcome: Succeeded | Failed, seconds: float)
         milliseconds=round(seconds * 1_000),
         nanos=None if cost is None else ceil(cost * NANO),
     )
+
+
+def report(row: Outcome, used: Used, source: Source, seconds: float) -> None:
+    """Count the end of an execution in the metrics, and report a denied one. Its tool ran so many seconds."""
+    metrics.tool_ended(used.tool, row.code or "succeeded", seconds)
+    if row.code == "denied":
+        fields = {"source": source, "owner": used.owner, "key": used.key}
+        security_log.report("tool.denied", execution=str(row.execution_id), tool=used.tool, **fields)
 
 
 def close_and_count(

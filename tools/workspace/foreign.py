@@ -10,7 +10,7 @@ from tools.base import ToolError
 
 WHOLE: Final = "."
 MAX_FOLDERS: Final = 1_000
-"""Folders that are told apart. With more, all files of the workspace count as foreign."""
+"""Folders that are kept by name. With more, all files of the workspace count as foreign."""
 
 OWNER_ONLY: Final = 0o700
 
@@ -31,24 +31,27 @@ class ForeignFolders:
 
     def add(self, folder: str) -> None:
         """Add a folder, before it is made. Raises `ToolError` if it cannot be stored."""
-        with self._adding:
-            known = self._known()
-            if folder in known or WHOLE in known:
-                return
-            added = folder if len(known) < MAX_FOLDERS else WHOLE
-            if self._file is None:
-                self._folders = (*known, added)
-                return
-            try:
+        try:
+            with self._adding:
+                known = self._known()
+                if folder in known or WHOLE in known:
+                    return
+                added = folder if len(known) < MAX_FOLDERS else WHOLE
+                if self._file is None:
+                    self._folders = (*known, added)
+                    return
                 self._file.parent.mkdir(OWNER_ONLY, parents=True, exist_ok=True)
                 with self._file.open("ab") as file:
                     file.write(f"{json.dumps(added)}\n".encode())
-            except OSError as error:
-                raise ToolError(f"The service's own folder cannot be used: {error.strerror}.", code="failed") from error
+        except OSError as error:
+            raise ToolError(f"The service's own folder cannot be used: {error.strerror}.", code="failed") from error
 
     def overlaps(self, paths: Sequence[str]) -> bool:
         """Return whether any of these paths is in one of the folders, or has one of them in it."""
-        folders = self._known()
+        try:
+            folders = self._known()
+        except OSError:
+            folders = (WHOLE,)
         return bool(folders) and any(
             _is_in(path, folder) or _is_in(folder, path)
             for folder in folders
@@ -57,6 +60,7 @@ class ForeignFolders:
         )
 
     def _known(self) -> tuple[str, ...]:
+        """Return the folders. Raises `OSError` if the file cannot be read."""
         if self._file is None:
             return self._folders
         try:

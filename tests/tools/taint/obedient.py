@@ -1,4 +1,4 @@
-"""A model over a real socket that obeys each instruction in what it reads last, whoever wrote it."""
+"""A model over a real socket that obeys each instruction in what it reads last, from any author."""
 
 import base64
 import json
