@@ -14,6 +14,7 @@ from chat.history.messages import conversation_of
 from chat.runs.live.budget import RunBudget, Tariff
 from chat.runs.log.journals import write_if_owner
 from chat.starting.request import RunRequest
+from chat.starting.system_prompt import system_prompt
 from spending.accounts import payer
 from storage.reader import read
 from tools.execution.context import ToolContext
@@ -83,7 +84,7 @@ class TurnFactory:
             asks_model=request.asks_model if asks_model is None else asks_model,
             compacts=request.compacts,
             candidates=candidates,
-            instructions=conf.system_prompt() if request.instructions is None else request.instructions,
+            instructions=await system_prompt(request, session_id, tools.policy, executor.specs()),
             tools=executor.specs(),
             sampling=request.sampling,
             shows_reasoning=request.shows_reasoning,
