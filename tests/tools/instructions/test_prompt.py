@@ -13,9 +13,11 @@ from pytest_django import Settings
 from chat.engine.model_port import Finished, ToolCall
 from chat.providers.scripted import Scripted, text
 from tests.conftest import Start
+from tools import conf
 from tools.instructions import prompt
 from tools.instructions.prompt import INTRODUCTION, MAX_CHARACTERS, MAX_FOLDERS, MAX_SKILLS, described
 from tools.instructions.skill import MAX_HEAD, skill_of
+from tools.policy import parse
 from tools.resources import workspaces
 from tools.workspace import Deadline, Workspace
 
@@ -221,6 +223,30 @@ async def test_prompt_names_nothing_that_the_model_cannot_read(
     model = Scripted([text("Hi."), STOP])
     await (await start(model)).ask(message="Hi.")
     assert model.requests[0].instructions == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "rules", "decision"),
+    [
+        ("AGENTS.md", "", "ask"),
+        ("skills/pdf/SKILL.md", "", "ask"),
+        (".agents/skills/pdf/SKILL.md", "", "ask"),
+        ("docs/AGENTS.md", "", "allow"),
+        ("AGENTS.md", "allow fs.write when=tainted", "allow"),
+        ("AGENTS.md", "deny fs.write", "deny"),
+    ],
+)
+def test_tainted_model_writes_no_instructions_without_an_approval(
+    settings: Settings, path: str, rules: str, decision: str
+) -> None:
+    settings.TOOL_POLICY = parse(rules)
+    facets = {"path": [path]}
+    settings.WORKSPACE_INSTRUCTIONS = True
+    assert conf.policy().decide("fs.write", "write", "model", facets, taint=["web"]) == decision
+    untainted = "deny" if decision == "deny" else "allow"
+    assert conf.policy().decide("fs.write", "write", "model", facets) == untainted
+    settings.WORKSPACE_INSTRUCTIONS = False
+    assert conf.policy().decide("fs.write", "write", "model", facets, taint=["web"]) == untainted
 
 
 async def test_workspace_without_instructions_needs_no_thread(start: Start, settings: Settings) -> None:
