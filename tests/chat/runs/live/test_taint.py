@@ -20,6 +20,7 @@ from tests.conftest import Api, Start, registry_of
 from tests.streams import Answer
 from tools.base import TaintSource, Tool, ToolError, tool
 from tools.builtin import output
+from tools.mcp_server.messages.questions import Question
 from tools.models import ToolExecution
 from tools.registry import Registry
 from tools.resources import outputs
@@ -254,3 +255,12 @@ async def test_taint_survives_a_restart_while_the_run_waits(start: Start, outsid
     assert again["taint"] == {"web": "web.read"}
     assert outside.sent == ["secret"]
     await second.close()
+
+
+def test_question_to_the_client_of_mcp_names_the_texts_from_outside() -> None:
+    about = {"execution_id": "1", "tool": "a.b", "params": {}, "params_sha256": "2", "expires_at": "3"}
+    assert "outside" not in Question(**about).form["message"]
+    assert (
+        "\nThe conversation holds texts from outside: web (web.fetch).\n"
+        in Question(**about, taint="web (web.fetch)").form["message"]
+    )
