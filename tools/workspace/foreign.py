@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from tools.base import ToolError
+from tools.workspace.confinement.paths import parse
 
 WHOLE: Final = "."
 MAX_FOLDERS: Final = 1_000
 """Folders that are kept by name. With more, all files of the workspace count as foreign."""
 
+MAX_DEPTH: Final = 4_096
 OWNER_ONLY: Final = 0o700
 
 
@@ -53,11 +55,15 @@ class ForeignFolders:
         except OSError:
             folders = (WHOLE,)
         return bool(folders) and any(
-            _is_in(path, folder) or _is_in(folder, path)
-            for folder in folders
-            if folder == WHOLE or (self._base / folder).is_dir()
-            for path in paths
+            _is_in(path, folder) or _is_in(folder, path) for folder in folders if self._exists(folder) for path in paths
         )
+
+    def _exists(self, folder: str) -> bool:
+        """Return whether a folder has not been removed."""
+        try:
+            return self._base.joinpath(*parse(folder, (), MAX_DEPTH)).is_dir()
+        except ToolError:
+            return True
 
     def _known(self) -> tuple[str, ...]:
         """Return the folders. Raises `OSError` if the file cannot be read."""

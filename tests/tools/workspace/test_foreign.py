@@ -1,5 +1,6 @@
 """The folders of a workspace into which repositories were cloned."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def test_other_process_and_later_start_know_the_folders(base: Path, tmp_path: Pa
     assert ForeignFolders(base, file).overlaps(["deep/site/a"])
     assert len(file.read_text().splitlines()) == 3
     assert not other.overlaps(["line"])
+
+
+def test_folder_whose_name_is_not_utf8_is_found(base: Path) -> None:
+    os.mkdir(os.fsencode(base) + b"/caf\xe9")
+    folders = ForeignFolders(base)
+    folders.add("caf\\xe9")
+    assert folders.overlaps(["caf\\xe9/a"])
 
 
 def test_removed_folder_is_not_foreign_any_more(base: Path) -> None:
