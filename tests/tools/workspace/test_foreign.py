@@ -49,7 +49,7 @@ def test_other_process_and_later_start_know_the_folders(base: Path, tmp_path: Pa
 
 
 def test_folder_whose_name_is_not_utf8_is_found(base: Path) -> None:
-    os.mkdir(os.fsencode(base) + b"/caf\xe9")
+    Path(os.fsdecode(os.fsencode(base) + b"/caf\xe9")).mkdir()
     folders = ForeignFolders(base)
     folders.add("caf\\xe9")
     assert folders.overlaps(["caf\\xe9/a"])
