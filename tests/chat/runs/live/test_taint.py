@@ -156,6 +156,20 @@ async def test_picture_taints_the_conversation_from_its_message_on(start: Start,
     assert outside.sent == ["secret"]
 
 
+async def test_picture_of_an_earlier_turn_still_counts(start: Start, outside: Outside) -> None:
+    model = Scripted(DONE, DONE, [call("web.read"), CALLS], DONE, DONE, [send(), CALLS])
+    api = await start(model, tools=outside.tools(), policy="allow *")
+    session = (await asked(api))["session_id"]
+    await asked(api, session_id=session, attachments=[PICTURE])
+    await asked(api, session_id=session)
+    taint = {"attachment": "message", "web": "web.read"}
+    # A run has the taint of its session, also if it adds nothing.
+    quiet = await asked(api, session_id=session)
+    assert (await api.get(f"/chat/runs/{quiet['id']}"))["taint"] == taint
+    assert (await asked(api, session_id=session))["approval"]["taint"] == taint
+    assert outside.sent == []
+
+
 async def test_failure_taints_because_its_error_is_a_text_from_outside(start: Start, outside: Outside) -> None:
     outside.fails = True
     api = await start(Scripted([call("web.read"), CALLS], [send(), CALLS]), tools=outside.tools(), policy="allow *")
