@@ -6,6 +6,7 @@ Covers `tools.instructions.skill`, `chat.starting.system_prompt`.
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pytest_django import Settings
@@ -256,3 +257,15 @@ async def test_workspace_without_instructions_needs_no_thread(start: Start, sett
         patch.setattr(prompt, "in_thread", None)
         await (await start(model)).ask(message="Hi.")
     assert model.requests[0].instructions == ""
+
+
+async def test_each_owner_has_the_instructions_of_its_own_workspace() -> None:
+    own = workspaces().at("user:instructed")
+    (own.base / "AGENTS.md").write_text("# Mine\n")
+    session_id = uuid4()
+    assert "'Mine'" in await prompt.instructions_of("user:instructed", session_id, parse(""))
+    assert await prompt.instructions_of("user:other", session_id, parse("")) == ""
+    # A question about instructions makes no folder.
+    assert not workspaces().path("user:other").exists()
+    assert await prompt.instructions_of("user:instructed", session_id, parse("deny fs.read path=AGENTS.md")) == ""
+    (own.base / "AGENTS.md").unlink()
