@@ -1,6 +1,7 @@
 """The settings of the tools."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from django.conf import settings
@@ -13,13 +14,19 @@ from tools.http_tools.services import HttpService
 from tools.mcp_client.servers import McpServer
 from tools.output.masking import Masker
 from tools.plugins.spec import PluginTools
-from tools.policy import Policy
+from tools.policy import Policy, parse
 from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
 from tools.web.settings import FetchLimits, WebSettings
 from tools.workspace import SECRETS, Limits, SecretNames
 from tools.workspace.quota import Quota
 from tools.workspaces.scope import Scope
+
+# A text from outside could otherwise make itself an instruction of later conversations.
+INSTRUCTIONS: Final = parse(
+    "ask write path=AGENTS.md when=tainted; ask write path=skills/*/SKILL.md when=tainted; "
+    "ask write path=.agents/skills/*/SKILL.md when=tainted"
+)
 
 
 class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,8 +192,9 @@ def mcp_servers() -> tuple[McpServer, ...]:
 
 
 def policy() -> Policy:
+    """Return the rules of the operator, behind those that protect the instructions of workspaces."""
     rules: Policy = settings.TOOL_POLICY
-    return rules
+    return Policy((*INSTRUCTIONS.rules, *rules.rules)) if settings.WORKSPACE_INSTRUCTIONS else rules
 
 
 def masker() -> Masker:
