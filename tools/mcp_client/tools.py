@@ -91,7 +91,10 @@ class PinnedServer:
         finally:
             self._waiting -= 1
         try:
-            return data_of(await call_tool(self.server, name, arguments, check=self._check, progressed=progressed))
+            result = await call_tool(
+                self.server, execution.owner, name, arguments, check=self._check, progressed=progressed
+            )
+            return data_of(result)
         finally:
             self._places.release()
 

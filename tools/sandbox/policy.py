@@ -22,8 +22,8 @@ Ended = Literal[
 class Limits(NamedTuple):
     """The limits of a command. CPU time, memory and files apply to each process, tasks and memory also to their sum.
 
-    A process may reserve `addresses` times its memory. `temporary_bytes` is for all files of the temporary folder. Tasks and
-    memory are counted every `count_seconds`.
+    A process may reserve `addresses` times its memory. `temporary_bytes` is for all files of the temporary folder.
+    Tasks and memory are counted every `count_seconds`.
     """
 
     wall_seconds: float = 30
@@ -48,9 +48,10 @@ class Part(NamedTuple):
 class Policy(NamedTuple):
     """A command: the program, its folder, and the files that it may reach. Each `_handle` is inherited and open.
 
-    Without a `cwd_handle`, its folder is the temporary one. In a `listable` folder names can be listed at any depth, but no file can be read. With `runs_files`, what
-    can be read can be executed. `rules_handle` is that of a ruleset that also applies. `input_handle` is the standard
-    input, or else it is empty. With `network`, connections to the network are possible. `plan` is what to clear up if the process `service` was killed.
+    Without a `cwd_handle`, its folder is the temporary one. In a `listable` folder names can be listed at any depth,
+    but no file can be read. With `runs_files`, what can be read can be executed. `rules_handle` is that of a ruleset
+    that also applies. `input_handle` is the standard input, or else it is empty. With `network`, connections to the
+    network are possible. `plan` is what to clear up if the process `service` was killed.
     """
 
     program: str

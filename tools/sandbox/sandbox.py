@@ -116,8 +116,8 @@ class Sandbox:
         file of a folder, pass the parts beside it (see `parts_without`). `programs` replaces the sandbox's own.
         `environment` adds to the four variables of every command, or replaces them. `input_handle` is its standard
         input, and must stay open. With `network` it may connect to the network, and with `runs_files` execute what it
-        may read. Cancelling ends all processes, and takes at most 2 s. `plan` is that of `Quarantine`. The launcher carries it out if the process `service` has
-        ended; by default, that is this one.
+        may read. Cancelling ends all processes, and takes at most 2 s. `plan` is that of `Quarantine`. The launcher
+        carries it out if the process `service` has ended; by default, that is this one.
 
         Raises `CommandRefusedError` and `SandboxUnavailableError`.
         """

@@ -55,7 +55,7 @@ def _row(server: McpServer, found: ToolSet | ToolError, accepted: ToolSet | None
     """Return the row of a server. A URL may have a secret in its query, so that is left out."""
     row = {
         "server": server.name,
-        "url": server.url.partition("?")[0],
+        "url": server.place,
         "accepted": len(accepted.tools) if accepted else 0,
         "listed": len(found.tools) if isinstance(found, ToolSet) else None,
     }
