@@ -36,6 +36,10 @@ class Registry:
             raise DuplicateTool(f"Registered twice: {', '.join(sorted(twice))}. Rename one of each.")
         self._tools.update((tool.name, tool) for tool in tools)
 
+    def replace(self, tools: Iterable[Tool]) -> None:
+        """Register these tools in place of all others, in one step."""
+        self._tools = {tool.name: tool for tool in tools}
+
     def get(self, name: str) -> Tool | None:
         return self._tools.get(name)
 

@@ -34,6 +34,12 @@ def accepted() -> dict[str, ToolSet]:
     return {server: tools for server, (tools, sha256) in found.items() if tools.sha256 == sha256}
 
 
+def accepted_hashes() -> dict[str, str]:
+    """Return the hash of the accepted set of each server."""
+    rows = McpToolSet.objects.filter(accepted__isnull=False, removed__isnull=True)
+    return dict(rows.values_list("server", "sha256"))
+
+
 def waiting() -> dict[str, McpToolSet]:
     """Return the newest set of each server that waits for an operator."""
     rows = McpToolSet.objects.filter(accepted__isnull=True, removed__isnull=True).order_by("found")

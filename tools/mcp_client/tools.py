@@ -14,7 +14,7 @@ from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference, qualified
 
 INSTALL: Final = "mcp is not installed; run uv sync --extra mcp --no-dev --inexact"
-ACCEPT: Final = "An operator must run mcp_accept {server} and restart the service"
+ACCEPT: Final = "An operator can accept them with mcp_accept {server}, or in the console"
 MAX_PROGRESS: Final = 1_000
 """Messages of progress that one call shows."""
 
@@ -23,23 +23,26 @@ MAX_WAITING: Final = 64
 """Calls that wait until others of the same server have ended."""
 
 
+NOTHING: Final = ToolSet()
+
+
 def installed() -> bool:
     """Return whether the client library is there."""
     return find_spec("mcp") is not None
 
 
 class PinnedServer:
-    """A server whose accepted tools may be called."""
+    """A server of which the `accepted` tools may be called. Its calls go by what is accepted when they are made."""
 
-    def __init__(self, server: McpServer, accepted: ToolSet) -> None:
+    def __init__(self, server: McpServer, accepted: ToolSet = NOTHING) -> None:
         self.server = server
-        self._accepted = accepted
+        self.accepted = accepted
         self._places = asyncio.Semaphore(server.max_parallel)
         self._waiting = 0
 
     def tools(self) -> tuple[Tool, ...]:
         """Return the usable tools of the accepted set."""
-        usable = [tool for tool in self._accepted.tools if not tool_set.why_unusable(tool)]
+        usable = [tool for tool in self.accepted.tools if not tool_set.why_unusable(tool)]
         return tuple(self._tool(tool) for tool in usable)
 
     def _tool(self, tool: Mapping[str, Any]) -> Tool:
@@ -100,12 +103,12 @@ class PinnedServer:
 
     async def _check(self, found: ToolSet) -> None:
         """Raise `ToolError` if the server's tools are not the accepted ones, and store them for an operator."""
-        if found.sha256 == self._accepted.sha256:
+        if found.sha256 == self.accepted.sha256:
             return
         await writer.write(partial(pins.note_found, self.server.name, found))
         advice = ACCEPT.format(server=self.server.name)
         what = f"The tools of the MCP server {self.server.name} are not those that an operator accepted"
-        raise ToolError(f"{what} ({summary(self._accepted, found)}). {advice}.", code="denied")
+        raise ToolError(f"{what} ({summary(self.accepted, found)}). {advice}.", code="denied")
 
 
 def summary(accepted: ToolSet, found: ToolSet) -> str:

@@ -48,7 +48,7 @@ class Command(BaseCommand):
         elif before is not None and not change:
             self.stdout.write(f"Nothing has changed: {counted(count, 'tool')} of {server}, accepted before.")
         else:
-            self.stdout.write(f"Accepted {counted(count, 'tool')} of {server}. Restart the service to offer them.")
+            self.stdout.write(f"Accepted {counted(count, 'tool')} of {server}. The service offers them within seconds.")
 
     def _found(self, name: str) -> ToolSet:
         """Return the tools that the server lists now. Raises `CommandError`."""
