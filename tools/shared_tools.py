@@ -11,6 +11,7 @@ from tools.base import Tool
 from tools.builtin import output
 from tools.cloud_run.deploy_tools import deploy_tools
 from tools.mcp_client import pins
+from tools.mcp_client.resource_tool import resource_tools
 from tools.mcp_client.tool_set import ToolSet
 from tools.mcp_client.tools import PinnedServer
 from tools.registry import collisions
@@ -20,7 +21,8 @@ from tools.web.web_tools import web_tools
 
 def shared_tools(own: tuple[str, ...]) -> tuple[Tool, ...]:
     """Return the tools, beside those of a workspace with these names."""
-    tools = (*builtin_tools(), *(tool for server in mcp_servers() for tool in server.tools()))
+    servers = mcp_servers()
+    tools = (*builtin_tools(), *(tool for server in servers for tool in server.tools()), *resource_tools(servers))
     same = collisions([*own, *(tool.name for tool in tools)])
     # A check reports those that are left out, and keeps the service from starting.
     return tuple(tool for tool in tools if tool.name not in same)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from mcp import types
 from mcp.shared.exceptions import MCPError
+from pydantic import TypeAdapter
 
 from tools.base import ToolError, ToolErrorCode
 from tools.mcp_client.servers import McpServer
@@ -31,6 +32,7 @@ NO_INPUT: Final = (
 SERVER_ERRORS: Final = 500
 """The first of the statuses of HTTP that say that the server failed."""
 
+CALL_RESULT: Final[TypeAdapter[Any]] = TypeAdapter(types.CallToolResult | types.InputRequiredResult)
 R = TypeVar("R")
 Progressed = Callable[[str], Awaitable[None]]
 """Receives a text about the progress of a call."""
@@ -79,8 +81,11 @@ async def call_tool(
             share = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
             await progressed(f"{share}: {message}" if message else share)
 
-        result = await session.call(tool, arguments, on_progress)
-        if result is None:
+        params = types.CallToolRequestParams(name=tool, arguments=arguments)
+        # Not the SDK's `call_tool`: it would match the result with a schema of the server, whose patterns may take
+        # forever.
+        result = await session.ask(types.CallToolRequest(params=params), CALL_RESULT, on_progress)
+        if "requestState" in result or "inputRequests" in result:
             raise ToolError(NO_INPUT, code="failed")
         if declined := attempt.delivery.declined:
             # Behind the result itself, as a part of it.

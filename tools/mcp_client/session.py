@@ -21,8 +21,6 @@ MAX_QUESTION_CHARS: Final = 300
 CLOSE_SECONDS: Final = 5.0
 """The time for a session to end, before it is cut."""
 
-CALL_RESULT: Final[TypeAdapter[Any]] = TypeAdapter(types.CallToolResult | types.InputRequiredResult)
-
 OnMessage = Callable[[], None]
 """Is called when the server has sent a message that may be about the call."""
 
@@ -99,15 +97,11 @@ class Session:
                 return tool_set(found)
         raise InvalidToolSet(f"Its list of tools has more than {MAX_PAGES} pages.")
 
-    async def call(self, tool: str, arguments: dict[str, Any], on_progress: ProgressFnT) -> dict[str, Any] | None:
-        """Call a tool. Return its result in the protocol's form; None if the server asks for input first."""
-        params = types.CallToolRequestParams(name=tool, arguments=arguments)
-        # Not `call_tool`: it would match the result with a schema of the server, whose patterns may take forever.
-        result = await self._client.session.send_request(
-            types.CallToolRequest(params=params), CALL_RESULT, progress_callback=on_progress
-        )
-        if isinstance(result, types.InputRequiredResult):
-            return None
+    async def ask(
+        self, request: Any, result_type: TypeAdapter[Any], on_progress: ProgressFnT | None = None
+    ) -> dict[str, Any]:
+        """Send a request, and return its result in the protocol's form. Raises the errors of the SDK."""
+        result = await self._client.session.send_request(request, result_type, progress_callback=on_progress)
         # Plain JSON from here on: the other modules do not need the library.
         content: dict[str, Any] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return content

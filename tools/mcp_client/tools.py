@@ -1,7 +1,8 @@
 """The tools of MCP servers, made from the accepted sets. Nothing connects to a server before a tool is called."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
@@ -72,8 +73,6 @@ class PinnedServer:
         # Imported on first use, because the library takes most of a second to import and is optional.
         from tools.mcp_client.connection import call_tool  # noqa: PLC0415
 
-        if self._waiting >= MAX_WAITING:
-            raise ToolError(f"Too many calls of the MCP server {self.server.name} wait already.", code="failed")
         shown = 0
 
         async def progressed(text: str) -> None:
@@ -83,6 +82,17 @@ class PinnedServer:
             if shown <= MAX_PROGRESS:
                 await execution.emit("stdout", f"{tool_set.visible(text)[:MAX_PROGRESS_CHARS]}\n")
 
+        async with self.place():
+            result = await call_tool(
+                self.server, execution.owner, name, arguments, check=self.check, progressed=progressed
+            )
+        return data_of(result)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place for a call, for which other calls may have to end. Raises `ToolError`."""
+        if self._waiting >= MAX_WAITING:
+            raise ToolError(f"Too many calls of the MCP server {self.server.name} wait already.", code="failed")
         # Counted, because each call that waits holds a run.
         self._waiting += 1
         try:
@@ -94,14 +104,11 @@ class PinnedServer:
         finally:
             self._waiting -= 1
         try:
-            result = await call_tool(
-                self.server, execution.owner, name, arguments, check=self._check, progressed=progressed
-            )
-            return data_of(result)
+            yield
         finally:
             self._places.release()
 
-    async def _check(self, found: ToolSet) -> None:
+    async def check(self, found: ToolSet) -> None:
         """Raise `ToolError` if the server's tools are not the accepted ones, and store them for an operator."""
         if found.sha256 == self.accepted.sha256:
             return

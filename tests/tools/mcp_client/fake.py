@@ -32,10 +32,11 @@ def text_result(text: str, **fields: Any) -> types.CallToolResult:
 class Fake:
     """A server. `legacy` is a protocol with a session, in place of the stateless one.
 
-    `intercept` may answer a method in its place.
+    `intercept` may answer a method in its place, and `more` are further handlers of the SDK.
     """
 
-    def __init__(self, *tools: types.Tool, legacy: str = "", json_response: bool = False) -> None:
+    def __init__(self, *tools: types.Tool, legacy: str = "", json_response: bool = False, **more: Any) -> None:
+        self._more = more
         self.tools = list(tools) or [listed("echo")]
         self.calls: list[dict[str, Any]] = []
         self.methods: list[str] = []
@@ -80,7 +81,7 @@ class Fake:
             self.started.set()
             return await self.handler(context, params.arguments or {})
 
-        server: Server[Any] = Server("fake", version="1", on_list_tools=on_list, on_call_tool=on_call)
+        server: Server[Any] = Server("fake", version="1", on_list_tools=on_list, on_call_tool=on_call, **self._more)
         app = server.streamable_http_app(json_response=self._json)
 
         async def wrapped(scope: Any, receive: Any, send: Any) -> None:

@@ -217,7 +217,9 @@ def named(*names: str) -> ToolSet:
 def test_accepted_tools_are_offered_without_a_connection(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     configured(monkeypatch, settings, wiki=named("page", "bad name"), tracker=named("issue"))
     found = shared_tools.shared_tools(("fs.read",))
-    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == ["mcp.wiki.page", "mcp.tracker.issue"]
+    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == [
+        "mcp.wiki.page", "mcp.tracker.issue", "mcp.read"
+    ]  # fmt: skip
     registry = Registry(found)
     assert [tool.name for tool in registry.matching(["mcp.wiki.*"])] == ["mcp.wiki.page"]
 
@@ -225,7 +227,7 @@ def test_accepted_tools_are_offered_without_a_connection(monkeypatch: pytest.Mon
 def test_colliding_names_keep_the_service_from_starting(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     configured(monkeypatch, settings, wiki=named("a.b", "a_b"))
     found = shared_tools.shared_tools(())
-    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == ["mcp.wiki.a.b"]
+    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == ["mcp.wiki.a.b", "mcp.read"]
     monkeypatch.setattr(assembly, "names", lambda: ("mcp.wiki.a.b",))
     (problem,) = checks.check_mcp_servers()
     assert (problem.id, problem.msg) == (
@@ -255,8 +257,8 @@ async def test_accepted_tools_are_offered_and_replaced_ones_withdrawn_without_a_
 
     await assembly.renew()
     assert [name for name in tools.names if name.startswith("mcp.")] == []
-    assert await offered("page", "search") == ["mcp.wiki.page", "mcp.wiki.search"]
+    assert await offered("page", "search") == ["mcp.wiki.page", "mcp.wiki.search", "mcp.read"]
     (server,) = shared_tools.mcp_servers()
-    assert await offered("page") == ["mcp.wiki.page"]
+    assert await offered("page") == ["mcp.wiki.page", "mcp.read"]
     assert shared_tools.mcp_servers() == (server,)
     assert not await shared_tools.renew()
