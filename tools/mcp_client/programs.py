@@ -6,23 +6,14 @@ from typing import Final
 
 from tools.sandbox.programs import Programs, installed_programs
 
-NETWORK_FILES: Final = tuple(
-    Path("/etc", name)
-    for name in (
-        "resolv.conf",
-        "hosts",
-        "host.conf",
-        "nsswitch.conf",
-        "gai.conf",
-        "services",
-        "ssl/certs",
-        "ssl/openssl.cnf",
-        "ca-certificates",
-        "pki/tls/certs",
-        "pki/ca-trust",
-    )
+STARTING: Final = ("/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf", "/etc/crypto-policies")
+"""Files without which programs such as node do not start."""
+
+NETWORK: Final = (
+    *(f"/etc/{name}" for name in ("resolv.conf", "hosts", "host.conf", "nsswitch.conf", "gai.conf", "services")),
+    *(f"/etc/{name}" for name in ("ssl/certs", "ca-certificates", "pki/tls/certs", "pki/ca-trust")),
 )
-"""The files by which programs find the addresses of hosts and check their certificates."""
+"""Files by which programs find the addresses of hosts, and check their certificates."""
 
 
 def found_program(name: str, folders: Iterable[str], *, network: bool) -> tuple[str, Programs]:
@@ -32,7 +23,8 @@ def found_program(name: str, folders: Iterable[str], *, network: bool) -> tuple[
     """
     installed = installed_programs()
     own = (Path(name),) if Path(name).is_absolute() else ()
-    places = (*installed.places, *own, *map(Path, folders), *(NETWORK_FILES if network else ()))
+    others = map(Path, (*STARTING, *folders, *(NETWORK if network else ())))
+    places = (*installed.places, *own, *others)
     # An absolute path stays as it is below any folder.
     programs = Programs(folders=installed.folders, places=places, cwd=Path("/"))
     return str(programs.find(name)), programs
