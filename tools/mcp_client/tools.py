@@ -1,7 +1,7 @@
 """The tools of MCP servers, made from the accepted sets. Nothing connects to a server before a tool is called."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -116,6 +116,29 @@ class PinnedServer:
         advice = ACCEPT.format(server=self.server.name)
         what = f"The tools of the MCP server {self.server.name} are not those that an operator accepted"
         raise ToolError(f"{what} ({summary(self.accepted, found)}). {advice}.", code="denied")
+
+
+async def ask(servers: Sequence[McpServer]) -> list[ToolSet | ToolError]:
+    """Return the tools that each server lists now, or the error. A server that is down delays no other."""
+    # Imported on first use, because the library is optional.
+    from tools.mcp_client.connection import list_tools  # noqa: PLC0415
+
+    async def listed(server: McpServer) -> ToolSet | ToolError:
+        try:
+            return await list_tools(server)
+        except ToolError as error:
+            return error
+
+    return list(await asyncio.gather(*map(listed, servers)))
+
+
+def state(server: str, found: ToolSet | ToolError, accepted: ToolSet | None) -> str:
+    """Return the state of a server for an operator, as a part of a sentence."""
+    if isinstance(found, ToolError):
+        return str(found)
+    if accepted is None:
+        return f"not accepted: run mcp_accept {server}"
+    return "as accepted" if found.sha256 == accepted.sha256 else f"differs: {summary(accepted, found)}"
 
 
 def summary(accepted: ToolSet, found: ToolSet) -> str:

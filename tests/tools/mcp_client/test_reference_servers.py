@@ -160,7 +160,7 @@ async def test_everything_has_resources_prompts_and_a_question_that_is_declined(
     assert "always declined here" in str(asked.data)
 
 
-async def test_time_tells_the_time_without_the_network() -> None:
+async def test_clock_works_without_the_network() -> None:
     done = await outcome(of_pypi("mcp_server_time"), "get_current_time", timezone="Europe/Oslo")
     assert isinstance(done, Succeeded)
     assert "Europe/Oslo" in str(done.data)
