@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
 from chat import conf
-from chat.providers import SPECS, openai
+from chat.providers import openai
 
 RETIRED: Final = {
     "gpt-5": date(2026, 12, 11),
@@ -30,8 +30,8 @@ HEADER_VALUE: Final = re.compile(r"[!-~]*")
 @register
 def check_files(**_: Any) -> list[CheckMessage]:
     values = {
-        setting.name: getattr(settings, setting.name)
-        for spec in SPECS
+        setting.name: conf.provider_values(spec)[setting.name]
+        for spec in conf.specs()
         for setting in spec.settings
         if setting.kind == "file"
     }
@@ -44,15 +44,20 @@ def check_files(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_keys(**_: Any) -> list[CheckMessage]:
-    names = [setting.name for spec in SPECS for setting in spec.settings if setting.kind == "secret"]
+    keys = {
+        setting.name: conf.provider_values(spec)[setting.name]
+        for spec in conf.specs()
+        for setting in spec.settings
+        if setting.kind == "secret"
+    }
     return [
         Error(
             f"{name} has a character that an HTTP header cannot have.",
             hint="Copy the key again: it has only letters, digits and punctuation of ASCII.",
             id="chat.E003",
         )
-        for name in names
-        if not HEADER_VALUE.fullmatch(getattr(settings, name))
+        for name, key in keys.items()
+        if not HEADER_VALUE.fullmatch(key)
     ]
 
 

@@ -11,9 +11,10 @@ from chat.pricing import tokenizer
 from chat.pricing.prices import Prices
 from chat.providers.base import Provider, Timeouts
 from chat.providers.registry import Entry, ProviderRegistry
-from chat.providers.spec import ProviderSpec, Values
+from chat.providers.spec import ProviderSpec
 from chat.runs.live.budget import Tariff
 from chat.runs.live.subscribers import StreamTimeouts
+from plugins.setting import Values
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,16 @@ def limits() -> Limits:
     )
 
 
+def many_tools() -> int:
+    """Return the number of tools above which a model is offered only some of them."""
+    return int(settings.TOOL_SEARCH_ABOVE)
+
+
+def tool_tokens() -> int:
+    """Return the tokens for all tools in a context if there are many."""
+    return int(settings.TOOL_SEARCH_TOKENS)
+
+
 def retries() -> Retries:
     return Retries(attempts=settings.PROVIDER_MAX_RETRIES)
 
@@ -72,6 +83,9 @@ def timeouts() -> StreamTimeouts:
 
 def provider_values(spec: ProviderSpec) -> Values:
     """Return the values of a provider's settings."""
+    if spec.name in settings.PLUGINS.values:
+        values: Values = settings.PLUGINS.values[spec.name]
+        return values
     return {setting.name: getattr(settings, setting.name) for setting in spec.settings}
 
 

@@ -8,14 +8,13 @@ from access.limits.budgets import budgets
 from access.limits.rates import optional as optional_rate
 from access.network import proxies
 from chat.pricing import price_list
-from chat.providers import SPECS, with_endpoints
+from chat.providers import SPECS, all_specs
 from command_line.program import FOLDER
 from orchestrator_site import channel_layer, secret_key
-from orchestrator_site.environment import provider_settings, tool_parsers
+from orchestrator_site.environment import plugin_settings, provider_settings, tool_parsers
 from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
-from tools.forges import allowed
 
 BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
@@ -59,11 +58,14 @@ ENV_PATH = env.file
 SECRET_KEY_PATH = env.path("SECRET_KEY_PATH", ".secret_key")
 SECRET_KEY = env.secret("SECRET_KEY") or secret_key.kept(SECRET_KEY_PATH)
 
+# Plug-ins: installed packages that add tools and providers
+PLUGINS = plugin_settings.plugins(env, "PLUGINS")
+
 # Providers of models: each provider's own variables (`chat.providers.SPECS`), then what all of them share
 PROVIDER_SETTINGS = {each.name: provider_settings.setting(env, each) for spec in SPECS for each in spec.settings}
 globals().update(PROVIDER_SETTINGS)
-ENDPOINTS = provider_settings.endpoints(env, "PROVIDERS_FILE", [spec.name for spec in SPECS])
-PROVIDER_SPECS = with_endpoints(ENDPOINTS)
+ENDPOINTS = provider_settings.endpoints(env, "PROVIDERS_FILE", [*(spec.name for spec in SPECS), *PLUGINS.names])
+PROVIDER_SPECS = all_specs(ENDPOINTS, PLUGINS.providers)
 DEFAULT_PROVIDER = env.choice("DEFAULT_PROVIDER", "", ("", *(spec.name for spec in PROVIDER_SPECS)))
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
 PROVIDER_FALLBACK = env.names("PROVIDER_FALLBACK")
@@ -112,12 +114,12 @@ vectors_from = partial(
 RETRIEVAL_EMBEDDINGS = env.parsed("RETRIEVAL_EMBEDDINGS", vectors_from)
 GIT_AUTHOR_NAME = env.parsed("GIT_AUTHOR_NAME", tool_parsers.name_template)
 GIT_AUTHOR_EMAIL = env.parsed("GIT_AUTHOR_EMAIL", tool_parsers.email_template)
-GIT_REMOTES_ALLOWED = env.parsed("GIT_REMOTES_ALLOWED", allowed.remotes)
+GIT_REMOTES_ALLOWED = env.parsed("GIT_REMOTES_ALLOWED", tool_parsers.remotes)
 GIT_CLONE_MAX_BYTES = env.integer("GIT_CLONE_MAX_BYTES", 256 * 2**20, least=1_024, most=16 * 2**30)
 GIT_TOKENS = {
     **({"github.com": token} if (token := env.token("GITHUB_TOKEN")) else {}),
     **({"gitlab.com": token} if (token := env.token("GITLAB_TOKEN")) else {}),
-    **env.parsed_secret("GIT_TOKENS", allowed.tokens),
+    **env.parsed_secret("GIT_TOKENS", tool_parsers.tokens),
 }
 CLOUD_RUN_PROJECT = env.text("CLOUD_RUN_PROJECT")
 CLOUD_RUN_REGION = env.text("CLOUD_RUN_REGION")
@@ -137,6 +139,8 @@ FS_MAX_READ_BYTES = env.integer("FS_MAX_READ_BYTES", 2**20, least=1_024)
 FS_MAX_WRITE_BYTES = env.integer("FS_MAX_WRITE_BYTES", 8 * 2**20, least=1)
 FS_SECRET_NAMES = env.names("FS_SECRET_NAMES")
 TOOL_RESULT_MAX_BYTES = env.integer("TOOL_RESULT_MAX_BYTES", 32_768, least=256)
+TOOL_SEARCH_ABOVE = env.integer("TOOL_SEARCH_ABOVE", 40, least=0, most=10_000)
+TOOL_SEARCH_TOKENS = env.integer("TOOL_SEARCH_TOKENS", 1_500, least=500, most=100_000)
 TOOL_OUTPUT_DIR = env.path("TOOL_OUTPUT_DIR", "tool_outputs")
 INDEX_DIR = env.path("INDEX_DIR", str(TOOL_OUTPUT_DIR / "indexes"))
 UNDO_MAX_BYTES = env.integer("UNDO_MAX_BYTES", 64 * 2**20, least=0)
@@ -182,6 +186,7 @@ KNOWN_SECRETS = (
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     *(secret for server in MCP_SERVERS for secret in server.secrets),
+    *PLUGINS.secrets,
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),
     WEB_SEARCH_API_KEY,

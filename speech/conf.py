@@ -66,6 +66,14 @@ def service() -> SpeechService:
                     )
                     for endpoint in _speaking_endpoints()
                 ),
+                *(
+                    Entry(
+                        name=spec.name,
+                        make=partial(spec.make, settings.PLUGINS.speech_values[spec.name], _timeouts()),
+                        missing=spec.missing(settings.PLUGINS.speech_values[spec.name]),
+                    )
+                    for spec in settings.PLUGINS.speech
+                ),
             ),
             default=settings.DEFAULT_SPEECH_PROVIDER,
         ),
@@ -81,7 +89,8 @@ def service() -> SpeechService:
 
 
 def provider_names() -> tuple[str, ...]:
-    return (*PROVIDERS, *(endpoint.name for endpoint in _speaking_endpoints()))
+    declared = (*_speaking_endpoints(), *settings.PLUGINS.speech)
+    return (*PROVIDERS, *(provider.name for provider in declared))
 
 
 def disabled() -> str:

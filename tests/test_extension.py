@@ -9,9 +9,10 @@ import pytest
 from chat.engine.messages import ToolCall, ToolMessage
 from chat.engine.model_port import CompletionEvent, CompletionRequest, Finished, Text
 from chat.providers.base import Provider, Timeouts
-from chat.providers.spec import ProviderSpec, Setting, Values
+from chat.providers.spec import ProviderSpec
 from orchestrator_site.environment.provider_settings import setting
 from orchestrator_site.environment.variables import Environment, InvalidSetting
+from plugins.setting import Setting, Values
 from tests.conftest import Start
 from tools.base import tool
 from tools.registry import Registry
@@ -33,7 +34,7 @@ class Parrot(Provider):
         match request.messages[-1]:
             case ToolMessage(content=content):
                 sky = msgspec.json.decode(content)["sky"]
-                yield Text((f"{self._greeting}: {sky}".encode(),))
+                yield Text.of(f"{self._greeting}: {sky}")
                 yield Finished(reason="stop")
             case _:
                 yield ToolCall(call_id="c1", name="weather.today", arguments='{"city": "Oslo"}')

@@ -49,6 +49,7 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
             resources.retrieval(),
             disabled=_off("ENABLE_RETRIEVAL", is_on=conf.retrieval_enabled()),
         ),
+        *(tool for plugin in conf.plugins() for tool in plugin.tools(workspace)),
     )
 
 

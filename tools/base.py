@@ -101,7 +101,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     """The part of an execution that its tool may use. `permits` is None if the policy has no rule about its files.
 
     `record` is None if the execution belongs to no run. `preview` is the value of the approved preview, if the call
-    was approved and its tool has previews. `memory` is None if nothing is stored.
+    was approved and its tool has previews. `memory` is None if nothing is stored. `offered` are the tools among which
+    the caller may search.
     """
 
     payer: Payer
@@ -110,6 +111,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     record: Record | None = None
     preview: Any = None
     memory: Memory | None = None
+    offered: tuple[ToolSpec, ...] = ()
 
     @property
     def owner(self) -> str:
@@ -382,10 +384,14 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Succeeded(msgspec.Struct, frozen=True, kw_only=True):
-    """The tool succeeded. `data` is the result; `content` is the text of it for a model, shortened if it is long."""
+    """The tool succeeded. `data` is the result; `content` is the text of it for a model, shortened if it is long.
+
+    `found` are the names of tools that the model is offered from now on.
+    """
 
     data: Any
     content: str
+    found: tuple[str, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,14 +11,14 @@ from tools.committing.identity import Identity
 from tools.forges.allowed import AllowedRemotes
 from tools.mcp_client.servers import McpServer
 from tools.output.masking import Masker
+from tools.plugins.spec import PluginTools
 from tools.policy import Policy
 from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
 from tools.web.fetching import FetchLimits
 from tools.web.search import SearchProvider
 from tools.web.urls import AllowedHosts
-from tools.workspace import Limits, SecretNames
-from tools.workspace.confinement.names import SECRETS
+from tools.workspace import SECRETS, Limits, SecretNames
 from tools.workspace.quota import Quota
 from tools.workspaces.scope import Scope
 
@@ -73,6 +73,12 @@ def secret_names() -> SecretNames:
 
 def result_bytes() -> int:
     return int(settings.TOOL_RESULT_MAX_BYTES)
+
+
+def plugins() -> tuple[PluginTools, ...]:
+    """Return the tools of the plug-ins that the operator allows."""
+    found: tuple[PluginTools, ...] = settings.PLUGINS.tools
+    return found
 
 
 def output_folder() -> Path:

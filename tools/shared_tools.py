@@ -16,6 +16,7 @@ from tools.mcp_client.tool_set import ToolSet
 from tools.mcp_client.tools import PinnedServer
 from tools.registry import collisions
 from tools.resources import outputs
+from tools.tool_search import search_tool
 from tools.web.web_tools import web_tools
 
 
@@ -30,7 +31,7 @@ def shared_tools(own: tuple[str, ...]) -> tuple[Tool, ...]:
 
 @cache
 def builtin_tools() -> tuple[Tool, ...]:
-    return (*output.tools(outputs()), *deploy_tools(), *web_tools())
+    return (*output.tools(outputs()), *deploy_tools(), *web_tools(), *search_tool.tools())
 
 
 class AcceptedServers:

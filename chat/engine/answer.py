@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chat.engine.context_window import Count, request_tokens
+from chat.engine.context.window import Count, request_tokens
 from chat.engine.events import Reasoning, Usage
 from chat.engine.messages import AssistantMessage, ProviderParts, ToolCall
 from chat.engine.model_port import Finished, Text, Thought, TokensUsed

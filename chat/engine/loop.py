@@ -15,7 +15,8 @@ from chat.engine.answer import Answer, Price
 from chat.engine.budget_port import Budget, UnlimitedBudget
 from chat.engine.compaction.compactor import Compactor
 from chat.engine.compaction.conversation import Conversation
-from chat.engine.context_window import Count, text_tokens
+from chat.engine.context.tools import ToolSearch, tools_in_context
+from chat.engine.context.window import Count, text_tokens
 from chat.engine.events import Compaction, End, EndReason, Error, Event, Reasoning, Retry, TotalUsage, Usage
 from chat.engine.limits import Limits, Retries
 from chat.engine.messages import AssistantMessage, Entry, History, Summary, ToolMessage, UserMessage
@@ -42,7 +43,8 @@ class MessageAdded(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The input of a turn: the conversation, the models that may answer, the tools and the limits.
 
-    A turn that `compacts` only summarises the older messages.
+    A turn that `compacts` only summarises the older messages. With a `tool_search`, a model is offered some of the
+    tools.
     """
 
     run_id: str
@@ -54,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
     instructions: str
     tools: tuple[ToolSpec, ...]
+    tool_search: ToolSearch | None = None
     sampling: SamplingOptions
     shows_reasoning: bool = False
     output_schema: OutputSchema | None = None
@@ -336,11 +339,14 @@ class Turn:
         if self._steps > 1 and sampling.tool_choice not in {None, "auto", "none"}:
             # A model that must call a tool in each answer would never end.
             sampling = msgspec.structs.replace(sampling, tool_choice=None)
+        tools = self._plan.tools
+        if (search := self._plan.tool_search) is not None:
+            tools = tools_in_context(tools, search, self._calls.found, self._conversation.entries, self._count)
         return Prompt(
             messages=tuple(self._conversation.entries),
             instructions=self._plan.instructions,
             # A correction needs no tools: everything has been found out.
-            tools=() if self._corrections else self._plan.tools,
+            tools=() if self._corrections else tools,
             sampling=sampling,
             output_schema=self._plan.output_schema,
             shows_reasoning=self._plan.shows_reasoning,

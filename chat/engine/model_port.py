@@ -12,6 +12,7 @@ import msgspec
 
 from chat.engine.messages import Message, ProviderParts, ToolCall
 from chat.engine.output_schema import OutputSchema
+from chat.engine.text import whole_text
 from tools.base import ToolSpec
 
 ErrorCode = Literal[
@@ -93,6 +94,11 @@ class Text(msgspec.Struct, frozen=True):
     # A piece goes from the upstream's bytes into an event's bytes without being decoded: 1 us a token instead of 66 us
     # with a response model.
     pieces: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, *texts: str) -> "Text":
+        """Return pieces of plain texts. NUL and halves of surrogate pairs are replaced."""
+        return cls(tuple(msgspec.json.encode(whole_text(text))[1:-1] for text in texts))
 
 
 class Thought(msgspec.Struct, frozen=True):

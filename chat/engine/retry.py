@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chat.engine.context_window import answered, fit, message_tokens, request_tokens
+from chat.engine.context.window import answered, fit, message_tokens, request_tokens
 from chat.engine.events import Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Entry

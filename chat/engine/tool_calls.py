@@ -44,6 +44,9 @@ from tools.base import (
 MAX_CONCURRENT: Final = 8
 """Calls without side effects that run at the same time."""
 
+MAX_FOUND: Final = 64
+"""Tools that are remembered as found; the oldest are forgotten."""
+
 STOPPED: Final = Failed(error="The run was stopped while the tool ran.", code="cancelled")
 NOT_RUN: Final = "Not run: the run's limit of tool calls was reached."
 
@@ -89,10 +92,11 @@ class NeedsAnswer(Exception):
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of calls so far, and the failures of each call by its digest."""
+    """The number of calls so far, the failures of each call by its digest, and the tools that the model found."""
 
     calls: int = 0
     failures: dict[str, int] = {}
+    found: tuple[str, ...] = ()
 
 
 class _Call:
@@ -146,19 +150,23 @@ class _Call:
 
 
 class Calls:
-    """Runs calls through the executor. `tally` continues that of an earlier part of the turn."""
+    """Runs calls through the executor. `tally` continues that of an earlier part of the turn.
+
+    `found` are the names of the tools that the model has searched for and found, oldest first.
+    """
 
     def __init__(self, executor: ToolPort[Any], limits: Limits, tally: Tally) -> None:
         self._executor = executor
         self._limits = limits
         self._count = tally.calls
         self._failures = dict(tally.failures)
+        self.found = tally.found
         self._open: Sequence[_Call] = ()
         self._client_tools = frozenset(tool.name for tool in executor.specs() if tool.by_client)
 
     @property
     def tally(self) -> Tally:
-        return Tally(calls=self._count, failures=dict(self._failures))
+        return Tally(calls=self._count, failures=dict(self._failures), found=self.found)
 
     async def run(self, requests: Sequence[ToolRequest]) -> AsyncGenerator[ToolEvent]:
         """Run all calls: those that only read concurrently, the others in order, and last those of client tools.
@@ -261,6 +269,8 @@ class Calls:
         for call in done:
             yield call.message()
         for call in done:
+            if isinstance(call.outcome, Succeeded):
+                self.found = (*self.found, *call.outcome.found)[-MAX_FOUND:]
             self._count_failure(call)
 
     def _is_by_client(self, request: ToolRequest) -> bool:

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from chat.engine.context_window import IMAGE_TOKENS, Count, request_tokens
+from chat.engine.context.window import IMAGE_TOKENS, Count, request_tokens
 from chat.engine.messages import Message, ToolMessage, UserMessage
 from chat.engine.model_port import CompletionRequest
 from tools.base import ToolSpec

@@ -9,8 +9,8 @@ from chat.providers.spec import ProviderSpec
 SPECS = (openai.SPEC, gemini.SPEC, anthropic.SPEC, local.SPEC, demo.SPEC)
 
 
-def with_endpoints(endpoints: Iterable[Endpoint]) -> tuple[ProviderSpec, ...]:
-    """Return the specifications with those of declared endpoints, which come before the models of this machine."""
+def all_specs(endpoints: Iterable[Endpoint], plugins: Iterable[ProviderSpec]) -> tuple[ProviderSpec, ...]:
+    """Return the specifications with those of declared endpoints and plug-ins, before the models of this machine."""
     hosted = [spec for spec in SPECS if spec.settings and spec is not local.SPEC]
     declared = [openai.endpoint_spec(endpoint) for endpoint in endpoints]
-    return (*hosted, *declared, *(spec for spec in SPECS if spec not in hosted))
+    return (*hosted, *declared, *plugins, *(spec for spec in SPECS if spec not in hosted))

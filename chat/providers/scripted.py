@@ -9,8 +9,6 @@ received requests. An async function without parameters is awaited in its place,
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import ClassVar
 
-import msgspec
-
 from chat.engine.model_port import CompletionEvent, CompletionRequest, ProviderError, SamplingOptions, Text
 from chat.providers.base import Provider
 
@@ -51,4 +49,4 @@ class Scripted(Provider):
 
 def text(*pieces: str) -> Text:
     """Return pieces of an answer, from plain strings."""
-    return Text(tuple(msgspec.json.encode(piece)[1:-1] for piece in pieces))
+    return Text.of(*pieces)

@@ -1,32 +1,16 @@
 """The specification of a provider: its settings, when it is configured, and how to make it.
 
-A provider is a package of this folder that exports `SPEC`, and is listed in `chat.providers.SPECS`. Settings, system
-checks, prices and the valid values of `DEFAULT_PROVIDER` are derived from that list.
+A provider is a package of this folder that exports `SPEC`, and is listed in `chat.providers.SPECS`, or the object of
+a plug-in's entry point `orchestrator_service.providers`. Settings, system checks, prices and the valid values of
+`DEFAULT_PROVIDER` are derived from it.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
 
 import msgspec
 
 from chat.providers.base import Provider, Timeouts
-
-Values = Mapping[str, Any]
-"""The values of a provider's settings, by their names."""
-
-
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """An environment variable that configures a provider.
-
-    An empty `file` is None. `minimum` and `maximum` bound an `integer`. An `object` is a JSON object, and `texts` is
-    one whose values are texts.
-    """
-
-    name: str
-    kind: Literal["text", "secret", "url", "url_with_query", "file", "integer", "names", "texts", "object"]
-    default: Any = ""
-    minimum: int = 0
-    maximum: int = 2**53
+from plugins.setting import Setting, Values
 
 
 class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):

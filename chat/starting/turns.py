@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final
 from uuid import UUID
 
 from chat import conf
@@ -13,15 +12,12 @@ from chat.engine.retry import Candidate
 from chat.history.messages import history
 from chat.runs.live.budget import RunBudget, Tariff
 from chat.runs.log.journals import write_if_owner
+from chat.starting.offers import Offers
 from chat.starting.request import RunRequest
 from spending.accounts import payer
 from storage.reader import read
 from tools.execution.context import ToolContext
 from tools.execution.executor import ToolExecutor
-from tools.execution.offered import OfferedTools, offered_tools
-
-MAX_OFFERS: Final = 64
-"""The sets of offered tools that are remembered, one for each kind of caller."""
 
 
 class TurnFactory:
@@ -33,7 +29,7 @@ class TurnFactory:
         self._tools = tools
         self._tariff = tariff
         self._retries = conf.retries()
-        self._offers: dict[tuple[tuple[str, ...], tuple[str, ...]], OfferedTools] = {}
+        self._offers = Offers(many=conf.many_tools(), max_tokens=conf.tool_tokens())
 
     def budget(self, request: RunRequest, run_id: UUID, session_id: UUID) -> RunBudget:
         """Return the budgets that apply to a run."""
@@ -54,11 +50,12 @@ class TurnFactory:
     ) -> Turn:
         """Return the turn of a run, with its conversation read from the database. Raise `StorageUnavailable`."""
         tools = self._tools()
+        offered = self._offers.of(tools, request)
         executor = ToolExecutor(
             tools,
             payer(request.caller, run_id, session_id),
             partial(write_if_owner, run_id) if self.stored else discard,
-            offered=self._offered(tools, request).with_client_tools(request.client_tools),
+            offered=offered.with_client_tools(request.client_tools),
             stored=self.stored,
             granted=request.caller.scopes.may_use,
         )
@@ -77,6 +74,7 @@ class TurnFactory:
             candidates=candidates,
             instructions=conf.system_prompt() if request.instructions is None else request.instructions,
             tools=executor.specs(),
+            tool_search=self._offers.search(offered, conversation.entries),
             sampling=request.sampling,
             shows_reasoning=request.shows_reasoning,
             output_schema=request.output_schema,
@@ -92,17 +90,6 @@ class TurnFactory:
             count=self._tariff.count,
             resumption=resumption,
         )
-
-    def _offered(self, tools: ToolContext, request: RunRequest) -> OfferedTools:
-        # Callers with the same scopes and choice share one value, whose schemas are encoded once for each provider.
-        kind = request.tools, request.caller.scopes.tools
-        if kind not in self._offers:
-            if len(self._offers) >= MAX_OFFERS:
-                # Callers choose the tools by name, so the number of sets has no natural limit.
-                self._offers.clear()
-            chosen = tools.registry.matching(request.tools)
-            self._offers[kind] = offered_tools(chosen, tools.policy, request.caller.scopes.may_use)
-        return self._offers[kind]
 
 
 async def discard(_: object) -> None:

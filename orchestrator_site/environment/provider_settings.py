@@ -10,8 +10,8 @@ from chat.engine.model_port import TokensUsed
 from chat.pricing.price_list import ListPrice
 from chat.providers import endpoint_file, openai, presets
 from chat.providers.openai.endpoint import Endpoint
-from chat.providers.spec import Setting
 from orchestrator_site.environment.variables import Environment
+from plugins.setting import Setting
 from retrieval.remote.service import EmbeddingService
 from tools.mcp_client import servers as server_file
 from tools.mcp_client.servers import McpServer

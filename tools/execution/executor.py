@@ -38,7 +38,16 @@ from tools.base import (
 )
 from tools.execution.context import ToolContext
 from tools.execution.offered import OfferedTools
-from tools.execution.outcome import CLIENT_TOOL, UNKNOWN_TOOL, close_and_count, data_of, masked, outcome_row, use_of
+from tools.execution.outcome import (
+    CLIENT_TOOL,
+    UNKNOWN_TOOL,
+    close_and_count,
+    data_of,
+    found_by,
+    masked,
+    outcome_row,
+    use_of,
+)
 from tools.execution.permission import Permission
 from tools.execution.request import (
     Call,
@@ -230,7 +239,14 @@ class ToolExecutor:
         memory = ExecutionMemory(intent.execution_id, intent.owner, intent.tool, self._write) if self._stored else None
         preview = call.preview.value if call.preview else None
         return ToolTask(
-            call.tool, call.values, self._payer, permits=permits, record=record, preview=preview, memory=memory
+            call.tool,
+            call.values,
+            self._payer,
+            permits=permits,
+            record=record,
+            preview=preview,
+            memory=memory,
+            offered=self._offered.searchable,
         )
 
     async def _close(
@@ -308,7 +324,7 @@ class ToolExecutor:
         data = masked(msgspec.to_builtins(result), self._context.masker)
         pages = self._stored and OUTPUT_TOOL in self._offered.names
         rest = f"{OUTPUT_TOOL} with execution_id {intent.execution_id} reads the rest" if pages else "ask for less"
-        return Succeeded(data=data, content=show(data, self._context.result_bytes, rest))
+        return Succeeded(data=data, content=show(data, self._context.result_bytes, rest), found=found_by(result))
 
     def _failed(self, error: ToolError) -> Failed:
         return Failed(error=self._context.masker.text(str(error)), code=error.code)

@@ -16,12 +16,18 @@ from tools.models import ToolExecution
 from tools.output.masking import Masker
 from tools.output.rendering import binary_names, row_data
 from tools.output.store import Stored
+from tools.tool_search.search_tool import FoundTools
 
 UNKNOWN_TOOL: Final = "unknown"
 """The name under which calls of tools that do not exist are counted."""
 
 CLIENT_TOOL: Final = "client"
 """The name under which calls of all client tools are counted."""
+
+
+def found_by(result: Any) -> tuple[str, ...]:
+    """Return the names of the tools that a call has found."""
+    return tuple(tool.name for tool in result.tools) if isinstance(result, FoundTools) else ()
 
 
 def outcome_row(

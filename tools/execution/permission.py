@@ -6,6 +6,7 @@ import msgspec
 
 from tools.base import Permits, Source, Tool, ToolError
 from tools.policy import PATH, Decision, Policy, stricter
+from tools.tool_search.search_tool import NAME as SEARCH_TOOL
 
 
 class Permission:
@@ -18,7 +19,8 @@ class Permission:
 
     def check_granted(self, tools: Sequence[str]) -> None:
         """Check that the caller's key has the scopes of these tools. Raises `ToolError` (`denied`)."""
-        missing = next((name for name in tools if not self._granted(name)), None)
+        # The search shows only tools that are granted, so it needs no scope of its own.
+        missing = next((name for name in tools if name != SEARCH_TOOL and not self._granted(name)), None)
         if missing is not None:
             raise ToolError(f"The caller's key does not have the scope {missing}.", code="denied")
 

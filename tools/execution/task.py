@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from spending.accounts import Payer
-from tools.base import Execution, Memory, Output, OutputStream, Permits, Record, Tool
+from tools.base import Execution, Memory, Output, OutputStream, Permits, Record, Tool, ToolSpec
 
 MAX_PENDING: Final = 64
 """Pieces of live output that may be pending; at this number the tool waits."""
@@ -28,12 +28,19 @@ class ToolTask:
         record: Record | None = None,
         preview: Any = None,
         memory: Memory | None = None,
+        offered: tuple[ToolSpec, ...] = (),
     ) -> None:
         self._pieces: deque[Output] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         execution = Execution(
-            payer=payer, emit=self._emit, permits=permits, record=record, preview=preview, memory=memory
+            payer=payer,
+            emit=self._emit,
+            permits=permits,
+            record=record,
+            preview=preview,
+            memory=memory,
+            offered=offered,
         )
         self._task: asyncio.Future[Any] = asyncio.ensure_future(tool.run(params, execution))
         # A tool that prints nothing must still wake the reader when it ends.

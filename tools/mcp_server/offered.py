@@ -14,6 +14,7 @@ from tools.execution.executor import ToolExecutor
 from tools.execution.offered import OfferedTools
 from tools.mcp_server import agents
 from tools.output.masking import Masker
+from tools.tool_search import search_tool
 
 
 def is_stored() -> bool:
@@ -32,7 +33,9 @@ def offered_to(caller: Caller) -> dict[str, Tool]:
     return {
         tool.name: tool
         for tool in context.registry
-        if caller.scopes.may_use(tool.name)
+        # A client lists all tools, so it needs no search.
+        if tool.name != search_tool.NAME
+        and caller.scopes.may_use(tool.name)
         and not tool.disabled
         # Without facets, only a rule that denies the tool with any params holds.
         and context.policy.decide(tool.name, tool.effect, "caller", {}) != "deny"

@@ -2,7 +2,7 @@
 
 from tools.workspace.confined import Workspace
 from tools.workspace.confinement.files import File, Folder
-from tools.workspace.confinement.names import SecretNames
+from tools.workspace.confinement.names import SECRETS, SecretNames
 from tools.workspace.confinement.opening import KernelOpener, WalkOpener, WorkspaceUnavailableError
 from tools.workspace.deadline import Deadline
 from tools.workspace.limits import Limits
@@ -14,6 +14,7 @@ from tools.workspace.walking import Entry, EntryType, Walk, Wanted
 from tools.workspace.writing import Change, Changed
 
 __all__ = [
+    "SECRETS",
     "Change",
     "Changed",
     "Deadline",

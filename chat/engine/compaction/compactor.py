@@ -11,7 +11,7 @@ from chat.engine.budget_port import Budget
 from chat.engine.compaction.conversation import Conversation
 from chat.engine.compaction.shortening import Compacted
 from chat.engine.compaction.summary import Summarizer, summary_tokens
-from chat.engine.context_window import Count, message_tokens
+from chat.engine.context.window import Count, message_tokens
 from chat.engine.events import BudgetUsed, Compaction, Retry, TotalUsage, Usage
 from chat.engine.limits import Retries
 from chat.engine.messages import Summary

@@ -1,7 +1,7 @@
 """The conversation of a turn, and the place of each of its entries among the stored messages of the session."""
 
 from chat.engine.compaction.shortening import LEFT_OUT, Compacted, compact
-from chat.engine.context_window import message_tokens
+from chat.engine.context.window import message_tokens
 from chat.engine.messages import Entry, History, Message, Summary, UserMessage
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from chat.engine.context_window import message_tokens
+from chat.engine.context.window import message_tokens
 from chat.engine.messages import AssistantMessage, Entry, Summary, ToolMessage, UserMessage
 
 KEPT_RESULTS: Final = 3

@@ -8,7 +8,7 @@ import msgspec
 
 from chat.engine.answer import Answer
 from chat.engine.budget_port import Budget
-from chat.engine.context_window import BYTES_PER_TOKEN, as_record, text_tokens
+from chat.engine.context.window import BYTES_PER_TOKEN, as_record, text_tokens
 from chat.engine.events import BudgetUsed, Retry
 from chat.engine.limits import Retries
 from chat.engine.messages import Entry, Summary, ToolMessage, UserMessage

@@ -3,7 +3,8 @@
 from urllib.parse import urlsplit
 
 from chat.providers.base import Provider, Timeouts
-from chat.providers.spec import ProviderSpec, Setting, Values
+from chat.providers.spec import ProviderSpec
+from plugins.setting import Setting, Values
 
 HOST = "api.anthropic.com"
 

@@ -2,7 +2,8 @@
 
 from chat.providers.base import Provider, Timeouts
 from chat.providers.demo.provider import MODEL, Demo
-from chat.providers.spec import ProviderSpec, Values
+from chat.providers.spec import ProviderSpec
+from plugins.setting import Values
 
 
 def _make(values: Values, default_model: str, timeouts: Timeouts) -> Provider:

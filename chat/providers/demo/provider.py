@@ -41,7 +41,7 @@ class Demo(Provider):
         words = _WORDS.findall(step.text)
         for word in words:
             await asyncio.sleep(WORD_SECONDS)
-            yield Text((msgspec.json.encode(word)[1:-1],))
+            yield Text.of(word)
         if step.tool:
             arguments = msgspec.json.encode(step.params).decode()
             yield ToolCall(call_id=new_call_id(), name=step.tool, arguments=arguments)

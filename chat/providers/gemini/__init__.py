@@ -1,7 +1,8 @@
 """Gemini, through Google's SDK."""
 
 from chat.providers.base import Provider, Timeouts
-from chat.providers.spec import ProviderSpec, Setting, Values
+from chat.providers.spec import ProviderSpec
+from plugins.setting import Setting, Values
 
 
 def _make(values: Values, default_model: str, timeouts: Timeouts) -> Provider:

@@ -99,4 +99,4 @@ class Answer:
         elif part.text and part.thought:
             yield Thought(part.text)
         elif part.text:
-            yield Text((msgspec.json.encode(part.text)[1:-1],))
+            yield Text.of(part.text)

@@ -3,7 +3,8 @@
 from importlib.util import find_spec
 
 from chat.providers.base import Provider, Timeouts
-from chat.providers.spec import ProviderSpec, Setting, Values
+from chat.providers.spec import ProviderSpec
+from plugins.setting import Setting, Values
 
 NOT_INSTALLED = "the local model's packages are not installed (uv sync --extra local --no-dev --inexact)"
 

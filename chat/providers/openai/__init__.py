@@ -7,7 +7,8 @@ import msgspec
 
 from chat.providers.base import Provider, Timeouts
 from chat.providers.openai.endpoint import Endpoint
-from chat.providers.spec import ProviderSpec, Setting, Values
+from chat.providers.spec import ProviderSpec
+from plugins.setting import Setting, Values
 
 if TYPE_CHECKING:
     from chat.providers.openai.provider import OpenAI

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from access.limits.budgets import NANO, Budget
 from chat.engine.answer import Price
-from chat.engine.context_window import Count
+from chat.engine.context.window import Count
 from chat.engine.events import BudgetUsed, Usage
 from chat.engine.model_port import TokensUsed
 from chat.engine.retry import Candidate, ModelCall

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from access.limits.budgets import budgets
-from chat.engine.context_window import answered
+from chat.engine.context.window import answered
 from chat.engine.messages import UserMessage
 from chat.engine.model_port import CompletionRequest, Finished, ProviderError, TokensUsed, ToolCall
 from chat.models import Run

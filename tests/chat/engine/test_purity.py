@@ -43,6 +43,6 @@ def test_pure_modules_import_without_django() -> None:
 def test_engine_tests_pass_without_django() -> None:
     plugins = ["-p", "no:django", "-p", "no:langsmith_plugin", "-p", "no:cacheprovider"]
     arguments = ["-q", *plugins, "-o", "addopts=", "-o", "DJANGO_SETTINGS_MODULE="]
-    files = [f"tests/chat/engine/test_{name}.py" for name in ("loop", "context_window", "transcript")]
+    files = [f"tests/chat/engine/{name}.py" for name in ("test_loop", "context/test_window", "test_transcript")]
     options = ["--noconftest", "-W", "ignore::pytest.PytestConfigWarning"]
     run(f"import pytest; sys.exit(pytest.main({[*arguments, *options, *files]!r}))")

@@ -1,8 +1,8 @@
-"""The most tokens of a request, which a budget reserves. Covers `chat.engine.context_window`."""
+"""The most tokens of a request, which a budget reserves. Covers `chat.engine.context.window`."""
 
 import pytest
 
-from chat.engine.context_window import request_tokens, text_tokens
+from chat.engine.context.window import request_tokens, text_tokens
 from chat.engine.messages import AssistantMessage, Image, ProviderParts, UserMessage
 from chat.engine.model_port import CompletionRequest
 from chat.pricing import tokenizer

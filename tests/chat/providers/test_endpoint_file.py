@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from chat import conf
 from chat.engine.model_port import TokensUsed
 from chat.pricing.prices import Prices
-from chat.providers import SPECS, with_endpoints
+from chat.providers import SPECS, all_specs
 from chat.providers.endpoint_file import read
 from chat.providers.openai.endpoint import Endpoint, SpeechAddress
 from chat.providers.presets import PRESETS
@@ -138,7 +138,7 @@ def test_usual_services_need_one_variable_each(tmp_path: Path) -> None:
 
 def test_declared_endpoints_are_providers_beside_the_others(settings: Any) -> None:
     settings.ENDPOINTS = (Endpoint(name="gpu", base_url="http://h/v1", default_model="m"),)
-    settings.PROVIDER_SPECS = with_endpoints(settings.ENDPOINTS)
+    settings.PROVIDER_SPECS = all_specs(settings.ENDPOINTS, ())
     registry = conf.provider_registry()
     assert registry.names == ("openai", "gemini", "anthropic", "gpu", "local")
     assert registry.default == "gpu"

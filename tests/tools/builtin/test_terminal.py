@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from spending.accounts import Payer
+from tests.handles import open_handles
 from tests.tools.builtin.conftest import Make
 from tests.tools.commands.terminals import ANY_PYTHON, LiveOutput, alive, contents, git, run, verdict
 from tools.base import Execution, OutputStream, ToolError
@@ -240,7 +241,7 @@ async def test_cancelled_call_leaves_nothing_behind(make: Make, base: Path, tmp_
 
     assert alive(str(base)) == []
     assert list((tmp_path / "temporary").iterdir()) == []
-    assert open_handles() <= handles
+    assert not open_handles() - handles
 
 
 @pytest.mark.parametrize(
@@ -269,10 +270,6 @@ class Deaf(LiveOutput):
     async def emit(self, stream: OutputStream, text: str) -> None:
         """Wait as long as a subscriber would."""
         await asyncio.sleep(0)
-
-
-def open_handles() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def begin_peak() -> int:

@@ -58,9 +58,9 @@ class Command(BaseCommand):
         self.stdout.write(as_json(outcome.data))
 
     async def _run(self, request: ToolRequest, *, approved: bool) -> Succeeded | Failed:
-        executor = ToolExecutor(
-            assembly.tool_context(), Payer(owner=OPERATOR), writer.write, offered=OfferedTools(), stored=True
-        )
+        context = assembly.tool_context()
+        offered = OfferedTools(searchable=tuple(tool.spec for tool in context.registry if not tool.disabled))
+        executor = ToolExecutor(context, Payer(owner=OPERATOR), writer.write, offered=offered, stored=True)
         last = await self._show(executor.execute(executor.inspect(request)))
         if isinstance(last, Waiting):
             approval = Approval(

@@ -13,7 +13,7 @@ import pytest
 
 from chat.engine.compaction.conversation import Conversation
 from chat.engine.compaction.summary import shortened
-from chat.engine.context_window import answered, message_tokens, text_tokens
+from chat.engine.context.window import answered, message_tokens, text_tokens
 from chat.engine.events import BudgetUsed, Compaction, End, Retry, Usage
 from chat.engine.limits import Limits
 from chat.engine.loop import MessageAdded

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.engine.compaction.shortening import compact
-from chat.engine.context_window import answered, message_tokens
+from chat.engine.context.window import answered, message_tokens
 from chat.engine.messages import AssistantMessage, Entry, Message, Summary, ToolCall, ToolMessage, UserMessage
 
 

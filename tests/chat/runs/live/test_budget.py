@@ -1,6 +1,6 @@
 """Budgets of money and tokens: reserved before each model call, settled after it, never exceeded by concurrent runs.
 
-Covers `chat.engine.context_window`, `chat.pricing.tokenizer`.
+Covers `chat.engine.context.window`, `chat.pricing.tokenizer`.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.engine.compaction.conversation import Conversation
-from chat.engine.context_window import answered
+from chat.engine.context.window import answered
 from chat.engine.messages import AssistantMessage, Entry, History, Message, Summary, ToolCall, ToolMessage, UserMessage
 from chat.history import messages
 from chat.runs.log import message_rows

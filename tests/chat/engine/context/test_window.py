@@ -1,4 +1,4 @@
-from chat.engine.context_window import UNANSWERED, answered, fit, message_tokens
+from chat.engine.context.window import UNANSWERED, answered, fit, message_tokens
 from chat.engine.messages import (
     AssistantMessage,
     Image,

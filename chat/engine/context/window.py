@@ -46,7 +46,7 @@ def message_tokens(message: Entry, count: Count = text_tokens) -> int:
 
 def request_tokens(request: CompletionRequest, count: Count = text_tokens) -> int:
     """Estimate the tokens of a request, including its tools."""
-    tools = sum(_tool_tokens(tool, count) for tool in request.tools)
+    tools = sum(tool_tokens(tool, count) for tool in request.tools)
     schema = count(request.output_schema.text) if request.output_schema else 0
     return (
         count(request.instructions)
@@ -58,7 +58,8 @@ def request_tokens(request: CompletionRequest, count: Count = text_tokens) -> in
 
 # Every call of a run sends the same tools, and their schemas are long.
 @lru_cache(maxsize=1_024)
-def _tool_tokens(tool: ToolSpec, count: Count) -> int:
+def tool_tokens(tool: ToolSpec, count: Count) -> int:
+    """Estimate the tokens of a tool's description."""
     # As it is sent: JSON, and not Python's own form.
     return count(f"{tool.name}{tool.description}{msgspec.json.encode(tool.parameters).decode()}")
 

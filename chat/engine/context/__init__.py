@@ -1,0 +1,1 @@
+"""The content of a model call: the part of a conversation, and of many tools, that fits."""

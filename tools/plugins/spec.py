@@ -1,0 +1,54 @@
+"""The specification of a plug-in's tools: its settings, and how to make the tools of a workspace.
+
+PluginBroken         a plug-in's tools cannot be made
+"""
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from plugins.setting import Setting, Values
+from tools.base import Tool
+from tools.workspace import Workspace
+
+
+class PluginBroken(RuntimeError):
+    """A plug-in's tools cannot be made. The message is a sentence for the operator."""
+
+
+class ToolsSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The tools of a plug-in, the object of an entry point `orchestrator_service.tools`.
+
+    `make` gets the values of `settings` and a workspace, to which its tools are confined, and is called once for each
+    workspace. Each tool has a name with a dot, such as `weather.today`, that no other tool has.
+    """
+
+    make: Callable[[Values, Workspace], Iterable[Tool]]
+    settings: tuple[Setting, ...] = ()
+
+
+class PluginTools(msgspec.Struct, frozen=True, kw_only=True):
+    """The specification of a package's tools, and the values of its settings."""
+
+    package: str
+    spec: ToolsSpec
+    values: Values
+
+    def tools(self, workspace: Workspace) -> tuple[Tool, ...]:
+        """Return the tools of a workspace. Raises `PluginBroken`."""
+        try:
+            made = tuple(self.spec.make(self.values, workspace))
+        # Code from outside may fail in any way, and each is the operator's to know.
+        except Exception as error:
+            what = f"the tools of the plug-in {self.package} cannot be made ({type(error).__name__}: {error})"
+            raise PluginBroken(what) from error
+        for tool in made:
+            if not isinstance(tool, Tool) or "." not in tool.name:
+                what = getattr(tool, "name", type(tool).__name__)
+                raise PluginBroken(
+                    f"a tool of the plug-in {self.package} must be a Tool with a dot in its name: {what}"
+                )
+        # Each execution records who confines it. A plug-in is code in this process, so only its own word is known.
+        return tuple(
+            msgspec.structs.replace(tool, confinement=tool.confinement or f"plug-in {self.package}") for tool in made
+        )
