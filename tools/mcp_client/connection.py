@@ -150,7 +150,8 @@ class _Attempt:
             return await send(session, self)
         except BaseException as error:
             # An error that the server answers with says nothing about the session, and neither does a cancelled call.
-            is_answer = isinstance(error, (ToolError, MCPError)) and not self.delivery.session_ended
+            is_closed = isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED
+            is_answer = isinstance(error, (ToolError, MCPError)) and not (is_closed or self.delivery.session_ended)
             if not is_answer and (isinstance(error, Exception) or self._timer.expired()):
                 session.is_spent = True
             raise
@@ -175,10 +176,9 @@ class _Attempt:
         code: ToolErrorCode = "failed"
         if isinstance(error, TimeoutError):
             code, what = "timed_out", f"{self._what_expired()}.{unknown}"
-        elif isinstance(problem or error, TooLarge):
-            code, what = "too_large", f"cannot be used: {problem or error}.{' The call was made.' if sent else ''}"
-        elif self.delivery.problem is not None:
-            what = f"cannot be used: {problem}.{' The call was made.' if sent else ''}"
+        elif isinstance(problem or error, TooLarge) or self.delivery.problem is not None:
+            code = "too_large" if isinstance(problem or error, TooLarge) else "failed"
+            what = f"cannot be used: {problem or error}.{' The call was made.' if sent else ''}"
         elif isinstance(error, InvalidToolSet):
             what = f"cannot be used. {error}"
         elif self.delivery.session_ended and not sent:
@@ -190,8 +190,11 @@ class _Attempt:
         elif sent:
             why = f"did not finish the call: {problem}" if problem else "closed the connection during the call"
             code, what = "interrupted", f"{why}. {UNKNOWN}"
-        elif problem is not None or isinstance(error, AnswerRefused):
-            return Unsent(f"{name} cannot be used: {problem or error}.")
+        elif isinstance(error, AnswerRefused):
+            # It did not start, so another start would end in the same way.
+            what = f"cannot be used: {error}. Nothing was called."
+        elif problem is not None:
+            return Unsent(f"{name} cannot be used: {problem}.")
         else:
             # Only the kind of the error: its message may have an address with a secret in its query.
             cause = (session.failure if session else None) or error

@@ -54,8 +54,19 @@ class Session:
 
     async def open(self) -> None:
         """Connect, and shake hands. Raises the error of the transport or of the SDK."""
+        try:
+            await self._open("auto")
+        except AnswerRefused:
+            if not self.server.command:
+                raise
+            # Some programs end when the first message is not the handshake of an earlier protocol.
+            self._leaving = asyncio.Event()
+            self._transport = StdioTransport(self.server, self._leaving)
+            await self._open("legacy")
+
+    async def _open(self, mode: str) -> None:
         opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._hold(opened))
+        self._task = asyncio.create_task(self._hold(opened, mode))
         try:
             self._client = await opened
         except BaseException:
@@ -114,7 +125,7 @@ class Session:
                 call.declined.append(visible(params.message)[:MAX_QUESTION_CHARS])
         return types.ElicitResult(action="decline")
 
-    async def _hold(self, opened: "asyncio.Future[Client]") -> None:
+    async def _hold(self, opened: "asyncio.Future[Client]", mode: str) -> None:
         """Keep the session open until it is left. Errors are those of the session as a whole."""
 
         async def on_message(message: Any) -> None:
@@ -123,13 +134,15 @@ class Session:
                 for each in tuple(self._calls.values()):
                     each()
 
-        streams, decline = self._transport.streams(), self.decline
+        streams, leaving = self._transport.streams(), self._leaving
         try:
-            async with Client(streams, cache=None, message_handler=on_message, elicitation_callback=decline) as client:
+            async with Client(
+                streams, mode=mode, cache=None, message_handler=on_message, elicitation_callback=self.decline
+            ) as client:
                 if opened.done():
                     return
                 opened.set_result(client)
-                await self._leaving.wait()
+                await leaving.wait()
         except Exception as raised:  # noqa: BLE001 - the boundary to the SDK, whose groups may hold any error
             error = raised
             # The task groups of the SDK make a group of each error.
@@ -139,4 +152,4 @@ class Session:
             if not opened.done():
                 opened.set_exception(self.failure)
         finally:
-            self._leaving.set()
+            leaving.set()

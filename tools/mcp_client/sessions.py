@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from storage.per_loop import PerLoop
 from tools.base import ToolError
@@ -61,7 +62,8 @@ class Sessions:
 
     def __init__(self) -> None:
         self._kept: list[Kept] = []
-        self._opening: dict[tuple[str, str], asyncio.Lock] = {}
+        # A lock lives as long as a call holds it or waits for it.
+        self._opening: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._ends: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -89,31 +91,26 @@ class Sessions:
             await asyncio.wait(tuple(self._ends))
 
     async def _take(self, server: McpServer, owner: str, make: Callable[[McpServer], S]) -> Kept:
-        key = (server.name, owner)
-        lock = self._opening.setdefault(key, asyncio.Lock())
         # One at a time, so that calls that come together share the session of a program.
-        try:
-            async with lock:
-                found = next((kept for kept in reversed(self._kept) if kept.serves(server, owner)), None)
-                if found is None:
-                    if len(self._kept) >= MAX_SESSIONS:
-                        unused = next((kept for kept in self._kept if kept.places == 0), None)
-                        if unused is None:
-                            what = f"{MAX_SESSIONS} sessions with MCP servers are in use. Try again later."
-                            raise ToolError(what, code="failed")
-                        self._end(unused)
-                    found = Kept(make(server), owner)
-                    await found.session.open()
-                else:
-                    self._kept.remove(found)
-                    found.places += 1
-                    if found.timer is not None:
-                        found.timer.cancel()
-                self._kept.append(found)
-                return found
-        finally:
-            if not lock.locked():
-                self._opening.pop(key, None)
+        lock = self._opening.setdefault((server.name, owner), asyncio.Lock())
+        async with lock:
+            found = next((kept for kept in reversed(self._kept) if kept.serves(server, owner)), None)
+            if found is None:
+                if len(self._kept) >= MAX_SESSIONS:
+                    unused = next((kept for kept in self._kept if kept.places == 0), None)
+                    if unused is None:
+                        what = f"{MAX_SESSIONS} sessions with MCP servers are in use. Try again later."
+                        raise ToolError(what, code="failed")
+                    self._end(unused)
+                found = Kept(make(server), owner)
+                await found.session.open()
+            else:
+                self._kept.remove(found)
+                found.places += 1
+                if found.timer is not None:
+                    found.timer.cancel()
+            self._kept.append(found)
+            return found
 
     def _forget(self, kept: Kept) -> None:
         """Use a session for no further call."""

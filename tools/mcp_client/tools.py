@@ -13,6 +13,8 @@ from tools.mcp_client import pins, tool_set
 from tools.mcp_client.results import data_of
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference, qualified
+from tools.sandbox.confinement import kernel_confinement
+from tools.sandbox.refusals import SandboxUnavailableError
 
 INSTALL: Final = "mcp is not installed; run uv sync --extra mcp --no-dev --inexact"
 ACCEPT: Final = "An operator can accept them with mcp_accept {server}, or in the console"
@@ -43,10 +45,16 @@ class PinnedServer:
 
     def tools(self) -> tuple[Tool, ...]:
         """Return the usable tools of the accepted set."""
+        confinement, disabled = "mcp", "" if installed() else INSTALL
+        if self.server.command:
+            try:
+                confinement = f"{kernel_confinement().level}{', network' if self.server.network else ''}"
+            except SandboxUnavailableError as error:
+                disabled = disabled or str(error).rstrip(".")
         usable = [tool for tool in self.accepted.tools if not tool_set.why_unusable(tool)]
-        return tuple(self._tool(tool) for tool in usable)
+        return tuple(self._tool(tool, confinement, disabled) for tool in usable)
 
-    def _tool(self, tool: Mapping[str, Any]) -> Tool:
+    def _tool(self, tool: Mapping[str, Any], confinement: str, disabled: str) -> Tool:
         name = tool["name"]
 
         async def run(params: Any, execution: Execution) -> dict[str, Any]:
@@ -62,8 +70,8 @@ class PinnedServer:
             effect=self.server.effect,
             params=JsonParams,
             run=run,
-            confinement="mcp",
-            disabled="" if installed() else INSTALL,
+            confinement=confinement,
+            disabled=disabled,
             facets=json_facets,
             implied=json_implied,
             schema=tool_set.schema_text(tool),

@@ -78,6 +78,14 @@ def write_errors(said: str, params: Any) -> Any:
     return text(said)
 
 
+def flood_pings(said: str, params: Any) -> None:
+    """Ask, and read no answer."""
+    number = 0
+    while True:
+        number += 1
+        send(id=number, method="ping")
+
+
 def ask(said: str, params: Any) -> Any:
     asked = {"message": "Your name?", "requestedSchema": {"type": "object", "properties": {}}}
     if ERA == MODERN:
@@ -107,6 +115,7 @@ DO = {
     "change": change,
     "error output": write_errors,
     "ask": ask,
+    "pings": flood_pings,
 }
 
 
@@ -140,6 +149,8 @@ if "exit" in sys.argv:
 while line := sys.stdin.readline():
     message = json.loads(line)
     if "id" in message and "method" in message:
+        if "strict" in sys.argv and message["method"] == "server/discover":
+            sys.exit(5)
         result = answer(message["method"], message.get("params") or {})
         if result is not None:
             send(id=message["id"], **({"error": result} if "code" in result else {"result": result}))

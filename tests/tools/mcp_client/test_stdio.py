@@ -7,15 +7,18 @@ import asyncio
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kernel import landlock
 from scripts.source import ROOT
 from tests.tools.mcp_client.fake import DEADLINE
 from tools.base import ToolError
@@ -23,7 +26,8 @@ from tools.mcp_client import sessions
 from tools.mcp_client.connection import call_tool, list_tools
 from tools.mcp_client.results import data_of
 from tools.mcp_client.servers import McpServer
-from tools.mcp_client.tool_set import ToolSet
+from tools.mcp_client.tool_set import ToolSet, tool_set
+from tools.mcp_client.tools import PinnedServer
 from tools.mcp_client.transports import stdio
 
 SCRIPT = Path(__file__).with_name("stdio_server.py")
@@ -182,6 +186,29 @@ async def test_silent_call_is_given_up_and_its_process_ends(era: str, log: pytes
     assert starts(log) == 2
 
 
+async def test_server_that_floods_with_questions_is_given_up_and_bounded(log: pytest.LogCaptureFixture) -> None:
+    tracemalloc.start()
+    error = await failure(entry("2025-11-25", silence_seconds=1), "pings")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert error.code == "timed_out"
+    assert most < 32 * 2**20
+
+
+@pytest.mark.parametrize("calls", [2, 4])
+async def test_first_calls_at_the_same_time_share_one_process(calls: int, log: pytest.LogCaptureFixture) -> None:
+    server = entry()
+    await asyncio.gather(*(call(server, "echo") for _ in range(calls)))
+    assert starts(log) == 1
+
+
+async def test_server_that_ends_at_an_unknown_handshake_is_started_again_with_the_earlier_one(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    assert await call(entry(NEWEST, "strict"), "echo") == "plover"
+    assert starts(log) == 2
+
+
 async def test_server_that_stops_reading_delays_no_end_of_a_call() -> None:
     server = entry(silence_seconds=0.3)
     error = await failure(server, "stop reading", "x" * 2**20)
@@ -231,18 +258,29 @@ def children(process: str) -> list[str]:
     return Path("/proc", process, "task", process, "children").read_text().split()
 
 
+SERVICE = """
+import asyncio, sys
+from tools.mcp_client.connection import call_tool
+from tools.mcp_client.servers import McpServer
+
+async def nothing(_): pass
+
+async def main():
+    server = McpServer(name="fake", command=("python", "-I", "-S", sys.argv[1], "2025-11-25"), read=(sys.argv[2],))
+    for do in ("process", "wait"):
+        print(await call_tool(server, "alice", "echo", {"do": do}, check=nothing, progressed=nothing), flush=True)
+
+asyncio.run(main())
+"""
+
+
 def test_server_ends_with_a_service_that_is_killed() -> None:
-    code = (
-        "import asyncio, time\n"
-        "from tests.tools.mcp_client.test_stdio import call, entry\n"
-        "async def main():\n"
-        "    print(await call(entry(), 'process'), flush=True)\n"
-        "    await call(entry(), 'wait')\n"
-        "asyncio.run(main())"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
+    command = [sys.executable, "-c", SERVICE, str(SCRIPT), str(SCRIPT.parent)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as service:
         assert service.stdout
-        process = Path("/proc", service.stdout.readline().strip())
+        number = re.search(r"'text': '(\d+)'", service.stdout.readline())
+        assert number
+        process = Path("/proc", number[1])
         assert process.exists()
         service.kill()
     deadline = time.monotonic() + DEADLINE
@@ -306,6 +344,16 @@ async def test_question_is_declined_and_the_result_says_so() -> None:
 async def test_program_that_was_removed_since_the_start_is_reported() -> None:
     error = await failure(entry(command=("gone",)))
     assert "cannot be used: it could not be started: There is no program 'gone'" in str(error)
+
+
+def test_tools_record_the_level_that_confines_them_and_are_off_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tool_set([{"name": "echo", "inputSchema": {"type": "object"}}])
+    level = f"landlock{landlock.landlock_abi()}+seccomp"
+    found = [PinnedServer(entry(network=network), tools).tools()[0] for network in (False, True)]
+    assert [tool.confinement for tool in found] == [level, f"{level}, network"]
+    monkeypatch.setattr(landlock, "landlock_abi", lambda: 0)
+    (tool,) = PinnedServer(entry(), tools).tools()
+    assert "Commands need Landlock" in tool.disabled
 
 
 async def test_tools_are_listed_by_a_process_of_its_own(log: pytest.LogCaptureFixture) -> None:

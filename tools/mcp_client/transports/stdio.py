@@ -176,11 +176,12 @@ class _Input:
     async def send(self, item: SessionMessage) -> None:
         """Write a message. Raises `anyio.ClosedResourceError` if the server has ended."""
         message = item.message.model_dump(by_alias=True, mode="json", exclude_unset=True)
-        is_notice = "id" not in message
+        # An answer to the server, or a notice of a cancelled call.
+        may_be_lost = "method" not in message or "id" not in message
         if self._ended.is_set() or self._writer.transport.is_closing():
             raise anyio.ClosedResourceError
-        if is_notice and self._writer.transport.get_write_buffer_size():
-            # A server that does not read must not delay the end of a call by its cancellation.
+        if may_be_lost and self._writer.transport.get_write_buffer_size():
+            # A server that does not read must neither delay the end of a call, nor fill the memory with answers.
             return
         if is_call(message):
             delivery().sent = True
