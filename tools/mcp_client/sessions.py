@@ -103,13 +103,19 @@ class Sessions:
                         raise ToolError(what, code="failed")
                     self._end(unused)
                 found = Kept(make(server), owner)
-                await found.session.open()
-            else:
-                self._kept.remove(found)
-                found.places += 1
-                if found.timer is not None:
-                    found.timer.cancel()
+                # Before it is open, so that it counts.
+                self._kept.append(found)
+                try:
+                    await found.session.open()
+                except BaseException:
+                    self._forget(found)
+                    raise
+                return found
+            self._kept.remove(found)
             self._kept.append(found)
+            found.places += 1
+            if found.timer is not None:
+                found.timer.cancel()
             return found
 
     def _forget(self, kept: Kept) -> None:

@@ -63,7 +63,13 @@ class StdioTransport:
         self._incoming, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         reading, writing = os.pipe()
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(writing, "wb"))
+        try:
+            transport, protocol = await loop.connect_write_pipe(
+                asyncio.streams.FlowControlMixin, os.fdopen(writing, "wb")
+            )
+        except BaseException:
+            os.close(reading)
+            raise
         input_stream = _Input(asyncio.StreamWriter(transport, protocol, None, loop), self._ended)
         running = asyncio.create_task(self._run(reading))
         try:
@@ -131,21 +137,21 @@ class StdioTransport:
             return
         *lines, rest = piece.split(b"\n")
         for line in lines:
-            await self._receive(bytes(self._line + line))
-            self._line.clear()
+            self._line += line
+            await self._receive(is_whole=True)
         self._line += rest
-        if len(self._line) > self._server.max_result_bytes:
-            self._give_up(
-                TooLarge(f"its answer has more than {self._server.max_result_bytes} bytes (max_result_bytes)")
-            )
+        await self._receive(is_whole=False)
 
-    async def _receive(self, line: bytes) -> None:
-        if not line.strip() or self.problem is not None:
+    async def _receive(self, *, is_whole: bool) -> None:
+        """Receive a line if it is whole. A part of one is only measured."""
+        most = self._server.max_result_bytes
+        if len(self._line) > most:
+            self._give_up(TooLarge(f"its answer has more than {most} bytes (max_result_bytes)"))
+        if not is_whole:
             return
-        if len(line) > self._server.max_result_bytes:
-            self._give_up(
-                TooLarge(f"its answer has more than {self._server.max_result_bytes} bytes (max_result_bytes)")
-            )
+        line = bytes(self._line)
+        self._line.clear()
+        if not line.strip() or self.problem is not None:
             return
         try:
             message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
