@@ -13,6 +13,7 @@ LINKS: Final = (
     ("Runs", "chat.run"),
     ("Messages", "chat.message"),
     ("Tools", "tools.toolexecution"),
+    ("MCP", "tools.mcptoolset"),
     ("Speech", "speech.speechrequest"),
     ("Usage", "spending.use"),
     ("Budgets", "spending.account"),

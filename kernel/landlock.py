@@ -32,7 +32,7 @@ OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 """The rights that a rule for a file may have; the kernel rejects others with EINVAL."""
 
 FILES_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-TCP = 0b11
+BIND_TCP, CONNECT_TCP = 0b01, 0b10
 ABSTRACT_UNIX_SOCKETS = 1
 SIGNALS = 2
 
@@ -97,10 +97,11 @@ def enforce(handle: int) -> None:
     syscall(RESTRICT_SELF, handle, 0)
 
 
-def everything(abi: int) -> Ruleset:
-    """Return a ruleset that denies everything that the version can."""
+def everything(abi: int, *, network: bool = False) -> Ruleset:
+    """Return a ruleset that denies everything that the version can, except connections with `network`."""
     files = FILES_BY_ABI[max(known for known in FILES_BY_ABI if known <= abi)]
-    return Ruleset(files, TCP, ABSTRACT_UNIX_SOCKETS | SIGNALS, abi)
+    tcp = BIND_TCP if network else BIND_TCP | CONNECT_TCP
+    return Ruleset(files, tcp, ABSTRACT_UNIX_SOCKETS | SIGNALS, abi)
 
 
 def only_signals(abi: int) -> Ruleset:

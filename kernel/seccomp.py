@@ -1,6 +1,7 @@
 """The filter of system calls. It denies calls that Landlock does not restrict and that commands do not need.
 
-- Sockets are denied, except unnamed pairs of stream sockets, which event loops use to wake themselves.
+- Sockets are denied, except unnamed pairs of stream sockets, which event loops use to wake themselves. With `network`,
+  TCP and UDP sockets can be made and connected; none can be bound to an address or listen.
 - Changes of a file's mode, owner, attributes and times are denied: Landlock does not restrict them anywhere.
 - Files in memory, shared memory without a file, and larger buffers of sockets and pipes are denied: they would not be
   counted.
@@ -25,7 +26,8 @@ X32_BIT = 0x40000000
 # mseal(2), of Linux 6.10.
 NEWEST_KNOWN = 462
 
-AF_UNIX, SOCK_STREAM, SOCK_TYPE_MASK = 1, 1, 0xF
+AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
+SOCK_STREAM, SOCK_DGRAM, SOCK_TYPE_MASK = 1, 2, 0xF
 # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
 CLONE_NAMESPACES = 0x7E020000
 # F_SETOWN, F_SETSIG and F_SETOWN_EX send signals through a file; F_SETLEASE makes others wait; F_NOTIFY watches.
@@ -97,7 +99,7 @@ def available() -> bool:
     return True
 
 
-def program(machine: Machine, landlock_abi: int) -> Code:
+def program(machine: Machine, landlock_abi: int, *, network: bool = False) -> Code:
     """Return the filter for a machine and a version of Landlock."""
     # A call through another architecture's entry (x32 or 32 bits) has other numbers, so it is killed.
     return b"".join(
@@ -109,7 +111,7 @@ def program(machine: Machine, landlock_abi: int) -> Code:
             when_at_least(NEWEST_KNOWN + 1, answer(errno.ENOSYS)),
             *(
                 when_equal(machine.numbers[name], then)
-                for name, then in _rules(landlock_abi).items()
+                for name, then in _rules(landlock_abi, network=network).items()
                 if name in machine.numbers
             ),
             bpf.step(bpf.RETURN, bpf.ALLOW),
@@ -117,15 +119,15 @@ def program(machine: Machine, landlock_abi: int) -> Code:
     )
 
 
-def enforce(landlock_abi: int) -> None:
+def enforce(landlock_abi: int, *, network: bool = False) -> None:
     """Filter the calling thread and everything that it starts, for good. Needs `no_new_privs`."""
     machine = MACHINES[os.uname().machine]
-    code = program(machine, landlock_abi)
+    code = program(machine, landlock_abi, network=network)
     buffer = ctypes.create_string_buffer(code, len(code))
     syscall(machine.seccomp, SET_MODE_FILTER, 0, struct.pack("@HP", bpf.length(code), ctypes.addressof(buffer)))
 
 
-def _rules(landlock_abi: int) -> dict[str, Code]:
+def _rules(landlock_abi: int, *, network: bool) -> dict[str, Code]:
     """Return the code for each call that is not simply allowed. Each ends the program."""
     refused = answer(errno.EPERM)
     no_family = answer(errno.EAFNOSUPPORT)
@@ -133,11 +135,15 @@ def _rules(landlock_abi: int) -> dict[str, Code]:
     denied = DENIED + (SIGNALS if landlock_abi < landlock.SCOPES_ABI else [])
     # Only stream pairs of AF_UNIX: one of datagram sockets could still send to a named socket.
     is_unix = load_argument(0) + unless_equal(AF_UNIX, no_family)
-    is_stream = load_argument(1) + bpf.step(bpf.AND, SOCK_TYPE_MASK) + unless_equal(SOCK_STREAM, no_family)
-    return {
+    socket_type = load_argument(1) + bpf.step(bpf.AND, SOCK_TYPE_MASK)
+    is_stream = socket_type + unless_equal(SOCK_STREAM, no_family)
+    internet = socket_type + when_equal(SOCK_STREAM, allowed) + when_equal(SOCK_DGRAM, allowed) + no_family
+    # Not AF_UNIX: a named socket of the machine, such as that of a database, is not the network.
+    outward = load_argument(0) + when_equal(AF_INET, internet) + when_equal(AF_INET6, internet) + no_family
+    rules = {
         **dict.fromkeys(denied, refused),
         **dict.fromkeys(ONLY_ON_ITSELF, load_argument(0) + unless_equal(0, refused) + allowed),
-        "socket": no_family,
+        "socket": outward if network else no_family,
         "socketpair": is_unix + is_stream + allowed,
         "clone": load_argument(0) + when_any_bit(CLONE_NAMESPACES, refused) + allowed,
         # Its flags are in memory, which a filter cannot read. The C library falls back to clone.
@@ -152,6 +158,9 @@ def _rules(landlock_abi: int) -> dict[str, Code]:
         "openat2": answer(errno.ENOSYS),
         **{name: when_argument(index, SET_ID, refused) + allowed for name, index in MODES.items()},
     }
+    if network:
+        del rules["connect"]
+    return rules
 
 
 def _by(index: int, values: tuple[int, ...], then: Code, otherwise: Code) -> Code:

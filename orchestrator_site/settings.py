@@ -187,7 +187,7 @@ KNOWN_SECRETS = (
     OPENAI_SPEECH_API_KEY,
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
-    *(secret for server in MCP_SERVERS for secret in server.secrets()),
+    *(secret for server in MCP_SERVERS for secret in server.secrets),
     *(secret for service in HTTP_SERVICES for secret in service.secrets()),
     *PLUGINS.secrets,
     DATABASES["default"].get("PASSWORD", ""),

@@ -15,6 +15,7 @@ from tools.approvals.api import decide
 from tools.client_tools.api import store_result
 from tools.execution.request import grant_all
 from tools.listing import describe_tools
+from tools.mcp_client.api import router as prompts_router
 from tools.mcp_server.views import router as mcp_router
 from tools.output.store import page_of
 from tools.schemas import DecisionIn, ExecutionFilters, ExecutionList, ExecutionOut, OutputOut, ResultIn, ToolList
@@ -35,6 +36,7 @@ BYTES: Final[Any] = params.Query(PAGE_BYTES, ge=1, le=MAX_PAGE_BYTES, descriptio
 FIRST_BYTE: Final[Any] = params.Query(0, ge=0, le=2**53, description="The first byte of the page.")
 
 router.add_router("", mcp_router)
+router.add_router("", prompts_router)
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
 DECISION_ERRORS: Final = ERRORS | errors(409, 413, 415)

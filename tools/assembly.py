@@ -6,13 +6,12 @@ To add a tool, write its file in `builtin/` and add its line to `registry`.
 from functools import cache
 
 from speech.budgets import CallBudget
-from tools import conf, resources
+from tools import conf, resources, shared_tools
 from tools.base import Tool
 from tools.builtin import fs, patch, retrieval, speech, terminal
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
 from tools.resources import outputs as outputs
-from tools.shared_tools import shared_tools
 from tools.workspace import Workspace, WorkspaceUnavailableError
 from tools.workspaces.tools import WorkspaceTools
 
@@ -20,13 +19,19 @@ from tools.workspaces.tools import WorkspaceTools
 @cache
 def registry() -> WorkspaceTools:
     """Return all tools of this process. The first call takes a moment, because it tests the sandbox."""
-    return WorkspaceTools(resources.workspaces(), _tools)
+    return WorkspaceTools(resources.workspaces(), _tools, shared_tools.shared_tools)
+
+
+async def renew() -> None:
+    """Offer the tools of MCP servers that operators have accepted since, and withdraw those that they replaced."""
+    if await shared_tools.renew():
+        registry().renew()
 
 
 def _tools(workspace: Workspace) -> tuple[Tool, ...]:
     """Return the tools of one workspace."""
     level, missing = resources.commands_confinement()
-    own = (
+    return (
         *fs.tools(workspace),
         *patch.tools(workspace),
         *git_tools(workspace),
@@ -46,7 +51,6 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
         ),
         *(tool for plugin in conf.plugins() for tool in plugin.tools(workspace)),
     )
-    return (*own, *shared_tools(tuple(tool.name for tool in own)))
 
 
 def names() -> tuple[str, ...]:

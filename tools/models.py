@@ -107,6 +107,8 @@ class McpToolSet(models.Model):
     class Meta:
         db_table = "mcp_tool_sets"
         ordering: ClassVar = ["server", "-found"]
+        verbose_name = "MCP tool set"
+        permissions: ClassVar = [("accept_mcptoolset", "Can accept the tools of an MCP server")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["server"],

@@ -5,6 +5,7 @@ from functools import cache
 
 from django.db import DatabaseError, connection
 
+from storage.reader import read
 from tools import conf
 from tools.base import Tool
 from tools.builtin import output
@@ -12,6 +13,7 @@ from tools.cloud_run.deploy_tools import deploy_tools
 from tools.http_tools.client import HttpClient
 from tools.http_tools.tools import http_tools
 from tools.mcp_client import pins
+from tools.mcp_client.resource_tool import resource_tools
 from tools.mcp_client.tool_set import ToolSet
 from tools.mcp_client.tools import PinnedServer
 from tools.registry import collisions
@@ -20,11 +22,20 @@ from tools.tool_search import search_tool
 from tools.web.web_tools import web_tools
 
 
-@cache
 def shared_tools(own: tuple[str, ...]) -> tuple[Tool, ...]:
     """Return the tools, beside those of a workspace with these names."""
+    servers = mcp_servers()
+    tools = (*builtin_tools(), *(tool for server in servers for tool in server.tools()), *resource_tools(servers))
+    same = collisions([*own, *(tool.name for tool in tools)])
+    # A check reports those that are left out, and keeps the service from starting.
+    return tuple(tool for tool in tools if tool.name not in same)
+
+
+@cache
+def builtin_tools() -> tuple[Tool, ...]:
+    """Return the tools that stay the same for as long as the process runs."""
     masker = conf.masker()
-    tools = (
+    return (
         *output.tools(outputs()),
         *deploy_tools(),
         *web_tools(),
@@ -34,19 +45,55 @@ def shared_tools(own: tuple[str, ...]) -> tuple[Tool, ...]:
             for service in conf.http_services()
             for tool in http_tools(service, HttpClient(service), lambda text: bool(masker.secrets(text)))
         ),
-        *(tool for server in mcp_servers() for tool in server.tools()),
     )
-    same = collisions([*own, *(tool.name for tool in tools)])
-    # A check reports those that are left out, and keeps the service from starting.
-    return tuple(tool for tool in tools if tool.name not in same)
 
 
-@cache
+class AcceptedServers:
+    """The MCP servers whose tools an operator has accepted, as they were when this was last read."""
+
+    def __init__(self) -> None:
+        self._pinned: dict[str, PinnedServer] | None = None
+        self._hashes: dict[str, str] | None = None
+
+    def servers(self) -> tuple[PinnedServer, ...]:
+        """Return the servers, in the order of their file. The first call asks the database, and blocks meanwhile."""
+        if self._pinned is None:
+            is_named = conf.is_stored() and conf.mcp_servers()
+            self._use(accepted_sets() if is_named else {})
+        return tuple((self._pinned or {}).values())
+
+    async def renew(self) -> bool:
+        """Read the accepted sets again if there are others now, and return whether there are."""
+        if not (conf.is_stored() and conf.mcp_servers()):
+            return False
+        hashes = await read(pins.accepted_hashes)
+        if hashes == self._hashes:
+            return False
+        self._use(await read(pins.accepted))
+        self._hashes = hashes
+        return True
+
+    def _use(self, accepted: dict[str, ToolSet]) -> None:
+        known, self._pinned = self._pinned or {}, {}
+        for server in conf.mcp_servers():
+            if server.name in accepted:
+                # The same object for a server, because it counts the calls under way.
+                pinned = known.get(server.name) or PinnedServer(server)
+                pinned.accepted = accepted[server.name]
+                self._pinned[server.name] = pinned
+
+
+_accepted_servers = AcceptedServers()
+
+
 def mcp_servers() -> tuple[PinnedServer, ...]:
-    """Return the MCP servers whose tools an operator has accepted, as they are when this is first called."""
-    servers = conf.mcp_servers() if conf.is_stored() else ()
-    accepted = accepted_sets() if servers else {}
-    return tuple(PinnedServer(server, accepted[server.name]) for server in servers if server.name in accepted)
+    """Return the MCP servers whose tools are offered."""
+    return _accepted_servers.servers()
+
+
+async def renew() -> bool:
+    """Take what operators have accepted since. Return whether there is any. Raises `StorageUnavailable`."""
+    return await _accepted_servers.renew()
 
 
 def accepted_sets() -> dict[str, ToolSet]:

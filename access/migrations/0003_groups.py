@@ -55,7 +55,7 @@ def make(apps, schema_editor):
         record(apps, connection, group, codes)
 
 
-def record(apps, connection, group, codes):
+def record(apps, connection, group, codes, kind="group.created"):
     """Append the group's entry to the audit chain: without it, the verification would report the group."""
     if not settings.ENABLE_PERSISTENCE:
         return
@@ -68,7 +68,7 @@ def record(apps, connection, group, codes):
     content = hashing.encoded([group.name, sorted(codes)])
     now, salt = timezone.now(), secrets.token_bytes(16)
     committed = hashing.commitment(salt, content)
-    texts = ("group.created", str(group.pk), "", "migrate")
+    texts = (kind, str(group.pk), "", "migrate")
     entries.create(
         number=number,
         time=now,

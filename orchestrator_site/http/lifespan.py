@@ -16,6 +16,7 @@ from storage.schema import migrate
 from storage.writer import StorageUnavailable
 from telemetry import tracing
 from tools import assembly
+from tools.mcp_client import sessions
 from tools.mcp_server.calls.exchange import end_all
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
             # Tracing ends last, because runs that end here still send their spans.
             await service_registry.close()
             await end_all()
+            await sessions.close()
             await heads.close()
             await authenticator.close()
             await tracing.close()

@@ -52,6 +52,8 @@ PATH_PARAMETERS: Final = {
     "model": "The name of a model.",
     "chat_id": "The chat: a name that the client chose, or the id of its session.",
     "response_id": "The id of a response, which begins with `resp_`.",
+    "server": "The name of an MCP server, as in `mcp.NAME.TOOL`.",
+    "name": "The name of a prompt.",
     "path": "The path of a file in the workspace, such as `docs/guide.md`.",
 }
 TRACE_CONTEXT: Final = {

@@ -225,6 +225,23 @@ RESOURCE: Final = {
 ANSWERS: Final[dict[str, Any]] = {
     "get_resource_metadata": RESOURCE,
     "get_mcp_resource_metadata": RESOURCE,
+    "list_mcp_prompts": {
+        "items": [
+            {
+                "server": "wiki",
+                "name": "summary",
+                "title": "Summary of a page",
+                "description": "Sums up one page of the wiki.",
+                "arguments": [{"name": "page", "description": "The title of the page.", "required": True}],
+            }
+        ],
+        "count": 1,
+        "failed": [],
+    },
+    "get_mcp_prompt": {
+        "description": "Sums up one page of the wiki.",
+        "messages": [{"role": "user", "text": "Sum up the page Deployment in five sentences."}],
+    },
     "start_run": {**RUN_FIELDS, "approval": None, "client_tool_calls": []},
     "resume_run": {
         **RUN_FIELDS,

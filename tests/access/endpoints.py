@@ -72,6 +72,8 @@ ENDPOINTS: Final = {
     ("get", "/v1/models"): Endpoint(kind="unowned", scopes=("chat",)),
     ("get", "/v1/models/{model}"): Endpoint(kind="unowned", scopes=("chat",), opens_with=404),
     ("post", "/mcp"): Endpoint(kind="unowned", scopes=(), body={"jsonrpc": "2.0", "id": 1, "method": "ping"}),
+    ("get", "/mcp/prompts"): Endpoint(kind="unowned", scopes=()),
+    ("get", "/mcp/prompts/{server}/{name}"): Endpoint(kind="unowned", scopes=(), opens_with=404),
     ("get", "/providers"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools"): Endpoint(kind="unowned", scopes=()),
     ("get", "/tools/executions"): Endpoint(kind="list", scopes=EXECUTIONS),

@@ -15,12 +15,15 @@ from django.utils import timezone
 from access.keys import issuing
 from access.models import ApiKey
 from storage.ids import new_id
-from tools.models import ToolExecution
+from tools.mcp_client import pins
+from tools.mcp_client.tool_set import ToolSet
+from tools.models import McpToolSet, ToolExecution
 
 MIGRATION = import_module("access.migrations.0003_groups")
+ADDITION = import_module("access.migrations.0004_mcp_tool_sets")
 RECORDS = (
     "chat/session", "chat/message", "chat/run", "tools/toolexecution", "speech/speechrequest", "spending/use",
-    "spending/account", "access/apikey", "audit/auditentry",
+    "spending/account", "access/apikey", "audit/auditentry", "tools/mcptoolset",
 )  # fmt: skip
 GROUPS = ("viewer", "approver", "operator")
 
@@ -29,6 +32,7 @@ GROUPS = ("viewer", "approver", "operator")
 def group(request: pytest.FixtureRequest, client: Client, db: None) -> str:
     """Log in as a member of each group in turn."""
     MIGRATION.make(apps, SimpleNamespace(connection=connection))
+    ADDITION.add(apps, SimpleNamespace(connection=connection))
     user = User.objects.create(username="ann", is_staff=True)
     user.groups.add(Group.objects.get(name=request.param))
     client.force_login(user)
@@ -72,6 +76,17 @@ def test_keys_are_made_and_revoked_by_operators_only(group: str, client: Client)
     assert not ApiKey.objects.filter(name="all").exists()
 
 
+def test_tools_of_mcp_servers_are_accepted_by_operators_only(group: str, client: Client) -> None:
+    pins.note_found("wiki", ToolSet())
+    row = McpToolSet.objects.get()
+    answer = client.post(f"/admin/tools/mcptoolset/{row.pk}/accept/", {"sha256": row.sha256})
+    asked = client.post("/admin/tools/mcptoolset/ask/")
+    row.refresh_from_db()
+    is_operator = group == "operator"
+    assert (answer.status_code, asked.status_code) == ((302, 302) if is_operator else (403, 403))
+    assert (row.accepted_by == "ann") is is_operator
+
+
 def test_records_stay_unchangeable_for_every_group(group: str, client: Client) -> None:
     row = waiting()
     for end in ("change/", "delete/"):
@@ -87,5 +102,6 @@ def test_permissions_of_actions_on_runs_belong_to_operators(group: str) -> None:
 def test_group_with_one_of_these_names_keeps_its_own_permissions(db: None) -> None:
     Group.objects.create(name="operator")
     MIGRATION.make(apps, SimpleNamespace(connection=connection))
+    ADDITION.add(apps, SimpleNamespace(connection=connection))
     assert Group.objects.get(name="operator").permissions.count() == 0
-    assert Group.objects.get(name="approver").permissions.count() == len(MIGRATION.APPROVER)
+    assert Group.objects.get(name="approver").permissions.count() == len(MIGRATION.APPROVER) + 1

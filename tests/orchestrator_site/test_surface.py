@@ -45,6 +45,8 @@ ROUTES = {
     "/v1/audio/transcriptions": {"post"},
     "/v1/models/{model}": {"get"},
     "/mcp": {"post"},
+    "/mcp/prompts": {"get"},
+    "/mcp/prompts/{server}/{name}": {"get"},
     "/.well-known/oauth-protected-resource": {"get"},
     "/.well-known/oauth-protected-resource/mcp": {"get"},
     "/providers": {"get"},

@@ -1,5 +1,5 @@
-"""The admin pages of tool executions. Django imports this package when it collects admin classes."""
+"""The admin pages of tool executions and tool sets. Django imports this package when it collects admin classes."""
 
-from tools.admin import pages
+from tools.admin import pages, tool_sets
 
-__all__ = ["pages"]
+__all__ = ["pages", "tool_sets"]

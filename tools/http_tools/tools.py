@@ -44,4 +44,5 @@ def http_tools(service: HttpService, client: HttpClient, has_secret: HasSecret) 
             implied=json_implied,
             precheck=check,
             schema=found.schema,
+            taints="web",
         )

@@ -1,36 +1,39 @@
-"""Calls and lists of tools of an MCP server, each on a connection of its own, through the official SDK (extra `mcp`).
+"""Calls and lists of tools of MCP servers, within their limits.
 
-A call never uses the session of another owner, and every call is preceded by a check of the server's tools.
+A call is preceded by a check of the server's tools in its session, which belongs to one owner. A server receives a
+call at most once.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
-import httpx2
-from mcp import Client, types
-from mcp.client.streamable_http import streamable_http_client
+from mcp import types
 from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter
 
 from tools.base import ToolError, ToolErrorCode
-from tools.mcp_client.http_transport import HttpTransport, TooLarge
 from tools.mcp_client.servers import McpServer
-from tools.mcp_client.tool_set import InvalidToolSet, ToolSet, tool_set, visible
+from tools.mcp_client.session import Session
+from tools.mcp_client.sessions import Sessions, sessions
+from tools.mcp_client.tool_set import InvalidToolSet, ToolSet, visible
+from tools.mcp_client.transports.delivery import AnswerRefused, Delivery, TooLarge, current
 
-MAX_PAGES: Final = 32
 MAX_MESSAGE_CHARS: Final = 1_000
 ATTEMPTS: Final = 2
-"""Connections for one call. The second is only opened if the server cannot have received the call on the first."""
+"""Sessions for one call. The second is only used if the server cannot have received the call in the first."""
 
 UNKNOWN: Final = "Whether the call had an effect is unknown, and it was not repeated."
-CALL_RESULT: Final[TypeAdapter[Any]] = TypeAdapter(types.CallToolResult | types.InputRequiredResult)
-
+DECLINED: Final = "The server asked for input, which is always declined here"
+NO_INPUT: Final = (
+    "The server asks for input before it continues, which is not supported here: it did not finish the call."
+)
 SERVER_ERRORS: Final = 500
 """The first of the statuses of HTTP that say that the server failed."""
 
+CALL_RESULT: Final[TypeAdapter[Any]] = TypeAdapter(types.CallToolResult | types.InputRequiredResult)
+R = TypeVar("R")
 Progressed = Callable[[str], Awaitable[None]]
 """Receives a text about the progress of a call."""
 
@@ -43,24 +46,64 @@ class Unsent(Exception):
 
 
 async def list_tools(server: McpServer) -> ToolSet:
-    """Return the tools that a server lists now. Raises `ToolError`."""
+    """Return the tools that a server lists now, in a session of its own. Raises `ToolError`."""
+    found: list[ToolSet] = []
+
+    async def keep(tools: ToolSet) -> None:
+        found.append(tools)
+
+    async def nothing(session: Session, attempt: "_Attempt") -> bool:
+        return True
+
+    own = Sessions()
     try:
-        return await _Attempt(server).tools()
+        # The tools come as they do before a call, so that both see exactly the same list.
+        await _Attempt(server, time.monotonic() + server.total_seconds).run(own, "", keep, nothing)
     except Unsent as error:
         raise ToolError(str(error), code="failed") from None
+    finally:
+        await own.close()
+    return found[0]
 
 
 async def call_tool(
-    server: McpServer, tool: str, arguments: dict[str, Any], *, check: Check, progressed: Progressed
+    server: McpServer, owner: str, tool: str, arguments: dict[str, Any], *, check: Check, progressed: Progressed
 ) -> dict[str, Any]:
-    """Call a tool, and return the result in the protocol's form. Raises `ToolError`.
+    """Call a tool for an owner, and return the result in the protocol's form. Raises `ToolError`.
 
     A server receives the call at most once. Cancelling this cancels the call at the server.
     """
+
+    async def send(session: Session, attempt: "_Attempt") -> dict[str, Any]:
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            # Only messages count: pings of the stream would let a hung call live for ever.
+            attempt.await_message()
+            share = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
+            await progressed(f"{share}: {message}" if message else share)
+
+        params = types.CallToolRequestParams(name=tool, arguments=arguments)
+        # Not the SDK's `call_tool`: it would match the result with a schema of the server, whose patterns may take
+        # forever.
+        result = await session.ask(types.CallToolRequest(params=params), CALL_RESULT, on_progress)
+        if "requestState" in result or "inputRequests" in result:
+            raise ToolError(NO_INPUT, code="failed")
+        if declined := attempt.delivery.declined:
+            # Behind the result itself, as a part of it.
+            note = f"{DECLINED}: {'; '.join(declined)}"
+            result["content"] = [*(result.get("content") or []), {"type": "text", "text": note}]
+        return result
+
+    return await request(server, owner, check, send)
+
+
+async def request(
+    server: McpServer, owner: str, check: Check, send: "Callable[[Session, _Attempt], Awaitable[R]]"
+) -> R:
+    """Return what `send` returns, in a session of the owner and after a check. Raises `ToolError`."""
     deadline = time.monotonic() + server.total_seconds
     for left in reversed(range(ATTEMPTS)):
         try:
-            return await _Attempt(server, deadline).call(tool, arguments, check, progressed)
+            return await _Attempt(server, deadline).run(sessions(), owner, check, send)
         except Unsent as error:
             if not left:
                 raise ToolError(f"{error} Nothing was called.", code="failed") from None
@@ -68,148 +111,101 @@ async def call_tool(
 
 
 class _Attempt:
-    """One connection, from its opening to its end. All times are bounded by one timer, which is moved."""
+    """One use of a session. All times are bounded by one timer, which is moved."""
 
-    def __init__(self, server: McpServer, deadline: float | None = None) -> None:
+    def __init__(self, server: McpServer, deadline: float) -> None:
         self._server = server
         self._deadline = deadline
-        self._transport = HttpTransport(server.max_result_bytes)
         # One timer that is moved, because each phase has a limit of its own and only one can expire.
         self._timer = asyncio.timeout(None)
-        self._phase = "connect"
+        self._is_calling = False
+        self.delivery = Delivery()
 
-    async def tools(self) -> ToolSet:
-        found: list[ToolSet] = []
-
-        # The tools come as they do before a call, so that both see exactly the same list.
-        async def keep(tools: ToolSet) -> None:
-            found.append(tools)
-
-        await self._run(keep, None)
-        return found[0]
-
-    async def call(self, tool: str, arguments: dict[str, Any], check: Check, progressed: Progressed) -> dict[str, Any]:
-        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            # Only messages count: pings of the stream would let a hung call live for ever.
-            self._await_message()
-            share = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
-            await progressed(f"{share}: {message}" if message else share)
-
-        async def send(client: Client) -> Any:
-            params = types.CallToolRequestParams(name=tool, arguments=arguments)
-            # Not `call_tool`: it would match the result with a schema of the server, whose patterns may take forever.
-            return await client.session.send_request(
-                types.CallToolRequest(params=params), CALL_RESULT, progress_callback=on_progress
-            )
-
-        result = await self._run(check, send)
-        if not isinstance(result, types.CallToolResult):
-            raise ToolError("The server asks for input, which is not supported here.", code="failed")
-        # Plain JSON from here on: the other modules do not need the library.
-        content: dict[str, Any] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
-        return content
-
-    async def _run(self, check: Check, send: Callable[[Client], Awaitable[Any]] | None) -> Any:
-        """Connect, check the tools, and send the call if there is one. Return its result."""
-        # Errors of the body are carried out of the connection: its task groups would wrap them.
-        refusal: ToolError | None = None
-        error: Exception | None = None
-        result: Any = None
+    async def run(
+        self, pool: Sessions, owner: str, check: Check, send: "Callable[[Session, _Attempt], Awaitable[R]]"
+    ) -> R:
+        """Take a session, check the server's tools, and return what `send` returns."""
+        before = current.set(self.delivery)
+        session: Session | None = None
         try:
             async with self._timer:
                 self._expire_in(self._server.connect_seconds)
-                async with self._connected() as client:
-                    try:
-                        await check(await self._listed(client))
-                        if send is not None:
-                            self._phase = "call"
-                            self._await_message()
-                            result = await send(client)
-                    except ToolError as raised:
-                        refusal = raised
-                    except (MCPError, ValueError, RuntimeError) as raised:
-                        error = raised
-                    # The end of a session has its own limit, and must not make a finished call fail.
-                    self._phase = "close" if result is not None else self._phase
-                    self._timer.reschedule(None)
-        except Exception as raised:  # noqa: BLE001 - the boundary to the SDK, whose groups may hold any error
-            error = error or _first(raised)
-        if refusal is not None:
-            raise refusal
-        if result is None and error is not None:
-            raise self._failure(error) from None
-        return result
+                async with pool.session(self._server, owner, Session) as session:
+                    return await self._use(session, check, send)
+        except ToolError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary to the SDK
+            if session is not None and session.has_ended:
+                await session.until_broken()
+            raise self._failure(error, session) from None
+        finally:
+            current.reset(before)
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[Client]:
-        async def on_message(message: Any) -> None:
-            if self._phase == "call":
-                self._await_message()
+    async def _use(self, session: Session, check: Check, send: "Callable[[Session, _Attempt], Awaitable[R]]") -> R:
+        session.begin(self.delivery, self.await_message)
+        try:
+            await check(await session.tools())
+            self._is_calling = True
+            self.await_message()
+            return await send(session, self)
+        except BaseException as error:
+            # An error that the server answers with says nothing about the session, and neither does a cancelled call.
+            is_closed = isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED
+            is_answer = isinstance(error, (ToolError, MCPError)) and not (is_closed or self.delivery.session_ended)
+            if not is_answer and (isinstance(error, Exception) or self._timer.expired()):
+                session.is_spent = True
+            raise
+        finally:
+            session.end(self.delivery)
 
-        server = self._server
-        seconds = server.connect_seconds
-        timeout = httpx2.Timeout(connect=seconds, write=seconds, pool=seconds, read=server.total_seconds)
-        async with httpx2.AsyncClient(
-            headers=server.headers, transport=self._transport, timeout=timeout, trust_env=False
-        ) as http:
-            # The transport bounds each answer, so also an event.
-            streams = streamable_http_client(server.url, http_client=http, max_sse_event_size=None)
-            async with Client(streams, cache=None, message_handler=on_message) as client:
-                yield client
-
-    async def _listed(self, client: Client) -> ToolSet:
-        found: list[dict[str, Any]] = []
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            page = await client.session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
-            found += [tool.model_dump(by_alias=True, mode="json", exclude_none=True) for tool in page.tools]
-            # A server may hand out cursors without end.
-            cursor = page.next_cursor
-            if cursor is None:
-                return tool_set(found)
-        raise InvalidToolSet(f"Its list of tools has more than {MAX_PAGES} pages.")
-
-    def _await_message(self) -> None:
+    def await_message(self) -> None:
         """Give the server its time for the next message."""
         self._expire_in(self._server.silence_seconds)
 
     def _expire_in(self, seconds: float) -> None:
-        if self._deadline is not None:
-            seconds = min(seconds, self._deadline - time.monotonic())
+        seconds = min(seconds, self._deadline - time.monotonic())
         # A message may still arrive while the timer has expired.
         if not self._timer.expired():
             self._timer.reschedule(asyncio.get_running_loop().time() + seconds)
 
-    def _failure(self, error: Exception) -> ToolError | Unsent:
+    def _failure(self, error: Exception, session: Session | None) -> ToolError | Unsent:
         """Return the error for the caller: of the call, or that it was not sent."""
-        name, sent = f"The MCP server {self._server.name}", self._transport.call_sent
+        name, sent = f"The MCP server {self._server.name}", self.delivery.sent
         unknown = f" {UNKNOWN}" if sent else ""
+        problem = self.delivery.problem or (session.problem if session else None)
         code: ToolErrorCode = "failed"
         if isinstance(error, TimeoutError):
             code, what = "timed_out", f"{self._what_expired()}.{unknown}"
-        elif (problem := self._transport.problem) is not None:
-            code = "too_large" if isinstance(problem, TooLarge) else "failed"
-            what = f"cannot be used: {problem}.{' The call was made.' if sent else ''}"
+        elif isinstance(problem or error, TooLarge) or self.delivery.problem is not None:
+            code = "too_large" if isinstance(problem or error, TooLarge) else "failed"
+            what = f"cannot be used: {problem or error}.{' The call was made.' if sent else ''}"
         elif isinstance(error, InvalidToolSet):
             what = f"cannot be used. {error}"
-        elif self._transport.session_ended and not sent:
+        elif self.delivery.session_ended and not sent:
             return Unsent(f"{name} ended the session.")
         elif isinstance(error, MCPError) and error.code != types.CONNECTION_CLOSED:
-            code, what = _answered(error, self._transport.status, unknown)
+            code, what = _answered(error, self.delivery.status, unknown)
         elif isinstance(error, (ValueError, RuntimeError)):
             what = f"answered with something that the protocol does not allow.{unknown}"
         elif sent:
-            code, what = "interrupted", f"closed the connection during the call. {UNKNOWN}"
+            why = f"did not finish the call: {problem}" if problem else "closed the connection during the call"
+            code, what = "interrupted", f"{why}. {UNKNOWN}"
+        elif isinstance(error, AnswerRefused):
+            # It did not start, so another start would end in the same way.
+            what = f"cannot be used: {error}. Nothing was called."
+        elif problem is not None:
+            return Unsent(f"{name} cannot be used: {problem}.")
         else:
             # Only the kind of the error: its message may have an address with a secret in its query.
-            return Unsent(f"{name} cannot be reached ({type(error).__name__}).")
+            cause = (session.failure if session else None) or error
+            return Unsent(f"{name} cannot be reached ({type(cause).__name__}).")
         return ToolError(f"{name} {what}", code=code)
 
     def _what_expired(self) -> str:
         server = self._server
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+        if time.monotonic() >= self._deadline:
             return f"did not end the call within {server.total_seconds:g} s (total_seconds)"
-        if self._phase == "call":
+        if self._is_calling:
             return f"sent nothing for {server.silence_seconds:g} s (silence_seconds)"
         return f"did not answer within {server.connect_seconds:g} s (connect_seconds)"
 
@@ -223,10 +219,3 @@ def _answered(error: MCPError, status: int | None, unknown: str) -> tuple[ToolEr
         # A gateway may give up on a call that the server continues.
         return "interrupted" if unknown else "failed", f"answered with HTTP {status}: {message}.{unknown}"
     return "failed", f"answered with an error: {message}."
-
-
-def _first(error: Exception) -> Exception:
-    """Return the first error in a group, which the task groups of the SDK make of each error."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -34,6 +34,12 @@ def accepted() -> dict[str, ToolSet]:
     return {server: tools for server, (tools, sha256) in found.items() if tools.sha256 == sha256}
 
 
+def accepted_hashes() -> dict[str, str]:
+    """Return the hash of the accepted set of each server."""
+    rows = McpToolSet.objects.filter(accepted__isnull=False, removed__isnull=True)
+    return dict(rows.values_list("server", "sha256"))
+
+
 def waiting() -> dict[str, McpToolSet]:
     """Return the newest set of each server that waits for an operator."""
     rows = McpToolSet.objects.filter(accepted__isnull=True, removed__isnull=True).order_by("found")
@@ -66,12 +72,21 @@ def accept(server: str, tools: ToolSet, by: str) -> None:
     with transaction.atomic():
         # An accepted set is first one that waits, so both have the same entries in the audit.
         note_found(server, tools)
-        rows = McpToolSet.objects.filter(server=server, removed__isnull=True)
-        row = rows.get(sha256=tools.sha256, accepted__isnull=True)
-        _remove(rows.exclude(pk=row.pk), by)
-        McpToolSet.objects.filter(pk=row.pk).update(accepted=timezone.now(), accepted_by=by)
+        rows = McpToolSet.objects.filter(server=server, accepted__isnull=True, removed__isnull=True)
+        accept_waiting(rows.get(sha256=tools.sha256), by)
+
+
+def accept_waiting(row: McpToolSet, by: str) -> bool:
+    """Make a set that waits the accepted one, in place of the others. Return False if it no longer waits."""
+    with transaction.atomic():
+        _remove(McpToolSet.objects.filter(server=row.server, removed__isnull=True).exclude(pk=row.pk), by)
+        waits = McpToolSet.objects.filter(pk=row.pk, accepted__isnull=True, removed__isnull=True)
+        if not waits.update(accepted=timezone.now(), accepted_by=by):
+            transaction.set_rollback(True)
+            return False
         change = Change(kind=ACCEPTED, subject=str(row.pk), actor=by, facet=ACCEPTANCE, in_detail=True)
         chain.record(change)
+        return True
 
 
 def _remove(rows: Any, by: str) -> None:

@@ -16,7 +16,7 @@ BASE64_BYTES: Final = (3, 4)
 
 def data_of(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the data of a result, in the protocol's form. Raises `ToolError` if it reports an error."""
-    parts = [_text(part) for part in result.get("content") or []]
+    parts = [part_text(part) for part in result.get("content") or []]
     text = "\n\n".join(part for part in parts if part)
     if result.get("isError"):
         raise ToolError(visible(text)[:MAX_ERROR_CHARS] or "The tool failed, and gave no reason.", code="failed")
@@ -31,7 +31,7 @@ def data_of(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"text": text, "structured": structured}
 
 
-def _text(part: Mapping[str, Any]) -> str:
+def part_text(part: Mapping[str, Any]) -> str:
     """Return a part of the content as text."""
     kind = part.get("type")
     if kind == "text":

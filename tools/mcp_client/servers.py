@@ -4,13 +4,15 @@ Every fault is one sentence with the file, the line and what is valid. Values of
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
 
 from tools.base import Effect
+from tools.mcp_client.programs import found_program
+from tools.sandbox.refusals import CommandRefusedError
 from web.toml_file import InvalidFile, TomlFile
 from web.urls import service_url
 
@@ -19,7 +21,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 NAME_FORM: Final = "1 to 32 lower-case letters, digits, _ and -, and begin with a letter"
 HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VARIABLE: Final = "env:"
-"""The beginning of a header's value that is the name of an environment variable."""
+"""The beginning of a value that is the name of an environment variable of the service."""
 
 OWN_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
@@ -27,49 +29,86 @@ OWN_HEADERS: Final = frozenset(
 """Headers that the service sets itself, beside those that begin with `mcp-`."""
 
 MAX_SERVERS: Final = 64
+MAX_WORDS: Final = 64
+"""Words of a command, variables of an environment, and folders of a server."""
+
+VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
+FORMS: Final = {
+    "effect": f"one of {', '.join(get_args(Effect))}",
+    "command": 'a list of a program and its arguments, such as ["node", "/opt/server/index.js"]',
+    "environment": 'a table of variables, such as { TOKEN = "env:TOKEN" }',
+    "headers": 'a table of headers, such as { Authorization = "env:AUTHORIZATION" }',
+    "network": "true or false",
+    "read": "a list of absolute paths of folders",
+    "write": "a list of absolute paths of folders",
+}
+"""The forms of fields, for the faults about them."""
+
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=3_600)]
+Texts = Annotated[tuple[Text, ...], msgspec.Meta(max_length=MAX_WORDS)]
+Variables = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=4_096)]], msgspec.Meta(max_length=MAX_WORDS)]
 
 
-class McpServer(msgspec.Struct, frozen=True, kw_only=True):
-    """A server of MCP over HTTP.
+class _Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of every server.
 
     `connect_seconds` bounds the connection, the handshake and the list of tools; `silence_seconds` the time without a
-    message during a call; `total_seconds` a whole call. `max_result_bytes` bounds each answer. At most `max_parallel`
-    calls of this process run at the same time.
+    message during a call; `total_seconds` a whole call. A session that is not used ends after `idle_seconds`.
+    `max_result_bytes` bounds each answer. At most `max_parallel` calls of this process run at the same time.
+    """
+
+    effect: Effect = "network"
+    connect_seconds: Seconds = 10
+    silence_seconds: Seconds = 60
+    total_seconds: Seconds = 300
+    idle_seconds: Seconds = 300
+    max_result_bytes: Annotated[int, msgspec.Meta(ge=1_024, le=64 * 2**20)] = 4 * 2**20
+    max_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+
+
+class _Shared(_Limits, frozen=True, kw_only=True):
+    """The fields of every server, and those of one that is a program in the sandbox.
+
+    It may read and execute what is below the folders of `read`, and change what is below those of `write`. With
+    `network` it may connect to other machines, and to this one. `memory_bytes` and `tasks` are for all its processes.
+    """
+
+    network: bool = False
+    read: Texts = ()
+    write: Texts = ()
+    memory_bytes: Annotated[int, msgspec.Meta(ge=16 * 2**20, le=64 * 2**30)] = 2**30
+    tasks: Annotated[int, msgspec.Meta(ge=1, le=4_096)] = 64
+
+
+class McpServer(_Shared, frozen=True, kw_only=True):
+    """A server of MCP: at a `url`, or a `command` whose first word is a program.
+
+    `secrets` are values that must be masked.
     """
 
     name: str
-    url: str
+    url: str = ""
     headers: dict[str, str] = {}
-    effect: Effect = "network"
-    connect_seconds: Seconds = 10
-    silence_seconds: Seconds = 60
-    total_seconds: Seconds = 300
-    max_result_bytes: Annotated[int, msgspec.Meta(ge=1_024, le=64 * 2**20)] = 4 * 2**20
-    max_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
 
-    def secrets(self) -> tuple[str, ...]:
-        """Return the values that must be masked: those of the headers, also without a scheme such as `Bearer`."""
-        return tuple(part for value in self.headers.values() for part in {value, value.rpartition(" ")[2]})
+    @property
+    def place(self) -> str:
+        """The place of the server for people: a URL may have a secret in its query, and a command in its words."""
+        return self.command[0] if self.command else self.url.partition("?")[0]
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Table(_Shared, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: Text | None = None
     headers: dict[str, Text] = {}
-    command: Text | None = None
-    args: list[str] = []
-    env: dict[str, str] = {}
-    network: bool = False
-    effect: Effect = "network"
-    connect_seconds: Seconds = 10
-    silence_seconds: Seconds = 60
-    total_seconds: Seconds = 300
-    max_result_bytes: Annotated[int, msgspec.Meta(ge=1_024, le=64 * 2**20)] = 4 * 2**20
-    max_parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    command: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=MAX_WORDS)] | None = None
+    environment: Variables = {}
 
 
-STDIO_FIELDS: Final = ("command", "args", "env", "network")
+SHARED: Final = _Shared.__struct_fields__
+OF_PROGRAMS: Final = ("environment", *(field for field in SHARED if field not in _Limits.__struct_fields__))
 
 
 def read(path: Path, variable: Callable[[str], str]) -> tuple[McpServer, ...]:
@@ -84,60 +123,91 @@ def read(path: Path, variable: Callable[[str], str]) -> tuple[McpServer, ...]:
     tables: dict[str, Any] = file.tables.get(TABLE, {})
     if len(tables) > MAX_SERVERS:
         raise file.fault((), [TABLE], f"there are {len(tables)} servers; {MAX_SERVERS} at most are possible")
-    return tuple(_servers(file, tables, variable))
+    return tuple(_server(file, name, value, variable) for name, value in tables.items())
 
 
-def _servers(file: TomlFile, tables: dict[str, Any], variable: Callable[[str], str]) -> Iterator[McpServer]:
-    for name, value in tables.items():
-        where = (TABLE, name)
-        if not NAME.fullmatch(name):
-            raise file.fault(where, (), f"the name {name[:40]!r} must be {NAME_FORM}")
-        try:
-            table = msgspec.convert(value, _Table)
-        except msgspec.ValidationError as error:
-            raise _described(file, where, error) from None
-        # Refused, because a server over stdio would run outside of the sandbox.
-        given = next((field for field in STDIO_FIELDS if isinstance(value, dict) and field in value), None)
-        if given is not None:
-            what = f"{given} is for a server over stdio, which is not supported yet; give url, the address of a server"
-            raise file.fault(where, [given], what)
-        if table.url is None:
-            raise file.fault(where, (), "url is missing: give the address of the server, such as https://host/mcp")
-        try:
-            service_url(table.url)
-        except ValueError as error:
-            raise file.fault(where, ["url"], f"url {error}") from None
-        if table.silence_seconds > table.total_seconds:
-            what = f"silence_seconds must be at most total_seconds, which is {table.total_seconds:g}"
-            raise file.fault(where, ["silence_seconds"], what)
-        # The URL as it was written: a slash at its end may matter, and redirects are not followed.
-        yield McpServer(
-            name=name,
-            url=table.url,
-            headers={header: _header(file, name, header, text, variable) for header, text in table.headers.items()},
-            effect=table.effect,
-            connect_seconds=table.connect_seconds,
-            silence_seconds=table.silence_seconds,
-            total_seconds=table.total_seconds,
-            max_result_bytes=table.max_result_bytes,
-            max_parallel=table.max_parallel,
-        )
+def _server(file: TomlFile, name: str, value: Any, variable: Callable[[str], str]) -> McpServer:
+    where = (TABLE, name)
+    if not NAME.fullmatch(name):
+        raise file.fault(where, (), f"the name {name[:40]!r} must be {NAME_FORM}")
+    try:
+        table = msgspec.convert(value, _Table)
+    except msgspec.ValidationError as error:
+        raise _described(file, where, error) from None
+    if table.url is not None and table.command is not None:
+        raise file.fault(where, ["command"], "there is a url and a command: give one of them")
+    if table.silence_seconds > table.total_seconds:
+        what = f"silence_seconds must be at most total_seconds, which is {table.total_seconds:g}"
+        raise file.fault(where, ["silence_seconds"], what)
+    shared = {field: getattr(table, field) for field in SHARED}
+    if table.command is not None:
+        if "headers" in value:
+            raise file.fault(where, ["headers"], "headers are for a server with a url; give environment to a command")
+        _check_program(file, where, table, table.command)
+        environment, secrets = _values(file, where, "environment", table.environment, variable)
+        return McpServer(name=name, command=table.command, environment=environment, secrets=secrets, **shared)
+    if given := next((field for field in OF_PROGRAMS if field in value), None):
+        raise file.fault(where, [given], f"{given} is for a server with a command, and this one has none")
+    if table.url is None:
+        what = 'url or command is missing: give url = "https://host/mcp", or command = ["program", "argument"]'
+        raise file.fault(where, (), what)
+    try:
+        service_url(table.url)
+    except ValueError as error:
+        raise file.fault(where, ["url"], f"url {error}") from None
+    headers, _ = _values(file, where, "headers", table.headers, variable)
+    # Also without a scheme such as `Bearer`.
+    secrets = tuple(part for text in headers.values() for part in {text, text.rpartition(" ")[2]})
+    # The URL as it was written: a slash at its end may matter, and redirects are not followed.
+    return McpServer(name=name, url=table.url, headers=headers, secrets=secrets, **shared)
 
 
-def _header(file: TomlFile, server: str, header: str, text: str, variable: Callable[[str], str]) -> str:
-    """Return the value of a header, from the variable that it names if it does."""
-    place = ((TABLE, server), ["headers", header])
-    if not HEADER.fullmatch(header) or header.lower() in OWN_HEADERS or header.lower().startswith("mcp-"):
-        raise file.fault(*place, f"the header {header[:40]!r} cannot be set here")
-    value = text
-    if text.startswith(VARIABLE):
-        named = text.removeprefix(VARIABLE).strip()
-        value = variable(named)
-        if not value:
-            raise file.fault(*place, f"the variable {named[:80]!r} of the header {header} is not set")
-    if not value.isascii() or not value.isprintable():
-        raise file.fault(*place, f"the header {header} has a character that an HTTP header cannot have")
-    return value
+def _check_program(file: TomlFile, where: tuple[str, ...], table: _Table, command: tuple[str, ...]) -> None:
+    program = command[0]
+    if "/" in program and not program.startswith("/"):
+        raise file.fault(where, ["command"], f"the program {program[:80]!r} must be a name, or an absolute path")
+    for field in ("read", "write"):
+        for folder in getattr(table, field):
+            if not Path(folder).is_absolute() or not Path(folder).is_dir():
+                what = f"{field}: {folder[:80]!r} is not an absolute path of a folder that exists"
+                raise file.fault(where, [field], what)
+    try:
+        found_program(program, table.read, network=table.network)
+    except CommandRefusedError as error:
+        what = str(error).rstrip(".")
+        if "/" in program:
+            what = f"there is no program at {program[:200]}, or it is a link to one that is in no folder of read"
+        raise file.fault(where, ["command"], f"command: {what}") from None
+
+
+def _values(
+    file: TomlFile, where: tuple[str, str], field: str, given: Mapping[str, str], variable: Callable[[str], str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the values of headers or of an environment, and those of them that come from variables."""
+    values: dict[str, str] = {}
+    secrets: list[str] = []
+    kind = "header" if field == "headers" else "variable"
+    for name, text in given.items():
+        place = (where, [field, name])
+        if kind == "header" and (
+            not HEADER.fullmatch(name) or name.lower() in OWN_HEADERS or name.lower().startswith("mcp-")
+        ):
+            raise file.fault(*place, f"the header {name[:40]!r} cannot be set here")
+        if kind == "variable" and not VARIABLE_NAME.fullmatch(name):
+            what = f"the variable {name[:40]!r} must have 1 to 80 letters, digits and _, and not begin with a digit"
+            raise file.fault(*place, what)
+        values[name] = text
+        if text.startswith(VARIABLE):
+            named = text.removeprefix(VARIABLE).strip()
+            values[name] = variable(named)
+            if not values[name]:
+                raise file.fault(*place, f"the variable {named[:80]!r} of the {kind} {name} is not set")
+            secrets.append(values[name])
+        if kind == "header" and not (values[name].isascii() and values[name].isprintable()):
+            raise file.fault(*place, f"the header {name} has a character that an HTTP header cannot have")
+        if "\0" in values[name]:
+            raise file.fault(*place, f"the variable {name} has a NUL, which no variable can have")
+    return values, tuple(secrets)
 
 
 def _described(file: TomlFile, where: tuple[str, ...], error: msgspec.ValidationError) -> InvalidFile:
@@ -145,8 +215,9 @@ def _described(file: TomlFile, where: tuple[str, ...], error: msgspec.Validation
     what, _, place = str(error).partition(" - at ")
     unknown = re.search(r"unknown field `([^`]*)`", what)
     if unknown:
-        valid = ", ".join(field for field in _Table.__struct_fields__ if field not in STDIO_FIELDS)
+        valid = ", ".join(_Table.__struct_fields__)
         return file.fault(where, [unknown[1]], f"there is no field {unknown[1][:40]!r}; there are {valid}")
     field = (re.findall(r"[a-z_]+", place) or [""])[0]
-    valid = f"; it is one of {', '.join(get_args(Effect))}" if field == "effect" else ""
-    return file.fault(where, [field], f"{field or 'it'}: {what[:1].lower()}{what[1:]}{valid}")
+    valid = f"; it is {FORMS[field]}" if field in FORMS else ""
+    what = what[:1].lower() + what[1:].replace(" | null", "")
+    return file.fault(where, [field], f"{field or 'it'}: {what}{valid}")

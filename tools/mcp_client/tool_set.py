@@ -13,6 +13,7 @@ import msgspec
 
 from command_line.output import as_json
 from tools.output.masking import mapped
+from tools.registry import collisions
 from web.json_schema import InvalidSchema, compiled
 
 PREFIX: Final = "mcp"
@@ -156,6 +157,18 @@ def names(tools: Sequence[str]) -> str:
     """Return names for a sentence, bounded."""
     shown = [visible(name)[:80] for name in tools[:8]]
     return ", ".join(shown) + (f" and {len(tools) - len(shown)} more" if len(tools) > len(shown) else "")
+
+
+def collision(server: str, tools: ToolSet, others: Iterable[str]) -> str:
+    """Return a sentence about a tool of a server that has the name of another for models; empty if there is none.
+
+    `others` are the names of all tools, of which those of the server itself do not count.
+    """
+    own = qualified(server, "")
+    kept = [name for name in others if not name.startswith(own)]
+    for name, other in collisions([*kept, *(own + name for name in tools.by_name)]).items():
+        return f"The tools {visible(name)} and {other} have the same name for models."
+    return ""
 
 
 def unusable(tools: ToolSet) -> dict[str, str]:

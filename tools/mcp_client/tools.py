@@ -1,7 +1,8 @@
 """The tools of MCP servers, made from the accepted sets. Nothing connects to a server before a tool is called."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import Any, Final
@@ -12,9 +13,11 @@ from tools.mcp_client import pins, tool_set
 from tools.mcp_client.results import data_of
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference, qualified
+from tools.sandbox.confinement import kernel_confinement
+from tools.sandbox.refusals import SandboxUnavailableError
 
 INSTALL: Final = "mcp is not installed; run uv sync --extra mcp --no-dev --inexact"
-ACCEPT: Final = "An operator must run mcp_accept {server} and restart the service"
+ACCEPT: Final = "An operator can accept them with mcp_accept {server}, or in the console"
 MAX_PROGRESS: Final = 1_000
 """Messages of progress that one call shows."""
 
@@ -23,26 +26,35 @@ MAX_WAITING: Final = 64
 """Calls that wait until others of the same server have ended."""
 
 
+NOTHING: Final = ToolSet()
+
+
 def installed() -> bool:
     """Return whether the client library is there."""
     return find_spec("mcp") is not None
 
 
 class PinnedServer:
-    """A server whose accepted tools may be called."""
+    """A server of which the `accepted` tools may be called. Its calls go by what is accepted when they are made."""
 
-    def __init__(self, server: McpServer, accepted: ToolSet) -> None:
+    def __init__(self, server: McpServer, accepted: ToolSet = NOTHING) -> None:
         self.server = server
-        self._accepted = accepted
+        self.accepted = accepted
         self._places = asyncio.Semaphore(server.max_parallel)
         self._waiting = 0
 
     def tools(self) -> tuple[Tool, ...]:
         """Return the usable tools of the accepted set."""
-        usable = [tool for tool in self._accepted.tools if not tool_set.why_unusable(tool)]
-        return tuple(self._tool(tool) for tool in usable)
+        confinement, disabled = "mcp", "" if installed() else INSTALL
+        if self.server.command:
+            try:
+                confinement = f"{kernel_confinement().level}{', network' if self.server.network else ''}"
+            except SandboxUnavailableError as error:
+                disabled = disabled or str(error).rstrip(".")
+        usable = [tool for tool in self.accepted.tools if not tool_set.why_unusable(tool)]
+        return tuple(self._tool(tool, confinement, disabled) for tool in usable)
 
-    def _tool(self, tool: Mapping[str, Any]) -> Tool:
+    def _tool(self, tool: Mapping[str, Any], confinement: str, disabled: str) -> Tool:
         name = tool["name"]
 
         async def run(params: Any, execution: Execution) -> dict[str, Any]:
@@ -58,8 +70,8 @@ class PinnedServer:
             effect=self.server.effect,
             params=JsonParams,
             run=run,
-            confinement="mcp",
-            disabled="" if installed() else INSTALL,
+            confinement=confinement,
+            disabled=disabled,
             facets=json_facets,
             implied=json_implied,
             schema=tool_set.schema_text(tool),
@@ -70,8 +82,6 @@ class PinnedServer:
         # Imported on first use, because the library takes most of a second to import and is optional.
         from tools.mcp_client.connection import call_tool  # noqa: PLC0415
 
-        if self._waiting >= MAX_WAITING:
-            raise ToolError(f"Too many calls of the MCP server {self.server.name} wait already.", code="failed")
         shown = 0
 
         async def progressed(text: str) -> None:
@@ -81,6 +91,17 @@ class PinnedServer:
             if shown <= MAX_PROGRESS:
                 await execution.emit("stdout", f"{tool_set.visible(text)[:MAX_PROGRESS_CHARS]}\n")
 
+        async with self.place():
+            result = await call_tool(
+                self.server, execution.owner, name, arguments, check=self.check, progressed=progressed
+            )
+        return data_of(result)
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place for a call, for which other calls may have to end. Raises `ToolError`."""
+        if self._waiting >= MAX_WAITING:
+            raise ToolError(f"Too many calls of the MCP server {self.server.name} wait already.", code="failed")
         # Counted, because each call that waits holds a run.
         self._waiting += 1
         try:
@@ -92,18 +113,41 @@ class PinnedServer:
         finally:
             self._waiting -= 1
         try:
-            return data_of(await call_tool(self.server, name, arguments, check=self._check, progressed=progressed))
+            yield
         finally:
             self._places.release()
 
-    async def _check(self, found: ToolSet) -> None:
+    async def check(self, found: ToolSet) -> None:
         """Raise `ToolError` if the server's tools are not the accepted ones, and store them for an operator."""
-        if found.sha256 == self._accepted.sha256:
+        if found.sha256 == self.accepted.sha256:
             return
         await writer.write(partial(pins.note_found, self.server.name, found))
         advice = ACCEPT.format(server=self.server.name)
         what = f"The tools of the MCP server {self.server.name} are not those that an operator accepted"
-        raise ToolError(f"{what} ({summary(self._accepted, found)}). {advice}.", code="denied")
+        raise ToolError(f"{what} ({summary(self.accepted, found)}). {advice}.", code="denied")
+
+
+async def ask(servers: Sequence[McpServer]) -> list[ToolSet | ToolError]:
+    """Return the tools that each server lists now, or the error. A server that is down delays no other."""
+    # Imported on first use, because the library is optional.
+    from tools.mcp_client.connection import list_tools  # noqa: PLC0415
+
+    async def listed(server: McpServer) -> ToolSet | ToolError:
+        try:
+            return await list_tools(server)
+        except ToolError as error:
+            return error
+
+    return list(await asyncio.gather(*map(listed, servers)))
+
+
+def state(server: str, found: ToolSet | ToolError, accepted: ToolSet | None) -> str:
+    """Return the state of a server for an operator, as a part of a sentence."""
+    if isinstance(found, ToolError):
+        return str(found)
+    if accepted is None:
+        return f"not accepted: run mcp_accept {server}"
+    return "as accepted" if found.sha256 == accepted.sha256 else f"differs: {summary(accepted, found)}"
 
 
 def summary(accepted: ToolSet, found: ToolSet) -> str:

@@ -24,7 +24,6 @@ from tools.sandbox.protection.planted import clear
 ORDERS = 0
 BLOCK_BYTES = 64 * 1024
 MAX_MESSAGE_BYTES = 4096
-POLL_SECONDS = 0.02
 SPACE_SECONDS = 0.25
 COUNTING_SECONDS = 0.01
 MAX_COUNTED = 2_000
@@ -78,7 +77,7 @@ def watch(program: int, family: Descendants, policy: Policy) -> Ended:
         left = deadline - time.monotonic()
         if left <= 0:
             return "timed_out"
-        ready = {handle for handle, _ in poller.poll(min(POLL_SECONDS, left) * 1000)}
+        ready = {handle for handle, _ in poller.poll(min(limits.count_seconds, left) * 1000)}
         if ready:
             return "cancelled" if ready == {ORDERS} else "exited"
         family.reap()

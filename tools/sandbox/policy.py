@@ -23,6 +23,7 @@ class Limits(NamedTuple):
     """The limits of a command. CPU time, memory and files apply to each process, tasks and memory also to their sum.
 
     A process may reserve `addresses` times its memory. `temporary_bytes` is for all files of the temporary folder.
+    Tasks and memory are counted every `count_seconds`.
     """
 
     wall_seconds: float = 30
@@ -34,6 +35,7 @@ class Limits(NamedTuple):
     output_bytes: int = 64 << 20
     addresses: int = 1
     temporary_bytes: int = 1 << 30
+    count_seconds: float = 0.02
 
 
 class Part(NamedTuple):
@@ -46,15 +48,16 @@ class Part(NamedTuple):
 class Policy(NamedTuple):
     """A command: the program, its folder, and the files that it may reach. Each `_handle` is inherited and open.
 
-    In a `listable` folder names can be listed at any depth, but no file can be read. With `runs_files`, what
-    can be read can be executed. `rules_handle` is that of a ruleset that also applies. `input_handle` is the standard
-    input, or else it is empty. `plan` is what to clear up if the process `service` was killed.
+    Without a `cwd_handle`, its folder is the temporary one. In a `listable` folder names can be listed at any depth,
+    but no file can be read. With `runs_files`, what can be read can be executed. `rules_handle` is that of a ruleset
+    that also applies. `input_handle` is the standard input, or else it is empty. With `network`, connections to the
+    network are possible. `plan` is what to clear up if the process `service` was killed.
     """
 
     program: str
     argv: list[str]
     environment: dict[str, str]
-    cwd_handle: int
+    cwd_handle: int | None
     readable_handles: list[int]
     writable_handles: list[int]
     places: list[str]
@@ -67,6 +70,7 @@ class Policy(NamedTuple):
     runs_files: bool = False
     rules_handle: int | None = None
     input_handle: int | None = None
+    network: bool = False
     plan: str = ""
     service: int = 0
 
@@ -75,8 +79,9 @@ class Policy(NamedTuple):
         """The handles that the launcher must inherit."""
         parts = (*self.readable_parts, *self.writable_parts)
         folders = (*self.listable_handles, *self.readable_handles, *self.writable_handles)
-        others = (handle for handle in (self.rules_handle, self.input_handle) if handle is not None)
-        return frozenset((self.cwd_handle, *others, *folders, *(part.handle for part in parts)))
+        optional = (self.cwd_handle, self.rules_handle, self.input_handle)
+        others = (handle for handle in optional if handle is not None)
+        return frozenset((*others, *folders, *(part.handle for part in parts)))
 
     def encode(self) -> bytes:
         """Return the policy as one line of JSON."""

@@ -33,14 +33,14 @@ def become(policy: Policy, supervisor: int) -> NoReturn:
         raise ProcessLookupError("The supervisor has ended.")
     os.nice(NICENESS)
     os.umask(UMASK)
-    os.fchdir(policy.cwd_handle)
+    os.chdir(policy.temporary if policy.cwd_handle is None else policy.cwd_handle)
     os.dup2(os.open(os.devnull, os.O_RDONLY) if policy.input_handle is None else policy.input_handle, 0)
     limit(policy.limits)
     confine(policy)
     # Closed at the exec and not now: the pipe for errors is still needed.
     syscall(CLOSE_RANGE, FIRST_OTHER_HANDLE, LAST_HANDLE, CLOSE_ON_EXEC_FLAG)
     # Last, since the filter denies calls that the steps before it need.
-    seccomp.enforce(policy.landlock_abi)
+    seccomp.enforce(policy.landlock_abi, network=policy.network)
     os.execve(policy.program, policy.argv, policy.environment)  # noqa: S606  without a shell is the point
 
 
@@ -75,7 +75,7 @@ def _tasks_of_the_machine() -> int:
 
 def confine(policy: Policy) -> None:
     """Restrict file access to the folders and devices of the policy, each with its rights."""
-    rules = landlock.everything(policy.landlock_abi)
+    rules = landlock.everything(policy.landlock_abi, network=policy.network)
     allow_common(rules, policy)
     allow_parts(rules, policy.readable_parts, read_rights(policy))
     allow_parts(rules, policy.writable_parts, write_rights(policy))

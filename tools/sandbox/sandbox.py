@@ -94,7 +94,7 @@ class Sandbox:
         self,
         argv: Sequence[str],
         *,
-        cwd_handle: int,
+        cwd_handle: int | None,
         readable_handles: Sequence[int] = (),
         writable_handles: Sequence[int] = (),
         listable_handles: Sequence[int] = (),
@@ -104,16 +104,20 @@ class Sandbox:
         limits: Limits = DEFAULT_LIMITS,
         environment: Mapping[str, str] = NO_ENVIRONMENT,
         on_output: Take = ignore,
+        input_handle: int | None = None,
+        network: bool = False,
+        runs_files: bool = False,
         plan: str = "",
         service: int | None = None,
     ) -> Outcome:
-        """Run `argv` in the folder `cwd_handle`, and return when all of its processes have ended.
+        """Run `argv` in the folder `cwd_handle`, or its temporary one, and return when all of its processes have ended.
 
         The command can only read below a handle of `readable_handles` or `writable_handles`, or a part. To withhold a
         file of a folder, pass the parts beside it (see `parts_without`). `programs` replaces the sandbox's own.
-        `environment` adds to the four variables of every command, or replaces them. Cancelling ends all processes, and
-        takes at most 2 s. `plan` is that of `Quarantine`. The launcher carries it out if the process `service` has
-        ended; by default, that is this one.
+        `environment` adds to the four variables of every command, or replaces them. `input_handle` is its standard
+        input, and must stay open. With `network` it may connect to the network, and with `runs_files` execute what it
+        may read. Cancelling ends all processes, and takes at most 2 s. `plan` is that of `Quarantine`. The launcher
+        carries it out if the process `service` has ended; by default, that is this one.
 
         Raises `CommandRefusedError` and `SandboxUnavailableError`.
         """
@@ -150,7 +154,9 @@ class Sandbox:
                 listable_handles=list(listable_handles),
                 readable_parts=readable_parts,
                 writable_parts=list(writable_parts),
-                runs_files=programs.beneath is not None,
+                runs_files=runs_files or programs.beneath is not None,
+                input_handle=input_handle,
+                network=network,
                 plan=plan,
                 service=os.getpid() if service is None else service,
             )

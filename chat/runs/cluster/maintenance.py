@@ -1,7 +1,7 @@
 """The periodic work of a process beside its runs.
 
 It renews its lease, carries out commands, continues waiting runs, ends lost ones, and marks the runs of other processes
-that are followed here. It closes calls whose time for a decision is over.
+that are followed here. It closes calls whose time for a decision is over, and offers newly accepted tools.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from chat.runs.live.manager import RunManager
 from storage.reader import read
 from storage.statements import Statement
 from storage.writer import writer
+from tools import assembly
 from tools.approvals import decisions
 
 MARK_SECONDS: Final = 1.0
@@ -31,7 +32,7 @@ MARKS_HOLD: Final = 5
 """The duration of a mark, in intervals."""
 
 LOOK_SECONDS: Final = 5.0
-"""The interval between two searches for lost runs and for expired calls, in seconds."""
+"""The interval between two searches for lost runs, expired calls and accepted tools, in seconds."""
 
 _count = Statement("SELECT COUNT(*) FROM runs WHERE status = 'running' AND process <> %s")
 
@@ -57,6 +58,7 @@ class Maintenance:
         await self._mark_followed()
         if self._is_look_due():
             await self._end_strays()
+            await assembly.renew()
             if await read(decisions.has_expired, timezone.now()):
                 await writer.write(partial(decisions.close_expired, timezone.now()))
         ordered, ready = await read(_news)

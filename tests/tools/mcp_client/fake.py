@@ -9,7 +9,9 @@ from typing import Any
 import uvicorn
 from mcp import types
 from mcp.server.lowlevel import Server
+from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
+from tools.mcp_client import sessions
 from tools.mcp_client.servers import McpServer
 
 DEADLINE = 30
@@ -28,9 +30,13 @@ def text_result(text: str, **fields: Any) -> types.CallToolResult:
 
 
 class Fake:
-    """A server. `legacy` makes it refuse the stateless protocol; `intercept` may answer a method in its place."""
+    """A server. `legacy` is a protocol with a session, in place of the stateless one.
 
-    def __init__(self, *tools: types.Tool, legacy: bool = False, json_response: bool = False) -> None:
+    `intercept` may answer a method in its place, and `more` are further handlers of the SDK.
+    """
+
+    def __init__(self, *tools: types.Tool, legacy: str = "", json_response: bool = False, **more: Any) -> None:
+        self._more = more
         self.tools = list(tools) or [listed("echo")]
         self.calls: list[dict[str, Any]] = []
         self.methods: list[str] = []
@@ -75,7 +81,7 @@ class Fake:
             self.started.set()
             return await self.handler(context, params.arguments or {})
 
-        server: Server[Any] = Server("fake", version="1", on_list_tools=on_list, on_call_tool=on_call)
+        server: Server[Any] = Server("fake", version="1", on_list_tools=on_list, on_call_tool=on_call, **self._more)
         app = server.streamable_http_app(json_response=self._json)
 
         async def wrapped(scope: Any, receive: Any, send: Any) -> None:
@@ -114,7 +120,10 @@ class Fake:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        method = json.loads(body)["method"] if body else scope["method"]
+        method = json.loads(body).get("method", "answer") if body else scope["method"]
+        if method == "initialize":
+            # The SDK takes the version that the client offers.
+            body = body.replace(LATEST_HANDSHAKE_VERSION.encode(), self._legacy.encode())
         self.methods.append(method)
         answer = self.intercept(method, headers)
         if answer is None and self._legacy and method == "server/discover":
@@ -143,4 +152,5 @@ async def running(*tools: types.Tool, **options: Any) -> AsyncIterator[Fake]:
     try:
         yield fake
     finally:
+        await sessions.close()
         await fake.stop()

@@ -57,7 +57,7 @@ async def test_tools_are_shown_and_accepted(settings: Any) -> None:
         assert "new: echo" in shown
         assert "not offered: bad name: its name must have" in shown
         assert "\x1b" not in shown
-        assert shown.endswith("Accepted 2 tools of fake. Restart the service to offer them.\n")
+        assert shown.endswith("Accepted 2 tools of fake. The service offers them within seconds.\n")
         assert "Nothing has changed: 2 tools of fake" in await said("mcp_accept", "fake")
         fake.tools = [listed("echo", "Other.")]
         report = json.loads(await said("mcp_accept", "fake", "--yes", "--json"))

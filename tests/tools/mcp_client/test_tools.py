@@ -15,7 +15,7 @@ from chat.providers.base import wire_name
 from tests.tools.execution.test_executor import asking, executor, opened
 from tests.tools.mcp_client.fake import DEADLINE, Fake, listed, running, text_result
 from tests.tools.mcp_client.test_tool_set import TOOLS, mutated
-from tools import assembly, checks, shared_tools
+from tools import assembly, checks, resources, shared_tools
 from tools.base import Failed, JsonParams, Output, Succeeded, Tool, Waiting, json_facets, json_implied
 from tools.mcp_client import pins
 from tools.mcp_client.connection import list_tools
@@ -25,6 +25,7 @@ from tools.mcp_client.tools import MAX_PROGRESS, PinnedServer
 from tools.models import McpToolSet, ToolExecution
 from tools.policy import parse
 from tools.registry import Registry, collisions
+from tools.workspaces.tools import WorkspaceTools
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,7 +54,7 @@ async def test_changed_server_is_refused_and_waits_for_an_operator() -> None:
             assert failed.code == "denied"
             assert failed.error == (
                 "The tools of the MCP server fake are not those that an operator accepted (new: extra; changed: echo). "
-                "An operator must run mcp_accept fake and restart the service."
+                "An operator can accept them with mcp_accept fake, or in the console."
             )
         assert fake.calls == []
         row = await McpToolSet.objects.aget()
@@ -204,8 +205,7 @@ def test_wire_names_are_short_stable_and_differ() -> None:
 def configured(monkeypatch: pytest.MonkeyPatch, settings: Any, **sets: ToolSet) -> None:
     """Name servers, with these accepted sets, in a process that has just started."""
     settings.MCP_SERVERS = tuple(McpServer(name=name, url="http://127.0.0.1:9/mcp") for name in sets)
-    for cached in (shared_tools.mcp_servers, shared_tools.shared_tools):
-        monkeypatch.setattr(shared_tools, cached.__name__, cached.__wrapped__)
+    monkeypatch.setattr(shared_tools, "_accepted_servers", shared_tools.AcceptedServers())
     for name, tools in sets.items():
         pins.accept(name, tools, by="command line")
 
@@ -217,7 +217,9 @@ def named(*names: str) -> ToolSet:
 def test_accepted_tools_are_offered_without_a_connection(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     configured(monkeypatch, settings, wiki=named("page", "bad name"), tracker=named("issue"))
     found = shared_tools.shared_tools(("fs.read",))
-    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == ["mcp.wiki.page", "mcp.tracker.issue"]
+    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == [
+        "mcp.wiki.page", "mcp.tracker.issue", "mcp.read"
+    ]  # fmt: skip
     registry = Registry(found)
     assert [tool.name for tool in registry.matching(["mcp.wiki.*"])] == ["mcp.wiki.page"]
 
@@ -225,7 +227,7 @@ def test_accepted_tools_are_offered_without_a_connection(monkeypatch: pytest.Mon
 def test_colliding_names_keep_the_service_from_starting(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     configured(monkeypatch, settings, wiki=named("a.b", "a_b"))
     found = shared_tools.shared_tools(())
-    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == ["mcp.wiki.a.b"]
+    assert [tool.name for tool in found if tool.name.startswith("mcp.")] == ["mcp.wiki.a.b", "mcp.read"]
     monkeypatch.setattr(assembly, "names", lambda: ("mcp.wiki.a.b",))
     (problem,) = checks.check_mcp_servers()
     assert (problem.id, problem.msg) == (
@@ -237,4 +239,26 @@ def test_servers_without_persistence_are_reported(settings: Any) -> None:
     settings.MCP_SERVERS = (McpServer(name="wiki", url="http://127.0.0.1:9/mcp"),)
     settings.ENABLE_PERSISTENCE = False
     assert [problem.id for problem in checks.check_mcp_servers()] == ["tools.W002"]
-    assert shared_tools.mcp_servers.__wrapped__() == ()
+    assert shared_tools.AcceptedServers().servers() == ()
+
+
+async def test_accepted_tools_are_offered_and_replaced_ones_withdrawn_without_a_restart(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.MCP_SERVERS = tuple(McpServer(name=name, url="http://127.0.0.1:9/mcp") for name in ("wiki", "tracker"))
+    monkeypatch.setattr(shared_tools, "_accepted_servers", shared_tools.AcceptedServers())
+    tools = WorkspaceTools(resources.workspaces(), lambda workspace: (), shared_tools.shared_tools)
+    monkeypatch.setattr(assembly, "registry", lambda: tools)
+
+    async def offered(*given: str) -> list[str]:
+        await asyncio.to_thread(pins.accept, "wiki", named(*given), by="command line")
+        await assembly.renew()
+        return [name for name in tools.names if name.startswith("mcp.")]
+
+    await assembly.renew()
+    assert [name for name in tools.names if name.startswith("mcp.")] == []
+    assert await offered("page", "search") == ["mcp.wiki.page", "mcp.wiki.search", "mcp.read"]
+    (server,) = shared_tools.mcp_servers()
+    assert await offered("page") == ["mcp.wiki.page", "mcp.read"]
+    assert shared_tools.mcp_servers() == (server,)
+    assert not await shared_tools.renew()

@@ -173,8 +173,9 @@ async def test_system_calls_newer_than_the_table_fail_as_missing(run_python: Run
 
 @pytest.mark.parametrize("machine", seccomp.MACHINES)
 @pytest.mark.parametrize("abi", [landlock.OLDEST_ABI, landlock.NEWEST_ABI])
-def test_filter_fits_into_the_kernel_limit(machine: str, abi: int) -> None:
-    code = seccomp.program(seccomp.MACHINES[machine], abi)
+@pytest.mark.parametrize("network", [True, False])
+def test_filter_fits_into_the_kernel_limit(machine: str, abi: int, network: bool) -> None:
+    code = seccomp.program(seccomp.MACHINES[machine], abi, network=network)
 
     assert len(code) % 8 == 0
     assert len(code) // 8 < 4096

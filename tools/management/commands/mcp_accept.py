@@ -12,9 +12,8 @@ from command_line.output import add_json, as_json
 from tools import assembly, conf
 from tools.base import ToolError
 from tools.mcp_client import pins, tool_set
-from tools.mcp_client.tool_set import ToolSet, difference, qualified
+from tools.mcp_client.tool_set import ToolSet, difference
 from tools.mcp_client.tools import INSTALL, installed
-from tools.registry import collisions
 from web.plurals import counted
 
 
@@ -48,7 +47,7 @@ class Command(BaseCommand):
         elif before is not None and not change:
             self.stdout.write(f"Nothing has changed: {counted(count, 'tool')} of {server}, accepted before.")
         else:
-            self.stdout.write(f"Accepted {counted(count, 'tool')} of {server}. Restart the service to offer them.")
+            self.stdout.write(f"Accepted {counted(count, 'tool')} of {server}. The service offers them within seconds.")
 
     def _found(self, name: str) -> ToolSet:
         """Return the tools that the server lists now. Raises `CommandError`."""
@@ -66,11 +65,8 @@ class Command(BaseCommand):
         except ToolError as error:
             raise CommandError(str(error)) from None
         # Refused now, because the service would refuse to start with them.
-        own = qualified(name, "")
-        others = [tool for tool in assembly.names() if not tool.startswith(own)]
-        same = collisions([*others, *(own + tool for tool in found.by_name)])
-        for tool, other in same.items():
-            raise CommandError(f"The tools {tool_set.visible(tool)} and {other} have the same name for models.")
+        if problem := tool_set.collision(name, found, assembly.names()):
+            raise CommandError(problem)
         return found
 
     def _confirmed(self) -> bool:
