@@ -198,6 +198,7 @@ def erase_workspaces(owner: str) -> int:
     for path in found:
         # The index first: it has the texts of the files.
         resources.retrieval().forget(path.resolve())
+        resources.foreign_folders(path.resolve()).forget()
         shutil.rmtree(path)
     return len(found)
 
