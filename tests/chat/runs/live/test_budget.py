@@ -6,6 +6,7 @@ Covers `chat.engine.context.window`, `chat.pricing.tokenizer`.
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from spending import ledger
 from spending.accounts import Amount, Line, Payer
 from spending.ledger import Reserved
 from spending.models import Account, Reservation, Use
+from storage.writer import writer
 from tests.conftest import Start
 
 STOP = Finished(reason="stop")
@@ -161,7 +163,7 @@ async def test_reservation_of_a_dead_process_is_settled_in_full(start: Start, se
         run_id = UUID(response.headers["X-Run-Id"])
         before = await balances()
         await Run.objects.filter(id=run_id).aupdate(process="elsewhere:1:1:1:1")
-        await sync_to_async(lease._end_dead)(proven=False)
+        await writer.write(partial(lease._end_dead, proven=False))
         ((_, was),) = before.values()
         assert await balances() == {"service:tokens": (was, 0)}
 
@@ -225,7 +227,7 @@ async def test_open_reservation_is_settled_when_its_run_is_over(start: Start, se
     run_id = UUID((await api.ask(message="Hi", tools=[])).headers["X-Run-Id"])
     await Reservation.objects.acreate(run=run_id, amounts=[["service:tokens", "tokens", 70]], created=timezone.now())
     await Account.objects.filter(name="service:tokens").aupdate(reserved=70)
-    await sync_to_async(lease._end_dead)(proven=True)
+    await writer.write(partial(lease._end_dead, proven=True))
     assert await balances() == {"service:tokens": (120, 0)}
 
 

@@ -7,17 +7,17 @@ Covers `chat.runs.live.outcome`, `chat.runs.live.recorder`, `chat.runs.live.spec
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
-from asgiref.sync import sync_to_async
 
 from chat.engine.model_port import Finished, ProviderError
 from chat.models import Message, Run, RunEvent
 from chat.providers.scripted import Scripted, text
 from chat.runs.cluster import lease
-from storage.writer import StorageUnavailable
+from storage.writer import StorageUnavailable, writer
 from tests.conftest import Api, Start
 from tests.streams import Answer, events, read_until
 
@@ -278,7 +278,7 @@ async def test_run_ended_by_another_process_ends_with_the_stored_error(start: St
     async with api.open({"message": "Hi"}) as response:
         got = await read_until(response, b"Hel")
         run = await Run.objects.aget()
-        await sync_to_async(lease._interrupt)(run)
+        await writer.write(partial(lease._interrupt, run))
         gate.set()
         got += await response.read()
     last = events(got)[-1]
