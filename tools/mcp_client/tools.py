@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from storage.writer import writer
 from tools.base import Execution, JsonParams, Tool, ToolError, ToolSpec, json_facets, json_implied
-from tools.mcp_client import pins, tool_set
+from tools.mcp_client import pins, questions, tool_set
 from tools.mcp_client.results import data_of
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference, qualified
@@ -92,7 +92,13 @@ class PinnedServer:
 
         async with self.place():
             result = await call_tool(
-                self.server, execution.owner, name, arguments, check=self.check, progressed=progressed
+                self.server,
+                execution.owner,
+                name,
+                arguments,
+                check=self.check,
+                progressed=progressed,
+                ask=partial(questions.ask, self.server.name, execution),
             )
         return data_of(result)
 

@@ -366,14 +366,11 @@ async def test_headers_of_the_entry_are_sent_and_no_proxy_is_used(monkeypatch: p
         assert {headers["authorization"] for headers in fake.headers} == {"Bearer abc"}
 
 
-async def test_request_for_input_is_refused() -> None:
+async def test_request_for_sampling_is_refused() -> None:
     async with running() as fake:
 
         async def ask(context: Any, arguments: dict[str, Any]) -> Any:
-            schema = {"type": "object", "properties": {}}
-            params = types.ElicitRequestFormParams(message="Your name?", requested_schema=schema)
-            question = types.ElicitRequest(params=params)
-            return types.InputRequiredResult(input_requests={"q": question}, request_state="s")
+            return types.InputRequiredResult(input_requests={"q": types.ListRootsRequest()}, request_state="s")
 
         fake.handler = ask
         assert "asks for input before it continues, which is not supported" in str(await failure(fake))
