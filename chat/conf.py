@@ -49,6 +49,11 @@ def system_prompt() -> str:
     return str(settings.SYSTEM_PROMPT)
 
 
+def workspace_instructions() -> bool:
+    """Return whether the system prompt names the instructions of the caller's workspace."""
+    return bool(settings.WORKSPACE_INSTRUCTIONS)
+
+
 def limits() -> Limits:
     return Limits(
         max_seconds=settings.RUN_MAX_SECONDS,

@@ -8,7 +8,10 @@ from web.plurals import noun_for
 
 
 class Session(models.Model):
-    """One conversation, which only its owner can see. `user` is the caller's own label, and authorises nothing."""
+    """One conversation, which only its owner can see. `user` is the caller's own label, and authorises nothing.
+
+    `taint` has the sources of the texts from outside that it holds, each with the tool that brought the first.
+    """
 
     id = models.UUIDField(primary_key=True)
     owner = models.CharField(max_length=64)
@@ -17,6 +20,7 @@ class Session(models.Model):
     metadata = models.JSONField(default=dict)
     active_run = models.UUIDField(null=True)
     archived = models.BooleanField(default=False, db_default=False)
+    taint = models.JSONField(null=True)
     created = models.DateTimeField()
     updated = models.DateTimeField()
 
@@ -65,7 +69,7 @@ class Run(TokenCounts):
     """One turn of a conversation, from the caller's message to the end of the answer.
 
     `key` is the id of the API key that started it. A run that waits for an approval has no `process`, and its state is
-    in `suspended`.
+    in `suspended`. `taint` is that of its session when the run last changed it.
     """
 
     class Status(models.TextChoices):
@@ -93,6 +97,7 @@ class Run(TokenCounts):
     suspended = models.TextField(default="", db_default="")
     waits_until = models.DateTimeField(null=True)
     metadata = models.JSONField(default=dict)
+    taint = models.JSONField(null=True)
     created = models.DateTimeField()
     started = models.DateTimeField(null=True)
     ended = models.DateTimeField(null=True)

@@ -70,6 +70,7 @@ DEFAULT_PROVIDER = env.choice("DEFAULT_PROVIDER", "", ("", *(spec.name for spec 
 DEFAULT_MODEL = env.text("DEFAULT_MODEL")
 PROVIDER_FALLBACK = env.names("PROVIDER_FALLBACK")
 SYSTEM_PROMPT = env.text("SYSTEM_PROMPT")
+WORKSPACE_INSTRUCTIONS = env.flag("WORKSPACE_INSTRUCTIONS", default=False)
 PROVIDER_CONNECT_TIMEOUT = env.seconds("PROVIDER_CONNECT_TIMEOUT", 10, least=0.01)
 PROVIDER_FIRST_BYTE_TIMEOUT = env.seconds("PROVIDER_FIRST_BYTE_TIMEOUT", 120, least=0.01)
 PROVIDER_IDLE_TIMEOUT = env.seconds("PROVIDER_IDLE_TIMEOUT", 60, least=0.01)
@@ -144,6 +145,7 @@ TOOL_SEARCH_TOKENS = env.integer("TOOL_SEARCH_TOKENS", 1_500, least=500, most=10
 TOOL_OUTPUT_DIR = env.path("TOOL_OUTPUT_DIR", "tool_outputs")
 INDEX_DIR = env.path("INDEX_DIR", str(TOOL_OUTPUT_DIR / "indexes"))
 UNDO_MAX_BYTES = env.integer("UNDO_MAX_BYTES", 64 * 2**20, least=0)
+HTTP_SERVICES = provider_settings.http_services(env, "TOOLS_FILE")
 MCP_SERVERS = provider_settings.mcp_servers(env, "MCP_SERVERS_FILE")
 TOOL_POLICY = env.parsed("TOOL_POLICY", policy.parse)
 APPROVAL_SECONDS = env.seconds("APPROVAL_SECONDS", 3_600, least=1)
@@ -186,6 +188,7 @@ KNOWN_SECRETS = (
     *(PROVIDER_SETTINGS[setting.name] for spec in SPECS for setting in spec.settings if setting.kind == "secret"),
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     *(secret for server in MCP_SERVERS for secret in server.secrets),
+    *(secret for service in HTTP_SERVICES for secret in service.secrets()),
     *PLUGINS.secrets,
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),

@@ -14,6 +14,9 @@ from web.json_schema import problem_of
 
 Effect = Literal["read", "write", "execute", "network"]
 Source = Literal["caller", "model"]
+TaintSource = Literal["web", "mcp", "attachment", "repository"]
+"""The places outside that texts of a conversation can come from, whose authors may try to mislead the model."""
+
 OutputStream = Literal["stdout", "stderr"]
 ToolErrorCode = Literal[
     "unknown_tool",
@@ -152,6 +155,15 @@ def never_asks(params: msgspec.Struct) -> bool:
     return False
 
 
+Foreign = Callable[[Sequence[str]], bool]
+"""Returns whether any of these paths of a workspace leads to files of a repository from elsewhere."""
+
+
+def nothing_foreign(paths: Sequence[str]) -> bool:
+    """Return False: the tool reads no files."""
+    return False
+
+
 class JsonParams(msgspec.Struct, frozen=True):
     """The params of a tool with a JSON Schema from outside: the object as it was given."""
 
@@ -191,7 +203,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     caller must also be granted. `precheck` raises `ToolError` if a call can only fail, so that no approval is
     asked for; it has no effect. `preview` does the same, and returns the effect that an approval is bound to; an
     approved call whose preview has changed fails. `always_asks` returns whether a call needs an approval even if the
-    policy allows it. With a `schema`, which is JSON text, the params are `JsonParams` that match it.
+    policy allows it. With a `schema`, which is JSON text, the params are `JsonParams` that match it. `taints` is the
+    source of the texts that every call brings into a conversation from outside, and `foreign` whether files do.
     """
 
     spec: ToolSpec
@@ -208,10 +221,18 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     preview: Callable[[msgspec.Struct], Awaitable[Preview | None]] = no_preview
     always_asks: Callable[[msgspec.Struct], bool] = never_asks
     schema: str = ""
+    taints: TaintSource | None = None
+    foreign: Foreign = nothing_foreign
 
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def taint_of(self, values: msgspec.Struct) -> TaintSource | None:
+        """Return the source of the texts from outside that a call with these params brings, if it brings any."""
+        if self.taints is None and self.foreign(self.facets(values).get("path", ())):
+            return "repository"
+        return self.taints
 
     def converted(self, given: Any) -> msgspec.Struct:
         """Return params as the tool takes them. Raises `msgspec.ValidationError`."""
@@ -240,6 +261,8 @@ def tool(
     precheck: Callable[..., Awaitable[Any]] | None = None,
     preview: Callable[..., Awaitable[Preview]] | None = None,
     always_asks: Callable[[Any], bool] = never_asks,
+    taints: TaintSource | None = None,
+    foreign: Foreign = nothing_foreign,
 ) -> Tool:
     """Make a tool of a function.
 
@@ -286,6 +309,8 @@ def tool(
         precheck=run_precheck,
         preview=run_preview,
         always_asks=always_asks,
+        taints=taints,
+        foreign=foreign,
     )
 
 
@@ -352,12 +377,16 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """The execution needs an approval until `expires_at` (ISO 8601). Nothing more happens before `resume`."""
+    """The execution needs an approval until `expires_at` (ISO 8601). Nothing more happens before `resume`.
+
+    `taint` has the sources of the texts from outside in the conversation, each with the tool that brought the first.
+    """
 
     execution_id: str
     params: Any
     params_sha256: str
     expires_at: str
+    taint: Mapping[TaintSource, str] = {}
 
 
 class ClientWaiting(msgspec.Struct, frozen=True, kw_only=True):

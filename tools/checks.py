@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
 from tools import assembly, conf, shared_tools
+from tools.policy import EFFECTS
 from tools.registry import collisions
 
 
@@ -49,17 +50,17 @@ def check_encoding(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_policy(**_: Any) -> list[CheckMessage]:
-    """Check that each rule of the policy names an existing tool."""
+    """Check that each rule of the policy names an existing tool, or an effect."""
     # A `deny` rule with a misspelt name would silently never hold.
     names = assembly.names()
     return [
         Caution(
             f"TOOL_POLICY has a rule about {rule.tool!r}, which matches no tool.",
-            hint=f"The tools are {', '.join(names)}.",
+            hint=f"The effects are {', '.join(EFFECTS)}. The tools are {', '.join(names)}.",
             id="tools.W001",
         )
         for rule in conf.policy().rules
-        if names and not any(fnmatchcase(name, rule.tool) for name in names)
+        if names and rule.tool not in EFFECTS and not any(fnmatchcase(name, rule.tool) for name in names)
     ]
 
 

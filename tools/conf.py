@@ -1,6 +1,7 @@
 """The settings of the tools."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from django.conf import settings
@@ -9,18 +10,23 @@ from retrieval.remote.service import EmbeddingService
 from tools.commands import Profile
 from tools.committing.identity import Identity
 from tools.forges.allowed import AllowedRemotes
+from tools.http_tools.services import HttpService
 from tools.mcp_client.servers import McpServer
 from tools.output.masking import Masker
 from tools.plugins.spec import PluginTools
-from tools.policy import Policy
+from tools.policy import Policy, parse
 from tools.sandbox.protection.quarantine import LOCK
 from tools.terminal.limits import Limits as TerminalLimits
-from tools.web.fetching import FetchLimits
-from tools.web.search import SearchProvider
-from tools.web.urls import AllowedHosts
+from tools.web.settings import FetchLimits, WebSettings
 from tools.workspace import SECRETS, Limits, SecretNames
 from tools.workspace.quota import Quota
 from tools.workspaces.scope import Scope
+
+# A text from outside could otherwise make itself an instruction of later conversations.
+INSTRUCTIONS: Final = parse(
+    "ask write path=AGENTS.md when=tainted; ask write path=skills/*/SKILL.md when=tainted; "
+    "ask write path=.agents/skills/*/SKILL.md when=tainted"
+)
 
 
 class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,17 +37,6 @@ class CloudRunSettings(msgspec.Struct, frozen=True, kw_only=True):
     credentials: str
     images: tuple[str, ...]
     max_seconds: float
-
-
-class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The hosts and bounds of fetches from the web, and the provider of searches, if there is one."""
-
-    fetch: bool
-    hosts: AllowedHosts
-    limits: FetchLimits
-    provider: SearchProvider | None
-    search_url: str
-    search_key: str
 
 
 def workspace_base() -> Path:
@@ -79,6 +74,12 @@ def plugins() -> tuple[PluginTools, ...]:
     """Return the tools of the plug-ins that the operator allows."""
     found: tuple[PluginTools, ...] = settings.PLUGINS.tools
     return found
+
+
+def http_services() -> tuple[HttpService, ...]:
+    """Return the HTTP services whose operations are tools."""
+    services: tuple[HttpService, ...] = settings.HTTP_SERVICES
+    return services
 
 
 def output_folder() -> Path:
@@ -191,8 +192,9 @@ def mcp_servers() -> tuple[McpServer, ...]:
 
 
 def policy() -> Policy:
+    """Return the rules of the operator, behind those that protect the instructions of workspaces."""
     rules: Policy = settings.TOOL_POLICY
-    return rules
+    return Policy((*INSTRUCTIONS.rules, *rules.rules)) if settings.WORKSPACE_INSTRUCTIONS else rules
 
 
 def masker() -> Masker:

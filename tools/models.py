@@ -10,7 +10,8 @@ class ToolExecution(models.Model):
 
     `params` and `data` are masked; `params_sha256` is the hash of the exact params. `output` is the printed text, or
     its head and tail if it is long. The full text of `output_size` bytes is then in the output store, and so is a
-    result that is too long for `data`. `result_sha256` is the hash of the exact result that a client gave.
+    result that is too long for `data`. `result_sha256` is the hash of the exact result that a client gave. `taint` has
+    the sources of the texts from outside that a model had read before its call waited, each with its tool.
     """
 
     # A row outlives its session and its run, so it names them by plain ids and not by foreign keys.
@@ -66,6 +67,7 @@ class ToolExecution(models.Model):
     decided_by = models.CharField(max_length=150, default="")
     note = models.TextField(default="")
     result_sha256 = models.CharField(max_length=64, default="", db_default="")
+    taint = models.JSONField(null=True)
 
     class Meta:
         db_table = "tool_executions"

@@ -59,6 +59,7 @@ def as_dict(row: ToolExecution) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in FIELDS},
         **{name: getattr(row, name) or None for name in OPTIONAL},
+        "taint": row.taint or {},
     }
 
 

@@ -22,10 +22,11 @@ class DuplicateTool(ValueError):
 
 
 class Registry:
-    """Tools by their names, in the order of registration."""
+    """Tools by their names, in the order of registration. `version` changes when they do."""
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
         self._tools: dict[str, Tool] = {}
+        self.version = 0
         self.register(*tools)
 
     def register(self, *tools: Tool) -> None:
@@ -35,10 +36,12 @@ class Registry:
         if twice:
             raise DuplicateTool(f"Registered twice: {', '.join(sorted(twice))}. Rename one of each.")
         self._tools.update((tool.name, tool) for tool in tools)
+        self.version += 1
 
     def replace(self, tools: Iterable[Tool]) -> None:
         """Register these tools in place of all others, in one step."""
         self._tools = {tool.name: tool for tool in tools}
+        self.version += 1
 
     def get(self, name: str) -> Tool | None:
         return self._tools.get(name)

@@ -1,9 +1,11 @@
 """The objects that all tools of this process share, made from its settings when they are first used."""
 
 import asyncio
+import hashlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
+from pathlib import Path
 
 from retrieval.service import Retrieval
 from speech.conf import service
@@ -18,6 +20,7 @@ from tools.sandbox.refusals import SandboxUnavailableError
 from tools.sandbox.sandbox import Sandbox
 from tools.terminal.preparation import quarantine_of
 from tools.workspace import Workspace
+from tools.workspace.foreign import ForeignFolders
 from tools.workspaces.scope import Workspaces
 
 logger = logging.getLogger(__name__)
@@ -27,7 +30,14 @@ logger = logging.getLogger(__name__)
 def workspaces() -> Workspaces:
     """Return the workspaces of this process. The folder of the root is made if it is missing."""
     limits, secret_names = conf.workspace_limits(), conf.secret_names()
-    open_workspace = partial(Workspace, limits=limits, secret_names=secret_names)
+    cloned = conf.output_folder() / "cloned"
+
+    def open_workspace(base: Path) -> Workspace:
+        workspace = Workspace(base, limits=limits, secret_names=secret_names)
+        name = hashlib.sha256(str(workspace.base).encode()).hexdigest()
+        workspace.foreign = ForeignFolders(workspace.base, cloned / name)
+        return workspace
+
     return Workspaces(
         conf.workspace_base(), conf.workspace_scope(), open_workspace, conf.workspaces_lock(), conf.workspace_quota
     )

@@ -8,7 +8,7 @@ from ninja import Field, Schema
 from pydantic import model_validator
 
 from tools.approvals.decisions import MAX_NOTE_CHARS
-from tools.base import ApprovalDecision, Effect, Source
+from tools.base import ApprovalDecision, Effect, Source, TaintSource
 from tools.client_tools.results import MAX_ERROR_CHARS
 from tools.policy import Decision
 from web.schemas import Strict
@@ -95,6 +95,11 @@ class ExecutionOut(Schema):
     decided: datetime | None = Field(description="The time of the decision. Null if there is none.")
     decided_by: str | None = Field(description="The key or user that decided. Null if there is none.")
     note: str | None = Field(description="The note of the decision, which the model reads. Null if there is none.")
+    taint: dict[TaintSource, str] = Field(
+        {},
+        description="The sources of the texts from outside in the conversation of a call that needed an approval, each "
+        "with the tool that brought the first.",
+    )
 
 
 class ExecutionList(Schema):

@@ -10,6 +10,8 @@ from tools import conf
 from tools.base import Tool
 from tools.builtin import output
 from tools.cloud_run.deploy_tools import deploy_tools
+from tools.http_tools.client import HttpClient
+from tools.http_tools.tools import http_tools
 from tools.mcp_client import pins
 from tools.mcp_client.resource_tool import resource_tools
 from tools.mcp_client.tool_set import ToolSet
@@ -31,7 +33,19 @@ def shared_tools(own: tuple[str, ...]) -> tuple[Tool, ...]:
 
 @cache
 def builtin_tools() -> tuple[Tool, ...]:
-    return (*output.tools(outputs()), *deploy_tools(), *web_tools(), *search_tool.tools())
+    """Return the tools that stay the same for as long as the process runs."""
+    masker = conf.masker()
+    return (
+        *output.tools(outputs()),
+        *deploy_tools(),
+        *web_tools(),
+        *search_tool.tools(),
+        *(
+            tool
+            for service in conf.http_services()
+            for tool in http_tools(service, HttpClient(service), lambda text: bool(masker.secrets(text)))
+        ),
+    )
 
 
 class AcceptedServers:

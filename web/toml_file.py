@@ -5,11 +5,23 @@ InvalidFile          the file cannot be used
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
+
+import msgspec
 
 MAX_BYTES: Final = 2**20
+HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""The name of a header field (RFC 9110, token)."""
+
+VARIABLE: Final = "env:"
+"""The beginning of a value that is the name of an environment variable."""
+
+OWN_HEADERS: Final = frozenset(
+    {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
+)
+"""Headers that the service sets itself."""
 
 
 class InvalidFile(ValueError):
@@ -49,3 +61,38 @@ class TomlFile:
             line = next((place for place in places if re.match(rf"\s*{pattern}", self._lines[place])), line)
         where = f"[{'.'.join(names)}]: " if names else ""
         return InvalidFile(f"{self.path}, line {line + 1}: {where}{what}.")
+
+    def misfit(self, table: Sequence[str], error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> InvalidFile:
+        """Return the error about a table that does not fit a type, with what is valid."""
+        # The message ends with the place: "... - at `$.headers[...]`".
+        what, _, place = str(error).partition(" - at ")
+        if unknown := re.search(r"unknown field `([^`]*)`", what):
+            valid = ", ".join(kind.__struct_fields__)
+            return self.fault(table, [unknown[1]], f"there is no field {unknown[1][:40]!r}; there are {valid}")
+        field = (re.findall(r"[a-z_]+", place) or [""])[0]
+        choices = [value for value in get_args(get_type_hints(kind).get(field)) if isinstance(value, str)]
+        valid = f"; it is one of {', '.join(choices)}" if choices else ""
+        return self.fault(table, [field], f"{field or 'it'}: {what[:1].lower()}{what[1:]}{valid}")
+
+    def header_fields(
+        self, table: Sequence[str], headers: Mapping[str, str], variable: Callable[[str], str], own_prefix: str = ""
+    ) -> dict[str, str]:
+        """Return the header fields of a table with their values. Raises `InvalidFile`, without a value.
+
+        `variable` returns the value of an environment variable. No name may begin with `own_prefix`.
+        """
+        found: dict[str, str] = {}
+        for name, text in headers.items():
+            fields, lower = ["headers", name], name.lower()
+            if not HEADER.fullmatch(name) or lower in OWN_HEADERS or (own_prefix and lower.startswith(own_prefix)):
+                raise self.fault(table, fields, f"the header {name[:40]!r} cannot be set here")
+            value = text
+            if text.startswith(VARIABLE):
+                named = text.removeprefix(VARIABLE).strip()
+                value = variable(named)
+                if not value:
+                    raise self.fault(table, fields, f"the variable {named[:80]!r} of the header {name} is not set")
+            if not value.isascii() or not value.isprintable():
+                raise self.fault(table, fields, f"the header {name} has a character that an HTTP header cannot have")
+            found[name] = value
+        return found

@@ -33,5 +33,5 @@ def add(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("access", "0003_groups"), ("tools", "0007_accepting")]
+    dependencies = [("access", "0003_groups"), ("tools", "0008_accepting")]
     operations = [migrations.RunPython(add, migrations.RunPython.noop)]

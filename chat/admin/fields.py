@@ -12,6 +12,7 @@ from console.columns import column, moment, number
 from console.pages import ROWS
 from console.visible_text import visible_text_line
 from tools.admin.fields import executions_table
+from tools.execution.taint import described
 
 
 def _cost(row: Any) -> str:
@@ -83,7 +84,7 @@ def run_facts(row: Any) -> str:
     model = cells.short(f"{row.provider}, {row.model}".strip(", "))
     facts = (
         outcome(row), reason, session_title(row), row.names.link(row.owner), model,
-        tokens, _cost(row) if row.input_tokens else "", _duration(row) if row.ended else "",
+        tokens, _cost(row) if row.input_tokens else "", _duration(row) if row.ended else "", _taint(row),
     )  # fmt: skip
     return _line(facts)
 
@@ -93,9 +94,13 @@ def session_facts(row: Any) -> str:
     tokens = f"{row.input_tokens or 0:,} tokens in, {row.output_tokens or 0:,} out"
     facts = (
         row.names.link(row.owner), f"{row.message_count:,} messages", f"{row.run_count:,} runs", tokens, _cost(row),
-        "archived" if row.archived else "", f"last used {cells.moment(row.updated)}",
+        "archived" if row.archived else "", f"last used {cells.moment(row.updated)}", _taint(row),
     )  # fmt: skip
     return _line(facts)
+
+
+def _taint(row: Any) -> str:
+    return f"texts from outside: {described(row.taint)}" if row.taint else ""
 
 
 def _line(facts: tuple[str, ...]) -> str:

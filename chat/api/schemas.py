@@ -10,11 +10,17 @@ from pydantic import AfterValidator, field_validator, model_validator
 
 from chat.history.transfer.records import MAX_METADATA_BYTES
 from chat.wire.event_schemas import RUN_EVENT
+from tools.base import TaintSource
 from web.schemas import Strict, response_headers
 
 MAX_TOOL_CALLS: Final = 32
 MAX_CLIENT_TOOLS: Final = 128
 MAX_ATTACHMENTS: Final = 16
+
+TAINT: Final = (
+    "The sources of the texts from outside in the conversation, each with the tool that brought the first. A picture "
+    "of a message has `message`. Empty if there are none."
+)
 
 RunStatus = Literal["running", "waiting", "completed", "cancelled", "failed", "interrupted"]
 Name = Annotated[str, Field(max_length=128)]
@@ -220,6 +226,7 @@ class RunOut(Schema):
     resumed_from: UUID | None = Field(
         None, description="The interrupted run that this one continues. Null if it continues none."
     )
+    taint: dict[TaintSource, str] = Field({}, description=TAINT)
 
 
 class ApprovalOut(Schema):
@@ -232,6 +239,7 @@ class ApprovalOut(Schema):
     expires_at: datetime = Field(
         description="The time at which the execution expires, which has the effect of a denial."
     )
+    taint: dict[TaintSource, str] = Field({}, description=TAINT)
 
 
 class ClientToolCallOut(Schema):
@@ -291,6 +299,7 @@ class SessionOut(Schema):
     metadata: dict[str, Any] = Field(description="The caller's own values.")
     active_run: UUID | None = Field(description="The run that is running or waiting. Null if there is none.")
     archived: bool = Field(description="True if the session is left out of the list.")
+    taint: dict[TaintSource, str] = Field({}, description=TAINT)
     created: datetime = Field(description="The time of the first request.")
     updated: datetime = Field(description="The time of the last change.")
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from chat.client.rendering import Span
 from chat.client.transport import Item, Verdict
 from console.visible_text import visible_text
+from tools.execution.taint import described
 
 MAX_LINES: Final = 40
 """Lines of params that are shown at once. The user sees the others before a call can be approved."""
@@ -25,6 +26,8 @@ class ApprovalQuestion:
     async def decide(self, execution: Item) -> Verdict | None:
         """Return the decision; None if the user leaves it open."""
         self._show(Span("warning", f"{visible_text(str(execution['tool']))} waits for your approval:\n"))
+        if taint := described(execution.get("taint")):
+            self._show(Span("warning", f"{INDENT}The conversation holds texts from outside: {visible_text(taint)}\n"))
         lines = iter(list(param_lines(execution["params"])))
         hidden = self._show_lines(lines)
         while True:

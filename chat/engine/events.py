@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from chat.engine.model_port import ErrorCode as ProviderErrorCode
-from tools.base import ApprovalDecision, OutputStream, Source, ToolErrorCode, WaitsFor
+from tools.base import ApprovalDecision, OutputStream, Source, TaintSource, ToolErrorCode, WaitsFor
 
 EndReason = Literal[
     "completed",
@@ -38,6 +38,10 @@ REBUILT: Final = "True if this is a short version of a run whose frames were del
 WARNING: Final = "A problem of the answer, such as a missing text; absent if there is none."
 OUTPUT: Final = "The value of a structured answer, which matches `output_schema`; absent if none was asked for."
 WAITS_FOR: Final = "The answer that the call needs before it runs; absent if it runs at once."
+TAINT: Final = (
+    "The sources of the texts from outside in the conversation, each with the tool that brought the first; absent if "
+    "there are none."
+)
 DURABLE: Final = "The number of the last stored event before the process of the run died; absent otherwise."
 
 
@@ -94,6 +98,7 @@ class ApprovalRequired(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     execution_id: ExecutionId
     params_sha256: Annotated[str, Meta(description="The hash of the exact params. A decision repeats it.")]
     expires_at: Annotated[str, Meta(description="The time at which the execution expires, in ISO 8601.")]
+    taint: Annotated[dict[TaintSource, str], Meta(description=TAINT)] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ApprovalResolved(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_resolved"):

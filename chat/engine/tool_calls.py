@@ -126,7 +126,10 @@ class _Call:
             common: dict[str, Any] = {"tool": request.tool, "params": step.params, "execution_id": step.execution_id}
             if isinstance(step, Waiting):
                 question: ToolEvent = ApprovalRequired(
-                    **common, params_sha256=step.params_sha256, expires_at=step.expires_at
+                    **common,
+                    params_sha256=step.params_sha256,
+                    expires_at=step.expires_at,
+                    taint=dict(step.taint) or msgspec.UNSET,
                 )
             else:
                 question = ClientToolCall(**common, call_id=step.call_id, expires_at=step.expires_at)
@@ -175,18 +178,16 @@ class Calls:
         """
         # The run waits for decisions first, and for the client when nothing else is left to do.
         left = tuple(sorted(requests, key=self._is_by_client))
-        inspected: list[InspectedCall] = []
         while left:
             room = self._limits.max_tool_calls - self._count
             if room <= 0:
                 for request in left:
                     yield _message(request, None, NOT_RUN, is_error=True)
                 raise LimitReached("max_tool_calls")
-            by_client = self._is_by_client(left[0])
-            if by_client:
+            if self._is_by_client(left[0]):
                 batch = [self._executor.inspect(request) for request in left[:room]]
             else:
-                batch = self._batch(left[: min(MAX_CONCURRENT, room)], inspected)
+                batch = self._batch(left[: min(MAX_CONCURRENT, room)])
             self._count += len(batch)
             calls = [_Call(call.request) for call in batch]
             async with aclosing(self._run_batch(calls, [self._executor.execute(call) for call in batch])) as events:
@@ -194,7 +195,7 @@ class Calls:
                     if isinstance(item, Waiting):
                         raise NeedsAnswer(left, execution_id=item.execution_id)
                     yield item
-            left, inspected = left[len(batch) :], [] if by_client else inspected[len(batch) :]
+            left = left[len(batch) :]
             if self._open:
                 waiting = tuple(ClientCall(request=call.request, execution_id=call.execution_id) for call in self._open)
                 raise NeedsAnswer(left, client_calls=waiting)
@@ -232,18 +233,17 @@ class Calls:
             yield call.message()
         self._open = ()
 
-    def _batch(self, requests: Sequence[ToolRequest], inspected: list[InspectedCall]) -> list[InspectedCall]:
-        """Return the next calls to run together: leading calls that only read, otherwise one call.
-
-        `inspected` holds calls from the front of `requests` that were inspected before, so that none is inspected
-        twice; it grows by the calls inspected here.
-        """
-        for number, request in enumerate(requests):
-            if number == len(inspected):
-                inspected.append(self._executor.inspect(request))
-            if not inspected[number].only_reads:
-                return inspected[: max(1, number)]
-        return inspected[: len(requests)]
+    def _batch(self, requests: Sequence[ToolRequest]) -> list[InspectedCall]:
+        """Return the next calls to run together: leading calls that only read, otherwise one call."""
+        batch: list[InspectedCall] = []
+        for request in requests:
+            call = self._executor.inspect(request)
+            if call.only_reads or not batch:
+                batch.append(call)
+            if not call.only_reads:
+                # After others it is inspected again when its turn comes: they may bring texts from outside.
+                break
+        return batch
 
     async def _run_batch(
         self, calls: Sequence[_Call], streams: Sequence[AsyncGenerator[Progress]]

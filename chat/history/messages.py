@@ -22,7 +22,9 @@ from chat.engine.messages import (
 )
 from chat.models import Attachment
 from chat.models import Message as Row
+from chat.runs.log.taint_columns import taint_of_session
 from storage.statements import Select
+from tools.base import TaintSource
 
 MAX_MESSAGES: Final = 4_000
 """The newest messages that are read. The engine cuts them to the model's context."""
@@ -47,6 +49,11 @@ _newest = Select(
 def history(session_id: UUID) -> History:
     """Return the conversation of a session: its messages, with its newest summary in place of those it stands for."""
     return _history(_newest(session_id, MAX_MESSAGES))
+
+
+def conversation_of(session_id: UUID) -> tuple[History, dict[TaintSource, str]]:
+    """Return the conversation of a session, and its taint."""
+    return history(session_id), taint_of_session(session_id)
 
 
 def messages_up_to(session_id: UUID, run_id: UUID) -> tuple[Message, ...]:

@@ -55,6 +55,7 @@ def run(run_id: UUID, owner: str) -> dict[str, Any] | None:
         "started": row.started,
         "ended": row.ended,
         "resumed_from": row.resumed_from_id,
+        "taint": row.taint or {},
     }
 
 
@@ -202,7 +203,7 @@ def _sessions(owner: str | None) -> QuerySet[Session]:
 
 def _session(row: Session) -> dict[str, Any]:
     names = ("id", "owner", "title", "user", "metadata", "active_run", "archived", "created", "updated")
-    return {name: getattr(row, name) for name in names}
+    return {**{name: getattr(row, name) for name in names}, "taint": row.taint or {}}
 
 
 def _number(cost: Any) -> float | None:

@@ -17,11 +17,13 @@ from chat.runs.cluster.remote_subscribers import is_followed
 from chat.runs.live.budget import RunBudget
 from chat.runs.live.spec import RunSpec, never_followed
 from chat.runs.live.suspension import Resumed
+from chat.runs.log.taint_columns import mark_run
 from chat.runs.start.begin import RunStart, begin
 from chat.starting.request import RunRequest
 from chat.starting.turns import TurnFactory
 from chat.wire import sse
 from storage.ids import new_id
+from tools.execution.taint import Taint, store_nothing
 
 
 class BudgetUnkept(Exception):
@@ -87,17 +89,20 @@ class RunFactory:
             key=request.key,
             max_active_runs=max_active_runs,
             resumed_from=resumed_from,
+            taint=request.taint,
         )
         write: Callable[[], None] = partial(begin, start)
+        taint = self._taint(request, run_id, session_id)
         make: Callable[[], Awaitable[Turn]] = partial(
-            self._turns.turn, request, run_id, session_id, candidates, budget, asks_model=asks_model
+            self._turns.turn, request, run_id, session_id, candidates, budget, taint=taint, asks_model=asks_model
         )
         if budget.is_bound and candidates and request.session_id is None and not request.tool_calls:
             # The first model call is already known, so its reservation can commit together with the run.
             turn = await make()
             write = await budget.begin_reserved(*turn.first_call(), write)
             make = partial(_made, turn)
-        spec = self._spec(request, start_event, session_id, budget, make, max_seconds=self._turns.limits.max_seconds)
+        seconds = self._turns.limits.max_seconds
+        spec = self._spec(request, start_event, session_id, budget, make, taint=taint, max_seconds=seconds)
         return NewRun(start=start, begin=write, spec=spec, may_start=start.is_certain and not budget.is_bound)
 
     def resumed(self, resumed: Resumed, request: RunRequest, candidates: tuple[Candidate, ...]) -> RunSpec:
@@ -107,6 +112,7 @@ class RunFactory:
         start_event = Start(
             run_id=str(row.id), session_id=str(row.session_id), provider=row.provider or None, model=row.model or None
         )
+        taint = self._taint(request, row.id, row.session_id)
         make = partial(
             self._turns.turn,
             request,
@@ -114,10 +120,12 @@ class RunFactory:
             row.session_id,
             candidates,
             budget,
+            taint=taint,
             asks_model=resumed.resumption.suspended.asks_model,
             resumption=resumed.resumption,
         )
-        spec = self._spec(request, start_event, row.session_id, budget, make, max_seconds=resumed.seconds_left)
+        seconds = resumed.seconds_left
+        spec = self._spec(request, start_event, row.session_id, budget, make, taint=taint, max_seconds=seconds)
         return msgspec.structs.replace(spec, last=resumed.last, text=resumed.text, created=row.created)
 
     def _budget(self, request: RunRequest, run_id: UUID, session_id: UUID) -> RunBudget:
@@ -125,6 +133,10 @@ class RunFactory:
         if budget.is_bound and not self._stored:
             raise BudgetUnkept
         return budget
+
+    def _taint(self, request: RunRequest, run_id: UUID, session_id: UUID) -> Taint:
+        """Return the taint of a run before its session is read."""
+        return Taint(request.taint, partial(mark_run, session_id, run_id) if self._stored else store_nothing)
 
     def _spec(
         self,
@@ -134,6 +146,7 @@ class RunFactory:
         budget: RunBudget,
         turn: Callable[[], Awaitable[Turn]],
         *,
+        taint: Taint,
         max_seconds: float,
     ) -> RunSpec:
         run_id = UUID(start.run_id)
@@ -145,6 +158,7 @@ class RunFactory:
             on_revoked=partial(authenticator.current().revocations.on_revoked, request.caller.key),
             start=start,
             turn=turn,
+            taint=taint,
             max_seconds=max_seconds,
             cancel_unfollowed=request.on_disconnect == "cancel",
             followed_elsewhere=partial(is_followed, run_id) if self._stored else never_followed,

@@ -21,12 +21,12 @@ class Offers:
     def __init__(self, *, many: int, max_tokens: int) -> None:
         self._many = many
         self._max_tokens = max_tokens
-        self._offers: dict[tuple[tuple[str, ...], tuple[str, ...]], OfferedTools] = {}
+        self._offers: dict[tuple[int, tuple[str, ...], tuple[str, ...]], OfferedTools] = {}
 
     def of(self, tools: ToolContext, request: RunRequest) -> OfferedTools:
         """Return the tools that a request chooses and its caller may use."""
         # Callers with the same scopes and choice share one value, whose schemas are encoded once for each provider.
-        kind = request.tools, request.caller.scopes.tools
+        kind = tools.registry.version, request.tools, request.caller.scopes.tools
         if kind not in self._offers:
             if len(self._offers) >= MAX_OFFERS:
                 # Callers choose the tools by name, so the number of sets has no natural limit.

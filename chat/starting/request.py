@@ -1,6 +1,7 @@
 """A caller's request for a run, as a validated value."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,11 +12,14 @@ from chat.engine.model_port import SamplingOptions
 from chat.engine.output_schema import OutputSchema
 from chat.models import Run
 from chat.runs.start.idempotency import Key
-from tools.base import ToolRequest
+from tools.base import TaintSource, ToolRequest
 from tools.client_tools.declared import ClientTool
 
 # A pattern of the registry that matches every name.
 ALL_TOOLS = ("*",)
+
+ATTACHED: Final[Mapping[TaintSource, str]] = {"attachment": "message"}
+"""The taint by a picture, which no tool brought."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +31,8 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     A conversation that the client names has `new_session_id` until its session exists, and then `session_id`. Its
     requests have a `key`, so that a repeated one does not make two.
 
-    `echo` has fields of a request in another protocol that its answers repeat.
+    `echo` has fields of a request in another protocol that its answers repeat. `carried_taint` is that of the
+    conversation from which the `earlier` messages come.
     """
 
     caller: Caller
@@ -39,6 +44,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: tuple[ToolRequest, ...] = ()
     images: tuple[Image, ...] = ()
     earlier: tuple[Message, ...] = ()
+    carried_taint: Mapping[TaintSource, str] = {}
     compacts: bool = False
     instructions: str | None = None
     tools: tuple[str, ...] = ALL_TOOLS
@@ -63,6 +69,14 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def user_message(self) -> UserMessage | None:
         return UserMessage(text=self.message, images=self.images) if self.message or self.images else None
+
+    @property
+    def taint(self) -> dict[TaintSource, str]:
+        """The sources of the texts from outside that come with the request, each with the tool that brought them."""
+        # A picture can show a text. Its author is rarely the caller.
+        messages = (*self.earlier, *((self.user_message,) if self.user_message else ()))
+        has_images = any(isinstance(message, UserMessage) and message.images for message in messages)
+        return {**self.carried_taint, **(ATTACHED if has_images else {})}
 
     @property
     def options(self) -> dict[str, Any]:

@@ -9,15 +9,17 @@ from chat import conf
 from chat.engine.loop import Plan, Resumption, Turn
 from chat.engine.messages import History
 from chat.engine.retry import Candidate
-from chat.history.messages import history
+from chat.history.messages import conversation_of
 from chat.runs.live.budget import RunBudget, Tariff
 from chat.runs.log.journals import write_if_owner
 from chat.starting.offers import Offers
 from chat.starting.request import RunRequest
+from chat.starting.system_prompt import system_prompt
 from spending.accounts import payer
 from storage.reader import read
 from tools.execution.context import ToolContext
 from tools.execution.executor import ToolExecutor
+from tools.execution.taint import Taint
 
 
 class TurnFactory:
@@ -45,10 +47,14 @@ class TurnFactory:
         candidates: tuple[Candidate, ...],
         budget: RunBudget,
         *,
+        taint: Taint,
         asks_model: bool | None = None,
         resumption: Resumption | None = None,
     ) -> Turn:
-        """Return the turn of a run, with its conversation read from the database. Raise `StorageUnavailable`."""
+        """Return the turn of a run, with its conversation read from the database. Raise `StorageUnavailable`.
+
+        The `taint` of the session is added to that of the run.
+        """
         tools = self._tools()
         offered = self._offers.of(tools, request)
         executor = ToolExecutor(
@@ -58,12 +64,15 @@ class TurnFactory:
             offered=offered.with_client_tools(request.client_tools),
             stored=self.stored,
             granted=request.caller.scopes.may_use,
+            taint=taint,
         )
         message = request.user_message
         conversation = History.of(*request.earlier, *((message,) if message else ()))
         if request.session_id is not None:
             # The session's history contains the message already: it was stored when the run began.
-            conversation = await read(history, request.session_id)
+            conversation, earlier = await read(conversation_of, request.session_id)
+            for source, tool in earlier.items():
+                taint.add(source, tool)
         plan = Plan(
             run_id=str(run_id),
             session_id=str(session_id) if self.stored else None,
@@ -72,7 +81,7 @@ class TurnFactory:
             asks_model=request.asks_model if asks_model is None else asks_model,
             compacts=request.compacts,
             candidates=candidates,
-            instructions=conf.system_prompt() if request.instructions is None else request.instructions,
+            instructions=await system_prompt(request, session_id, tools.policy, executor.specs()),
             tools=executor.specs(),
             tool_search=self._offers.search(offered, conversation.entries),
             sampling=request.sampling,

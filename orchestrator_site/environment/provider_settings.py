@@ -1,4 +1,4 @@
-"""The settings of services that the operator names: providers of models, their endpoints, and MCP servers."""
+"""The settings of services that the operator names: providers of models and their endpoints, MCP and HTTP services."""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,6 +13,8 @@ from chat.providers.openai.endpoint import Endpoint
 from orchestrator_site.environment.variables import Environment
 from plugins.setting import Setting
 from retrieval.remote.service import EmbeddingService
+from tools.http_tools import services as service_file
+from tools.http_tools.services import HttpService
 from tools.mcp_client import servers as server_file
 from tools.mcp_client.servers import McpServer
 from web.toml_file import InvalidFile
@@ -58,6 +60,16 @@ def mcp_servers(env: Environment, name: str) -> tuple[McpServer, ...]:
     try:
         # A header's variable may also be named with `_FILE`, as those of other secrets.
         return server_file.read(env.path(name, ""), env.secret)
+    except InvalidFile as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+
+
+def http_services(env: Environment, name: str) -> tuple[HttpService, ...]:
+    """Return the HTTP services of the file that the variable `name` names; none without it."""
+    if not env.text(name):
+        return ()
+    try:
+        return service_file.read(env.path(name, ""), env.secret)
     except InvalidFile as error:
         raise ImproperlyConfigured(f"{name}: {error}") from None
 

@@ -22,6 +22,7 @@ TRANSCRIPT: Final = {
     "model": "whisper-tiny.en",
     "cost_usd": 0.0,
     "note": None,
+    "taint": {"web": "web.fetch"},
 }
 DECISION: Final = {"params_sha256": SHA256, "note": "Only once."}
 REQUESTS: Final[dict[str, dict[str, Any]]] = {
@@ -122,6 +123,7 @@ RUN_FIELDS: Final[dict[str, Any]] = {
     "started": TIME,
     "ended": LATER,
     "resumed_from": None,
+    "taint": {},
 }
 SESSION_FIELDS: Final[dict[str, Any]] = {
     "id": SESSION,
@@ -131,6 +133,7 @@ SESSION_FIELDS: Final[dict[str, Any]] = {
     "metadata": {},
     "active_run": None,
     "archived": False,
+    "taint": {},
     "created": TIME,
     "updated": LATER,
 }
@@ -178,6 +181,7 @@ EXECUTION_FIELDS: Final = {
     "decided": None,
     "decided_by": None,
     "note": None,
+    "taint": {"web": "web.fetch"},
 }
 DECIDED: Final = {"decided": LATER, "decided_by": OWNER}
 KEY_FIELDS: Final = {

@@ -133,7 +133,7 @@ def test_env_example_has_every_variable_and_its_default() -> None:
     read |= (
         set(settings.PROVIDER_SETTINGS)
         | {preset.variable for preset in PRESETS}
-        | {"PROVIDERS_FILE", "MCP_SERVERS_FILE", "PLUGINS"}
+        | {"PROVIDERS_FILE", "MCP_SERVERS_FILE", "PLUGINS", "TOOLS_FILE"}
     )
     assert set(example) == read
     assert set(SEED_VARIABLES) <= read

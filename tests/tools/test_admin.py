@@ -63,6 +63,12 @@ def test_list_shows_the_request_and_its_outcome(console: Client) -> None:
     assert reverse("admin:chat_run_change", args=[row.run_id]) in text
 
 
+def test_question_names_the_texts_from_outside(console: Client) -> None:
+    expires = timezone.now() + timedelta(hours=1)
+    waits = execution(status="awaiting_approval", expires=expires, ended=None, taint={"web": "web.fetch"})
+    assert "The conversation holds texts from outside: web (web.fetch)." in page(console, change(waits))
+
+
 @pytest.mark.parametrize("role", ["superuser", "staff"])
 def test_executions_cannot_be_added_changed_or_deleted(client: Client, permissions: None, role: str) -> None:
     staff = User.objects.create(username="op", is_staff=True, is_superuser=role == "superuser")

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from tools.base import Effect, Facets, Source
+from tools.base import Effect, Facets, Source, TaintSource
 from tools.policy import parse
 
 NOTHING: Facets = {}
+TOOLS: dict[str, Effect] = {"git.create_pr": "network", "fs.read": "read"}
 
 
 @pytest.mark.parametrize(
@@ -51,13 +52,96 @@ def test_last_matching_rule_decides_except_after_a_deny(
 
 
 @pytest.mark.parametrize(
+    ("rules", "effect", "decision"),
+    [
+        ("ask write", "write", "ask"),
+        ("ask write", "read", "allow"),
+        ("allow network", "network", "allow"),
+        ("deny execute", "execute", "deny"),
+        ("ask write; allow a.*", "write", "allow"),
+        # A pattern is about names, so this is about no effect.
+        ("deny writ*", "write", "allow"),
+    ],
+)
+def test_rule_may_name_an_effect(rules: str, effect: Effect, decision: str) -> None:
+    assert parse(rules).decide("a.b", effect, "model", NOTHING) == decision
+
+
+@pytest.mark.parametrize(
+    ("rules", "taint", "decision"),
+    [
+        ("", ["web"], "ask"),
+        ("allow web.fetch", [], "allow"),
+        ("allow web.fetch", ["web"], "ask"),
+        ("allow *", ["mcp"], "ask"),
+        ("allow network", ["attachment"], "ask"),
+        ("allow web.fetch source=model", ["repository"], "ask"),
+        ("allow web.fetch when=tainted", ["web", "mcp"], "allow"),
+        ("allow web.fetch when=tainted", [], "ask"),
+        ("allow web.fetch when=tainted; allow web.fetch", ["web"], "allow"),
+        ("allow web.fetch when=tainted; ask web.fetch", ["web"], "ask"),
+        ("ask network when=tainted; allow web.fetch", ["web"], "ask"),
+        ("deny network when=tainted; allow web.fetch when=tainted", ["web"], "deny"),
+        ("deny network when=tainted", [], "ask"),
+        ("deny web.fetch when=tainted:mcp", ["web"], "ask"),
+        ("deny web.fetch when=tainted:mcp", ["web", "mcp"], "deny"),
+        # An `allow` must cover every source.
+        ("allow web.fetch when=tainted:web", ["web"], "allow"),
+        ("allow web.fetch when=tainted:web", ["web", "mcp"], "ask"),
+        ("allow web.fetch when=tainted; ask web.fetch when=tainted:mcp", ["web"], "allow"),
+        ("allow web.fetch when=tainted; ask web.fetch when=tainted:mcp", ["web", "mcp"], "ask"),
+        ("allow web.fetch when=tainted x=1", ["web"], "ask"),
+    ],
+)
+def test_outward_call_of_a_tainted_run_needs_a_rule_about_taint(
+    rules: str, taint: list[TaintSource], decision: str
+) -> None:
+    assert parse(rules).decide("web.fetch", "network", "model", {"x": ["2"]}, taint=taint) == decision
+
+
+def test_rule_about_taint_holds_for_other_effects_too() -> None:
+    policy = parse("ask write when=tainted; deny fs.read path=plans/* when=tainted:web")
+    assert policy.decide("fs.write", "write", "model", NOTHING, taint=["mcp"]) == "ask"
+    assert policy.decide("fs.write", "write", "model", NOTHING) == "allow"
+    plans = {"path": ["plans/a"]}
+    assert policy.decide_path({"fs.read": "read"}, "model", plans, taint=["web"]) == "deny"
+    assert policy.decide_path({"fs.read": "read"}, "model", plans, taint=["mcp"]) == "allow"
+
+
+def test_taint_does_not_bind_a_caller_unless_a_rule_says_so() -> None:
+    for rules, decision in (
+        ("", "allow"),
+        ("ask network when=tainted", "allow"),
+        ("ask network when=tainted source=caller", "ask"),
+    ):
+        assert parse(rules).decide("web.fetch", "network", "caller", NOTHING, taint=["web"]) == decision
+
+
+@pytest.mark.parametrize("rule", ["deny read path=secrets/*", "deny fs.read path=secrets/*", "ask read path=secrets/*"])
+def test_rule_about_an_effect_also_covers_the_files_of_a_call(rule: str) -> None:
+    policy = parse(rule)
+    assert policy.has_paths_for(TOOLS)
+    assert policy.decide_path(TOOLS, "caller", {"path": ["secrets/a"]}) != "allow"
+    assert policy.decide_path(TOOLS, "caller", {"path": ["docs/a"]}) == "allow"
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("ask", "a rule is one of allow, ask, deny, a tool's name"),
+        (
+            "ask",
+            "a rule is one of allow, ask, deny, the name of a tool or one of read, write, execute, network, and cond",
+        ),
         ("forbid fs.write", "unlike 'forbid fs.write'"),
         ("deny fs.* path", "a condition is a param's name, = and a pattern, unlike 'path'"),
         ("deny fs.* =x", "unlike '=x'"),
         ("deny fs.* source=me", "source is one of caller, model"),
+        (
+            "ask network when=always",
+            "when is one of tainted, tainted:web, tainted:mcp, tainted:attachment, tainted:rep",
+        ),
+        ("ask network when=tainted:", "unlike 'when=tainted:' in 'ask network when=tainted:'"),
+        ("ask network when=tainted:email", "unlike 'when=tainted:email'"),
         ('deny "fs.*', "a quotation is not closed"),
     ],
 )

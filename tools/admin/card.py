@@ -13,6 +13,7 @@ from speech.base import SpeechError
 from tools import resources
 from tools.admin import fields
 from tools.base import ToolError
+from tools.execution.taint import described
 from tools.models import ToolExecution
 
 DECIDE: Final = "tools.decide_toolexecution"
@@ -39,6 +40,7 @@ def decision_form(request: HttpRequest, row: ToolExecution, *, goes_back: bool =
         "tool": fields.tool(row),
         "params": fields.values_of("params")(row),
         "params_sha256": row.params_sha256,
+        "taint": described(row.taint),
         "expires": cells.moment(row.expires),
         "goes_back": goes_back,
     }

@@ -11,6 +11,7 @@ from access.keys.names import Names
 from console import cells, columns
 from console.html.params import params as params_html
 from console.pages import ROWS
+from tools.execution.taint import described
 from tools.models import ToolExecution
 
 time = columns.moment("created", "time", sortable=True)
@@ -20,6 +21,7 @@ params = columns.column("params", lambda row: cells.short_json(row.params_start)
 result = columns.column(
     "outcome", lambda row: cells.short(row.error_start) if row.error_start else cells.short_json(row.data_start)
 )
+taint = columns.column("texts from outside", lambda row: described(row.taint))
 took = columns.column("took", lambda row: cells.duration(row.duration_ms))
 
 

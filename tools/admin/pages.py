@@ -106,7 +106,7 @@ class ToolExecutionAdmin(NamedAdmin):
             "Approval",
             (
                 (columns.text("decision"), named("decided_by"), columns.exact_moment("decided")),
-                columns.exact_moment("expires"),
+                (columns.exact_moment("expires"), fields.taint),
                 columns.block("note", _whole["note"]),
             ),
         ),

@@ -311,7 +311,12 @@ def tools(workspace: Workspace) -> tuple[Tool, ...]:
     def implied(params: Any) -> Facets:
         return {"path": implied_paths(workspace, (params.path,))}
 
-    common: dict[str, Any] = {"confinement": workspace.confinement, "facets": facets, "implied": implied}
+    common: dict[str, Any] = {
+        "confinement": workspace.confinement,
+        "facets": facets,
+        "implied": implied,
+        "foreign": workspace.foreign.overlaps,
+    }
     return (
         tool("fs.read", "read", read, workspace, **common),
         tool("fs.list", "read", list_, workspace, **common),

@@ -195,6 +195,7 @@ def tools(runner: Runner, *, disabled: str = "") -> tuple[Tool, ...]:
             implied=implied,
             # These two show the content of files.
             files=("fs.read",) if name in {"git.diff", "git.show"} else (),
+            foreign=runner.workspace.foreign.overlaps,
         )
         for name, function in functions.items()
     )

@@ -120,6 +120,7 @@ def tools(access: ForgeAccess, *, disabled: str = "") -> tuple[Tool, ...]:
             implied=implied,
             files=("fs.write",),
             precheck=_precheck,
+            taints="repository",
         ),
     )
 
@@ -136,6 +137,7 @@ async def _build(access: ForgeAccess, fetched: Fetched, place: str) -> Contents:
         root = tuple(workspace.named(place).split("/"))
         contents = cloned.build(fetched, root, workspace.permits, access.max_clone_bytes, deadline)
         deadline.check()
+        workspace.foreign.add(workspace.named(place))
         cloned.move_in(workspace, workspace.named(place), fetched.folder)
         return contents
 

@@ -261,6 +261,7 @@ def tools(runner: Runner, identity: Identity, *, disabled: str = "") -> tuple[To
             facets=facets,
             implied=implied,
             files=files,
+            foreign=runner.workspace.foreign.overlaps,
         )
         for name, (function, files) in functions.items()
     )

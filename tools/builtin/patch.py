@@ -138,6 +138,7 @@ def tools(workspace: Workspace) -> tuple[Tool, ...]:
         # A patch that does not fit shows lines of the file.
         files=("fs.read", "fs.write"),
         precheck=would_apply,
+        foreign=workspace.foreign.overlaps,
     )
     return (made,)
 

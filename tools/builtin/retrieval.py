@@ -178,5 +178,6 @@ def tools(workspace: Workspace, retrieval: Retrieval, *, disabled: str = "") -> 
             implied=implied,
             # It shows the content of files.
             files=("fs.read",),
+            foreign=workspace.foreign.overlaps,
         ),
     )

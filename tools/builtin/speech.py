@@ -180,6 +180,7 @@ def tools(service: SpeechService, workspace: Workspace, budget_of: BudgetOf) -> 
         "disabled": service.disabled,
         "facets": facets,
         "implied": implied,
+        "foreign": workspace.foreign.overlaps,
     }
 
     def made(name: str, effect: Effect, function: Callable[..., Awaitable[Any]], file_tool: str) -> Tool:

@@ -270,6 +270,8 @@ def tools(
         facets=facets,
         implied=implied,
         precheck=would_run,
+        # A command may read any file of the workspace.
+        foreign=lambda _: workspace.foreign.overlaps((".",)),
     )
     # The table and the limits are settings, so they cannot stand in the docstring.
     properties = made.spec.parameters["properties"]

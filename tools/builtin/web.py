@@ -135,8 +135,8 @@ def tools(reader: Reader, service: SearchService, *, no_fetch: str = "", no_sear
         return {**plain_facets(params), "url": [url.text], "host": [url.host], "port": [str(url.port)]}
 
     return (
-        tool("web.fetch", "network", fetch, reader, disabled=no_fetch, facets=facets, precheck=_precheck),
-        tool("web.search", "network", search, reader, service, disabled=no_search),
+        tool("web.fetch", "network", fetch, reader, disabled=no_fetch, facets=facets, precheck=_precheck, taints="web"),
+        tool("web.search", "network", search, reader, service, disabled=no_search, taints="web"),
     )
 
 

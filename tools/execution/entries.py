@@ -20,7 +20,7 @@ Status = ToolExecution.Status
 
 _INTENT_FIELDS: Final = (
     "id", "owner", "session_id", "run_id", "call_id", "tool", "source", "params", "params_sha256", "confinement",
-    "expires", "created",
+    "expires", "created", "taint",
 )  # fmt: skip
 _OUTCOME_FIELDS: Final = (
     "status", "data", "error", "code", "ended", "duration_ms", "output", "output_size", "output_sha256", "truncated",

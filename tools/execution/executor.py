@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final
@@ -16,11 +16,9 @@ from uuid import UUID
 
 import msgspec
 
-from access.security_log import security_log
 from spending.accounts import Payer
 from storage.ids import new_id
 from storage.reader import read
-from telemetry import metrics
 from tools.base import (
     Approval,
     ClientWaiting,
@@ -30,6 +28,7 @@ from tools.base import (
     Resolved,
     Source,
     Succeeded,
+    TaintSource,
     Tool,
     ToolError,
     ToolRequest,
@@ -46,6 +45,7 @@ from tools.execution.outcome import (
     found_by,
     masked,
     outcome_row,
+    report,
     use_of,
 )
 from tools.execution.permission import Permission
@@ -60,6 +60,7 @@ from tools.execution.request import (
     validate,
 )
 from tools.execution.rows import ExecutionMemory, Intent, Status, open_execution, requested_call, start_execution
+from tools.execution.taint import Taint
 from tools.execution.task import ToolTask
 from tools.output.live import LiveOutput
 from tools.output.rendering import show
@@ -79,7 +80,8 @@ class ToolExecutor:
     """Runs the tools of one run.
 
     The `payer` owns the executions. `offered` is what the run's model may call, and `granted` says whether the caller
-    may use a tool, by its name. If nothing is `stored`, no call can wait for an approval.
+    may use a tool, by its name. If nothing is `stored`, no call can wait for an approval. `taint` is that of the run's
+    conversation, to which calls that bring texts from outside add their source.
     """
 
     def __init__(
@@ -91,12 +93,14 @@ class ToolExecutor:
         offered: OfferedTools,
         stored: bool,
         granted: Callable[[str], bool] = grant_all,
+        taint: Taint | None = None,
     ) -> None:
         self._context = context
         self._payer = payer
         self._write = write
         self._offered = offered
         self._stored = stored
+        self._taint = taint or Taint()
         self._permission = Permission(context.policy, granted, stored=stored)
 
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -115,7 +119,7 @@ class ToolExecutor:
         try:
             values = validate(tool, params)
             self._permission.check_granted(tool.needs(values))
-            decision = self._permission.decide(tool, request.source, values)
+            decision = self._permission.decide(tool, request.source, values, self._taint)
         except ToolError as error:
             return Call(request=request, params=params, tool=tool, refusal=error)
         if decision == "ask":
@@ -147,7 +151,8 @@ class ToolExecutor:
         expires = intent.created + timedelta(
             seconds=context.client_seconds if call.by_client else context.approval_seconds
         )
-        intent = msgspec.structs.replace(intent, expires=expires)
+        taint = {} if call.by_client else self._taint.sources
+        intent = msgspec.structs.replace(intent, expires=expires, taint=taint or None)
         await self._commit(call, intent, partial(open_execution, intent), opens=intent.status)
         fields = {"owner": self._payer.owner, "key": self._payer.key, "run": str(self._payer.run_id or "")}
         asked = "client_tool.asked" if call.by_client else "approval.asked"
@@ -164,6 +169,7 @@ class ToolExecutor:
             params=call.shown_params,
             params_sha256=intent.params_sha256,
             expires_at=until,
+            taint=taint,
         )
 
     async def resume(self, call: Call, approval: Approval) -> AsyncGenerator[Progress]:
@@ -201,13 +207,14 @@ class ToolExecutor:
         """Run the tool whose intent is committed, and record its outcome."""
         began = time.perf_counter()
         task: ToolTask | None = None
+        taint: TaintSource | None = None
         recording = self._context.outputs.begin(self._payer.owner, intent.execution_id) if self._stored else None
         printed = LiveOutput(self._context.masker, recording)
         outcome: Succeeded | Failed = BROKEN
         try:
             if opened is not None:
                 yield opened
-            task = await self._start(call, intent)
+            task, taint = await self._start(call, intent)
             async for piece in task.output():
                 for shown in await printed.take(piece):
                     yield shown
@@ -223,22 +230,26 @@ class ToolExecutor:
             raise
         except Exception:
             logger.exception("tool.broken", extra={"tool": call.request.tool})
-        await self._close(call, intent, outcome, time.perf_counter() - began, printed)
+        # An error can carry a text from outside, as a result does.
+        await self._close(call, intent, outcome, time.perf_counter() - began, printed, taint=taint)
         yield outcome
 
-    async def _start(self, call: Call, intent: Intent) -> ToolTask:
-        """Start the tool of a call. Raises `ToolError` if the call is refused."""
+    async def _start(self, call: Call, intent: Intent) -> tuple[ToolTask, TaintSource | None]:
+        """Start the tool of a call, and return the source of the texts from outside that it brings.
+
+        Raises `ToolError` if the call is refused.
+        """
         if call.refusal is not None or call.tool is None or call.values is None:
             raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
-        source = call.request.source
+        source, taint = call.request.source, call.tool.taint_of(call.values)
         if call.tool.name == OUTPUT_TOOL and self._stored:
-            await self._check_output(call.params.given["execution_id"], source)
-        permits = self._permission.permits(call.tool, source, call.values, call.decision)
+            taint = await self._check_output(call.params.given["execution_id"], source)
+        permits = self._permission.permits(call.tool, source, call.values, call.decision, self._taint)
         run_id = self._payer.run_id
         record = self._context.changes.of(run_id).record if self._stored and run_id else None
         memory = ExecutionMemory(intent.execution_id, intent.owner, intent.tool, self._write) if self._stored else None
         preview = call.preview.value if call.preview else None
-        return ToolTask(
+        task = ToolTask(
             call.tool,
             call.values,
             self._payer,
@@ -248,6 +259,7 @@ class ToolExecutor:
             memory=memory,
             offered=self._offered.searchable,
         )
+        return task, taint
 
     async def _close(
         self,
@@ -258,10 +270,11 @@ class ToolExecutor:
         printed: LiveOutput | None = None,
         *,
         status: Status = Status.RUNNING,
+        taint: TaintSource | None = None,
     ) -> None:
-        """Record the outcome of an execution in `status`, which took so many seconds."""
+        """Record the outcome of an execution in `status`, which took so many seconds, with the taint that it brings."""
         recording = asyncio.ensure_future(
-            self._record(call, intent, outcome, seconds=seconds, printed=printed, status=status)
+            self._record(call, intent, outcome, seconds=seconds, printed=printed, status=status, taint=taint)
         )
         try:
             await asyncio.shield(recording)
@@ -279,6 +292,7 @@ class ToolExecutor:
         seconds: float,
         printed: LiveOutput | None,
         status: Status,
+        taint: TaintSource | None,
     ) -> None:
         max_bytes = self._context.result_bytes
         stored = await printed.store(data_of(outcome), max_bytes) if printed else None
@@ -288,11 +302,10 @@ class ToolExecutor:
         other = CLIENT_TOOL if call.by_client else UNKNOWN_TOOL
         tool = intent.tool if self._context.registry.get(intent.tool) else other
         used = use_of(self._payer, tool, outcome, seconds)
-        await self._write(partial(close_and_count, row, status, used))
-        metrics.tool_ended(tool, row.code or "succeeded", seconds if call.refusal is None else 0.0)
-        if row.code == "denied":
-            fields = {"source": call.request.source, "owner": self._payer.owner, "key": self._payer.key}
-            security_log.report("tool.denied", execution=str(intent.execution_id), tool=tool, **fields)
+        # The taint commits with the outcome, so no model reads a text whose source is not stored.
+        tainting = self._taint.store if self._taint.add(taint, intent.tool) else None
+        await self._write(partial(close_and_count, row, status, used, tainting))
+        report(row, used, call.request.source, seconds if call.refusal is None else 0.0)
 
     def _tool(self, request: ToolRequest) -> Tool:
         """Return the requested tool. Raises `ToolError` if it does not exist, is not granted, or is disabled."""
@@ -310,15 +323,26 @@ class ToolExecutor:
             raise ToolError(f"{tool.name} is off: {tool.disabled}.", code="disabled")
         return tool
 
-    async def _check_output(self, execution_id: str, source: Source) -> None:
-        """Check that the caller may run the call whose output it reads. Raises `ToolError` (`denied`)."""
+    async def _check_output(self, execution_id: str, source: Source) -> TaintSource | None:
+        """Check that the caller may run the call whose output it reads, and return the taint that this call brought.
+
+        Raises `ToolError` (`denied`).
+        """
         requested = await read(requested_call, execution_id, self._payer.owner)
-        tool = self._context.registry.at(self._payer).get(requested[0]) if requested else None
-        if requested is None or tool is None:
-            return
+        if requested is None:
+            return None
+        tool = self._context.registry.at(self._payer).get(requested[0])
+        if tool is None:
+            # The tools of servers can go, and their outputs stay.
+            return "mcp"
         self._permission.check_granted((tool.name,))
-        with suppress(msgspec.ValidationError):
-            self._permission.decide(tool, source, tool.converted(requested[1]))
+        try:
+            values = tool.converted(requested[1])
+        except msgspec.ValidationError:
+            return tool.taints
+        # Nothing leaves when an output is read, so the taint of this conversation cannot be a reason to refuse it.
+        self._permission.decide(tool, source, values, Taint())
+        return tool.taint_of(values)
 
     def _succeeded(self, intent: Intent, result: Any) -> Succeeded:
         data = masked(msgspec.to_builtins(result), self._context.masker)

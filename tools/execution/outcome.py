@@ -1,5 +1,6 @@
 """The outcome of an execution: its row, and its entry in the ledger of use."""
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any, Final
 from uuid import UUID
@@ -7,10 +8,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from access.limits.budgets import NANO
+from access.security_log import security_log
 from spending import ledger
 from spending.accounts import Payer
 from spending.ledger import Used
-from tools.base import Failed, Succeeded
+from telemetry import metrics
+from tools.base import Failed, Source, Succeeded
 from tools.execution.rows import Outcome, close_execution
 from tools.models import ToolExecution
 from tools.output.masking import Masker
@@ -83,7 +86,22 @@ def use_of(payer: Payer, tool: str, outcome: Succeeded | Failed, seconds: float)
     )
 
 
-def close_and_count(row: Outcome, status: "ToolExecution.Status", used: Used) -> None:
-    """Store the outcome of an execution that is still in `status`, and count it. Call it in a transaction."""
+def report(row: Outcome, used: Used, source: Source, seconds: float) -> None:
+    """Count the end of an execution in the metrics, and report a denied one. Its tool ran so many seconds."""
+    metrics.tool_ended(used.tool, row.code or "succeeded", seconds)
+    if row.code == "denied":
+        fields = {"source": source, "owner": used.owner, "key": used.key}
+        security_log.report("tool.denied", execution=str(row.execution_id), tool=used.tool, **fields)
+
+
+def close_and_count(
+    row: Outcome, status: "ToolExecution.Status", used: Used, tainting: Callable[[], None] | None = None
+) -> None:
+    """Store the outcome of an execution that is still in `status`, and count it. Call it in a transaction.
+
+    `tainting` stores the taint that the outcome brings, if it is new.
+    """
     close_execution(row, status)
     ledger.add([used], row.ended)
+    if tainting is not None:
+        tainting()

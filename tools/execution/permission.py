@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tools.base import Permits, Source, Tool, ToolError
-from tools.policy import PATH, Decision, Policy, stricter
+from tools.base import Effect, Permits, Source, Tool, ToolError
+from tools.execution.taint import Taint
+from tools.policy import FILE_TOOLS, PATH, Decision, Policy, stricter
 from tools.tool_search.search_tool import NAME as SEARCH_TOOL
 
 
@@ -24,30 +25,38 @@ class Permission:
         if missing is not None:
             raise ToolError(f"The caller's key does not have the scope {missing}.", code="denied")
 
-    def decide(self, tool: Tool, source: Source, values: msgspec.Struct) -> Decision:
-        """Return the policy's decision about a call. Raises `ToolError` (`denied`)."""
+    def decide(self, tool: Tool, source: Source, values: msgspec.Struct, taint: Taint) -> Decision:
+        """Return the policy's decision about a call of a run with this taint. Raises `ToolError` (`denied`)."""
         facets, implied = tool.facets(values), tool.implied(values)
-        decision = self._policy.decide(tool.name, tool.effect, source, facets, implied)
+        sources = taint.sources
+        decision = self._policy.decide(tool.name, tool.effect, source, facets, implied, taint=sources)
         if tool.files and PATH in facets:
-            decision = stricter(decision, self._policy.decide_path(tool.files, source, facets, implied))
+            files = {name: FILE_TOOLS[name] for name in tool.files}
+            decision = stricter(decision, self._policy.decide_path(files, source, facets, implied, taint=sources))
         if decision == "allow" and tool.always_asks(values):
             decision = "ask"
         if decision == "deny":
-            raise ToolError(f"TOOL_POLICY does not let a {source} run {tool.name} with these params.", code="denied")
+            raise ToolError(
+                f"TOOL_POLICY does not let a {source} run {tool.name} with these params{taint.reason}.", code="denied"
+            )
         if decision == "ask" and not self._stored:
             raise ToolError(
-                f"TOOL_POLICY requires an approval before a {source} runs {tool.name}, and with "
+                f"TOOL_POLICY requires an approval before a {source} runs {tool.name}{taint.reason}, and with "
                 "ENABLE_PERSISTENCE=false no call can wait for one.",
                 code="denied",
             )
         return decision
 
-    def permits(self, tool: Tool, source: Source, values: msgspec.Struct, decision: Decision) -> Permits | None:
+    def permits(
+        self, tool: Tool, source: Source, values: msgspec.Struct, decision: Decision, taint: Taint
+    ) -> Permits | None:
         """Return the test of each file of a call with this decision; None if no rule is about files."""
-        names = (tool.name, *tool.files)
+        names: dict[str, Effect] = {tool.name: tool.effect, **{name: FILE_TOOLS[name] for name in tool.files}}
         if not self._policy.has_paths_for(names):
             return None
-        facets = tool.facets(values)
+        facets, sources = tool.facets(values), frozenset(taint.sources)
         # An approval of the call includes its files.
         permitted: set[Decision] = {"allow", "ask"} if decision == "ask" else {"allow"}
-        return lambda path: self._policy.decide_path(names, source, {**facets, PATH: (path,)}) in permitted
+        return lambda path: (
+            self._policy.decide_path(names, source, {**facets, PATH: (path,)}, taint=sources) in permitted
+        )

@@ -1,6 +1,6 @@
 """The writes of an execution's row: sync functions, each called in a transaction of the writer; and its memory."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from storage.reader import read
 from storage.statements import Insert, Update
-from tools.base import Source, ToolErrorCode
+from tools.base import Source, TaintSource, ToolErrorCode
 from tools.execution import entries
 from tools.models import ToolExecution
 
@@ -48,6 +48,7 @@ _insert = Insert(
     "decision",
     "decided_by",
     "note",
+    "taint",
 )
 # Every update names the status that it expects, so of two that race only one takes effect.
 _start = Update(ToolExecution, names=("status", "started"), where=("id", "status"))
@@ -70,7 +71,10 @@ _close = Update(
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution before it starts. If its `status` is that it waits, `expires` is when the time for that ends."""
+    """An execution before it starts. If its `status` is that it waits, `expires` is when the time for that ends.
+
+    If it waits for an approval, `taint` is that of its conversation.
+    """
 
     execution_id: UUID
     owner: str
@@ -85,6 +89,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     created: datetime
     status: Status = Status.RUNNING
     expires: datetime | None = None
+    taint: Mapping[TaintSource, str] | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +125,7 @@ def open_execution(intent: Intent) -> None:
         intent.created,
         None if intent.status == Status.AWAITING_APPROVAL else intent.created,
     )
-    _insert([(*row, "", "", "", "", False, "", "", "")])
+    _insert([(*row, "", "", "", "", False, "", "", "", intent.taint)])
     entries.opened(intent.execution_id, intent.status, intent.source)
 
 

@@ -75,6 +75,7 @@ class PinnedServer:
             facets=json_facets,
             implied=json_implied,
             schema=tool_set.schema_text(tool),
+            taints="mcp",
         )
 
     async def _call(self, name: str, arguments: dict[str, Any], execution: Execution) -> dict[str, Any]:

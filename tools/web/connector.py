@@ -27,11 +27,16 @@ class RefusedAddressError(OSError):
     """A host has an address that may not be connected to."""
 
 
+async def local_addresses(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of a host as all programs find them, with the search list of resolv.conf."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
 async def system_addresses(host: str, port: int) -> Sequence[str]:
     """Return the addresses of a host, as this machine resolves it."""
     # The dot at the end keeps the search list of resolv.conf out of it, which would lead to hosts of the own network.
-    found = await asyncio.get_running_loop().getaddrinfo(f"{host}.", port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    return await local_addresses(f"{host}.", port)
 
 
 def is_public_elsewhere(address: str) -> bool:
@@ -92,13 +97,16 @@ def open_session(guard: Guard, tls: ssl.SSLContext | None = None) -> "aiohttp.Cl
         force_close=True,
         ssl=tls or _tls_context(),
     )
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS),
         trust_env=False,
         auto_decompress=False,
     )
+    # By default a PUT or DELETE is sent again if the connection ends before the answer, so it could have two effects.
+    session._retry_connection = False
+    return session
 
 
 def is_own(address: str) -> bool:

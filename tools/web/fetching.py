@@ -12,6 +12,7 @@ from tools.base import ToolError, ToolErrorCode
 from tools.web.connector import Guard, Permitted, Resolve, is_public_elsewhere, open_session, system_addresses
 from tools.web.contents import Body, ContentType, content_type
 from tools.web.robots import MAX_ROBOTS_BYTES, PRODUCT, Robots
+from tools.web.settings import FetchLimits
 from tools.web.urls import AllowedHosts, WebUrl, parse_url, redirected
 
 BLOCK_BYTES: Final = 16 * 1024
@@ -19,7 +20,6 @@ MAX_REDIRECTS: Final = 5
 MAX_FETCHES: Final = 8
 """Fetches at the same time, of all callers of a process. Others wait within their time."""
 
-MIB: Final = 1024 * 1024
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 NOT_FOUND: Final = frozenset({404, 410})
 HEADERS: Final = {
@@ -27,13 +27,6 @@ HEADERS: Final = {
     "Accept": "text/html,application/xhtml+xml,text/markdown,text/plain,application/json;q=0.9,*/*;q=0.5",
     "Accept-Encoding": "gzip, deflate",
 }
-
-
-class FetchLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of a fetch: bytes of a content, both as sent and decompressed, and seconds in all."""
-
-    max_bytes: int = 4 * MIB
-    max_seconds: float = 30.0
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from tools.workspace.confinement.opening import (
 from tools.workspace.confinement.paths import Parts, joined, parse, shown
 from tools.workspace.confinement.resolving import Resolver
 from tools.workspace.deadline import Deadline
+from tools.workspace.foreign import ForeignFolders
 from tools.workspace.limits import Limits
 from tools.workspace.quota import Quota
 from tools.workspace.refusals import not_regular, refuse_folder_path, tool_error, tool_errors
@@ -76,6 +77,7 @@ class Workspace:
         self._close = weakref.finalize(self, os.close, self._handle)
         self.permits: Permits | None = None
         self.quota: Quota | None = None
+        self.foreign = ForeignFolders(self.base)
         self._record: Record | None = None
         self._original: Workspace | None = None
 

@@ -3,11 +3,10 @@
 from typing import Final, Literal
 
 from tools import conf
-from tools.base import Effect, Permits, ToolError, ToolErrorCode
-from tools.policy import PATH
+from tools.base import Permits, ToolError, ToolErrorCode
+from tools.policy import FILE_TOOLS, PATH
 from web.errors import ApiError
 
-EFFECTS: Final[dict[str, Effect]] = {"fs.read": "read", "fs.write": "write"}
 STATUSES: Final[dict[ToolErrorCode, int]] = {
     "denied": 403,
     "not_allowed": 403,
@@ -23,7 +22,7 @@ STATUSES: Final[dict[ToolErrorCode, int]] = {
 
 def permits(tool: Literal["fs.read", "fs.write"]) -> Permits:
     """Return the test whether a caller may use a file. A file that needs an approval is denied: only tools can wait."""
-    policy, effect = conf.policy(), EFFECTS[tool]
+    policy, effect = conf.policy(), FILE_TOOLS[tool]
     return lambda path: policy.decide(tool, effect, "caller", {PATH: (path,)}) == "allow"
 
 

@@ -61,4 +61,5 @@ async def _parsed(body: ResponseIn, who: Caller) -> RunRequest:
         return request_of(body, who, service.providers, names, session_id=run.session_id)
     # A session has one line of messages, so an older response continues in a session of its own.
     earlier = await read(messages_up_to, run.session_id, run.id)
-    return request_of(body, who, service.providers, names, session_id=None, earlier=earlier)
+    request = request_of(body, who, service.providers, names, session_id=None, earlier=earlier)
+    return msgspec.structs.replace(request, carried_taint=run.taint or {})

@@ -32,7 +32,9 @@ class SessionReader:
         row = (rows if self._owner is None else rows.filter(owner=self._owner)).first()
         if row is None:
             return None
-        return SessionRecord(title=row.title, user=row.user, metadata=row.metadata, created=row.created)
+        return SessionRecord(
+            title=row.title, user=row.user, metadata=row.metadata, taint=row.taint or {}, created=row.created
+        )
 
     def page(self) -> list[MessageRecord]:
         """Return the next messages, or an empty list at the end."""

@@ -5,23 +5,27 @@ leave the service: a summary names the messages that it stands for by their plac
 """
 
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+
+from tools.base import TaintSource
 
 MAX_METADATA_BYTES: Final = 16 * 1_024
 """Bytes of a session's metadata as JSON."""
 
+ToolName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}\Z")]
 Role = Literal["user", "assistant", "tool", "summary"]
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session"):
-    """The head of a session."""
+    """The head of a session. `taint` has the sources of the texts from outside in its messages, each with a tool."""
 
     version: Literal[1] = 1
     title: str = ""
     user: str = ""
     metadata: dict[str, Any] = {}
+    taint: dict[TaintSource, ToolName] = {}
     created: datetime | None = None
 
 

@@ -29,6 +29,7 @@ def store_session(
         user=head.user,
         title=head.title,
         metadata=head.metadata,
+        taint=head.taint or None,
         created=now,
         updated=now,
     )
@@ -44,6 +45,7 @@ def store_session(
         model="",
         process="",
         options={"on_disconnect": "continue", **source},
+        taint=head.taint or None,
         created=now,
         started=now,
         ended=now,

@@ -92,6 +92,7 @@ class LiveRun:
             "usage": msgspec.to_builtins(usage),
             "cost_usd": usage.cost_usd,
             "error": (ending.error or None) if ending else None,
+            "taint": self.spec.taint.sources,
             "created": self.created,
             "started": self.created,
             "ended": self.ended,

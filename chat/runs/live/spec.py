@@ -9,6 +9,7 @@ import msgspec
 from chat.engine.events import Start
 from chat.engine.loop import Turn
 from chat.runs.live.budget import RunBudget
+from tools.execution.taint import Taint
 
 OnRevoked = Callable[[Callable[[object], None]], Callable[[], None]]
 """Registers a callback for the revocation of the run's key; returns a function that unregisters it."""
@@ -32,6 +33,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     on_revoked: OnRevoked
     start: Start
     turn: Callable[[], Awaitable[Turn]]
+    taint: Taint
     max_seconds: float
     cancel_unfollowed: bool
     followed_elsewhere: Callable[[], Awaitable[bool]] = never_followed

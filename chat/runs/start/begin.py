@@ -8,6 +8,7 @@
 - `NotResumable`: the run was not interrupted.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -20,16 +21,19 @@ from access.caller import Caller
 from chat.engine.messages import Message, UserMessage
 from chat.models import Run, Session
 from chat.runs.cluster import process
-from chat.runs.log import frame_store, message_rows
+from chat.runs.log import frame_store, message_rows, taint_columns
 from chat.runs.start import idempotency
 from storage.statements import Insert, Statement
+from tools.base import TaintSource
 
 RUNS_LOCK: Final = 0x6F72_6368
 """The PostgreSQL advisory lock that serialises starts while all runs are counted."""
 
 TITLE_LENGTH: Final = 80
 
-_insert_session = Insert(Session, "id", "owner", "user", "title", "metadata", "active_run", "created", "updated")
+_insert_session = Insert(
+    Session, "id", "owner", "user", "title", "metadata", "active_run", "taint", "created", "updated"
+)
 _insert_run = Insert(
     Run,
     "id",
@@ -47,6 +51,7 @@ _insert_run = Insert(
     "created",
     "started",
     "resumed_from",
+    "taint",
 )
 _find_session = Statement("SELECT id FROM sessions WHERE id = %s AND owner = %s")
 _lock_key = Statement("SELECT id FROM api_keys WHERE id = %s FOR UPDATE")
@@ -94,7 +99,8 @@ class NotResumable(Exception):
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     """The rows written before a run starts, if fewer than `max_active_runs` are active in all processes.
 
-    A new session with a `named_session` may have been made by another request in the meantime.
+    A new session with a `named_session` may have been made by another request in the meantime. `taint` has the sources
+    of the texts from outside that come with the request.
     """
 
     run_id: UUID
@@ -112,6 +118,7 @@ class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     start_frame: bytes
     key: idempotency.Key | None = None
     resumed_from: UUID | None = None
+    taint: Mapping[TaintSource, str] = {}
     max_active_runs: int | None = None
 
     @property
@@ -139,11 +146,16 @@ def begin(start: RunStart) -> None:
     now = timezone.now()
     _check_not_begun(start)
     _check_room(start)
+    taint = dict(start.taint)
     if start.new_session and not (start.named_session and _find_session(start.session_id, start.owner)):
         title = " ".join(start.message.text.split())[:TITLE_LENGTH] if start.message else ""
-        _insert_session([(start.session_id, start.owner, start.user, title, {}, start.run_id, now, now)])
+        _insert_session([(start.session_id, start.owner, start.user, title, {}, start.run_id, taint or None, now, now)])
     else:
         _claim_session(start, now)
+        earlier = taint_columns.taint_of_session(start.session_id)
+        if not taint.keys() <= earlier.keys():
+            taint_columns.mark_session(start.session_id, {**taint, **earlier})
+        taint |= earlier
     _insert_run(
         [
             (
@@ -162,6 +174,7 @@ def begin(start: RunStart) -> None:
                 now,
                 now,
                 start.resumed_from,
+                taint or None,
             )
         ]
     )

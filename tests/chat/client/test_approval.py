@@ -86,6 +86,16 @@ async def test_answers_are_understood(params: Any, answers: list[str], verdict: 
     assert (decided, answers) == (verdict, [])
 
 
+async def test_question_names_the_texts_from_outside() -> None:
+    spans: list[Span] = []
+
+    async def ask(_: str) -> str:
+        return "n"
+
+    await ApprovalQuestion(ask, spans.append).decide({"tool": "a.b", "params": {}, "taint": {"web": "web.fetch"}})
+    assert spans[1].text == "   The conversation holds texts from outside: web (web.fetch)\n"
+
+
 async def test_params_are_shown_line_by_line_without_control_characters() -> None:
     spans: list[Span] = []
 

@@ -43,6 +43,7 @@ SAMPLES: dict[type[msgspec.inspect.Type], Any] = {
     msgspec.inspect.FloatType: 1.5,
     msgspec.inspect.BoolType: True,
     msgspec.inspect.AnyType: {"a": [1]},
+    msgspec.inspect.DictType: {"web": "web.fetch"},
     msgspec.inspect.StructType: events.TotalUsage(input_tokens=3),
 }
 

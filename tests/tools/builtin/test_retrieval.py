@@ -19,6 +19,7 @@ from tests.tools.builtin.test_fs_search import fill
 from tools.base import Execution, ToolError
 from tools.builtin import retrieval as tool
 from tools.execution.permission import Permission
+from tools.execution.taint import Taint
 from tools.policy import parse
 from tools.workspace import KernelOpener, Workspace
 
@@ -113,11 +114,11 @@ def test_rule_about_paths_of_fs_read_applies(base: Path, retrieval: Retrieval) -
     workspace = Workspace(base)
     (made,) = tool.tools(workspace, retrieval)
     permission = Permission(parse("deny fs.read path=private/*"), lambda _: True, stored=True)
-    permits = permission.permits(made, "model", made.params(query="word"), "allow")
+    permits = permission.permits(made, "model", made.params(query="word"), "allow", Taint())
     assert permits
     assert [permits("open.md"), permits("private/a.md")] == [True, False]
     with pytest.raises(ToolError) as refusal:
-        permission.decide(made, "model", made.params(query="word", path="private/a.md"))
+        permission.decide(made, "model", made.params(query="word", path="private/a.md"), Taint())
     assert refusal.value.code == "denied"
 
 

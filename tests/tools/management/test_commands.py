@@ -113,6 +113,13 @@ def test_waiting_calls_are_listed_and_decided() -> None:
         said("approve_tool", str(third.id), "--params-sha256", "f" * 64)
 
 
+def test_list_names_the_texts_from_outside() -> None:
+    row = waiting()
+    row.taint = {"web": "web.fetch", "mcp": "mcp.wiki.page"}
+    row.save()
+    assert "holds texts from outside: web (web.fetch), mcp (mcp.wiki.page)\n" in said("list_approvals")
+
+
 def test_list_shows_what_a_call_reaches_before_long_params() -> None:
     row = waiting()
     row.params = {"content": "x" * 5_000, "path": "deploy/run.sh\x9b31m\u202e"}

@@ -11,6 +11,7 @@ from command_line.database import existing_database
 from command_line.output import add_json, as_json
 from console.visible_text import visible_text, visible_text_line
 from tools.approvals import decisions
+from tools.execution.taint import described
 from tools.queries import as_dict
 from web.plurals import counted
 
@@ -42,6 +43,8 @@ class Command(BaseCommand):
         for row in waiting:
             self.stdout.write(f"{row.id}  {row.tool}")
             self.stdout.write(f"    requested by a {row.source}, expires {row.expires:%Y-%m-%d %H:%M:%S} UTC")
+            if row.taint:
+                self.stdout.write(f"    the conversation holds texts from outside: {described(row.taint)}")
             for name, value in _ordered(row.params):
                 self.stdout.write(f"    {_shown(name, value, whole=id is not None)}")
         self.stderr.write(f"{counted(len(waiting), 'execution waits', 'executions wait')} for a decision.")

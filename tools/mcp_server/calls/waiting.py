@@ -11,6 +11,7 @@ from django.utils import timezone
 from tools.approvals import decisions
 from tools.base import Approval
 from tools.execution import entries
+from tools.execution.taint import described
 from tools.mcp_server.messages.questions import Question
 from tools.models import ToolExecution
 
@@ -51,6 +52,7 @@ def _asked(row: ToolExecution | None) -> Question | None:
         params=row.params,
         params_sha256=row.params_sha256,
         expires_at=row.expires.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        taint=described(row.taint),
     )
 
 

@@ -35,13 +35,17 @@ Verdict = Literal["approved", "denied"]
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """An execution that waits until `expires_at` (ISO 8601) for a decision about these params."""
+    """An execution that waits until `expires_at` (ISO 8601) for a decision about these params.
+
+    `taint` names the sources of the texts from outside in its conversation, if there are any.
+    """
 
     execution_id: str
     tool: str
     params: Any
     params_sha256: str
     expires_at: str
+    taint: str = ""
 
     @property
     def id(self) -> str:
@@ -55,7 +59,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         rest = f"Execution {self.execution_id}, params_sha256 {self.params_sha256}, until {self.expires_at}."
         if len(shown) > MAX_MESSAGE_CHARS:
             shown = "The params are too long to be shown here. Read the execution before you decide."
-        return {"message": f"May {self.tool} run with these params?\n{shown}\n{rest}", "requestedSchema": FORM}
+        outside = f"The conversation holds texts from outside: {self.taint}.\n" if self.taint else ""
+        return {"message": f"May {self.tool} run with these params?\n{shown}\n{outside}{rest}", "requestedSchema": FORM}
 
     @property
     def request(self) -> dict[str, Any]:

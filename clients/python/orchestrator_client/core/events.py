@@ -60,6 +60,7 @@ class ApprovalRequired(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     execution_id: str
     params_sha256: str
     expires_at: str
+    taint: dict[str, str] = {}
 
 
 class ApprovalResolved(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="approval_resolved"):

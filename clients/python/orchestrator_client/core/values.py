@@ -34,6 +34,7 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     params: Any
     params_sha256: str
     expires_at: datetime
+    taint: dict[str, str] = {}
 
 
 class PendingCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +74,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started: datetime | None
     ended: datetime | None
     resumed_from: str | None = None
+    taint: dict[str, str] = {}
     approval: Approval | None = None
     client_tool_calls: tuple[PendingCall, ...] = ()
     output: Any = None
@@ -99,6 +101,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     archived: bool
     created: datetime
     updated: datetime
+    taint: dict[str, str] = {}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +180,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     decided: datetime | None
     decided_by: str | None
     note: str | None
+    taint: dict[str, str] = {}
 
 
 class FileEntry(msgspec.Struct, frozen=True, kw_only=True):

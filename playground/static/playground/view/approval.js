@@ -11,7 +11,8 @@ let number = 0;
 export class ApprovalView {
   /**
    * @param {import("../service/api.js").Api} api
-   * @param {{execution_id: string, tool: string, params: unknown, params_sha256: string, expires_at: string}} event
+   * @param {{execution_id: string, tool: string, params: unknown, params_sha256: string, expires_at: string,
+   *   taint?: Record<string, string>}} event
    */
   constructor(api, event) {
     this.api = api;
@@ -25,12 +26,14 @@ export class ApprovalView {
       button("Deny", () => this.decide("deny"), { class: "deny" }),
       button("Approve", () => this.decide("approve"), { class: "approve" }),
     ];
+    const taint = Object.entries(event.taint ?? {}).map(([source, tool]) => `${source} (${tool})`);
     const expires = new Date(event.expires_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
     this.element = el(
       "section",
       { class: "approval", "aria-label": visible(`Approval of ${event.tool}`) },
       el("h4", {}, "May ", el("code", {}, visible(event.tool)), " run?"),
       this.params,
+      taint.length && el("p", {}, visible(`The conversation holds texts from outside: ${taint.join(", ")}.`)),
       el("label", { for: id }, "Note (the model reads it if you deny)"),
       this.note,
       this.problem,

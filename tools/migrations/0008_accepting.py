@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tools', '0006_mcp_tool_sets'),
+        ('tools', '0007_taint'),
     ]
 
     operations = [

@@ -1,0 +1,9 @@
+from tests.tools.forges.conftest import access as access
+from tests.tools.forges.conftest import bare as bare
+from tests.tools.forges.conftest import host as host
+from tests.tools.forges.conftest import original as original
+from tests.tools.forges.conftest import remote as remote
+from tests.tools.forges.conftest import repository as repository
+from tests.tools.git.conftest import base as base
+from tests.tools.git.conftest import confined as confined
+from tests.tools.git.conftest import workspace as workspace

@@ -1,0 +1,1 @@
+"""Tools that call operations of HTTP APIs, made from OpenAPI documents that the operator names."""
