@@ -76,6 +76,8 @@ async def ask(server: str, execution: Execution, message: str, schema: Mapping[s
         confinement="mcp",
         created=now,
         status=Status.AWAITING_APPROVAL,
+        # The question itself is a text from outside.
+        taint={"mcp": f"mcp.{server}"},
         expires=now + timedelta(seconds=conf.approval_seconds()),
     )
     await writer.write(partial(open_execution, intent))

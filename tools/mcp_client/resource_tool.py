@@ -59,5 +59,6 @@ def resource_tools(servers: Sequence[PinnedServer]) -> tuple[Tool, ...]:
         confinement="mcp",
         disabled="" if installed() else INSTALL,
         needs=lambda params: (reading_scope(params.server),),
+        taints="mcp",
     )
     return (made,)

@@ -126,6 +126,7 @@ async def test_decision_is_the_answer(
         assert row.params == {
             "server": "fake", "message": "Delete [secret] \ufffd?", "answer": {"sure": True, "how": "gently"}
         }  # fmt: skip
+        assert row.taint == {"mcp": "mcp.fake"}
         assert str(row.id) in "".join(step.text for step in steps if isinstance(step, Output))
         assert isinstance(steps[-1], Succeeded)
         assert steps[-1].data["text"].startswith(text)
