@@ -21,6 +21,9 @@ from tools.mcp_client.tool_set import InvalidToolSet, ToolSet, visible
 from tools.mcp_client.transports.delivery import AnswerRefused, Ask, Delivery, TooLarge, current, no_answer
 
 MAX_MESSAGE_CHARS: Final = 1_000
+MAX_QUESTIONS: Final = 4
+"""Questions of the server during one call that can be answered. Others are declined."""
+
 MAX_ROUNDS: Final = 5
 """Requests of one call: the call itself, and the same with answers to questions of the server."""
 
@@ -145,6 +148,7 @@ class _Attempt:
         # One timer that is moved, because each phase has a limit of its own and only one can expire.
         self._timer = asyncio.timeout(None)
         self._is_calling = False
+        self._asked = 0
         self._questions: set[asyncio.Future[dict[str, Any] | None]] = set()
         self._ask = ask
         self.delivery = Delivery(self.ask)
@@ -193,6 +197,9 @@ class _Attempt:
 
     async def ask(self, message: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the answer to a question of the server, which need not send anything meanwhile."""
+        self._asked += 1
+        if self._asked > MAX_QUESTIONS:
+            return None
         question = asyncio.ensure_future(self._ask(message, schema))
         self._questions.add(question)
         self._expire_in(self._server.total_seconds)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.utils import timezone
 
 from storage.ids import new_id
@@ -23,6 +24,7 @@ from tools.execution.request import params_sha256
 from tools.execution.rows import Intent, Outcome, Status, close_execution, open_execution, start_execution
 from tools.mcp_client.tool_set import visible
 from tools.models import ToolExecution
+from tools.output.masking import mapped
 
 logger = logging.getLogger(__name__)
 
@@ -30,27 +32,40 @@ QUESTION: Final = "mcp.elicitation"
 """The tool of these executions. Nothing else can ask for it."""
 
 MAX_MESSAGE_CHARS: Final = 2_000
-MAX_ANSWER_FIELDS: Final = 32
+MAX_ANSWER_CHARS: Final = 2_000
 POLL_SECONDS: Final = 0.25
+
+
+class _Field(msgspec.Struct, frozen=True):
+    type: str = ""
+    default: str | int | float | list[str] | bool | None = None
+
+
+class _Form(msgspec.Struct, frozen=True):
+    properties: dict[str, _Field] = {}
+    required: tuple[str, ...] = ()
 
 
 def answer_to(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the answer that an approval gives to a form: its defaults, and true for its flags.
 
-    None if the form requires anything else: a decision is a yes or a no, and has no text.
+    None if the form requires anything else, because a decision is a yes or a no and has no text, or if its answer
+    cannot be shown exactly.
     """
-    properties, required = schema.get("properties") or {}, schema.get("required") or ()
-    if len(properties) > MAX_ANSWER_FIELDS:
+    try:
+        form = msgspec.convert(schema, _Form)
+    except msgspec.ValidationError:
         return None
     answer: dict[str, Any] = {}
-    for name, field in properties.items():
-        if "default" in field:
-            answer[name] = field["default"]
-        elif field.get("type") == "boolean":
+    for name, field in form.properties.items():
+        if field.default is not None:
+            answer[name] = field.default
+        elif field.type == "boolean":
             answer[name] = True
-        elif name in required:
+        elif name in form.required:
             return None
-    return answer
+    encoded = msgspec.json.encode(answer).decode()
+    return answer if len(encoded) <= MAX_ANSWER_CHARS and mapped(answer, visible) == answer else None
 
 
 async def ask(server: str, execution: Execution, message: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:

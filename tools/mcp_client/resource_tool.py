@@ -1,6 +1,7 @@
 """`mcp.read`: read a resource of an MCP server, or list its resources."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -45,7 +46,8 @@ def reading_scope(server: str) -> str:
     return qualified(server, "read")
 
 
-def resource_tools(servers: Sequence[PinnedServer]) -> tuple[Tool, ...]:
+@lru_cache(maxsize=1)
+def resource_tools(servers: tuple[PinnedServer, ...]) -> tuple[Tool, ...]:
     """Return the tool that reads from these servers; none without any."""
     if not servers:
         return ()

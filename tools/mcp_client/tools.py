@@ -40,11 +40,15 @@ class PinnedServer:
     def __init__(self, server: McpServer, accepted: ToolSet = NOTHING) -> None:
         self.server = server
         self.accepted = accepted
+        self._made: tuple[ToolSet | None, tuple[Tool, ...]] = (None, ())
         self._places = asyncio.Semaphore(server.max_parallel)
         self._waiting = 0
 
     def tools(self) -> tuple[Tool, ...]:
-        """Return the usable tools of the accepted set."""
+        """Return the usable tools of the accepted set: the same objects, as long as the set is the same."""
+        made_for, made = self._made
+        if made_for is self.accepted:
+            return made
         confinement, disabled = "mcp", "" if installed() else INSTALL
         if self.server.command:
             try:
@@ -52,7 +56,9 @@ class PinnedServer:
             except SandboxUnavailableError as error:
                 disabled = disabled or str(error).rstrip(".")
         usable = [tool for tool in self.accepted.tools if not tool_set.why_unusable(tool)]
-        return tuple(self._tool(tool, confinement, disabled) for tool in usable)
+        made = tuple(self._tool(tool, confinement, disabled) for tool in usable)
+        self._made = self.accepted, made
+        return made
 
     def _tool(self, tool: Mapping[str, Any], confinement: str, disabled: str) -> Tool:
         name = tool["name"]

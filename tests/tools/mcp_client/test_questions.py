@@ -17,7 +17,7 @@ from tests.tools.mcp_client.test_connection import ERAS
 from tools import conf
 from tools.approvals import decisions
 from tools.base import Failed, Output, Succeeded
-from tools.mcp_client.connection import list_tools
+from tools.mcp_client.connection import MAX_QUESTIONS, list_tools
 from tools.mcp_client.questions import QUESTION, answer_to
 from tools.mcp_client.tools import PinnedServer
 from tools.models import ToolExecution
@@ -42,7 +42,13 @@ SCHEMA = {
         (SCHEMA["properties"], ["sure", "how"], {"sure": True, "how": "gently"}),
         ({"sure": {"type": "boolean", "default": False}}, [], {"sure": False}),
         ({"name": {"type": "string"}}, ["name"], None),
-        ({str(number): {"type": "boolean"} for number in range(33)}, [], None),
+        ({"a": {"type": "string", "default": "x" * 2_000}}, [], None),
+        ({"a": {"type": "string", "default": "\u202e"}}, [], None),
+        ({"a": {"type": "string", "default": {"b": 1}}}, [], None),
+        ({"a": {"type": "array", "default": ["b"]}}, [], {"a": ["b"]}),
+        ({"a": "boolean"}, [], None),
+        ({"a": {"type": "boolean"}}, "a", None),
+        (7, [], None),
     ],
 )
 def test_approval_answers_flags_and_defaults_only(properties: Any, required: Any, answer: Any) -> None:
@@ -83,7 +89,7 @@ async def decided(verdict: decisions.Verdict) -> ToolExecution:
 async def waiting() -> ToolExecution:
     async with asyncio.timeout(DEADLINE):
         while True:
-            row = await ToolExecution.objects.filter(tool=QUESTION, status="awaiting_approval").afirst()
+            row = await ToolExecution.objects.filter(tool=QUESTION, decision="").afirst()
             if row is not None:
                 return row
             await asyncio.sleep(0.02)
@@ -165,6 +171,22 @@ async def test_question_that_expires_is_declined(monkeypatch: pytest.MonkeyPatch
         assert "decline None" in done.data["text"]
         row = await ToolExecution.objects.aget(tool=QUESTION)
         assert (row.status, row.decision) == ("denied", "expired")
+
+
+async def test_questions_of_one_call_are_bounded() -> None:
+    async with running(legacy="2025-11-25") as fake:
+
+        async def ask(context: Any, arguments: dict[str, Any]) -> Any:
+            answers = await asyncio.gather(*(context.session.elicit_form("Sure?", SCHEMA) for _ in range(50)))
+            return text_result(" ".join(answer.action for answer in answers))
+
+        fake.handler = ask
+        calling = asyncio.create_task(called(fake))
+        for _ in range(MAX_QUESTIONS):
+            await decided("approved")
+        done = (await calling)[-1]
+        assert done.data["text"].split("\n")[0].split().count("accept") == MAX_QUESTIONS
+        assert await ToolExecution.objects.filter(tool=QUESTION).acount() == MAX_QUESTIONS
 
 
 async def test_server_that_asks_without_end_is_given_up() -> None:
