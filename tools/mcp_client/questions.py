@@ -49,7 +49,7 @@ class _Form(msgspec.Struct, frozen=True):
 def answer_to(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the answer that an approval gives to a form: its defaults, and true for its flags.
 
-    None if the form requires anything else, because a decision is a yes or a no and has no text, or if its answer
+    None if the form requires anything else: a decision is a yes or a no, and has no text. None also if its answer
     cannot be shown exactly.
     """
     try:
