@@ -333,6 +333,13 @@ async def test_error_output_is_logged_within_limits(log: pytest.LogCaptureFixtur
     assert len(found) == stdio.MAX_LOG_LINES
 
 
+async def test_content_of_a_server_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    assert await call(entry(), "invalid notice", "the-content") == "the-content"
+    await sessions.close()
+    assert "the-content" not in caplog.text
+
+
 async def test_question_is_declined_and_the_result_says_so() -> None:
     assert await call(entry("2025-06-18"), "ask") == (
         "{'action': 'decline'}\n\nThe server asked for input, which was declined: Your name?"
