@@ -253,7 +253,8 @@ class _Attempt:
         else:
             # Only the kind of the error: its message may have an address with a secret in its query.
             cause = (session.failure if session else None) or error
-            return Unsent(f"{name} cannot be reached ({type(cause).__name__}).")
+            kind = "the connection was closed" if isinstance(cause, MCPError) else type(cause).__name__
+            return Unsent(f"{name} cannot be reached ({kind}).")
         return ToolError(f"{name} {what}", code=code)
 
     def _what_expired(self) -> str:
@@ -269,6 +270,8 @@ def _answered(error: MCPError, status: int | None, unknown: str) -> tuple[ToolEr
     """Return the code and the text about an error that the server answered with."""
     if status in {401, 403}:
         return "denied", f"cannot be used: it answered with HTTP {status}. Check its headers in MCP_SERVERS_FILE."
+    if error.code == types.PARSE_ERROR:
+        return "failed", f"answered with something that the protocol does not allow.{unknown}"
     message = visible(str(error.message))[:MAX_MESSAGE_CHARS].rstrip(".")
     if status is not None and status >= SERVER_ERRORS:
         # A gateway may give up on a call that the server continues.
