@@ -5,6 +5,10 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.dispatch import Signal
+
+key_revoked = Signal()
+"""Is sent with the ID of a `key` in the transaction that revokes it."""
 
 
 class ApiKeys(models.Manager["ApiKey"]):
@@ -80,4 +84,7 @@ class ApiKey(models.Model):
     def revoke(self, now: datetime) -> bool:
         """Revoke the key permanently. Return False if it was revoked before."""
         # The condition is part of the update, so of two revocations at the same time only one is reported.
-        return bool(ApiKey.objects.filter(pk=self.pk, revoked=None).update(revoked=now))
+        is_new = bool(ApiKey.objects.filter(pk=self.pk, revoked=None).update(revoked=now))
+        if is_new:
+            key_revoked.send(ApiKey, key=self.pk)
+        return is_new

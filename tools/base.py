@@ -6,6 +6,7 @@ ToolError            a tool's failure: data for the model and the caller, never 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar, get_type_hints, runtime_checkable
+from uuid import UUID
 
 import msgspec
 
@@ -56,6 +57,12 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     parameters: Mapping[str, Any]
     by_client: bool = False
 
+
+Authorize = Callable[[Payer, UUID, float, bool], Awaitable[str]]
+"""Returns a link with which the owner authorizes a tool for an execution, or an empty text if that is not needed.
+
+The link is valid for so many seconds. If the authorization is all that the execution waits for, it is approved by it.
+"""
 
 Emit = Callable[[OutputStream, str], Awaitable[None]]
 """Sends a piece of live output to the subscribers of the execution, and waits while too much is pending."""
@@ -204,7 +211,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     asked for; it has no effect. `preview` does the same, and returns the effect that an approval is bound to; an
     approved call whose preview has changed fails. `always_asks` returns whether a call needs an approval even if the
     policy allows it. With a `schema`, which is JSON text, the params are `JsonParams` that match it. `taints` is the
-    source of the texts that every call brings into a conversation from outside, and `foreign` whether files do.
+    source of the texts that every call brings into a conversation from outside, and `foreign` whether files do. With
+    `authorize`, a call waits until its owner has given an authorization.
     """
 
     spec: ToolSpec
@@ -222,6 +230,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     always_asks: Callable[[msgspec.Struct], bool] = never_asks
     schema: str = ""
     taints: TaintSource | None = None
+    authorize: Authorize | None = None
     foreign: Foreign = nothing_foreign
 
     @property

@@ -72,6 +72,11 @@ def check_mcp_servers(**_: Any) -> list[CheckMessage]:
     if not conf.is_stored():
         hint = "Set ENABLE_PERSISTENCE=true, or MCP_SERVERS_FILE to nothing."
         return [Caution("Without persistence no tools of MCP servers are accepted.", hint=hint, id="tools.W002")]
+    with_oauth = [server.name for server in conf.mcp_servers() if server.oauth]
+    if with_oauth and not settings.PUBLIC_URL:
+        what = f"PUBLIC_URL is not set, which oauth of {', '.join(with_oauth)} in MCP_SERVERS_FILE needs."
+        hint = "Set it to the address at which browsers reach the service, such as https://agent.example.org."
+        return [Error(what, hint=hint, id="tools.E004")]
     names = assembly.names()
     offered = [tool.name for server in shared_tools.mcp_servers() for tool in server.tools()]
     same = collisions([*names, *(name for name in offered if name not in names)]) if names else {}

@@ -124,3 +124,51 @@ class McpToolSet(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server} {self.sha256[:12]}"
+
+
+class McpAuthorization(models.Model):
+    """An authorization that an owner is asked for, so that the service may use an MCP server with their account.
+
+    The link for it has a ticket, and the answer of the authorization server a state, of which only hashes are stored.
+    `sealed` is encrypted. If it `decides`, the authorization approves the execution.
+    """
+
+    ticket_sha256 = models.CharField(primary_key=True, max_length=64)
+    server = models.CharField(max_length=McpToolSet.SERVER_LENGTH)
+    owner = models.CharField(max_length=64)
+    key = models.CharField(max_length=64)
+    execution_id = models.UUIDField(null=True)
+    decides = models.BooleanField(default=False)
+    expires = models.DateTimeField()
+    state_sha256 = models.CharField(max_length=64, default="")
+    browser_sha256 = models.CharField(max_length=64, default="")
+    sealed = models.TextField(default="")
+
+    class Meta:
+        db_table = "mcp_authorizations"
+        default_permissions: ClassVar = ()
+        indexes: ClassVar = [
+            models.Index(fields=["owner", "server"], name="mcp_authorizations_of_an_owner"),
+            models.Index(fields=["state_sha256"], name="mcp_authorizations_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server} {self.owner}"
+
+
+class McpToken(models.Model):
+    """The tokens of an owner for an MCP server, encrypted, and the key with which they were asked for."""
+
+    server = models.CharField(max_length=McpToolSet.SERVER_LENGTH)
+    owner = models.CharField(max_length=64)
+    key = models.CharField(max_length=64)
+    sealed = models.TextField()
+    granted = models.DateTimeField()
+
+    class Meta:
+        db_table = "mcp_tokens"
+        default_permissions: ClassVar = ()
+        constraints: ClassVar = [models.UniqueConstraint(fields=["server", "owner"], name="mcp_one_token_of_an_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.server} {self.owner}"

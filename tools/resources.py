@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -30,17 +31,21 @@ logger = logging.getLogger(__name__)
 def workspaces() -> Workspaces:
     """Return the workspaces of this process. The folder of the root is made if it is missing."""
     limits, secret_names = conf.workspace_limits(), conf.secret_names()
-    cloned = conf.output_folder() / "cloned"
 
     def open_workspace(base: Path) -> Workspace:
         workspace = Workspace(base, limits=limits, secret_names=secret_names)
-        name = hashlib.sha256(str(workspace.base).encode()).hexdigest()
-        workspace.foreign = ForeignFolders(workspace.base, cloned / name)
+        workspace.foreign = foreign_folders(workspace.base)
         return workspace
 
     return Workspaces(
         conf.workspace_base(), conf.workspace_scope(), open_workspace, conf.workspaces_lock(), conf.workspace_quota
     )
+
+
+def foreign_folders(base: Path) -> ForeignFolders:
+    """Return the folders of a workspace that were cloned. Their list lies outside of the workspace."""
+    name = hashlib.sha256(os.fsencode(base)).hexdigest()
+    return ForeignFolders(base, conf.output_folder() / "cloned" / name)
 
 
 @cache

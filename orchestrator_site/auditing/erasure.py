@@ -33,7 +33,7 @@ from speech.models import SpeechRequest
 from storage.search.migration import optimize
 from tools import resources
 from tools.execution import entries as execution_entries
-from tools.models import ToolExecution
+from tools.models import McpAuthorization, McpToken, ToolExecution
 from tools.workspaces.scope import ROOT, owner_folder, session_folder
 
 ROWS_AT_ONCE: Final = 200
@@ -69,6 +69,7 @@ def count(owner: str) -> list[Erased]:
         Erased(name="executions", count=_executions(owner).count()),
         Erased(name="calls of speech", count=_speech(owner).count()),
         Erased(name="keys", count=_keys(owner).exclude(name__startswith=ERASED).count()),
+        Erased(name="authorizations", count=McpToken.objects.filter(owner=owner).count()),
         Erased(name="stored outputs", count=sum(size > 0 for size in sizes)),
         Erased(name="workspaces", count=len(_workspaces(owner))),
     ]
@@ -85,6 +86,10 @@ def erase(owner: str) -> Iterator[Erased]:
     with transaction.atomic():
         keys = erase_keys(owner)
     yield Erased(name="keys", count=keys)
+    with transaction.atomic():
+        McpAuthorization.objects.filter(owner=owner).delete()
+        tokens, _ = McpToken.objects.filter(owner=owner).delete()
+    yield Erased(name="authorizations", count=tokens)
     # Files before rows: without its row, a file would not be found again.
     yield Erased(name="stored outputs", count=erase_outputs(owner))
     yield Erased(name="changes of runs", count=erase_changes(owner))
@@ -193,6 +198,7 @@ def erase_workspaces(owner: str) -> int:
     for path in found:
         # The index first: it has the texts of the files.
         resources.retrieval().forget(path.resolve())
+        resources.foreign_folders(path.resolve()).forget()
         shutil.rmtree(path)
     return len(found)
 

@@ -24,7 +24,7 @@ from web.errors import ApiError
 from web.headers import last
 
 STATIC: Final = "/static/"
-PAGES: Final = ("/admin", STATIC, "/docs", "/openapi.json")
+PAGES: Final = ("/admin", STATIC, "/docs", "/openapi.json", "/oauth/")
 """Paths with sync views, which take the whole of Django."""
 
 LOGIN: Final = "/admin/login/"

@@ -29,7 +29,7 @@ from tests.audit.history import BOB, make_history, open_execution, problem, run_
 from tests.audit.tampering import unnoticed
 from tools import resources
 from tools.changes.log import ChangeStore
-from tools.models import ToolExecution
+from tools.models import McpToken, ToolExecution
 from tools.output.store import OutputStore
 from tools.workspaces.scope import owner_folder, session_folder
 
@@ -73,6 +73,7 @@ def make_person(folder: Path) -> tuple[User, str]:
         id=new_id(), owner=owner, operation="synthesis", status="failed", note=SECRET, error=SECRET,
         audio=SECRET.encode(), created=now,
     )  # fmt: skip
+    McpToken.objects.create(server="wiki", owner=owner, key="operator", sealed=SECRET, granted=now)
     execution_id = run_tool(owner, params={"text": SECRET})
     _keep_files(folder, owner, session.pk, run.pk, execution_id)
     return user, owner
@@ -117,7 +118,8 @@ def test_nothing_of_the_person_is_left_and_the_chain_is_valid(tmp_path: Path, fo
     call_command("erase_user", owner, "--dry-run", "--json", stdout=output)
     counts = {part["name"]: part["count"] for part in json.loads(output.getvalue())["parts"]}
     assert counts == {
-        "sessions": 1, "executions": 1, "calls of speech": 1, "keys": 1, "stored outputs": 1, "workspaces": 2,
+        "sessions": 1, "executions": 1, "calls of speech": 1, "keys": 1, "authorizations": 1, "stored outputs": 1,
+        "workspaces": 2,
     }  # fmt: skip
     assert SECRET in stored_texts()
 

@@ -91,6 +91,12 @@ async def run() -> str:
     return ""
 
 
+def test_network_tool_of_a_plug_in_taints_its_run(tmp_path: Path) -> None:
+    spec = ToolsSpec(make=lambda values, workspace: [tool("a.b", "network", run), tool("a.c", "read", run)])
+    made = PluginTools(package="acme", spec=spec, values={}).tools(Workspace(tmp_path))
+    assert [each.taints for each in made] == ["web", None]
+
+
 def broken(values: Values, workspace: Workspace) -> list[Tool]:
     raise KeyError("city")
 

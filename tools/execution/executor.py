@@ -127,14 +127,19 @@ class ToolExecutor:
                 params = shown_whole(params, masker)
             except ToolError as error:
                 return Call(request=request, params=params, tool=tool, refusal=error)
-        only_reads = tool.effect == "read" and decision == "allow"
+        only_reads = tool.effect == "read" and decision == "allow" and tool.authorize is None
         return Call(request=request, params=params, tool=tool, values=values, decision=decision, only_reads=only_reads)
 
     async def execute(self, call: Call) -> AsyncGenerator[Progress]:
         """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
         if call.refusal is None and call.decision == "ask":
             call = await previewed(await prechecked(call), self._context.masker)
-        intent = call.intent(new_id(), self._payer, self._context.masker)
+        execution_id, tool = new_id(), call.tool
+        if call.refusal is None and tool is not None and tool.authorize is not None:
+            seconds, decides = self._context.approval_seconds, call.decision == "allow"
+            if link := await tool.authorize(self._payer, execution_id, seconds, decides):
+                call = call.with_link(link)
+        intent = call.intent(execution_id, self._payer, self._context.masker)
         opened = Opened(execution_id=str(intent.execution_id), tool=intent.tool, params=call.shown_params)
         if intent.status != Status.RUNNING:
             async for step in self._wait(call, intent, opened):

@@ -24,6 +24,9 @@ MAX_UNREADABLE_CHARS: Final = 4_096
 """Characters that are stored of arguments that are not JSON."""
 
 
+AUTHORIZE: Final = "authorize_at"
+"""The name in shown params under which the link for a missing authorization stands."""
+
 PREVIEW: Final = "preview"
 """The name in shown params under which the preview of a call's effect stands. No tool has a param of this name."""
 
@@ -62,6 +65,11 @@ class Call(InspectedCall, frozen=True, kw_only=True):
         if self.refusal is not None or (self.decision != "ask" and not self.by_client):
             return Status.RUNNING
         return Status.AWAITING_CLIENT if self.by_client else Status.AWAITING_APPROVAL
+
+    def with_link(self, link: str) -> "Call":
+        """Return the call as one that waits for an authorization of its owner, who opens a link for it."""
+        stored = {**self.params.stored, AUTHORIZE: link}
+        return msgspec.structs.replace(self, params=msgspec.structs.replace(self.params, stored=stored), decision="ask")
 
     @property
     def shown_params(self) -> Any:

@@ -13,12 +13,14 @@ from mcp import types
 from mcp.shared.exceptions import MCPError
 from pydantic import TypeAdapter
 
+from access.caller import OPERATOR
 from tools.base import ToolError, ToolErrorCode
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.session import Session, answered
 from tools.mcp_client.sessions import Sessions, sessions
 from tools.mcp_client.tool_set import InvalidToolSet, ToolSet, visible
 from tools.mcp_client.transports.delivery import AnswerRefused, Ask, Delivery, TooLarge, current, no_answer
+from tools.mcp_oauth import flow
 
 MAX_MESSAGE_CHARS: Final = 1_000
 MAX_QUESTIONS: Final = 4
@@ -47,12 +49,16 @@ Check = Callable[[ToolSet], Awaitable[None]]
 """Receives the server's tools before a call. Raises `ToolError` if the call must not be made."""
 
 
+class Unauthorized(ToolError):
+    """The server does not accept the credentials of the session."""
+
+
 class Unsent(Exception):
     """The call failed before the server can have received it. The message says why."""
 
 
 async def list_tools(server: McpServer) -> ToolSet:
-    """Return the tools that a server lists now, in a session of its own. Raises `ToolError`."""
+    """Return the tools that a server lists for the operator, in a session of its own. Raises `ToolError`."""
     found: list[ToolSet] = []
 
     async def keep(tools: ToolSet) -> None:
@@ -64,7 +70,8 @@ async def list_tools(server: McpServer) -> ToolSet:
     own = Sessions()
     try:
         # The tools come as they do before a call, so that both see exactly the same list.
-        await _Attempt(server, time.monotonic() + server.total_seconds).run(own, "", keep, nothing)
+        authorized = await flow.authorized(server, OPERATOR)
+        await _Attempt(authorized, time.monotonic() + server.total_seconds).run(own, "", keep, nothing)
     except Unsent as error:
         raise ToolError(str(error), code="failed") from None
     finally:
@@ -93,7 +100,7 @@ async def call_tool(
             # Only messages count: pings of the stream would let a hung call live for ever.
             attempt.await_message()
             share = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
-            await progressed(f"{share}: {message}" if message else share)
+            await progressed(attempt.without_token(f"{share}: {message}" if message else share))
 
         answers: dict[str, Any] = {}
         for _ in range(MAX_ROUNDS):
@@ -130,9 +137,16 @@ async def request(
 ) -> R:
     """Return what `send` returns, in a session of the owner and after a check. Raises `ToolError`."""
     deadline = time.monotonic() + server.total_seconds
+    # Another token makes another session.
+    authorized = await flow.authorized(server, owner)
     for left in reversed(range(ATTEMPTS)):
         try:
-            return await _Attempt(server, deadline, ask).run(sessions(), owner, check, send)
+            found = await _Attempt(authorized, deadline, ask).run(sessions(), owner, check, send)
+            return flow.without_token(authorized, found)
+        except Unauthorized:
+            if server.oauth:
+                await flow.rejected(server, owner)
+            raise
         except Unsent as error:
             if not left:
                 raise ToolError(f"{error} Nothing was called.", code="failed") from None
@@ -195,12 +209,16 @@ class _Attempt:
                 # Each closes its execution, which must not wait for a call that is over.
                 await asyncio.wait(questions)
 
+    def without_token(self, shown: R) -> R:
+        """Return what a server sent without the owner's token, which it may repeat."""
+        return flow.without_token(self._server, shown)
+
     async def ask(self, message: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the answer to a question of the server, which need not send anything meanwhile."""
         self._asked += 1
         if self._asked > MAX_QUESTIONS:
             return None
-        question = asyncio.ensure_future(self._ask(message, schema))
+        question = asyncio.ensure_future(self._ask(self.without_token(message), self.without_token(schema)))
         self._questions.add(question)
         self._expire_in(self._server.total_seconds)
         try:
@@ -239,7 +257,7 @@ class _Attempt:
         elif self.delivery.session_ended and not sent:
             return Unsent(f"{name} ended the session.")
         elif isinstance(error, MCPError) and error.code != types.CONNECTION_CLOSED:
-            code, what = _answered(error, self.delivery.status, unknown)
+            return _answered(self._server, error, self.delivery.status, unknown)
         elif isinstance(error, (ValueError, RuntimeError)):
             what = f"answered with something that the protocol does not allow.{unknown}"
         elif sent:
@@ -266,14 +284,17 @@ class _Attempt:
         return f"did not answer within {server.connect_seconds:g} s (connect_seconds)"
 
 
-def _answered(error: MCPError, status: int | None, unknown: str) -> tuple[ToolErrorCode, str]:
-    """Return the code and the text about an error that the server answered with."""
+def _answered(server: McpServer, error: MCPError, status: int | None, unknown: str) -> ToolError:
+    """Return the error about one that the server answered with."""
+    name, said = f"The MCP server {server.name}", flow.without_token(server, visible(str(error.message)))
+    message = said[:MAX_MESSAGE_CHARS].rstrip(".")
     if status in {401, 403}:
-        return "denied", f"cannot be used: it answered with HTTP {status}. Check its headers in MCP_SERVERS_FILE."
+        advice = "Call the tool again." if server.oauth else "Check its headers in MCP_SERVERS_FILE."
+        return Unauthorized(f"{name} cannot be used: it answered with HTTP {status}. {advice}", code="denied")
     if error.code == types.PARSE_ERROR:
-        return "failed", f"answered with something that the protocol does not allow.{unknown}"
-    message = visible(str(error.message))[:MAX_MESSAGE_CHARS].rstrip(".")
+        return ToolError(f"{name} answered with something that the protocol does not allow.{unknown}", code="failed")
     if status is not None and status >= SERVER_ERRORS:
         # A gateway may give up on a call that the server continues.
-        return "interrupted" if unknown else "failed", f"answered with HTTP {status}: {message}.{unknown}"
-    return "failed", f"answered with an error: {message}."
+        code: ToolErrorCode = "interrupted" if unknown else "failed"
+        return ToolError(f"{name} answered with HTTP {status}: {message}.{unknown}", code=code)
+    return ToolError(f"{name} answered with an error: {message}.", code="failed")

@@ -39,6 +39,7 @@ FORMS: Final = {
     "environment": 'a table of variables, such as { TOKEN = "env:TOKEN" }',
     "headers": 'a table of headers, such as { Authorization = "env:AUTHORIZATION" }',
     "network": "true or false",
+    "oauth": "true or false",
     "read": "a list of absolute paths of folders",
     "write": "a list of absolute paths of folders",
 }
@@ -84,7 +85,8 @@ class _Shared(_Limits, frozen=True, kw_only=True):
 class McpServer(_Shared, frozen=True, kw_only=True):
     """A server of MCP: at a `url`, or a `command` whose first word is a program.
 
-    `secrets` are values that must be masked.
+    `secrets` are values that must be masked. With `oauth`, each owner authorizes the service with an account of the
+    server. Without a client ID, the service registers itself; an empty scope is what the server asks for.
     """
 
     name: str
@@ -93,6 +95,10 @@ class McpServer(_Shared, frozen=True, kw_only=True):
     command: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
+    oauth: bool = False
+    oauth_scope: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: str = ""
 
     @property
     def place(self) -> str:
@@ -103,11 +109,16 @@ class McpServer(_Shared, frozen=True, kw_only=True):
 class _Table(_Shared, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: Text | None = None
     headers: dict[str, Text] = {}
+    oauth: bool = False
+    oauth_scope: str = ""
+    oauth_client_id: str = ""
+    oauth_client_secret: str = ""
     command: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=MAX_WORDS)] | None = None
     environment: Variables = {}
 
 
 SHARED: Final = _Shared.__struct_fields__
+OF_URLS: Final = ("headers", "oauth", "oauth_scope", "oauth_client_id", "oauth_client_secret")
 OF_PROGRAMS: Final = ("environment", *(field for field in SHARED if field not in _Limits.__struct_fields__))
 
 
@@ -139,13 +150,21 @@ def _server(file: TomlFile, name: str, value: Any, variable: Callable[[str], str
     if table.silence_seconds > table.total_seconds:
         what = f"silence_seconds must be at most total_seconds, which is {table.total_seconds:g}"
         raise file.fault(where, ["silence_seconds"], what)
+    if table.command is None:
+        return _at_url(file, name, value, table, variable)
+    if given := next((field for field in OF_URLS if field in value), None):
+        what = f"{given}: only a server with a url has this field; give environment to a command"
+        raise file.fault(where, [given], what)
+    _check_program(file, where, table, table.command)
+    environment, secrets = _values(file, where, "environment", table.environment, variable)
     shared = {field: getattr(table, field) for field in SHARED}
-    if table.command is not None:
-        if "headers" in value:
-            raise file.fault(where, ["headers"], "headers are for a server with a url; give environment to a command")
-        _check_program(file, where, table, table.command)
-        environment, secrets = _values(file, where, "environment", table.environment, variable)
-        return McpServer(name=name, command=table.command, environment=environment, secrets=secrets, **shared)
+    return McpServer(name=name, command=table.command, environment=environment, secrets=secrets, **shared)
+
+
+def _at_url(
+    file: TomlFile, name: str, value: Mapping[str, Any], table: _Table, variable: Callable[[str], str]
+) -> McpServer:
+    where = (TABLE, name)
     if given := next((field for field in OF_PROGRAMS if field in value), None):
         raise file.fault(where, [given], f"{given} is for a server with a command, and this one has none")
     if table.url is None:
@@ -156,10 +175,25 @@ def _server(file: TomlFile, name: str, value: Any, variable: Callable[[str], str
     except ValueError as error:
         raise file.fault(where, ["url"], f"url {error}") from None
     headers, _ = _values(file, where, "headers", table.headers, variable)
+    if table.oauth and any(header.lower() == "authorization" for header in headers):
+        raise file.fault(where, ["headers"], "with oauth, the header Authorization is the owner's token")
+    if not table.oauth and (given := next((field for field in OF_URLS[2:] if field in value), None)):
+        raise file.fault(where, [given], f"{given} has an effect only with oauth = true")
+    secret, _ = _values(file, where, "environment", {"oauth_client_secret": table.oauth_client_secret}, variable)
     # Also without a scheme such as `Bearer`.
-    secrets = tuple(part for text in headers.values() for part in {text, text.rpartition(" ")[2]})
+    secrets = {part for text in headers.values() for part in (text, text.rpartition(" ")[2])}
     # The URL as it was written: a slash at its end may matter, and redirects are not followed.
-    return McpServer(name=name, url=table.url, headers=headers, secrets=secrets, **shared)
+    return McpServer(
+        name=name,
+        url=table.url,
+        headers=headers,
+        secrets=(*secrets, *filter(None, secret.values())),
+        oauth=table.oauth,
+        oauth_scope=table.oauth_scope,
+        oauth_client_id=table.oauth_client_id,
+        oauth_client_secret=secret["oauth_client_secret"],
+        **{field: getattr(table, field) for field in SHARED},
+    )
 
 
 def _check_program(file: TomlFile, where: tuple[str, ...], table: _Table, command: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from tools.mcp_client import pins, questions, tool_set
 from tools.mcp_client.results import data_of
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference, qualified
+from tools.mcp_oauth.flow import authorization_link
 from tools.sandbox.confinement import kernel_confinement
 from tools.sandbox.refusals import SandboxUnavailableError
 
@@ -82,6 +83,7 @@ class PinnedServer:
             implied=json_implied,
             schema=tool_set.schema_text(tool),
             taints="mcp",
+            authorize=partial(authorization_link, self.server) if self.server.oauth else None,
         )
 
     async def _call(self, name: str, arguments: dict[str, Any], execution: Execution) -> dict[str, Any]:

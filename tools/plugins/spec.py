@@ -20,7 +20,8 @@ class ToolsSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The tools of a plug-in, the object of an entry point `orchestrator_service.tools`.
 
     `make` gets the values of `settings` and a workspace, to which its tools are confined, and is called once for each
-    workspace. Each tool has a name with a dot, such as `weather.today`, that no other tool has.
+    workspace. Each tool has a name with a dot, such as `weather.today`, that no other tool has. One with the effect
+    `network` taints the run (as from the web), unless it names another source in `taints`.
     """
 
     make: Callable[[Values, Workspace], Iterable[Tool]]
@@ -48,7 +49,13 @@ class PluginTools(msgspec.Struct, frozen=True, kw_only=True):
                 raise PluginBroken(
                     f"a tool of the plug-in {self.package} must be a Tool with a dot in its name: {what}"
                 )
-        # Each execution records who confines it. A plug-in is code in this process, so only its own word is known.
         return tuple(
-            msgspec.structs.replace(tool, confinement=tool.confinement or f"plug-in {self.package}") for tool in made
+            msgspec.structs.replace(
+                tool,
+                # Each execution records who confines it. A plug-in is code in this process, so its own word counts.
+                confinement=tool.confinement or f"plug-in {self.package}",
+                # A tool of the network brings texts from outside, also if its author has not thought of it.
+                taints=tool.taints or ("web" if tool.effect == "network" else None),
+            )
+            for tool in made
         )

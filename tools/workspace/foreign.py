@@ -58,6 +58,12 @@ class ForeignFolders:
             _is_in(path, folder) or _is_in(folder, path) for folder in folders if self._exists(folder) for path in paths
         )
 
+    def forget(self) -> None:
+        """Remove the list of the folders. Raises `OSError`."""
+        self._folders = ()
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
     def _exists(self, folder: str) -> bool:
         """Return whether a folder has not been removed."""
         try:

@@ -26,6 +26,8 @@ def mark_session(session_id: UUID, taint: Mapping[TaintSource, str]) -> None:
 
 
 def mark_run(session_id: UUID, run_id: UUID, taint: Mapping[TaintSource, str]) -> None:
-    """Store the taint of a run, which is that of its session from now on."""
-    mark_session(session_id, taint)
-    _mark_run((taint,), (run_id,))
+    """Add the taint of a run to that of its session, and store both."""
+    # The session may have more: it may have been made by another request of the client that named it.
+    merged = {**taint, **taint_of_session(session_id)}
+    mark_session(session_id, merged)
+    _mark_run((merged,), (run_id,))

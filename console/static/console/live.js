@@ -14,6 +14,8 @@ let socket = null;
 let attempts = 0;
 let reading = false;
 let isStale = false;
+/** The pieces of the running answer that the page does not have yet: the number of the event, and the text. */
+let pieces = [];
 
 function connect() {
   const url = new URL(script.dataset.socket, location.href);
@@ -51,16 +53,20 @@ function receive(message) {
     return;
   }
   after = message.id;
-  if (message.type === "token") append(message.token);
-  else if (message.type === "tool_output") append(message.text);
+  if (message.type === "token") append(message.id, message.token);
+  else if (message.type === "tool_output") append(message.id, message.text);
   else if (message.type !== "reasoning") refresh();
 }
 
 /** Append a piece of the running answer. It is text: markup in it has no effect. */
-function append(text) {
+function append(id, text) {
+  pieces.push({ id, text });
   answer.hidden = false;
   answer.append(text);
-  if (answer.textContent.length > MAX_LIVE_CHARACTERS) answer.textContent = answer.textContent.slice(-MAX_LIVE_CHARACTERS);
+  if (answer.textContent.length > MAX_LIVE_CHARACTERS) {
+    pieces = [{ id, text: answer.textContent.slice(-MAX_LIVE_CHARACTERS / 2) }];
+    answer.textContent = pieces[0].text;
+  }
 }
 
 async function refresh() {
@@ -98,9 +104,12 @@ function replace(page) {
       if (link && !known.has(link.getAttribute("href"))) row.classList.add("is-new");
     });
   });
-  // What was streamed is now part of the page.
-  if (answer && !page.getElementById("live-answer")?.dataset.isOpen) answer.hidden = true;
-  if (answer) answer.textContent = "";
+  if (!answer) return;
+  // What was streamed up to its last event is now part of the page.
+  const shown = page.getElementById("live-answer");
+  pieces = shown?.dataset.isOpen ? pieces.filter(({ id }) => id > Number(shown.dataset.after)) : [];
+  answer.textContent = pieces.map(({ text }) => text).join("");
+  answer.hidden = pieces.length === 0;
 }
 
 /** Return whether the user is about to write, choose or copy something in this part of the page. */

@@ -99,6 +99,7 @@ class Command(BaseCommand):
                 # The index first: it has the texts of the files.
                 try:
                     resources.retrieval().forget(Path(one.path).resolve())
+                    resources.foreign_folders(Path(one.path).resolve()).forget()
                 except DocumentError as error:
                     raise CommandError(str(error)) from None
                 shutil.rmtree(one.path)

@@ -11,6 +11,8 @@ from audit.models import AuditEntry
 from chat.engine.model_port import Finished, TokensUsed, ToolCall
 from chat.models import Run
 from chat.providers.scripted import Scripted, text
+from tests.access.conftest import MakeKey
+from tests.access.conftest import make_key as make_key
 from tests.browser import SCHEMES, SIZES, Open, serious_findings
 from tests.browser import open_page as open_page
 from tests.chat.admin.staff import log_in, staff
@@ -34,7 +36,9 @@ async def opened(open_page: Open, api: Api, path: str) -> Page:
     return page
 
 
-async def test_operator_watches_a_run_to_its_end_without_a_reload(start: Start, open_page: Open) -> None:
+async def test_operator_watches_a_run_to_its_end_without_a_reload(
+    start: Start, open_page: Open, make_key: MakeKey
+) -> None:
     gate = asyncio.Event()
     api = await start(Scripted([text("It is **now**"), gate.wait, text(f" done. {HOSTILE}"), USED, STOP]))
     page = await opened(open_page, api, "/admin/")
@@ -47,6 +51,11 @@ async def test_operator_watches_a_run_to_its_end_without_a_reload(start: Start, 
     live = page.locator("#live-answer")
     await expect(live).to_have_text("It is **now**")
     await page.evaluate("window.isSame = true")
+    # A change elsewhere reads the page again, and loses nothing of the answer. The second reading follows the first.
+    for name in ("one", "two"):
+        async with page.expect_response(lambda response: "/change/" in response.url):
+            await make_key(name)
+    assert await live.text_content() == "It is **now**"
     gate.set()
     await expect(page.locator("#run .facts")).to_contain_text("Completed")
     answer = page.locator(".entry-assistant .prose")

@@ -66,6 +66,14 @@ async def test_repository_is_cloned_without_a_credential(
     assert left(base, access) == ["docs"]
 
 
+async def test_clone_and_its_files_are_texts_from_outside(clone: Clone, access: ForgeAccess) -> None:
+    workspace = access.runner.workspace
+    assert git_clone.tools(access)[0].taints == "repository"
+    assert not workspace.foreign.overlaps(["."])
+    await clone(path="docs")
+    assert [workspace.foreign.overlaps([path]) for path in ("docs/a.txt", ".", "other")] == [True, True, False]
+
+
 async def test_depth_and_branch_choose_what_is_fetched(clone: Clone, remote: Built, base: Path) -> None:
     remote.git("branch", "side/x", "main")
 

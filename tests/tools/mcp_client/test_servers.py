@@ -62,7 +62,12 @@ def declared(folder: Path, text: str, **variables: str) -> tuple[McpServer, ...]
         ("[servers.a]\ncommand = ['gone']", 2, "command: There is no program 'gone' in "),
         ("[servers.a]\ncommand = ['./gone']", 2, "must be a name, or an absolute path"),
         ("[servers.a]\ncommand = ['/gone/x']", 2, "command: there is no program at /gone/x, or it is a link"),
-        (f"{CAT}\nheaders = {{ A = 'b' }}", 3, "headers are for a server with a url; give environment"),
+        (f"{CAT}\nheaders = {{ A = 'b' }}", 3, "headers: only a server with a url has this field; give environment"),
+        (f"{CAT}\noauth = true", 3, "oauth: only a server with a url has this field"),
+        (f"[servers.a]\n{URL}\noauth = 'yes'", 3, "oauth: expected `bool`, got `str`; it is true or false"),
+        (f"[servers.a]\n{URL}\noauth_scope = 'x'", 3, "oauth_scope has an effect only with oauth = true"),
+        (f"[servers.a]\n{URL}\noauth = true\noauth_client_secret = 'env:GONE'", 4, "the variable 'GONE'"),
+        (f"[servers.a]\n{URL}\noauth = true\nheaders = {{ Authorization = 'x' }}", 4, "is the owner's token"),
         (f"{CAT}\nread = ['gone']", 3, "read: 'gone' is not an absolute path of a folder that exists"),
         (f"{CAT}\nread = ['/gone']", 3, "read: '/gone' is not an absolute path of a folder that exists"),
         (f"{CAT}\nwrite = ['/etc/passwd']", 3, "write: '/etc/passwd' is not an absolute path of a folder"),
@@ -122,9 +127,10 @@ def test_only_values_of_variables_are_secrets_of_a_program(tmp_path: Path) -> No
 
 def test_example_declares_servers_with_all_fields(tmp_path: Path) -> None:
     text = (ROOT / "mcp_servers.example.toml").read_text()
-    tracker, wiki, clock = declared(tmp_path, text, TRACKER_AUTHORIZATION="Bearer x")
+    tracker, wiki, notes, clock = declared(tmp_path, text, TRACKER_AUTHORIZATION="Bearer x")
     assert (tracker.name, tracker.headers, tracker.effect) == ("tracker", {"Authorization": "Bearer x"}, "network")
     assert wiki.effect == "read"
+    assert McpServer(name="notes", url=notes.url, oauth=True) == notes
     assert McpServer(name="wiki", url=wiki.url, effect="read") == wiki
     assert McpServer(name="clock", command=clock.command, environment={"TZ": "UTC"}) == clock
 

@@ -259,7 +259,10 @@ def children(process: str) -> list[str]:
 
 
 SERVICE = """
-import asyncio, sys
+import asyncio, os, sys
+import django
+os.environ.update(DJANGO_SETTINGS_MODULE="orchestrator_site.settings", ENV_FILE=os.devnull)
+django.setup()
 from tools.mcp_client.connection import call_tool
 from tools.mcp_client.servers import McpServer
 

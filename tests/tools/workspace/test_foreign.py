@@ -55,6 +55,15 @@ def test_folder_whose_name_is_not_utf8_is_found(base: Path) -> None:
     assert folders.overlaps(["caf\\xe9/a"])
 
 
+def test_forgotten_folders_leave_no_file(base: Path, tmp_path: Path) -> None:
+    folders = ForeignFolders(base, tmp_path / "list")
+    folders.forget()
+    folders.add("deep/site")
+    folders.forget()
+    assert not folders.overlaps(["."])
+    assert not (tmp_path / "list").exists()
+
+
 def test_removed_folder_is_not_foreign_any_more(base: Path) -> None:
     folders = ForeignFolders(base)
     folders.add("deep/site")

@@ -3,18 +3,25 @@
 import asyncio
 import sys
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
+from access.caller import OPERATOR
 from command_line.database import existing_database
 from command_line.output import add_json, as_json
+from spending.accounts import Payer
+from storage.writer import writer
 from tools import assembly, conf
 from tools.base import ToolError
 from tools.mcp_client import pins, tool_set
+from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference
 from tools.mcp_client.tools import INSTALL, installed
+from tools.mcp_oauth.flow import authorization_link
 from web.plurals import counted
+
+LINK_SECONDS: Final = 3_600
 
 
 class Command(BaseCommand):
@@ -61,6 +68,8 @@ class Command(BaseCommand):
         from tools.mcp_client.connection import list_tools  # noqa: PLC0415
 
         try:
+            if servers[name].oauth and (link := self._link(servers[name])):
+                raise CommandError(f"Open {link} to authorize {name} for the operator, and then run this again.")
             found = asyncio.run(list_tools(servers[name]))
         except ToolError as error:
             raise CommandError(str(error)) from None
@@ -68,6 +77,14 @@ class Command(BaseCommand):
         if problem := tool_set.collision(name, found, assembly.names()):
             raise CommandError(problem)
         return found
+
+    def _link(self, server: McpServer) -> str:
+        """Return the link with which the operator authorizes a server; empty if that has been done."""
+        with existing_database():
+            try:
+                return asyncio.run(authorization_link(server, Payer(owner=OPERATOR), None, LINK_SECONDS, decides=False))
+            finally:
+                writer.close()
 
     def _confirmed(self) -> bool:
         # A program that forgot --yes must not accept by accident, nor wait.
