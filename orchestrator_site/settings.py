@@ -222,6 +222,7 @@ LOGGING = {
         "websockets": {"level": "CRITICAL"},
         "httpx2": {"level": "WARNING"},
         "mcp": {"level": "CRITICAL"},  # it logs ids of sessions, and content of servers
+        "client": {"level": "CRITICAL"},  # the same library under another name
         "daphne": {"level": "WARNING"},
         "opentelemetry": {"level": "CRITICAL"},
     },

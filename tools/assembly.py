@@ -3,6 +3,7 @@
 To add a tool, write its file in `builtin/` and add its line to `registry`.
 """
 
+import asyncio
 from functools import cache
 
 from speech.budgets import CallBudget
@@ -25,7 +26,8 @@ def registry() -> WorkspaceTools:
 async def renew() -> None:
     """Offer the tools of MCP servers that operators have accepted since, and withdraw those that they replaced."""
     if await shared_tools.renew():
-        registry().renew()
+        # In a thread, because the schemas of many tools take a while to compile.
+        await asyncio.to_thread(registry().renew)
 
 
 def _tools(workspace: Workspace) -> tuple[Tool, ...]:

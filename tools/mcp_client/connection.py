@@ -6,7 +6,7 @@ call at most once.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from mcp import types
@@ -16,18 +16,24 @@ from pydantic import TypeAdapter
 from access.caller import OPERATOR
 from tools.base import ToolError, ToolErrorCode
 from tools.mcp_client.servers import McpServer
-from tools.mcp_client.session import Session
+from tools.mcp_client.session import Session, answered
 from tools.mcp_client.sessions import Sessions, sessions
 from tools.mcp_client.tool_set import InvalidToolSet, ToolSet, visible
-from tools.mcp_client.transports.delivery import AnswerRefused, Delivery, TooLarge, current
+from tools.mcp_client.transports.delivery import AnswerRefused, Ask, Delivery, TooLarge, current, no_answer
 from tools.mcp_oauth import flow
 
 MAX_MESSAGE_CHARS: Final = 1_000
+MAX_QUESTIONS: Final = 4
+"""Questions of the server during one call that can be answered. Others are declined."""
+
+MAX_ROUNDS: Final = 5
+"""Requests of one call: the call itself, and the same with answers to questions of the server."""
+
 ATTEMPTS: Final = 2
 """Sessions for one call. The second is only used if the server cannot have received the call in the first."""
 
 UNKNOWN: Final = "Whether the call had an effect is unknown, and it was not repeated."
-DECLINED: Final = "The server asked for input, which is always declined here"
+DECLINED: Final = "The server asked for input, which was declined"
 NO_INPUT: Final = (
     "The server asks for input before it continues, which is not supported here: it did not finish the call."
 )
@@ -74,11 +80,19 @@ async def list_tools(server: McpServer) -> ToolSet:
 
 
 async def call_tool(
-    server: McpServer, owner: str, tool: str, arguments: dict[str, Any], *, check: Check, progressed: Progressed
+    server: McpServer,
+    owner: str,
+    tool: str,
+    arguments: dict[str, Any],
+    *,
+    check: Check,
+    progressed: Progressed,
+    ask: Ask = no_answer,
 ) -> dict[str, Any]:
     """Call a tool for an owner, and return the result in the protocol's form. Raises `ToolError`.
 
-    A server receives the call at most once. Cancelling this cancels the call at the server.
+    A server receives the call at most once, except that it may ask for the call again with answers. Cancelling this
+    cancels the call at the server.
     """
 
     async def send(session: Session, attempt: "_Attempt") -> dict[str, Any]:
@@ -86,13 +100,24 @@ async def call_tool(
             # Only messages count: pings of the stream would let a hung call live for ever.
             attempt.await_message()
             share = f"{progress:g}" if total is None else f"{progress:g} of {total:g}"
-            await progressed(f"{share}: {message}" if message else share)
+            await progressed(attempt.without_token(f"{share}: {message}" if message else share))
 
-        params = types.CallToolRequestParams(name=tool, arguments=arguments)
-        # Not the SDK's `call_tool`: it would match the result with a schema of the server, whose patterns may take
-        # forever.
-        result = await session.ask(types.CallToolRequest(params=params), CALL_RESULT, on_progress)
-        if "requestState" in result or "inputRequests" in result:
+        answers: dict[str, Any] = {}
+        for _ in range(MAX_ROUNDS):
+            params = types.CallToolRequestParams(name=tool, arguments=arguments, **answers)
+            # Not the SDK's `call_tool`: it would match the result with a schema of the server, whose patterns may
+            # take forever.
+            result = await session.ask(types.CallToolRequest(params=params), CALL_RESULT, on_progress)
+            if result.get("resultType") != "input_required":
+                break
+            questions = types.InputRequiredResult.model_validate(result).input_requests or {}
+            asked = {key: one.params for key, one in questions.items() if isinstance(one, types.ElicitRequest)}
+            # Sampling and roots are off.
+            if not asked or len(asked) != len(questions):
+                raise ToolError(NO_INPUT, code="failed")
+            given = {key: await answered(attempt.delivery, one) for key, one in asked.items()}
+            answers = {"input_responses": given, "request_state": result.get("requestState")}
+        else:
             raise ToolError(NO_INPUT, code="failed")
         if declined := attempt.delivery.declined:
             # Behind the result itself, as a part of it.
@@ -100,11 +125,15 @@ async def call_tool(
             result["content"] = [*(result.get("content") or []), {"type": "text", "text": note}]
         return result
 
-    return await request(server, owner, check, send)
+    return await request(server, owner, check, send, ask)
 
 
 async def request(
-    server: McpServer, owner: str, check: Check, send: "Callable[[Session, _Attempt], Awaitable[R]]"
+    server: McpServer,
+    owner: str,
+    check: Check,
+    send: "Callable[[Session, _Attempt], Awaitable[R]]",
+    ask: Ask = no_answer,
 ) -> R:
     """Return what `send` returns, in a session of the owner and after a check. Raises `ToolError`."""
     deadline = time.monotonic() + server.total_seconds
@@ -112,7 +141,7 @@ async def request(
     authorized = await flow.authorized(server, owner)
     for left in reversed(range(ATTEMPTS)):
         try:
-            found = await _Attempt(authorized, deadline).run(sessions(), owner, check, send)
+            found = await _Attempt(authorized, deadline, ask).run(sessions(), owner, check, send)
             return flow.without_token(authorized, found)
         except Unauthorized:
             if server.oauth:
@@ -127,13 +156,16 @@ async def request(
 class _Attempt:
     """One use of a session. All times are bounded by one timer, which is moved."""
 
-    def __init__(self, server: McpServer, deadline: float) -> None:
+    def __init__(self, server: McpServer, deadline: float, ask: Ask = no_answer) -> None:
         self._server = server
         self._deadline = deadline
         # One timer that is moved, because each phase has a limit of its own and only one can expire.
         self._timer = asyncio.timeout(None)
         self._is_calling = False
-        self.delivery = Delivery()
+        self._asked = 0
+        self._questions: set[asyncio.Future[dict[str, Any] | None]] = set()
+        self._ask = ask
+        self.delivery = Delivery(self.ask)
 
     async def run(
         self, pool: Sessions, owner: str, check: Check, send: "Callable[[Session, _Attempt], Awaitable[R]]"
@@ -171,10 +203,37 @@ class _Attempt:
             raise
         finally:
             session.end(self.delivery)
+            if questions := tuple(self._questions):
+                for question in questions:
+                    question.cancel()
+                # Each closes its execution, which must not wait for a call that is over.
+                await asyncio.wait(questions)
+
+    def without_token(self, shown: R) -> R:
+        """Return what a server sent without the owner's token, which it may repeat."""
+        return flow.without_token(self._server, shown)
+
+    async def ask(self, message: str, schema: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the answer to a question of the server, which need not send anything meanwhile."""
+        self._asked += 1
+        if self._asked > MAX_QUESTIONS:
+            return None
+        question = asyncio.ensure_future(self._ask(self.without_token(message), self.without_token(schema)))
+        self._questions.add(question)
+        self._expire_in(self._server.total_seconds)
+        try:
+            # Not awaited itself: the end of the call cancels the question, and not the task that the SDK asks it in.
+            await asyncio.wait([question])
+        finally:
+            question.cancel()
+            self._questions.discard(question)
+            self.await_message()
+        return None if question.cancelled() else question.result()
 
     def await_message(self) -> None:
         """Give the server its time for the next message."""
-        self._expire_in(self._server.silence_seconds)
+        if not self._questions:
+            self._expire_in(self._server.silence_seconds)
 
     def _expire_in(self, seconds: float) -> None:
         seconds = min(seconds, self._deadline - time.monotonic())
@@ -212,7 +271,8 @@ class _Attempt:
         else:
             # Only the kind of the error: its message may have an address with a secret in its query.
             cause = (session.failure if session else None) or error
-            return Unsent(f"{name} cannot be reached ({type(cause).__name__}).")
+            kind = "the connection was closed" if isinstance(cause, MCPError) else type(cause).__name__
+            return Unsent(f"{name} cannot be reached ({kind}).")
         return ToolError(f"{name} {what}", code=code)
 
     def _what_expired(self) -> str:
@@ -226,10 +286,13 @@ class _Attempt:
 
 def _answered(server: McpServer, error: MCPError, status: int | None, unknown: str) -> ToolError:
     """Return the error about one that the server answered with."""
-    name, message = f"The MCP server {server.name}", visible(str(error.message))[:MAX_MESSAGE_CHARS].rstrip(".")
+    name, said = f"The MCP server {server.name}", flow.without_token(server, visible(str(error.message)))
+    message = said[:MAX_MESSAGE_CHARS].rstrip(".")
     if status in {401, 403}:
         advice = "Call the tool again." if server.oauth else "Check its headers in MCP_SERVERS_FILE."
         return Unauthorized(f"{name} cannot be used: it answered with HTTP {status}. {advice}", code="denied")
+    if error.code == types.PARSE_ERROR:
+        return ToolError(f"{name} answered with something that the protocol does not allow.{unknown}", code="failed")
     if status is not None and status >= SERVER_ERRORS:
         # A gateway may give up on a call that the server continues.
         code: ToolErrorCode = "interrupted" if unknown else "failed"

@@ -1,6 +1,7 @@
 """`mcp.read`: read a resource of an MCP server, or list its resources."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -45,7 +46,8 @@ def reading_scope(server: str) -> str:
     return qualified(server, "read")
 
 
-def resource_tools(servers: Sequence[PinnedServer]) -> tuple[Tool, ...]:
+@lru_cache(maxsize=1)
+def resource_tools(servers: tuple[PinnedServer, ...]) -> tuple[Tool, ...]:
     """Return the tool that reads from these servers; none without any."""
     if not servers:
         return ()
@@ -59,5 +61,6 @@ def resource_tools(servers: Sequence[PinnedServer]) -> tuple[Tool, ...]:
         confinement="mcp",
         disabled="" if installed() else INSTALL,
         needs=lambda params: (reading_scope(params.server),),
+        taints="mcp",
     )
     return (made,)

@@ -117,12 +117,14 @@ class Session:
         content: dict[str, Any] = result.model_dump(by_alias=True, mode="json", exclude_none=True)
         return content
 
-    async def decline(self, context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
-        """Decline a question of the server. The result of the call has a note."""
-        # A question does not name its call. With several of one owner, each gets the note.
-        for call in self._calls:
-            if len(call.declined) < MAX_DECLINED:
-                call.declined.append(visible(params.message)[:MAX_QUESTION_CHARS])
+    async def answer(self, context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
+        """Answer a question of the server, or decline it. The result of a declined call has a note."""
+        # A question does not name its call. With several of one owner, it is unknown whose it is.
+        calls = tuple(self._calls)
+        if len(calls) == 1:
+            return await answered(calls[0], params)
+        for call in calls:
+            decline(call, params)
         return types.ElicitResult(action="decline")
 
     async def _hold(self, opened: "asyncio.Future[Client]", mode: str) -> None:
@@ -137,7 +139,7 @@ class Session:
         streams, leaving = self._transport.streams(), self._leaving
         try:
             async with Client(
-                streams, mode=mode, cache=None, message_handler=on_message, elicitation_callback=self.decline
+                streams, mode=mode, cache=None, message_handler=on_message, elicitation_callback=self.answer
             ) as client:
                 if opened.done():
                     return
@@ -153,3 +155,20 @@ class Session:
                 opened.set_exception(self.failure)
         finally:
             leaving.set()
+
+
+async def answered(call: Delivery, params: types.ElicitRequestParams) -> types.ElicitResult:
+    """Return the answer to a question of a call."""
+    # A question with a URL sends a person to a page, and its answer says nothing about what happens there.
+    if isinstance(params, types.ElicitRequestFormParams):
+        content = await call.ask(params.message, dict(params.requested_schema))
+        if content is not None:
+            return types.ElicitResult(action="accept", content=content)
+    decline(call, params)
+    return types.ElicitResult(action="decline")
+
+
+def decline(call: Delivery, params: types.ElicitRequestParams) -> None:
+    """Note for the result of a call that a question was declined."""
+    if len(call.declined) < MAX_DECLINED:
+        call.declined.append(visible(params.message)[:MAX_QUESTION_CHARS])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from storage.writer import writer
 from tools.base import Execution, JsonParams, Tool, ToolError, ToolSpec, json_facets, json_implied
-from tools.mcp_client import pins, tool_set
+from tools.mcp_client import pins, questions, tool_set
 from tools.mcp_client.results import data_of
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference, qualified
@@ -41,11 +41,15 @@ class PinnedServer:
     def __init__(self, server: McpServer, accepted: ToolSet = NOTHING) -> None:
         self.server = server
         self.accepted = accepted
+        self._made: tuple[ToolSet | None, tuple[Tool, ...]] = (None, ())
         self._places = asyncio.Semaphore(server.max_parallel)
         self._waiting = 0
 
     def tools(self) -> tuple[Tool, ...]:
-        """Return the usable tools of the accepted set."""
+        """Return the usable tools of the accepted set: the same objects, as long as the set is the same."""
+        made_for, made = self._made
+        if made_for is self.accepted:
+            return made
         confinement, disabled = "mcp", "" if installed() else INSTALL
         if self.server.command:
             try:
@@ -53,7 +57,9 @@ class PinnedServer:
             except SandboxUnavailableError as error:
                 disabled = disabled or str(error).rstrip(".")
         usable = [tool for tool in self.accepted.tools if not tool_set.why_unusable(tool)]
-        return tuple(self._tool(tool, confinement, disabled) for tool in usable)
+        made = tuple(self._tool(tool, confinement, disabled) for tool in usable)
+        self._made = self.accepted, made
+        return made
 
     def _tool(self, tool: Mapping[str, Any], confinement: str, disabled: str) -> Tool:
         name = tool["name"]
@@ -95,7 +101,13 @@ class PinnedServer:
 
         async with self.place():
             result = await call_tool(
-                self.server, execution.owner, name, arguments, check=self.check, progressed=progressed
+                self.server,
+                execution.owner,
+                name,
+                arguments,
+                check=self.check,
+                progressed=progressed,
+                ask=partial(questions.ask, self.server.name, execution),
             )
         return data_of(result)
 

@@ -47,7 +47,7 @@ class Fake:
         self.pages: int | None = None
         self.handler: Handler = self.echo
         self.intercept: Intercept = lambda method, headers: None
-        self._legacy = legacy
+        self.legacy = legacy
         self._json = json_response
         self._server: uvicorn.Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -77,7 +77,8 @@ class Fake:
             return types.ListToolsResult(tools=self.tools if place == 0 else [], next_cursor=more)
 
         async def on_call(context: Any, params: types.CallToolRequestParams) -> Any:
-            self.calls.append({"name": params.name, "arguments": params.arguments})
+            call = {"name": params.name, "arguments": params.arguments, "responses": params.input_responses}
+            self.calls.append(call)
             self.started.set()
             return await self.handler(context, params.arguments or {})
 
@@ -123,10 +124,10 @@ class Fake:
         method = json.loads(body).get("method", "answer") if body else scope["method"]
         if method == "initialize":
             # The SDK takes the version that the client offers.
-            body = body.replace(LATEST_HANDSHAKE_VERSION.encode(), self._legacy.encode())
+            body = body.replace(LATEST_HANDSHAKE_VERSION.encode(), self.legacy.encode())
         self.methods.append(method)
         answer = self.intercept(method, headers)
-        if answer is None and self._legacy and method == "server/discover":
+        if answer is None and self.legacy and method == "server/discover":
             answer = (400, {"content-type": "text/plain"}, b"no")
         if answer is not None:
             status, fields, content = answer

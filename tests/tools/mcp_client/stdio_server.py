@@ -115,6 +115,9 @@ DO = {
     "change": change,
     "error output": write_errors,
     "ask": ask,
+    "invalid notice": lambda said, params: [send(method="notifications/message", params={"level": said}), text(said)][
+        1
+    ],
     "pings": flood_pings,
 }
 

@@ -344,6 +344,15 @@ async def test_answer_that_is_no_message_fails_in_time(content: bytes) -> None:
         assert fake.calls == []
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+async def test_answer_to_a_call_that_is_no_message_leaves_the_outcome_unknown(kind: str) -> None:
+    async with running() as fake:
+        content = b"data: {\n\n" if kind == "text/event-stream" else b"{"
+        fake.intercept = lambda method, _: (200, {"content-type": kind}, content) if method == "tools/call" else None
+        error = await failure(fake)
+        assert "answered with something that the protocol does not allow. Whether the call had an effect" in str(error)
+
+
 async def test_endless_pages_of_tools_are_refused() -> None:
     async with running() as fake:
         fake.pages = 10_000
@@ -366,14 +375,11 @@ async def test_headers_of_the_entry_are_sent_and_no_proxy_is_used(monkeypatch: p
         assert {headers["authorization"] for headers in fake.headers} == {"Bearer abc"}
 
 
-async def test_request_for_input_is_refused() -> None:
+async def test_request_for_sampling_is_refused() -> None:
     async with running() as fake:
 
         async def ask(context: Any, arguments: dict[str, Any]) -> Any:
-            schema = {"type": "object", "properties": {}}
-            params = types.ElicitRequestFormParams(message="Your name?", requested_schema=schema)
-            question = types.ElicitRequest(params=params)
-            return types.InputRequiredResult(input_requests={"q": question}, request_state="s")
+            return types.InputRequiredResult(input_requests={"q": types.ListRootsRequest()}, request_state="s")
 
         fake.handler = ask
         assert "asks for input before it continues, which is not supported" in str(await failure(fake))

@@ -157,7 +157,7 @@ async def test_everything_has_resources_prompts_and_a_question_that_is_declined(
     assert "Oslo" in filled["messages"][0]["text"]
     asked = await outcome(server, "trigger-elicitation-request")
     assert isinstance(asked, Succeeded)
-    assert "always declined here" in str(asked.data)
+    assert "asked for input, which was declined" in str(asked.data)
 
 
 async def test_clock_works_without_the_network() -> None:

@@ -259,7 +259,10 @@ def children(process: str) -> list[str]:
 
 
 SERVICE = """
-import asyncio, sys
+import asyncio, os, sys
+import django
+os.environ.update(DJANGO_SETTINGS_MODULE="orchestrator_site.settings", ENV_FILE=os.devnull)
+django.setup()
 from tools.mcp_client.connection import call_tool
 from tools.mcp_client.servers import McpServer
 
@@ -333,12 +336,17 @@ async def test_error_output_is_logged_within_limits(log: pytest.LogCaptureFixtur
     assert len(found) == stdio.MAX_LOG_LINES
 
 
+async def test_content_of_a_server_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    assert await call(entry(), "invalid notice", "the-content") == "the-content"
+    await sessions.close()
+    assert "the-content" not in caplog.text
+
+
 async def test_question_is_declined_and_the_result_says_so() -> None:
     assert await call(entry("2025-06-18"), "ask") == (
-        "{'action': 'decline'}\n\nThe server asked for input, which is always declined here: Your name?"
+        "{'action': 'decline'}\n\nThe server asked for input, which was declined: Your name?"
     )
-    error = await failure(entry("2026-07-28"), "ask")
-    assert "The server asks for input before it continues" in str(error)
 
 
 async def test_program_that_was_removed_since_the_start_is_reported() -> None:

@@ -259,6 +259,9 @@ async def test_accepted_tools_are_offered_and_replaced_ones_withdrawn_without_a_
     assert [name for name in tools.names if name.startswith("mcp.")] == []
     assert await offered("page", "search") == ["mcp.wiki.page", "mcp.wiki.search", "mcp.read"]
     (server,) = shared_tools.mcp_servers()
+    # Caches go by the identity of descriptions.
+    again = [a is b for a, b in zip(shared_tools.shared_tools(()), shared_tools.shared_tools(("x",)), strict=True)]
+    assert all(again)
     assert await offered("page") == ["mcp.wiki.page", "mcp.read"]
     assert shared_tools.mcp_servers() == (server,)
     assert not await shared_tools.renew()

@@ -137,6 +137,7 @@ async def test_call_waits_for_the_authorization_and_continues_by_itself(
 
 async def test_token_that_the_server_repeats_is_not_passed_on(start: Start, settings: Any, world: World) -> None:
     async def repeat(context: Any, arguments: dict[str, Any]) -> Any:
+        await context.session.report_progress(1, None, f"Called with {world.granting.token}")
         return text_result(f"I was called with {world.granting.token}")
 
     world.fake.handler = repeat
@@ -144,6 +145,7 @@ async def test_token_that_the_server_repeats_is_not_passed_on(start: Start, sett
     events, asked = await question(api)
     await visit(asked["params"]["authorize_at"])
     after = await rest(api, events[0]["run_id"])
+    assert "Called with [secret]" in str(after)
     assert "I was called with [secret]" in str(after)
     assert world.granting.token not in str(after)
 
