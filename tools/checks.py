@@ -77,11 +77,17 @@ def check_mcp_servers(**_: Any) -> list[CheckMessage]:
         what = f"PUBLIC_URL is not set, which oauth of {', '.join(with_oauth)} in MCP_SERVERS_FILE needs."
         hint = "Set it to the address at which browsers reach the service, such as https://agent.example.org."
         return [Error(what, hint=hint, id="tools.E004")]
+    reaching = [server.name for server in conf.mcp_servers() if server.command and server.network]
+    found: list[CheckMessage] = []
+    if reaching and not settings.API_KEY:
+        what = f"Programs of MCP_SERVERS_FILE with network = true can call this service: {', '.join(reaching)}."
+        hint = "While no key exists they count as the operator. Create one: bin/orchestrator create_api_key NAME."
+        found.append(Caution(what, hint=hint, id="tools.W003"))
     names = assembly.names()
     offered = [tool.name for server in shared_tools.mcp_servers() for tool in server.tools()]
     same = collisions([*names, *(name for name in offered if name not in names)]) if names else {}
     hint = "Rename one of them, or take its server out of MCP_SERVERS_FILE."
-    return [
+    return found + [
         Error(f"The tools {name} and {other} have the same name for models.", hint=hint, id="tools.E003")
         for name, other in same.items()
     ]

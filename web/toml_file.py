@@ -12,6 +12,10 @@ from typing import Any, Final, get_args, get_type_hints
 import msgspec
 
 MAX_BYTES: Final = 2**20
+NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+NAME_FORM: Final = "1 to 32 lower-case letters, digits, _ and -, and begin with a letter"
+"""The form of names that are parts of names of tools."""
+
 HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of a header field (RFC 9110, token)."""
 
@@ -61,6 +65,20 @@ class TomlFile:
             line = next((place for place in places if re.match(rf"\s*{pattern}", self._lines[place])), line)
         where = f"[{'.'.join(names)}]: " if names else ""
         return InvalidFile(f"{self.path}, line {line + 1}: {where}{what}.")
+
+    def entries(self, table: str, noun: str, most: int) -> dict[str, Any]:
+        """Return the tables below a table, by name: one for each `noun`, and no others. Raises `InvalidFile`."""
+        for name, value in self.tables.items():
+            if name != table or not isinstance(value, dict):
+                what = f"there is no table {name[:40]!r}: write [{table}.NAME] for each {noun}"
+                raise self.fault((), [name], what)
+        found: dict[str, Any] = self.tables.get(table, {})
+        if len(found) > most:
+            raise self.fault((), [table], f"there are {len(found)} {table}; {most} at most are possible")
+        for name in found:
+            if not NAME.fullmatch(name):
+                raise self.fault((table, name), (), f"the name {name[:40]!r} must be {NAME_FORM}")
+        return found
 
     def misfit(self, table: Sequence[str], error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> InvalidFile:
         """Return the error about a table that does not fit a type, with what is valid."""

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Page, expect
 
 from chat.engine.model_port import Finished, TokensUsed, ToolCall
@@ -13,6 +14,8 @@ from tests.access.conftest import make_key as make_key
 from tests.clients.conftest import EXAMPLES, bundled, serve
 from tests.clients.conftest import page as page
 from tests.conftest import Api, Start
+
+pytestmark = pytest.mark.slow
 
 STOP = Finished(reason="stop")
 CALLS = Finished(reason="tool_calls")

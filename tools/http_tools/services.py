@@ -20,8 +20,6 @@ from web.toml_file import TomlFile
 from web.urls import service_url
 
 TABLE: Final = "services"
-NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-NAME_FORM: Final = "1 to 32 lower-case letters, digits, _ and -, and begin with a letter"
 MAX_SERVICES: Final = 64
 MAX_TOOLS: Final = 1_000
 MAX_DOCUMENT_BYTES: Final = 16 * 2**20
@@ -80,19 +78,12 @@ def read(path: Path, variable: Callable[[str], str]) -> tuple[HttpService, ...]:
     `variable` returns the value of an environment variable. Paths of documents are relative to the file.
     """
     file = TomlFile(path)
-    for name, value in file.tables.items():
-        if name != TABLE or not isinstance(value, dict):
-            raise file.fault((), [name], f"there is no table {name[:40]!r}: write [{TABLE}.NAME] for each service")
-    tables: dict[str, Any] = file.tables.get(TABLE, {})
-    if len(tables) > MAX_SERVICES:
-        raise file.fault((), [TABLE], f"there are {len(tables)} services; {MAX_SERVICES} at most are possible")
+    tables = file.entries(TABLE, "service", MAX_SERVICES)
     return tuple(_service(file, name, value, variable) for name, value in tables.items())
 
 
 def _service(file: TomlFile, name: str, value: Any, variable: Callable[[str], str]) -> HttpService:
     where = (TABLE, name)
-    if not NAME.fullmatch(name):
-        raise file.fault(where, (), f"the name {name[:40]!r} must be {NAME_FORM}")
     try:
         table = msgspec.convert(value, _Table)
     except msgspec.ValidationError as error:

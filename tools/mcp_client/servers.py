@@ -17,8 +17,6 @@ from web.toml_file import InvalidFile, TomlFile
 from web.urls import service_url
 
 TABLE: Final = "servers"
-NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-NAME_FORM: Final = "1 to 32 lower-case letters, digits, _ and -, and begin with a letter"
 HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 VARIABLE: Final = "env:"
 """The beginning of a value that is the name of an environment variable of the service."""
@@ -128,19 +126,12 @@ def read(path: Path, variable: Callable[[str], str]) -> tuple[McpServer, ...]:
     `variable` returns the value of an environment variable.
     """
     file = TomlFile(path)
-    for name, value in file.tables.items():
-        if name != TABLE or not isinstance(value, dict):
-            raise file.fault((), [name], f"there is no table {name[:40]!r}: write [{TABLE}.NAME] for each server")
-    tables: dict[str, Any] = file.tables.get(TABLE, {})
-    if len(tables) > MAX_SERVERS:
-        raise file.fault((), [TABLE], f"there are {len(tables)} servers; {MAX_SERVERS} at most are possible")
+    tables = file.entries(TABLE, "server", MAX_SERVERS)
     return tuple(_server(file, name, value, variable) for name, value in tables.items())
 
 
 def _server(file: TomlFile, name: str, value: Any, variable: Callable[[str], str]) -> McpServer:
     where = (TABLE, name)
-    if not NAME.fullmatch(name):
-        raise file.fault(where, (), f"the name {name[:40]!r} must be {NAME_FORM}")
     try:
         table = msgspec.convert(value, _Table)
     except msgspec.ValidationError as error:

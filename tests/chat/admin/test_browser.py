@@ -4,6 +4,7 @@ import asyncio
 from itertools import product
 from typing import Final
 
+import pytest
 from asgiref.sync import sync_to_async
 from playwright.async_api import Page, expect
 
@@ -117,6 +118,7 @@ async def test_page_that_lost_its_connection_shows_what_it_missed(start: Start, 
     assert await page.evaluate("window.isSame")
 
 
+@pytest.mark.slow
 async def test_every_page_is_accessible_at_each_size_in_each_scheme(start: Start, open_page: Open) -> None:
     model = Scripted(
         [write("a", "page.txt"), USED, CALLS], [text("# Done\n\n- [link](https://example.com)"), USED, STOP]

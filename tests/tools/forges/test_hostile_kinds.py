@@ -18,6 +18,8 @@ from tools.base import ToolError
 from tools.git.process import Process
 from tools.sandbox.policy import Policy
 
+pytestmark = pytest.mark.slow
+
 SECRETS = (TOKEN, base64.b64encode(f"x-access-token:{TOKEN}".encode()).decode())
 STARTS = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system"}
 RECORDED: list[list[str]] = []

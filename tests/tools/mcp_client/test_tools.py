@@ -242,6 +242,20 @@ def test_servers_without_persistence_are_reported(settings: Any) -> None:
     assert shared_tools.AcceptedServers().servers() == ()
 
 
+def test_servers_that_need_another_setting_are_reported(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    monkeypatch.setattr(assembly, "names", lambda: ())
+    settings.MCP_SERVERS = (McpServer(name="clock", command=("clock",), network=True),)
+    settings.API_KEY = ""
+    assert [(problem.id, "clock" in problem.msg) for problem in checks.check_mcp_servers()] == [("tools.W003", True)]
+    settings.API_KEY = "k"
+    assert checks.check_mcp_servers() == []
+    settings.MCP_SERVERS = (McpServer(name="wiki", url="http://127.0.0.1:9/mcp", oauth=True),)
+    settings.PUBLIC_URL = ""
+    assert [(problem.id, "wiki" in problem.msg) for problem in checks.check_mcp_servers()] == [("tools.E004", True)]
+    settings.PUBLIC_URL = "https://agent.example"
+    assert checks.check_mcp_servers() == []
+
+
 async def test_accepted_tools_are_offered_and_replaced_ones_withdrawn_without_a_restart(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:

@@ -36,6 +36,8 @@ for _ in range(int(sys.argv[1])):
     os.rename("next", "file")
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["../outside", "{outside}"], ids=["relative", "absolute"])
 def base(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
