@@ -160,12 +160,11 @@ UNHEARABLE: list[tuple[bytes, str, int, str]] = [
     (recording("mp3"), "?provider=google", 422, "provider_not_configured"),
     (recording("mp3"), "?format=midi", 422, "unknown_format"),
     (recording("mp3"), "?response_format=srt", 422, "invalid_field"),
-    (long_silence(1.0), "", 413, "audio_too_long"),
 ]
 
 
 async def test_invalid_transcription_is_rejected(api: Api) -> None:
-    for audio, query, status, code in UNHEARABLE:
+    for audio, query, status, code in (*UNHEARABLE, (long_silence(1.0), "", 413, "audio_too_long")):
         answer = await api.call("POST", f"/speech/transcriptions{query}", data=audio, headers=MP3)
         assert (answer.status, answer.json()["code"]) == (status, code), (audio[:20], query)
 

@@ -15,7 +15,11 @@ from speech.worker.protocol import Answer, Check, Checked, Synthesize
 from tests.speech.recordings import long_silence, recording
 
 CHECK = Check(audio=recording("wav"), kind="wav", max_seconds=60.0, piece_seconds=None)
-LONG = Check(audio=long_silence(4.0), kind="flac", max_seconds=1e9, piece_seconds=None)
+
+
+def long_task() -> Check:
+    """Return a task that takes a worker some seconds."""
+    return Check(audio=long_silence(4.0), kind="flac", max_seconds=1e9, piece_seconds=None)
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ async def test_one_process_runs_tasks_in_sequence(workers: WorkerPool) -> None:
 
 async def test_dead_worker_is_reported_and_replaced(workers: WorkerPool) -> None:
     _others.update(_children())
-    working = asyncio.create_task(answers(workers, LONG))
+    working = asyncio.create_task(answers(workers, long_task()))
     os.kill(await process_of(workers), signal.SIGKILL)
     with pytest.raises(SpeechError, match="the worker process died during the task") as caught:
         await working
@@ -85,7 +89,7 @@ async def test_death_is_reported_even_if_its_thread_is_delayed(
 
     monkeypatch.setattr(_Job, "_deliver", deliver_and_wait)
     _others.update(_children())
-    working = asyncio.create_task(answers(workers, LONG))
+    working = asyncio.create_task(answers(workers, long_task()))
     os.kill(await process_of(workers), signal.SIGKILL)
     try:
         with pytest.raises(SpeechError, match="the worker process died during the task"):
@@ -98,7 +102,7 @@ async def test_death_is_reported_even_if_its_thread_is_delayed(
 async def test_worker_has_no_secrets_of_the_service(workers: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     _others.update(_children())
-    working = asyncio.create_task(answers(workers, LONG))
+    working = asyncio.create_task(answers(workers, long_task()))
     process = await process_of(workers)
     environment = _environment(process)
     nice = os.getpriority(os.PRIO_PROCESS, process)
@@ -109,7 +113,7 @@ async def test_worker_has_no_secrets_of_the_service(workers: WorkerPool, monkeyp
 
 
 async def test_abandoned_task_does_not_delay_the_next(workers: WorkerPool) -> None:
-    working = asyncio.create_task(answers(workers, LONG))
+    working = asyncio.create_task(answers(workers, long_task()))
     await asyncio.sleep(0)
     working.cancel()
     async with asyncio.timeout(5):
@@ -117,7 +121,7 @@ async def test_abandoned_task_does_not_delay_the_next(workers: WorkerPool) -> No
 
 
 async def test_queue_is_bounded(workers: WorkerPool) -> None:
-    waiting = [asyncio.create_task(answers(workers, LONG)) for _ in range(1 + MAX_WAITING)]
+    waiting = [asyncio.create_task(answers(workers, long_task())) for _ in range(1 + MAX_WAITING)]
     await asyncio.sleep(0)
     with pytest.raises(SpeechError, match="32 requests wait already") as caught:
         await answers(workers, CHECK)
