@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from retrieval import service
 from retrieval.indexes.base import Indexes
 from retrieval.indexes.postgres.database import PostgresIndexes
 from retrieval.indexes.sqlite.folder import SqliteIndexes
@@ -55,5 +56,7 @@ def indexes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Indexes]
 
 
 @pytest.fixture
-def retrieval(indexes: Indexes) -> Retrieval:
+def retrieval(indexes: Indexes, monkeypatch: pytest.MonkeyPatch) -> Retrieval:
+    # At its low priority, the background would hardly run on a machine that is busy with other things.
+    monkeypatch.setattr(service, "NICE", 0)
     return Retrieval(indexes, WordReader())

@@ -126,7 +126,13 @@ class Host:
         process = await asyncio.create_subprocess_exec(
             BACKEND, env={**environment, "CONTENT_LENGTH": str(len(body))}, stdin=-1, stdout=-1, stderr=-3
         )
-        output, _ = await process.communicate(body)
+        try:
+            output, _ = await process.communicate(body)
+        finally:
+            # The client may have been killed meanwhile, which cancels this.
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         head, _, content = output.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
         status = int(headers.pop("Status", "200").split()[0])
