@@ -101,6 +101,7 @@ def test_keys_are_listed_and_revoked_and_their_names_are_free_again() -> None:
     assert ApiKey.objects.count() == 2
 
 
+@pytest.mark.slow
 def test_stored_key_allows_the_service_to_listen_on_the_network(tmp_path: Path) -> None:
     assert "create_api_key" in refusal(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
     # Neither the refused service nor a command creates a database, in which the key would be of no use.

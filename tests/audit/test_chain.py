@@ -113,6 +113,7 @@ async def test_writers_of_several_threads_make_one_chain_without_gaps() -> None:
     assert (found.problem, found.entries) == (None, 60)
 
 
+@pytest.mark.slow
 def test_processes_make_one_chain_and_a_crash_leaves_it_valid(postgres: Postgres, tmp_path: Path) -> None:
     url = migrated_postgres(postgres)
     variables = environment(tmp_path, DATABASE_URL=url) | {"DJANGO_SETTINGS_MODULE": "orchestrator_site.settings"}

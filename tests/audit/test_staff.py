@@ -63,6 +63,7 @@ def test_login_logout_and_failed_login_are_recorded(client: Client, monkeypatch:
     assert problem() == ""
 
 
+@pytest.mark.slow
 def test_flood_of_failed_logins_leaves_a_bounded_number_of_entries(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ TIMES = 1_000
 TIMES_ON_POSTGRESQL = 200
 
 
+@pytest.mark.slow
 def test_each_of_a_thousand_random_tamperings_is_found() -> None:
     make_history()
     assert problem() == ""

@@ -366,6 +366,7 @@ def out_of_memory_scores(marker: str) -> set[str]:
     return scores - {Path("/proc/self/oom_score_adj").read_text().strip()}
 
 
+@pytest.mark.slow
 async def test_temporary_folder_is_removed_however_deep(marker: str, run_python: RunPython, tmp_path: Path) -> None:
     body = (
         "os.chdir(os.environ['TMPDIR'])\nos.symlink('/', 'root')\nopen('file', 'w').close()\nos.mkfifo('fifo')\n"
