@@ -147,6 +147,7 @@ INDEX_DIR = env.path("INDEX_DIR", str(TOOL_OUTPUT_DIR / "indexes"))
 UNDO_MAX_BYTES = env.integer("UNDO_MAX_BYTES", 64 * 2**20, least=0)
 HTTP_SERVICES = provider_settings.http_services(env, "TOOLS_FILE")
 MCP_SERVERS = provider_settings.mcp_servers(env, "MCP_SERVERS_FILE")
+MCP_VARIABLES = provider_settings.mcp_variables(env, tool_parsers.ENTRY_VARIABLES)
 TOOL_POLICY = env.parsed("TOOL_POLICY", policy.parse)
 APPROVAL_SECONDS = env.seconds("APPROVAL_SECONDS", 3_600, least=1)
 CLIENT_TOOL_SECONDS = env.seconds("CLIENT_TOOL_SECONDS", 3_600, least=1)
@@ -189,6 +190,7 @@ KNOWN_SECRETS = (
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     *(secret for server in MCP_SERVERS for secret in server.secrets),
     *(secret for service in HTTP_SERVICES for secret in service.secrets()),
+    *MCP_VARIABLES.values(),
     *PLUGINS.secrets,
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),

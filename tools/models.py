@@ -126,6 +126,25 @@ class McpToolSet(models.Model):
         return f"{self.server} {self.sha256[:12]}"
 
 
+class McpServerEntry(models.Model):
+    """An MCP server that a superuser has named in the console. `text` has the fields of a table of MCP_SERVERS_FILE."""
+
+    MAX_TEXT: ClassVar = 8_192
+
+    name = models.CharField(primary_key=True, max_length=McpToolSet.SERVER_LENGTH)
+    text = models.TextField()
+    added = models.DateTimeField()
+    added_by = models.CharField(max_length=150)
+
+    class Meta:
+        db_table = "mcp_servers"
+        default_permissions: ClassVar = ()
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class McpAuthorization(models.Model):
     """An authorization that an owner is asked for, so that the service may use an MCP server with their account.
 

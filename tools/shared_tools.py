@@ -12,10 +12,10 @@ from tools.builtin import output
 from tools.cloud_run.deploy_tools import deploy_tools
 from tools.http_tools.client import HttpClient
 from tools.http_tools.tools import http_tools
-from tools.mcp_client import pins
+from tools.mcp_client import entries
 from tools.mcp_client.resource_tool import resource_tools
 from tools.mcp_client.tool_set import ToolSet
-from tools.mcp_client.tools import PinnedServer
+from tools.mcp_client.tools import PinnedServer, installed
 from tools.registry import collisions
 from tools.resources import outputs
 from tools.tool_search import search_tool
@@ -53,32 +53,35 @@ class AcceptedServers:
 
     def __init__(self) -> None:
         self._pinned: dict[str, PinnedServer] | None = None
-        self._hashes: dict[str, str] | None = None
+        self._state: tuple[dict[str, str], dict[str, str]] | None = None
 
     def servers(self) -> tuple[PinnedServer, ...]:
         """Return the servers, in the order of their file. The first call asks the database, and blocks meanwhile."""
         if self._pinned is None:
+            # Without a file, servers of the console come with the first `renew`: most processes need no query for them.
             is_named = conf.is_stored() and conf.mcp_servers()
-            self._use(accepted_sets() if is_named else {})
+            self._use(*(stored_sets() if is_named else ({}, {})))
         return tuple((self._pinned or {}).values())
 
     async def renew(self) -> bool:
         """Read the accepted sets again if there are others now, and return whether there are."""
-        if not (conf.is_stored() and conf.mcp_servers()):
+        if not (conf.is_stored() and installed()):
             return False
-        hashes = await read(pins.accepted_hashes)
-        if hashes == self._hashes:
+        state = await read(entries.state)
+        if state == self._state:
             return False
-        self._use(await read(pins.accepted))
-        self._hashes = hashes
+        self._use(*await read(entries.stored))
+        self._state = state
         return True
 
-    def _use(self, accepted: dict[str, ToolSet]) -> None:
+    def _use(self, accepted: dict[str, ToolSet], named: dict[str, str]) -> None:
         known, self._pinned = self._pinned or {}, {}
-        for server in conf.mcp_servers():
+        for server in entries.servers(named):
             if server.name in accepted:
                 # The same object for a server, because it counts the calls under way.
-                pinned = known.get(server.name) or PinnedServer(server)
+                pinned = known.get(server.name)
+                if pinned is None or pinned.server != server:
+                    pinned = PinnedServer(server)
                 pinned.accepted = accepted[server.name]
                 self._pinned[server.name] = pinned
 
@@ -96,14 +99,14 @@ async def renew() -> bool:
     return await _accepted_servers.renew()
 
 
-def accepted_sets() -> dict[str, ToolSet]:
-    """Return the accepted tools of MCP servers; none if the database does not have their table yet."""
+def stored_sets() -> tuple[dict[str, ToolSet], dict[str, str]]:
+    """Return the accepted tools of MCP servers, and the entries of the console; none without their tables."""
 
-    def fetch() -> dict[str, ToolSet]:
+    def fetch() -> tuple[dict[str, ToolSet], dict[str, str]]:
         try:
-            return pins.accepted()
+            return entries.stored()
         except DatabaseError:
-            return {}
+            return {}, {}
         finally:
             connection.close()
 

@@ -33,13 +33,17 @@ class InvalidFile(ValueError):
 
 
 class TomlFile:
-    """The tables of a file, and the lines of their fields. Raises `InvalidFile`."""
+    """The tables of a file, and the lines of their fields. Raises `InvalidFile`.
 
-    def __init__(self, path: Path) -> None:
+    With a `content`, the path is only a name for messages.
+    """
+
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
         self.path = path
         try:
-            with path.open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
+            if content is None:
+                with path.open("rb") as file:
+                    content = file.read(MAX_BYTES + 1)
             text = content.decode("utf-8-sig")
             if len(content) > MAX_BYTES:
                 raise InvalidFile(f"{path} is larger than {MAX_BYTES} bytes.")

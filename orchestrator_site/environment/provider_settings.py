@@ -64,6 +64,12 @@ def mcp_servers(env: Environment, name: str) -> tuple[McpServer, ...]:
         raise ImproperlyConfigured(f"{name}: {error}") from None
 
 
+def mcp_variables(env: Environment, prefix: str) -> dict[str, str]:
+    """Return the values that entries of MCP servers in the console may use: of all variables with a prefix."""
+    names = {name.removesuffix("_FILE") for name in env.variables if name.startswith(prefix)}
+    return {name: env.secret(name) for name in names}
+
+
 def http_services(env: Environment, name: str) -> tuple[HttpService, ...]:
     """Return the HTTP services of the file that the variable `name` names; none without it."""
     if not env.text(name):

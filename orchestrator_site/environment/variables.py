@@ -61,7 +61,7 @@ class Environment:
     """The variables of the process, and below them those of a file."""
 
     def __init__(self, variables: dict[str, str], file: Path | None = None) -> None:
-        self._variables = variables
+        self.variables = variables
         self.file = file or FOLDER / ".env"
 
     @classmethod
@@ -77,7 +77,7 @@ class Environment:
         return cls({**variables, **process}, path)
 
     def text(self, name: str, default: str = "") -> str:
-        return self._variables.get(name, "").strip() or default
+        return self.variables.get(name, "").strip() or default
 
     def secret(self, name: str) -> str:
         """Return the variable, or the content of the file that `<name>_FILE` names."""

@@ -15,16 +15,25 @@ from console.filters import DayFilter, RecentValueFilter
 from console.html.params import numbered
 from console.pages import ReadOnlyAdmin
 from console.visible_text import visible_text
-from tools import assembly, conf
+from tools import assembly
 from tools.base import ToolError
-from tools.mcp_client import pins, tool_set
+from tools.mcp_client import entries, pins, tool_set
+from tools.mcp_client.entries import EntryRefused
 from tools.mcp_client.tool_set import ToolSet
 from tools.mcp_client.tools import INSTALL, ask, installed, state
 from tools.models import McpToolSet
 
 ACCEPT: Final = "tools.accept_mcptoolset"
 DIFFERENCE: Final = "Difference from the accepted tools"
+EXAMPLE: Final = (
+    'url = "https://wiki.example/mcp"\nheaders = { Authorization = "env:MCP_SECRET_WIKI" }\neffect = "network"'
+)
 LIST: Final = "admin:tools_mcptoolset_changelist"
+
+
+def _may_name(request: HttpRequest) -> bool:
+    """Return whether the user may name servers: they decide to which addresses the service connects."""
+    return request.user.is_active and request.user.is_superuser
 
 
 def _state(row: McpToolSet) -> str:
@@ -83,6 +92,8 @@ class McpToolSetAdmin(ReadOnlyAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("ask/", wrap(self.ask_view), name="tools_mcptoolset_ask"),
+            path("add-server/", wrap(self.add_server_view), name="tools_mcptoolset_add_server"),
+            path("remove-server/", wrap(self.remove_server_view), name="tools_mcptoolset_remove_server"),
             path("<int:key>/accept/", wrap(self.accept_view), name="tools_mcptoolset_accept"),
             *super().get_urls(),
         ]
@@ -90,7 +101,7 @@ class McpToolSetAdmin(ReadOnlyAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         accepted, waiting = pins.accepted(), pins.waiting()
         rows = []
-        for server in conf.mcp_servers():
+        for server in entries.servers():
             name, waits = server.name, waiting.get(server.name)
             found = cells.status("failed", "Not accepted")
             if name in accepted:
@@ -99,7 +110,13 @@ class McpToolSetAdmin(ReadOnlyAdmin):
             count = cells.number(len(accepted[name].tools)) if name in accepted else cells.NOTHING
             rows.append((cells.short(name), cells.short(server.place), found, count, link))
         servers = cells.table(("Server", "Place", "State", "Tools", "Found since"), rows)
-        context = {"servers": servers if rows else "", "may_accept": request.user.has_perm(ACCEPT)}
+        context = {
+            "servers": servers if rows else "",
+            "may_accept": request.user.has_perm(ACCEPT),
+            "may_name": _may_name(request),
+            "entries": list(entries.entries()),
+            "example": EXAMPLE,
+        }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def render_change_form(
@@ -128,13 +145,39 @@ class McpToolSetAdmin(ReadOnlyAdmin):
             messages.error(request, "Another set was found or accepted meanwhile. Nothing changed.")
         return HttpResponseRedirect(reverse("admin:tools_mcptoolset_change", args=[key]))
 
+    def add_server_view(self, request: HttpRequest) -> HttpResponse:
+        """Add an entry of a server, whose tools are offered once they are accepted too."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not _may_name(request):
+            raise PermissionDenied
+        name = request.POST.get("name", "").strip()
+        try:
+            entries.add(name, request.POST.get("text", ""), request.user)
+            messages.success(request, f"The server {name} is added. Ask the servers for their tools, and accept them.")
+        except EntryRefused as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(reverse(LIST))
+
+    def remove_server_view(self, request: HttpRequest) -> HttpResponse:
+        """Remove an entry of a server. Its tools are withdrawn within seconds."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not _may_name(request):
+            raise PermissionDenied
+        if entries.remove(request.POST.get("name", ""), request.user):
+            messages.success(request, "The server is removed. Its tools are withdrawn within seconds.")
+        else:
+            messages.error(request, "There is no such entry. Servers of MCP_SERVERS_FILE are removed there.")
+        return HttpResponseRedirect(reverse(LIST))
+
     def ask_view(self, request: HttpRequest) -> HttpResponse:
         """Ask all servers for their tools now. Those that differ from the accepted ones wait for a decision."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not request.user.has_perm(ACCEPT):
             raise PermissionDenied
-        servers = conf.mcp_servers()
+        servers = entries.servers()
         if not installed():
             messages.error(request, f"{INSTALL}.")
             return HttpResponseRedirect(reverse(LIST))

@@ -26,6 +26,9 @@ OWN_HEADERS: Final = frozenset(
 )
 """Headers that the service sets itself, beside those that begin with `mcp-`."""
 
+ENTRY_VARIABLES: Final = "MCP_SECRET_"
+"""The beginning of the variables that an entry of the console may name."""
+
 MAX_SERVERS: Final = 64
 MAX_WORDS: Final = 64
 """Words of a command, variables of an environment, and folders of a server."""
@@ -128,6 +131,26 @@ def read(path: Path, variable: Callable[[str], str]) -> tuple[McpServer, ...]:
     file = TomlFile(path)
     tables = file.entries(TABLE, "server", MAX_SERVERS)
     return tuple(_server(file, name, value, variable) for name, value in tables.items())
+
+
+def read_entry(name: str, text: str, variable: Callable[[str], str]) -> McpServer:
+    """Return the server of an entry of the console: the fields of a table of the file, without its first line.
+
+    It has a URL, because a program must be named by the machine's administrator. Headers and secrets are names of
+    variables that begin with `ENTRY_VARIABLES`: others would send any secret of the service away. Raises `InvalidFile`.
+    """
+    file = TomlFile(Path("The entry"), text.encode("utf-8", "replace"))
+    file.tables = {TABLE: {name: file.tables}}
+    value = file.entries(TABLE, "server", MAX_SERVERS)[name]
+    if given := next((field for field in ("command", *OF_PROGRAMS) if field in value), None):
+        raise file.fault((), [given], f"{given}: a server that is a program can only be named in MCP_SERVERS_FILE")
+    headers = value.get("headers")
+    secrets = [*(headers.values() if isinstance(headers, dict) else ()), value.get("oauth_client_secret", "")]
+    for secret in filter(None, secrets):
+        if not isinstance(secret, str) or not secret.startswith(f"{VARIABLE}{ENTRY_VARIABLES}"):
+            what = f"values of headers and secrets must be names of variables: {VARIABLE}{ENTRY_VARIABLES}NAME"
+            raise file.fault((), ["headers"], what)
+    return _server(file, name, value, variable)
 
 
 def _server(file: TomlFile, name: str, value: Any, variable: Callable[[str], str]) -> McpServer:

@@ -10,7 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from storage.reader import read
-from tools import conf
+from tools.mcp_client import entries
 from tools.mcp_client.servers import McpServer
 from tools.mcp_oauth import flow, store
 from tools.mcp_oauth.guarded_http import OAuthFailed
@@ -42,7 +42,7 @@ async def link(request: HttpRequest, ticket: str) -> HttpResponse:
 async def leave(request: HttpRequest, ticket: str) -> HttpResponse:
     """Send the browser to the authorization server, and remember that it was this one."""
     asked = await read(store.asked, ticket)
-    server = _server(asked.server) if asked else None
+    server = await _server(asked.server) if asked else None
     if server is None:
         return _page(request, "Not valid", GONE, HTTPStatus.NOT_FOUND)
     try:
@@ -67,7 +67,7 @@ async def callback(request: HttpRequest) -> HttpResponse:
     if not given["code"]:
         return _page(request, "Not authorized", DENIED if given["error"] else LOST, HTTPStatus.BAD_REQUEST)
     taken = await flow.taken(given["state"], browser)
-    server = _server(taken[0].server) if taken else None
+    server = await _server(taken[0].server) if taken else None
     if taken is None or server is None:
         return _page(request, "Not authorized", LOST, HTTPStatus.BAD_REQUEST)
     try:
@@ -79,9 +79,10 @@ async def callback(request: HttpRequest) -> HttpResponse:
     return done
 
 
-def _server(name: str) -> McpServer | None:
+async def _server(name: str) -> McpServer | None:
     """Return a server that still has OAuth among its settings."""
-    return next((server for server in conf.mcp_servers() if server.name == name and server.oauth), None)
+    named = await read(entries.servers)
+    return next((server for server in named if server.name == name and server.oauth), None)
 
 
 def _page(request: HttpRequest, title: str, message: str, status: HTTPStatus) -> HttpResponse:

@@ -26,10 +26,10 @@ async def said(*command: str) -> str:
 
 
 async def test_server_that_is_not_named_is_refused(settings: Any) -> None:
-    with pytest.raises(CommandError, match="MCP_SERVERS_FILE has no server 'wiki'; it is not set"):
+    with pytest.raises(CommandError, match="There is no MCP server 'wiki'; MCP_SERVERS_FILE and the console name none"):
         await said("mcp_accept", "wiki")
     settings.MCP_SERVERS = (Fake().entry(),)
-    with pytest.raises(CommandError, match="no server 'wiki'; it has fake"):
+    with pytest.raises(CommandError, match="no MCP server 'wiki'; there are fake"):
         await said("mcp_accept", "wiki")
     with pytest.raises(CommandError, match="The MCP server fake cannot be reached"):
         await said("mcp_accept", "fake")

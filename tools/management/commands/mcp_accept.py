@@ -12,9 +12,9 @@ from command_line.database import existing_database
 from command_line.output import add_json, as_json
 from spending.accounts import Payer
 from storage.writer import writer
-from tools import assembly, conf
+from tools import assembly
 from tools.base import ToolError
-from tools.mcp_client import pins, tool_set
+from tools.mcp_client import entries, pins, tool_set
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, difference
 from tools.mcp_client.tools import INSTALL, installed
@@ -58,10 +58,11 @@ class Command(BaseCommand):
 
     def _found(self, name: str) -> ToolSet:
         """Return the tools that the server lists now. Raises `CommandError`."""
-        servers = {server.name: server for server in conf.mcp_servers()}
+        with existing_database():
+            servers = {server.name: server for server in entries.servers()}
         if name not in servers:
-            valid = f"it has {', '.join(servers)}" if servers else "it is not set, or empty"
-            raise CommandError(f"MCP_SERVERS_FILE has no server {name!r}; {valid}.")
+            valid = f"there are {', '.join(servers)}" if servers else "MCP_SERVERS_FILE and the console name none"
+            raise CommandError(f"There is no MCP server {name!r}; {valid}.")
         if not installed():
             raise CommandError(INSTALL)
         # Imported on first use, because the library is optional.

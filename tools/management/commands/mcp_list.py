@@ -8,22 +8,25 @@ from django.core.management.base import BaseCommand, CommandError
 
 from command_line.database import existing_database
 from command_line.output import add_json, as_json
-from tools import conf
 from tools.base import ToolError
-from tools.mcp_client import pins
+from tools.mcp_client import entries, pins
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet
 from tools.mcp_client.tools import INSTALL, ask, installed, state
 
 
 class Command(BaseCommand):
-    help = "List the servers of MCP_SERVERS_FILE: whether each answers, its accepted tools, and what differs from them."
+    help = (
+        "List the MCP servers of MCP_SERVERS_FILE and of the console: whether each answers, its accepted tools, and "
+        "what differs from them."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_json(parser, "the servers")
 
     def handle(self, *, json: bool, **_: Any) -> None:
-        servers = conf.mcp_servers()
+        with existing_database():
+            servers = entries.servers()
         if servers and not installed():
             raise CommandError(INSTALL)
         found = asyncio.run(ask(servers)) if servers else []

@@ -44,6 +44,8 @@ class Command(BaseCommand):
         self._live = self.stderr if json else self.stdout
         # The database first: without it the tool would run in a workspace that no service uses either.
         with existing_database():
+            # Servers of MCP may be named in the console only.
+            asyncio.run(assembly.renew())
             tool = assembly.registry().get(name)
             if tool is None:
                 raise CommandError(f"There is no tool {name!r}; there are {', '.join(assembly.registry().names)}.")
