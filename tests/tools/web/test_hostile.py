@@ -12,7 +12,7 @@ from tests.tools.web.web_server import PUBLIC, Names, Site, answer, redirect
 from tools.base import ToolError
 from tools.web.connector import Guard, RefusedAddressError, is_own, is_public_elsewhere
 from tools.web.fetching import Fetcher, FetchLimits
-from tools.web.urls import AllowedHosts
+from tools.web.urls import AllowedHosts, parse_url, redirected
 
 pytestmark = pytest.mark.usefixtures("inside")
 
@@ -272,3 +272,12 @@ async def test_service_refuses_loopback_whatever_hosts_are_allowed(public: Site)
         with pytest.raises(ToolError):
             await service.fetch(f"{url}:{public.port}/")
     assert public.connections == 0
+
+
+@pytest.mark.parametrize("location", ["http://example.org/", "HTTP://EXAMPLE.ORG/x"])
+def test_redirect_from_https_to_http_is_refused(location: str) -> None:
+    url = parse_url("https://example.org/", AllowedHosts())
+    with pytest.raises(ToolError, match="redirects from https to http, which is not followed"):
+        redirected(url, location, AllowedHosts())
+    # Without a scheme, that of the page stays.
+    assert redirected(url, "//example.org/x", AllowedHosts()).scheme == "https"
