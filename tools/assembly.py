@@ -24,7 +24,10 @@ def registry() -> WorkspaceTools:
 
 
 async def renew() -> None:
-    """Offer the tools of MCP servers that operators have accepted since, and withdraw those that they replaced."""
+    """Offer the tools of MCP servers that operators have accepted since, and withdraw those that they replaced.
+
+    Tokens of revoked keys are revoked at their authorization servers.
+    """
     if await shared_tools.renew():
         # In a thread, because the schemas of many tools take a while to compile.
         await asyncio.to_thread(registry().renew)

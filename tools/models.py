@@ -176,18 +176,28 @@ class McpAuthorization(models.Model):
 
 
 class McpToken(models.Model):
-    """The tokens of an owner for an MCP server, encrypted, and the key with which they were asked for."""
+    """The tokens of an owner for an MCP server, encrypted, and the key with which they were asked for.
+
+    Those that are `withdrawn` are not used any more, and stay until the authorization server knows.
+    """
 
     server = models.CharField(max_length=McpToolSet.SERVER_LENGTH)
     owner = models.CharField(max_length=64)
     key = models.CharField(max_length=64)
     sealed = models.TextField()
     granted = models.DateTimeField()
+    withdrawn = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "mcp_tokens"
         default_permissions: ClassVar = ()
-        constraints: ClassVar = [models.UniqueConstraint(fields=["server", "owner"], name="mcp_one_token_of_an_owner")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["server", "owner"],
+                condition=models.Q(withdrawn__isnull=True),
+                name="mcp_one_token_of_an_owner",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.server} {self.owner}"

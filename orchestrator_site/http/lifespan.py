@@ -17,6 +17,7 @@ from storage.writer import StorageUnavailable
 from telemetry import tracing
 from tools import assembly
 from tools.mcp_client import sessions
+from tools.mcp_oauth import flow
 from tools.mcp_server.calls.exchange import end_all
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
             await service_registry.close()
             await end_all()
             await sessions.close()
+            await flow.close()
             await heads.close()
             await authenticator.close()
             await tracing.close()

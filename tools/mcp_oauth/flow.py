@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from spending.accounts import Payer
+from storage.per_loop import PerLoop
 from storage.reader import read
 from storage.writer import writer
 from tools.base import ToolError
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 SPARE_SECONDS: Final = 60
 """The time before its end at which a token is refreshed."""
 
+REVOKED_WITHIN: Final = timedelta(days=1)
 PAGES: Final = "/oauth"
 TICKET_BYTES: Final = 32
 HEADER: Final = "Authorization"
@@ -35,6 +38,7 @@ SCHEME: Final = "Bearer "
 
 A = TypeVar("A")
 
+_revoking: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
 _refreshing: dict[tuple[str, str], asyncio.Lock] = {}
 
 
@@ -131,6 +135,54 @@ async def rejected(server: McpServer, owner: str) -> None:
     if grant is not None:
         late = msgspec.structs.replace(grant, tokens=msgspec.structs.replace(grant.tokens, expires=0.0))
         await writer.write(partial(store.replace, server.name, owner, grant, late))
+
+
+def revoke_soon(servers: Sequence[McpServer]) -> None:
+    """Revoke withdrawn tokens beside other work, unless that is under way: authorization servers may be slow."""
+    tasks = _revoking.current()
+    if not tasks:
+        task = asyncio.create_task(revoke_withdrawn(servers))
+        tasks.add(task)
+        task.add_done_callback(_revoked)
+
+
+async def close() -> None:
+    """Stop the work of the running event loop. What it leaves is done at the next start."""
+    for task in tuple(_revoking.known() or ()):
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def _revoked(task: "asyncio.Task[None]") -> None:
+    _revoking.current().discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        # The next round tries again.
+        logger.warning("mcp.not_revoked", extra={"reason": type(error).__name__})
+
+
+async def revoke_withdrawn(servers: Sequence[McpServer]) -> None:
+    """Revoke withdrawn tokens at their authorization servers, and remove them. Raises `StorageUnavailable`.
+
+    One that cannot be revoked is tried again for a day.
+    """
+    rows = await read(store.withdrawn)
+    if not rows:
+        return
+    from tools.mcp_oauth import grants  # noqa: PLC0415 - as above
+
+    named, done = {server.name: server for server in servers}, list[int]()
+    for row in rows:
+        grant = store.grant_in(row)
+        server = named.get(row.server)
+        try:
+            if server is not None and grant is not None:
+                await grants.revoke(server, grant.client, grant.tokens)
+        except OAuthFailed as error:
+            logger.warning("mcp.not_revoked", extra={"server": row.server, "owner": row.owner, "reason": str(error)})
+            if row.withdrawn is not None and timezone.now() - row.withdrawn < REVOKED_WITHIN:
+                continue
+        done.append(row.pk)
+    await writer.write(partial(store.remove, done))
 
 
 async def _refreshed(server: McpServer, owner: str) -> Grant | None:

@@ -1,6 +1,7 @@
 """Authorizations that owners are asked for, and the tokens that they gave: sync functions, each in a transaction."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -13,6 +14,9 @@ from tools.mcp_oauth.sealed import seal, unseal
 from tools.models import McpAuthorization, McpToken
 
 ACTOR = "authorization"
+MAX_WITHDRAWN = 16
+"""Tokens that are revoked at the authorization servers in one round."""
+
 MAX_ASKED = 32
 """Open authorizations of an owner. The oldest are forgotten."""
 
@@ -98,8 +102,13 @@ def take(state: str, browser: str) -> tuple[Asked, Started] | None:
 
 def grant_of(server: str, owner: str) -> Grant | None:
     """Return the grant of an owner for a server."""
-    row = McpToken.objects.filter(server=server, owner=owner).first()
-    return unseal(server, owner, row.sealed, Grant) if row else None
+    row = McpToken.objects.filter(server=server, owner=owner, withdrawn=None).first()
+    return grant_in(row) if row else None
+
+
+def grant_in(row: McpToken) -> Grant | None:
+    """Return the grant of a row; None if it cannot be read any more."""
+    return unseal(row.server, row.owner, row.sealed, Grant)
 
 
 def granted(asked: Asked, grant: Grant) -> None:
@@ -107,6 +116,7 @@ def granted(asked: Asked, grant: Grant) -> None:
     McpToken.objects.update_or_create(
         server=asked.server,
         owner=asked.owner,
+        withdrawn=None,
         defaults={"key": asked.key, "sealed": seal(asked.server, asked.owner, grant), "granted": timezone.now()},
     )
     waiting = McpAuthorization.objects.filter(server=asked.server, owner=asked.owner)
@@ -123,7 +133,7 @@ def granted(asked: Asked, grant: Grant) -> None:
 
 def replace(server: str, owner: str, old: Grant, new: Grant | None) -> Grant | None:
     """Replace a grant, or remove it, unless another process has changed it. Return the one that is stored now."""
-    row = McpToken.objects.select_for_update().filter(server=server, owner=owner).first()
+    row = McpToken.objects.select_for_update().filter(server=server, owner=owner, withdrawn=None).first()
     stored = unseal(server, owner, row.sealed, Grant) if row else None
     if row is None or stored != old:
         return stored
@@ -135,12 +145,17 @@ def replace(server: str, owner: str, old: Grant, new: Grant | None) -> Grant | N
     return new
 
 
-def of_key(key: str) -> list[tuple[str, str]]:
-    """Return the servers and owners of the tokens that were asked for with a key."""
-    return list(McpToken.objects.filter(key=key).values_list("server", "owner"))
-
-
 def forget_key(key: str) -> None:
-    """Remove the tokens that were asked for with a key, and what is asked for with it."""
-    McpToken.objects.filter(key=key).delete()
+    """Withdraw the tokens that were asked for with a key, and remove what is asked for with it."""
+    McpToken.objects.filter(key=key, withdrawn=None).update(withdrawn=timezone.now())
     McpAuthorization.objects.filter(key=key).delete()
+
+
+def withdrawn() -> list[McpToken]:
+    """Return tokens that the authorization servers do not know to be withdrawn, oldest first."""
+    return list(McpToken.objects.filter(withdrawn__isnull=False).order_by("withdrawn")[:MAX_WITHDRAWN])
+
+
+def remove(keys: Sequence[int]) -> None:
+    """Remove tokens that are withdrawn."""
+    McpToken.objects.filter(pk__in=keys, withdrawn__isnull=False).delete()

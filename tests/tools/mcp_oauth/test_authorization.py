@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -208,9 +209,31 @@ async def test_owners_have_tokens_of_their_own_and_lose_them_with_their_key(
     assert LINK.search(other["params"]["authorize_at"])
     assert await McpToken.objects.acount() == 1
     await writer.write(lambda: ApiKey.objects.get(pk=ada.id).revoke(timezone.now()))
-    assert await McpToken.objects.acount() == 0
+    assert await read(store.grant_of, "fake", ada.owner) is None
     # What the other was asked for stays.
     assert await McpAuthorization.objects.acount() == 1
+    # A slow authorization server is asked again, and the revocation is sent once.
+    world.granting.answers["/revoke"] = (200, b" " * 300_000)
+    await flow.revoke_withdrawn([world.server])
+    assert await McpToken.objects.acount() == 1
+    world.granting.answers["/revoke"] = (200, {})
+    world.granting.requests.clear()
+    for _ in range(2):
+        await flow.revoke_withdrawn([world.server])
+    assert world.granting.requests == [("/revoke", {"token": world.granting.refresh, "client_id": "registered-client"})]
+    assert await McpToken.objects.acount() == 0
+
+
+async def test_withdrawn_tokens_are_revoked_beside_other_work(api: Api, world: World) -> None:
+    await granted(world)
+    await writer.write(partial(store.forget_key, "k1"))
+    flow.revoke_soon([world.server])
+    flow.revoke_soon([world.server])
+    async with asyncio.timeout(30):
+        while await McpToken.objects.acount():
+            await asyncio.sleep(0.01)
+    assert world.granting.paths().count("/revoke") == 1
+    await flow.close()
 
 
 async def asked_link(world: World, *, seconds: float = 60, execution_id: UUID | None = None) -> str:
