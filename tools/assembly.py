@@ -12,6 +12,7 @@ from tools.base import Tool
 from tools.builtin import fs, patch, retrieval, speech, terminal
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
+from tools.mcp_oauth import flow
 from tools.resources import outputs as outputs
 from tools.workspace import Workspace, WorkspaceUnavailableError
 from tools.workspaces.tools import WorkspaceTools
@@ -31,6 +32,8 @@ async def renew() -> None:
     if await shared_tools.renew():
         # In a thread, because the schemas of many tools take a while to compile.
         await asyncio.to_thread(registry().renew)
+    if named := [pinned.server for pinned in shared_tools.mcp_servers() if pinned.server.oauth]:
+        flow.revoke_soon(named)
 
 
 def _tools(workspace: Workspace) -> tuple[Tool, ...]:

@@ -30,7 +30,7 @@ from tests.access.conftest import make_key as make_key
 from tests.conftest import Api, Start
 from tests.tools.mcp_client.fake import Fake, text_result
 from tests.tools.mcp_oauth.fake import CODE, FakeAuthorization, protected
-from tools import conf
+from tools import assembly, conf, shared_tools
 from tools.base import ToolError
 from tools.mcp_client.connection import Unauthorized, list_tools
 from tools.mcp_client.servers import McpServer
@@ -428,3 +428,18 @@ async def test_operator_authorizes_a_server_to_list_its_tools(api: Api, world: W
     link = await flow.authorization_link(world.server, Payer(owner=OPERATOR), None, 60, False)
     assert "can now be used" in await visit(link)
     assert (await list_tools(world.server)).by_name
+
+
+async def test_process_revokes_withdrawn_tokens_by_itself(
+    api: Api, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await granted(world)
+    await writer.write(partial(store.forget_key, "k1"))
+    monkeypatch.setattr(shared_tools, "mcp_servers", lambda: (PinnedServer(world.server),))
+    # The service's own periodic work may have begun with it already.
+    await assembly.renew()
+    async with asyncio.timeout(30):
+        while await McpToken.objects.acount():
+            await asyncio.sleep(0.01)
+    assert "/revoke" in world.granting.paths()
+    await flow.close()
