@@ -13,7 +13,7 @@ from retrieval.indexes.postgres.database import PostgresIndexes
 from retrieval.indexes.sqlite.folder import SqliteIndexes
 from retrieval.service import Retrieval
 from tests.retrieval.sources import WordReader
-from tests.servers import Postgres
+from tests.servers import Postgres, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,10 @@ def indexes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Indexes]
 
 
 @pytest.fixture
-def retrieval(indexes: Indexes, monkeypatch: pytest.MonkeyPatch) -> Retrieval:
+def retrieval(indexes: Indexes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Retrieval]:
     # At its low priority, the background would hardly run on a machine that is busy with other things.
     monkeypatch.setattr(service, "NICE", 0)
-    return Retrieval(indexes, WordReader())
+    made = Retrieval(indexes, WordReader())
+    yield made
+    # Its background must not meet the next test, whose workspace has the same name.
+    wait_until(lambda: not made._waiting)

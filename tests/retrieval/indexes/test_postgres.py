@@ -227,12 +227,13 @@ def test_long_and_odd_paths_of_workspaces_and_files_have_an_index(retrieval: Ret
 def test_vectors_are_compared_by_pgvector_if_the_database_has_it(
     request: pytest.FixtureRequest, database_of: str
 ) -> None:
+    workspace = Path("/workspaces/compared")
     indexes = indexes_at(emptied(request.getfixturevalue(database_of)))
     retrieval = Retrieval(indexes, WordReader())
     files = Files(**{f"f{n}__md": f"text {n}" for n in range(20)}, a__md="buy a car", b__md="an automobile")
     files.contents["long.md"] = "\n\n".join(f"car {'x' * 600}" for _ in range(20))
-    assert retrieval.update(WORKSPACE, files)
-    with indexes.open(WORKSPACE) as index:
+    assert retrieval.update(workspace, files)
+    with indexes.open(workspace) as index:
         assert isinstance(index.vectors, PgVectors if database_of == "vector_database" else ByteVectors)
         by_path = {file.path: file for file in index.files().values()}
         (query,) = WordReader().vectors(["car"])
