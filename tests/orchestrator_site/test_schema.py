@@ -46,6 +46,9 @@ OF_BODIES: Final = [response_schema_conformance]
 
 KEY: Final = "of-the-service-itself"
 AT_ONCE: Final = 5
+UNMATCHED: Final = 502
+"""The status of an answer that does not match the schema that was asked for."""
+
 SECONDS: Final = 60.0
 """Seconds that one response may take; streams end by themselves."""
 
@@ -85,7 +88,11 @@ class Tried:
         try:
             if is_stream and case.path.startswith("/chat/"):
                 check_events(case, response.content)
-            case.validate_response(response, checks=CHECKS, excluded_checks=OF_BODIES if is_stream else [])
+            excluded = OF_BODIES if is_stream else []
+            # The model answers every request with the same text, which no schema of a structured answer asks for.
+            if response.status_code == UNMATCHED and b'"output_invalid"' in response.content:
+                excluded = [not_a_server_error]
+            case.validate_response(response, checks=CHECKS, excluded_checks=excluded)
         except (Failure, FailureGroup) as failure:
             problem = "; ".join(map(str, getattr(failure, "exceptions", [failure])))
             place = case.operation.label, type(failure).__name__, response.status_code
