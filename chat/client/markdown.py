@@ -36,7 +36,7 @@ class MarkdownOutput:
             self._draw()
 
     def end(self) -> None:
-        """Print what is unfinished. The next text begins a new answer."""
+        """Print the unfinished rest. The next text begins a new answer."""
         self._erase()
         if self._pending.strip():
             self._console.print(rendered(self._pending))

@@ -13,19 +13,10 @@ import msgspec
 from tools.base import Effect
 from tools.mcp_client.programs import found_program
 from tools.sandbox.refusals import CommandRefusedError
-from web.toml_file import InvalidFile, TomlFile
+from web.toml_file import HEADER, OWN_HEADERS, VARIABLE, InvalidFile, TomlFile
 from web.urls import service_url
 
 TABLE: Final = "servers"
-HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-VARIABLE: Final = "env:"
-"""The beginning of a value that is the name of an environment variable of the service."""
-
-OWN_HEADERS: Final = frozenset(
-    {"accept", "accept-encoding", "connection", "content-length", "content-type", "host", "transfer-encoding"}
-)
-"""Headers that the service sets itself, beside those that begin with `mcp-`."""
-
 ENTRY_VARIABLES: Final = "MCP_SECRET_"
 """The beginning of the variables that an entry of the console may name."""
 

@@ -109,7 +109,7 @@ class Compactor:
         return answer.usage(self._price, self._count)
 
     async def _summarize(self, found: Compacted, candidate: Candidate, max_output: int) -> AsyncGenerator[Step]:
-        """Put a summary in place of what is left out, if that is shorter."""
+        """Put a summary in place of the messages that are left out, if it is shorter."""
         conversation = self._conversation
         before = conversation.tokens
         self.usage = TotalUsage()

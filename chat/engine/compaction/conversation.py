@@ -37,13 +37,13 @@ class Conversation:
         return compact(self.entries, tokens, pages=pages, replaces=replaces, unasked=unasked)
 
     def summary(self, found: Compacted, text: str) -> Summary:
-        """Return a summary that stands for what is left out."""
+        """Return a summary of the messages that are left out."""
         stay = (self._places[index] for index in found.kept if index is not None)
         kept = frozenset(self._rows - 1 - place for place in stay if place is not None)
         return Summary(text=text, rows=self._rows, kept=kept)
 
     def shorten(self, found: Compacted, summary: Summary | None = None) -> None:
-        """Continue with the shorter conversation, with the summary or a note in place of what is left out."""
+        """Continue with the shorter conversation, with the summary or a note for the rest."""
         if found.left:
             instead: Entry = summary or UserMessage(text=LEFT_OUT.format(count=found.left_out))
             self._places = [None if index is None else self._places[index] for index in found.kept]

@@ -31,7 +31,7 @@ class Compacted(msgspec.Struct, frozen=True):
 
     @property
     def messages(self) -> tuple[Entry, ...]:
-        """The conversation, with a note in place of what is left out."""
+        """The conversation, with a note in place of the messages that are left out."""
         return self.with_instead(UserMessage(text=LEFT_OUT.format(count=self.left_out))) if self.left else self.entries
 
     @property
