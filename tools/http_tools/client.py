@@ -94,6 +94,9 @@ class HttpClient:
 
         name, guard = self._service.name, Guard(self._resolve, self._permitted)
         # Compressed answers could be far larger than the bytes that are counted.
+        # The operator's fields win in any spelling: a param must not replace a credential, or stand beside it.
+        theirs = {name.lower() for name in self._service.headers}
+        given = {name: text for name, text in request.headers.items() if name.lower() not in theirs}
         own = {"User-Agent": PRODUCT, "Accept": "application/json, text/*;q=0.8", "Accept-Encoding": "identity"}
         try:
             async with (
@@ -102,8 +105,7 @@ class HttpClient:
                     request.method,
                     URL(request.url, encoded=True),
                     data=request.body,
-                    # The operator's fields win: a param must not replace a credential.
-                    headers={**own, **request.headers, **self._service.headers},
+                    headers={**own, **given, **self._service.headers},
                     allow_redirects=False,
                 ) as response,
             ):

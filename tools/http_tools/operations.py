@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from tools.http_tools.schemas import InvalidDocument, References
+from web.toml_file import OWN_HEADERS
 
 Location = Literal["path", "query", "header"]
 
@@ -17,8 +18,8 @@ JSON: Final = re.compile(r"application/(?:[a-z0-9.-]+\+)?json")
 BODY: Final = "body"
 """The name of the param that is the body of a request."""
 
-IGNORED_HEADERS: Final = frozenset({"accept", "content-type", "authorization"})
-"""Header params that OpenAPI says are to be ignored."""
+IGNORED_HEADERS: Final = OWN_HEADERS | {"authorization", "cookie"}
+"""Header params that are ignored: as OpenAPI says, and because they would change whom or what a request is for."""
 
 MAX_OPERATIONS: Final = 2_000
 MAX_DESCRIPTION: Final = 4_096

@@ -34,6 +34,7 @@ DOCUMENT: dict[str, Any] = {
                     },
                     {"name": "session", "in": "cookie", "schema": {"type": "string"}},
                     {"name": "Authorization", "in": "header", "schema": {"type": "string"}},
+                    {"name": "Host", "in": "header", "schema": {"type": "string"}},
                 ],
             },
             "post": {

@@ -63,6 +63,22 @@ async def test_call_sends_the_operators_fields_and_returns_json(tmp_path: Path, 
     assert sent.headers["accept-encoding"] == "identity"
 
 
+async def test_param_never_stands_beside_a_field_of_the_operator(tmp_path: Path, fake: FakeService) -> None:
+    heads: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        url = f'"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"'
+        found = tools(tmp_path, fake, server=url, headers='{ x-team = "of the operator" }')
+        await call(found["listIssues"], **{"X-Team": "of the model"})
+    assert heads[0].lower().count(b"x-team:") == 1
+    assert b"of the model" not in heads[0]
+
+
 async def test_body_is_sent_as_json(tmp_path: Path, fake: FakeService) -> None:
     fake.play(reply({"id": 7}, status=201))
     assert (await call(tools(tmp_path, fake)["create_issue"], body={"title": "a"}))["status"] == 201

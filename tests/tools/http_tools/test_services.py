@@ -53,6 +53,7 @@ def test_schema_of_the_params_stands_alone(tmp_path: Path) -> None:
     assert problem_of(listing, {"limit": 0})
     assert problem_of(listing, {"session": "a"})
     assert problem_of(listing, {"Authorization": "a"})
+    assert problem_of(listing, {"Host": "a"})
     issue = {"title": "a", "example": None, "parent": {"title": "b"}, "owner": {"name": "c"}}
     assert problem_of(creation, {"body": issue}) is None
     assert problem_of(creation, {"body": {**issue, "parent": {}}})
