@@ -102,7 +102,7 @@ class HttpClient:
                     request.method,
                     URL(request.url, encoded=True),
                     data=request.body,
-                    # The operator's fields come last, and so win in any spelling: a param must not replace a credential.
+                    # The operator's fields come last, so they win in any spelling: no param replaces a credential.
                     headers={**own, **request.headers, **self._service.headers},
                     allow_redirects=False,
                 ) as response,
