@@ -21,10 +21,11 @@ INSERT INTO retrieval_vectors (index_id, piece, data)
 SELECT %(index)s, %(first)s + number - 1, {data} FROM file, unnest(%(vectors)s::{given}[])
     WITH ORDINALITY AS given (data, number)
 """
+# The comparison with bytes fails if the type was changed by hand. Otherwise, such vectors would never be found.
 GROUP: Final = f"""
 SELECT piece, data FROM retrieval_vectors
 WHERE index_id = %(index)s AND piece > %(after)s AND piece / {MAX_PIECES_PER_FILE} = ANY(%(files)s::bigint[])
-    AND octet_length(data) = %(dimensions)s
+    AND octet_length(data) = %(dimensions)s AND data <> ''::bytea
 ORDER BY piece LIMIT {ROWS_AT_ONCE}
 """  # noqa: S608 - constants
 

@@ -69,12 +69,12 @@ def rows(postgres: Postgres, url: str) -> dict[str, int]:
     ],
 )
 def test_tables_changed_by_hand_are_made_again(retrieval: Retrieval, postgres: Postgres, url: str, damage: str) -> None:
-    files = Files(a__md="some words")
-    find(retrieval, files, "words")
+    files = Files(a__md="buy a car")
+    find(retrieval, files, "car")
     for statement in damage.split("; "):
         postgres.query(statement, url=url)
-    files.contents["b.md"] = "more words"
-    assert sorted(paths(retrieval, files, "words")) == ["a.md", "b.md"]
+    files.contents["b.md"] = "an automobile"
+    assert paths(retrieval, files, "car") == ["a.md", "b.md"]
     assert rows(postgres, url) == {"indexes": 1, "files": 2, "pieces": 2, "vectors": 2}
 
 
