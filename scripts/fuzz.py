@@ -13,6 +13,7 @@ import random
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
@@ -34,23 +35,23 @@ SOCKET_HEADERS: Final = (
 )  # fmt: skip
 
 TABLES: Final = (
-    "access/apikey", "auth/group", "auth/user", "chat/message", "chat/run", "chat/session", "speech/speechrequest",
-    "spending/account", "tools/toolexecution",
+    "access/apikey", "audit/auditentry", "auth/group", "auth/user", "chat/message", "chat/run", "chat/session",
+    "speech/speechrequest", "spending/account", "spending/use", "tools/mcptoolset", "tools/toolexecution",
 )  # fmt: skip
 CONSOLE: Final = (
     "", "?{q}", "{id}/change/", "{id}/change/?{q}", "{id}/whole/{w}/", "{id}/decide/", "{id}/delete/",
-    "{id}/history/", "add/", "add/?{q}", "{id}/password/", "{id}/", "{w}/",
+    "{id}/history/", "add/", "add/?{q}", "{id}/password/", "{id}/", "{w}/", "{id}/cancel/", "{id}/undo/", "{id}/act/",
+    "{id}/export/?{q}", "{id}/pictures/{id}/", "{id}/revoke/", "{id}/accept/", "import/", "ask/", "add-server/",
+    "remove-server/",
 )  # fmt: skip
-PATHS: Final = (
-    "/", "/docs", "/openapi.json", "/healthz", "/metrics", "/providers", "/tools", "/tools/executions?{q}",
-    "/tools/executions/{id}", "/tools/executions/{id}/output?{q}", "/tools/executions/{id}/approve",
-    "/tools/executions/{id}/deny", "/chat/stream", "/chat/sessions?{q}", "/chat/sessions/{id}",
-    "/chat/sessions/{id}/messages?{q}", "/chat/runs/{id}", "/chat/runs/{id}/stream?{q}", "/chat/runs/{id}/cancel",
-    "/chat/runs/{id}/resume", "/speech/providers", "/speech/transcriptions?{q}", "/speech/synthesis", "/usage?{q}",
-    "/keys", "/keys?{q}", "/keys/{id}", "/ws/chat", "/ws/speech", "/static/{w}", "/admin/", "/admin/login/?{q}",
-    "/admin/jsi18n/?{q}", "/admin/autocomplete/?{q}", "/admin/password_change/", "/admin/r/{id}/{w}/",
-    "/admin/{w}/", "/{w}", "/{w}/{id}?{q}",
+PAGES: Final = (
+    "/", "/docs", "/openapi.json", "/oauth/{w}", "/oauth/{w}/continue?{q}", "/oauth/callback?{q}", "/ws/chat",
+    "/ws/speech", "/static/{w}", "/admin/", "/admin/?{q}", "/admin/live?{q}", "/admin/login/?{q}",
+    "/admin/jsi18n/?{q}", "/admin/autocomplete/?{q}", "/admin/password_change/", "/admin/r/{id}/{w}/", "/admin/{w}/",
+    "/{w}", "/{w}/{id}?{q}",
 )  # fmt: skip
+"""Pages and sockets. The paths of the API come from its document, so a new endpoint is never left out."""
+
 NAMES: Final = (
     "q", "p", "o", "e", "all", "limit", "offset", "after", "status", "status__exact", "tool", "model", "provider",
     "source", "code", "owner", "reason", "role", "is_error__exact", "created__on", "run__created__on", "session_id",
@@ -82,13 +83,19 @@ TYPES: Final = (
 
 
 class Fuzzer:
-    """Makes requests from a seed. `cookie` and `token` are those of a signed-in user of the console.
+    """Makes requests from a seed, to pages and to the `paths` of the API as its document writes them.
 
-    `key` is shown to the API. Requests name what is `known` of the service's rows.
+    `cookie` and `token` are those of a signed-in user of the console. `key` is shown to the API. Requests name the
+    `known` rows of the service.
     """
 
-    def __init__(self, seed: int, host: str, *, cookie: str = "", token: str = "", key: str = "") -> None:
+    def __init__(
+        self, seed: int, host: str, paths: Iterable[str], *, cookie: str = "", token: str = "", key: str = ""
+    ) -> None:
         self.known = Known()
+        # Params that are not ids are names, which may be anything.
+        with_ids = (re.sub(r"{\w*_id}", "{id}", path) for path in paths)
+        self._paths = [*PAGES, *(re.sub(r"{(?!id})\w+}", "{w}", path) + "?{q}" for path in with_ids)]
         self._random = random.Random(seed)  # noqa: S311 - not a secret
         values = Values(self._random, self.known, self._json)
         self._well_formed = WellFormed(self._random, values, with_keys=bool(key))
@@ -130,7 +137,7 @@ class Fuzzer:
         return headers
 
     def _target(self) -> str:
-        path = self._random.choice(PATHS)
+        path = self._random.choice(self._paths)
         if self._random.random() < 0.4:
             path = f"/admin/{self._random.choice(TABLES)}/{self._random.choice(CONSOLE)}"
         return path.format(q=self._query(), id=self._id(), w=self._quoted(self._value()[:500]))
@@ -240,6 +247,13 @@ async def fuzz(url: str, fuzzer: Fuzzer, requests: int) -> Report:
     return report
 
 
+async def api_paths(url: str) -> list[str]:
+    """Return the paths of the API, such as `/chat/runs/{run_id}`."""
+    request = f"GET /openapi.json HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nConnection: close\r\n\r\n"
+    answer = await exchange(url, request.encode())
+    return list(json.loads(answer.partition(b"\r\n\r\n")[2])["paths"])
+
+
 async def signed_in(url: str, user: str, password: str) -> tuple[str, str]:
     """Return the cookies and the form token of a user of the console."""
     host = urlsplit(url).netloc
@@ -260,7 +274,8 @@ async def main(options: argparse.Namespace) -> int:
     cookie = token = ""
     if options.user:
         cookie, token = await signed_in(options.url, options.user, options.password)
-    fuzzer = Fuzzer(options.seed, urlsplit(options.url).netloc, cookie=cookie, token=token, key=options.key)
+    paths = await api_paths(options.url)
+    fuzzer = Fuzzer(options.seed, urlsplit(options.url).netloc, paths, cookie=cookie, token=token, key=options.key)
     report = await fuzz(options.url, fuzzer, options.requests)
     for status, count in sorted(report.statuses.items()):
         sys.stdout.write(f"{status:8} {count:8}\n")

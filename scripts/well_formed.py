@@ -52,9 +52,22 @@ TOOLS: Final[dict[str, dict[str, tuple[Any, ...]]]] = {
     "speech.synthesize": {"text": ("Hello.", " "), "provider": ("local", "openai"), "path": PATHS, "format": ("wav",)},
     "speech.transcribe": {"path": PATHS, "provider": ("local", "openai"), "language": ("en", "xx")},
     "output.read": {"offset": (0, 10**6), "limit": (1, 4_096)},
+    "retrieval.search": {"query": ("one", "NEAR(", " "), "glob": ("*.md", "["), "limit": (1, 50)},
+    "tools.search": {"query": ("read a file", "", "\0"), "limit": (1, 20)},
+    "web.fetch": {"url": ("http://127.0.0.1:1/", "http://[::1]/", "http://2130706433/", "file:///etc/passwd", "x")},
+    "web.search": {"query": ("one", " "), "limit": (1, 10)},
+    "mcp.read": {"server": ("clock", "x"), "uri": ("file:///etc/passwd", "a:b", "x")},
+    "mcp.clock.get_current_time": {"timezone": ("UTC", "Europe/Rome", "x")},
+    "mcp.clock.convert_time": {
+        "source_timezone": ("UTC",), "time": ("12:30", "99:99"), "target_timezone": ("Asia/Tokyo", ""),
+    },
+    "deploy.cloud_run": {"service": ("x",), "image": ("x",)},
     "no.tool": {"path": PATHS},
 }  # fmt: skip
-REQUIRED: Final = {"path", "pattern", "content", "patch", "command", "text"}
+REQUIRED: Final = {
+    "path", "pattern", "content", "patch", "command", "text", "query", "url", "server", "uri", "timezone", "time",
+    "source_timezone", "target_timezone",
+}  # fmt: skip
 
 
 @dataclass
@@ -289,6 +302,14 @@ class WellFormed:
             (f"tools/toolexecution/{execution}/decide", {"verdict": "approved", "params_sha256": digest, "note": "a"}),
             ("auth/user/add", {"username": f"u{number}", **password}),
             ("auth/group/add", {"name": f"g{number}", "permissions": "1"}),
+            ("tools/mcptoolset/1/accept", {"sha256": digest}),
+            ("tools/mcptoolset/ask", {}),
+            ("tools/mcptoolset/add-server", {"name": f"s{number}", "text": 'url = "http://127.0.0.1:9/mcp"'}),
+            ("tools/mcptoolset/remove-server", {"name": f"s{number}"}),
+            (f"chat/session/{self._values.id()}/act", {"action": "rename", "title": "a"}),
+            (f"chat/session/{self._values.id()}/act", {"action": "fork"}),
+            (f"chat/run/{self._values.id()}/cancel", {}),
+            (f"chat/run/{self._values.id()}/undo", {"direction": "redo"}),
         ]
         if self._with_keys:
             forms.append(("access/apikey/add", {"name": "form", **key, "user": ""}))

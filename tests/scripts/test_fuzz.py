@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from chat.providers.scripted import Scripted
-from scripts.fuzz import Fuzzer, exchange, fuzz, signed_in
+from scripts.fuzz import Fuzzer, api_paths, exchange, fuzz, signed_in
 from storage.reader import read
 from tests.conftest import Start
 
@@ -25,7 +25,7 @@ async def test_random_and_hostile_requests_are_answered_without_a_fault(start: S
     await read(make_operator)
     cookie, token = await signed_in(api.base_url, "op", PASSWORD)
     host = api.base_url.removeprefix("http://")
-    fuzzer = Fuzzer(7, host, cookie=cookie, token=token)
+    fuzzer = Fuzzer(7, host, await api_paths(api.base_url), cookie=cookie, token=token)
     report = await fuzz(api.base_url, fuzzer, REQUESTS)
     assert report.faults == []
     assert sum(report.statuses.values()) == REQUESTS
