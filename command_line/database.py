@@ -36,7 +36,7 @@ def described(configured: Mapping[str, Any]) -> str:
 
 
 def explained(error: Exception) -> str:
-    """Return the message for an error of the database: what is wrong with which one, and what to do."""
+    """Return the message for an error of the database: its name, the problem, and the fix."""
     name = described(connection.settings_dict)
     first_line = str(error).strip().partition("\n")[0]
     if first_line == NO_FILE.format(path=name):

@@ -23,7 +23,7 @@ SERVING: Final = frozenset({"serve", "runserver", "testserver"})
 """The commands whose output is their log. Others print lines for people, between which a log would be in the way."""
 
 ADVICE: Final = ("chat.W001", "speech.W001")
-"""System checks about the future, which only `check` reports: at each start they would hide what is wrong now."""
+"""System checks about the future, which only `check` reports: at each start they would hide present problems."""
 
 ENV_FILE_HELP: Final = "read the settings from this file (default: the variable ENV_FILE, or .env beside manage.py)"
 

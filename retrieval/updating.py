@@ -1,4 +1,4 @@
-"""Bringing an index up to date with its files: what is new or changed is read, and what is gone is removed.
+"""Updates of an index: new and changed files are read, and those that are gone are removed.
 
 First come the words of all files, then the vectors, which take far longer. Each step commits, so a process that dies
 leaves a valid index that the next one continues.

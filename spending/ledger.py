@@ -47,7 +47,7 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls of a model or tool, or a part of a run: the owner, and what was used.
+    """The usage of calls of a model or tool, or of a part of a run, with its owner.
 
     `nanos` is None if a price is unknown. `first_token_milliseconds` is None if there was no token.
     """

@@ -46,7 +46,7 @@ class WorkerTotals:
         self._task = asyncio.get_running_loop().create_task(self._go(folder))
 
     def flush(self) -> None:
-        """Write what was counted since the last second, before this process ends."""
+        """Write the counts since the last second, before this process ends."""
         if self._folder is not None:
             self._write(self._folder)
 

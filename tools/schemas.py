@@ -85,7 +85,7 @@ class ExecutionOut(Schema):
         description="The bytes of the output. Null if the tool printed nothing and `data` is whole."
     )
     output_sha256: str | None = Field(description="The SHA-256 of the whole output. Null if there is no output.")
-    truncated: bool = Field(description="True if the whole output was longer than what is kept of it.")
+    truncated: bool = Field(description="True if only a part of the output is stored.")
     expires: datetime | None = Field(
         description="The time at which a waiting execution expires. Null if it needed no approval and no client."
     )

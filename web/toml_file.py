@@ -85,7 +85,7 @@ class TomlFile:
         return found
 
     def misfit(self, table: Sequence[str], error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> InvalidFile:
-        """Return the error about a table that does not fit a type, with what is valid."""
+        """Return the error about a table that does not fit a type, with the valid values."""
         # The message ends with the place: "... - at `$.headers[...]`".
         what, _, place = str(error).partition(" - at ")
         if unknown := re.search(r"unknown field `([^`]*)`", what):

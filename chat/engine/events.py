@@ -145,7 +145,7 @@ class ToolFailed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="retry"):
-    """A model call is repeated: it failed before its first token, or its answer was not what was asked for."""
+    """A model call is repeated: it failed before its first token, or its answer did not fit the request."""
 
     provider: Annotated[str, Meta(description="The provider that failed.")]
     attempt: Annotated[int, Meta(description="The number of the failed attempt, from 1.")]

@@ -47,7 +47,7 @@ class ReasoningText:
         return Thought(piece)
 
     def end(self) -> Iterator[Thought]:
-        """Yield what is left, once the answer has ended."""
+        """Yield the rest, once the answer has ended."""
         if self._half:
             self.fresh.append(whole_text(self._half))
             self._half = ""

@@ -216,7 +216,7 @@ def erase_sessions(owner: str) -> int:
 
 
 def erase_executions(owner: str) -> int:
-    """Blank the texts of an owner's executions. A new entry of each commits to what is left."""
+    """Blank the texts of an owner's executions. A new entry of each commits to the rest."""
     count = 0
     ended = _executions(owner).exclude(status__in=ToolExecution.OPEN).order_by("pk")
     while keys := list(ended.values_list("pk", flat=True)[:ROWS_AT_ONCE]):
@@ -245,7 +245,7 @@ def erase_user(owner: str) -> None:
 
 def _forget(entries: QuerySet[AuditEntry]) -> int:
     """Remove what entries keep of a content, and their salts, without which their commitments cannot be guessed."""
-    # An entry about an erasure commits to what is left.
+    # An entry about an erasure commits to the rest.
     return entries.exclude(kind__endswith=".erased").exclude(salt=None).update(salt=None, detail="")
 
 

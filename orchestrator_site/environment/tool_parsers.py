@@ -1,4 +1,4 @@
-"""The parsers of the tools' settings. Each raises `ValueError`, which says what is valid."""
+"""The parsers of the tools' settings. Each raises `ValueError` with the valid values."""
 
 from tools.committing.identity import email_template as email_template
 from tools.committing.identity import name_template as name_template

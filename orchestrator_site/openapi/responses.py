@@ -128,7 +128,7 @@ ERRORS: Final[dict[int, tuple[str, str, str, dict[str, str]]]] = {
         {
             "Retry-After": RETRY_AFTER,
             "RateLimit-Policy": 'The exceeded rate, such as `"key";q=60;w=60`. Absent for active runs.',
-            "RateLimit": 'What is left of it, such as `"key";r=0;t=12`. Absent for active runs.',
+            "RateLimit": 'The rest of it, such as `"key";r=0;t=12`. Absent for active runs.',
         },
     ),
     431: ("The headers are too large.", "headers_too_large", "The headers are too large.", {}),

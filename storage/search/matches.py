@@ -82,7 +82,7 @@ class Matches:
         connection.ensure_connection()
         database: sqlite3.Connection = connection.connection
         size, values = FIRST_BATCH, [sqlite.match(query, self._scopes), self._first, self._last]
-        # The rows are found while they are fetched, so a common word costs no more than what is read.
+        # The rows are found while they are fetched, so a common word costs only its fetched rows.
         with closing(database.cursor()) as cursor:
             self._in_time(database, partial(cursor.execute, statement, values))
             while not self.is_cut and (found := self._in_time(database, partial(cursor.fetchmany, size))):

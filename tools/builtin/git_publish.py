@@ -148,7 +148,7 @@ async def _push(remote: GitRemote, proposal: Proposal) -> None:
             f"{proposal.head} is the default branch of the forge, which is never pushed to: commit to another one.",
             code="not_allowed",
         )
-    # What is offered was compared with this commit. If the forge did not have it, more would be sent than was shown.
+    # The changes were compared with this commit. If the forge did not have it, more would be sent than was shown.
     known = proposal.base_sha in refs.refs.values() or await remote.has(tip, proposal.base_sha)
     if not known:
         raise ToolError(

@@ -125,7 +125,7 @@ async def commit(
     ],
     path: FolderPath = ".",
 ) -> CommitResult:
-    """Commit what is staged to the current branch. Stage files with `git.add` first.
+    """Commit the staged changes to the current branch. Stage files with `git.add` first.
 
     No hook runs, and nothing is signed. The author is the caller.
     """

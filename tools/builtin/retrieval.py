@@ -16,7 +16,7 @@ from tools.workspace import Deadline, Entry, Workspace, in_thread
 from tools.workspace.naming import implied_paths, stated_paths
 
 INDEX_SECONDS: Final = 6.0
-"""Seconds in which a search adds to the index what is new or changed."""
+"""Seconds in which a search adds new and changed files to the index."""
 
 SLICE_SECONDS: Final = 5.0
 """Seconds of one turn of a workspace in the background."""

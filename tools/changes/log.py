@@ -154,7 +154,7 @@ class ChangeStore:
         return RunChanges(self._root / str(run_id)[-2:] / str(run_id), self._max_bytes)
 
     def remove(self, run_id: UUID) -> bool:
-        """Remove what is kept of a run. Return whether there was anything. Raises `OSError`."""
+        """Remove the stored changes of a run. Return whether there were any. Raises `OSError`."""
         folder = self._root / str(run_id)[-2:] / str(run_id)
         if not folder.is_dir():
             return False
@@ -162,7 +162,7 @@ class ChangeStore:
         return True
 
     def kept(self) -> Iterator[KeptChanges]:
-        """Yield what is kept of all runs. Raises `OSError`."""
+        """Yield the stored changes of all runs. Raises `OSError`."""
         for part in _folders(self._root):
             for folder in _folders(part):
                 # Only names that the store makes count: what an operator puts beside them must not be pruned.

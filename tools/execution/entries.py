@@ -96,7 +96,7 @@ def decide_rows(rows: "QuerySet[ToolExecution]", *, actor: str = "", **values: A
 
 
 def erased(execution_ids: Iterable[UUID]) -> None:
-    """Record what is left of executions whose texts were erased."""
+    """Record the executions whose texts were erased."""
     chain.record(*(Change(kind=ERASED, subject=str(one), actor="erase_user", facet=WHOLE) for one in execution_ids))
 
 

@@ -85,7 +85,7 @@ class Call(InspectedCall, frozen=True, kw_only=True):
             return ToolError(f"The call was denied. {approval.note}".strip(), code="denied")
         if approval.params_sha256 != self.params.sha256:
             changed = ToolError(
-                "What was approved has changed. Call the tool again, for a new approval.", code="conflict"
+                "The approved action has changed. Call the tool again, for a new approval.", code="conflict"
             )
             other = ToolError("The approval is for other params than these.", code="denied")
             return self.refusal or (changed if self.preview else other)

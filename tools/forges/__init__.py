@@ -1,1 +1,1 @@
-"""Hosts of git repositories: what is allowed of them, their APIs, and transfers from and to them."""
+"""Hosts of git repositories: which are allowed, their APIs, and transfers from and to them."""

@@ -23,7 +23,7 @@ Secrets = Callable[[str], set[bytes]]
 def check_secrets(
     offered: Sequence[Object], before: Sequence[Object], secrets: Secrets, secret_names: SecretNames
 ) -> None:
-    """Check that what is offered has no secret that the host does not have yet. Raises `ToolError` (`not_allowed`).
+    """Check that the objects have no secret that the host does not have yet. Raises `ToolError` (`not_allowed`).
 
     `before` are the objects that it replaces.
     """

@@ -23,7 +23,7 @@ def is_stored() -> bool:
 
 
 def masker() -> Masker:
-    """Return the masker of what is shown."""
+    """Return the masker of texts for clients."""
     return tool_context().masker
 
 

@@ -30,7 +30,7 @@ REASONS: Final = {
 
 
 def search_provider(text: str) -> SearchProvider | None:
-    """Parse the name of a provider, which may be empty. Raises `ValueError`, which says what is valid."""
+    """Parse the name of a provider, which may be empty. Raises `ValueError` with the valid values."""
     name = text.lower()
     if name and name not in VENDORS:
         raise ValueError(f"choose one of {', '.join(VENDORS)}, or leave it empty")

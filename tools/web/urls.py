@@ -53,7 +53,7 @@ class AllowedHosts(msgspec.Struct, frozen=True):
 
 
 def allowed_hosts(text: str) -> AllowedHosts:
-    """Parse the hosts that may be reached, separated by commas. Raises `ValueError`, which says what is valid."""
+    """Parse the hosts that may be reached, separated by commas. Raises `ValueError` with the valid values."""
     patterns: list[tuple[str, int | None]] = []
     for part in filter(None, (part.strip().lower() for part in text.split(","))):
         match = HOST_PATTERN.fullmatch(part)
@@ -82,7 +82,7 @@ def parse_url(text: str, allowed: AllowedHosts) -> WebUrl:
     if "@" in re.split(r"[/?#]", text, maxsplit=3)[2]:
         raise ToolError("The URL must have no user and no password.", code="not_allowed")
     try:
-        # The canonical text is parsed again, so that what is checked is exactly what is sent.
+        # The canonical text is parsed again, so that exactly the checked text is sent.
         url = URL(str(URL(text).with_fragment(None)), encoded=True)
         host, port = (url.raw_host or "").lower().removesuffix("."), url.port or 0
         is_checked = url.raw_user is None and url.raw_password is None and len(str(url)) <= 3 * MAX_URL

@@ -178,7 +178,7 @@ def header(name: str, size: int, modified: float, *, executable: bool) -> bytes:
 
 
 def _checked(head: bytes) -> tuple[int, bytes]:
-    """Return the size and the kind of an entry. Raises `BadArchive` for what is not a header."""
+    """Return the size and the kind of an entry. Raises `BadArchive` if it is not a header."""
     total = sum(head[:148]) + 8 * ord(" ") + sum(head[156:])
     if total != _octal(head[148:156]):
         raise BadArchive("The archive is not a tar archive, or is damaged: the checksum of a header is wrong.")

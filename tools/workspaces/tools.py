@@ -41,7 +41,7 @@ class WorkspaceTools(Registry):
         super().__init__(self._all(self._own))
 
     def renew(self) -> None:
-        """Replace the shared tools by those that there are now."""
+        """Replace the shared tools by the present ones."""
         with self._opening:
             self.replace(self._all(self._own))
             for _, own, registry in self._kept.values():

@@ -47,7 +47,7 @@ class Block:
         self.is_whole = False
 
     def field(self, name: str) -> str:
-        """Return a text field, as it was at the start and with what was added."""
+        """Return a text field: its first value, followed by all additions."""
         start = self.start.get(name)
         return "".join([start if isinstance(start, str) else "", *self.added.get(name, ())])
 

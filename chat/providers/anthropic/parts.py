@@ -37,7 +37,7 @@ class Prefix:
 def parts_of(
     request: CompletionRequest, message: AssistantMessage, blocks: Sequence[Json], reasoning: str
 ) -> ProviderParts | None:
-    """Return what is stored with the answer to a request, or None if its text and its calls are enough."""
+    """Return the parts to store with an answer, or None if its text and its calls are enough."""
     kept = list(blocks)
     # The service rejects a message that ends with thinking.
     while kept and kept[-1]["type"] in SIGNED:

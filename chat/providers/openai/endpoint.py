@@ -1,4 +1,4 @@
-"""An endpoint: one service with OpenAI's API, and what is known of it before it is asked."""
+"""An endpoint: one service with OpenAI's API, and the properties that are known without a request."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -60,7 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     speech: SpeechAddress | None = None
 
     def known(self, model: str) -> KnownModel | None:
-        """Return what is said of a model. The first name or pattern that fits counts."""
+        """Return the known properties of a model: those of the first name or pattern that matches."""
         return next((known for known in self.models if fnmatchcase(model, known.name)), None)
 
     def request_headers(self) -> dict[str, str]:

@@ -83,7 +83,7 @@ class Maintenance:
         self._marked = runs
 
     def _is_look_due(self) -> bool:
-        """Return whether it is time for the next search for what was left behind."""
+        """Return whether the next search for abandoned runs is due."""
         now = asyncio.get_running_loop().time()
         if now < self._look_at:
             return False

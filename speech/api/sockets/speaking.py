@@ -1,7 +1,7 @@
 """A spoken answer: text arrives in pieces, and leaves as audio, sentence by sentence.
 
 A sentence is one call of the log, and is paid for when its turn comes. The service stays only a little ahead of the
-listener, so an answer that is interrupted costs what was spoken, and little more.
+listener, so an interrupted answer costs little more than its spoken part.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`orchestrator usage`: report usage and its cost, or what is left of budgets."""
+"""`orchestrator usage`: report usage and its cost, or the rest of budgets."""
 
 from argparse import ArgumentParser
 from datetime import date
@@ -26,7 +26,9 @@ class Command(BaseCommand):
         parser.add_argument("--group-by", choices=GROUPS, default="day")
         parser.add_argument("--since", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the first day (UTC)")
         parser.add_argument("--until", type=date.fromisoformat, metavar="YYYY-MM-DD", help="the last day (UTC)")
-        parser.add_argument("--budgets", action="store_true", help="what is spent, reserved and left of each budget")
+        parser.add_argument(
+            "--budgets", action="store_true", help="show the spent, the reserved and the remaining part of each budget"
+        )
         add_json(parser, "the body of GET /usage, or the budgets,")
 
     def handle(

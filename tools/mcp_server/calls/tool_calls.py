@@ -36,7 +36,7 @@ POLL_SECONDS: Final = 0.5
 FULL: Final = f"At most {waiting.MAX_WAITING} calls may wait for an approval. Decide some of them first."
 UNAWAITED: Final = "The execution {} is {} already. Its record is at GET /tools/executions/{}. Call the tool again."
 OTHER: Final = "requestState is about another call than this one. Send it with the same name and arguments."
-CHANGED: Final = "What was asked about has changed. Call the tool again, for a new approval."
+CHANGED: Final = "The action of the question has changed. Call the tool again, for a new approval."
 
 
 class ToolCall:

@@ -38,7 +38,7 @@ SPACE: Final = b"\n"
 
 BAD_REQUESTS: Final = {INVALID_REQUEST: 400, UNSUPPORTED_VERSION: 400, HEADER_MISMATCH: 400}
 STATELESS_STATUSES: Final = {**BAD_REQUESTS, INVALID_PARAMS: 400, METHOD_NOT_FOUND: 404}
-"""The statuses of errors. The older protocols leave it to the body what is wrong with a request."""
+"""The statuses of errors. In the older protocols, only the body states the problem."""
 
 QUIET: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 

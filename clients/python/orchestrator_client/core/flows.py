@@ -1,4 +1,4 @@
-"""The decisions of both clients, without I/O: what is sent, when it is sent again, and how answers are read.
+"""The decisions of both clients, without I/O: which requests are sent and sent again, and how answers are read.
 
 A flow is a generator. It yields steps, which a client performs, and gets their results. A client throws `Cut` into it
 if the connection broke. `Emit` passes a value to the caller.

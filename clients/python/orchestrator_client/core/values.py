@@ -48,7 +48,7 @@ class PendingCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CompactionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The sizes of a conversation before and after it was shortened, in tokens, and what was shortened."""
+    """The sizes of a conversation in tokens before and after it was shortened, and the numbers of shortened parts."""
 
     before: int
     after: int
