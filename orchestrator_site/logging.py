@@ -119,3 +119,12 @@ class WithoutPeerFaults(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not record.getMessage().startswith(self.FAULTS)
+
+
+class WithoutRefusalTracebacks(logging.Filter):
+    """Drops the traceback of a request that Django refused (4xx). Any stranger could fill the log with it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "status_code", 500) < 500:
+            record.exc_info = None
+        return True

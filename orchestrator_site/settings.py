@@ -213,8 +213,11 @@ LOGGING = {
         "json": {"()": "orchestrator_site.logging.JsonLines"},
         "text": {"()": "orchestrator_site.logging.TextLines"},
     },
-    "filters": {"peers": {"()": "orchestrator_site.logging.WithoutPeerFaults"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "filters": {
+        "peers": {"()": "orchestrator_site.logging.WithoutPeerFaults"},
+        "refusals": {"()": "orchestrator_site.logging.WithoutRefusalTracebacks"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["refusals"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL.upper()},
     "loggers": {
         "django": {"handlers": [], "level": "WARNING", "propagate": True},

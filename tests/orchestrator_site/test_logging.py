@@ -6,11 +6,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from django.conf import settings as configured
+from django.test import Client
 from pytest_django import Settings
 
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
-from orchestrator_site.logging import JsonLines, TextLines, WithoutPeerFaults, request_id
+from orchestrator_site.logging import JsonLines, TextLines, WithoutPeerFaults, WithoutRefusalTracebacks, request_id
 from tests.conftest import Start
 
 
@@ -91,3 +93,21 @@ def test_malformed_input_of_strangers_is_not_logged() -> None:
     faults = WithoutPeerFaults()
     records = [logging.makeLogRecord({"msg": text}) for text in ("Invalid HTTP request received.", "Any other error")]
     assert [faults.filter(record) for record in records] == [False, True]
+
+
+@pytest.mark.django_db
+def test_form_that_cannot_be_read_is_logged_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    assert configured.LOGGING["handlers"]["stderr"]["filters"] == ["refusals"]
+    caplog.handler.addFilter(WithoutRefusalTracebacks())
+    answer = Client(enforce_csrf_checks=True).generic(
+        "POST", "/admin/login/", b"x", "multipart/form-data", headers={"Cookie": f"csrftoken={'a' * 32}"}
+    )
+    assert answer.status_code == 400
+    assert "Unable to parse request body" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_failed_request_is_logged_with_its_traceback() -> None:
+    failed = record("It failed.", status_code=500, exc_info=(ValueError, ValueError("x"), None))
+    assert WithoutRefusalTracebacks().filter(failed)
+    assert failed.exc_info
