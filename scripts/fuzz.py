@@ -190,10 +190,10 @@ class Report:
         self.statuses: Counter[str] = Counter()
         self.faults: list[tuple[str, bytes]] = []
 
-    def add(self, status: str, request: bytes) -> None:
+    def add(self, status: str, request: bytes, reason: str = "") -> None:
         self.statuses[status] += 1
         if status in {"500", "dropped", "late", "internal"}:
-            self.faults.append((status, request))
+            self.faults.append((f"{status} {reason}".strip(), request))
 
 
 async def exchange(url: str, request: bytes) -> bytes:
@@ -234,8 +234,9 @@ async def fuzz(url: str, fuzzer: Fuzzer, requests: int) -> Report:
             except TimeoutError:
                 report.add("late", request)
                 continue
-            except (OSError, EOFError):
-                answer = b""
+            except (OSError, EOFError) as error:
+                report.add("dropped", request, repr(error))
+                continue
             fuzzer.known.learn(answer)
             found = re.match(rb"HTTP/1\.[01] (\d{3})", answer)
             status = found[1].decode() if found else "dropped"

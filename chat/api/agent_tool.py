@@ -14,8 +14,8 @@ from access.caller import Caller
 from chat import service_registry
 from chat.api.errors import not_found, refusal_of
 from chat.api.parsing import parse_request
+from chat.api.request_schemas import ChatIn
 from chat.api.run_access import run_fields
-from chat.api.schemas import ChatIn
 from chat.engine.events import ApprovalRequired, ClientToolCall, Event, Token, ToolCalled, ToolFailed
 from chat.history import queries
 from chat.models import Run

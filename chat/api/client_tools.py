@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from chat.api.schemas import ClientToolIn
+from chat.api.request_schemas import ClientToolIn
 from tools.client_tools.declared import ClientTool
 from tools.registry import wire_name
 from web.errors import ApiError

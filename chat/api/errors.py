@@ -28,6 +28,13 @@ def not_found(what: str) -> ApiError:
     return ApiError(404, "not_found", f"There is no such {what}.")
 
 
+def found(item: dict[str, Any] | None, what: str) -> dict[str, Any]:
+    """Return an item that exists. Raises `ApiError` (404) for None."""
+    if item is None:
+        raise not_found(what)
+    return item
+
+
 def session_busy(run_id: object) -> ApiError:
     return ApiError(
         409,

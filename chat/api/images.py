@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from chat.api.schemas import AttachmentIn
+from chat.api.request_schemas import AttachmentIn
 from chat.engine.messages import Image
 from chat.history.pictures import MAX_IMAGE_BYTES, image_of
 from tools.base import ToolError

@@ -10,7 +10,7 @@ from access.caller import Caller, require
 from chat import service_registry
 from chat.api.client_tools import client_tools
 from chat.api.images import images
-from chat.api.schemas import ChatIn
+from chat.api.request_schemas import ChatIn
 from chat.engine.model_port import SamplingOptions
 from chat.engine.output_schema import OutputSchema
 from chat.runs.start.idempotency import Key

@@ -10,9 +10,10 @@ from chat.api.files.workspace import router as files
 from chat.api.openai.embeddings import router as embeddings
 from chat.api.openai.views import router as openai
 from chat.api.responses.views import router as responses
+from chat.api.sessions.transfers import router as transfers
 from chat.api.sessions.views import router as sessions
 from chat.api.views import router as chat
 
 router = Router()
-for part in (sessions, chat, changes, files, retrieval, openai, embeddings, responses, ai_sdk, ag_ui):
+for part in (chat, sessions, transfers, changes, files, retrieval, openai, embeddings, responses, ai_sdk, ag_ui):
     router.add_router("", part)

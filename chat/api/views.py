@@ -1,19 +1,19 @@
-"""The chat API: runs, and the sessions that they belong to."""
+"""The endpoints of runs, and the list of providers."""
 
-from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from ninja import Router
 from ninja.params import functions as params
 
 from access.auth import KeyAuth, caller
 from chat import service_registry
-from chat.api.errors import not_found, session_busy
+from chat.api.errors import found, not_found
 from chat.api.parsing import parse_request
 from chat.api.provider_listing import provider_items
+from chat.api.request_schemas import ChatIn
 from chat.api.run_access import owner_of, run_fields
 from chat.api.run_responses import wants_json
 from chat.api.schemas import (
@@ -23,21 +23,12 @@ from chat.api.schemas import (
     STREAM_RESPONSE,
     AnswerOut,
     CancelOut,
-    ChatIn,
-    MessageList,
     ProviderList,
     RunOut,
-    SessionList,
-    SessionOut,
-    SessionPatch,
 )
 from chat.api.streams import answer_new, cursor_of, stream_after
-from chat.history import queries
-from storage.reader import read
-from storage.search.query import MAX_CHARS
-from storage.writer import writer
 from web.errors import ApiError
-from web.schemas import LIMIT, OFFSET, errors
+from web.schemas import errors
 
 CHAT: Final = KeyAuth("chat")
 READ: Final = KeyAuth("chat", "audit")
@@ -46,15 +37,6 @@ router = Router(tags=["chat"], auth=CHAT)
 
 CURSOR: Final[Any] = params.Query(
     None, ge=0, le=2**31, description="The number of the last event that was received. If omitted, all events follow."
-)
-
-ARCHIVED: Final[Any] = params.Query(default=False, description="True lists the archived sessions, false all others.")
-
-SEARCH: Final[Any] = params.Query(
-    "",
-    max_length=MAX_CHARS,
-    description="Words that are all in one message, or in the title, the user and the metadata of a session: "
-    '"a phrase", begin*, -without. The last word may be unfinished.',
 )
 
 ERRORS: Final = errors(400, 401, 403, 404, 422, 429, 503)
@@ -102,7 +84,7 @@ async def follow_run(request: HttpRequest, run_id: UUID, after: int | None = CUR
 async def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """Return a run: its status, its text so far, its usage and its cost."""
     owner = await owner_of(run_id, caller(request))
-    return _found(await run_fields(run_id, owner), "run")
+    return found(await run_fields(run_id, owner), "run")
 
 
 @router.post("/chat/runs/{uuid:run_id}/cancel", response={200: CancelOut, **ERRORS})
@@ -113,35 +95,6 @@ async def cancel_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     if status is None:
         raise not_found("run")
     return {"id": run_id, "status": status}
-
-
-@router.get("/chat/sessions", response={200: SessionList, **ERRORS}, auth=READ)
-async def list_sessions(
-    request: HttpRequest, limit: int = LIMIT, offset: int = OFFSET, archived: bool = ARCHIVED, search: str = SEARCH
-) -> dict[str, Any]:
-    """List the caller's sessions (with the scope `audit` all sessions), the most recently used first.
-
-    A search finds at most 1,000 sessions, among the 1,000 that the caller used last.
-    """
-    found = partial(queries.sessions, archived=archived, search=search)
-    return await read(found, caller(request).reads, limit, offset)
-
-
-@router.get("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, auth=READ)
-async def get_session(request: HttpRequest, session_id: UUID) -> dict[str, Any]:
-    """Return a session: its title, its metadata and its active run."""
-    return _found(await read(queries.session, session_id, caller(request).reads), "session")
-
-
-@router.get("/chat/sessions/{uuid:session_id}/messages", response={200: MessageList, **ERRORS}, auth=READ)
-async def list_messages(
-    request: HttpRequest, session_id: UUID, limit: int = LIMIT, offset: int = OFFSET
-) -> dict[str, Any]:
-    """List the messages of a session, the oldest first."""
-    found = _found(await read(queries.messages, session_id, caller(request).reads, limit, offset), "session")
-    if not caller(request).scopes.may("reasoning"):
-        found["items"] = [{**item, "reasoning": None} for item in found["items"]]
-    return found
 
 
 @router.post(
@@ -158,33 +111,8 @@ async def compact_session(request: HttpRequest, session_id: UUID) -> HttpRespons
     return await answer_new(starting, caller(request), as_json=wants_json(request, None))
 
 
-@router.patch("/chat/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS, **errors(409, 415)})
-async def change_session(request: HttpRequest, session_id: UUID, body: SessionPatch) -> dict[str, Any]:
-    """Change a session's title or metadata, or archive it."""
-    owner, changes = caller(request).owner, body.model_dump(exclude_unset=True, exclude_none=True)
-    return _found(await writer.write(lambda: queries.change_session(session_id, owner, changes)), "session")
-
-
-@router.delete("/chat/sessions/{uuid:session_id}", response={204: None, **ERRORS, **errors(409)})
-async def delete_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Delete a session with its messages, runs and events. Its tool executions remain as an audit record."""
-    owner = caller(request).owner
-    deleted = await writer.write(lambda: queries.delete_session(session_id, owner))
-    if isinstance(deleted, UUID):
-        raise session_busy(deleted)
-    if not deleted:
-        raise not_found("session")
-    return HttpResponse(status=204)
-
-
 @router.get("/providers", response={200: ProviderList, **ERRORS}, tags=["providers"], auth=KeyAuth())
 async def list_providers(request: HttpRequest) -> dict[str, Any]:
     """List the providers of models: which are configured, and what they support."""
     items = await provider_items(service_registry.current().providers)
     return {"items": items, "count": len(items)}
-
-
-def _found(item: dict[str, Any] | None, name: str) -> dict[str, Any]:
-    if item is None:
-        raise not_found(name)
-    return item

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from chat.api.openai.schemas import MAX_MESSAGES, MAX_PARTS
-from chat.api.schemas import MAX_CLIENT_TOOLS, ClientToolIn, ClientToolName, Description
+from chat.api.request_schemas import MAX_CLIENT_TOOLS, ClientToolIn, ClientToolName, Description
 from web.schemas import drop_defaults
 
 MAX_CONTEXTS: Final = 100

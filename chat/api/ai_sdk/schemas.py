@@ -9,7 +9,7 @@ from ninja import Field
 from pydantic import BaseModel, ConfigDict
 
 from chat.api.openai.schemas import MAX_MESSAGES
-from chat.api.schemas import MAX_CLIENT_TOOLS, ClientToolIn
+from chat.api.request_schemas import MAX_CLIENT_TOOLS, ClientToolIn
 from web.schemas import Strict
 
 MAX_PARTS: Final = 10_000

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from ninja import Field, Schema
 from pydantic import BaseModel, ConfigDict
 
-from chat.api.schemas import MAX_CLIENT_TOOLS, ClientToolIn, ClientToolName, Description
+from chat.api.request_schemas import MAX_CLIENT_TOOLS, ClientToolIn, ClientToolName, Description
 from web.schemas import Strict
 
 MAX_MESSAGES: Final = 4_000

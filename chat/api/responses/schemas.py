@@ -9,7 +9,7 @@ from ninja import Field
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 from chat.api.openai.schemas import MAX_MESSAGES, MAX_PARTS, FunctionIn
-from chat.api.schemas import MAX_CLIENT_TOOLS
+from chat.api.request_schemas import MAX_CLIENT_TOOLS
 from web.schemas import Strict
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]

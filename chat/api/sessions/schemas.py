@@ -1,14 +1,27 @@
-"""The bodies of the endpoints of whole sessions."""
+"""The bodies of the endpoints of sessions."""
 
 from typing import Annotated, Any, Final
 
 from ninja import Field
 
+from chat.api.request_schemas import SmallObject
 from web.schemas import Strict
 
 JSON_LINES: Final = "application/jsonl"
 HTML: Final = "text/html"
 TEXT: Final = {"schema": {"type": "string", "description": "The file."}}
+
+
+class SessionPatch(Strict):
+    """The changes to a session. Fields that are left out or null keep their values."""
+
+    title: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="The new title. Null keeps the old one."
+    )
+    metadata: SmallObject | None = Field(
+        None, description="The new values in place of all old ones, of at most 16 KiB as JSON. Null keeps the old ones."
+    )
+    archived: bool | None = Field(None, description="True leaves the session out of the list. Null changes nothing.")
 
 
 class ForkIn(Strict):

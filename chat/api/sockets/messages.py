@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from access.sockets.messages import Auth, Ref, parse
-from chat.api.schemas import ChatIn
+from chat.api.request_schemas import ChatIn
 from tools.schemas import DecisionIn, ResultIn
 from web.schemas import Strict
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from chat.api.client_tools import client_tools
-from chat.api.schemas import ChatIn
+from chat.api.request_schemas import ChatIn
 from tools.base import ToolError
 from web.errors import ApiError
 

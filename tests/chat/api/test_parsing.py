@@ -1,6 +1,7 @@
 """Error responses of `POST /chat/stream` and the endpoints beside it.
 
-Covers `chat.api.errors`, `chat.api.images`, `chat.history.pictures`, `chat.api.schemas`, `web.schemas`.
+Covers `chat.api.errors`, `chat.api.images`, `chat.history.pictures`, `chat.api.request_schemas`, `chat.api.schemas`,
+`web.schemas`.
 
 Covers `web.validation` and `orchestrator_site.http.strict_parser`.
 """

@@ -10,7 +10,7 @@ import pytest
 from orchestrator_client import Client, ClientTool, FunctionTool
 
 from chat.api.client_tools import client_tools
-from chat.api.schemas import ClientToolIn
+from chat.api.request_schemas import ClientToolIn
 
 
 @dataclass

@@ -15,7 +15,7 @@ from orchestrator_client.core import values
 from orchestrator_client.core.events import KnownEvent, TotalUsage, decode
 from orchestrator_client.core.questions import Call, Options
 
-from chat.api import schemas
+from chat.api import request_schemas, schemas
 from chat.api.files import workspace_schemas
 from chat.engine import events
 from tools import schemas as tool_schemas
@@ -35,7 +35,7 @@ SAME = {
     values.FileEntry: workspace_schemas.FileOut,
     values.FileList: workspace_schemas.FileList,
     values.WrittenFile: workspace_schemas.WrittenOut,
-    Call: schemas.ToolCallIn,
+    Call: request_schemas.ToolCallIn,
 }
 SAMPLES: dict[type[msgspec.inspect.Type], Any] = {
     msgspec.inspect.StrType: "a",
@@ -90,7 +90,7 @@ def test_fields_of_a_value_are_those_of_the_service(ours: Any, theirs: type[Sche
 
 def test_options_are_those_of_the_service() -> None:
     options = set(Options.__annotations__) - {"idempotency_key", "decide"}
-    assert options == set(schemas.ChatIn.model_fields) - {"message", "stream"}
+    assert options == set(request_schemas.ChatIn.model_fields) - {"message", "stream"}
 
 
 def test_both_clients_have_the_same_methods() -> None:

@@ -1,7 +1,7 @@
 """Whole sessions: archived, forked, exported and imported; bad input first.
 
-Covers `chat.history.transfer.importing`, `chat.api.sessions.schemas`, `chat.api.sessions.views`,
-`chat.history.transfer.files`, `chat.history.transfer.page`, `chat.history.transfer.reading`,
+Covers `chat.history.transfer.importing`, `chat.api.sessions.schemas`, `chat.api.sessions.transfers`,
+`chat.api.sessions.views`, `chat.history.transfer.files`, `chat.history.transfer.page`, `chat.history.transfer.reading`,
 `chat.history.transfer.records`, `chat.history.transfer.storing`, `chat.management.commands.export_session` and
 `chat.management.commands.import_session`.
 """
