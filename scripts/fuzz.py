@@ -14,6 +14,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import UUID
@@ -199,26 +200,29 @@ class Report:
 async def exchange(url: str, request: bytes) -> bytes:
     """Return the answer to a request, a stream up to an approval that it awaits.
 
-    What follows a socket's handshake is sent when that is accepted. Raise `TimeoutError`, or `OSError` or `EOFError` if
-    the connection was cut.
+    What follows a socket's handshake is sent when that is accepted. Raise `TimeoutError`, or `ConnectionError` if the
+    connection was cut.
     """
     parts = urlsplit(url)
     head, end, rest = request.partition(b"\r\n\r\n")
-    async with asyncio.timeout(SECONDS):
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
-        try:
-            answer = b""
-            if b"\r\nUpgrade: websocket\r\n" in head:
-                writer.write(head + end)
-                answer = await reader.readuntil(end)
-                writer.write(rest)
-            else:
-                writer.write(request)
-            while b'"type":"approval_required"' not in answer and (piece := await reader.read(65_536)):
-                answer += piece
-            return answer
-        finally:
-            writer.close()
+    answer = b""
+    try:
+        async with asyncio.timeout(SECONDS):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+            with closing(writer):
+                if b"\r\nUpgrade: websocket\r\n" in head:
+                    writer.write(head + end)
+                    answer = await reader.readuntil(end)
+                    writer.write(rest)
+                else:
+                    writer.write(request)
+                while b'"type":"approval_required"' not in answer and (piece := await reader.read(65_536)):
+                    answer += piece
+                return answer
+    except (OSError, EOFError) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise ConnectionError(f"{error!r} after {len(answer)} bytes, {answer[:40]!r}") from error
 
 
 async def fuzz(url: str, fuzzer: Fuzzer, requests: int) -> Report:
@@ -234,8 +238,8 @@ async def fuzz(url: str, fuzzer: Fuzzer, requests: int) -> Report:
             except TimeoutError:
                 report.add("late", request)
                 continue
-            except (OSError, EOFError) as error:
-                report.add("dropped", request, repr(error))
+            except ConnectionError as error:
+                report.add("dropped", request, str(error))
                 continue
             fuzzer.known.learn(answer)
             found = re.match(rb"HTTP/1\.[01] (\d{3})", answer)

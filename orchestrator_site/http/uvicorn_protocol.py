@@ -4,7 +4,8 @@ A connection has one request at a time (RFC 9112, section 9.3.2). What a client 
 of it is read.
 """
 
-from asyncio import Transport
+from asyncio import TimerHandle, Transport, get_running_loop
+from contextlib import suppress
 from typing import Any, Final, TypeGuard
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -29,12 +30,16 @@ SLICE_BYTES: Final = 2_048
 CHECKS: Final = 4
 """Checks of a connection within its shortest time limit."""
 
+LINGER_SECONDS: Final = 5.0
+"""Seconds in which a peer may end a request that was answered early."""
+
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        self._closing = _LingeringTransport(transport, self)
+        super().connection_made(self._closing)  # type: ignore[arg-type]  # it has all methods of one
         self.app_state = {**self.app_state, CONNECTION: {}}
         self.flow = self._flow = _Flow(transport)
         limits = conf.connection_limits()
@@ -49,8 +54,14 @@ class HttpProtocol(HttpToolsProtocol):
             error = f"The process has MAX_CONNECTIONS ({limits.connections}) connections already. Retry in 5 s."
             self._refuse(ApiError(503, "overloaded", error, headers={"Retry-After": "5"}))
 
+    @property
+    def is_receiving(self) -> bool:
+        """True if a request has begun and has not ended."""
+        return self._in_message
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._check_timer.cancel()
+        self._closing.forget()
         self._ahead = memoryview(b"")
         self.pipeline.clear()
         super().connection_lost(exc)
@@ -61,7 +72,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Some clients end a body with an empty line (RFC 9112, section 2.2).
-        if self._is_refused or (_is_answering(self._active) and not data.strip(b"\r\n")):
+        if self._is_refused or self._closing.lingers or (_is_answering(self._active) and not data.strip(b"\r\n")):
             return
         if self.timeout_keep_alive_task is not None:
             # The connection was idle.
@@ -172,6 +183,43 @@ class HttpProtocol(HttpToolsProtocol):
         if self._active is None or not (self._active.response_started and self._active.more_body):
             self.transport.write(raw_response(refusal))
         self.transport.close()
+
+
+class _LingeringTransport:
+    """A transport that is closed in two steps if its peer is still sending a request (RFC 9112, section 9.6).
+
+    Closed at once, it would be reset at the next bytes of the peer, which could lose the answer. So first only the
+    sending side is closed, and bytes are discarded until the peer closes, for at most `LINGER_SECONDS`. The second call
+    of `close` closes it at once.
+    """
+
+    def __init__(self, transport: Transport, connection: HttpProtocol) -> None:
+        self._transport = transport
+        self._connection = connection
+        self._timer: TimerHandle | None = None
+        self.write = transport.write
+        self.lingers = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self.lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        if self.is_closing() or not self._connection.is_receiving:
+            self._transport.close()
+            return
+        self.lingers = True
+        self._timer = get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+        # The peer may be gone already.
+        with suppress(OSError):
+            self._transport.write_eof()
+            self._transport.resume_reading()
+
+    def forget(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 class _Flow(FlowControl):

@@ -17,6 +17,7 @@ import pytest
 
 from chat.engine.model_port import Finished
 from chat.providers.scripted import Scripted, text
+from orchestrator_site.http import uvicorn_protocol
 from orchestrator_site.http.request_body import MAX_ANONYMOUS_BYTES
 from orchestrator_site.http.uvicorn_protocol import HttpProtocol
 from tests.conftest import Api, Start
@@ -45,6 +46,13 @@ async def replies(api: Api, *pieces: bytes) -> bytes:
             writer.write(piece)
             await writer.drain()
         return await reader.read()
+
+
+async def send_without_end(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0)
 
 
 async def test_requests_sent_ahead_are_answered_in_order(start: Start) -> None:
@@ -122,6 +130,35 @@ async def test_long_body_is_not_read_without_a_key(start: Start, settings: Any, 
     answer = await replies(api, head, *([chunk] * 2 if b"chunked" in framing else []))
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("size", [100_000, MAX_ANONYMOUS_BYTES + 4 * 2**20])
+async def test_answer_to_a_request_that_is_still_sent_is_not_lost(start: Start, settings: Any, size: int) -> None:
+    settings.API_KEY = "a" * 32
+    api = await start(Scripted())
+    async with connected(api) as (reader, writer), asyncio.timeout(SECONDS):
+        head = b"POST /chat/stream HTTP/1.1\r\n" + HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % size
+        writer.write(head)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        # The connection is not reset by the rest of the body.
+        for _ in range(size // 50_000):
+            writer.write(b"x" * 50_000)
+            await writer.drain()
+        answer += await reader.read()
+    assert answer.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 413 "))
+
+
+async def test_request_that_does_not_end_after_its_answer_is_cut(
+    start: Start, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uvicorn_protocol, "LINGER_SECONDS", 0.05)
+    settings.API_KEY = "a" * 32
+    api = await start(Scripted())
+    async with connected(api) as (reader, writer), asyncio.timeout(SECONDS):
+        writer.write(b"POST /x HTTP/1.1\r\n" + HEAD + b"Connection: close\r\nContent-Length: 1000000\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+        with pytest.raises(ConnectionError):
+            await send_without_end(writer)
 
 
 @pytest.mark.parametrize("path", [b"/static/x", b"/docs", b"/", b"/admin/login/", b"/openapi.json"])
