@@ -8,12 +8,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-import msgspec
 from django.db.models import Q
 from django.utils import timezone
 
 from access.caller import Caller
 from access.limits.budgets import NANO
+from kernel.process import holder
 from speech import conf
 from speech.base import SpeechError
 from speech.models import SpeechRequest
@@ -33,15 +33,6 @@ INTERRUPTED: Final = "The process stopped before the end. The cost stays booked 
 MAX_CALL_AGE: Final = timedelta(days=1)
 
 
-class LocalProcess(msgspec.Struct):
-    """The name of this process while it holds a lease; the lease sets and clears it."""
-
-    process: str | None = None
-
-
-here = LocalProcess()
-
-
 class CallLog:
     """The log of one call. `open` it before the call, and end it once. It writes nothing if persistence is off."""
 
@@ -52,7 +43,7 @@ class CallLog:
             owner=caller.owner,
             operation=operation,
             status=SpeechRequest.Status.RUNNING,
-            process=here.process,
+            process=holder.name,
             created=timezone.now(),
         )
         self._began = time.perf_counter()

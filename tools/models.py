@@ -11,7 +11,8 @@ class ToolExecution(models.Model):
     `params` and `data` are masked; `params_sha256` is the hash of the exact params. `output` is the printed text, or
     its head and tail if it is long. The full text of `output_size` bytes is then in the output store, and so is a
     result that is too long for `data`. `result_sha256` is the hash of the exact result that a client gave. `taint` has
-    the sources of the texts from outside that a model had read before its call waited, each with its tool.
+    the sources of the texts from outside that a model had read before its call waited, each with its tool. `process`
+    runs a call outside of a run; if it dies, the execution becomes `interrupted`.
     """
 
     # A row outlives its session and its run, so it names them by plain ids and not by foreign keys.
@@ -68,6 +69,7 @@ class ToolExecution(models.Model):
     note = models.TextField(default="")
     result_sha256 = models.CharField(max_length=64, default="", db_default="")
     taint = models.JSONField(null=True)
+    process = models.CharField(max_length=200, null=True)  # noqa: DJ001 - SQLite adds it without a copy
 
     class Meta:
         db_table = "tool_executions"
@@ -78,6 +80,11 @@ class ToolExecution(models.Model):
             models.Index(fields=["owner", "-created", "status"], name="executions_of_an_owner"),
             models.Index(fields=["tool", "-created"], name="executions_of_a_tool"),
             models.Index(fields=["status", "-created"], name="executions_of_a_status"),
+            models.Index(
+                fields=["process"],
+                name="executions_of_a_process",
+                condition=models.Q(status="running", process__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -49,15 +49,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._unread = 0
         self._ahead = memoryview(b"")
         self._active: RequestResponseCycle | None = None
-        self._is_refused = self._in_message = False
+        self._is_refused = self.in_message = False
         if len(self.connections) > limits.connections:
             error = f"The process has MAX_CONNECTIONS ({limits.connections}) connections already. Retry in 5 s."
             self._refuse(ApiError(503, "overloaded", error, headers={"Retry-After": "5"}))
-
-    @property
-    def is_receiving(self) -> bool:
-        """True if a request has begun and has not ended."""
-        return self._in_message
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._check_timer.cancel()
@@ -101,7 +96,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if self._in_message or self._ahead:
+        if self.in_message or self._ahead:
             # It is not idle: a head or the rest of a body is on its way, with the time of a head to arrive.
             self._unset_keepalive_if_required()
             self._deadlines.begin_head(self.loop.time())
@@ -109,7 +104,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
 
     def on_message_begin(self) -> None:
-        self._in_message = True
+        self.in_message = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -124,7 +119,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unread = 0
-        self._in_message = False
+        self.in_message = False
         super().on_message_complete()
         if not _is_active(self._active) and self.timeout_keep_alive_task is None and not self.transport.is_closing():
             # The body came after its answer, and now the connection is idle.
@@ -207,7 +202,7 @@ class _LingeringTransport:
         return self.lingers or self._transport.is_closing()
 
     def close(self) -> None:
-        if self.is_closing() or not self._connection.is_receiving:
+        if self.is_closing() or not self._connection.in_message:
             self._transport.close()
             return
         self.lingers = True

@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from access.caller import LOCAL
 from chat.models import Process
-from chat.runs.cluster import process
 from chat.runs.cluster.lease import Lease
-from speech.call_log import MAX_CALL_AGE, CallLog, here, interrupt_calls, processes_at_work
+from kernel import process
+from kernel.process import holder
+from speech.call_log import MAX_CALL_AGE, CallLog, interrupt_calls, processes_at_work
 from speech.models import SpeechRequest
 from spending.models import Use
 from storage.ids import new_id
@@ -105,7 +106,7 @@ async def test_call_names_its_process_while_that_has_a_lease() -> None:
         named.append((await SpeechRequest.objects.alatest("id")).process)
         await call.cancel()
     assert named == [None, process.name(), None]
-    assert here.process is None
+    assert holder.name is None
 
 
 async def test_lease_is_renewed_while_the_event_loop_is_busy(lease: Lease) -> None:

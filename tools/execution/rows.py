@@ -1,13 +1,15 @@
 """The writes of an execution's row: sync functions, each called in a transaction of the writer; and its memory."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from django.db.models import Q
 from django.utils import timezone
 
+from kernel.process import holder
 from storage.reader import read
 from storage.statements import Insert, Update
 from tools.base import Source, TaintSource, ToolErrorCode
@@ -15,6 +17,10 @@ from tools.execution import entries
 from tools.models import ToolExecution
 
 Status = ToolExecution.Status
+
+UNKNOWN_OUTCOME: Final = "The process was stopped while the tool ran; it may or may not have taken effect."
+MAX_CALL_AGE: Final = timedelta(days=1)
+"""The age at which a call of a process without a lease, such as the command line, counts as over."""
 
 STATUS_OF_CODE = {
     "timed_out": Status.TIMED_OUT,
@@ -49,9 +55,10 @@ _insert = Insert(
     "decided_by",
     "note",
     "taint",
+    "process",
 )
 # Every update names the status that it expects, so of two that race only one takes effect.
-_start = Update(ToolExecution, names=("status", "started"), where=("id", "status"))
+_start = Update(ToolExecution, names=("status", "started", "process"), where=("id", "status"))
 _close = Update(
     ToolExecution,
     names=(
@@ -125,7 +132,9 @@ def open_execution(intent: Intent) -> None:
         intent.created,
         None if intent.status == Status.AWAITING_APPROVAL else intent.created,
     )
-    _insert([(*row, "", "", "", "", False, "", "", "", intent.taint)])
+    # The process of a run is that of its row.
+    process = None if intent.run_id else holder.name
+    _insert([(*row, "", "", "", "", False, "", "", "", intent.taint, process)])
     entries.opened(intent.execution_id, intent.status, intent.source)
 
 
@@ -136,7 +145,7 @@ def requested_call(execution_id: UUID | str, owner: str) -> tuple[str, Any] | No
 
 def start_execution(execution_id: UUID, now: datetime) -> bool:
     """Mark an approved execution as running. Return False if it no longer awaits its approval."""
-    started = bool(_start((Status.RUNNING, now), (execution_id, Status.AWAITING_APPROVAL)))
+    started = bool(_start((Status.RUNNING, now, holder.name), (execution_id, Status.AWAITING_APPROVAL)))
     if started:
         entries.resumed(execution_id)
     return started
@@ -182,7 +191,25 @@ def interrupt_executions(run_id: UUID, now: datetime) -> None:
     entries.end_rows(
         ToolExecution.objects.filter(run_id=run_id, status__in=ToolExecution.OPEN),
         status=Status.INTERRUPTED,
-        error="The process was stopped while the tool ran; it may or may not have taken effect.",
+        error=UNKNOWN_OUTCOME,
+        code="interrupted",
+        ended_at=now,
+    )
+
+
+def processes_at_work() -> set[str]:
+    """Return the names of the processes with open calls outside of runs."""
+    calls = ToolExecution.objects.filter(status=Status.RUNNING, process__isnull=False).order_by()
+    return {name for name in calls.values_list("process", flat=True).distinct() if name is not None}
+
+
+def interrupt_calls(processes: Collection[str], now: datetime) -> int:
+    """Close the open calls outside of runs that stopped processes left behind, and return their number."""
+    aged = Q(process=None, run_id=None, created__lt=now - MAX_CALL_AGE)
+    return entries.end_rows(
+        ToolExecution.objects.filter(Q(process__in=processes) | aged, status=Status.RUNNING),
+        status=Status.INTERRUPTED,
+        error=UNKNOWN_OUTCOME,
         code="interrupted",
         ended_at=now,
     )

@@ -13,7 +13,8 @@ def store_nothing(_: Mapping[TaintSource, str]) -> None:
 
 def described(taint: Mapping[TaintSource, str] | None) -> str:
     """Return the sources with their tools as a part of a sentence; empty if there are none."""
-    return ", ".join(f"{source} ({tool})" for source, tool in (taint or {}).items())
+    # Sorted, because not every database keeps the order of an object.
+    return ", ".join(f"{source} ({tool})" for source, tool in sorted((taint or {}).items()))
 
 
 class Taint:

@@ -1,4 +1,4 @@
-"""The lease of this process on its runs, and the end of what dead processes left open: runs and speech calls.
+"""The lease of this process on its runs, and the end of the runs and calls that dead processes left open.
 
 A process is dead if the kernel says so, or if its row was not renewed for its whole lease, by the database's clock.
 Sync functions are each part of one transaction of the writer.
@@ -19,15 +19,15 @@ from django.utils import timezone
 
 from chat.engine.events import Error
 from chat.models import Process, Run, RunEvent, Session
-from chat.runs.cluster import process
 from chat.runs.log.frame_store import Frames, save_frames
 from chat.wire import sse
-from speech.call_log import here, interrupt_calls, processes_at_work
+from kernel import process
+from speech import call_log
 from spending import ledger
 from spending.models import Reservation
 from storage.writer import StorageUnavailable, writer
 from telemetry import metrics
-from tools.execution.rows import interrupt_executions
+from tools.execution import rows as execution_rows
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Lease:
         Raise `StorageUnavailable`.
         """
         await writer.write(partial(_renew, self._seconds))
-        here.process = process.name()
+        process.holder.name = process.name()
         threading.Thread(target=self._renew_while_busy, name="lease-renewal", daemon=True).start()
         _count(await writer.write(partial(_end_dead, proven=True)))
 
@@ -84,7 +84,7 @@ class Lease:
     async def close(self) -> None:
         """Return the lease once nothing of this process is open. Raise `StorageUnavailable`."""
         self._closed.set()
-        here.process = None
+        process.holder.name = None
         await writer.write(Process.objects.filter(name=process.name()).delete)
 
     def _renew_while_busy(self) -> None:
@@ -129,7 +129,8 @@ def _end_dead(*, proven: bool) -> int:
     open_runs = Run.objects.filter(status=Run.Status.RUNNING, process__in=dead)
     runs = list(open_runs.only("id", "session_id", "process")[:MAX_AT_ONCE])
     ended = sum(map(_interrupt, runs))
-    calls = interrupt_calls(dead, timezone.now())
+    calls = call_log.interrupt_calls(dead, timezone.now())
+    executions = execution_rows.interrupt_calls(dead, timezone.now())
     # A run that is over may still have a reservation, if the commit that should have settled it was lost.
     running = Run.objects.filter(status=Run.Status.RUNNING).values("id")
     for run_id in Reservation.objects.exclude(run__in=running).values_list("run", flat=True)[:MAX_AT_ONCE]:
@@ -141,6 +142,8 @@ def _end_dead(*, proven: bool) -> int:
         logger.warning("runs.interrupted", extra={"runs": ended, "processes": dead})
     if calls:
         logger.warning("speech.interrupted", extra={"calls": calls, "processes": dead})
+    if executions:
+        logger.warning("executions.interrupted", extra={"executions": executions, "processes": dead})
     return ended
 
 
@@ -154,9 +157,10 @@ def _processes() -> Iterator[tuple[str, bool]]:
     for name, renewed, seconds, now in rows:
         known.add(name)
         yield name, renewed + timedelta(seconds=seconds) < now
-    # A process without a row was closed or ended as dead, but a run or a speech call may still name it.
+    # A process without a row was closed or ended as dead, but a run or a call may still name it.
     named = Run.objects.filter(status=Run.Status.RUNNING).exclude(process=own).values_list("process", flat=True)
-    for name in {*named.distinct(), *processes_at_work()} - known - {own}:
+    at_work = {*named.distinct(), *call_log.processes_at_work(), *execution_rows.processes_at_work()}
+    for name in at_work - known - {own}:
         yield name, True
 
 
@@ -171,7 +175,7 @@ def _interrupt(run: Run, message: str = MESSAGE) -> bool:
     terminal = Error(error=message, code="interrupted", retryable=True, durable_to=last)
     save_frames([Frames(run.id, last + 1, last + 1, sse.frame(last + 1, terminal))])
     Session.objects.filter(id=run.session_id, active_run=run.id).update(active_run=None)
-    interrupt_executions(run.id, now)
+    execution_rows.interrupt_executions(run.id, now)
     ledger.settle(run.id, None, now)
     ledger.forget_run(run.id)
     return True

@@ -13,11 +13,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from chat.models import Run
-from chat.runs.cluster import commands, process, remote_subscribers
+from chat.runs.cluster import commands, remote_subscribers
 from chat.runs.cluster.lease import Lease, end_runs
 from chat.runs.cluster.remote_watch import RemoteWatch
 from chat.runs.live import suspension
 from chat.runs.live.manager import RunManager
+from kernel import process
 from storage.reader import read
 from storage.statements import Statement
 from storage.writer import writer

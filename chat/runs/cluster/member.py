@@ -8,13 +8,14 @@ from uuid import UUID
 
 from channels.layers import BaseChannelLayer  # type: ignore[import-untyped]  # it ships no types
 
-from chat.runs.cluster import commands, process
+from chat.runs.cluster import commands
 from chat.runs.cluster.lease import Lease
 from chat.runs.cluster.maintenance import Maintenance
 from chat.runs.cluster.notifications import Notifications
 from chat.runs.cluster.remote_watch import RemoteWatch
 from chat.runs.cluster.ticker import PeriodicTask
 from chat.runs.live.manager import RunManager
+from kernel import process
 from storage.wal_checkpoint import checkpoint
 from storage.writer import StorageUnavailable, writer
 

@@ -18,7 +18,7 @@ from access.keys import lookup
 from access.scopes import ALL, NONE
 from chat.engine.loop import Resumption, Suspended
 from chat.models import Message, Run, RunEvent
-from chat.runs.cluster import process
+from kernel import process
 from storage.statements import Exists
 from tools.approvals import decisions
 from tools.client_tools import results as client_results

@@ -11,7 +11,7 @@ import msgspec
 from django.utils import timezone
 
 from chat.models import Run, RunEvent
-from chat.runs.cluster import process
+from kernel import process
 from storage.statements import Insert, Locked
 from storage.writer import StorageUnavailable
 

@@ -20,9 +20,9 @@ from django.utils import timezone
 from access.caller import Caller
 from chat.engine.messages import Message, UserMessage
 from chat.models import Run, Session
-from chat.runs.cluster import process
 from chat.runs.log import frame_store, message_rows, taint_columns
 from chat.runs.start import idempotency
+from kernel import process
 from storage.statements import Insert, Statement
 from tools.base import TaintSource
 

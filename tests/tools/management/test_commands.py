@@ -117,7 +117,7 @@ def test_list_names_the_texts_from_outside() -> None:
     row = waiting()
     row.taint = {"web": "web.fetch", "mcp": "mcp.wiki.page"}
     row.save()
-    assert "holds texts from outside: web (web.fetch), mcp (mcp.wiki.page)\n" in said("list_approvals")
+    assert "holds texts from outside: mcp (mcp.wiki.page), web (web.fetch)\n" in said("list_approvals")
 
 
 def test_list_shows_what_a_call_reaches_before_long_params() -> None:

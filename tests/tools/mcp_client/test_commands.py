@@ -3,12 +3,12 @@
 Covers `tools.management.commands.mcp_accept`, `tools.management.commands.mcp_list`.
 """
 
-import asyncio
 import json
 from io import StringIO
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
 
 from tests.tools.mcp_client.fake import Fake, listed, running
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 async def said(*command: str) -> str:
     """Run a command in a thread, because it has an event loop of its own."""
     out = StringIO()
-    await asyncio.to_thread(call_command, *command, stdout=out, stderr=StringIO())
+    await sync_to_async(call_command)(*command, stdout=out, stderr=StringIO())
     return out.getvalue()
 
 
@@ -47,7 +47,7 @@ async def test_nothing_is_accepted_without_an_answer(settings: Any) -> None:
         settings.MCP_SERVERS = (fake.entry(),)
         with pytest.raises(CommandError, match="Nothing was accepted"):
             await said("mcp_accept", "fake")
-        assert await asyncio.to_thread(pins.accepted) == {}
+        assert await sync_to_async(pins.accepted)() == {}
 
 
 async def test_tools_are_shown_and_accepted(settings: Any) -> None:

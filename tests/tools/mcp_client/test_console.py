@@ -120,7 +120,7 @@ async def test_servers_are_asked_and_what_they_list_waits(settings: Any, client:
         assert "Server fake: not accepted" in text
         assert "Server down: The MCP server down cannot be reached" in text
         row = await sync_to_async(waiting)()
-        assert await asyncio.to_thread(accept, client, row)
+        assert await sync_to_async(accept)(client, row)
         assert (
             "Server fake: as accepted"
             in (await asyncio.to_thread(client.post, f"{LIST}ask/", follow=True)).content.decode()

@@ -9,6 +9,7 @@ import random
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from mcp import types
 
 from chat.providers.base import wire_name
@@ -265,7 +266,7 @@ async def test_accepted_tools_are_offered_and_replaced_ones_withdrawn_without_a_
     monkeypatch.setattr(assembly, "registry", lambda: tools)
 
     async def offered(*given: str) -> list[str]:
-        await asyncio.to_thread(pins.accept, "wiki", named(*given), by="command line")
+        await sync_to_async(pins.accept)("wiki", named(*given), by="command line")
         await assembly.renew()
         return [name for name in tools.names if name.startswith("mcp.")]
 

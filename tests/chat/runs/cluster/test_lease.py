@@ -1,4 +1,7 @@
-"""Runs of a killed process, as the next process finds them."""
+"""Runs, and calls outside of runs, of a killed process, as the next process finds them.
+
+Covers `kernel.process`.
+"""
 
 import asyncio
 import sqlite3
@@ -8,11 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.chat.providers.fake_openai import said, streamed
 from tests.fake_service import fake_service
 from tests.orchestrator_site.test_serve import address, serving
 from tests.streams import events, read_until
+
+CALL = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {"name": "terminal.exec", "arguments": {"command": "sleep 60"}},
+}
+MCP_HEADERS = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
 
 
 async def get(session: aiohttp.ClientSession, url: str) -> Any:
@@ -59,3 +71,22 @@ async def test_run_of_a_killed_process_is_interrupted_and_keeps_its_stored_frame
                 assert events(await response.read()) == [last]
             freed = await get(session, f"{base}/chat/sessions/{headers['X-Session-Id']}")
             assert freed["active_run"] is None
+
+
+@pytest.mark.slow
+async def test_tool_call_outside_of_a_run_is_interrupted_with_its_process(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as session:
+        with serving(tmp_path, TERMINAL_WHITELIST="sleep") as (output, process):
+            base = address(output)
+            calling = asyncio.create_task(session.post(f"{base}/mcp", json=CALL, headers=MCP_HEADERS))
+            async with asyncio.timeout(20):
+                while not (executions := (await get(session, f"{base}/tools/executions"))["items"]):
+                    await asyncio.sleep(0.02)
+            process.kill()
+            with pytest.raises(aiohttp.ClientError):
+                await (await calling).read()
+        assert (executions[0]["status"], executions[0]["run_id"]) == ("running", None)
+        with serving(tmp_path) as (output, _):
+            found = await get(session, f"{address(output)}/tools/executions/{executions[0]['id']}")
+            assert (found["status"], found["code"]) == ("interrupted", "interrupted")
+            assert "may or may not have taken effect" in found["error"]

@@ -1,4 +1,4 @@
-"""The name of a process, which owns runs. No other process ever has the same name."""
+"""The name of a process, by which others see whether it is alive. No other process ever has the same name."""
 
 import os
 import socket
@@ -9,6 +9,15 @@ from typing import Final
 HOST: Final = socket.gethostname().replace(":", "-")[:64]
 BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 PID_NAMESPACE: Final = Path("/proc/self/ns/pid")
+
+
+class LeaseHolder:
+    """The `name` of this process while it holds a lease, without which others would take it for dead."""
+
+    name: str | None = None
+
+
+holder = LeaseHolder()
 
 
 def name() -> str:
