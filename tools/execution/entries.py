@@ -29,11 +29,14 @@ _OUTCOME_FIELDS: Final = (
 _DECISION_FIELDS: Final = ("decision", "decided", "decided_by", "note")
 
 INTENT: Final = Facet(ToolExecution, *_INTENT_FIELDS, owner="owner")
+STARTED_INTENT: Final = Facet(ToolExecution, *_INTENT_FIELDS, "process", owner="owner")
 DECISION: Final = Facet(ToolExecution, *_DECISION_FIELDS, owner="owner")
-STARTED: Final = Facet(ToolExecution, "started", owner="owner")
+STARTED: Final = Facet(ToolExecution, "started", "process", owner="owner")
 MEMORY: Final = Facet(ToolExecution, "data", owner="owner")
 OUTCOME: Final = Facet(ToolExecution, *_OUTCOME_FIELDS, owner="owner")
-WHOLE: Final = Facet(ToolExecution, *_INTENT_FIELDS, *_DECISION_FIELDS, "started", *_OUTCOME_FIELDS, owner="owner")
+WHOLE: Final = Facet(
+    ToolExecution, *_INTENT_FIELDS, *_DECISION_FIELDS, "started", "process", *_OUTCOME_FIELDS, owner="owner"
+)
 
 OPENED: Final[Mapping[str, str]] = {
     Status.RUNNING: "execution.started",
@@ -58,7 +61,8 @@ _OPEN: Final = {
 
 def opened(execution_id: UUID, status: str, source: str) -> None:
     """Record the row of an execution that is about to start, or that waits."""
-    chain.record(Change(kind=OPENED[status], subject=str(execution_id), actor=source, facet=INTENT))
+    facet = STARTED_INTENT if status == Status.RUNNING else INTENT
+    chain.record(Change(kind=OPENED[status], subject=str(execution_id), actor=source, facet=facet))
 
 
 def resumed(execution_id: UUID) -> None:
@@ -110,6 +114,8 @@ def unrecorded(row: Mapping[str, Any], kinds: frozenset[str]) -> str:
         expected |= _UNDECIDED
     if RESUMED not in kinds:
         expected["started"] = None if waits else row["created"]
+        if OPENED[Status.RUNNING] not in kinds:
+            expected["process"] = None
     if ENDED not in kinds:
         first = next(status for status, kind in OPENED.items() if kind in kinds)
         expected |= _OPEN | {"status": Status.RUNNING if RESUMED in kinds else first}
@@ -131,7 +137,12 @@ COVERED: Final = Covered(
     model=ToolExecution,
     whole=WHOLE,
     created=frozenset(OPENED.values()),
-    committed={**dict.fromkeys(OPENED.values(), INTENT), ENDED: OUTCOME, ERASED: WHOLE},
+    committed={
+        **dict.fromkeys(OPENED.values(), INTENT),
+        OPENED[Status.RUNNING]: STARTED_INTENT,
+        ENDED: OUTCOME,
+        ERASED: WHOLE,
+    },
     kept={DECIDED: DECISION, RESUMED: STARTED, REMEMBERED: MEMORY},
     replaces={REMEMBERED: frozenset({ENDED})},
     unrecorded=unrecorded,

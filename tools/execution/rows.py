@@ -132,8 +132,8 @@ def open_execution(intent: Intent) -> None:
         intent.created,
         None if intent.status == Status.AWAITING_APPROVAL else intent.created,
     )
-    # The process of a run is that of its row.
-    process = None if intent.run_id else holder.name
+    # The process of a run is that of its own row.
+    process = None if intent.run_id or intent.status != Status.RUNNING else holder.name
     _insert([(*row, "", "", "", "", False, "", "", "", intent.taint, process)])
     entries.opened(intent.execution_id, intent.status, intent.source)
 
