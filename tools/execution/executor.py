@@ -350,7 +350,13 @@ class ToolExecutor:
         return tool.taint_of(values)
 
     def _succeeded(self, intent: Intent, result: Any) -> Succeeded:
-        data = masked(msgspec.to_builtins(result), self._context.masker)
+        try:
+            data = masked(msgspec.to_builtins(result), self._context.masker)
+        except RecursionError:
+            # A server may answer with any JSON, which is not a fault of the service.
+            raise ToolError(
+                "The call was made, and its result is nested too deeply to be kept.", code="failed"
+            ) from None
         pages = self._stored and OUTPUT_TOOL in self._offered.names
         rest = f"{OUTPUT_TOOL} with execution_id {intent.execution_id} reads the rest" if pages else "ask for less"
         return Succeeded(data=data, content=show(data, self._context.result_bytes, rest), found=found_by(result))

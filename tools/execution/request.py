@@ -17,6 +17,7 @@ from tools.models import ToolExecution
 from tools.output.masking import Masker, mapped, storable
 from tools.output.rendering import MAX_KEPT_BYTES, event_params, row_params
 from tools.policy import Decision
+from web.strict_json import MAX_DEPTH, is_too_deep
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ def params_sha256(params: Any) -> str:
 
 
 def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Params:
-    """Decode the params. Text that is not JSON, or is nested too deeply to store, is stored as bounded text.
+    """Decode the params. Text that is not JSON, or is nested too deeply, is stored as text.
 
     A caller's params are taken literally; a model's are read for what they mean.
     """
@@ -128,6 +129,9 @@ def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Par
             given = msgspec.json.decode(arguments)
         else:
             given = coerce(meant, tool.params) if tool is not None and not tool.schema else meant
+        # Functions that call themselves mask, match, show and hash the params.
+        if is_too_deep(arguments, given):
+            given, error = arguments, f"they are nested too deeply: {MAX_DEPTH} levels are the most"
     except (msgspec.DecodeError, RecursionError) as failure:
         given, error = arguments, str(failure)
     try:
