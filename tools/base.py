@@ -132,10 +132,19 @@ Facets = Mapping[str, Sequence[str]]
 """The values that a policy's rules may test, by name: each param's values as text, in their canonical form."""
 
 
+def facet(value: str | float) -> str:
+    """Return a value as rules name it: flags as in JSON, and a whole number in one form, however it was written."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def plain_facets(params: msgspec.Struct) -> Facets:
     """Return each param that is a text, a number or a flag, as the request has it."""
     values = {name: getattr(params, name) for name in params.__struct_fields__}
-    return {name: [str(value)] for name, value in values.items() if isinstance(value, str | int | float)}
+    return {name: [facet(value)] for name, value in values.items() if isinstance(value, str | int | float)}
 
 
 def nothing(params: msgspec.Struct) -> tuple[str, ...]:
@@ -181,21 +190,23 @@ def json_facets(params: Any) -> Facets:
     """Return each param of `JsonParams` that is a text, a number or a flag, or a list of only those."""
     lists = {name: value if isinstance(value, list) else [value] for name, value in params.given.items()}
     return {
-        name: [str(value) for value in values]
+        name: [facet(value) for value in values]
         for name, values in lists.items()
         if all(isinstance(value, str | int | float) for value in values)
     }
 
 
 def json_implied(params: Any) -> Facets:
-    """Return all texts, numbers and flags within each param of `JsonParams`, at any depth."""
+    """Return all texts, numbers, flags and names within each param of `JsonParams`, at any depth."""
     return {name: list(_scalars(value)) for name, value in params.given.items()}
 
 
 def _scalars(value: Any) -> Iterator[str]:
     if isinstance(value, str | int | float):
-        yield str(value)
+        yield facet(value)
     elif isinstance(value, dict | list):
+        # The names within an object can carry a text as its values can.
+        yield from value if isinstance(value, dict) else ()
         for item in value.values() if isinstance(value, dict) else value:
             yield from _scalars(item)
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from console.visible_text import visible_text_line
 from tools.base import Permits, ToolError
 from tools.instructions.skill import FILE, MAX_HEAD, NAME, skill_of
-from tools.policy import FILE_TOOLS, PATH, Policy
+from tools.policy import FILE_TOOLS, PATH, Policy, PolicyInput
 from tools.resources import workspaces
 from tools.workspace import Deadline, File, Workspace, in_thread
 
@@ -46,7 +46,10 @@ async def instructions_of(owner: str, session_id: UUID, policy: Policy) -> str:
         return ""
 
     def permits(path: str) -> bool:
-        return policy.decide(READ_TOOL, FILE_TOOLS[READ_TOOL], "model", {PATH: (path,)}) != "deny"
+        effect = FILE_TOOLS[READ_TOOL]
+        return (
+            policy.decide(PolicyInput(tool=READ_TOOL, effect=effect, source="model", facets={PATH: (path,)})) != "deny"
+        )
 
     deadline = Deadline(MAX_SECONDS)
     try:

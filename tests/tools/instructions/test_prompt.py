@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from pytest_django import Settings
 
@@ -18,7 +19,7 @@ from tools import conf
 from tools.instructions import prompt
 from tools.instructions.prompt import INTRODUCTION, MAX_CHARACTERS, MAX_FOLDERS, MAX_SKILLS, described
 from tools.instructions.skill import MAX_HEAD, skill_of
-from tools.policy import parse
+from tools.policy import PolicyInput, parse
 from tools.resources import workspaces
 from tools.workspace import Deadline, Workspace
 
@@ -241,13 +242,13 @@ def test_tainted_model_writes_no_instructions_without_an_approval(
     settings: Settings, path: str, rules: str, decision: str
 ) -> None:
     settings.TOOL_POLICY = parse(rules)
-    facets = {"path": [path]}
+    asked = PolicyInput(tool="fs.write", effect="write", source="model", facets={"path": [path]})
     settings.WORKSPACE_INSTRUCTIONS = True
-    assert conf.policy().decide("fs.write", "write", "model", facets, taint=["web"]) == decision
+    assert conf.policy().decide(msgspec.structs.replace(asked, taint=["web"])) == decision
     untainted = "deny" if decision == "deny" else "allow"
-    assert conf.policy().decide("fs.write", "write", "model", facets) == untainted
+    assert conf.policy().decide(asked) == untainted
     settings.WORKSPACE_INSTRUCTIONS = False
-    assert conf.policy().decide("fs.write", "write", "model", facets, taint=["web"]) == untainted
+    assert conf.policy().decide(msgspec.structs.replace(asked, taint=["web"])) == untainted
 
 
 async def test_workspace_without_instructions_needs_no_thread(start: Start, settings: Settings) -> None:
