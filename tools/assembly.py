@@ -13,6 +13,8 @@ from tools.builtin import fs, patch, retrieval, speech, terminal
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
 from tools.mcp_oauth import flow
+from tools.plugins.spec import PluginBroken
+from tools.registry import DuplicateTool
 from tools.resources import outputs as outputs
 from tools.workspace import Workspace, WorkspaceUnavailableError
 from tools.workspaces.tools import WorkspaceTools
@@ -62,11 +64,11 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the tools; none if the workspace cannot be opened."""
-    # The service reports at its start-up that the workspace cannot be opened; a check of names need not fail too.
+    """Return the names of the tools; none if they cannot be made."""
+    # Another check reports that, or the start-up; a check of names need not fail too.
     try:
         return registry().names
-    except (OSError, WorkspaceUnavailableError):
+    except (OSError, WorkspaceUnavailableError, PluginBroken, DuplicateTool):
         return ()
 
 
