@@ -108,7 +108,6 @@ def broken(values: Values, workspace: Workspace) -> list[Tool]:
         (lambda values, workspace: None, "cannot be made"),
         (lambda values, workspace: ["weather"], "must be a Tool"),
         (lambda values, workspace: [tool("weather", "read", run)], "a dot in its name, .*: weather"),
-        (lambda values, workspace: [tool("a.ü", "read", run)], "a dot in its name, .*"),
         (lambda values, workspace: [tool("mcp.wiki.page", "read", run)], "not begin with mcp"),
         (lambda values, workspace: [tool(f"a.{'x' * 80}", "read", run)], "at most 80 letters"),
         (lambda values, workspace: [tool("a.b", "Network", run)], "one of the effects read, write, execute, network"),
