@@ -248,9 +248,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         return self.spec.name
 
-    def taint_of(self, values: msgspec.Struct) -> TaintSource | None:
-        """Return the source of the texts from outside that a call with these params brings, if it brings any."""
-        if self.taints is None and self.foreign(self.facets(values).get("path", ())):
+    def taint_of(self, facets: Facets) -> TaintSource | None:
+        """Return the source of the texts from outside that a call with these facets brings, if it brings any."""
+        if self.taints is None and self.foreign(facets.get("path", ())):
             return "repository"
         return self.taints
 

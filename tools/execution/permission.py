@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tools.base import Effect, Permits, Source, Tool, ToolError
+from tools.base import Effect, Facets, Permits, Source, Tool, ToolError
 from tools.execution.taint import Taint
 from tools.policy import FILE_TOOLS, PATH, Decision, Policy, PolicyInput, stricter
 from tools.tool_search.search_tool import NAME as SEARCH_TOOL
@@ -25,13 +25,13 @@ class Permission:
         if missing is not None:
             raise ToolError(f"The caller's key does not have the scope {missing}.", code="denied")
 
-    def decide(self, tool: Tool, source: Source, values: msgspec.Struct, taint: Taint) -> Decision:
+    def decide(self, tool: Tool, source: Source, values: msgspec.Struct, taint: Taint, facets: Facets) -> Decision:
         """Return the policy's decision about a call of a run with this taint. Raises `ToolError` (`denied`)."""
         asked = PolicyInput(
             tool=tool.name,
             effect=tool.effect,
             source=source,
-            facets=tool.facets(values),
+            facets=facets,
             implied=tool.implied(values),
             taint=taint.sources,
         )

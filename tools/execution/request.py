@@ -9,14 +9,14 @@ import msgspec
 from django.utils import timezone
 
 from spending.accounts import Payer
-from tools.base import Approval, InspectedCall, Preview, Tool, ToolError, ToolRequest
+from tools.base import Approval, Facets, InspectedCall, Preview, Tool, ToolError, ToolRequest
 from tools.client_tools.declared import ClientTool
 from tools.execution.arguments import coerce, decode_object
 from tools.execution.rows import Intent, Status
 from tools.models import ToolExecution
 from tools.output.masking import Masker, mapped, storable
 from tools.output.rendering import MAX_KEPT_BYTES, event_params, row_params
-from tools.policy import Decision
+from tools.policy import NOTHING, Decision
 from web.strict_json import MAX_DEPTH, is_too_deep
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(InspectedCall, frozen=True, kw_only=True):
-    """An inspected request. `refusal` says why it does not run; otherwise `tool` and `values` are set.
+    """An inspected request. `refusal` says why it does not run; otherwise `tool`, `values` and `facets` are set.
 
     `preview` is the effect that it would have, if its tool has previews and an approval is needed or given. A call
     `by_client` has no `tool`.
@@ -55,6 +55,7 @@ class Call(InspectedCall, frozen=True, kw_only=True):
     params: Params
     tool: Tool | None = None
     values: msgspec.Struct | None = None
+    facets: Facets = NOTHING
     refusal: ToolError | None = None
     decision: Decision = "allow"
     preview: Preview | None = None
