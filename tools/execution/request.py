@@ -70,6 +70,10 @@ class Call(InspectedCall, frozen=True, kw_only=True):
 
     def with_link(self, link: str) -> "Call":
         """Return the call as one that waits for an authorization of its owner, who opens a link for it."""
+        if not isinstance(self.params.stored, dict) or AUTHORIZE in self.params.stored:
+            # The link would stand in the place of what the call does.
+            refusal = ToolError(f"The call needs an authorization, and cannot have a param {AUTHORIZE}.", code="denied")
+            return msgspec.structs.replace(self, refusal=refusal)
         stored = {**self.params.stored, AUTHORIZE: link}
         return msgspec.structs.replace(self, params=msgspec.structs.replace(self.params, stored=stored), decision="ask")
 

@@ -189,6 +189,17 @@ async def test_call_that_the_policy_asks_about_still_needs_the_decision(
     assert "tool_result" in {event["type"] for event in await rest(api, events[0]["run_id"])}
 
 
+async def test_param_that_would_hide_behind_the_link_is_refused(start: Start, settings: Any, world: World) -> None:
+    call = msgspec.structs.replace(CALL, arguments='{"text": "plover", "authorize_at": "https://evil.example"}')
+    api = await begun(start, settings, world, [call, CALLS], [text("Done."), STOP])
+    answer = await api.ask(message="Go")
+    errors = [event for event in answer.events if event["type"] == "tool_error"]
+    assert [(error["code"], "cannot have a param authorize_at" in error["error"]) for error in errors] == [
+        ("denied", True)
+    ]
+    assert world.fake.calls == []
+
+
 async def test_approval_without_an_authorization_is_no_way_around_it(start: Start, settings: Any, world: World) -> None:
     api = await begun(start, settings, world, [CALL, CALLS], [text("Done."), STOP])
     events, asked = await question(api)
