@@ -15,6 +15,7 @@ from orchestrator_site.environment import plugin_settings, provider_settings, to
 from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
+from web.toml_file import secret_parts
 
 BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
@@ -190,7 +191,7 @@ KNOWN_SECRETS = (
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     *(secret for server in MCP_SERVERS for secret in server.secrets),
     *(secret for service in HTTP_SERVICES for secret in service.secrets()),
-    *MCP_VARIABLES.values(),
+    *secret_parts(MCP_VARIABLES.values()),
     *PLUGINS.secrets,
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),

@@ -16,7 +16,7 @@ from tools.base import Effect
 from tools.http_tools.operations import Operation, keys, operation, servers
 from tools.http_tools.schemas import InvalidDocument
 from web.json_schema import InvalidSchema, compiled
-from web.toml_file import TomlFile
+from web.toml_file import TomlFile, secret_parts
 from web.urls import service_url
 
 TABLE: Final = "services"
@@ -56,8 +56,8 @@ class HttpService(msgspec.Struct, frozen=True, kw_only=True):
     max_parallel: int = 4
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the values that must be masked: those of the headers, also without a scheme such as `Bearer`."""
-        return tuple(part for value in self.headers.values() for part in {value, value.rpartition(" ")[2]})
+        """Return the values that must be masked: those of the headers."""
+        return secret_parts(self.headers.values())
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

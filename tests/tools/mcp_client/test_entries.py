@@ -194,6 +194,12 @@ def test_commands_know_the_servers_of_the_console(tmp_path: Any) -> None:
     assert "There is no MCP server 'wiki'; MCP_SERVERS_FILE and the console name none." in missing.stderr
 
 
+def test_secret_of_an_entry_is_masked_with_and_without_its_scheme(tmp_path: Any) -> None:
+    code = "from tools import conf; print(conf.masker().text('<w1ki-t0ken-0123456789> <Bearer w1ki-t0ken-0123456789>'))"
+    shown = manage(tmp_path, "shell", "--no-imports", "-c", code, MCP_SECRET_WIKI="Bearer w1ki-t0ken-0123456789")
+    assert "<[secret]> <[secret]>" in shown.stdout
+
+
 def test_set_of_another_server_is_no_entry() -> None:
     pins.note_found("wiki", tool_set([{"name": "page", "inputSchema": {"type": "object"}}]))
     assert entries.servers() == conf.mcp_servers()
