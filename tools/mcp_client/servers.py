@@ -201,6 +201,8 @@ def _at_url(
 
 def _check_program(file: TomlFile, where: tuple[str, ...], table: _Table, command: tuple[str, ...]) -> None:
     program = command[0]
+    if any("\0" in word for word in command):
+        raise file.fault(where, ["command"], "command: a word has a NUL, which no argument can have")
     if "/" in program and not program.startswith("/"):
         raise file.fault(where, ["command"], f"the program {program[:80]!r} must be a name, or an absolute path")
     for field in ("read", "write"):
