@@ -68,14 +68,14 @@ def described(workspace: Workspace, permits: Permits, deadline: Deadline) -> str
     """Return the part about a workspace, with the files that `permits` accepts. This blocks."""
     files = workspace.restricted(permits)
     general = list(_general(files))
-    skills = list(islice(_skills(files, deadline), MAX_SKILLS))
+    skills = list(islice(_skills(files, deadline), MAX_SKILLS + 1))
     if not general and not skills:
         return ""
     lines = [INTRODUCTION, *general, *([SKILLS] if skills else ())]
     left = MAX_CHARACTERS - sum(len(line) + 1 for line in lines)
-    for line in skills:
+    for number, line in enumerate(skills):
         left -= len(line) + 1
-        if left < 0:
+        if left < 0 or number == MAX_SKILLS:
             return "\n".join([*lines, f"There are more skills in {' and '.join(PLACES)}."])
         lines.append(line)
     return "\n".join(lines)
@@ -86,7 +86,7 @@ def _general(files: Workspace) -> Iterator[str]:
     try:
         with files.open_file(AGENTS) as file:
             if not _is_foreign(files, file):
-                first = next((line for line in file.head(MAX_HEAD).split(b"\n") if line.strip()), b"")
+                first = next((line for line in file.head(MAX_HEAD).splitlines() if line.strip()), b"")
                 title = visible_text_line(first.lstrip(b"# ").decode(errors="replace"), MAX_TITLE)
                 about = f", {title!r}" if first.startswith(b"#") else ""
                 yield f"- {AGENTS} ({file.size} bytes{about}): read it before you work with the files."

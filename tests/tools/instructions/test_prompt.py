@@ -183,6 +183,20 @@ def test_many_and_long_skills_are_bounded(workspace: Workspace, base: Path, put:
     assert part.endswith("There are more skills in skills and .agents/skills.")
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_model_is_told_of_more_skills_only_if_there_are_more(workspace: Workspace, put: Put, more: int) -> None:
+    for number in range(MAX_SKILLS + more):
+        put(f"skills/s{number}/SKILL.md", f"---\nname: s{number}\ndescription: Short.\n---\n")
+    part = described(workspace, lambda _: True, Deadline(30))
+    assert part.count(": Short.") == MAX_SKILLS
+    assert part.endswith("There are more skills in skills and .agents/skills.") == bool(more)
+
+
+def test_title_of_a_file_from_windows_is_its_text(workspace: Workspace, put: Put) -> None:
+    put("AGENTS.md", "\r\n# Our rules\r\nThe secret rule.\r\n")
+    assert lines(workspace) == ["- AGENTS.md (32 bytes, 'Our rules'): read it before you work with the files."]
+
+
 def test_look_at_skills_ends_with_its_time(workspace: Workspace, put: Put) -> None:
     put("AGENTS.md", "x")
     put("skills/pdf/SKILL.md", SKILL.format("pdf"))
