@@ -15,7 +15,6 @@ from orchestrator_site.environment import plugin_settings, provider_settings, to
 from orchestrator_site.environment.variables import Environment, origin, redis_url
 from storage import engine_options
 from tools import commands, policy
-from web.toml_file import secret_parts
 
 BASE_DIR = FOLDER
 # The project is not installed as a package, so its metadata is the file itself.
@@ -191,7 +190,7 @@ KNOWN_SECRETS = (
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     *(secret for server in MCP_SERVERS for secret in server.secrets),
     *(secret for service in HTTP_SERVICES for secret in service.secrets()),
-    *secret_parts(MCP_VARIABLES.values()),
+    *provider_settings.secrets_of(MCP_VARIABLES),
     *PLUGINS.secrets,
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),

@@ -8,13 +8,11 @@ from functools import cache
 
 from speech.budgets import CallBudget
 from tools import conf, resources, shared_tools
-from tools.base import Tool
+from tools.base import Tool, ToolsInvalid
 from tools.builtin import fs, patch, retrieval, speech, terminal
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
 from tools.mcp_oauth import flow
-from tools.plugins.spec import PluginBroken
-from tools.registry import DuplicateTool
 from tools.resources import outputs as outputs
 from tools.workspace import Workspace, WorkspaceUnavailableError
 from tools.workspaces.tools import WorkspaceTools
@@ -68,7 +66,7 @@ def names() -> tuple[str, ...]:
     # Another check reports that, or the start-up; a check of names need not fail too.
     try:
         return registry().names
-    except (OSError, WorkspaceUnavailableError, PluginBroken, DuplicateTool):
+    except (OSError, WorkspaceUnavailableError, ToolsInvalid):
         return ()
 
 

@@ -1,6 +1,7 @@
 """Tools: typed async functions. The docstring is the description for the model, the signature is the schema.
 
 ToolError            a tool's failure: data for the model and the caller, never a crash
+ToolsInvalid         the tools of a workspace cannot be made
 """
 
 import inspect
@@ -43,6 +44,10 @@ class ToolError(Exception):
     def __init__(self, message: str, *, code: ToolErrorCode) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ToolsInvalid(ValueError):
+    """The tools of a workspace cannot be made. The message is for the operator."""
 
 
 # Compared by identity, so that tuples of specs can be cache keys: `parameters` is a mapping, which has no hash.

@@ -10,9 +10,9 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
 from tools import assembly, conf, shared_tools
-from tools.plugins.spec import PluginBroken
+from tools.base import ToolsInvalid
 from tools.policy import EFFECTS
-from tools.registry import DuplicateTool, collisions
+from tools.registry import collisions
 from tools.workspace import WorkspaceUnavailableError
 
 
@@ -58,7 +58,7 @@ def check_tools(**_: Any) -> list[CheckMessage]:
     except (OSError, WorkspaceUnavailableError):
         # The service reports at its start-up that the workspace cannot be opened.
         return []
-    except (PluginBroken, DuplicateTool) as error:
+    except ToolsInvalid as error:
         hint = "Correct the plug-in, or take its package out of PLUGINS."
         return [Error(f"{str(error)[:1].upper()}{str(error)[1:]}", hint=hint, id="tools.E005")]
     hint = "Rename one of them, or take its package out of PLUGINS."

@@ -115,7 +115,7 @@ def grant_in(row: McpToken) -> Grant | None:
 def granted(asked: Asked, grant: Grant) -> bool:
     """Store a new grant, and approve the executions that wait for nothing else.
 
-    Return False if nobody asks for it any more, because the key was revoked: the tokens are withdrawn at once.
+    Return False if the key was revoked meanwhile: the tokens are withdrawn at once.
     """
     now = timezone.now()
     row: dict[str, Any] = {"server": asked.server, "owner": asked.owner}

@@ -11,7 +11,7 @@ import msgspec
 
 from console.visible_text import visible_text_line
 from plugins.setting import Setting, Values
-from tools.base import Tool
+from tools.base import Tool, ToolsInvalid
 from tools.policy import EFFECTS, TAINT_SOURCES
 from tools.workspace import Workspace
 
@@ -21,7 +21,7 @@ NAME: Final = re.compile(rf"(?!mcp\.|http\.)(?=.{{1,{MAX_NAME}}}\Z)[A-Za-z0-9_-]
 """The names of tools of plug-ins. Those of MCP servers and of HTTP services begin with a word of their own."""
 
 
-class PluginBroken(RuntimeError):
+class PluginBroken(ToolsInvalid):
     """A plug-in's tools cannot be made. The message is a sentence for the operator."""
 
 
@@ -56,8 +56,8 @@ class PluginTools(msgspec.Struct, frozen=True, kw_only=True):
             if not isinstance(tool, Tool) or not NAME.fullmatch(tool.name):
                 what = visible_text_line(str(getattr(tool, "name", type(tool).__name__)), MAX_NAME)
                 raise PluginBroken(
-                    f"a tool of the plug-in {self.package} must be a Tool with a dot in its name, of at most "
-                    f"{MAX_NAME} letters, digits, _ and -, and not begin with mcp. or http.: {what}."
+                    f"a tool of the plug-in {self.package} must be a Tool with a dot in its name: {what}. A name has at "
+                    f"most {MAX_NAME} letters, digits, _ and -, and does not begin with mcp. or http."
                 )
             # Structs check no types. An effect that is none, such as "Network", would be asked about by no rule.
             if tool.effect not in EFFECTS or tool.taints not in {None, *TAINT_SOURCES}:

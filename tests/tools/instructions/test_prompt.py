@@ -184,7 +184,7 @@ def test_many_and_long_skills_are_bounded(workspace: Workspace, base: Path, put:
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_model_is_told_of_more_skills_only_if_there_are_more(workspace: Workspace, put: Put, more: int) -> None:
+def test_more_skills_are_mentioned_only_if_there_are_more(workspace: Workspace, put: Put, more: int) -> None:
     for number in range(MAX_SKILLS + more):
         put(f"skills/s{number}/SKILL.md", f"---\nname: s{number}\ndescription: Short.\n---\n")
     part = described(workspace, lambda _: True, Deadline(30))
@@ -194,7 +194,7 @@ def test_model_is_told_of_more_skills_only_if_there_are_more(workspace: Workspac
 
 def test_title_of_a_file_from_windows_is_its_text(workspace: Workspace, put: Put) -> None:
     put("AGENTS.md", "\r\n# Our rules\r\nThe secret rule.\r\n")
-    assert lines(workspace) == ["- AGENTS.md (32 bytes, 'Our rules'): read it before you work with the files."]
+    assert lines(workspace) == ["- AGENTS.md (33 bytes, 'Our rules'): read it before you work with the files."]
 
 
 def test_look_at_skills_ends_with_its_time(workspace: Workspace, put: Put) -> None:
