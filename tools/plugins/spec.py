@@ -56,8 +56,8 @@ class PluginTools(msgspec.Struct, frozen=True, kw_only=True):
             if not isinstance(tool, Tool) or not NAME.fullmatch(tool.name):
                 what = visible_text_line(str(getattr(tool, "name", type(tool).__name__)), MAX_NAME)
                 raise PluginBroken(
-                    f"a tool of the plug-in {self.package} must be a Tool with a dot in its name: {what}. A name has at "
-                    f"most {MAX_NAME} letters, digits, _ and -, and does not begin with mcp. or http."
+                    f"a tool of the plug-in {self.package} must be a Tool with a dot in its name: {what}. A name has "
+                    f"at most {MAX_NAME} letters, digits, _ and -, and does not begin with mcp. or http."
                 )
             # Structs check no types. An effect that is none, such as "Network", would be asked about by no rule.
             if tool.effect not in EFFECTS or tool.taints not in {None, *TAINT_SOURCES}:
