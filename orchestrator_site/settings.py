@@ -190,7 +190,7 @@ KNOWN_SECRETS = (
     *(secret for endpoint in ENDPOINTS for secret in endpoint.secrets()),
     *(secret for server in MCP_SERVERS for secret in server.secrets),
     *(secret for service in HTTP_SERVICES for secret in service.secrets()),
-    *MCP_VARIABLES.values(),
+    *provider_settings.secrets_of(MCP_VARIABLES),
     *PLUGINS.secrets,
     DATABASES["default"].get("PASSWORD", ""),
     *GIT_TOKENS.values(),

@@ -41,7 +41,7 @@ class Plugin(msgspec.Struct, frozen=True, kw_only=True):
             found = self.entry.load()
         # Code from outside may fail in any way, and each is the operator's to know.
         except Exception as error:
-            what = f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_MESSAGE]
             raise PluginInvalid(f"the plug-in {where} cannot be imported ({what})") from error
         if not isinstance(found, expected):
             raise PluginInvalid(f"the plug-in {where} must be a {expected.__name__}, and is a {type(found).__name__}")

@@ -8,7 +8,7 @@ from functools import cache
 
 from speech.budgets import CallBudget
 from tools import conf, resources, shared_tools
-from tools.base import Tool
+from tools.base import Tool, ToolsInvalid
 from tools.builtin import fs, patch, retrieval, speech, terminal
 from tools.execution.context import ToolContext
 from tools.forges.git_tools import git_tools
@@ -62,11 +62,11 @@ def _tools(workspace: Workspace) -> tuple[Tool, ...]:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the tools; none if the workspace cannot be opened."""
-    # The service reports at its start-up that the workspace cannot be opened; a check of names need not fail too.
+    """Return the names of the tools; none if they cannot be made."""
+    # Another check reports that, or the start-up; a check of names need not fail too.
     try:
         return registry().names
-    except (OSError, WorkspaceUnavailableError):
+    except (OSError, WorkspaceUnavailableError, ToolsInvalid):
         return ()
 
 

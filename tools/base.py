@@ -1,6 +1,7 @@
 """Tools: typed async functions. The docstring is the description for the model, the signature is the schema.
 
 ToolError            a tool's failure: data for the model and the caller, never a crash
+ToolsInvalid         the tools of a workspace cannot be made
 """
 
 import inspect
@@ -43,6 +44,10 @@ class ToolError(Exception):
     def __init__(self, message: str, *, code: ToolErrorCode) -> None:
         super().__init__(message)
         self.code = code
+
+
+class ToolsInvalid(ValueError):
+    """The tools of a workspace cannot be made. The message is for the operator."""
 
 
 # Compared by identity, so that tuples of specs can be cache keys: `parameters` is a mapping, which has no hash.
@@ -132,10 +137,19 @@ Facets = Mapping[str, Sequence[str]]
 """The values that a policy's rules may test, by name: each param's values as text, in their canonical form."""
 
 
+def facet(value: str | float) -> str:
+    """Return a value as rules name it: flags as in JSON, and a whole number in one form, however it was written."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def plain_facets(params: msgspec.Struct) -> Facets:
     """Return each param that is a text, a number or a flag, as the request has it."""
     values = {name: getattr(params, name) for name in params.__struct_fields__}
-    return {name: [str(value)] for name, value in values.items() if isinstance(value, str | int | float)}
+    return {name: [facet(value)] for name, value in values.items() if isinstance(value, str | int | float)}
 
 
 def nothing(params: msgspec.Struct) -> tuple[str, ...]:
@@ -181,21 +195,23 @@ def json_facets(params: Any) -> Facets:
     """Return each param of `JsonParams` that is a text, a number or a flag, or a list of only those."""
     lists = {name: value if isinstance(value, list) else [value] for name, value in params.given.items()}
     return {
-        name: [str(value) for value in values]
+        name: [facet(value) for value in values]
         for name, values in lists.items()
         if all(isinstance(value, str | int | float) for value in values)
     }
 
 
 def json_implied(params: Any) -> Facets:
-    """Return all texts, numbers and flags within each param of `JsonParams`, at any depth."""
+    """Return all texts, numbers, flags and names within each param of `JsonParams`, at any depth."""
     return {name: list(_scalars(value)) for name, value in params.given.items()}
 
 
 def _scalars(value: Any) -> Iterator[str]:
     if isinstance(value, str | int | float):
-        yield str(value)
+        yield facet(value)
     elif isinstance(value, dict | list):
+        # The names within an object can carry a text as its values can.
+        yield from value if isinstance(value, dict) else ()
         for item in value.values() if isinstance(value, dict) else value:
             yield from _scalars(item)
 
@@ -237,9 +253,9 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         return self.spec.name
 
-    def taint_of(self, values: msgspec.Struct) -> TaintSource | None:
-        """Return the source of the texts from outside that a call with these params brings, if it brings any."""
-        if self.taints is None and self.foreign(self.facets(values).get("path", ())):
+    def taint_of(self, facets: Facets) -> TaintSource | None:
+        """Return the source of the texts from outside that a call with these facets brings, if it brings any."""
+        if self.taints is None and self.foreign(facets.get("path", ())):
             return "repository"
         return self.taints
 

@@ -10,8 +10,10 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Caution
 
 from tools import assembly, conf, shared_tools
+from tools.base import ToolsInvalid
 from tools.policy import EFFECTS
 from tools.registry import collisions
+from tools.workspace import WorkspaceUnavailableError
 
 
 @register
@@ -46,6 +48,24 @@ def check_encoding(**_: Any) -> list[CheckMessage]:
         return []
     problem = f"The locale makes Python read file names as {encoding}."
     return [Error(problem, hint="Set PYTHONUTF8=1 or a UTF-8 locale, such as LC_ALL=C.UTF-8.", id="tools.E002")]
+
+
+@register
+def check_tools(**_: Any) -> list[CheckMessage]:
+    """Check that the tools can be made, each under a name of its own."""
+    try:
+        names = assembly.registry().names
+    except (OSError, WorkspaceUnavailableError):
+        # The service reports at its start-up that the workspace cannot be opened.
+        return []
+    except ToolsInvalid as error:
+        hint = "Correct the plug-in, or take its package out of PLUGINS."
+        return [Error(f"{str(error)[:1].upper()}{str(error)[1:]}", hint=hint, id="tools.E005")]
+    hint = "Rename one of them, or take its package out of PLUGINS."
+    return [
+        Error(f"The tools {name} and {other} have the same name for models.", hint=hint, id="tools.E003")
+        for name, other in collisions(names).items()
+    ]
 
 
 @register
@@ -90,4 +110,5 @@ def check_mcp_servers(**_: Any) -> list[CheckMessage]:
     return found + [
         Error(f"The tools {name} and {other} have the same name for models.", hint=hint, id="tools.E003")
         for name, other in same.items()
+        if name not in names
     ]

@@ -6,6 +6,7 @@ from typing import Any, Final
 from tools import conf, resources
 from tools.execution.context import ToolContext
 from tools.execution.request import grant_all
+from tools.policy import PolicyInput
 
 FILES_HIDE: Final = "everything outside the caller's workspace, git's own folders, and files with the name of a secret"
 FILES_CANNOT_HIDE: Final = "a secret in a file with an ordinary name, unless it has the shape of a known kind of secret"
@@ -20,8 +21,10 @@ def describe_tools(context: ToolContext, granted: Callable[[str], bool] = grant_
             "parameters": tool.spec.parameters,
             "effect": tool.effect,
             # Without facets only the rules on the tool as a whole hold: what params would decide is not known here.
-            "policy": context.policy.decide(tool.name, tool.effect, "model", {}),
-            "policy_for_caller": context.policy.decide(tool.name, tool.effect, "caller", {}),
+            "policy": context.policy.decide(PolicyInput(tool=tool.name, effect=tool.effect, source="model")),
+            "policy_for_caller": context.policy.decide(
+                PolicyInput(tool=tool.name, effect=tool.effect, source="caller")
+            ),
             "confinement": tool.confinement,
             "enabled": not tool.disabled,
             "reason": tool.disabled or None,

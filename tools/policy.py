@@ -36,11 +36,29 @@ STATES: Final[Mapping[str, tuple[TaintSource, ...]]] = {
 }
 """The values of `when`, each with the sources of taint that it is about."""
 
+FLAGS: Final[Mapping[str, str]] = {"True": "[Tt]rue", "False": "[Ff]alse"}
+"""Patterns that hold for a flag, and for a text that is written like this."""
+
 PATH: Final = "path"
 NOTHING: Final[Facets] = {}
 UNTAINTED: Final[frozenset[TaintSource]] = frozenset()
 FILE_TOOLS: Final[Mapping[str, Effect]] = {"fs.read": "read", "fs.write": "write"}
 """The tools whose rules also apply to the files of other tools, with their effects."""
+
+
+class PolicyInput(msgspec.Struct, frozen=True, kw_only=True):
+    """The facts about one execution that rules test.
+
+    `implied` are values that only a `deny` or an `ask` tests. `taint` has the sources of the texts from outside that
+    the run's conversation holds.
+    """
+
+    tool: str
+    effect: Effect
+    source: Source
+    facets: Facets = NOTHING
+    implied: Facets = NOTHING
+    taint: Collection[TaintSource] = UNTAINTED
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,34 +82,25 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether the rule names the tool or its effect."""
         return self.tool == effect or fnmatchcase(tool, self.tool)
 
-    def holds(
-        self,
-        tool: str,
-        effect: Effect,
-        source: Source,
-        *,
-        facets: Facets,
-        implied: Facets = NOTHING,
-        taint: Collection[TaintSource] = UNTAINTED,
-    ) -> bool:
+    def holds(self, asked: PolicyInput) -> bool:
         """Return whether the rule applies to this execution."""
-        if not self.is_about(tool, effect) or self.source not in {None, source}:
+        if not self.is_about(asked.tool, asked.effect) or self.source not in {None, asked.source}:
             return False
         if self.when:
             # As with the values of a param, an `allow` must cover all sources, and one is enough for the others.
             every = all if self.decision == "allow" else any
-            if not taint or not every(one in self.when for one in taint):
+            if not asked.taint or not every(one in self.when for one in asked.taint):
                 return False
         for name, pattern in self.facets:
             # A param may have several values, such as the paths of a patch. An `allow` must cover all of them; one
             # that is forbidden, or that only follows from the params, is enough for a `deny` or an `ask`.
-            values = facets.get(name, ())
+            values = asked.facets.get(name, ())
             matches = (fnmatchcase(_composed(value), _composed(pattern)) for value in values)
             if self.decision == "allow":
                 matched = bool(values) and all(matches)
             else:
                 matched = any(matches) or any(
-                    fnmatchcase(_composed(value), _composed(pattern)) for value in implied.get(name, ())
+                    fnmatchcase(_composed(value), _composed(pattern)) for value in asked.implied.get(name, ())
                 )
             if not matched:
                 return False
@@ -103,53 +112,26 @@ class Policy(msgspec.Struct, frozen=True):
 
     rules: tuple[Rule, ...] = ()
 
-    def decide(
-        self,
-        tool: str,
-        effect: Effect,
-        source: Source,
-        facets: Facets,
-        implied: Facets = NOTHING,
-        *,
-        taint: Collection[TaintSource] = UNTAINTED,
-    ) -> Decision:
-        """Return the decision about one execution. `implied` are values that only a `deny` or an `ask` tests.
-
-        `taint` has the sources of the texts from outside that the run's conversation holds.
-        """
-        rules = [
-            rule for rule in self.rules if rule.holds(tool, effect, source, facets=facets, implied=implied, taint=taint)
-        ]
+    def decide(self, asked: PolicyInput) -> Decision:
+        """Return the decision about one execution."""
+        rules = [rule for rule in self.rules if rule.holds(asked)]
         # The workspace and the sandbox confine all other effects. A network call can cost money and send data out.
-        is_outward = effect == "network" and source == "model"
+        is_outward = asked.effect == "network" and asked.source == "model"
         decision = _last(rules, "ask" if is_outward else "allow")
-        if decision == "allow" and is_outward and taint:
+        if decision == "allow" and is_outward and asked.taint:
             # A text from outside can be an instruction to send data out. An `allow` that was not written with that in
             # mind does not answer it.
             return _last([rule for rule in rules if rule.when], "ask")
         return decision
 
-    def decide_path(
-        self,
-        tools: Mapping[str, Effect],
-        source: Source,
-        facets: Facets,
-        implied: Facets = NOTHING,
-        *,
-        taint: Collection[TaintSource] = UNTAINTED,
-    ) -> Decision:
+    def decide_path(self, tools: Mapping[str, Effect], asked: PolicyInput) -> Decision:
         """Return the strictest decision about the paths of a call, as a call of any of the tools.
 
         The call itself is decided already, so rules that ask or deny without a path are left out.
         """
         rules = [rule for rule in self.rules if rule.decision == "allow" or rule.has_path]
-        decisions = {
-            _last(
-                (rule for rule in rules if rule.holds(*tool, source, facets=facets, implied=implied, taint=taint)),
-                "allow",
-            )
-            for tool in tools.items()
-        }
+        as_each = [msgspec.structs.replace(asked, tool=tool, effect=effect) for tool, effect in tools.items()]
+        decisions = {_last((rule for rule in rules if rule.holds(one)), "allow") for one in as_each}
         return max(decisions, key=DECISIONS.index)
 
     def has_paths_for(self, tools: Mapping[str, Effect]) -> bool:
@@ -223,7 +205,7 @@ def _rule(words: list[str]) -> Rule:
         if not name or not equals:
             raise ValueError(f"a condition is a param's name, = and a pattern, unlike {condition!r} in {text!r}")
         if name not in {"when", "source"}:
-            facets.append((name, pattern))
+            facets.append((name, FLAGS.get(pattern, pattern)))
         elif name == "when" and pattern in STATES:
             when = STATES[pattern]
         elif name == "source" and pattern in SOURCES:

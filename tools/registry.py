@@ -10,14 +10,14 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from spending.accounts import Payer
-from tools.base import Tool
+from tools.base import Tool, ToolsInvalid
 
 MAX_WIRE_CHARACTERS: Final = 64
 ODD_CHARACTERS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 HASH_CHARACTERS: Final = 8
 
 
-class DuplicateTool(ValueError):
+class DuplicateTool(ToolsInvalid):
     """Two tools have the same name."""
 
 

@@ -63,6 +63,11 @@ class AcceptedServers:
             self._use(*(stored_sets() if is_named else ({}, {})))
         return tuple((self._pinned or {}).values())
 
+    def load(self) -> None:
+        """Read the accepted sets now, also those of servers that only the console names. This blocks."""
+        if conf.is_stored() and installed():
+            self._use(*stored_sets())
+
     async def renew(self) -> bool:
         """Read the accepted sets again if there are others now, and return whether there are."""
         if not (conf.is_stored() and installed()):
@@ -92,6 +97,11 @@ _accepted_servers = AcceptedServers()
 def mcp_servers() -> tuple[PinnedServer, ...]:
     """Return the MCP servers whose tools are offered."""
     return _accepted_servers.servers()
+
+
+def load() -> None:
+    """Take what operators have accepted, before the tools are first used. This blocks."""
+    _accepted_servers.load()
 
 
 async def renew() -> bool:

@@ -28,9 +28,13 @@ class InvalidSchema(ValueError):
 @lru_cache(maxsize=MAX_SCHEMAS)
 def compiled(text: str) -> jsonschema_rs.Validator:
     """Return the validator of a schema, which is JSON text. Raises `InvalidSchema`."""
-    schema = json.loads(text)
+    try:
+        schema = json.loads(text)
+        odd = odd_reference(schema) if REFERENCE in text.lower() else None
+    except RecursionError:
+        raise InvalidSchema("it is nested too deeply") from None
     if REFERENCE in text.lower():
-        if (odd := odd_reference(schema)) is not None:
+        if odd is not None:
             raise InvalidSchema(f"it has {odd[:MAX_PROBLEM_CHARACTERS]!r}; references must be pointers: #/$defs/NAME")
         if Steps(schema).of({}) > MAX_STEPS:
             raise InvalidSchema(TOO_MANY)

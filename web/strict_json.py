@@ -35,9 +35,8 @@ def loads(data: bytes) -> Any:
         raise _too_deep() from None
     except ValueError as error:
         raise NotJson(f"The body is not JSON: {error}.") from None
-    # The counts are cheap, and a text with fewer brackets cannot be nested too deeply.
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value)
+    if is_too_deep(text, value):
+        raise _too_deep()
     # NUL and lone surrogates can only come from escapes: the decoder rejects raw control characters, and UTF-8 has no
     # surrogates (RFC 3629, section 3).
     if "\\u" in text:
@@ -59,15 +58,19 @@ def _without_strings(data: bytes) -> bytes:
     return b"".join(plain.split(b'"')[::2])
 
 
-def _check_depth(value: Any) -> None:
+def is_too_deep(text: str, value: Any) -> bool:
+    """Return whether the value of a JSON text is nested more than `MAX_DEPTH` levels."""
+    # The counts are cheap, and a text with fewer brackets cannot be nested too deeply.
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
     # Level by level and not by recursion, which takes stack for each level, in no more memory than the value has.
     level: list[Any] = [[value]]
     for _ in range(MAX_DEPTH + 1):
         insides = [each.values() if isinstance(each, dict) else each for each in level]
-        level = [item for inside in insides for item in inside if isinstance(item, dict | list)]
+        level = [item for inside in insides for item in inside if isinstance(item, dict | list | tuple)]
         if not level:
-            return
-    raise _too_deep()
+            return False
+    return True
 
 
 def _too_deep() -> NotJson:

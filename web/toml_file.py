@@ -28,6 +28,11 @@ OWN_HEADERS: Final = frozenset(
 """Headers that the service sets itself."""
 
 
+def secret_parts(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the secrets in values of header fields: each value, and without a scheme such as `Bearer`."""
+    return tuple(part for value in values for part in {value, value.rpartition(" ")[2]})
+
+
 class InvalidFile(ValueError):
     """The file cannot be used. The message is one sentence, and has no value of a secret."""
 

@@ -17,7 +17,9 @@ def service_url(text: str, *, query: bool = True) -> str:
     value = text.rstrip("/")
     try:
         parts = urlsplit(value)
-        is_url = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
+        # `urlsplit` drops line ends and tabs, which would still be sent.
+        is_whole = value.isprintable() and " " not in value
+        is_url = is_whole and parts.scheme in {"http", "https"} and parts.hostname and (parts.port or True)
     except ValueError:
         is_url = False
     if not is_url:

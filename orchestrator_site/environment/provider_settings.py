@@ -17,7 +17,7 @@ from tools.http_tools import services as service_file
 from tools.http_tools.services import HttpService
 from tools.mcp_client import servers as server_file
 from tools.mcp_client.servers import McpServer
-from web.toml_file import InvalidFile
+from web.toml_file import InvalidFile, secret_parts
 from web.urls import endpoint as url_below
 
 
@@ -68,6 +68,11 @@ def mcp_variables(env: Environment, prefix: str) -> dict[str, str]:
     """Return the values that entries of MCP servers in the console may use: of all variables with a prefix."""
     names = {name.removesuffix("_FILE") for name in env.variables if name.startswith(prefix)}
     return {name: env.secret(name) for name in names}
+
+
+def secrets_of(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets in the values of variables for header fields."""
+    return secret_parts(variables.values())
 
 
 def http_services(env: Environment, name: str) -> tuple[HttpService, ...]:

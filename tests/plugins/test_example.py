@@ -108,6 +108,10 @@ def broken(values: Values, workspace: Workspace) -> list[Tool]:
         (lambda values, workspace: None, "cannot be made"),
         (lambda values, workspace: ["weather"], "must be a Tool"),
         (lambda values, workspace: [tool("weather", "read", run)], "a dot in its name: weather"),
+        (lambda values, workspace: [tool("mcp.wiki.page", "read", run)], "not begin with mcp"),
+        (lambda values, workspace: [tool(f"a.{'x' * 80}", "read", run)], "at most 80 letters"),
+        (lambda values, workspace: [tool("a.b", "Network", run)], "one of the effects read, write, execute, network"),
+        (lambda values, workspace: [tool("a.b", "read", run, taints="Web")], "one of the taints web, mcp"),
     ],
 )
 def test_tools_that_cannot_be_made_are_reported(make: object, problem: str, tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_one_package_adds_providers_of_models_and_of_speech_with_one_name(instal
     ("source", "group", "problem"),
     [
         ("import nowhere_at_all", "tools", r"cannot be imported \(ModuleNotFoundError"),
+        ("raise ValueError('a\\nb')", "tools", r"cannot be imported \(ValueError: a b\)"),
         ("1 / 0", "tools", r"cannot be imported \(ZeroDivisionError"),
         ("", "tools", r"cannot be imported \(AttributeError"),
         ("SPEC = 3", "tools", "must be a ToolsSpec, and is a int"),

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from tools.checks import check_encoding, check_policy, check_workspace
+from tools import assembly, conf
+from tools.base import Tool, tool
+from tools.checks import check_encoding, check_policy, check_tools, check_workspace
+from tools.plugins.spec import PluginTools, ToolsSpec
 from tools.policy import parse
 
 
@@ -88,3 +91,28 @@ def test_workspace_with_modules_is_no_code_of_the_service(settings: Settings, tm
 def test_every_package_is_known_as_code(settings: Settings) -> None:
     packages = {path.parent.name for path in Path(settings.BASE_DIR).glob("*/__init__.py")}
     assert (packages | {"clients"}) - {"workspaces"} <= settings.CODE_FOLDERS
+
+
+async def run() -> str:
+    """Run."""
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("made", "found", "problem"),
+    [
+        ([tool("fs.read", "read", run)], "tools.E005", "Registered twice: fs.read"),
+        ([tool("a.b", "read", run)] * 2, "tools.E005", "Registered twice: a.b"),
+        ([tool("weather", "read", run)], "tools.E005", "must be a Tool with a dot in its name"),
+        ([tool("fs_read.a", "read", run), tool("fs.read_a", "read", run)], "tools.E003", "the same name for models"),
+    ],
+)
+def test_plug_in_whose_tools_cannot_be_offered_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch, made: list[Tool], found: str, problem: str
+) -> None:
+    plugin = PluginTools(package="acme", spec=ToolsSpec(make=lambda values, workspace: made), values={})
+    monkeypatch.setattr(conf, "plugins", lambda: (plugin,))
+    monkeypatch.setattr(assembly, "registry", assembly.registry.__wrapped__)
+    (fault,) = check_tools()
+    assert (fault.id, problem in fault.msg) == (found, True)
+    assert assembly.names() == () or found == "tools.E003"

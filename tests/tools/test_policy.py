@@ -1,13 +1,14 @@
 """Decisions and syntax of a policy's rules."""
 
 import re
+from typing import Any
 
+import msgspec
 import pytest
 
-from tools.base import Effect, Facets, Source, TaintSource
-from tools.policy import parse
+from tools.base import Effect, Facets, JsonParams, Source, TaintSource, json_facets, json_implied
+from tools.policy import PolicyInput, parse
 
-NOTHING: Facets = {}
 TOOLS: dict[str, Effect] = {"git.create_pr": "network", "fs.read": "read"}
 
 
@@ -20,7 +21,7 @@ TOOLS: dict[str, Effect] = {"git.create_pr": "network", "fs.read": "read"}
     ],
 )
 def test_without_rules_only_outward_effects_ask(effect: Effect, source: Source, decision: str) -> None:
-    assert parse("").decide("a.b", effect, source, NOTHING) == decision
+    assert parse("").decide(PolicyInput(tool="a.b", effect=effect, source=source)) == decision
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_without_rules_only_outward_effects_ask(effect: Effect, source: Source, 
 def test_last_matching_rule_decides_except_after_a_deny(
     rules: str, tool: str, source: Source, facets: Facets, decision: str
 ) -> None:
-    assert parse(rules).decide(tool, "write", source, facets) == decision
+    assert parse(rules).decide(PolicyInput(tool=tool, effect="write", source=source, facets=facets)) == decision
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_last_matching_rule_decides_except_after_a_deny(
     ],
 )
 def test_rule_may_name_an_effect(rules: str, effect: Effect, decision: str) -> None:
-    assert parse(rules).decide("a.b", effect, "model", NOTHING) == decision
+    assert parse(rules).decide(PolicyInput(tool="a.b", effect=effect, source="model")) == decision
 
 
 @pytest.mark.parametrize(
@@ -96,16 +97,21 @@ def test_rule_may_name_an_effect(rules: str, effect: Effect, decision: str) -> N
 def test_outward_call_of_a_tainted_run_needs_a_rule_about_taint(
     rules: str, taint: list[TaintSource], decision: str
 ) -> None:
-    assert parse(rules).decide("web.fetch", "network", "model", {"x": ["2"]}, taint=taint) == decision
+    assert (
+        parse(rules).decide(
+            PolicyInput(tool="web.fetch", effect="network", source="model", facets={"x": ["2"]}, taint=taint)
+        )
+        == decision
+    )
 
 
 def test_rule_about_taint_holds_for_other_effects_too() -> None:
     policy = parse("ask write when=tainted; deny fs.read path=plans/* when=tainted:web")
-    assert policy.decide("fs.write", "write", "model", NOTHING, taint=["mcp"]) == "ask"
-    assert policy.decide("fs.write", "write", "model", NOTHING) == "allow"
-    plans = {"path": ["plans/a"]}
-    assert policy.decide_path({"fs.read": "read"}, "model", plans, taint=["web"]) == "deny"
-    assert policy.decide_path({"fs.read": "read"}, "model", plans, taint=["mcp"]) == "allow"
+    assert policy.decide(PolicyInput(tool="fs.write", effect="write", source="model", taint=["mcp"])) == "ask"
+    assert policy.decide(PolicyInput(tool="fs.write", effect="write", source="model")) == "allow"
+    plans = PolicyInput(tool="fs.search", effect="read", source="model", facets={"path": ["plans/a"]})
+    assert policy.decide_path({"fs.read": "read"}, msgspec.structs.replace(plans, taint=["web"])) == "deny"
+    assert policy.decide_path({"fs.read": "read"}, msgspec.structs.replace(plans, taint=["mcp"])) == "allow"
 
 
 def test_taint_does_not_bind_a_caller_unless_a_rule_says_so() -> None:
@@ -114,15 +120,45 @@ def test_taint_does_not_bind_a_caller_unless_a_rule_says_so() -> None:
         ("ask network when=tainted", "allow"),
         ("ask network when=tainted source=caller", "ask"),
     ):
-        assert parse(rules).decide("web.fetch", "network", "caller", NOTHING, taint=["web"]) == decision
+        assert (
+            parse(rules).decide(PolicyInput(tool="web.fetch", effect="network", source="caller", taint=["web"]))
+            == decision
+        )
 
 
 @pytest.mark.parametrize("rule", ["deny read path=secrets/*", "deny fs.read path=secrets/*", "ask read path=secrets/*"])
 def test_rule_about_an_effect_also_covers_the_files_of_a_call(rule: str) -> None:
     policy = parse(rule)
     assert policy.has_paths_for(TOOLS)
-    assert policy.decide_path(TOOLS, "caller", {"path": ["secrets/a"]}) != "allow"
-    assert policy.decide_path(TOOLS, "caller", {"path": ["docs/a"]}) == "allow"
+    for path, is_allowed in (("secrets/a", False), ("docs/a", True)):
+        asked = PolicyInput(tool="git.create_pr", effect="network", source="caller", facets={"path": [path]})
+        assert (policy.decide_path(TOOLS, asked) == "allow") == is_allowed
+
+
+@pytest.mark.parametrize(
+    ("rule", "given", "decision"),
+    [
+        ("deny a.b force=true", {"force": True}, "deny"),
+        ("deny a.b force=True", {"force": True}, "deny"),
+        ("deny a.b force=false", {"force": True}, "allow"),
+        ("deny a.b force=False", {"force": False}, "deny"),
+        ("deny a.b force=true", {"force": "true"}, "deny"),
+        ("deny a.b force=True", {"force": "True"}, "deny"),
+        ("ask a.b; allow a.b force=true", {"force": True}, "allow"),
+        ("deny a.b amount=100", {"amount": 100.0}, "deny"),
+        ("deny a.b amount=100", {"amount": [1, 1e2]}, "deny"),
+        ("deny a.b amount=100", {"amount": {"of": [100.0]}}, "deny"),
+        ("deny a.b amount=1.5", {"amount": 1.5}, "deny"),
+        ("deny a.b amount=100", {"amount": 100.5}, "allow"),
+        ("deny a.b body=secret*", {"body": {"of": {"secret-plan": 1}}}, "deny"),
+    ],
+)
+def test_rule_about_a_value_holds_in_each_form_of_json(rule: str, given: dict[str, Any], decision: str) -> None:
+    params = JsonParams(given)
+    asked = PolicyInput(
+        tool="a.b", effect="read", source="model", facets=json_facets(params), implied=json_implied(params)
+    )
+    assert parse(rule).decide(asked) == decision
 
 
 @pytest.mark.parametrize(

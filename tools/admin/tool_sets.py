@@ -115,7 +115,7 @@ class McpToolSetAdmin(ReadOnlyAdmin):
             "may_accept": request.user.has_perm(ACCEPT),
             "may_name": _may_name(request),
             "entries": list(entries.entries()),
-            "example": EXAMPLE,
+            "text": EXAMPLE,
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
@@ -151,12 +151,14 @@ class McpToolSetAdmin(ReadOnlyAdmin):
             return HttpResponseNotAllowed(["POST"])
         if not _may_name(request):
             raise PermissionDenied
-        name = request.POST.get("name", "").strip()
+        name, text = request.POST.get("name", "").strip(), request.POST.get("text", "")
         try:
-            entries.add(name, request.POST.get("text", ""), request.user)
+            entries.add(name, text, request.user)
             messages.success(request, f"The server {name} is added. Ask the servers for their tools, and accept them.")
         except EntryRefused as error:
             messages.error(request, str(error))
+            # The page itself, and not a redirect to it: nothing that was typed is stored.
+            return self.changelist_view(request, {"typed_name": name, "text": entries.typed(text)})
         return HttpResponseRedirect(reverse(LIST))
 
     def remove_server_view(self, request: HttpRequest) -> HttpResponse:

@@ -50,6 +50,9 @@ def coerce(given: dict[str, Any], params: type[msgspec.Struct]) -> dict[str, Any
 
     Null for a param with a default is that default. Values in doubt stay as they are, and are found invalid later.
     """
+    # Nearly all calls are right as they are. To read the types of the fields takes a tenth of a millisecond.
+    if None not in given.values() and _fits(given, params):
+        return given
     fields = {field.encode_name: field for field in msgspec.structs.fields(params)}
     found = dict(given)
     for name, value in given.items():

@@ -119,7 +119,8 @@ class ToolExecutor:
         try:
             values = validate(tool, params)
             self._permission.check_granted(tool.needs(values))
-            decision = self._permission.decide(tool, request.source, values, self._taint)
+            facets = tool.facets(values)
+            decision = self._permission.decide(tool, request.source, values, self._taint, facets)
         except ToolError as error:
             return Call(request=request, params=params, tool=tool, refusal=error)
         if decision == "ask":
@@ -128,7 +129,15 @@ class ToolExecutor:
             except ToolError as error:
                 return Call(request=request, params=params, tool=tool, refusal=error)
         only_reads = tool.effect == "read" and decision == "allow" and tool.authorize is None
-        return Call(request=request, params=params, tool=tool, values=values, decision=decision, only_reads=only_reads)
+        return Call(
+            request=request,
+            params=params,
+            tool=tool,
+            values=values,
+            facets=facets,
+            decision=decision,
+            only_reads=only_reads,
+        )
 
     async def execute(self, call: Call) -> AsyncGenerator[Progress]:
         """Run one tool. Its row is committed before it starts, and its outcome before it is yielded."""
@@ -246,7 +255,7 @@ class ToolExecutor:
         """
         if call.refusal is not None or call.tool is None or call.values is None:
             raise call.refusal or ToolError("There is no such tool.", code="unknown_tool")
-        source, taint = call.request.source, call.tool.taint_of(call.values)
+        source, taint = call.request.source, call.tool.taint_of(call.facets)
         if call.tool.name == OUTPUT_TOOL and self._stored:
             taint = await self._check_output(call.params.given["execution_id"], source)
         permits = self._permission.permits(call.tool, source, call.values, call.decision, self._taint)
@@ -346,11 +355,18 @@ class ToolExecutor:
         except msgspec.ValidationError:
             return tool.taints
         # Nothing leaves when an output is read, so the taint of this conversation cannot be a reason to refuse it.
-        self._permission.decide(tool, source, values, Taint())
-        return tool.taint_of(values)
+        facets = tool.facets(values)
+        self._permission.decide(tool, source, values, Taint(), facets)
+        return tool.taint_of(facets)
 
     def _succeeded(self, intent: Intent, result: Any) -> Succeeded:
-        data = masked(msgspec.to_builtins(result), self._context.masker)
+        try:
+            data = masked(msgspec.to_builtins(result), self._context.masker)
+        except RecursionError:
+            # A server may answer with any JSON, which is not a fault of the service.
+            raise ToolError(
+                "The call was made, and its result is nested too deeply to be kept.", code="failed"
+            ) from None
         pages = self._stored and OUTPUT_TOOL in self._offered.names
         rest = f"{OUTPUT_TOOL} with execution_id {intent.execution_id} reads the rest" if pages else "ask for less"
         return Succeeded(data=data, content=show(data, self._context.result_bytes, rest), found=found_by(result))

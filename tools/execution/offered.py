@@ -6,7 +6,7 @@ import msgspec
 
 from tools.base import Tool, ToolSpec
 from tools.client_tools.declared import ClientTool
-from tools.policy import Policy
+from tools.policy import Policy, PolicyInput
 from tools.tool_search import search_tool
 
 
@@ -54,7 +54,8 @@ def offered_tools(
 
     def usable(tool: Tool) -> bool:
         # Without facets, only a rule that denies the tool with any params holds.
-        return not tool.disabled and policy.decide(tool.name, tool.effect, "model", {}) != "deny"
+        asked = PolicyInput(tool=tool.name, effect=tool.effect, source="model")
+        return not tool.disabled and policy.decide(asked) != "deny"
 
     offered = [tool for tool in chosen if tool.name != search_tool.NAME and granted(tool.name) and usable(tool)]
     too_many = search is not None and len(offered) > many

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tools.base import Effect, Permits, Source, Tool, ToolError
+from tools.base import Effect, Facets, Permits, Source, Tool, ToolError
 from tools.execution.taint import Taint
-from tools.policy import FILE_TOOLS, PATH, Decision, Policy, stricter
+from tools.policy import FILE_TOOLS, PATH, Decision, Policy, PolicyInput, stricter
 from tools.tool_search.search_tool import NAME as SEARCH_TOOL
 
 
@@ -25,14 +25,20 @@ class Permission:
         if missing is not None:
             raise ToolError(f"The caller's key does not have the scope {missing}.", code="denied")
 
-    def decide(self, tool: Tool, source: Source, values: msgspec.Struct, taint: Taint) -> Decision:
+    def decide(self, tool: Tool, source: Source, values: msgspec.Struct, taint: Taint, facets: Facets) -> Decision:
         """Return the policy's decision about a call of a run with this taint. Raises `ToolError` (`denied`)."""
-        facets, implied = tool.facets(values), tool.implied(values)
-        sources = taint.sources
-        decision = self._policy.decide(tool.name, tool.effect, source, facets, implied, taint=sources)
-        if tool.files and PATH in facets:
+        asked = PolicyInput(
+            tool=tool.name,
+            effect=tool.effect,
+            source=source,
+            facets=facets,
+            implied=tool.implied(values),
+            taint=taint.sources,
+        )
+        decision = self._policy.decide(asked)
+        if tool.files and PATH in asked.facets:
             files = {name: FILE_TOOLS[name] for name in tool.files}
-            decision = stricter(decision, self._policy.decide_path(files, source, facets, implied, taint=sources))
+            decision = stricter(decision, self._policy.decide_path(files, asked))
         if decision == "allow" and tool.always_asks(values):
             decision = "ask"
         if decision == "deny":
@@ -54,9 +60,10 @@ class Permission:
         names: dict[str, Effect] = {tool.name: tool.effect, **{name: FILE_TOOLS[name] for name in tool.files}}
         if not self._policy.has_paths_for(names):
             return None
-        facets, sources = tool.facets(values), frozenset(taint.sources)
+        facets, replace = tool.facets(values), msgspec.structs.replace
+        asked = PolicyInput(tool=tool.name, effect=tool.effect, source=source, taint=frozenset(taint.sources))
         # An approval of the call includes its files.
         permitted: set[Decision] = {"allow", "ask"} if decision == "ask" else {"allow"}
         return lambda path: (
-            self._policy.decide_path(names, source, {**facets, PATH: (path,)}, taint=sources) in permitted
+            self._policy.decide_path(names, replace(asked, facets={**facets, PATH: (path,)})) in permitted
         )

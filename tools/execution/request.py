@@ -9,14 +9,15 @@ import msgspec
 from django.utils import timezone
 
 from spending.accounts import Payer
-from tools.base import Approval, InspectedCall, Preview, Tool, ToolError, ToolRequest
+from tools.base import Approval, Facets, InspectedCall, Preview, Tool, ToolError, ToolRequest
 from tools.client_tools.declared import ClientTool
 from tools.execution.arguments import coerce, decode_object
 from tools.execution.rows import Intent, Status
 from tools.models import ToolExecution
 from tools.output.masking import Masker, mapped, storable
 from tools.output.rendering import MAX_KEPT_BYTES, event_params, row_params
-from tools.policy import Decision
+from tools.policy import NOTHING, Decision
+from web.strict_json import MAX_DEPTH, is_too_deep
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Params(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(InspectedCall, frozen=True, kw_only=True):
-    """An inspected request. `refusal` says why it does not run; otherwise `tool` and `values` are set.
+    """An inspected request. `refusal` says why it does not run; otherwise `tool`, `values` and `facets` are set.
 
     `preview` is the effect that it would have, if its tool has previews and an approval is needed or given. A call
     `by_client` has no `tool`.
@@ -54,6 +55,7 @@ class Call(InspectedCall, frozen=True, kw_only=True):
     params: Params
     tool: Tool | None = None
     values: msgspec.Struct | None = None
+    facets: Facets = NOTHING
     refusal: ToolError | None = None
     decision: Decision = "allow"
     preview: Preview | None = None
@@ -68,6 +70,10 @@ class Call(InspectedCall, frozen=True, kw_only=True):
 
     def with_link(self, link: str) -> "Call":
         """Return the call as one that waits for an authorization of its owner, who opens a link for it."""
+        if not isinstance(self.params.stored, dict) or AUTHORIZE in self.params.stored:
+            # The link would stand in the place of what the call does.
+            refusal = ToolError(f"The call needs an authorization, and cannot have a param {AUTHORIZE}.", code="denied")
+            return msgspec.structs.replace(self, refusal=refusal)
         stored = {**self.params.stored, AUTHORIZE: link}
         return msgspec.structs.replace(self, params=msgspec.structs.replace(self.params, stored=stored), decision="ask")
 
@@ -117,7 +123,7 @@ def params_sha256(params: Any) -> str:
 
 
 def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Params:
-    """Decode the params. Text that is not JSON, or is nested too deeply to store, is stored as bounded text.
+    """Decode the params. Text that is not JSON, or is nested too deeply, is stored as text.
 
     A caller's params are taken literally; a model's are read for what they mean.
     """
@@ -128,6 +134,9 @@ def parse_params(request: ToolRequest, tool: Tool | None, masker: Masker) -> Par
             given = msgspec.json.decode(arguments)
         else:
             given = coerce(meant, tool.params) if tool is not None and not tool.schema else meant
+        # Functions that call themselves mask, match, show and hash the params.
+        if is_too_deep(arguments, given):
+            given, error = arguments, f"they are nested too deeply: {MAX_DEPTH} levels are the most"
     except (msgspec.DecodeError, RecursionError) as failure:
         given, error = arguments, str(failure)
     try:

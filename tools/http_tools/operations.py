@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from tools.http_tools.schemas import InvalidDocument, References
-from web.toml_file import OWN_HEADERS
+from web.toml_file import HEADER, OWN_HEADERS
 
 Location = Literal["path", "query", "header"]
 
@@ -24,6 +24,10 @@ IGNORED_HEADERS: Final = OWN_HEADERS | {"authorization", "cookie"}
 MAX_OPERATIONS: Final = 2_000
 MAX_DESCRIPTION: Final = 4_096
 PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+# Behind the address of the server, a path without its slash would lead to another host: `@host`, `.host`.
+PATH: Final = re.compile(r"(/(?!\.{1,2}(?:/|\Z))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2}|\{[^{}]*\})*)+")
+"""A path of a document (RFC 3986, path-absolute) without segments that mean a folder."""
+
 ODD: Final = re.compile(r"[^A-Za-z0-9_-]+")
 NAME_CHARS: Final = 80
 
@@ -77,16 +81,18 @@ def keys(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     count = 0
     for path, item in paths.items() if isinstance(paths, dict) else ():
         for method in METHODS:
-            if isinstance(item, dict) and isinstance(item.get(method), dict):
+            if isinstance(path, str) and isinstance(item, dict) and isinstance(item.get(method), dict):
                 count += 1
                 if count > MAX_OPERATIONS:
                     raise InvalidDocument(f"it has more than {MAX_OPERATIONS} operations")
-                yield f"{method.upper()} {path}", _name(item[method], method, str(path))
+                yield f"{method.upper()} {path}", _name(item[method], method, path)
 
 
 def operation(document: Mapping[str, Any], key: str) -> Operation:
     """Return the operation of a key. Raises `InvalidDocument`, which says why no tool can be made of it."""
     method, _, path = key.partition(" ")
+    if PATH.fullmatch(path) is None:
+        raise InvalidDocument("its path must begin with / and have only characters that a URL can have there")
     item = document["paths"][path]
     references, found = References(document), item[method.lower()]
     params: list[Param] = []
@@ -140,6 +146,8 @@ def _param(raw: Mapping[str, Any], taken: Collection[str]) -> Param:
     wire, location = raw["name"], raw.get("in")
     if location not in get_args(Location):
         raise InvalidDocument(f"the param {wire[:40]!r} is in {str(location)[:40]!r}")
+    if location == "header" and HEADER.fullmatch(wire) is None:
+        raise InvalidDocument(f"the param {wire[:40]!r} cannot be a header")
     if "schema" not in raw:
         raise InvalidDocument(f"the param {wire[:40]!r} has no schema")
     style = str(raw.get("style") or ("form" if location == "query" else "simple"))

@@ -1,5 +1,6 @@
 """The request of a call: its URL, its header fields and its body."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -10,6 +11,8 @@ from tools.base import ToolError
 from tools.http_tools.operations import BODY, FORM, PLACEHOLDER, TEXT, Operation, Param
 
 MAX_URL: Final = 8_000
+FOLDERS: Final = frozenset({".", ".."})
+SLASH: Final = re.compile(r"[/\\]")
 DELIMITERS: Final = {"spaceDelimited": " ", "pipeDelimited": "|"}
 
 
@@ -56,8 +59,9 @@ def _segment(param: Param, value: Any) -> str:
         text = ",".join(f"{key},{_text(item)}" for key, item in value.items())
     else:
         text = ",".join(map(_text, value if isinstance(value, list) else [value]))
-    # These two mean a folder, also when they are percent-encoded.
-    if not text or text in {".", ".."}:
+    # `.` and `..` mean a folder. A server may decode a path before it takes those out, and some read a backslash as a
+    # slash, and nothing behind a semicolon.
+    if not text or any(part.partition(";")[0] in FOLDERS for part in SLASH.split(text)):
         raise ToolError(f"{param.name} is part of the path, so it must not be {text!r}.", code="invalid_params")
     return quote(text, safe="", errors="replace")
 

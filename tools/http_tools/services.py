@@ -16,7 +16,7 @@ from tools.base import Effect
 from tools.http_tools.operations import Operation, keys, operation, servers
 from tools.http_tools.schemas import InvalidDocument
 from web.json_schema import InvalidSchema, compiled
-from web.toml_file import TomlFile
+from web.toml_file import TomlFile, secret_parts
 from web.urls import service_url
 
 TABLE: Final = "services"
@@ -56,8 +56,8 @@ class HttpService(msgspec.Struct, frozen=True, kw_only=True):
     max_parallel: int = 4
 
     def secrets(self) -> tuple[str, ...]:
-        """Return the values that must be masked: those of the headers, also without a scheme such as `Bearer`."""
-        return tuple(part for value in self.headers.values() for part in {value, value.rpartition(" ")[2]})
+        """Return the values that must be masked: those of the headers."""
+        return secret_parts(self.headers.values())
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +89,7 @@ def _service(file: TomlFile, name: str, value: Any, variable: Callable[[str], st
     except msgspec.ValidationError as error:
         raise file.misfit(where, error, _Table) from None
     try:
-        document = _document((file.path.parent / table.document).resolve())
+        document = _document(file.path.parent / table.document)
         tools = tuple(_tools(file, name, table.operations, document))
         declared = servers(document)
     except (InvalidDocument, AttributeError, TypeError) as error:
@@ -118,8 +118,10 @@ def _document(path: Path) -> Mapping[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_DOCUMENT_BYTES + 1)
-    except OSError as error:
-        raise InvalidDocument(f"it cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:
+        # A path with a NUL is a `ValueError`.
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidDocument(f"it cannot be read ({why})") from None
     if len(content) > MAX_DOCUMENT_BYTES:
         raise InvalidDocument(f"it is larger than {MAX_DOCUMENT_BYTES} bytes")
     try:

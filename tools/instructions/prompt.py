@@ -14,7 +14,7 @@ from uuid import UUID
 from console.visible_text import visible_text_line
 from tools.base import Permits, ToolError
 from tools.instructions.skill import FILE, MAX_HEAD, NAME, skill_of
-from tools.policy import FILE_TOOLS, PATH, Policy
+from tools.policy import FILE_TOOLS, PATH, Policy, PolicyInput
 from tools.resources import workspaces
 from tools.workspace import Deadline, File, Workspace, in_thread
 
@@ -46,7 +46,10 @@ async def instructions_of(owner: str, session_id: UUID, policy: Policy) -> str:
         return ""
 
     def permits(path: str) -> bool:
-        return policy.decide(READ_TOOL, FILE_TOOLS[READ_TOOL], "model", {PATH: (path,)}) != "deny"
+        effect = FILE_TOOLS[READ_TOOL]
+        return (
+            policy.decide(PolicyInput(tool=READ_TOOL, effect=effect, source="model", facets={PATH: (path,)})) != "deny"
+        )
 
     deadline = Deadline(MAX_SECONDS)
     try:
@@ -65,14 +68,14 @@ def described(workspace: Workspace, permits: Permits, deadline: Deadline) -> str
     """Return the part about a workspace, with the files that `permits` accepts. This blocks."""
     files = workspace.restricted(permits)
     general = list(_general(files))
-    skills = list(islice(_skills(files, deadline), MAX_SKILLS))
+    skills = list(islice(_skills(files, deadline), MAX_SKILLS + 1))
     if not general and not skills:
         return ""
     lines = [INTRODUCTION, *general, *([SKILLS] if skills else ())]
     left = MAX_CHARACTERS - sum(len(line) + 1 for line in lines)
-    for line in skills:
+    for number, line in enumerate(skills):
         left -= len(line) + 1
-        if left < 0:
+        if left < 0 or number == MAX_SKILLS:
             return "\n".join([*lines, f"There are more skills in {' and '.join(PLACES)}."])
         lines.append(line)
     return "\n".join(lines)
@@ -83,7 +86,7 @@ def _general(files: Workspace) -> Iterator[str]:
     try:
         with files.open_file(AGENTS) as file:
             if not _is_foreign(files, file):
-                first = next((line for line in file.head(MAX_HEAD).split(b"\n") if line.strip()), b"")
+                first = next((line for line in file.head(MAX_HEAD).splitlines() if line.strip()), b"")
                 title = visible_text_line(first.lstrip(b"# ").decode(errors="replace"), MAX_TITLE)
                 about = f", {title!r}" if first.startswith(b"#") else ""
                 yield f"- {AGENTS} ({file.size} bytes{about}): read it before you work with the files."

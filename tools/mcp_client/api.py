@@ -13,7 +13,9 @@ from tools import assembly, shared_tools
 from tools.base import ToolError, ToolErrorCode
 from tools.execution.outcome import masked
 from tools.mcp_client.resource_tool import READ, reading_scope
+from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tools import PinnedServer, installed
+from tools.policy import PolicyInput
 from web import strict_json
 from web.errors import ApiError
 from web.schemas import errors
@@ -137,9 +139,13 @@ def _servers(who: Caller) -> dict[str, PinnedServer]:
     if not (installed() and who.scopes.may_use(READ)):
         return {}
     policy = assembly.tool_context().policy
+
+    def is_allowed(server: McpServer) -> bool:
+        facets = {"server": [server.name]}
+        return policy.decide(PolicyInput(tool=READ, effect=server.effect, source="caller", facets=facets)) == "allow"
+
     return {
         pinned.server.name: pinned
         for pinned in shared_tools.mcp_servers()
-        if who.scopes.may_use(reading_scope(pinned.server.name))
-        and policy.decide(READ, pinned.server.effect, "caller", {"server": [pinned.server.name]}) == "allow"
+        if who.scopes.may_use(reading_scope(pinned.server.name)) and is_allowed(pinned.server)
     }

@@ -37,8 +37,12 @@ DECLINED: Final = "The server asked for input, which was declined"
 NO_INPUT: Final = (
     "The server asks for input before it continues, which is not supported here: it did not finish the call."
 )
+CLOSED: Final = ("Connection closed", "SSE stream ")
+"""The beginnings of the SDK's messages about a connection that was closed."""
+
+CLIENT_ERRORS: Final = 400
 SERVER_ERRORS: Final = 500
-"""The first of the statuses of HTTP that say that the server failed."""
+"""The first of the statuses of HTTP that say that the request is wrong, and that the server failed."""
 
 CALL_RESULT: Final[TypeAdapter[Any]] = TypeAdapter(types.CallToolResult | types.InputRequiredResult)
 R = TypeVar("R")
@@ -196,8 +200,8 @@ class _Attempt:
             return await send(session, self)
         except BaseException as error:
             # An error that the server answers with says nothing about the session, and neither does a cancelled call.
-            is_closed = isinstance(error, MCPError) and error.code == types.CONNECTION_CLOSED
-            is_answer = isinstance(error, (ToolError, MCPError)) and not (is_closed or self.delivery.session_ended)
+            is_answer = isinstance(error, (ToolError, MCPError))
+            is_answer = is_answer and not (_is_closed(error) or self.delivery.session_ended)
             if not is_answer and (isinstance(error, Exception) or self._timer.expired()):
                 session.is_spent = True
             raise
@@ -256,7 +260,7 @@ class _Attempt:
             what = f"cannot be used. {error}"
         elif self.delivery.session_ended and not sent:
             return Unsent(f"{name} ended the session.")
-        elif isinstance(error, MCPError) and error.code != types.CONNECTION_CLOSED:
+        elif isinstance(error, MCPError) and not _is_closed(error):
             return _answered(self._server, error, self.delivery.status, unknown)
         elif isinstance(error, (ValueError, RuntimeError)):
             what = f"answered with something that the protocol does not allow.{unknown}"
@@ -284,6 +288,14 @@ class _Attempt:
         return f"did not answer within {server.connect_seconds:g} s (connect_seconds)"
 
 
+def _is_closed(error: BaseException) -> bool:
+    """Return whether an error says that the connection was closed, and is not one that the server answered with."""
+    # Servers use this code for errors of their own too: JSON-RPC leaves it to them.
+    if not isinstance(error, MCPError) or error.code != types.CONNECTION_CLOSED:
+        return False
+    return str(error.message).startswith(CLOSED)
+
+
 def _answered(server: McpServer, error: MCPError, status: int | None, unknown: str) -> ToolError:
     """Return the error about one that the server answered with."""
     name, said = f"The MCP server {server.name}", flow.without_token(server, visible(str(error.message)))
@@ -297,4 +309,5 @@ def _answered(server: McpServer, error: MCPError, status: int | None, unknown: s
         # A gateway may give up on a call that the server continues.
         code: ToolErrorCode = "interrupted" if unknown else "failed"
         return ToolError(f"{name} answered with HTTP {status}: {message}.{unknown}", code=code)
-    return ToolError(f"{name} answered with an error: {message}.", code="failed")
+    how = f" (HTTP {status})" if status is not None and status >= CLIENT_ERRORS else ""
+    return ToolError(f"{name} answered with an error{how}: {message}.", code="failed")

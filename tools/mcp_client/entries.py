@@ -4,6 +4,7 @@ EntryRefused         an entry cannot be added
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -17,12 +18,26 @@ from tools.mcp_client import pins
 from tools.mcp_client.servers import MAX_SERVERS, McpServer, read_entry
 from tools.mcp_client.tool_set import ToolSet
 from tools.models import McpServerEntry
-from web.toml_file import InvalidFile
+from web.toml_file import HEADER, InvalidFile
 
 logger = logging.getLogger(__name__)
 
 ADDED: Final = "mcp_server.added"
 REMOVED: Final = "mcp_server.removed"
+
+
+VALUE: Final = rf'{HEADER.pattern} ?= ?"env:\w*"'
+PLAIN: Final = "|".join({*McpServer.__struct_fields__} - {"url", "headers", "oauth_client_secret"})
+TYPED: Final = (
+    r"(?:\[[\w. -]*\])?",
+    r"\w+ ?= ?(?:true|false|[\d._]{1,8})",
+    r'url ?= ?"[^"?@#]*"',
+    rf"(?:{PLAIN}) ?=[^#]*",
+    rf"(?:headers ?= ?\{{ ?)?(?:{VALUE} ?(?:, ?)?)*\}}?",
+)
+"""The forms of lines that have no secret, with one space for each white space."""
+
+LEFT_OUT: Final = "# A line was left out here, because it may have had a secret."
 
 
 class EntryRefused(ValueError):
@@ -78,6 +93,13 @@ def add(name: str, text: str, user: Any) -> None:
             raise EntryRefused(f"There are {len(existing)} servers; {MAX_SERVERS} at most are possible.")
         McpServerEntry.objects.create(name=name, text=text, added=timezone.now(), added_by=user.get_username())
         staff.record(user, ADDED, name, detail=text)
+
+
+def typed(text: str) -> str:
+    """Return the text of a refused entry, to be corrected: without lines that may have a secret."""
+    lines = text[: McpServerEntry.MAX_TEXT].splitlines()
+    kept = [line if any(re.fullmatch(form, " ".join(line.split())) for form in TYPED) else LEFT_OUT for line in lines]
+    return conf.masker().text("\n".join(kept))
 
 
 def remove(name: str, user: Any) -> bool:

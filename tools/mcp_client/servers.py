@@ -13,7 +13,7 @@ import msgspec
 from tools.base import Effect
 from tools.mcp_client.programs import found_program
 from tools.sandbox.refusals import CommandRefusedError
-from web.toml_file import HEADER, OWN_HEADERS, VARIABLE, InvalidFile, TomlFile
+from web.toml_file import HEADER, OWN_HEADERS, VARIABLE, InvalidFile, TomlFile, secret_parts
 from web.urls import service_url
 
 TABLE: Final = "servers"
@@ -185,14 +185,12 @@ def _at_url(
     if not table.oauth and (given := next((field for field in OF_URLS[2:] if field in value), None)):
         raise file.fault(where, [given], f"{given} has an effect only with oauth = true")
     secret, _ = _values(file, where, "environment", {"oauth_client_secret": table.oauth_client_secret}, variable)
-    # Also without a scheme such as `Bearer`.
-    secrets = {part for text in headers.values() for part in (text, text.rpartition(" ")[2])}
     # The URL as it was written: a slash at its end may matter, and redirects are not followed.
     return McpServer(
         name=name,
         url=table.url,
         headers=headers,
-        secrets=(*secrets, *filter(None, secret.values())),
+        secrets=(*secret_parts(headers.values()), *filter(None, secret.values())),
         oauth=table.oauth,
         oauth_scope=table.oauth_scope,
         oauth_client_id=table.oauth_client_id,
@@ -203,6 +201,8 @@ def _at_url(
 
 def _check_program(file: TomlFile, where: tuple[str, ...], table: _Table, command: tuple[str, ...]) -> None:
     program = command[0]
+    if any("\0" in word for word in command):
+        raise file.fault(where, ["command"], "command: a word has a NUL, which no argument can have")
     if "/" in program and not program.startswith("/"):
         raise file.fault(where, ["command"], f"the program {program[:80]!r} must be a name, or an absolute path")
     for field in ("read", "write"):

@@ -15,6 +15,7 @@ from command_line.output import as_json
 from tools.output.masking import mapped
 from tools.registry import collisions
 from web.json_schema import InvalidSchema, compiled
+from web.strict_json import MAX_DEPTH, is_too_deep
 
 PREFIX: Final = "mcp"
 FIELDS: Final = ("name", "title", "description", "inputSchema", "outputSchema", "annotations", "execution")
@@ -64,10 +65,13 @@ def tool_set(listed: Iterable[Mapping[str, Any]]) -> ToolSet:
     # By name, because servers list their tools in any order.
     found = ToolSet(tuple(sorted(tools, key=lambda tool: str(tool["name"]))))
     try:
-        size = len(found.text)
+        text = found.text
     except (RecursionError, ValueError, TypeError):
         raise InvalidToolSet("It lists a tool that cannot be stored as JSON.") from None
-    if size > MAX_SET_BYTES:
+    # A set that cannot be shown to an operator cannot be accepted either.
+    if is_too_deep(text, found.tools):
+        raise InvalidToolSet(f"It lists a tool that is nested more than {MAX_DEPTH} levels.")
+    if len(text) > MAX_SET_BYTES:
         raise InvalidToolSet(f"Its list of tools has more than {MAX_SET_BYTES} bytes.")
     return found
 

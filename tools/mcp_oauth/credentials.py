@@ -1,6 +1,11 @@
 """The credentials of an owner for an MCP server: the client that asks for them, and the tokens."""
 
+from typing import Final
+from urllib.parse import urlsplit
+
 import msgspec
+
+PORTS: Final = {"http": 80, "https": 443}
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +21,12 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: str
     method: str
     names_issuer: bool
+
+    def is_for(self, url: str) -> bool:
+        """Return whether the URL of a server is the resource that tokens of this client are for, or is below it."""
+        own, other = urlsplit(self.resource), urlsplit(url)
+        origins = {(parts.scheme, parts.hostname, parts.port or PORTS.get(parts.scheme)) for parts in (own, other)}
+        return len(origins) == 1 and f"{other.path.rstrip('/')}/".startswith(f"{own.path.rstrip('/')}/")
 
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True):

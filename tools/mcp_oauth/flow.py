@@ -42,6 +42,12 @@ _revoking: PerLoop[set[asyncio.Task[None]]] = PerLoop(set)
 _refreshing: dict[tuple[str, str], asyncio.Lock] = {}
 
 
+def _grant_for(server: McpServer, owner: str) -> Grant | None:
+    grant = store.grant_of(server.name, owner)
+    # An operator may give the name to a server at another URL, which must not get the tokens of the first.
+    return grant if grant is not None and grant.client.is_for(server.url) else None
+
+
 def redirect_uri() -> str:
     """Return the page to which authorization servers send browsers back."""
     return f"{settings.PUBLIC_URL}{PAGES}/callback"
@@ -54,7 +60,7 @@ async def authorization_link(
 
     It is valid for so many seconds. If it `decides`, the authorization approves the execution.
     """
-    if await read(store.grant_of, server.name, payer.owner) is not None:
+    if await read(_grant_for, server, payer.owner) is not None:
         return ""
     ticket = secrets.token_urlsafe(TICKET_BYTES)
     asked = Asked(
@@ -98,7 +104,8 @@ async def finish(server: McpServer, asked: Asked, started: Started, code: str, i
     if (issuer is None and client.names_issuer) or (issuer is not None and issuer != client.issuer):
         raise OAuthFailed("The answer is from another authorization server.")
     tokens = await grants.exchange(server, client, code, started.verifier, started.redirect_uri)
-    await writer.write(partial(store.granted, asked, Grant(client=client, tokens=tokens)))
+    if not await writer.write(partial(store.granted, asked, Grant(client=client, tokens=tokens))):
+        raise OAuthFailed("The authorization is not asked for any more: its time is over, or the key was revoked.")
     logger.info("mcp.authorized", extra={"server": server.name, "owner": asked.owner})
 
 
@@ -106,7 +113,7 @@ async def authorized(server: McpServer, owner: str) -> McpServer:
     """Return the server with the token of an owner among its headers. Raises `ToolError` (`denied`, `failed`)."""
     if not server.oauth:
         return server
-    grant = await read(store.grant_of, server.name, owner)
+    grant = await read(_grant_for, server, owner)
     if grant is not None and grant.tokens.expires < time.time() + SPARE_SECONDS:
         lock = _refreshing.setdefault((server.name, owner), asyncio.Lock())
         try:
@@ -189,7 +196,7 @@ async def _refreshed(server: McpServer, owner: str) -> Grant | None:
     from tools.mcp_oauth import grants  # noqa: PLC0415 - as above
 
     # Another call may have refreshed it while this one waited.
-    grant = await read(store.grant_of, server.name, owner)
+    grant = await read(_grant_for, server, owner)
     if grant is None or grant.tokens.expires >= time.time() + SPARE_SECONDS:
         return grant
     try:

@@ -9,18 +9,18 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urljoin
 
 import msgspec
 from mcp.client.auth import utils
 from mcp.client.auth.oauth2 import PKCEParameters
 from mcp.shared.auth import OAuthMetadata, ProtectedResourceMetadata
 from mcp.shared.auth_utils import check_resource_allowed, resource_url_from_server_url
-from pydantic import ValidationError
+from pydantic import AnyHttpUrl, ValidationError
 
 from tools.mcp_client.servers import McpServer
 from tools.mcp_oauth.credentials import Client, Tokens
-from tools.mcp_oauth.guarded_http import GuardedHttp, HttpReply, OAuthFailed
+from tools.mcp_oauth.guarded_http import NOT_HTTPS, GuardedHttp, HttpReply, OAuthFailed
 
 OK: Final = 200
 CREATED: Final = 201
@@ -47,6 +47,9 @@ async def discover(server: McpServer, redirect_uri: str) -> Client:
     metadata = await _metadata(server, http, issuer)
     if "S256" not in (metadata.code_challenge_methods_supported or ()):
         raise OAuthFailed("The authorization server does not support PKCE with S256, which OAuth 2.1 requires.")
+    # The browser goes there, and so does what the owner enters.
+    if not http.allows(str(metadata.authorization_endpoint)):
+        raise OAuthFailed(NOT_HTTPS)
     scope = server.oauth_scope or " ".join(scopes or metadata.scopes_supported or ())
     client_id, secret, method = server.oauth_client_id, server.oauth_client_secret, ""
     if not client_id:
@@ -101,7 +104,7 @@ async def refreshed(server: McpServer, client: Client, tokens: Tokens) -> Tokens
         return None
     reply = await _token_request(server, client, {"grant_type": "refresh_token", "refresh_token": tokens.refresh})
     # The owner, or the server, has withdrawn the authorization. Other errors may pass.
-    if reply.json.get("error") in {"invalid_grant", "invalid_client", "unauthorized_client"}:
+    if str(reply.json.get("error")) in {"invalid_grant", "invalid_client", "unauthorized_client"}:
         return None
     found = _tokens(reply)
     return found if found.refresh else msgspec.structs.replace(found, refresh=tokens.refresh)
@@ -142,7 +145,10 @@ async def _metadata(server: McpServer, http: GuardedHttp, issuer: str) -> OAuthM
             found = OAuthMetadata.model_validate_json(reply.data)
         except ValidationError:
             continue
-        if issuer and not utils.issuers_match(str(found.issuer), issuer):
+        # Without a named issuer, the MCP server's origin is the issuer (RFC 8414, 3.3). Else it could claim to be an
+        # honest server, whose codes would come to its own token endpoint.
+        expected = issuer or str(AnyHttpUrl(urljoin(server.url, "/")))
+        if not utils.issuers_match(str(found.issuer), expected):
             raise OAuthFailed("The authorization server says that it is another one.")
         return found
     raise OAuthFailed("No metadata of an authorization server was found.")
@@ -166,11 +172,11 @@ async def _registered(
     reply = await http.post_json(str(metadata.registration_endpoint), wanted)
     found = reply.json if reply.status in {OK, CREATED} else {}
     client_id, secret = found.get("client_id"), found.get("client_secret") or ""
-    method = found.get("token_endpoint_auth_method") or ""
+    method = str(found.get("token_endpoint_auth_method") or "")
     is_usable = isinstance(client_id, str) and isinstance(secret, str) and method in {"", *METHODS}
     if not is_usable or len(f"{client_id}{secret}") > MAX_FIELD or (method not in {"", "none"} and not secret):
         raise OAuthFailed(f"The authorization server did not register this service (status {reply.status}).")
-    return str(client_id), secret, str(method)
+    return str(client_id), secret, method
 
 
 async def _token_request(server: McpServer, client: Client, form: dict[str, str]) -> HttpReply:

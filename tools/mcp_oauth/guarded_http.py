@@ -16,6 +16,7 @@ from tools.web.robots import PRODUCT
 MAX_BYTES: Final = 256 * 1024
 SECONDS: Final = 15.0
 BLOCK_BYTES: Final = 16 * 1024
+NOT_HTTPS: Final = "The authorization server has a URL that is not https, which is not used."
 
 
 class OAuthFailed(Exception):
@@ -49,6 +50,15 @@ class GuardedHttp:
     def __init__(self, server_url: str) -> None:
         self._own_host = urlsplit(server_url).hostname
 
+    def allows(self, url: str) -> bool:
+        """Return whether a URL has a form that is used: https, or the server's own host."""
+        try:
+            parts = urlsplit(url)
+            schemes = {"http", "https"} if parts.hostname == self._own_host else {"https"}
+        except ValueError:
+            return False
+        return bool(parts.hostname) and parts.username is None and parts.scheme in schemes
+
     async def get(self, url: str) -> HttpReply:
         """Return the reply to a GET. Raises `OAuthFailed`."""
         return await self._send("GET", url, None, {})
@@ -65,18 +75,10 @@ class GuardedHttp:
     async def _send(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> HttpReply:
         import aiohttp  # noqa: PLC0415 - it takes 70 ms to load, and most processes never need it
 
-        try:
-            parts = urlsplit(url)
-            host, is_own = parts.hostname, parts.hostname == self._own_host
-            is_allowed = (
-                bool(host)
-                and parts.username is None
-                and (parts.scheme == "https" or (is_own and parts.scheme == "http"))
-            )
-        except ValueError:
-            host, is_own, is_allowed = None, False, False
-        if not is_allowed or host is None:
-            raise OAuthFailed("The authorization server has a URL that is not https, which is not used.")
+        if not self.allows(url):
+            raise OAuthFailed(NOT_HTTPS)
+        host = urlsplit(url).hostname
+        is_own = host == self._own_host
         resolve = local_addresses if is_own else system_addresses
         guard = Guard(resolve, (lambda _: True) if is_own else is_public_elsewhere)
         own = {"User-Agent": PRODUCT, "Accept": "application/json", "Accept-Encoding": "identity"}

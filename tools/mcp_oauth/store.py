@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -111,15 +112,19 @@ def grant_in(row: McpToken) -> Grant | None:
     return unseal(row.server, row.owner, row.sealed, Grant)
 
 
-def granted(asked: Asked, grant: Grant) -> None:
-    """Store a new grant, and approve the executions that wait for nothing else."""
-    McpToken.objects.update_or_create(
-        server=asked.server,
-        owner=asked.owner,
-        withdrawn=None,
-        defaults={"key": asked.key, "sealed": seal(asked.server, asked.owner, grant), "granted": timezone.now()},
-    )
-    waiting = McpAuthorization.objects.filter(server=asked.server, owner=asked.owner)
+def granted(asked: Asked, grant: Grant) -> bool:
+    """Store a new grant, and approve the executions that wait for nothing else.
+
+    Return False if the key was revoked meanwhile: the tokens are withdrawn at once.
+    """
+    now = timezone.now()
+    row: dict[str, Any] = {"server": asked.server, "owner": asked.owner}
+    found = {"key": asked.key, "sealed": seal(asked.server, asked.owner, grant), "granted": now}
+    waiting = McpAuthorization.objects.filter(**row)
+    if not waiting.filter(key=asked.key).exists():
+        McpToken.objects.create(**row, **found, withdrawn=now)
+        return False
+    McpToken.objects.update_or_create(**row, withdrawn=None, defaults=found)
     for execution_id in waiting.filter(decides=True).values_list("execution_id", flat=True):
         if execution_id is None:
             continue
@@ -129,6 +134,7 @@ def granted(asked: Asked, grant: Grant) -> None:
             # An operator has decided it, or its time is over.
             continue
     waiting.delete()
+    return True
 
 
 def replace(server: str, owner: str, old: Grant, new: Grant | None) -> Grant | None:

@@ -14,6 +14,7 @@ from tools.execution.executor import ToolExecutor
 from tools.execution.offered import OfferedTools
 from tools.mcp_server import agents
 from tools.output.masking import Masker
+from tools.policy import PolicyInput
 from tools.tool_search import search_tool
 
 
@@ -38,7 +39,7 @@ def offered_to(caller: Caller) -> dict[str, Tool]:
         and caller.scopes.may_use(tool.name)
         and not tool.disabled
         # Without facets, only a rule that denies the tool with any params holds.
-        and context.policy.decide(tool.name, tool.effect, "caller", {}) != "deny"
+        and context.policy.decide(PolicyInput(tool=tool.name, effect=tool.effect, source="caller")) != "deny"
     }
 
 

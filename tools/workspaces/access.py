@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from tools import conf
 from tools.base import Permits, ToolError, ToolErrorCode
-from tools.policy import FILE_TOOLS, PATH
+from tools.policy import FILE_TOOLS, PATH, PolicyInput
 from web.errors import ApiError
 
 STATUSES: Final[dict[ToolErrorCode, int]] = {
@@ -23,7 +23,9 @@ STATUSES: Final[dict[ToolErrorCode, int]] = {
 def permits(tool: Literal["fs.read", "fs.write"]) -> Permits:
     """Return the test whether a caller may use a file. A file that needs an approval is denied: only tools can wait."""
     policy, effect = conf.policy(), FILE_TOOLS[tool]
-    return lambda path: policy.decide(tool, effect, "caller", {PATH: (path,)}) == "allow"
+    return lambda path: (
+        policy.decide(PolicyInput(tool=tool, effect=effect, source="caller", facets={PATH: (path,)})) == "allow"
+    )
 
 
 def tool_api_error(error: ToolError) -> ApiError:

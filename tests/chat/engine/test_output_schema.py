@@ -61,6 +61,13 @@ def test_answer_that_does_not_match_is_described_by_its_first_problem(answer: st
     assert len(str(caught.value)) <= 500
 
 
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"$ref": "#"}
+    for _ in range(levels):
+        schema = {"not": schema}
+    return schema
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -71,6 +78,7 @@ def test_answer_that_does_not_match_is_described_by_its_first_problem(answer: st
         {"$ref": "file:///etc/passwd"},
         {"$ref": "#/nowhere"},
         {"description": "x" * MAX_SCHEMA_BYTES},
+        nested(800),
     ],
 )
 def test_invalid_schema_is_refused_and_nothing_is_fetched(schema: dict[str, Any]) -> None:

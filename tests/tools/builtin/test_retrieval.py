@@ -117,8 +117,9 @@ def test_rule_about_paths_of_fs_read_applies(base: Path, retrieval: Retrieval) -
     permits = permission.permits(made, "model", made.params(query="word"), "allow", Taint())
     assert permits
     assert [permits("open.md"), permits("private/a.md")] == [True, False]
+    params = made.params(query="word", path="private/a.md")
     with pytest.raises(ToolError) as refusal:
-        permission.decide(made, "model", made.params(query="word", path="private/a.md"), Taint())
+        permission.decide(made, "model", params, Taint(), made.facets(params))
     assert refusal.value.code == "denied"
 
 

@@ -19,7 +19,7 @@ from tests.speech.vendor import Reply, Vendor, json_reply
 from tests.streams import Answer
 from tools.builtin import speech
 from tools.models import ToolExecution
-from tools.policy import parse
+from tools.policy import PolicyInput, parse
 from tools.registry import Registry
 from tools.workspace import Limits, Workspace
 
@@ -220,7 +220,7 @@ def test_local_speech_needs_no_approval_and_remote_speech_does(make: Make, works
         made = speech.tools(make(missing), workspace, CallBudget)
         assert [tool.effect for tool in made] == effects
         for tool in made:
-            assert parse("").decide(tool.name, tool.effect, "model", {}) == decided
+            assert parse("").decide(PolicyInput(tool=tool.name, effect=tool.effect, source="model")) == decided
 
 
 @pytest.mark.parametrize(("provider", "decided"), [("local", "allow"), ("openai", "ask"), (None, "ask")])
@@ -230,4 +230,11 @@ def test_rule_about_a_provider_applies_to_every_possible_provider(
     (_, synthesize) = speech.tools(make(), workspace, CallBudget)
     params = synthesize.params(**json.loads(json.dumps({"text": "x", "provider": provider})))
     policy = parse("allow speech.* provider=local")
-    assert policy.decide(synthesize.name, synthesize.effect, "model", synthesize.facets(params)) == decided
+    assert (
+        policy.decide(
+            PolicyInput(
+                tool=synthesize.name, effect=synthesize.effect, source="model", facets=synthesize.facets(params)
+            )
+        )
+        == decided
+    )

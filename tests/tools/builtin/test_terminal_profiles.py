@@ -9,7 +9,7 @@ import pytest
 
 from tests.tools.builtin.conftest import Make
 from tests.tools.commands.terminals import run, verdict
-from tools.policy import parse
+from tools.policy import PolicyInput, parse
 
 pytestmark = pytest.mark.usefixtures("kernel")
 
@@ -149,7 +149,11 @@ def test_rules_hold_for_each_program_of_a_line(
 ) -> None:
     tool = make(profile=profile)
     values = msgspec.convert(params, tool.params)
-    found = parse(rules).decide(tool.name, tool.effect, "model", tool.facets(values), tool.implied(values))
+    found = parse(rules).decide(
+        PolicyInput(
+            tool=tool.name, effect=tool.effect, source="model", facets=tool.facets(values), implied=tool.implied(values)
+        )
+    )
     assert found == decision
 
 

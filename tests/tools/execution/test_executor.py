@@ -19,6 +19,7 @@ from tools.base import (
     Approval,
     Execution,
     Failed,
+    JsonParams,
     Opened,
     Output,
     Preview,
@@ -27,7 +28,10 @@ from tools.base import (
     Tool,
     ToolError,
     ToolRequest,
+    ToolSpec,
     Waiting,
+    json_facets,
+    json_implied,
     tool,
 )
 from tools.changes.log import ChangeStore
@@ -70,6 +74,23 @@ async def greet(
 @pytest.fixture
 def greeting() -> Tool:
     return tool("people.greet", "read", greet, "Hello")
+
+
+def any_params(result: Any) -> Tool:
+    """Return a tool with any JSON object as its params, as tools from outside may have."""
+
+    async def run(params: Any, execution: Execution) -> Any:
+        return result
+
+    return Tool(
+        spec=ToolSpec(name="any.json", description="", parameters={}),
+        effect="read",
+        params=JsonParams,
+        run=run,
+        schema='{"type": "object"}',
+        facets=json_facets,
+        implied=json_implied,
+    )
 
 
 def executor(
@@ -115,6 +136,32 @@ def test_signature_of_a_function_is_its_schema(greeting: Tool) -> None:
         "required": ["name"],
         "additionalProperties": False,
     }
+
+
+@pytest.mark.parametrize("rule", ["allow", "ask", "deny * path=x; allow"])
+@pytest.mark.parametrize("source", ["model", "caller"])
+@pytest.mark.parametrize("levels", [101, 450, 950, 20_000])
+async def test_params_that_are_nested_too_deeply_are_refused(
+    levels: int, source: Literal["caller", "model"], rule: str
+) -> None:
+    arguments = f'{{"body": {"[" * levels}{"]" * levels}}}'
+    steps = await opened(
+        executor(any_params({}), policy=f"{rule} any.json"), asking(arguments, name="any.json", source=source)
+    )
+    refused = steps[-1]
+    assert isinstance(refused, Failed)
+    assert (refused.code, (await row()).params[:10]) == ("invalid_params", '{"body": [')
+
+
+@pytest.mark.parametrize("levels", [1_000, 20_000])
+async def test_result_that_is_nested_too_deeply_is_a_failure_of_the_call(levels: int) -> None:
+    deep: list[Any] = []
+    for _ in range(levels):
+        deep = [deep]
+    steps = await opened(executor(any_params({"deep": deep})), asking("{}", name="any.json"))
+    failed = steps[-1]
+    assert isinstance(failed, Failed)
+    assert failed.error == "The call was made, and its result is nested too deeply to be kept."
 
 
 async def test_execution_is_recorded_completely(greeting: Tool) -> None:

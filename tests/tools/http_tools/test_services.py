@@ -92,6 +92,9 @@ def test_document_in_yaml_is_the_same(tmp_path: Path) -> None:
         (OK.replace("listIssues", "broken"), 3, "cannot be a tool"),
         (OK.replace("tracker.json", "nowhere.json"), 2, r"cannot be read \(No such file"),
         (OK.replace("tracker.json", "."), 2, r"cannot be read \(Is a directory\)"),
+        (OK.replace("tracker.json", "\\u0000"), 2, r"cannot be read \(embedded null byte\)"),
+        (OK + 'server = "https://a.example\\r\\n"', 4, "server must be a URL that starts with http"),
+        (OK + "server = 'https://a example'", 4, "server must be a URL that starts with http"),
         (OK + "server = 'ftp://a'", 4, "server must be a URL that starts with http"),
         (OK + "server = 'https://u:p@a.example'", 4, "without a user, a password"),
         (OK + "headers = { Host = 'a' }", 4, "the header 'Host' cannot be set here"),
@@ -126,11 +129,46 @@ def test_fault_is_one_sentence_with_the_line(tmp_path: Path, table: str, line: i
         ({**DOCUMENT, "servers": [{"url": "/v1"}]}, "must be a URL"),
         ({**DOCUMENT, "servers": 3}, "not as OpenAPI describes it"),
         ({"openapi": "3.1.0", "paths": {f"/{n}": {"get": {}} for n in range(2_001)}}, "more than 2000 operations"),
+        ("openapi: 3.1.0\npaths:\n  5:\n    get: {}\n", r"there is no operation .* the document has none \(0\)"),
     ],
 )
 def test_document_that_cannot_be_used_is_named(tmp_path: Path, document: Any, problem: str) -> None:
     with pytest.raises(InvalidFile, match=problem):
         read(tmp_path, OK, document)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "@evil.example",
+        ".evil.example",
+        ":8080",
+        "",
+        "issues",
+        "/../admin",
+        "/a/.",
+        "/a?b",
+        "/a#b",
+        "/a b",
+        "/ä",
+        "/a\r\nX: y",
+    ],
+)
+def test_path_that_would_lead_elsewhere_makes_no_tool(tmp_path: Path, path: str) -> None:
+    document = {"openapi": "3.1.0", "paths": {path: {"get": {"operationId": "here"}}, "/a/{b}%20": {"get": {}}}}
+    server = 'server = "https://a.example"'
+    with pytest.raises(InvalidFile, match="its path must begin with / and have only characters that a URL can have"):
+        read(tmp_path, OK.replace("listIssues", "here") + server, document)
+    (found,) = read(tmp_path, OK.replace("listIssues", "*") + server, document)
+    assert found.tools == ()
+
+
+@pytest.mark.parametrize("name", ["X\r\nHost", "", "X Y", "ä", "X:"])
+def test_param_that_cannot_be_a_header_makes_no_tool(name: str) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["paths"]["/issues"]["parameters"][0]["name"] = name
+    with pytest.raises(InvalidDocument, match="cannot be a header"):
+        operation(document, "GET /issues")
 
 
 def test_two_operations_with_one_name_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from pytest_django import Settings
 
@@ -18,7 +19,7 @@ from tools import conf
 from tools.instructions import prompt
 from tools.instructions.prompt import INTRODUCTION, MAX_CHARACTERS, MAX_FOLDERS, MAX_SKILLS, described
 from tools.instructions.skill import MAX_HEAD, skill_of
-from tools.policy import parse
+from tools.policy import PolicyInput, parse
 from tools.resources import workspaces
 from tools.workspace import Deadline, Workspace
 
@@ -182,6 +183,20 @@ def test_many_and_long_skills_are_bounded(workspace: Workspace, base: Path, put:
     assert part.endswith("There are more skills in skills and .agents/skills.")
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_more_skills_are_mentioned_only_if_there_are_more(workspace: Workspace, put: Put, more: int) -> None:
+    for number in range(MAX_SKILLS + more):
+        put(f"skills/s{number}/SKILL.md", f"---\nname: s{number}\ndescription: Short.\n---\n")
+    part = described(workspace, lambda _: True, Deadline(30))
+    assert part.count(": Short.") == MAX_SKILLS
+    assert part.endswith("There are more skills in skills and .agents/skills.") == bool(more)
+
+
+def test_title_of_a_file_from_windows_is_its_text(workspace: Workspace, put: Put) -> None:
+    put("AGENTS.md", "\r\n# Our rules\r\nThe secret rule.\r\n")
+    assert lines(workspace) == ["- AGENTS.md (33 bytes, 'Our rules'): read it before you work with the files."]
+
+
 def test_look_at_skills_ends_with_its_time(workspace: Workspace, put: Put) -> None:
     put("AGENTS.md", "x")
     put("skills/pdf/SKILL.md", SKILL.format("pdf"))
@@ -241,13 +256,13 @@ def test_tainted_model_writes_no_instructions_without_an_approval(
     settings: Settings, path: str, rules: str, decision: str
 ) -> None:
     settings.TOOL_POLICY = parse(rules)
-    facets = {"path": [path]}
+    asked = PolicyInput(tool="fs.write", effect="write", source="model", facets={"path": [path]})
     settings.WORKSPACE_INSTRUCTIONS = True
-    assert conf.policy().decide("fs.write", "write", "model", facets, taint=["web"]) == decision
+    assert conf.policy().decide(msgspec.structs.replace(asked, taint=["web"])) == decision
     untainted = "deny" if decision == "deny" else "allow"
-    assert conf.policy().decide("fs.write", "write", "model", facets) == untainted
+    assert conf.policy().decide(asked) == untainted
     settings.WORKSPACE_INSTRUCTIONS = False
-    assert conf.policy().decide("fs.write", "write", "model", facets, taint=["web"]) == untainted
+    assert conf.policy().decide(msgspec.structs.replace(asked, taint=["web"])) == untainted
 
 
 async def test_workspace_without_instructions_needs_no_thread(start: Start, settings: Settings) -> None:

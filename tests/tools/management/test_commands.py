@@ -20,6 +20,7 @@ from django.utils import timezone
 from tests.managing import managed, migrated
 from tools import assembly
 from tools.assembly import registry
+from tools.base import Execution, JsonParams, Tool, ToolSpec
 from tools.models import ToolExecution
 from tools.policy import parse
 from tools.resources import workspaces
@@ -53,6 +54,19 @@ def test_tool_is_run_and_recorded() -> None:
     assert reported["content"] == "one\n"
     row = ToolExecution.objects.get()
     assert (row.status, row.source, row.params) == ("succeeded", "caller", {"path": "commands/a.txt", "limit": 1})
+
+
+@pytest.mark.parametrize("schema", [{}, {"properties": {"size": True}}, {"properties": []}])
+def test_tool_with_a_schema_from_outside_is_run(schema: dict[str, Any]) -> None:
+    async def run(params: Any, execution: Execution) -> dict[str, Any]:
+        return dict(params.given)
+
+    spec = ToolSpec(name="any.json", description="", parameters=schema)
+    registry().register(Tool(spec=spec, effect="read", params=JsonParams, run=run, schema='{"type": "object"}'))
+    try:
+        assert json.loads(said("run_tool", "any.json", "--param", "size=3")) == {"size": "3"}
+    finally:
+        registry().renew()
 
 
 def test_names_are_utf_8_in_every_locale(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from mcp import types
+from mcp.shared.exceptions import MCPError
 
 from tests.tools.mcp_client.fake import DEADLINE, Fake, listed, running, text_result
 from tools.base import ToolError
@@ -18,6 +19,7 @@ from tools.mcp_client.connection import call_tool, list_tools
 from tools.mcp_client.results import data_of
 from tools.mcp_client.session import MAX_PAGES
 from tools.mcp_client.tool_set import ToolSet
+from tools.mcp_client.transports import http
 from tools.mcp_client.transports.http import SESSION
 
 SESSION_ERA = "2025-11-25"
@@ -296,6 +298,36 @@ async def test_error_of_the_protocol_is_its_message() -> None:
         error = await failure(fake)
         assert error.code == "failed"
         assert "The MCP server fake answered with an error" in str(error)
+
+
+@ERAS
+async def test_error_with_a_code_of_the_server_is_no_closed_connection(legacy: str) -> None:
+    async with running(legacy=legacy) as fake:
+
+        async def fail(context: Any, arguments: dict[str, Any]) -> Any:
+            raise MCPError(code=types.CONNECTION_CLOSED, message="The plover is out")
+
+        fake.handler = fail
+        error = await failure(fake)
+        assert (error.code, "answered with an error" in str(error)) == ("failed", True)
+        assert "The plover is out" in str(error)
+        fake.handler = fake.echo
+        before = len(fake.methods)
+        assert await call(fake) == {"text": "plover"}
+        # The session is still used.
+        assert "initialize" not in fake.methods[before:]
+
+
+async def test_server_cannot_make_the_client_ask_for_its_stream_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "STREAM_SECONDS", 3_600.0)
+    async with running(legacy=SESSION_ERA) as fake:
+        ended = 200, {"content-type": "text/event-stream"}, b"id: 1\nretry: 0\ndata: \n\n"
+        fake.intercept = lambda method, _: ended if method == "GET" else None
+        for _ in range(10):
+            assert await call(fake) == {"text": "plover"}
+        assert fake.methods.count("GET") == 1
 
 
 def answer(status: int, **headers: str) -> Callable[[str, dict[str, str]], Any]:

@@ -1,16 +1,21 @@
 """MCP servers that a superuser names in the console."""
 
+import asyncio
+import html
+from functools import cache
+from io import StringIO
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.test import Client
 
 from audit.models import AuditEntry
 from tests.managing import manage, migrated
 from tests.tools.mcp_client.fake import running
-from tools import conf, shared_tools
+from tools import assembly, conf, shared_tools
 from tools.mcp_client import entries, pins
 from tools.mcp_client.connection import list_tools
 from tools.mcp_client.entries import EntryRefused
@@ -105,7 +110,7 @@ def test_only_superusers_name_servers_in_the_console() -> None:
     form = {"name": "wiki", "text": URL}
     assert "Add the server" in client.get(LIST).content.decode()
     assert client.get(f"{LIST}add-server/").status_code == 405
-    bad = client.post(f"{LIST}add-server/", {**form, "text": "<script>"}, follow=True).content.decode()
+    bad = client.post(f"{LIST}add-server/", {**form, "text": "<script>"}).content.decode()
     assert "The entry is not TOML" in bad
     assert "<script>" not in bad.replace("<script ", "")
     assert "is added" in client.post(f"{LIST}add-server/", form, follow=True).content.decode()
@@ -118,6 +123,48 @@ def test_only_superusers_name_servers_in_the_console() -> None:
     User.objects.update(is_superuser=True)
     assert "is removed" in client.post(f"{LIST}remove-server/", {"name": "wiki"}, follow=True).content.decode()
     assert entries.entries() == {}
+
+
+def test_refused_entry_can_be_corrected_and_shows_no_secret() -> None:
+    client = console(is_superuser=True)
+    text = (
+        f'{URL}colour = 1\ntotal_seconds = 5\nheaders = {{ A = "env:MCP_SECRET_WIKI", B = "env:OTHER" }}\n'
+        'headers = { Authorization = "Bearer t0p" }\nheaders = { Authorization = Bearer t0p }\n"Bearer t0p" = 1\n'
+        'url = "https://u:t0p@wiki.example/?key=t0p"\n# t0p\neffect = "read" # t0p\noauth_client_secret = "t0p"\n'
+        '[headers]\n\'X-Key\' = \'t0p\'\nX-Other = "env:MCP_SECRET_WIKI"\n\n"""\nt0p\n'
+    )
+    page = client.post(f"{LIST}add-server/", {"name": 'wiki"><b>', "text": text}).content.decode()
+    assert "The entry is not TOML" in page
+    assert 'value="wiki&quot;&gt;&lt;b&gt;"' in page
+    kept = html.unescape(page).partition("<textarea")[2].partition("</textarea>")[0]
+    assert "t0p" not in page
+    for line in (
+        URL,
+        "colour = 1\n",
+        "total_seconds = 5\n",
+        'B = "env:OTHER" }',
+        "[headers]\n",
+        'X-Other = "env:MCP_SECRET_WIKI"\n',
+    ):
+        assert line in kept
+    assert kept.count(entries.LEFT_OUT) == 10
+    assert "open" not in client.get(LIST).content.decode().partition('id="name-server"')[2].partition(">")[0]
+
+
+async def test_list_tools_shows_the_tools_of_servers_that_only_the_console_names(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MCP_SERVERS = ()
+    monkeypatch.setattr(shared_tools, "_accepted_servers", shared_tools.AcceptedServers())
+    monkeypatch.setattr(assembly, "registry", cache(assembly.registry.__wrapped__))
+    async with running() as fake:
+        found = await list_tools(fake.entry())
+        await sync_to_async(lambda: entries.add("fake", f'url = "{fake.entry().url}"', user(is_superuser=True)))()
+        await sync_to_async(lambda: pins.accept("fake", found, by="op"))()
+    out = StringIO()
+    monkeypatch.setattr(assembly, "tool_context", cache(assembly.tool_context.__wrapped__))
+    await asyncio.to_thread(call_command, "list_tools", stdout=out)
+    assert "mcp.fake.echo" in out.getvalue()
 
 
 async def test_tools_of_an_entry_are_offered_and_withdrawn_without_a_restart(
@@ -145,6 +192,12 @@ def test_commands_know_the_servers_of_the_console(tmp_path: Any) -> None:
     migrated(tmp_path)
     missing = manage(tmp_path, "mcp_accept", "wiki")
     assert "There is no MCP server 'wiki'; MCP_SERVERS_FILE and the console name none." in missing.stderr
+
+
+def test_secret_of_an_entry_is_masked_with_and_without_its_scheme(tmp_path: Any) -> None:
+    code = "from tools import conf; print(conf.masker().text('<w1ki-t0ken-0123456789> <Bearer w1ki-t0ken-0123456789>'))"
+    shown = manage(tmp_path, "shell", "--no-imports", "-c", code, MCP_SECRET_WIKI="Bearer w1ki-t0ken-0123456789")
+    assert "<[secret]> <[secret]>" in shown.stdout
 
 
 def test_set_of_another_server_is_no_entry() -> None:

@@ -108,7 +108,7 @@ async def test_nothing_is_read_from_a_server_whose_tools_have_changed(fake: Fake
 async def test_key_needs_a_scope_of_the_server(fake: Fake) -> None:
     (tool,) = resource_tools(await accepted(fake))
     params = tool.converted({"server": "fake"})
-    assert (tool.needs(params), tool.taint_of(params)) == (("mcp.fake.read",), "mcp")
+    assert (tool.needs(params), tool.taint_of(tool.facets(params))) == (("mcp.fake.read",), "mcp")
 
 
 async def test_resource_is_masked_text(fake: Fake) -> None:

@@ -59,6 +59,7 @@ def declared(folder: Path, text: str, **variables: str) -> tuple[McpServer, ...]
         ("[servers.a]\ncommand = 'npx'", 2, "expected `array`, got `str`; it is a list of a program and its arguments"),
         ("[servers.a]\ncommand = []", 2, "command: expected `array` of length >= 1"),
         ("[servers.a]\ncommand = [7]", 2, "command: expected `str`, got `int`"),
+        ('[servers.a]\ncommand = ["cat", "a\\u0000"]', 2, "command: a word has a NUL"),
         ("[servers.a]\ncommand = ['gone']", 2, "command: There is no program 'gone' in "),
         ("[servers.a]\ncommand = ['./gone']", 2, "must be a name, or an absolute path"),
         ("[servers.a]\ncommand = ['/gone/x']", 2, "command: there is no program at /gone/x, or it is a link"),

@@ -115,6 +115,13 @@ def test_report_shows_a_changed_tool_whole_and_escaped() -> None:
     assert next(report(ToolSet(), tool_set(TOOLS[:1]))) == "new: tool0"
 
 
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"$ref": "#"}
+    for _ in range(levels):
+        schema = {"not": schema}
+    return schema
+
+
 @pytest.mark.parametrize(
     ("tools", "said"),
     [
@@ -126,6 +133,9 @@ def test_report_shows_a_changed_tool_whole_and_escaped() -> None:
         ([{"name": f"t{number}"} for number in range(MAX_TOOLS + 1)], f"more than {MAX_TOOLS} tools"),
         ([{"name": "a", "description": "x" * MAX_SET_BYTES}], "bytes"),
         ([{"name": "a", "description": "\ud800"}], "cannot be stored"),
+        ([{"name": "a", "inputSchema": nested(98)}], "nested more than 100 levels"),
+        ([{"name": "a", "inputSchema": nested(900)}], "nested more than 100 levels"),
+        ([{"name": "a", "inputSchema": nested(20_000)}], "cannot be stored"),
     ],
 )  # fmt: skip
 def test_hostile_list_is_refused(tools: list[dict[str, Any]], said: str) -> None:

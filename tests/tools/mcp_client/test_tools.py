@@ -24,7 +24,7 @@ from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tool_set import ToolSet, tool_set
 from tools.mcp_client.tools import MAX_PROGRESS, PinnedServer
 from tools.models import McpToolSet, ToolExecution
-from tools.policy import parse
+from tools.policy import PolicyInput, parse
 from tools.registry import Registry, collisions
 from tools.workspaces.tools import WorkspaceTools
 
@@ -188,10 +188,21 @@ async def test_calls_beyond_the_places_wait_and_then_fail_in_time() -> None:
 
 def test_nested_params_are_seen_by_rules_that_deny() -> None:
     params = JsonParams({"a": [{"path": "secrets/x"}, "b"], "c": ["d", 1], "e": None, "f": True})
-    assert json_facets(params) == {"c": ["d", "1"], "f": ["True"]}
-    assert json_implied(params) == {"a": ["secrets/x", "b"], "c": ["d", "1"], "e": [], "f": ["True"]}
+    assert json_facets(params) == {"c": ["d", "1"], "f": ["true"]}
+    assert json_implied(params) == {"a": ["path", "secrets/x", "b"], "c": ["d", "1"], "e": [], "f": ["true"]}
     policy = parse("deny mcp.* a=secrets/*")
-    assert policy.decide("mcp.s.t", "network", "model", json_facets(params), json_implied(params)) == "deny"
+    assert (
+        policy.decide(
+            PolicyInput(
+                tool="mcp.s.t",
+                effect="network",
+                source="model",
+                facets=json_facets(params),
+                implied=json_implied(params),
+            )
+        )
+        == "deny"
+    )
 
 
 def test_wire_names_are_short_stable_and_differ() -> None:

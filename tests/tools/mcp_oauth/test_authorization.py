@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
+import msgspec
 import pytest
 from django.utils import timezone
 from yarl import URL
@@ -36,6 +37,7 @@ from tools.mcp_client.connection import Unauthorized, list_tools
 from tools.mcp_client.servers import McpServer
 from tools.mcp_client.tools import PinnedServer
 from tools.mcp_oauth import flow, store
+from tools.mcp_oauth.guarded_http import OAuthFailed
 from tools.mcp_oauth.store import Grant
 from tools.models import McpAuthorization, McpToken, ToolExecution
 from tools.registry import Registry
@@ -187,6 +189,17 @@ async def test_call_that_the_policy_asks_about_still_needs_the_decision(
     assert "tool_result" in {event["type"] for event in await rest(api, events[0]["run_id"])}
 
 
+async def test_param_that_would_hide_behind_the_link_is_refused(start: Start, settings: Any, world: World) -> None:
+    call = msgspec.structs.replace(CALL, arguments='{"text": "plover", "authorize_at": "https://evil.example"}')
+    api = await begun(start, settings, world, [call, CALLS], [text("Done."), STOP])
+    answer = await api.ask(message="Go")
+    errors = [event for event in answer.events if event["type"] == "tool_error"]
+    assert [(error["code"], "cannot have a param authorize_at" in error["error"]) for error in errors] == [
+        ("denied", True)
+    ]
+    assert world.fake.calls == []
+
+
 async def test_approval_without_an_authorization_is_no_way_around_it(start: Start, settings: Any, world: World) -> None:
     api = await begun(start, settings, world, [CALL, CALLS], [text("Done."), STOP])
     events, asked = await question(api)
@@ -335,6 +348,12 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "private server by IPv6": ({}, resource("https://[fd00::1]/"), "address that is not public"),
     "metadata service": ({}, resource("http://169.254.169.254/"), "not https"),
     "registration inside": ({"registration_endpoint": "https://192.168.0.1/r"}, {}, "address that is not public"),
+    "method that is no text": (
+        {},
+        {"/register": (201, {**POSTS, "token_endpoint_auth_method": [1]})},
+        "did not register",
+    ),
+    "page without https": ({"authorization_endpoint": "http://example.com/authorize"}, {}, "not https"),
     "plain http": ({"registration_endpoint": "http://example.com/register"}, {}, "not https"),
 }
 
@@ -351,6 +370,50 @@ async def test_authorization_server_that_cannot_be_used_is_a_sentence(
     async with api.session.get(f"{await asked_link(world)}/continue", allow_redirects=False) as page:
         assert page.status == 502
         assert problem in await page.text()
+
+
+@pytest.mark.parametrize("issuer", ["https://honest.example", "http://127.0.0.1:1"])
+async def test_server_that_claims_to_be_another_issuer_gets_no_code(api: Api, world: World, issuer: str) -> None:
+    endpoints = {
+        f"{name}_endpoint": f"{world.granting.url}/{name}" for name in ("authorization", "token", "registration")
+    }
+    metadata = {"issuer": issuer, "response_types_supported": ["code"], "code_challenge_methods_supported": ["S256"]}
+    # It names no authorization server, so it is its own.
+    content = json.dumps({**metadata, **endpoints}).encode()
+    world.fake.intercept = lambda method, headers: (200, {"content-type": "application/json"}, content)
+    async with api.session.get(f"{await asked_link(world)}/continue", allow_redirects=False) as page:
+        assert page.status == 502
+        assert "says that it is another one" in await page.text()
+
+
+async def test_key_that_is_revoked_during_an_authorization_leaves_no_usable_token(api: Api, world: World) -> None:
+    link = await asked_link(world)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        query = await continued(browser, link)
+        cookies = browser.cookie_jar.filter_cookies(URL(f"{api.base_url}/oauth/callback"))
+        taken = await flow.taken(query["state"], cookies["orchestrator_oauth"].value)
+    assert taken is not None
+    await writer.write(partial(store.forget_key, "k1"))
+    with pytest.raises(OAuthFailed, match="not asked for any more"):
+        await flow.finish(world.server, *taken, query["code"], query["iss"])
+    assert await read(store.grant_of, "fake", "user:1") is None
+    await flow.revoke_withdrawn([world.server])
+    assert world.granting.requests[-1] == (
+        "/revoke", {"token": world.granting.refresh, "client_id": "registered-client"}
+    )  # fmt: skip
+    assert await McpToken.objects.acount() == 0
+
+
+@pytest.mark.parametrize("change", [("/mcp", "/other"), ("127.0.0.1", "localhost"), ("http:", "https:")])
+async def test_server_at_another_url_gets_no_token_of_its_namesake(
+    api: Api, world: World, change: tuple[str, str]
+) -> None:
+    await granted(world)
+    assert await asked_link(world) == ""
+    world.server = msgspec.structs.replace(world.server, url=world.server.url.replace(*change))
+    with pytest.raises(ToolError, match="needs your authorization"):
+        await flow.authorized(world.server, "user:1")
+    assert LINK.search(await asked_link(world))
 
 
 @pytest.mark.parametrize(
@@ -411,10 +474,13 @@ async def test_withdrawn_authorization_is_forgotten_and_asked_for_again(api: Api
     assert LINK.search(await asked_link(world))
 
 
-async def test_server_that_cannot_renew_now_loses_no_authorization(api: Api, world: World) -> None:
+@pytest.mark.parametrize(
+    "answer", [(503, {}), (400, {"error": ["invalid_grant"]}), (400, {"error": {}}), (200, b"\xff")]
+)
+async def test_server_that_cannot_renew_now_loses_no_authorization(api: Api, world: World, answer: Any) -> None:
     await granted(world)
     await flow.rejected(world.server, "user:1")
-    world.granting.answers["/token"] = (503, {})
+    world.granting.answers["/token"] = answer
     with pytest.raises(ToolError, match="cannot be renewed now"):
         await flow.authorized(world.server, "user:1")
     assert await McpToken.objects.acount() == 1

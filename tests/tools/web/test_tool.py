@@ -22,7 +22,7 @@ from tests.tools.web.web_server import Site, answer, redirect, site
 from tools import conf
 from tools.base import Execution, Tool, ToolError
 from tools.builtin import web
-from tools.policy import parse
+from tools.policy import PolicyInput, parse
 from tools.web.kept import Kept
 from tools.web.pages import Pages
 from tools.web.search import SearchService, search_provider
@@ -178,7 +178,9 @@ def test_policy_sees_the_host_as_it_is_reached(web_reader: web.Reader) -> None:
     )
 
     def decision(url: str) -> str:
-        return policy.decide(tool.name, tool.effect, "model", tool.facets(tool.params(url=url)))
+        return policy.decide(
+            PolicyInput(tool=tool.name, effect=tool.effect, source="model", facets=tool.facets(tool.params(url=url)))
+        )
 
     assert decision("https://DOCS.example.org./x") == "allow"
     assert decision("https://docs.example.org@evil.example/") == "ask"

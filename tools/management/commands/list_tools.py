@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from command_line.output import add_json, as_json
-from tools import assembly
+from tools import assembly, shared_tools
 from tools.listing import describe_tools
 
 
@@ -17,6 +17,8 @@ class Command(BaseCommand):
         add_json(parser, "the body of GET /tools, with confinement and the params' schemas,")
 
     def handle(self, *, json: bool, **_: Any) -> None:
+        # Servers of MCP may be named in the console only.
+        shared_tools.load()
         tools = describe_tools(assembly.tool_context())
         if json:
             self.stdout.write(as_json(tools))

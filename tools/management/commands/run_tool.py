@@ -102,7 +102,10 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _value(tool: Tool, name: str, text: str) -> Any:
     """Return the text itself, or what it means as JSON if the tool takes another type."""
-    schema = tool.spec.parameters["properties"].get(name, {})
+    # A schema from outside may have no properties, and any of them may be `true`.
+    properties = tool.spec.parameters.get("properties")
+    schema = properties.get(name) if isinstance(properties, dict) else None
+    schema = schema if isinstance(schema, dict) else {}
     # A param that may be a text is one: `--param content=123` writes the digits.
     if "string" in str(schema.get("type") or schema.get("anyOf", "string")):
         return text

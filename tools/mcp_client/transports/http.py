@@ -1,6 +1,8 @@
 """The HTTP transport to one MCP server: bounded answers, no redirects, no proxy; it knows whether a call was sent."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -13,6 +15,9 @@ from tools.mcp_client.transports.delivery import AnswerRefused, Delivery, TooLar
 
 CLOSE_SECONDS: Final = 2.0
 """The time of the request that ends a session."""
+
+STREAM_SECONDS: Final = 1.0
+"""The time between two requests for a stream of the server."""
 
 NOT_FOUND: Final = 404
 UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
@@ -48,6 +53,7 @@ class _Requests(httpx2.AsyncHTTPTransport):
     def __init__(self, max_bytes: int) -> None:
         super().__init__(trust_env=False)
         self._max_bytes = max_bytes
+        self._next_stream = 0.0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         call = delivery()
@@ -57,6 +63,11 @@ class _Requests(httpx2.AsyncHTTPTransport):
             # A server that hangs must not delay the end of a session.
             limits = dict.fromkeys(("connect", "read", "write", "pool"), CLOSE_SECONDS)
             request.extensions = {**request.extensions, "timeout": limits}
+        elif request.method == "GET":
+            # A server says how soon the SDK asks for its stream again, which may be at once and for ever.
+            now = time.monotonic()
+            self._next_stream = max(now, self._next_stream) + STREAM_SECONDS
+            await asyncio.sleep(self._next_stream - STREAM_SECONDS - now)
         # Compressed answers could be far larger than the bytes that are counted.
         request.headers["Accept-Encoding"] = "identity"
         # Set before the bytes leave: a failure in between counts as sent.
