@@ -89,6 +89,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
 
     async def connect(self) -> None:
         self._shown: str | None = None
+        self._has_followed = False
         self._work = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._runs = FollowedRuns(self._send, partial(self.close, DROPPED))
@@ -119,6 +120,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
             # A run that was deleted has no events, and a socket that follows too many gets no more.
             with suppress(ApiError):
                 if owner is not None:
+                    self._has_followed = True
                     self._runs.follow(message.run, owner, message.after, hides_reasoning=False)
 
     async def disconnect(self, code: int) -> None:
@@ -132,12 +134,15 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         while True:
             await self._work.wait()
             self._work.clear()
-            if self._shown is None or self._watch.cursor in {"", self._shown}:
-                continue
-            # The user may have logged out, or may have lost their role.
+            # The user may have logged out, or may have lost their role or a permission. Also without a state to compare:
+            # a client that only follows runs would otherwise read them for as long as it stays connected.
             if not await self._may():
                 await self.close(UNAUTHORIZED)
                 return
+            if self._has_followed and not await self._may(*FOLLOW):
+                self._runs.stop()
+            if self._shown is None or self._watch.cursor in {"", self._shown}:
+                continue
             self._shown = self._watch.cursor
             await self._send(json.dumps({"type": "changed", "cursor": self._shown}).encode())
 
