@@ -108,10 +108,10 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         try:
             message = _parse(text_data or "")
         except (msgspec.DecodeError, UnicodeError):
-            await self.close(INVALID)
+            await self._refuse(INVALID)
             return
         if not await self._may():
-            await self.close(UNAUTHORIZED)
+            await self._refuse(UNAUTHORIZED)
         elif isinstance(message, Watch):
             self._shown = message.cursor
             self._work.set()
@@ -137,7 +137,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
             # The user may have logged out, or may have lost their role or a permission. Also without a state to compare:
             # a client that only follows runs would otherwise read them for as long as it stays connected.
             if not await self._may():
-                await self.close(UNAUTHORIZED)
+                await self._refuse(UNAUTHORIZED)
                 return
             if self._has_followed and not await self._may(*FOLLOW):
                 self._runs.stop()
@@ -145,6 +145,11 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
                 continue
             self._shown = self._watch.cursor
             await self._send(json.dumps({"type": "changed", "cursor": self._shown}).encode())
+
+    async def _refuse(self, code: int) -> None:
+        """Close the socket, and send nothing after that, which a server answers with an error."""
+        self._runs.stop()
+        await self.close(code)
 
     async def _may(self, *permissions: str) -> bool:
         """Return whether the user of the page's session is staff with these permissions."""
