@@ -134,8 +134,8 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         while True:
             await self._work.wait()
             self._work.clear()
-            # The user may have logged out, or may have lost their role or a permission. Also without a state to compare:
-            # a client that only follows runs would otherwise read them for as long as it stays connected.
+            # The user may have logged out, or may have lost their role or a permission. A client that only follows runs
+            # has no state to compare, and would otherwise read them for as long as it stays connected.
             if not await self._may():
                 await self._refuse(UNAUTHORIZED)
                 return

@@ -129,7 +129,8 @@ async def test_every_page_is_accessible_at_each_size_in_each_scheme(start: Start
     execution = await ToolExecution.objects.aget()
     user = await sync_to_async(staff)()
     paths = [
-        "/admin/", "/admin/chat/session/", f"/admin/chat/session/{run.session_id}/change/", "/admin/chat/run/",
+        "/admin/", "/admin/chat/", "/admin/chat/session/", f"/admin/chat/session/{run.session_id}/change/",
+        "/admin/chat/run/",
         f"/admin/chat/run/{run.pk}/change/", "/admin/tools/toolexecution/?status__exact=succeeded&q=one",
         f"/admin/tools/toolexecution/{execution.pk}/change/", "/admin/access/apikey/", "/admin/access/apikey/add/",
         "/admin/spending/use/", "/admin/audit/auditentry/", "/admin/auth/user/",
