@@ -85,7 +85,8 @@ class Rows:
         _insert(
             "usage",
             "day owner key provider model tool calls failed estimated unpriced input_tokens output_tokens "
-            "cached_tokens reasoning_tokens cost milliseconds runs run_milliseconds first_tokens first_token_milliseconds",
+            "cached_tokens reasoning_tokens cost milliseconds runs run_milliseconds first_tokens "
+            "first_token_milliseconds",
             _usage(self._now),
         )
         for index in indexes:

@@ -105,6 +105,39 @@ async def test_operator_approves_denies_cancels_and_undoes(start: Start, open_pa
     assert [run.status async for run in Run.objects.order_by("created")] == ["completed", "cancelled"]
 
 
+async def test_change_elsewhere_leaves_the_focus_and_a_typed_note(
+    start: Start, open_page: Open, make_key: MakeKey
+) -> None:
+    model = Scripted([write("a", "a.txt"), USED, CALLS], [text("Not written."), USED, STOP])
+    api = await start(model, policy="ask fs.write")
+    page = await opened(open_page, api, "/admin/")
+    asking = asyncio.create_task(api.ask(message="Write a file"))
+    await page.get_by_role("row").filter(has_text="a.txt").locator("a").last.click()
+    await expect(page.locator("#console-state")).to_have_text("Live")
+    summary = page.locator("summary").filter(has_text="fs.write")
+    await page.get_by_label("Note").fill("Not this one.")
+    await page.keyboard.press("Tab")
+    deny = page.get_by_role("button", name="Deny")
+    await expect(deny).to_be_focused()
+    # The second reading of the page follows the first.
+    for name in ("one", "two"):
+        async with page.expect_response(lambda response: "/change/" in response.url):
+            await make_key(name)
+    await expect(deny).to_be_focused()
+    await expect(page.get_by_label("Note")).to_have_value("Not this one.")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#run .facts")).to_contain_text("Completed")
+    assert (await ToolExecution.objects.aget()).note == "Not this one."
+    # What a person opened or closed stays so.
+    await summary.click()
+    async with page.expect_response(lambda response: "/change/" in response.url):
+        await make_key("three")
+    async with page.expect_response(lambda response: "/change/" in response.url):
+        await make_key("four")
+    await expect(summary.locator("xpath=..")).to_have_attribute("open", "")
+    await asking
+
+
 async def test_page_that_lost_its_connection_shows_what_it_missed(start: Start, open_page: Open) -> None:
     api = await start(Scripted([text("One"), USED, STOP], [text("Two"), USED, STOP]))
     await api.ask(message="First")
