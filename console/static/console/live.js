@@ -3,7 +3,7 @@
 
 import { patch } from "./patch.js";
 
-const LIVE = "[data-live], #changelist .results, #changelist .paginator";
+const LIVE = "[data-live], #changelist-form";
 const RETRY_SECONDS = [1, 2, 5, 10];
 const MAX_LIVE_CHARACTERS = 100_000;
 

@@ -1,6 +1,13 @@
 /* Changes a part of the page into a newer version of it, and keeps each element that is in both: with it the focus, a
    text that was typed, the scroll position, open details and playing audio. */
 
+/** Details that the person opened or closed. The page opens others by itself, such as those of a call that failed. */
+const toggled = new WeakSet();
+document.addEventListener("click", ({ target }) => {
+  const summary = target.closest("summary");
+  if (summary) toggled.add(summary.parentElement);
+});
+
 /** Make the children of `part` those of `other`, whose nodes are used up. */
 export function patch(part, other) {
   const unused = [...part.childNodes];
@@ -36,14 +43,12 @@ function key(node) {
 }
 
 function copyAttributes(element, newer) {
-  // Whether details are open is the choice of the person.
-  const isOwn = ({ name }) => name === "open" && element.nodeName === "DETAILS";
-  for (const attribute of [...element.attributes]) {
-    if (!newer.hasAttribute(attribute.name) && !isOwn(attribute)) element.removeAttribute(attribute.name);
+  for (const { name } of [...element.attributes]) {
+    // What is open is being read.
+    if (!newer.hasAttribute(name) && name !== "open") element.removeAttribute(name);
   }
-  for (const attribute of newer.attributes) {
-    if (element.getAttribute(attribute.name) !== attribute.value && !isOwn(attribute)) {
-      element.setAttribute(attribute.name, attribute.value);
-    }
+  for (const { name, value } of newer.attributes) {
+    const isChosen = name === "open" && toggled.has(element);
+    if (element.getAttribute(name) !== value && !isChosen) element.setAttribute(name, value);
   }
 }
