@@ -220,4 +220,4 @@ class ApiKeyAdmin(NamedAdmin):
         with transaction.atomic():
             if issuing.revoke(row, timezone.now(), by=request.user.get_username()):
                 self.log_change(request, row, REVOKED)
-                messages.success(request, f"Revoked: {row.name}.")
+                messages.success(request, f"Revoked: {cells.short(row.name)}.")

@@ -10,7 +10,7 @@ from typing import Final
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
+from django.template.loader import render_to_string
 
 from storage.writer import StorageUnavailable
 from web.form_origin import wrong_origin
@@ -52,6 +52,5 @@ def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _page(status: HTTPStatus, text: str = "") -> HttpResponse:
-    template = '<!doctype html>\n<html lang="en">\n<title>{0}</title>\n<h1>{0}</h1>\n{1}</html>\n'
-    shown = format_html("<p>{}</p>\n", text) if text else ""
-    return HttpResponse(format_html(template, status.phrase, shown), status=status)
+    page = render_to_string("console/error.html", {"title": status.phrase, "text": text})
+    return HttpResponse(page, status=status)

@@ -28,17 +28,17 @@ class NamedAdmin(ReadOnlyAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         found = super().get_changelist_instance(request)
-        self._name(found.result_list)
+        self._name(found.result_list, request)
         return found
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         row = super().get_object(request, object_id, from_field)
         if row is not None:
-            self._name([row])
+            self._name([row], request)
         return row
 
-    def _name(self, rows: Sequence[Any]) -> None:
-        names = Names(getattr(row, field) for row in rows for field in self.references)
+    def _name(self, rows: Sequence[Any], request: HttpRequest) -> None:
+        names = Names((getattr(row, field) for row in rows for field in self.references), request.user)
         for row in rows:
             row.names = names
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.db.models import Q
@@ -27,7 +27,9 @@ MAX_FOUND: Final = 100
 class Names:
     """The names behind the references of some rows: read when first asked for, the keys and the users at once."""
 
-    def __init__(self, references: Iterable[object]) -> None:
+    def __init__(self, references: Iterable[object], reader: Any = None) -> None:
+        """Read the names of the `references`. The links are those to pages that the user `reader` may see."""
+        self._reader = reader
         self._found = [match for one in references if (match := REFERENCE.fullmatch(str(one)))]
 
     def text(self, reference: object) -> str:
@@ -36,14 +38,16 @@ class Names:
         return f"{name}{rest}" if name else visible_text_line(str(reference), SHOWN)
 
     def link(self, reference: object) -> str:
-        """Return the name as HTML, with a link to the page of the key or the user."""
+        """Return the name as HTML, with a link to the page of the key or the user if the reader may see it."""
         if reference in (None, ""):
             return cells.NOTHING
         page, name, rest = self._named(reference)
         if not name:
             return cells.short(str(reference))
         kind, _, key = page.partition(":")
-        return format_html("{}{}", cells.link(kind, key, name), visible_text_line(rest, SHOWN))
+        app, _, model = kind.partition("_")
+        may_see = self._reader is not None and self._reader.has_perm(f"{app}.view_{model}")
+        return format_html("{}{}", cells.link(kind, key, name) if may_see else name, visible_text_line(rest, SHOWN))
 
     def _named(self, reference: object) -> tuple[str, str, str]:
         """Return the page of a reference, the name, and the rest of an account's name; the name may be unknown."""

@@ -85,7 +85,8 @@ class Rows:
         _insert(
             "usage",
             "day owner key provider model tool calls failed estimated unpriced input_tokens output_tokens "
-            "cached_tokens reasoning_tokens cost milliseconds",
+            "cached_tokens reasoning_tokens cost milliseconds runs run_milliseconds first_tokens "
+            "first_token_milliseconds",
             _usage(self._now),
         )
         for index in indexes:
@@ -180,7 +181,7 @@ def _usage(now: datetime) -> Iterator[tuple[Any, ...]]:
                 date = (now - timedelta(days=day)).date().isoformat()
                 key = UUID(int=owner)
                 yield (date, f"key:{key}", str(key), provider, model, "", 37, 1, 0, 0, 44_400, 12_580, 0, 0,
-                       44_000_000, 0)  # fmt: skip
+                       44_000_000, 0, 37, 74_000, 37, 18_500)  # fmt: skip
 
 
 def _insert(table: str, columns: str, rows: Iterable[Sequence[Any]]) -> None:

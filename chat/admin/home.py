@@ -69,7 +69,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         is_open = f"{reverse('admin:chat_run_changelist')}?status__exact="
         note = f"{cells.number(waiting.count())} waiting"
         tiles.append(Tile(name="Runs now", figure=cells.number(running.count()), note=note, url=f"{is_open}running"))
-        panels.append(_runs("Runs now", [running, waiting], "Nothing runs."))
+        panels.append(_runs(request, "Runs now", [running, waiting], "Nothing runs."))
     if may(VIEW_EXECUTIONS):
         executions = reverse("admin:tools_toolexecution_changelist")
         for status, name in ((ToolExecution.WAITING[0], "Approvals"), (ToolExecution.WAITING[1], "Client tools")):
@@ -79,18 +79,20 @@ def context(request: HttpRequest) -> dict[str, Any]:
             tiles.append(Tile(name=f"{name} waiting", figure=cells.number(count), url=url, tone=tone))
             # Most services have no client tools: a panel that is always empty would only take room.
             if count or status == ToolExecution.Status.AWAITING_APPROVAL:
-                table = waiting_table(status, ROWS) if count else ""
+                table = waiting_table(status, ROWS, request.user) if count else ""
                 panels.append(Panel(title=f"{name} waiting", table=table, empty="Nothing waits for a decision."))
     if may(VIEW_RUNS):
         # The day of the table `usage`, with which the figure stands in one row.
         midnight = datetime.combine(now.date(), datetime.min.time(), UTC)
         failures = Run.objects.filter(created__gte=midnight, status__in=FAILED)
         count = failures.count()
-        url = f"{reverse('admin:chat_run_changelist')}?status__exact=failed"
+        # The list behind the figure has the same rows, which the choices of its filters could not name.
+        same = {"status__in": ",".join(FAILED), "created__gte": midnight.isoformat()}
+        url = reverse("admin:chat_run_changelist", query=same)
         tone = "attention" if count else ""
         tiles.append(Tile(name="Failed runs today", figure=cells.number(count), url=url, tone=tone))
         if count:
-            panels.append(_runs("Failed runs today", [failures], ""))
+            panels.append(_runs(request, "Failed runs today", [failures], ""))
     days = int(asked) if (asked := request.GET.get("days", "")) in map(str, PERIODS) else DAYS
     usage = _Usage(now.date(), days) if may(VIEW_USAGE) else None
     return {
@@ -103,11 +105,11 @@ def context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _runs(title: str, each: Sequence[QuerySet[Run]], empty: str) -> Panel:
+def _runs(request: HttpRequest, title: str, each: Sequence[QuerySet[Run]], empty: str) -> Panel:
     found: list[Any] = [
         run for rows in each for run in annotations.with_session_title(rows.order_by("-created"))[:ROWS]
     ]
-    names = Names(run.owner for run in found)
+    names = Names((run.owner for run in found), request.user)
     shown: tuple[Column, ...] = (fields.time, fields.run_link, fields.run_status, fields.session_title)
     rows = [
         (

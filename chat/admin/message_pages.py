@@ -77,6 +77,9 @@ class MessageAdmin(ReadOnlyAdmin):
         ("Provider parts", (columns.block("provider_parts", long_fields["provider_parts"]),)),
     )
 
+    def title_of(self, row: Message) -> str:
+        return f"{row.get_role_display()} message {row.pk}"
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.picture_view)
         return [path("<int:message_id>/pictures/<int:key>/", view, name="chat_message_picture"), *super().get_urls()]

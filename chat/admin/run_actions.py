@@ -14,7 +14,7 @@ from chat import conf as chat_conf
 from chat import service_registry
 from chat.models import Run
 from console.html.params import numbered
-from console.visible_text import visible_text
+from console.visible_text import visible_text, visible_text_line
 from tools import conf, resources
 from tools.base import ToolError
 from tools.changes.report import described
@@ -24,6 +24,9 @@ from web.plurals import counted
 
 CANCEL: Final = "chat.cancel_run"
 UNDO: Final = "chat.undo_run"
+MAX_NAMED: Final = 1_000
+"""Characters of a message that names files. A browser keeps it in a cookie until the next page."""
+
 OPEN: Final = (Run.Status.RUNNING, Run.Status.WAITING)
 
 
@@ -32,6 +35,9 @@ def cancel_view(request: HttpRequest, run_id: UUID) -> HttpResponse:
     run = _changeable(request, run_id, CANCEL)
     if isinstance(run, HttpResponse):
         return run
+    if run.status not in OPEN:
+        messages.info(request, f"The run is {run.status} already.")
+        return HttpResponseRedirect(reverse("admin:chat_run_change", args=[run_id]))
     staff.record(request.user, "run.cancelled", run_id, run.session.owner)
     status = async_to_sync(_cancel)(run_id, run.session.owner)
     messages.info(request, f"The run is {status}.")
@@ -48,18 +54,24 @@ def undo_view(request: HttpRequest, run_id: UUID) -> HttpResponse:
         messages.error(request, f"The run is {run.status}. Wait for its end, or cancel it.")
         return page
     # A button without a value, as of an old page, undoes: that can be redone.
+    changes = resources.changes().of(run_id)
+    if not changes.files():
+        messages.info(request, "The run changed no files.")
+        return page
     direction: Direction = "redo" if request.POST.get("direction") == "redo" else "undo"
     staff.record(request.user, f"run.{direction}", run_id, run.session.owner)
     try:
         workspace = resources.workspaces().at(run.session.owner, run.session_id).restricted(permits("fs.write"))
-        files = restore(workspace, resources.changes().of(run_id), direction)
+        files = restore(workspace, changes, direction)
     except (ChangedSince, NotKept) as refused:
         problem = "changed since the run" if isinstance(refused, ChangedSince) else "are not kept (UNDO_MAX_BYTES)"
-        messages.error(request, f"Nothing was restored: {', '.join(refused.paths)} {problem}.")
+        paths = visible_text_line(", ".join(refused.paths), MAX_NAMED)
+        messages.error(request, f"Nothing was restored: {paths} {problem}.")
     except ToolError as error:
-        messages.error(request, f"Nothing was restored: {error}")
+        messages.error(request, f"Nothing was restored: {visible_text_line(str(error), MAX_NAMED)}")
     else:
-        messages.success(request, f"{counted(len(files), 'file')} restored ({direction}).")
+        changed = [file for file in files if file.action != "none"]
+        messages.success(request, f"{counted(len(changed), 'file')} restored ({direction}).")
     return page
 
 

@@ -68,10 +68,11 @@ def export_view(request: HttpRequest, session_id: UUID) -> HttpResponseBase:
     file = SessionFile("html" if request.GET.get("format") == "html" else "jsonl")
     reader = SessionReader(session_id, None)
     head = reader.head()
-    if head is None:
+    row = Session.objects.filter(pk=session_id).first()
+    if head is None or row is None:
         raise Http404
     # Before the first byte: an export that breaks off may have been read.
-    staff.record(request.user, "session.exported", session_id, detail={"format": file.kind})
+    staff.record(request.user, "session.exported", session_id, row.owner, {"format": file.kind})
     # As a download: in the console's origin the browser must not render a model's text.
     headers = {"Content-Disposition": f'attachment; filename="session-{session_id}.{file.kind}"'}
     return StreamingHttpResponse(exported(reader, head, file), content_type="application/octet-stream", headers=headers)
@@ -91,7 +92,7 @@ def import_view(request: HttpRequest) -> HttpResponse:
     try:
         found = imported(given.read())
     except ApiError as refusal:
-        messages.error(request, f"{given.name}: {refusal.error}")
+        messages.error(request, f"Nothing was imported from {given.name}: {refusal.error}")
         return back
     with transaction.atomic():
         made = store_session(found.head, found.messages, OPERATOR, None, {"imported": True})

@@ -16,7 +16,7 @@ from access.keys.names import Names
 from chat.admin import fields
 from chat.models import Attachment, Message, RunEvent
 from console import cells
-from console.html.markdown import rendered
+from console.html.markdown import PageTexts
 from console.visible_text import visible_text
 from tools.admin.card import card
 from tools.models import ToolExecution
@@ -102,7 +102,8 @@ def _page(
 
 def _entries(request: HttpRequest, messages: Sequence[Message], executions: Sequence[ToolExecution]) -> list[Entry]:
     """Put each execution behind the message that asked for it, and the others in their place in time."""
-    names = Names(row.decided_by for row in executions)
+    names = Names((row.decided_by for row in executions), request.user)
+    texts = PageTexts()
     pictures: Mapping[int, list[Attachment]] = defaultdict(list)
     with_pictures = [row.pk for row in messages if row.attachments]
     for one in Attachment.objects.filter(message__in=with_pictures).defer("data").order_by("id"):
@@ -119,7 +120,7 @@ def _entries(request: HttpRequest, messages: Sequence[Message], executions: Sequ
         if message.role == Message.Role.TOOL and (execution := answered.get((message.run_id, message.call_id))):
             execution.context["answer_url"] = reverse("admin:chat_message_change", args=[message.pk])
             continue
-        made.append(_message_entry(message, pictures[message.pk], before))
+        made.append(_message_entry(message, pictures[message.pk], before, texts))
         before = message.created
         for call in message.tool_calls or ():
             # A provider may use an id of a call again: each call takes its next execution.
@@ -132,7 +133,7 @@ def _entries(request: HttpRequest, messages: Sequence[Message], executions: Sequ
     return _merged(made, (_tool_entry(request, row, names) for row in executions if row.pk not in placed))
 
 
-def _message_entry(row: Message, pictures: Sequence[Attachment], before: datetime | None) -> Entry:
+def _message_entry(row: Message, pictures: Sequence[Attachment], before: datetime | None, texts: PageTexts) -> Entry:
     page = reverse("admin:chat_message_change", args=[row.pk])
     is_answer = row.role in {Message.Role.ASSISTANT, Message.Role.SUMMARY}
     reasoning = (row.provider_parts or {}).get("reasoning") if is_answer else ""
@@ -145,7 +146,7 @@ def _message_entry(row: Message, pictures: Sequence[Attachment], before: datetim
         context={
             "url": page,
             # The output of a tool is not Markdown.
-            "text": cells.block(row.content, page, MAX_TEXT) if row.role == Message.Role.TOOL else rendered(text),
+            "text": cells.block(row.content, page, MAX_TEXT) if row.role == Message.Role.TOOL else texts.rendered(text),
             "cut": cells.number(len(row.content)) if len(text) < len(row.content) else "",
             "reasoning": cells.block(str(reasoning), page, MAX_TEXT) if reasoning else "",
             "tool": cells.short(row.tool),

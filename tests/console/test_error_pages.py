@@ -41,3 +41,13 @@ def test_refused_form_names_its_cause(
     text = answer.content.decode()
     assert (answer.status_code, "<b>" in text, "CORS" in text) == (403, False, False)
     assert said in unescape(text)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/admin/auth/user/1/change/", 403), ("/admin/nothing/", 404)])
+def test_error_page_has_a_title_and_a_main_part(client: Client, db: None, path: str, status: int) -> None:
+    client.force_login(User.objects.create(username="ann", is_staff=True))
+    answer = client.get(path)
+    text = answer.content.decode()
+    assert answer.status_code == status
+    for part in ('<html lang="en">', "<title>", "<main>", "<h1>", 'name="viewport"', 'rel="icon"'):
+        assert part in text, part

@@ -66,11 +66,14 @@ def executions_table(**of: object) -> str:
     return cells.with_rest(shown, "tools_toolexecution", len(rows), found.count(), of)
 
 
-def waiting_table(kind: ToolExecution.Status, most: int) -> str:
-    """Return a table of the executions that wait for a decision or for a client, the first to expire at the top."""
+def waiting_table(kind: ToolExecution.Status, most: int, reader: Any) -> str:
+    """Return a table of the executions that wait for a decision or for a client, the first to expire at the top.
+
+    The user `reader` gets links to the pages of owners that they may see.
+    """
     # Those that wait are few, and have an index by their status.
     found = list(beginnings(ToolExecution.objects.filter(status=kind, decision="").order_by("-created"))[:most])
-    names = Names(row.owner for row in found)
+    names = Names((row.owner for row in found), reader)
     rows = [
         (
             cells.link("tools_toolexecution", row.pk, tool(row)),

@@ -89,6 +89,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
 
     async def connect(self) -> None:
         self._shown: str | None = None
+        self._has_followed = False
         self._work = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._runs = FollowedRuns(self._send, partial(self.close, DROPPED))
@@ -107,10 +108,10 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         try:
             message = _parse(text_data or "")
         except (msgspec.DecodeError, UnicodeError):
-            await self.close(INVALID)
+            await self._refuse(INVALID)
             return
         if not await self._may():
-            await self.close(UNAUTHORIZED)
+            await self._refuse(UNAUTHORIZED)
         elif isinstance(message, Watch):
             self._shown = message.cursor
             self._work.set()
@@ -119,6 +120,7 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
             # A run that was deleted has no events, and a socket that follows too many gets no more.
             with suppress(ApiError):
                 if owner is not None:
+                    self._has_followed = True
                     self._runs.follow(message.run, owner, message.after, hides_reasoning=False)
 
     async def disconnect(self, code: int) -> None:
@@ -132,14 +134,22 @@ class ConsoleConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # it ships
         while True:
             await self._work.wait()
             self._work.clear()
+            # The user may have logged out, or may have lost their role or a permission. A client that only follows runs
+            # has no state to compare, and would otherwise read them for as long as it stays connected.
+            if not await self._may():
+                await self._refuse(UNAUTHORIZED)
+                return
+            if self._has_followed and not await self._may(*FOLLOW):
+                self._runs.stop()
             if self._shown is None or self._watch.cursor in {"", self._shown}:
                 continue
-            # The user may have logged out, or may have lost their role.
-            if not await self._may():
-                await self.close(UNAUTHORIZED)
-                return
             self._shown = self._watch.cursor
             await self._send(json.dumps({"type": "changed", "cursor": self._shown}).encode())
+
+    async def _refuse(self, code: int) -> None:
+        """Close the socket, and send nothing after that, which a server answers with an error."""
+        self._runs.stop()
+        await self.close(code)
 
     async def _may(self, *permissions: str) -> bool:
         """Return whether the user of the page's session is staff with these permissions."""

@@ -1,7 +1,9 @@
 /* Keeps a page of the console up to date. The socket says that something changed; the page is then read again, and
-   its parts with the attribute data-live, and lists, are replaced. The server renders everything, once. */
+   its parts with the attribute data-live, and lists, are changed. The server renders everything, once. */
 
-const LIVE = "[data-live], #changelist .results, #changelist .paginator";
+import { patch } from "./patch.js";
+
+const LIVE = "[data-live], #changelist-form";
 const RETRY_SECONDS = [1, 2, 5, 10];
 const MAX_LIVE_CHARACTERS = 100_000;
 
@@ -96,9 +98,7 @@ function replace(page) {
     const other = now[place];
     if (!other || part.innerHTML === other.innerHTML || isInUse(part)) return;
     const known = new Set([...part.querySelectorAll("a[href]")].map((link) => link.getAttribute("href")));
-    const open = new Set([...part.querySelectorAll("details[open][id]")].map((one) => one.id));
-    part.replaceChildren(...other.childNodes);
-    part.querySelectorAll("details[id]").forEach((one) => (one.open ||= open.has(one.id)));
+    patch(part, other);
     part.querySelectorAll("tbody tr").forEach((row) => {
       const link = row.querySelector("a[href]");
       if (link && !known.has(link.getAttribute("href"))) row.classList.add("is-new");
@@ -120,4 +120,6 @@ function isInUse(part) {
   return isTyping || isSelecting || part.querySelector("input.action-select:checked") !== null;
 }
 
+// On a phone, the navigation is wider than the window.
+document.querySelector(".console-nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 connect();

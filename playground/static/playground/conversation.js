@@ -8,7 +8,7 @@
 import { ApiError } from "./service/api.js";
 import { followRun, resumeRun, startRun } from "./service/events.js";
 import { button } from "./view/elements.js";
-import { clearProblems, showConnection, showProblem } from "./view/notices.js";
+import { Problem, clearProblems, showConnection, showProblem } from "./view/notices.js";
 
 /** Messages of a session that are shown when it is opened: the newest ones. */
 const MAX_SHOWN = 200;
@@ -39,9 +39,16 @@ export class Conversation {
     this.runId = null;
     /** @type {AbortController | null} The reading of the active run's events. */
     this.reading = null;
+    /** @type {string | null} When the session that is shown was last used, as far as this tab knows. */
+    this.updated = null;
+    /** @type {Set<string>} The runs whose messages or events this tab shows. */
+    this.shownRuns = new Set();
+    /** The loading of the session that is being opened. */
+    this.opening = Promise.resolve();
     this.channel = new BroadcastChannel(CHANNEL);
     this.channel.onmessage = ({ data }) => {
-      if (data.sessionId === this.sessionId && data.runId !== this.runId) this.catchUp();
+      // The service may be unreachable. The next look, when the tab gets the focus, finds the same.
+      if (data.sessionId === this.sessionId && data.runId !== this.runId) this.catchUp().catch(() => {});
     };
   }
 
@@ -50,8 +57,15 @@ export class Conversation {
   }
 
   /** Open the session with this id, or an empty conversation. */
-  async open(sessionId) {
+  open(sessionId) {
+    this.opening = this.load(sessionId);
+    return this.opening;
+  }
+
+  async load(sessionId) {
     this.leave();
+    this.updated = null;
+    this.shownRuns.clear();
     this.sessionId = sessionId;
     this.thread.clear();
     clearProblems();
@@ -59,31 +73,40 @@ export class Conversation {
       try {
         await this.showSession(sessionId);
       } catch (error) {
-        showProblem(error);
+        if (this.sessionId === sessionId) showProblem(error);
       }
     }
-    this.events.onSession(sessionId);
+    if (this.sessionId === sessionId) this.events.onSession(sessionId);
   }
 
   async showSession(sessionId) {
-    const path = `/chat/sessions/${sessionId}`;
-    const session = await this.api.get(path);
-    let page = await this.api.get(`${path}/messages`, { limit: MAX_SHOWN });
-    if (page.count > MAX_SHOWN) {
-      page = await this.api.get(`${path}/messages`, { limit: MAX_SHOWN, offset: page.count - MAX_SHOWN });
-    }
+    const session = await this.api.get(`/chat/sessions/${sessionId}`);
+    const page = await this.newestMessages(sessionId);
     // Another session may have been opened meanwhile.
     if (this.sessionId !== sessionId) return;
+    this.updated = session.updated;
+    for (const message of page.items) this.shownRuns.add(message.run_id);
     this.thread.clear();
+    if (page.count > MAX_SHOWN) this.thread.addNote(`The newest ${MAX_SHOWN} messages. The API has the earlier ones.`);
     this.thread.showStored(page.items, session.active_run);
     if (session.active_run) this.follow(session.active_run);
   }
 
-  /** Show a run that another tab or client started in this session, if there is one. */
+  async newestMessages(sessionId) {
+    const path = `/chat/sessions/${sessionId}/messages`;
+    const page = await this.api.get(path, { limit: MAX_SHOWN });
+    return page.count > MAX_SHOWN ? this.api.get(path, { limit: MAX_SHOWN, offset: page.count - MAX_SHOWN }) : page;
+  }
+
+  /** Show what another tab or client did in this session: a run that is active, or one that has ended already. */
   async catchUp() {
-    if (!this.sessionId || this.isActive) return;
-    const { active_run: activeRun } = await this.api.get(`/chat/sessions/${this.sessionId}`);
-    if (activeRun && !this.isActive) await this.open(this.sessionId);
+    const sessionId = this.sessionId;
+    if (!sessionId || this.isActive) return;
+    const { active_run: activeRun, updated } = await this.api.get(`/chat/sessions/${sessionId}`);
+    const { items } = activeRun || this.updated === updated ? { items: [] } : await this.newestMessages(sessionId);
+    if (this.isActive || this.sessionId !== sessionId) return;
+    if (activeRun || items.some((message) => !this.shownRuns.has(message.run_id))) await this.open(sessionId);
+    else this.updated = updated;
   }
 
   /**
@@ -93,6 +116,12 @@ export class Conversation {
    * `pictures` are `data:` addresses.
    */
   async send({ message, pictures, ...options }) {
+    // The messages of a session that is being opened would take the place of this one.
+    await this.opening;
+    if (this.isActive) {
+      showProblem(new Problem("Wait for the answer that is being written, or stop it."));
+      return false;
+    }
     clearProblems();
     const attachments = pictures.map((url) => {
       const [, media_type, data_base64] = /^data:([^;]+);base64,(.*)$/.exec(url);
@@ -154,7 +183,10 @@ export class Conversation {
         answer.apply(event);
       }
     } catch (error) {
-      if (!reading.signal.aborted) this.refused(error);
+      if (!reading.signal.aborted) {
+        answer?.finish(null);
+        this.refused(error);
+      }
     }
     if (this.reading === reading) {
       this.reading = this.runId = null;
@@ -167,6 +199,7 @@ export class Conversation {
 
   begin({ run_id: runId, session_id: sessionId }, isLive) {
     this.runId = runId;
+    this.shownRuns.add(runId);
     if (sessionId && this.sessionId !== sessionId) {
       this.sessionId = sessionId;
       history.replaceState(null, "", `#${sessionId}`);

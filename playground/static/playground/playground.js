@@ -8,6 +8,7 @@ import { byId } from "./view/elements.js";
 import { Files } from "./view/files.js";
 import { KeyDialog } from "./view/keys.js";
 import { ModelChoice } from "./view/models.js";
+import { SessionActions } from "./view/session-actions.js";
 import { SessionList } from "./view/sessions.js";
 import { Thread } from "./view/thread.js";
 
@@ -15,7 +16,13 @@ const keys = new KeyDialog((key) => (api.key = key));
 const api = new Api(document.documentElement.dataset.base ?? "", (refusal) => keys.ask(refusal));
 const models = new ModelChoice(api);
 const attachments = new Attachments();
-const sessions = new SessionList(api);
+const sessions = new SessionList(
+  api,
+  new SessionActions(api, {
+    onRenamed: () => sessions.refresh(conversation.sessionId),
+    onDeleted: (sessionId) => (sessionId === conversation.sessionId ? beginAnew() : sessions.refresh(conversation.sessionId)),
+  }),
+);
 const files = new Files(api, () => conversation.sessionId);
 const voice = new Voice(api);
 const thread = new Thread({
@@ -54,8 +61,8 @@ async function send() {
   attachments.clear();
   if (await conversation.send(sent)) return;
   // Nothing that a person wrote is lost when the service refuses it.
-  if (!message.value) message.value = text;
-  if (!attachments.items.length) attachments.items = items;
+  message.value = [text, message.value].filter(Boolean).join("\n\n");
+  attachments.items = [...items, ...attachments.items];
   attachments.show();
 }
 
@@ -98,6 +105,14 @@ async function openFromAddress() {
   if (fragment && !/^[0-9a-f-]{36}$/.test(fragment)) return;
   voice.interrupt();
   await conversation.open(fragment || null);
+}
+
+/** Open an empty conversation in the place of one that was deleted. */
+async function beginAnew() {
+  // Without an entry in the history, which would lead back to what is gone.
+  history.replaceState(null, "", location.pathname + location.search);
+  await openFromAddress();
+  message.focus();
 }
 
 window.addEventListener("hashchange", openFromAddress);

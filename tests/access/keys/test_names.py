@@ -25,6 +25,7 @@ from access.models import ApiKey
 from chat.models import Run, Session
 from speech.models import SpeechRequest
 from spending.models import Account, Use
+from tests.chat.admin.staff import staff
 from tools.models import ToolExecution
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-")
@@ -92,6 +93,19 @@ def test_every_page_shows_keys_and_users_by_name(console: Client) -> None:
         assert re.search(r"\b1 (?!result)", found.split("Search")[-1]), path
     for row in every[2][:4]:
         assert "ann (user)" in shown(console, change(row))
+
+
+def test_names_are_links_only_to_pages_that_the_reader_may_see(client: Client, permissions: None) -> None:
+    owner = User.objects.create_user("ann")
+    rows = rows_of(key("ci")) + rows_of(key("hers", user_id=owner.pk))
+    client.force_login(staff("reader", "chat.view_session", "chat.view_run", "tools.view_toolexecution"))
+    Run.objects.update(status="running")
+    ToolExecution.objects.update(status="awaiting_approval")
+    paths = ["/admin/", "/admin/chat/session/", *(change(row) for row in rows if isinstance(row, Session | Run))]
+    for path in paths:
+        answer = client.get(path).content.decode()
+        assert not re.search(r'href="/admin/(?:auth/user|access/apikey)/', answer), path
+        assert "(user)" in answer or "ci (osk_" in answer, path
 
 
 def test_search_finds_rows_by_the_name_of_a_key_or_user(console: Client) -> None:

@@ -11,12 +11,16 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.models import AuditEntry
+from chat.admin import run_actions
 from chat.engine.model_port import Finished, TokensUsed
 from chat.models import Session
 from chat.providers.scripted import Scripted, text
 from tests.chat.admin.staff import session_of, staff
 from tests.chat.admin.test_pages import change, message, page, run, session
 from tests.conftest import Start
+from tools import resources
+from tools.changes.undo import ChangedSince
+from tools.workspace.writing import Replaced
 
 IMPORT = "/admin/chat/session/import/"
 RUN_ACTIONS = ("cancel", "undo")
@@ -69,6 +73,32 @@ def test_open_run_is_not_undone(client: Client, db: None) -> None:
     turn = run(session(), status="running")
     answer = client.post(reverse("admin:chat_run_undo", args=[turn.pk]), follow=True)
     assert "The run is running. Wait for its end, or cancel it." in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("action", "said"), [("cancel", "The run is completed already."), ("undo", "The run changed no files.")]
+)
+def test_action_that_finds_nothing_to_do_is_not_in_the_audit(client: Client, db: None, action: str, said: str) -> None:
+    client.force_login(staff())
+    turn = run(session())
+    answer = client.post(reverse(f"admin:chat_run_{action}", args=[turn.pk]), follow=True)
+    assert said in answer.content.decode()
+    assert not AuditEntry.objects.filter(subject=str(turn.pk)).exists()
+
+
+def test_refused_undo_names_files_with_their_hidden_characters_escaped(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed_since(*_: object) -> None:
+        raise ChangedSince(["a\u202etxt.exe"])
+
+    monkeypatch.setattr(run_actions, "restore", changed_since)
+    client.force_login(staff())
+    turn = run(session())
+    replaced = Replaced(path="a", before=b"", before_size=0, was_executable=False, after=b"b", is_executable=False)
+    resources.changes().of(turn.pk).record([replaced])
+    answer = client.post(reverse("admin:chat_run_undo", args=[turn.pk]), follow=True).content.decode()
+    assert "Nothing was restored: a\\u202etxt.exe changed since the run." in answer
 
 
 def test_session_is_renamed_archived_and_forked_with_an_entry_for_each(operator: Client) -> None:

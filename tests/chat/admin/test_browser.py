@@ -105,6 +105,50 @@ async def test_operator_approves_denies_cancels_and_undoes(start: Start, open_pa
     assert [run.status async for run in Run.objects.order_by("created")] == ["completed", "cancelled"]
 
 
+async def test_first_row_of_an_empty_list_appears_above_the_number_of_rows(start: Start, open_page: Open) -> None:
+    api = await start(Scripted([text("One"), USED, STOP]))
+    page = await opened(open_page, api, "/admin/chat/run/")
+    await expect(page.locator("#console-state")).to_have_text("Live")
+    await expect(page.locator(".paginator")).to_have_text("0 runs")
+    await api.ask(message="First")
+    await expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    await expect(page.locator(".paginator")).to_have_text("1 run")
+
+
+async def test_change_elsewhere_leaves_the_focus_and_a_typed_note(
+    start: Start, open_page: Open, make_key: MakeKey
+) -> None:
+    model = Scripted([write("a", "a.txt"), USED, CALLS], [text("Not written."), USED, STOP])
+    api = await start(model, policy="ask fs.write")
+    page = await opened(open_page, api, "/admin/")
+    asking = asyncio.create_task(api.ask(message="Write a file"))
+    await page.get_by_role("row").filter(has_text="a.txt").locator("a").last.click()
+    await expect(page.locator("#console-state")).to_have_text("Live")
+    await page.get_by_label("Note").fill("Not this one.")
+    await page.keyboard.press("Tab")
+    deny = page.get_by_role("button", name="Deny")
+    await expect(deny).to_be_focused()
+    # The second reading of the page follows the first.
+    for name in ("one", "two"):
+        async with page.expect_response(lambda response: "/change/" in response.url):
+            await make_key(name)
+    await expect(deny).to_be_focused()
+    await expect(page.get_by_label("Note")).to_have_value("Not this one.")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#run .facts")).to_contain_text("Completed")
+    assert (await ToolExecution.objects.aget()).note == "Not this one."
+    # What a person closed stays so, although the page opens a call that failed.
+    card = page.locator("details.card").filter(has_text="fs.write")
+    await expect(card).to_have_attribute("open", "")
+    await card.locator("summary").first.click()
+    async with page.expect_response(lambda response: "/change/" in response.url):
+        await make_key("three")
+    async with page.expect_response(lambda response: "/change/" in response.url):
+        await make_key("four")
+    await expect(card).not_to_have_attribute("open", "")
+    await asking
+
+
 async def test_page_that_lost_its_connection_shows_what_it_missed(start: Start, open_page: Open) -> None:
     api = await start(Scripted([text("One"), USED, STOP], [text("Two"), USED, STOP]))
     await api.ask(message="First")
@@ -129,7 +173,8 @@ async def test_every_page_is_accessible_at_each_size_in_each_scheme(start: Start
     execution = await ToolExecution.objects.aget()
     user = await sync_to_async(staff)()
     paths = [
-        "/admin/", "/admin/chat/session/", f"/admin/chat/session/{run.session_id}/change/", "/admin/chat/run/",
+        "/admin/", "/admin/chat/", "/admin/chat/session/", f"/admin/chat/session/{run.session_id}/change/",
+        "/admin/chat/run/",
         f"/admin/chat/run/{run.pk}/change/", "/admin/tools/toolexecution/?status__exact=succeeded&q=one",
         f"/admin/tools/toolexecution/{execution.pk}/change/", "/admin/access/apikey/", "/admin/access/apikey/add/",
         "/admin/spending/use/", "/admin/audit/auditentry/", "/admin/auth/user/",

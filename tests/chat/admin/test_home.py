@@ -1,6 +1,8 @@
 """The console's home page. Covers `console.site`."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -56,6 +58,20 @@ def test_failures_of_today_are_listed_and_older_ones_are_not(console: Client) ->
     assert "long ago" not in shown
 
 
+def test_figure_of_failed_runs_leads_to_the_runs_that_it_counts(console: Client) -> None:
+    now = timezone.now()
+    ids = [run(session(), status=status, created=now).pk for status in ("failed", "interrupted")]
+    run(session(), status="completed", created=now)
+    run(session(), status="failed", created=now - timedelta(days=2))
+    tile = re.search(
+        r'<a class="tile tile-attention" href="([^"]+)">\s*<span class="tile-name">Failed', page(console, HOME)
+    )
+    assert tile
+    listed = page(console, unescape(tile[1]))
+    assert "2 runs" in listed
+    assert all(f"/admin/chat/run/{key}/change/" in listed for key in ids)
+
+
 def test_use_of_today_is_compared_with_yesterday_and_plotted(console: Client) -> None:
     times = {"runs": 2, "run_milliseconds": 8_000, "first_tokens": 2, "first_token_milliseconds": 900}
     used(
@@ -94,6 +110,13 @@ def test_number_of_queries_does_not_grow_with_the_rows(console: Client, django_a
         waiting("awaiting_approval", owner=f"key:{uuid4()}")
     with django_assert_max_num_queries(28):
         console.get(HOME)
+
+
+@pytest.mark.parametrize("app", ["chat", "tools", "access", "auth", "audit"])
+def test_page_of_an_app_has_the_navigation_and_the_state_of_the_live_connection(console: Client, app: str) -> None:
+    shown = page(console, f"/admin/{app}/")
+    for part in ('aria-label="Console"', 'id="console-state"', "console/live.js", 'aria-label="Breadcrumbs"'):
+        assert part in shown, part
 
 
 def test_page_for_those_who_are_not_logged_in_reads_no_record(client: Client, db: None) -> None:

@@ -229,7 +229,7 @@ async def test_policy_sees_the_paths_and_the_branch_of_a_call(tools: dict[str, T
     assert {tool.effect for tool in tools.values()} == {"write"}
     assert switch.facets(switch.params(branch="main", path="./r")) == {
         "branch": ["main"],
-        "create": ["False"],
+        "create": ["false"],
         "path": ["r"],
     }
     assert add.facets(add.params(paths=["./r/../a", "b"])) == {"branch": (), "path": ["a", "b"]}

@@ -1,8 +1,7 @@
 /** A question to the person: may this tool run with exactly these params? */
 
-import { ApiError } from "../service/api.js";
 import { button, el, fill } from "./elements.js";
-import { refusalText } from "./notices.js";
+import { problemText } from "./notices.js";
 import { visible } from "./text.js";
 import { paramsView } from "./tools.js";
 
@@ -46,7 +45,7 @@ export class ApprovalView {
   async showWholeParams() {
     try {
       const execution = await this.api.get(`/tools/executions/${this.event.execution_id}`);
-      fill(this.params, ...paramsView(execution.params));
+      fill(this.params, ...paramsView(execution.params, { isWhole: true }));
     } catch (error) {
       this.fail(error);
     }
@@ -80,6 +79,6 @@ export class ApprovalView {
 
   fail(error) {
     this.problem.hidden = false;
-    fill(this.problem, ...(error instanceof ApiError ? refusalText(error) : ["The service is unreachable."]));
+    fill(this.problem, ...problemText(error));
   }
 }

@@ -14,9 +14,9 @@ export function isDiff(text) {
 }
 
 /** Return an element with the lines of a diff. */
-export function diffView(text) {
+export function diffView(text, maxLines = MAX_LINES) {
   const lines = visible(text.replace(/\n$/, "")).split("\n");
-  const shown = lines.slice(0, MAX_LINES).map((line) => el("span", { class: kind(line) }, `${line}\n`));
+  const shown = lines.slice(0, maxLines).map((line) => el("span", { class: kind(line) }, `${line}\n`));
   const rest = lines.length - shown.length;
   return el(
     "pre",

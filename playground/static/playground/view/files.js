@@ -9,6 +9,7 @@ import { size, visible } from "./text.js";
 
 /** Bytes of a text that are shown. The download has all of them. */
 const MAX_SHOWN_BYTES = 256 * 1024;
+const MAX_PICTURE_BYTES = 16 * 2 ** 20;
 const PICTURE = /\.(?:png|jpe?g|gif|webp)$/i;
 const MEDIA_TYPES = { png: "image/png", gif: "image/gif", webp: "image/webp" };
 
@@ -25,9 +26,12 @@ export class Files {
 
   /** List the folder again. */
   async refresh() {
+    const path = this.path;
     try {
-      const query = { path: this.path, session_id: this.sessionId() };
+      const query = { path, session_id: this.sessionId() };
       const { items, truncated } = await this.api.get("/workspace/files", query);
+      // Another folder may have been opened meanwhile.
+      if (this.path !== path) return;
       const folders = items.filter((item) => item.type === "directory");
       const others = items.filter((item) => item.type !== "directory");
       refill(byId("files"), ...[...folders, ...others].map((item) => this.entry(item)));
@@ -42,7 +46,12 @@ export class Files {
     }
   }
 
-  /** Open a folder. */
+  /** Open a folder, and give the focus to its name: the button that was pressed is gone. */
+  async enter(path) {
+    await this.open(path);
+    byId("trail").lastElementChild?.firstElementChild.focus();
+  }
+
   open(path) {
     this.path = path;
     byId("file").replaceChildren();
@@ -53,7 +62,7 @@ export class Files {
     const name = item.path.split("/").at(-1);
     const isFolder = item.type === "directory";
     const label = el("span", { class: "title" }, visible(isFolder ? `${name}/` : name));
-    const choose = button("", () => (isFolder ? this.open(item.path) : this.read(item)), { class: "entry", "data-name": item.path });
+    const choose = button("", () => (isFolder ? this.enter(item.path) : this.read(item)), { class: "entry", "data-name": item.path });
     choose.append(label, el("span", { class: "quiet" }, isFolder ? "" : size(item.size)));
     return el("li", {}, choose);
   }
@@ -61,14 +70,15 @@ export class Files {
   showTrail() {
     const folders = this.path ? this.path.split("/") : [];
     const steps = [["Workspace", ""], ...folders.map((name, place) => [name, folders.slice(0, place + 1).join("/")])];
-    fill(byId("trail"), ...steps.map(([name, path]) => el("li", {}, button(visible(name), () => this.open(path)))));
+    fill(byId("trail"), ...steps.map(([name, path]) => el("li", {}, button(visible(name), () => this.enter(path)))));
   }
 
   /** Show a file. */
   async read({ path, size: bytes }) {
     const file = byId("file");
     try {
-      const isPicture = PICTURE.test(path);
+      // A picture is read as a whole, and a file of any size may have its name.
+      const isPicture = PICTURE.test(path) && bytes <= MAX_PICTURE_BYTES;
       const range = isPicture || bytes <= MAX_SHOWN_BYTES ? {} : { Range: `bytes=0-${MAX_SHOWN_BYTES - 1}` };
       const response = await this.request(path, range);
       const content = isPicture ? await picture(path, response) : await text(response, bytes);

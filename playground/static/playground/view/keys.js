@@ -3,6 +3,9 @@
 import { byId, fill } from "./elements.js";
 import { refusalText } from "./notices.js";
 
+/** Characters of a key. Browsers refuse others, such as typographic quotes or hidden ones, in a header. */
+const KEY = /^[\x21-\x7e]*$/;
+
 export class KeyDialog {
   /** @param {(key: string) => void} save */
   constructor(save) {
@@ -12,6 +15,11 @@ export class KeyDialog {
     /** @type {Promise<boolean> | null} */
     this.asking = null;
     byId("key-cancel").addEventListener("click", () => this.dialog.close());
+    this.dialog.querySelector("form").addEventListener("submit", (event) => {
+      if (KEY.test(this.input.value.trim())) return;
+      event.preventDefault();
+      fill(byId("key-problem"), "The key has a character that no key has. Copy it again.");
+    });
   }
 
   /**

@@ -13,6 +13,12 @@ export function refusalText(refusal) {
   return [el("code", {}, refusal.code), " ", visible([refusal.message, ...fields].join(" "))];
 }
 
+/** Return what went wrong as parts of a paragraph. */
+export function problemText(error) {
+  if (error instanceof ApiError) return refusalText(error);
+  return [visible(error instanceof TypeError ? "The service is unreachable." : error.message)];
+}
+
 /**
  * Show a problem until it is dismissed, or until the next message is sent.
  *
@@ -22,9 +28,8 @@ export function refusalText(refusal) {
 export function showProblem(error, ...actions) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   const known = error instanceof ApiError;
-  const text = known ? refusalText(error) : [visible(error instanceof TypeError ? "The service is unreachable." : error.message)];
   if (!known && !(error instanceof TypeError) && !(error instanceof Problem)) console.error(error);
-  const notice = el("div", { class: "notice", role: "alert" }, el("p", {}, ...text), ...actions);
+  const notice = el("div", { class: "notice", role: "alert" }, el("p", {}, ...problemText(error)), ...actions);
   notice.append(button("Dismiss", () => notice.remove(), { class: "quiet" }));
   if (known && error.retryAfter) countDown(notice, error.retryAfter);
   byId("notices").append(notice);

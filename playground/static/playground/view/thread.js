@@ -81,6 +81,10 @@ export class Thread {
     for (const answer of answers.values()) answer.finish();
   }
 
+  addNote(text) {
+    this.add(el("p", { class: "remark" }, text));
+  }
+
   addSummary(text) {
     const summary = new MarkdownView();
     summary.append(text);

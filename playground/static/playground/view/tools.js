@@ -27,6 +27,8 @@ export class ToolView {
   constructor(tool, params, isTimed) {
     this.isTimed = isTimed;
     this.began = performance.now();
+    /** Characters of live output on the page. */
+    this.shown = 0;
     this.state = el("span", { class: "state" });
     this.time = el("span", { class: "time" });
     this.brief = el("span", { class: "brief" });
@@ -71,9 +73,11 @@ export class ToolView {
       fill(this.output, el("h4", {}, "Output"), this.live);
       this.details.open = true;
     }
-    if (this.live.textContent.length < MAX_SHOWN) {
+    if (this.shown < MAX_SHOWN) {
       this.live.append(el("span", { class: stream === "stderr" && "stderr" }, visible(text)));
       this.live.scrollTop = this.live.scrollHeight;
+      this.shown += text.length;
+      if (this.shown >= MAX_SHOWN) this.output.append(el("p", { class: "quiet" }, "The beginning of the output. The API has all of it."));
     }
   }
 
@@ -97,13 +101,13 @@ export class ToolView {
   }
 }
 
-/** Return each param with its name. Patches are coloured, and all texts are shown whole. */
-export function paramsView(params) {
+/** Return each param with its name. Patches are coloured, and a decision is about texts that are shown whole. */
+export function paramsView(params, { isWhole = false } = {}) {
   const entries = Object.entries(params ?? {});
   if (!entries.length) return [];
   return [el("dl", { class: "params" }, ...entries.flatMap(([name, value]) => [
     el("dt", {}, visible(name)),
-    el("dd", {}, textView(asText(value))),
+    el("dd", {}, textView(asText(value), isWhole)),
   ]))];
 }
 
@@ -128,8 +132,8 @@ function resultView(data, wasLive) {
   return [!isShown && text && textView(text), el("code", { class: "rest" }, visible(JSON.stringify(rest)))];
 }
 
-function textView(text) {
-  if (isDiff(text)) return diffView(text);
-  const cut = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}\n…` : text;
+function textView(text, isWhole = false) {
+  if (isDiff(text)) return diffView(text, isWhole ? Infinity : undefined);
+  const cut = text.length > MAX_SHOWN && !isWhole ? `${text.slice(0, MAX_SHOWN)}\n…` : text;
   return cut.length > 80 || cut.includes("\n") ? el("pre", { tabindex: "0" }, visible(cut)) : el("code", {}, visible(cut));
 }

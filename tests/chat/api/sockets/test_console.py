@@ -85,6 +85,50 @@ async def test_socket_is_closed_after_a_logout(start: Start) -> None:
         assert socket.close_code == 4401
 
 
+async def test_client_that_only_follows_a_run_is_closed_after_a_logout(start: Start) -> None:
+    gate = asyncio.Event()
+    api = await start(Scripted([text("Hel"), gate.wait, text("lo"), USED, STOP], [text("Two"), USED, STOP]))
+    asking = asyncio.create_task(api.ask(message="Hi"))
+    while (run := await Run.objects.afirst()) is None:
+        await asyncio.sleep(0.01)
+    try:
+        async with connected(api, await session_of(await sync_to_async(staff)())) as socket:
+            await socket.send_json({"type": "follow", "run": str(run.pk)})
+            assert (await changed(socket))["type"] == "start"
+            await LoginSession.objects.all().adelete()
+            await api.ask(message="Another change")
+            # Pings of the server would begin the client's own timeout again.
+            async with asyncio.timeout(30):
+                async for _ in socket:
+                    pass
+            assert socket.close_code == 4401
+    finally:
+        gate.set()
+        await asking
+
+
+async def test_events_of_a_run_end_when_the_permission_for_its_texts_is_taken_away(start: Start) -> None:
+    gate = asyncio.Event()
+    api = await start(Scripted([text("Hel"), gate.wait, text("lo"), USED, STOP]))
+    asking = asyncio.create_task(api.ask(message="Hi"))
+    while (run := await Run.objects.afirst()) is None:
+        await asyncio.sleep(0.01)
+    user = await sync_to_async(staff)("may", "chat.view_run", "chat.view_message")
+    async with connected(api, await session_of(user)) as socket:
+        await socket.send_json({"type": "follow", "run": str(run.pk)})
+        assert (await changed(socket))["type"] == "start"
+        shown = await sync_to_async(changes.cursor)()
+        await socket.send_json({"type": "watch", "cursor": shown})
+        await user.user_permissions.aclear()
+        while (await changed(socket))["type"] != "changed":
+            pass
+        gate.set()
+        await asking
+        ended = await sync_to_async(changes.cursor)()
+        while (message := await changed(socket)).get("cursor") != ended:
+            assert message["type"] == "changed"
+
+
 async def test_run_of_any_owner_is_followed_with_the_permissions_for_its_texts(start: Start) -> None:
     gate = asyncio.Event()
     api = await start(Scripted([text("Hel"), gate.wait, text("lo"), USED, STOP]))
