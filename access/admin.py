@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -21,7 +21,7 @@ from access.keys.issuing import CreatedKey, KeyInvalid
 from access.keys.named_pages import NamedAdmin, named
 from access.models import ApiKey
 from access.scopes import DEFAULT, TOOLS, WORDS
-from console import cells, columns
+from console import cells, columns, error_pages
 
 REVOKE: Final = "access.revoke_apikey"
 ADDED: Final[list[Any]] = [{"added": {}}]
@@ -201,7 +201,7 @@ class ApiKeyAdmin(NamedAdmin):
     def revoke_view(self, request: HttpRequest, key_id: UUID) -> HttpResponse:
         # Django's CSRF protection does not cover GET, so a link on any page could revoke a key.
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return error_pages.only_post()
         row = ApiKey.objects.filter(pk=key_id).first()
         if row is None:
             raise Http404

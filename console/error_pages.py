@@ -40,6 +40,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return page
 
 
+def only_post() -> HttpResponse:
+    """Return the page for the address of an action that was opened as a page, such as after a new login."""
+    text = "Nothing was done: this is the address of an action. Go back to its page, and press the button again."
+    page = _page(HTTPStatus.METHOD_NOT_ALLOWED, text)
+    page["Allow"] = "POST"
+    return page
+
+
 def form_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Return the page for a form without its token, or from another origin."""
     own = f"{request.scheme}://{request.get_host()}"

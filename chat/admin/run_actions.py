@@ -6,13 +6,14 @@ from uuid import UUID
 from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from audit import staff
 from chat import conf as chat_conf
 from chat import service_registry
 from chat.models import Run
+from console import error_pages
 from console.html.params import numbered
 from console.visible_text import visible_text, visible_text_line
 from tools import conf, resources
@@ -53,11 +54,11 @@ def undo_view(request: HttpRequest, run_id: UUID) -> HttpResponse:
     if run.status in OPEN:
         messages.error(request, f"The run is {run.status}. Wait for its end, or cancel it.")
         return page
-    # A button without a value, as of an old page, undoes: that can be redone.
     changes = resources.changes().of(run_id)
     if not changes.files():
         messages.info(request, "The run changed no files.")
         return page
+    # A button without a value, as of an old page, undoes: that can be redone.
     direction: Direction = "redo" if request.POST.get("direction") == "redo" else "undo"
     staff.record(request.user, f"run.{direction}", run_id, run.session.owner)
     try:
@@ -105,7 +106,7 @@ async def _cancel(run_id: UUID, owner: str) -> str | None:
 def _changeable(request: HttpRequest, run_id: UUID, permission: str) -> Run | HttpResponse:
     """Return the run, or the answer to a request that may not change it."""
     if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
+        return error_pages.only_post()
     if not request.user.has_perm(permission):
         raise PermissionDenied
     run = Run.objects.select_related("session").filter(pk=run_id).first()

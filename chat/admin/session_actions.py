@@ -6,7 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import reverse
 
@@ -17,6 +17,7 @@ from chat.history.transfer.importing import imported
 from chat.history.transfer.reading import SessionReader
 from chat.history.transfer.storing import store_session
 from chat.models import Session
+from console import error_pages
 from storage import sanitize
 from web.errors import ApiError
 from web.plurals import counted
@@ -29,7 +30,7 @@ MAX_TITLE: Final = 200
 def change_view(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Set a session's title, or archive it, or take it back from the archive, or copy it into a new one."""
     if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
+        return error_pages.only_post()
     if not request.user.has_perm(CHANGE):
         raise PermissionDenied
     row = Session.objects.filter(pk=session_id).first()
@@ -81,7 +82,7 @@ def export_view(request: HttpRequest, session_id: UUID) -> HttpResponseBase:
 def import_view(request: HttpRequest) -> HttpResponse:
     """Store an exported session as a new one of the operator. All of it is checked before anything is stored."""
     if request.method != "POST":
-        return HttpResponseNotAllowed(["POST"])
+        return error_pages.only_post()
     if not request.user.has_perm(CHANGE):
         raise PermissionDenied
     given = request.FILES.get("file")

@@ -51,3 +51,9 @@ def test_error_page_has_a_title_and_a_main_part(client: Client, db: None, path: 
     assert answer.status_code == status
     for part in ('<html lang="en">', "<title>", "<main>", "<h1>", 'name="viewport"', 'rel="icon"'):
         assert part in text, part
+
+
+def test_address_of_an_action_that_is_opened_says_that_nothing_was_done(browser: Client) -> None:
+    answer = browser.get("/admin/chat/session/import/")
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "Nothing was done" in answer.content.decode()

@@ -8,13 +8,13 @@ from django.contrib import admin, messages
 from django.core.exceptions import BadRequest, PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from access.keys.named_pages import NamedAdmin, NamedFilter, named
 from audit.admin import VIEW, entries_table
-from console import cells, columns
+from console import cells, columns, error_pages
 from console.filters import BelongsToFilter, DayFilter, RecentValueFilter
 from console.pages import SYNTAX
 from console.text_search import TextSource
@@ -151,7 +151,7 @@ class ToolExecutionAdmin(NamedAdmin):
     def decide_view(self, request: HttpRequest, execution_id: UUID) -> HttpResponse:
         """Record an operator's decision. It is bound to the params that the page showed."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return error_pages.only_post()
         if not request.user.has_perm(card.DECIDE):
             raise PermissionDenied
         verdict: decisions.Verdict = "approved" if request.POST.get("verdict") == "approved" else "denied"

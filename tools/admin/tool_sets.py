@@ -5,12 +5,12 @@ from typing import Any, ClassVar, Final
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 
 from audit.admin import VIEW, entries_table
-from console import cells, columns
+from console import cells, columns, error_pages
 from console.filters import DayFilter, RecentValueFilter
 from console.html.params import numbered
 from console.pages import ReadOnlyAdmin
@@ -130,7 +130,7 @@ class McpToolSetAdmin(ReadOnlyAdmin):
     def accept_view(self, request: HttpRequest, key: int) -> HttpResponse:
         """Accept a set that waits. The form has the hash of the set that the page showed."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return error_pages.only_post()
         if not request.user.has_perm(ACCEPT):
             raise PermissionDenied
         waits = McpToolSet.objects.filter(pk=key, accepted__isnull=True, removed__isnull=True)
@@ -148,7 +148,7 @@ class McpToolSetAdmin(ReadOnlyAdmin):
     def add_server_view(self, request: HttpRequest) -> HttpResponse:
         """Add an entry of a server, whose tools are offered once they are accepted too."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return error_pages.only_post()
         if not _may_name(request):
             raise PermissionDenied
         name, text = request.POST.get("name", "").strip(), request.POST.get("text", "")
@@ -164,7 +164,7 @@ class McpToolSetAdmin(ReadOnlyAdmin):
     def remove_server_view(self, request: HttpRequest) -> HttpResponse:
         """Remove an entry of a server. Its tools are withdrawn within seconds."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return error_pages.only_post()
         if not _may_name(request):
             raise PermissionDenied
         if entries.remove(request.POST.get("name", ""), request.user):
@@ -176,7 +176,7 @@ class McpToolSetAdmin(ReadOnlyAdmin):
     def ask_view(self, request: HttpRequest) -> HttpResponse:
         """Ask all servers for their tools now. Those that differ from the accepted ones wait for a decision."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return error_pages.only_post()
         if not request.user.has_perm(ACCEPT):
             raise PermissionDenied
         servers = entries.servers()
