@@ -1,6 +1,6 @@
 """The file of HTTP services, `TOOLS_FILE`: TOML with one table for each. `tools.example.toml` is an example.
 
-Every fault is one sentence with the file, the line and what is valid. Values of headers are never part of it.
+Every fault is one sentence with the file, the line and the valid values. Values of headers are never part of it.
 """
 
 import re

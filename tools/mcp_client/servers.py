@@ -1,6 +1,6 @@
 """The file of MCP servers, `MCP_SERVERS_FILE`: TOML with one table for each. `mcp_servers.example.toml` is an example.
 
-Every fault is one sentence with the file, the line and what is valid. Values of headers are never part of it.
+Every fault is one sentence with the file, the line and the valid values. Values of headers are never part of it.
 """
 
 import re
@@ -63,7 +63,7 @@ class _Limits(msgspec.Struct, frozen=True, kw_only=True):
 class _Shared(_Limits, frozen=True, kw_only=True):
     """The fields of every server, and those of one that is a program in the sandbox.
 
-    It may read and execute what is below the folders of `read`, and change what is below those of `write`. With
+    It may read and execute the files below the folders of `read`, and change those below the folders of `write`. With
     `network` it may connect to other machines, and to this one. `memory_bytes` and `tasks` are for all its processes.
     """
 

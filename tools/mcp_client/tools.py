@@ -36,7 +36,7 @@ def installed() -> bool:
 
 
 class PinnedServer:
-    """A server of which the `accepted` tools may be called. Its calls go by what is accepted when they are made."""
+    """A server whose `accepted` tools may be called. Each call needs a tool that is accepted at that moment."""
 
     def __init__(self, server: McpServer, accepted: ToolSet = NOTHING) -> None:
         self.server = server

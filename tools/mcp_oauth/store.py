@@ -78,7 +78,7 @@ def asked(ticket: str) -> Asked | None:
 
 
 def start(ticket: str, state: str, browser: str, started: Started) -> None:
-    """Store what is needed when the browser comes back with a state, and which browser must."""
+    """Store the values that the callback needs, and the browser that must bring the state back."""
     for row in McpAuthorization.objects.filter(ticket_sha256=sha256(ticket)):
         row.state_sha256, row.browser_sha256 = sha256(state), sha256(browser)
         row.sealed = seal(row.server, row.owner, started)
@@ -152,7 +152,7 @@ def replace(server: str, owner: str, old: Grant, new: Grant | None) -> Grant | N
 
 
 def forget_key(key: str) -> None:
-    """Withdraw the tokens that were asked for with a key, and remove what is asked for with it."""
+    """Withdraw the tokens that were asked for with a key, and remove the open authorizations of that key."""
     McpToken.objects.filter(key=key, withdrawn=None).update(withdrawn=timezone.now())
     McpAuthorization.objects.filter(key=key).delete()
 

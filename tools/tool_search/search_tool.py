@@ -40,7 +40,7 @@ async def search(
     ],
     limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_RESULTS, description="Maximum number.")] = DEFAULT_RESULTS,
 ) -> FoundTools:
-    """Find more tools, because only some of those that you may call are listed. What is found, you can call next."""
+    """Find more tools, because only some of those that you may call are listed. You can call the found tools next."""
     others = tuple(spec for spec in execution.offered if spec.name != NAME)
     if not others:
         raise ToolError("There are no tools to search here; GET /tools lists all tools.", code="not_found")

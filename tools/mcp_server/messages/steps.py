@@ -17,7 +17,8 @@ class Said(msgspec.Struct, frozen=True):
 class Waits(msgspec.Struct, frozen=True, kw_only=True):
     """The call waits for a decision. It continues when it is decided, unless the caller stops it.
 
-    For a call of an agent, `run_id` names its run, `cursor` the number of its last event, and `fields` what is known.
+    For a call of an agent, `run_id` names its run, `cursor` the number of its last event, and `fields` the
+    known values.
     """
 
     question: Question
