@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Final
 
 import aiohttp
@@ -85,8 +86,10 @@ def configuration(folder: Path, upstream: str, port: int) -> None:
 def folder(tmp_path: Path) -> Path:
     # nginx's workers have another user when root starts it.
     if os.geteuid() == 0:
-        for parent in [tmp_path, *tmp_path.parents][:3]:
-            parent.chmod(0o755)
+        temporary = Path(gettempdir())
+        for place in (tmp_path, *tmp_path.parents):
+            if temporary in place.parents:
+                place.chmod(0o755)
     return tmp_path
 
 

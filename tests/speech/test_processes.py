@@ -17,7 +17,7 @@ from tests.speech.vendor import Reply, Vendor
 
 pytestmark = pytest.mark.slow
 
-DEADLINE = 20
+DEADLINE = 60
 BEGUN = Reply(pieces=(b"audio" * 100,), ending="silence")
 
 Begin = Callable[[], tuple[str, Any]]

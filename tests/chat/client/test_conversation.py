@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 STOP = Finished(reason="stop")
 USED = TokensUsed(input_tokens=7, output_tokens=2)
 ROOT = Path(settings.BASE_DIR)
-DEADLINE = 20
+DEADLINE = 60
 
 
 class Terminal:

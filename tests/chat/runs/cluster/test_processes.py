@@ -27,7 +27,7 @@ from tests.streams import events
 
 pytestmark = pytest.mark.slow
 
-DEADLINE = 20
+DEADLINE = 60
 QUICK = {"LEASE_SECONDS": "1", "DISCONNECT_GRACE_SECONDS": "0.3", "DRAIN_SECONDS": "10", "HEARTBEAT_SECONDS": "0.5"}
 
 Start = Callable[..., tuple[str, Any]]
