@@ -45,7 +45,8 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Start a service; yield its address once it is ready, and its process."""
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "serve", "--port", "0", *arguments],
+        # A test that runs under nohup would otherwise start services that do not reload.
+        ["env", "--default-signal=HUP", sys.executable, "manage.py", "serve", "--port", "0", *arguments],
         cwd=ROOT,
         env=environment(folder, **variables),
         stdout=subprocess.PIPE,
